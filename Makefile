@@ -1,0 +1,53 @@
+# make run [ARGS="…"]   set everything up and start the server (default: port 12345)
+# make test             set everything up and run every check and test
+# make bench            compare with a C reference and with real peers; writes bench/out/
+# make docs             make the reference pages from the settings
+# make constraints      pin the newest versions of all dependencies
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+
+.PHONY: run test check tools bench docs constraints clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/portside listen $(ARGS)
+
+test: $(VENV)/.dev tools
+	@. $(BIN)/activate && CI=$(CI) ./tests/run
+
+tools:
+	@./tests/tools
+
+bench: $(VENV)/.dev tools
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/reference.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+# Resolved in an environment of its own, so that what is installed here has no say.
+constraints:
+	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet --upgrade pip
+	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet hatchling . --group dev
+	@{ echo "# The versions that are tested together; made by: make constraints"; \
+	   build/constraints/bin/python -m pip freeze --all --exclude portside --exclude setuptools; } > constraints.txt
+	@rm -rf build/constraints
+
+clean:
+	rm -rf $(VENV) build dist bench/out

@@ -1,0 +1,110 @@
+"""Where to listen and whom to connect to, as people write it, and peers as we show them."""
+
+import socket
+from typing import NamedTuple
+
+from portside.errors import ValueProblem
+
+_LAST_PORT = 65535
+
+
+class Address(NamedTuple):
+    """A place to listen at or to connect to.
+
+    ``host`` is None where none was given; ``ports`` is empty for a unix socket, whose ``path`` is then set
+    (an abstract one begins with ``@``).
+    """
+
+    host: str | None
+    ports: range
+    path: str | None = None
+
+    @property
+    def port(self) -> int:
+        """The port, where there is just one."""
+        return self.ports[0]
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        ports = str(self.port) if len(self.ports) == 1 else f"{self.ports[0]}-{self.ports[-1]}"
+        if self.host is None:
+            return ports
+        return f"[{self.host}]:{ports}" if ":" in self.host else f"{self.host}:{ports}"
+
+
+def parse_address(text: str) -> Address:
+    """Read ``12345``, ``:12345``, ``HOST:PORT``, ``[::1]:PORT`` or ``unix:PATH``.
+
+    A port is a number, a range (``8000-8010``) or the name of a service.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or "\0" in path:
+            raise ValueProblem(f"{text!r} names no path")
+        return Address(None, range(0), path)
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not rest.startswith(":") or not host:
+            raise ValueProblem(f"{text!r} is no address: write [::1]:PORT")
+        return Address(host, parse_ports(rest[1:]))
+    host, colon, ports = text.rpartition(":")
+    if ":" in host:
+        raise ValueProblem(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
+    if any(character.isspace() or not character.isprintable() for character in host):
+        raise ValueProblem(f"{text!r} is no address: a host name has no spaces")
+    return Address(host or None, parse_ports(ports if colon else text))
+
+
+def parse_ports(text: str) -> range:
+    """Read a port, a range of them or the name of a service: ``22``, ``8000-8010``, ``ssh``."""
+    first, dash, last = text.partition("-")
+    if not (first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))):
+        try:
+            return _one_port(socket.getservbyname(text, "tcp"))
+        except (OSError, ValueError):
+            raise ValueProblem(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}") from None
+    low, high = _port(first), _port(last if dash else first)
+    if dash and (low == 0 or high < low):
+        raise ValueProblem(f"{text!r} is no range of ports: write the lower one first, from 1")
+    return range(low, high + 1)
+
+
+def _one_port(port: int) -> range:
+    return range(port, port + 1)
+
+
+def _port(digits: str) -> int:
+    if len(digits) > 5 or int(digits) > _LAST_PORT:
+        raise ValueProblem(f"there is no port {digits[:12]}: the last one is {_LAST_PORT}")
+    return int(digits)
+
+
+def format_sockaddr(family: int, address: object) -> str:
+    """Show the address of a socket: ``127.0.0.1:33406``, ``[::1]:33406``, ``unix:/run/x``, ``unix:@x``.
+
+    An IPv4 address that comes mapped into IPv6 is shown as the IPv4 address that it is.
+    """
+    if family == socket.AF_UNIX:
+        path = address if isinstance(address, bytes) else str(address).encode("utf-8", "surrogateescape")
+        if path.startswith(b"\0"):
+            path = b"@" + path[1:]
+        return "unix:" + path.decode("utf-8", "backslashreplace")
+    if not isinstance(address, tuple):
+        return str(address)
+    host, port = str(address[0]), address[1]
+    if family != socket.AF_INET6:
+        return f"{host}:{port}"
+    if host.startswith("::ffff:") and "." in host:
+        return f"{host[7:]}:{port}"
+    scope = address[3] if len(address) > 3 else 0
+    if scope and "%" not in host:
+        host = f"{host}%{_interface(scope)}"
+    return f"[{host}]:{port}"
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)

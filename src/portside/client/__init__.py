@@ -1,0 +1,1 @@
+"""The client: dialling, piping, scanning."""

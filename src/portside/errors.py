@@ -1,0 +1,36 @@
+"""What can go wrong, in words: every failure that a user may see is one of these."""
+
+
+class PortsideError(Exception):
+    """A failure of the network or of the run: exit status 1.
+
+    It reads ``what: why``; ``hint`` says what to do about it, where there is something.
+    """
+
+    status = 1
+
+    def __init__(self, what: str, why: str | BaseException, hint: str | None = None) -> None:
+        super().__init__(what, why, hint)
+        self.what = what
+        self.why = reason_of(why) if isinstance(why, BaseException) else why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+class UsageError(PortsideError):
+    """The command, an option or a value was written wrong: exit status 2."""
+
+    status = 2
+
+
+class ValueProblem(ValueError):
+    """A value that cannot be read: says what is wrong with it and what would be right."""
+
+
+def reason_of(error: BaseException) -> str:
+    """The words of an error without its number: ``Connection refused``."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

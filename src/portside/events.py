@@ -1,0 +1,171 @@
+"""What can happen to a connection: one small value for each, and its JSON.
+
+``at`` is the wall clock in nanoseconds since 1970; JSON writes it as UTC with microseconds. An event is made
+where the thing happens and never changed; whoever receives it may keep it.
+"""
+
+import base64
+import time
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+import msgspec
+
+CloseReason = Literal[
+    "peer_closed",  # the peer sent FIN and everything that waited for it went out
+    "peer_reset",  # the peer sent RST
+    "local_closed",  # this side closed
+    "local_reset",  # this side sent RST
+    "idle_timeout",  # nothing moved for --idle-timeout
+    "write_timeout",  # the peer did not take what waited for it
+    "fault",  # a --fault ended it
+    "shutdown",  # the server ended
+    "error",  # anything else that the network reports, say that a route is gone
+]
+RefuseReason = Literal[
+    "max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors"
+]
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What all events share."""
+
+    event: ClassVar[str]
+
+    at: int
+
+
+class Listening(Event, frozen=True, gc=False):
+    """A port is open."""
+
+    event: ClassVar[str] = "listening"
+
+    address: str
+
+
+class Opened(Event, frozen=True, gc=False):
+    """A client is connected."""
+
+    event: ClassVar[str] = "opened"
+
+    conn: int
+    peer: str
+    local: str
+
+
+class Payload(Event, frozen=True, gc=False):
+    """Bytes that passed. ``cut`` says that they are a piece of a message longer than --max-frame."""
+
+    conn: int
+    peer: str
+    data: bytes
+    cut: bool = False
+
+
+class Received(Payload, frozen=True, gc=False):
+    """Bytes came from the peer."""
+
+    event: ClassVar[str] = "received"
+
+
+class Sent(Payload, frozen=True, gc=False):
+    """Bytes were handed to the kernel, or to the buffer before it, for the peer."""
+
+    event: ClassVar[str] = "sent"
+
+
+class HalfClosed(Event, frozen=True, gc=False):
+    """The peer sent FIN and may still read."""
+
+    event: ClassVar[str] = "half_closed"
+
+    conn: int
+    peer: str
+
+
+class Closed(Event, frozen=True, gc=False):
+    """A connection is gone. ``received`` and ``sent`` are bytes, ``duration`` is seconds."""
+
+    event: ClassVar[str] = "closed"
+
+    conn: int
+    peer: str
+    reason: CloseReason
+    received: int
+    sent: int
+    duration: float
+    error: str | None = None
+
+
+class Refused(Event, frozen=True, gc=False):
+    """A client was closed at once."""
+
+    event: ClassVar[str] = "refused"
+
+    peer: str
+    reason: RefuseReason
+
+
+class Stopped(Event, frozen=True, gc=False):
+    """The server ended."""
+
+    event: ClassVar[str] = "stopped"
+
+    reason: Literal["signal", "once", "output_closed"]
+
+
+EVENTS: tuple[type[Event], ...] = (
+    Listening,
+    Opened,
+    Received,
+    Sent,
+    HalfClosed,
+    Closed,
+    Refused,
+    Stopped,
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def to_json(event: Event) -> bytes:
+    """Write an event as one JSON object, without the newline.
+
+    Payload is in ``text`` where it is valid UTF-8 and otherwise in ``base64``; fields that are None are left out.
+    """
+    if isinstance(event, Payload):
+        return _payload_to_json(event)
+    fields: dict[str, object] = {"event": event.event, "at": utc(event.at)}
+    for name in event.__struct_fields__[1:]:
+        value = getattr(event, name)
+        if value is not None:
+            fields[name] = value
+    return _encode(fields)
+
+
+def _payload_to_json(event: Payload) -> bytes:
+    data = event.data
+    try:
+        payload = b'"text":' + _encode(data.decode())
+    except UnicodeDecodeError:
+        payload = b'"base64":"' + base64.b64encode(data) + b'"'
+    return b'{"event":"%s","at":"%s","conn":%d,"peer":%s,"size":%d,%s%s}' % (
+        event.event.encode(),
+        utc(event.at).encode(),
+        event.conn,
+        _encode(event.peer),
+        len(data),
+        payload,
+        b',"cut":true' if event.cut else b"",
+    )
+
+
+def utc(at: int) -> str:
+    """Write nanoseconds since 1970 as ``2026-11-22T12:00:01.123456Z``."""
+    second, nanoseconds = divmod(at, 1_000_000_000)
+    return f"{_utc_second(second)}.{nanoseconds // 1000:06d}Z"
+
+
+@lru_cache(maxsize=8)
+def _utc_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

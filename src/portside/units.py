@@ -1,0 +1,66 @@
+"""Durations, sizes and byte strings: how people write them, and how we write them back."""
+
+import math
+import re
+
+from portside.errors import ValueProblem
+
+_DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([A-Za-z]*)", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Read ``500ms``, ``5s``, ``2m``, ``1h`` or bare seconds; the answer is in seconds."""
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if match is None or match[2] not in _DURATION_UNITS:
+        raise ValueProblem(f"{text!r} is no duration: write 500ms, 5s, 2m, 1h or bare seconds")
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if math.isinf(seconds):
+        raise ValueProblem(f"{text!r} is too long a duration")
+    return seconds
+
+
+def parse_positive_duration(text: str) -> float:
+    """Read a duration that must not be zero, in seconds."""
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueProblem("the duration must be more than 0")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """Read ``64k``, ``10M``, ``1G`` or bare bytes; powers of 1024; the answer is in bytes."""
+    match = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if match is None or match[2].lower() not in _SIZE_UNITS:
+        raise ValueProblem(f"{text!r} is no size: write 64k, 10M, 1G or bare bytes")
+    size = float(match[1]) * _SIZE_UNITS[match[2].lower()]
+    if not math.isfinite(size) or size > 1 << 62:
+        raise ValueProblem(f"{text!r} is too large a size")
+    return int(size)
+
+
+def parse_positive_size(text: str) -> int:
+    """Read a size of at least one byte, in bytes."""
+    size = parse_size(text)
+    if size < 1:
+        raise ValueProblem("the size must be at least 1 byte")
+    return size
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) < 1:
+        raise ValueProblem(f"{text!r} is no count: write a whole number from 1")
+    return int(text)
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds for a person: ``2.544s``, ``3m05.250s``, ``2h00m01.000s``."""
+    milliseconds = round(seconds * 1000)
+    whole_minutes, milliseconds = divmod(milliseconds, 60_000)
+    if not whole_minutes:
+        return f"{milliseconds / 1000:.3f}s"
+    hours, minutes = divmod(whole_minutes, 60)
+    rest = f"{milliseconds / 1000:06.3f}s"
+    return f"{hours}h{minutes:02d}m{rest}" if hours else f"{minutes}m{rest}"

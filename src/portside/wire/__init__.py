@@ -1,0 +1,1 @@
+"""Pure protocol code: bytes in, values out. No I/O, no clock."""

@@ -1,0 +1,46 @@
+"""Bytes from the network as text that is safe to show anywhere.
+
+What is printable stays as it is; everything else is written as an escape: ``\\n``, ``\\r``, ``\\t``, ``\\0``,
+``\\x1b``, a byte that is no UTF-8 as ``\\xff``, an invisible character (a text direction override, say) as
+``\\u202e``. So no byte from the network reaches a terminal as a command to it.
+"""
+
+_NAMED = {0: "\\0", 9: "\\t", 10: "\\n", 13: "\\r"}
+_ASCII_CONTROLS = {code: _NAMED.get(code, f"\\x{code:02x}") for code in (*range(32), 127)}
+
+PRINTABLE_ASCII = bytes(range(32, 127))
+
+
+def visible(data: bytes) -> str:
+    """Show bytes as one line of text, whatever they are."""
+    text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    text = text.translate(_ASCII_CONTROLS)
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(ord(character)) for character in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def unfinished_utf8(data: bytes) -> int:
+    """How many bytes at the end begin a UTF-8 character that is not whole yet: 0 to 3 (RFC 3629, section 4)."""
+    for size in range(1, min(3, len(data)) + 1):
+        lead = data[-size]
+        if lead >= 0xC0:
+            needed = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4 if lead < 0xF5 else 0
+            return size if size < needed and _may_continue(data[-size:]) else 0
+        if lead < 0x80:
+            return 0
+    return 0
+
+
+def _may_continue(start: bytes) -> bool:
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True

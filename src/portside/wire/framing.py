@@ -1,0 +1,257 @@
+"""A stream cut into messages, incrementally and in bounded memory.
+
+Rules that every framer keeps:
+
+1. Messages are cut out of the stream and nothing is taken away: a delimiter or a length stays in its message, and
+   all messages and what ``finish`` returns, joined, are the stream.
+2. A message longer than ``max_frame`` bytes comes in pieces of ``max_frame`` bytes. Each piece but the last is a
+   ``Cut``: bytes that are not the end of their message.
+3. At most ``max_frame`` bytes (and one delimiter or length) are held back, whatever arrives.
+4. No clock: where time matters (``idle``), the caller passes it in and calls ``expire`` at ``due``.
+"""
+
+from typing import Literal, Protocol
+
+from portside.settings import Frame
+
+
+class Cut(bytes):
+    """A piece of a message longer than ``max_frame``: not its end."""
+
+    __slots__ = ()
+
+
+class Framer(Protocol):
+    """One direction of one connection."""
+
+    @property
+    def due(self) -> float | None:
+        """When ``expire`` should be called, on the clock of ``feed``; None where no time matters."""
+
+    @property
+    def pending(self) -> bytes:
+        """The bytes that are held back."""
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """Take what arrived at ``now`` (seconds); the messages that are complete with it."""
+
+    def expire(self, now: float) -> list[bytes]:
+        """The message that is complete because time passed."""
+
+    def finish(self) -> list[bytes]:
+        """What is held back, as it stands; the framer is as new after it."""
+
+
+def make_framer(frame: Frame, max_frame: int) -> Framer:
+    """The framer for one direction of one connection; ``max_frame`` in bytes."""
+    match frame.kind:
+        case "none":
+            return Unframed()
+        case "lines":
+            return Delimited(b"\n", max_frame)
+        case "delim":
+            return Delimited(frame.value, max_frame)
+        case "fixed":
+            return Fixed(frame.value, max_frame)
+        case "length":
+            return LengthPrefixed(frame.value, max_frame)
+        case "idle":
+            return Idle(frame.value, max_frame)
+    raise ValueError(frame.kind)
+
+
+class Unframed:
+    """Every read is a message."""
+
+    __slots__ = ()
+
+    due = None
+    pending = b""
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+        return [data] if data else []
+
+    def expire(self, now: float) -> list[bytes]:  # noqa: ARG002, D102
+        return []
+
+    def finish(self) -> list[bytes]:  # noqa: D102
+        return []
+
+
+class _Holding:
+    """What the others share: the bytes of a message whose end has not been seen."""
+
+    __slots__ = ("_held", "_max")
+
+    due: float | None = None
+
+    def __init__(self, max_frame: int) -> None:
+        self._held = bytearray()
+        self._max = max_frame
+
+    @property
+    def pending(self) -> bytes:
+        return bytes(self._held)
+
+    def expire(self, now: float) -> list[bytes]:  # noqa: ARG002
+        return []
+
+    def finish(self) -> list[bytes]:
+        return self._end(b"") if self._held else []
+
+    def _more(self, data: bytes) -> list[bytes]:
+        """The message goes on with ``data``: what no longer fits comes out in pieces."""
+        self._held += data
+        if len(self._held) <= self._max:
+            return []
+        *cut, rest = self._pieces(bytes(self._held))
+        self._held[:] = rest
+        return cut
+
+    def _end(self, data: bytes) -> list[bytes]:
+        """The message ends with ``data``."""
+        if self._held:
+            data = bytes(self._held) + data
+            self._held.clear()
+        return [data] if len(data) <= self._max else self._pieces(data)
+
+    def _pieces(self, message: bytes) -> list[bytes]:
+        size = self._max
+        last = (len(message) - 1) // size * size
+        return [*(Cut(message[at : at + size]) for at in range(0, last, size)), message[last:]]
+
+
+class Delimited(_Holding):
+    """Messages end with a delimiter; ``lines`` is this with a line feed."""
+
+    __slots__ = ("_delimiter", "_tail")
+
+    def __init__(self, delimiter: bytes, max_frame: int) -> None:
+        super().__init__(max_frame)
+        self._delimiter = delimiter
+        self._tail = b""  # the end of what is held, too short for a delimiter but maybe its beginning
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+        delimiter = self._delimiter
+        size = len(delimiter)
+        messages: list[bytes] = []
+        if self._tail:
+            at = (self._tail + data[: size - 1]).find(delimiter)
+            if at >= 0:
+                end = at + size - len(self._tail)
+                messages += self._end(data[:end])
+                data = data[end:]
+                self._tail = b""
+        parts = data.split(delimiter)
+        rest = parts.pop()
+        if parts:
+            messages += self._end(parts[0] + delimiter)
+            if max(map(len, parts)) + size <= self._max:
+                messages += [part + delimiter for part in parts[1:]]
+            else:
+                for part in parts[1:]:
+                    messages += self._end(part + delimiter)
+            self._tail = b""
+        messages += self._more(rest)
+        if size > 1:
+            self._tail = (self._tail + rest)[1 - size :]
+        return messages
+
+    def finish(self) -> list[bytes]:  # noqa: D102
+        self._tail = b""
+        return super().finish()
+
+
+class Fixed(_Holding):
+    """Messages of one size."""
+
+    __slots__ = ("_left", "_size")
+
+    def __init__(self, size: int, max_frame: int) -> None:
+        super().__init__(max_frame)
+        self._size = self._left = size
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+        if len(data) < self._left:
+            self._left -= len(data)
+            return self._more(data)
+        messages = self._end(data[: self._left])
+        size = self._size
+        whole = len(data) - (len(data) - self._left) % size
+        for at in range(self._left, whole, size):
+            messages += self._end(data[at : at + size])
+        self._left = size - (len(data) - whole)
+        return messages + self._more(data[whole:])
+
+    def finish(self) -> list[bytes]:  # noqa: D102
+        self._left = self._size
+        return super().finish()
+
+
+_INTEGERS: dict[str, tuple[int, Literal["big", "little"]]] = {
+    "u8": (1, "big"),
+    "u16be": (2, "big"),
+    "u16le": (2, "little"),
+    "u32be": (4, "big"),
+    "u32le": (4, "little"),
+}
+
+
+class LengthPrefixed(_Holding):
+    """Messages that begin with the number of the bytes that follow: an integer of 1, 2 or 4 bytes."""
+
+    __slots__ = ("_header", "_left", "_order", "_width")
+
+    def __init__(self, integer: str, max_frame: int) -> None:
+        super().__init__(max_frame)
+        self._width, self._order = _INTEGERS[integer]
+        self._header = b""  # the length as far as it has come; empty while the bytes after it come
+        self._left = 0  # bytes that are still to come after the length
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+        messages: list[bytes] = []
+        at = 0
+        while at < len(data):
+            start = at
+            if not self._left:
+                at += self._width - len(self._header)
+                self._header += data[start:at]
+                if len(self._header) < self._width:
+                    return messages + self._more(data[start:])
+                self._left = int.from_bytes(self._header, self._order)
+                self._header = b""
+            available = min(self._left, len(data) - at)
+            at += available
+            self._left -= available
+            messages += self._more(data[start:at]) if self._left else self._end(data[start:at])
+        return messages
+
+    def finish(self) -> list[bytes]:  # noqa: D102
+        self._header, self._left = b"", 0
+        return super().finish()
+
+
+class Idle(_Holding):
+    """A message ends when nothing arrives for a while."""
+
+    __slots__ = ("_gap", "due")
+
+    def __init__(self, gap: float, max_frame: int) -> None:
+        super().__init__(max_frame)
+        self._gap = gap  # seconds
+        self.due: float | None = None
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: D102
+        messages = self.expire(now)
+        messages += self._more(data)
+        self.due = now + self._gap
+        return messages
+
+    def expire(self, now: float) -> list[bytes]:  # noqa: D102
+        if self.due is None or now < self.due:
+            return []
+        return self.finish()
+
+    def finish(self) -> list[bytes]:  # noqa: D102
+        self.due = None
+        return super().finish()
