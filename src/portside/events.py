@@ -22,9 +22,7 @@ CloseReason = Literal[
     "shutdown",  # the server ended
     "error",  # anything else that the network reports, say that a route is gone
 ]
-RefuseReason = Literal[
-    "max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors"
-]
+RefuseReason = Literal["max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors"]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

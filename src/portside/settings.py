@@ -22,8 +22,7 @@ FORMATS = ("text", "json", "hex", "raw", "classic")
 DEFAULT_PORT = 12345
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """How one setting is written on the command line."""
 
     flags: tuple[str, ...]  # empty: a positional argument
@@ -82,6 +81,19 @@ def parse_retry(text: str) -> int | None:
     return None if text == "forever" else parse_count(text)
 
 
+def parse_source(text: str) -> Address:
+    """Read the local address to connect from: ``HOST`` or ``HOST:PORT`` (port 0: any)."""
+    if text.count(":") == 1 or "]:" in text:
+        address = parse_address(text)
+        if address.path is not None or len(address.ports) > 1:
+            raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+        return address
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not host or not host.isprintable() or " " in host:
+        raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+    return Address(host, range(1))
+
+
 def argument(metavar: str, parse: Callable[[str], Any], help: str, *, repeat: bool = False) -> Any:  # noqa: A002
     """A positional argument; with ``repeat`` any number of them, as a tuple."""
     spelling = Spelling((), help, "", parse, metavar, repeat=repeat)
@@ -109,9 +121,7 @@ def option(
 
 def options(*flags: str, parse: Callable[[str], Any] = str, metavar: str, help: str, group: str) -> Any:  # noqa: A002
     """An option that takes a value and may be given several times: a tuple, empty by default."""
-    return field(
-        default=(), metadata={"spelling": Spelling(flags, help, group, parse, metavar, repeat=True)}
-    )
+    return field(default=(), metadata={"spelling": Spelling(flags, help, group, parse, metavar, repeat=True)})
 
 
 def flag(*flags: str, help: str, group: str) -> Any:  # noqa: A002
@@ -136,7 +146,7 @@ _SHOWN, _WHO, _SENT, _RUN = "What is shown", "Who may connect", "What is sent", 
 _DIAL, _ENDS = "How it connects", "How it ends"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Listen:
     """A TCP server for any number of clients at once, which shows what each of them sends."""
 
@@ -214,7 +224,7 @@ class Listen:
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Connect:
     """Standard input to the peer, the peer to standard output, byte for byte."""
 
@@ -230,7 +240,7 @@ class Connect:
         help="how long connecting may take, for each address of the name", default_help="10s",
     )  # fmt: skip
     source: Address | None = option(
-        "-s", "--source", metavar="ADDRESS", parse=lambda text: parse_source(text), group=_DIAL,
+        "-s", "--source", metavar="ADDRESS", parse=parse_source, group=_DIAL,
         help="the local address to connect from: HOST or HOST:PORT",
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_DIAL)
@@ -248,9 +258,7 @@ class Connect:
         help="connect through a proxy: socks5://[USER:PASSWORD@]HOST:PORT or http://…",
     )  # fmt: skip
     scan: bool = flag("-z", "--scan", help="only say which ports are open", group=_DIAL)
-    send_only: bool = flag(
-        "--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT
-    )
+    send_only: bool = flag("--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT)
     recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
     crlf: bool = flag("-C", "--crlf", help="end the lines of what is sent with CR LF", group=_SENT)
     exec: str | None = option(
@@ -260,9 +268,7 @@ class Connect:
     sh_exec: str | None = option(
         "--sh-exec", metavar="CMD", group=_SENT, help="as --exec, run by /bin/sh",
     )  # fmt: skip
-    no_shutdown: bool = flag(
-        "--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS
-    )
+    no_shutdown: bool = flag("--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS)
     idle_timeout: float | None = option(
         "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_ENDS,
         help="end when nothing moved for this long",
@@ -272,16 +278,3 @@ class Connect:
         help="what standard output gets",
     )  # fmt: skip
     verbose: bool = flag("-v", "--verbose", help="say on standard error what happens", group=_SHOWN)
-
-
-def parse_source(text: str) -> Address:
-    """Read the local address to connect from: ``HOST`` or ``HOST:PORT`` (port 0: any)."""
-    if text.count(":") == 1 or "]:" in text:
-        address = parse_address(text)
-        if address.path is not None or len(address.ports) > 1:
-            raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
-        return address
-    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or not host.isprintable() or " " in host:
-        raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
-    return Address(host, range(1))

@@ -35,7 +35,15 @@ def test_only_what_may_become_a_character_is_unfinished(data: bytes) -> None:
         tail = data[-size:]
         assert any(
             (tail + rest).decode("utf-8", "ignore")
-            for rest in (b"\x80", b"\xa0\x80", b"\x90\x80\x80", b"\x80\x80", b"\x80\x80\x80", b"\xa0", b"\x90\x80")
+            for rest in (
+                b"\x80",
+                b"\xa0\x80",
+                b"\x90\x80\x80",
+                b"\x80\x80",
+                b"\x80\x80\x80",
+                b"\xa0",
+                b"\x90\x80",
+            )
         )
 
 

@@ -1,5 +1,7 @@
 """Framers against a plain model: any stream, any division into reads, any limit."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ max_frames = st.integers(1, 20)
 def divide(stream: bytes, cuts: list[int]) -> list[bytes]:
     """A stream as the reads that end at the cuts."""
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    return [stream[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    return [stream[low:high] for low, high in pairwise(edges)]
 
 
 def expected(frame: Frame, stream: bytes) -> tuple[list[bytes], bytes]:
@@ -80,9 +82,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(frame: Frame, stream: bytes, cu
     st.lists(st.integers(0, 200), max_size=20),
     max_frames,
 )
-def test_messages_are_those_of_the_specification(
-    frame: Frame, stream: bytes, cuts: list[int], most: int
-) -> None:
+def test_messages_are_those_of_the_specification(frame: Frame, stream: bytes, cuts: list[int], most: int) -> None:
     framer = make_framer(frame, most)
     out = []
     for read in divide(stream, cuts):

@@ -1,1 +1,92 @@
-def main() -> None: ...
+"""The command line. Each command is imported only when it runs."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from portside.errors import PortsideError, UsageError
+
+COMMANDS = {
+    "listen": "a TCP server for any number of clients that shows what each of them sends",
+    "connect": "standard input to a peer, the peer to standard output",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status: 0 success, 1 it failed, 2 wrong usage."""
+    try:
+        _keep_standard_descriptors()
+        status = _run(sys.argv[1:] if arguments is None else list(arguments))
+    except PortsideError as error:
+        if os.environ.get("PORTSIDE_DEBUG"):
+            raise
+        _fail(str(error), error.hint)
+        status = error.status
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
+        if os.environ.get("PORTSIDE_DEBUG"):
+            raise
+        words = f"internal error: {type(error).__name__}: {error}".replace("\n", " ")
+        _fail(words, "PORTSIDE_DEBUG=1 shows where; please report it")
+        status = 1
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    match arguments:
+        case []:
+            sys.stderr.write(_help())
+            return 2
+        case ["-h" | "--help" | "help"]:
+            sys.stdout.write(_help())
+            return 0
+        case ["-V" | "--version"]:
+            from portside import __version__
+
+            sys.stdout.write(f"portside {__version__}\n")
+            return 0
+        case [name, *rest] if name in COMMANDS:
+            return _command(name)(rest)
+        case [name, *_]:
+            what = "option" if name.startswith("-") else "command"
+            raise UsageError(name, f"no such {what}", "see portside --help")
+    raise AssertionError
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    if name == "listen":
+        from portside.cli import listen
+
+        return listen.main
+    from portside.cli import connect
+
+    return connect.main
+
+
+def _help() -> str:
+    lines = [f"  {name:<10}{words}\n" for name, words in COMMANDS.items()]
+    return (
+        "usage: portside COMMAND …\n\nA TCP endpoint you can see into.\n\n"
+        f"{''.join(lines)}\n`portside COMMAND --help` tells its options; `portside --version` the version.\n"
+    )
+
+
+def _fail(words: str, hint: str | None) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"portside: {words}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
+def _keep_standard_descriptors() -> None:
+    """Put /dev/null where 0, 1 or 2 is closed, so that no socket becomes standard output."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115

@@ -68,13 +68,13 @@ class Unframed:
     due = None
     pending = b""
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+    def feed(self, data: bytes, now: float) -> list[bytes]:
         return [data] if data else []
 
-    def expire(self, now: float) -> list[bytes]:  # noqa: ARG002, D102
+    def expire(self, now: float) -> list[bytes]:
         return []
 
-    def finish(self) -> list[bytes]:  # noqa: D102
+    def finish(self) -> list[bytes]:
         return []
 
 
@@ -93,7 +93,7 @@ class _Holding:
     def pending(self) -> bytes:
         return bytes(self._held)
 
-    def expire(self, now: float) -> list[bytes]:  # noqa: ARG002
+    def expire(self, now: float) -> list[bytes]:
         return []
 
     def finish(self) -> list[bytes]:
@@ -131,7 +131,7 @@ class Delimited(_Holding):
         self._delimiter = delimiter
         self._tail = b""  # the end of what is held, too short for a delimiter but maybe its beginning
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+    def feed(self, data: bytes, now: float) -> list[bytes]:
         delimiter = self._delimiter
         size = len(delimiter)
         messages: list[bytes] = []
@@ -157,7 +157,7 @@ class Delimited(_Holding):
             self._tail = (self._tail + rest)[1 - size :]
         return messages
 
-    def finish(self) -> list[bytes]:  # noqa: D102
+    def finish(self) -> list[bytes]:
         self._tail = b""
         return super().finish()
 
@@ -171,7 +171,7 @@ class Fixed(_Holding):
         super().__init__(max_frame)
         self._size = self._left = size
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+    def feed(self, data: bytes, now: float) -> list[bytes]:
         if len(data) < self._left:
             self._left -= len(data)
             return self._more(data)
@@ -183,7 +183,7 @@ class Fixed(_Holding):
         self._left = size - (len(data) - whole)
         return messages + self._more(data[whole:])
 
-    def finish(self) -> list[bytes]:  # noqa: D102
+    def finish(self) -> list[bytes]:
         self._left = self._size
         return super().finish()
 
@@ -208,7 +208,7 @@ class LengthPrefixed(_Holding):
         self._header = b""  # the length as far as it has come; empty while the bytes after it come
         self._left = 0  # bytes that are still to come after the length
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: ARG002, D102
+    def feed(self, data: bytes, now: float) -> list[bytes]:
         messages: list[bytes] = []
         at = 0
         while at < len(data):
@@ -226,7 +226,7 @@ class LengthPrefixed(_Holding):
             messages += self._more(data[start:at]) if self._left else self._end(data[start:at])
         return messages
 
-    def finish(self) -> list[bytes]:  # noqa: D102
+    def finish(self) -> list[bytes]:
         self._header, self._left = b"", 0
         return super().finish()
 
@@ -241,17 +241,17 @@ class Idle(_Holding):
         self._gap = gap  # seconds
         self.due: float | None = None
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:  # noqa: D102
+    def feed(self, data: bytes, now: float) -> list[bytes]:
         messages = self.expire(now)
         messages += self._more(data)
         self.due = now + self._gap
         return messages
 
-    def expire(self, now: float) -> list[bytes]:  # noqa: D102
+    def expire(self, now: float) -> list[bytes]:
         if self.due is None or now < self.due:
             return []
         return self.finish()
 
-    def finish(self) -> list[bytes]:  # noqa: D102
+    def finish(self) -> list[bytes]:
         self.due = None
         return super().finish()

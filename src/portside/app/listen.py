@@ -1,0 +1,278 @@
+"""``portside listen``: listeners, server, feed and sinks, standard input and signals, put together."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Literal
+
+from portside.app.loop import run as run_loop
+from portside.app.say import say, wants_colour
+from portside.app.stdin import StandardInput
+from portside.errors import PortsideError, reason_of
+from portside.events import CloseReason, Listening, Stopped
+from portside.feed.feed import Feed
+from portside.feed.render import make_renderer
+from portside.feed.sinks import Sink, TerminalSink
+from portside.feed.writer import NullWriter, Writer, is_null_device, open_output
+from portside.server.admission import Admission
+from portside.server.broadcast import Broadcast
+from portside.server.connection import Connection
+from portside.server.listener import Listener
+from portside.server.server import Server
+from portside.settings import Listen
+from portside.wire.newlines import CrLf
+
+PATIENCE_S = 0.5  # what an end in order waits for a peer or a reader that takes nothing
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEEP_BYTES = -1, -3, 16 << 20
+STARVED_SAID_S = 10.0  # how often it is said that no descriptor is left
+_FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
+
+StopReason = Literal["signal", "once", "output_closed"]
+
+
+def run(settings: Listen, listeners: list[Listener], admission: Admission) -> int:
+    """Serve until the end; the exit status."""
+    _raise_descriptor_limit()
+    _keep_freed_memory()
+    return run_loop(_Run(settings, admission).serve(listeners))
+
+
+class _Run:
+    """One run of the server."""
+
+    def __init__(self, settings: Listen, admission: Admission) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._status = 0
+        self._stopping: asyncio.Future[StopReason]
+        self._troubled: set[str] = set()
+        self._starved_said = -STARVED_SAID_S
+
+    async def serve(self, listeners: list[Listener]) -> int:
+        settings = self._settings
+        self._loop = loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_say_exception)
+        self._stopping = loop.create_future()
+        self._feed = feed = Feed(loop)
+        self._server = server = Server(
+            loop,
+            feed.publish,
+            admission=self._admission,
+            idle_timeout=settings.idle_timeout,
+            shows_received=not settings.send_only,
+        )
+        try:
+            self._open_sinks()
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        feed.on_full, feed.on_room = server.pause, server.resume
+        server.on_starved = self._starved
+        server.on_closed = self._closed
+        server.on_opened = self._opened
+        self._handle_signals()
+        self._connect_stdin()
+        for listener in listeners:
+            feed.publish(Listening(time.time_ns(), listener.name))
+            if settings.format == "raw":
+                say(f"listening on {listener.name}")
+        server.start(listeners)
+        reason = await self._stopping
+        if reason == "signal" and self._drain:
+            server.stop_listening()
+            await server.empty(self._drain)
+        await server.shut_down(patience=PATIENCE_S)
+        feed.publish(Stopped(time.time_ns(), reason))
+        feed.flush()
+        await loop.run_in_executor(None, self._close_sinks)
+        return self._status
+
+    # Where events go.
+
+    def _open_sinks(self) -> None:
+        settings = self._settings
+        terminal = sys.stdout.isatty()
+        renderer = make_renderer(
+            settings.format,
+            frame=settings.frame,
+            max_frame=settings.max_frame,
+            colour=wants_colour(sys.stdout),
+            terminal=terminal,
+        )
+        writer = self._writer(1, "standard output", self._stdout_gone)
+        self._feed.add(TerminalSink(renderer, writer) if terminal else Sink(renderer, writer))
+        for path in settings.output:
+            try:
+                fd = open_output(path)
+            except OSError as error:
+                raise PortsideError(f"cannot write {path}", error) from None
+            name = _FORMATS_BY_END.get(os.path.splitext(path)[1], "text")
+            renderer = make_renderer(name, frame=settings.frame, max_frame=settings.max_frame)
+            gone = lambda path=path: say(f"{path}: its reader went away")  # noqa: E731
+            self._feed.add(Sink(renderer, self._writer(fd, path, gone)))
+
+    def _writer(self, fd: int, name: str, on_gone: object) -> Writer:
+        if is_null_device(fd):
+            return NullWriter(fd, name)
+        return Writer(
+            fd,
+            name,
+            self._loop.call_soon_threadsafe,
+            on_room=self._feed.room,
+            on_gone=on_gone,  # type: ignore[arg-type]
+            on_trouble=self._trouble,
+        )
+
+    def _stdout_gone(self) -> None:
+        self._feed.room()
+        self._stop("output_closed")
+
+    def _trouble(self, name: str, error: OSError | None) -> None:
+        if error is None:
+            self._troubled.discard(name)
+            say(f"{name} takes data again")
+        else:
+            self._troubled.add(name)
+            say(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
+
+    def _close_sinks(self) -> None:
+        for sink in self._feed.sinks:
+            lost = sink.writer.close(PATIENCE_S)
+            if lost and not sink.writer.gone:
+                say(f"{lost} B for {sink.writer.name} were not written")
+                if sink.writer.name in self._troubled:
+                    self._status = 1
+
+    # What ends the run.
+
+    def _stop(self, reason: StopReason) -> None:
+        if not self._stopping.done():
+            self._stopping.set_result(reason)
+
+    def _handle_signals(self) -> None:
+        self._drain = 0.0
+        loop = self._loop
+        loop.add_signal_handler(signal.SIGINT, self._signalled, 0.0)
+        loop.add_signal_handler(signal.SIGTERM, self._signalled, self._settings.drain)
+        if self._settings.output:
+            loop.add_signal_handler(signal.SIGHUP, self._reopen)
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._signalled, 0.0)
+
+    def _signalled(self, drain: float) -> None:
+        if self._stopping.done():
+            os._exit(1)  # asked twice: end at once
+        self._drain = drain
+        self._stop("signal")
+
+    def _reopen(self) -> None:
+        self._feed.flush()
+        for sink in self._feed.sinks:
+            if sink.writer.name in self._settings.output:
+                sink.writer.reopen()
+
+    # Clients.
+
+    def _opened(self, connection: Connection) -> None:
+        if self._settings.once:
+            self._server.stop_listening()
+        if self._stdin_ended and connection.transport is not None and self._finishes:
+            connection.finish()
+        self._client_came.set()
+
+    def _closed(self, connection: Connection, reason: CloseReason) -> None:
+        self._broadcast.closed(connection, reason)
+        if not self._server.connections:
+            self._client_came.clear()
+        if self._settings.once and not self._stopping.done():
+            self._status = 0 if reason in ("peer_closed", "local_closed") else 1
+            self._stop("once")
+
+    def _starved(self, error: OSError) -> None:
+        now = self._loop.time()
+        if now < self._starved_said + STARVED_SAID_S:
+            return
+        self._starved_said = now
+        say(
+            f"no file descriptor is left for new clients: {reason_of(error)}",
+            f"{len(self._server.connections)} are connected; more wait until one leaves (see `ulimit -n`)",
+        )
+
+    # Standard input.
+
+    def _connect_stdin(self) -> None:
+        settings = self._settings
+        self._broadcast = Broadcast(self._server)
+        self._client_came = asyncio.Event()
+        self._stdin_ended = False
+        self._finishes = settings.once or settings.send_only
+        self._crlf = CrLf() if settings.crlf else None
+        self._typed = sys.stdin.isatty()
+        wanted = self._typed if settings.stdin is None else settings.stdin
+        if not wanted or settings.recv_only:
+            return
+        self._server.keeps_half_open = not self._typed
+        self._stdin = StandardInput(self._deliver)
+        if self._typed:
+            self._stdin.start()
+        else:
+            self._loop.create_task(self._start_stdin())
+
+    async def _start_stdin(self) -> None:
+        await self._client_came.wait()
+        self._stdin.start()
+
+    async def _deliver(self, data: bytes) -> None:
+        if not data:
+            self._end_of_stdin()
+            return
+        if self._crlf is not None:
+            data = self._crlf.convert(data)
+        sent = self._broadcast.send(data)
+        if self._typed:
+            if not sent:
+                say("no client is connected: not sent")
+            return
+        await self._broadcast.room()
+        await self._client_came.wait()
+
+    def _end_of_stdin(self) -> None:
+        self._stdin_ended = True
+        self._server.keeps_half_open = False
+        for connection in list(self._server.connections.values()):
+            if self._finishes:
+                connection.finish()
+            elif connection.half_closed and connection.transport is not None:
+                connection.transport.close()
+
+
+def _raise_descriptor_limit() -> None:
+    """A connection costs a descriptor: take as many as this process may have."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep what large reads free: giving it back costs a page fault for each 4 kB of the next.
+
+    mallopt(3); a C library without it decides for itself.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+
+
+def _say_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    error = context.get("exception")
+    words = reason_of(error) if isinstance(error, BaseException) else ""
+    say(f"internal error: {context.get('message')}: {words}")
+    if os.environ.get("PORTSIDE_DEBUG") and isinstance(error, BaseException):
+        sys.excepthook(type(error), error, error.__traceback__)

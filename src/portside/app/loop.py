@@ -1,0 +1,15 @@
+"""The one home of the event loop's implementation."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import uvloop
+
+Result = TypeVar("Result")
+
+
+def run(main: Coroutine[object, object, Result]) -> Result:
+    """Run a coroutine to its end in a new uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -1,0 +1,20 @@
+"""What is said about the run: one line each, on standard error."""
+
+import os
+import sys
+from typing import TextIO
+
+
+def say(words: str, hint: str | None = None) -> None:
+    """Say something; a standard error that is gone is no reason to fail."""
+    text = f"portside: {words}\n" + (f"hint: {hint}\n" if hint else "")
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that may get colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,76 @@
+"""Standard input, read by a thread one block at a time, each when the one before has found its takers.
+
+A terminal is read at any time. From a pipe or a file nothing is read while no client is there to get it.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import stat
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+BLOCK_BYTES = 64 * 1024
+BACKGROUND_S = 0.5  # how often a process in the background looks whether it may read its terminal
+
+
+class StandardInput:
+    """Reads ``fd`` and awaits ``deliver`` on the loop with each block, at the end with ``b""``."""
+
+    def __init__(self, deliver: Callable[[bytes], Awaitable[None]], *, fd: int = 0) -> None:
+        self._fd = fd
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._next = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        if os.isatty(fd):
+            # A server in the background must not be stopped for reading its terminal: have EIO instead.
+            signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+        self._thread = threading.Thread(target=self._run, name="standard input", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+        self._next.set()
+
+    def _run(self) -> None:
+        data = b"-"
+        while data:
+            self._next.wait()
+            self._next.clear()
+            data = self._read()
+            with suppress(RuntimeError):  # the loop is closed: the run is over
+                self._loop.call_soon_threadsafe(self._take, data)
+
+    def _read(self) -> bytes:
+        while True:
+            try:
+                return os.read(self._fd, BLOCK_BYTES)
+            except OSError as error:
+                if error.errno != errno.EIO or not os.isatty(self._fd):
+                    return b""
+                if not _in_background(self._fd):
+                    return b""  # the terminal is gone
+                threading.Event().wait(BACKGROUND_S)
+
+    def _take(self, data: bytes) -> None:
+        self._task = self._loop.create_task(self._hand_over(data))
+
+    async def _hand_over(self, data: bytes) -> None:
+        await self._deliver(data)
+        self._next.set()
+
+
+def _in_background(fd: int) -> bool:
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def is_stream(fd: int = 0) -> bool:
+    """Whether a descriptor is a pipe, a file or a socket rather than a terminal or a device."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)

@@ -1,0 +1,37 @@
+"""``portside listen``: read the settings, open the ports, and only then load the rest.
+
+A port that is open takes connections while the rest is loaded, so a client that is started right after the server
+finds it there.
+"""
+
+import socket
+
+from portside.addresses import Address
+from portside.cli.parser import parse
+from portside.errors import UsageError
+from portside.server.admission import admission_of
+from portside.server.listener import open_listeners
+from portside.settings import DEFAULT_PORT, Listen
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; its exit status."""
+    return run(parse(Listen, "listen", arguments))
+
+
+def run(settings: Listen) -> int:
+    """Serve with these settings until the end; the exit status."""
+    if settings.send_only and settings.recv_only:
+        raise UsageError("listen", "--send-only and --recv-only exclude each other")
+    if settings.ipv4 and settings.ipv6:
+        raise UsageError("listen", "-4 and -6 exclude each other")
+    families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
+    if settings.ipv4 or settings.ipv6:
+        families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
+    addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
+    admission = admission_of(settings)
+    listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+
+    from portside.app import listen
+
+    return listen.run(settings, listeners, admission)

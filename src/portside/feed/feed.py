@@ -1,0 +1,95 @@
+"""The fan-out of events: collected for one turn of the loop, then handed to every sink at once.
+
+What the caller owes it: while ``full`` (``on_full`` was called and ``on_room`` not yet), publish nothing that can be
+put off. Payload that comes in one turn of the loop is bounded too: a batch that grows large is flushed at once, so
+that ``on_full`` comes before the next read.
+"""
+
+import time
+from asyncio import AbstractEventLoop, Handle, TimerHandle
+from collections.abc import Callable, Sequence
+
+from portside.events import Event, Payload
+from portside.feed.sinks import Sink, TerminalSink
+
+_BATCH_BYTES = 64 * 1024  # reads this large gain nothing from waiting for more, and cost cache and page faults
+
+
+class Feed:
+    """Events of one run to its sinks; everything on the loop's thread."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.full = False
+        self.on_full: Callable[[], None] = lambda: None
+        self.on_room: Callable[[], None] = lambda: None
+        self._loop = loop
+        self._sinks: list[Sink] = []
+        self._batch: list[Event] = []
+        self._batch_bytes = 0
+        self._flush_handle: Handle | None = None
+        self._tick_handle: TimerHandle | None = None
+        self._tick_at = 0.0
+
+    def add(self, sink: Sink) -> None:
+        """Hand everything that is published from now on to a sink too."""
+        self._sinks.append(sink)
+
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        """All sinks."""
+        return self._sinks
+
+    def publish(self, event: Event) -> None:
+        """Take an event."""
+        self._batch.append(event)
+        if self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self.flush)
+        if isinstance(event, Payload):
+            self._batch_bytes += len(event.data)
+            if self._batch_bytes >= _BATCH_BYTES:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand what was collected to the sinks now."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        batch = self._batch
+        if not batch:
+            return
+        self._batch = []
+        self._batch_bytes = 0
+        for sink in self._sinks:
+            sink.consume(batch)
+        self._watch()
+
+    def _watch(self) -> None:
+        """After each change: is a sink full, is one waiting for time to pass?"""
+        if not self.full and any(sink.full for sink in self._sinks):
+            self.full = True
+            self.on_full()
+            for sink in self._sinks:
+                sink.writer.ask_for_room()
+        due = min((due for sink in self._sinks if (due := sink.due) is not None), default=None)
+        if due is None or (self._tick_handle is not None and self._tick_at <= due):
+            return
+        if self._tick_handle is not None:
+            self._tick_handle.cancel()
+        self._tick_at = due
+        self._tick_handle = self._loop.call_later(max(0.0, due - time.monotonic()), self._tick)
+
+    def _tick(self) -> None:
+        self._tick_handle = None
+        for sink in self._sinks:
+            sink.tick()
+        self._watch()
+
+    def room(self) -> None:
+        """A writer has room again (its ``on_room``)."""
+        for sink in self._sinks:
+            if isinstance(sink, TerminalSink):
+                sink.say_skipped()
+        if self.full and not any(sink.full for sink in self._sinks):
+            self.full = False
+            self.on_room()
+            self._watch()

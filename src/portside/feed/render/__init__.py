@@ -1,0 +1,55 @@
+"""Events as bytes for people and programs: one renderer a format."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from portside.events import Event
+from portside.settings import Frame
+
+
+class Renderer(Protocol):
+    """Turns batches of events into bytes. It keeps what it needs of each connection until that closes."""
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
+
+    def render(self, batch: Sequence[Event]) -> list[bytes]:
+        """The bytes for some events, in their order; a line is never divided over two calls."""
+
+    def tick(self, now: float) -> list[bytes]:
+        """The bytes that are due because time passed."""
+
+
+def make_renderer(
+    name: str,
+    *,
+    frame: Frame | None = None,
+    max_frame: int = 64 * 1024,
+    colour: bool = False,
+    terminal: bool = False,
+) -> Renderer:
+    """The renderer for ``text``, ``json``, ``hex``, ``raw`` or ``classic``.
+
+    ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
+    to a terminal, which no format may send a control character to but for its own line feeds and colours.
+    """
+    if name == "raw":
+        from portside.feed.render.raw import EscapedRenderer, RawRenderer
+
+        return EscapedRenderer() if terminal else RawRenderer()
+    if name == "json":
+        from portside.feed.render.json import JsonRenderer
+
+        return JsonRenderer(frame or Frame("none"), max_frame)
+    if name == "hex":
+        from portside.feed.render.hexdump import HexRenderer
+
+        return HexRenderer(frame or Frame("none"), max_frame, colour=colour)
+    if name == "classic":
+        from portside.feed.render.classic import ClassicRenderer
+
+        return ClassicRenderer(frame or Frame("lines"), max_frame)
+    from portside.feed.render.text import TextRenderer
+
+    return TextRenderer(frame or Frame("lines"), max_frame, colour=colour)

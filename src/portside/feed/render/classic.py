@@ -1,0 +1,53 @@
+"""The format ``classic``: the words of the tutorial that Portside began as."""
+
+from portside.events import Closed, Event, HalfClosed, Listening, Opened, Payload, Received, Refused, Stopped
+from portside.feed.render.streams import Stream, StreamRenderer
+from portside.wire.escaping import visible
+
+
+def address_of(peer: str) -> str:
+    """A peer as Python shows the address of a socket: ``('127.0.0.1', 33406)``."""
+    host, _, port = peer.rpartition(":")
+    if peer.startswith("unix:"):
+        return visible(peer.encode())
+    if host.startswith("["):
+        address, _, _scope = host[1:-1].partition("%")
+        return f"({address!r}, {port}, 0, 0)"
+    return f"({host!r}, {port})"
+
+
+class ClassicRenderer(StreamRenderer):
+    """``Received from ('127.0.0.1', 33406): hello``."""
+
+    def prefix(self, event: Payload) -> bytes:
+        verb = "Received from" if isinstance(event, Received) else "Sent to"
+        return f"{verb} {address_of(event.peer)}: ".encode()
+
+    def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
+        for message in messages:
+            line = message.removesuffix(b"\n") if self._frame.kind == "lines" else message
+            out.append(b"%s%s\n" % (stream.prefix, visible(line).encode()))
+
+    def other(self, event: Event) -> bytes:
+        words = self._words(event)
+        return f"{words}\n".encode() if words else b""
+
+    def _words(self, event: Event) -> str:
+        match event:
+            case Listening(address=address):
+                return f"Listening on {visible(address.encode())}..."
+            case Opened(peer=peer):
+                return f"Connection from {address_of(peer)} established."
+            case Closed(peer=peer, reason="peer_reset"):
+                return f"EOF received from {address_of(peer)}. Connection closed."
+            case Closed(reason="shutdown") | HalfClosed():
+                return ""  # the tutorial says nothing here
+            case Closed(peer=peer):
+                return f"Connection from {address_of(peer)} closed."
+            case Refused(peer=peer, reason=reason):
+                return f"Connection from {address_of(peer)} refused: {reason}."
+            case Stopped(reason="signal"):
+                return "Server interrupted. Closing..."
+            case Stopped():
+                return ""
+        raise TypeError(event)

@@ -1,0 +1,42 @@
+"""The format ``raw``: the clients' bytes and nothing else."""
+
+from collections.abc import Sequence
+
+from portside.events import Closed, Event, Received
+from portside.wire.escaping import unfinished_utf8, visible
+
+
+class RawRenderer:
+    """What clients sent, in the order of its arrival."""
+
+    due = None
+
+    def render(self, batch: Sequence[Event]) -> list[bytes]:
+        return [event.data for event in batch if type(event) is Received]
+
+    def tick(self, now: float) -> list[bytes]:
+        return []
+
+
+class EscapedRenderer(RawRenderer):
+    """The same for a terminal: line feeds and tabs as they are, whatever else is not printable as an escape."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, bytes] = {}  # the beginning of a character, by connection
+
+    def render(self, batch: Sequence[Event]) -> list[bytes]:
+        out = []
+        for event in batch:
+            if isinstance(event, Received):
+                data = self._held.pop(event.conn, b"") + event.data
+                if size := unfinished_utf8(data):
+                    self._held[event.conn] = data[-size:]
+                    data = data[:-size]
+                out.append(_escape(data))
+            elif isinstance(event, Closed):
+                out.append(_escape(self._held.pop(event.conn, b"")))
+        return out
+
+
+def _escape(data: bytes) -> bytes:
+    return b"\n".join(b"\t".join(visible(part).encode() for part in line.split(b"\t")) for line in data.split(b"\n"))

@@ -1,0 +1,138 @@
+"""What the framed formats share: a framer for each direction of each connection, and what waits in them.
+
+A line that is still unfinished after 100 ms is shown as it stands, so that a prompt or a slow typist is seen. One
+exception: where the last character of it is itself unfinished, its rest is waited for somewhat longer, so that a
+character that comes in two reads is one character.
+"""
+
+import time
+from collections.abc import Sequence
+
+from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent
+from portside.settings import Frame
+from portside.wire.escaping import unfinished_utf8
+from portside.wire.framing import make_framer
+
+UNFINISHED_S = 0.1
+UNFINISHED_CHARACTER_S = 5.0
+
+
+class Stream:
+    """One direction of one connection, as one renderer sees it."""
+
+    __slots__ = ("conn", "framer", "kind", "peer", "prefix", "since")
+
+    def __init__(self, event: Payload, frame: Frame, max_frame: int, prefix: bytes) -> None:
+        self.kind = type(event)
+        self.conn = event.conn
+        self.peer = event.peer
+        self.framer = make_framer(frame, max_frame)
+        self.prefix = prefix
+        self.since: float | None = None  # since when bytes are held back
+
+
+class StreamRenderer:
+    """A renderer that cuts streams into messages; a format says how a message and another event look."""
+
+    shows_unfinished = True  # whether people read it
+
+    def __init__(self, frame: Frame, max_frame: int) -> None:
+        self._frame = frame
+        self._max_frame = max_frame
+        self._in: dict[int, Stream] = {}
+        self._out: dict[int, Stream] = {}
+        self._waiting: dict[Stream, float] = {}
+        self._half_closed: dict[int, tuple[HalfClosed, float]] = {}
+        self.due: float | None = None
+
+    # What a format writes.
+
+    def prefix(self, event: Payload) -> bytes:
+        """What stands before each message of a stream."""
+        raise NotImplementedError
+
+    def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
+        """Append how messages look that were complete at ``at`` (ns)."""
+        raise NotImplementedError
+
+    def other(self, event: Event) -> bytes:
+        """How an event without payload looks; empty where it is not shown."""
+        raise NotImplementedError
+
+    # The mechanism.
+
+    def render(self, batch: Sequence[Event]) -> list[bytes]:
+        out: list[bytes] = []
+        now = time.monotonic()
+        for event in batch:
+            kind = type(event)
+            if kind is Received:
+                self._payload(out, self._in, event, now)  # type: ignore[arg-type]
+            elif kind is Sent:
+                self._payload(out, self._out, event, now)  # type: ignore[arg-type]
+            elif kind is HalfClosed and self.shows_unfinished:
+                self._half_closed[event.conn] = event, now + UNFINISHED_S  # type: ignore[attr-defined]
+                self._wait_until(now + UNFINISHED_S)
+            else:
+                if isinstance(event, Closed):
+                    self._forget(out, event)
+                out.append(self.other(event))
+        return out
+
+    def _payload(self, out: list[bytes], streams: dict[int, Stream], event: Payload, now: float) -> None:
+        stream = streams.get(event.conn)
+        if stream is None:
+            stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
+        if stream.since is None and self.whole(out, stream, event):
+            return
+        framer = stream.framer
+        messages = framer.feed(event.data, now)
+        if messages:
+            self.messages(out, stream, event.at, messages)
+        pending = framer.pending
+        if not pending:
+            stream.since = None
+            self._waiting.pop(stream, None)
+            return
+        if messages or stream.since is None:
+            stream.since = now
+        due = framer.due
+        if due is None and self.shows_unfinished and self._frame.kind == "lines":
+            unfinished = unfinished_utf8(pending)
+            due = now + UNFINISHED_CHARACTER_S if unfinished else stream.since + UNFINISHED_S
+        if due is not None:
+            self._waiting[stream] = due
+            self._wait_until(due)
+
+    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+        """A short cut for data that is whole messages and nothing else: True where it was taken."""
+        return False
+
+    def _wait_until(self, due: float) -> None:
+        if self.due is None or due < self.due:
+            self.due = due
+
+    def tick(self, now: float) -> list[bytes]:
+        out: list[bytes] = []
+        at = time.time_ns()
+        for stream in [stream for stream, due in self._waiting.items() if due <= now]:
+            self._finish(out, stream, at)
+        still_open = [conn for conn, (_, due) in self._half_closed.items() if due <= now]
+        out += [self.other(self._half_closed.pop(conn)[0]) for conn in still_open]
+        dues = [*self._waiting.values(), *(due for _, due in self._half_closed.values())]
+        self.due = min(dues, default=None)
+        return out
+
+    def _finish(self, out: list[bytes], stream: Stream, at: int) -> None:
+        self._waiting.pop(stream, None)
+        stream.since = None
+        messages = stream.framer.finish()
+        if messages:
+            self.messages(out, stream, at, messages)
+
+    def _forget(self, out: list[bytes], event: Closed) -> None:
+        self._half_closed.pop(event.conn, None)
+        for streams in (self._in, self._out):
+            stream = streams.pop(event.conn, None)
+            if stream is not None and stream.since is not None:
+                self._finish(out, stream, event.at)

@@ -1,0 +1,152 @@
+"""The format ``text``: a line a message, for people.
+
+The hot path is a read that holds whole lines of printable ASCII: it is checked and cut without a step in Python for
+each line.
+"""
+
+import time
+from typing import Final
+
+from portside.events import (
+    Closed,
+    CloseReason,
+    Event,
+    HalfClosed,
+    Listening,
+    Opened,
+    Payload,
+    Received,
+    Refused,
+    Stopped,
+)
+from portside.feed.render.streams import Stream, StreamRenderer
+from portside.settings import Frame
+from portside.units import format_duration
+from portside.wire.escaping import PRINTABLE_ASCII, visible
+from portside.wire.framing import Cut
+
+SAFE_LINES: Final = PRINTABLE_ASCII + b"\n"
+
+CLOSED: Final[dict[CloseReason, str]] = {
+    "peer_closed": "closed by peer",
+    "peer_reset": "reset by peer",
+    "local_closed": "closed here",
+    "local_reset": "reset here",
+    "idle_timeout": "closed, idle for too long,",
+    "write_timeout": "closed, it took nothing of what waited for it,",
+    "fault": "closed by a fault",
+    "shutdown": "closed at the end of the run",
+    "error": "lost",
+}
+
+
+class Palette:
+    """The escape sequences of the colours, or nothing at all."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self.reset = "\x1b[0m" if colour else ""
+        self.dim = "\x1b[2m" if colour else ""
+        self.received = "\x1b[32m" if colour else ""
+        self.sent = "\x1b[36m" if colour else ""
+        self.bad = "\x1b[31m" if colour else ""
+        self._clients = tuple(f"\x1b[1;{code}m" for code in (34, 35, 33, 36, 32, 31)) if colour else ("",)
+
+    def client(self, number: int) -> str:
+        """The colour of a connection."""
+        return self._clients[number % len(self._clients)]
+
+
+class LineRenderer(StreamRenderer):
+    """What ``text`` and ``hex`` share: time, connection and peer, and the lines of events without payload."""
+
+    def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
+        super().__init__(frame, max_frame)
+        self._palette = Palette(colour=colour)
+        self._stamped_ms = -1
+        self._stamp = b""
+
+    def stamp(self, at: int) -> bytes:
+        """The local time of day of ``at`` (ns), with milliseconds."""
+        milliseconds = at // 1_000_000
+        if milliseconds != self._stamped_ms:
+            second, fraction = divmod(milliseconds, 1000)
+            of_day = time.strftime("%H:%M:%S", time.localtime(second))
+            palette = self._palette
+            self._stamp = f"{palette.dim}{of_day}.{fraction:03d}{palette.reset}".encode()
+            self._stamped_ms = milliseconds
+        return self._stamp
+
+    def who(self, conn: int, peer: str) -> str:
+        """A connection as it stands in each of its lines."""
+        palette = self._palette
+        return f"  {palette.client(conn)}#{conn}{palette.reset} {visible(peer.encode())}  "
+
+    def prefix(self, event: Payload) -> bytes:
+        palette = self._palette
+        sign = f"{palette.received}>" if isinstance(event, Received) else f"{palette.sent}<"
+        return f"{self.who(event.conn, event.peer)}{sign}{palette.reset} ".encode()
+
+    def other(self, event: Event) -> bytes:
+        return b"%s%s\n" % (self.stamp(event.at), self._words(event).encode())
+
+    def _words(self, event: Event) -> str:
+        palette = self._palette
+        match event:
+            case Listening(address=address):
+                return f"  listening on {visible(address.encode())}"
+            case Opened(conn=conn, peer=peer):
+                return f"{self.who(conn, peer)}connected"
+            case HalfClosed(conn=conn, peer=peer):
+                return f"{self.who(conn, peer)}sent its last and still reads"
+            case Closed(conn=conn, peer=peer):
+                colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
+                error = f": {event.error}" if event.error else ""
+                return (
+                    f"{self.who(conn, peer)}{colour}{CLOSED[event.reason]} after "
+                    f"{format_duration(event.duration)}{palette.reset}, "
+                    f"{event.received} B in, {event.sent} B out{error}"
+                )
+            case Refused(peer=peer, reason=reason):
+                return f"  {visible(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}"
+            case Stopped(reason=reason):
+                return f"  stopped: {reason}"
+        raise TypeError(event)
+
+    def cut_note(self, stream: Stream, at: int) -> bytes:
+        """Says that what stands above is a piece of a longer message."""
+        palette = self._palette
+        who = self.who(stream.conn, stream.peer)
+        note = f"{who}{palette.bad}! cut at {self._max_frame} B, the message goes on{palette.reset}\n"
+        return self.stamp(at) + note.encode()
+
+
+class TextRenderer(LineRenderer):
+    """``12:00:04.001  #1 127.0.0.1:33406  > hello``."""
+
+    def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
+        super().__init__(frame, max_frame, colour=colour)
+        self._lines = frame.kind == "lines"
+
+    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+        data = event.data
+        if not self._lines or data[-1] != 10 or len(data) > self._max_frame:
+            return False
+        if data.translate(None, SAFE_LINES):
+            return False
+        head = self.stamp(event.at) + stream.prefix
+        out.append(head + data[:-1].replace(b"\n", b"\n" + head) + b"\n")
+        return True
+
+    def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
+        head = self.stamp(at) + stream.prefix
+        if self._lines:
+            block = b"".join(messages)
+            whole = block[-1] == 10 and not any(type(message) is Cut for message in messages)
+            if whole and not block.translate(None, SAFE_LINES):
+                out.append(head + block[:-1].replace(b"\n", b"\n" + head) + b"\n")
+                return
+        for message in messages:
+            line = message[:-1] if self._lines and message[-1] == 10 else message
+            out.append(b"%s%s\n" % (head, visible(line).encode()))
+            if type(message) is Cut:
+                out.append(self.cut_note(stream, at))

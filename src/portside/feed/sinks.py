@@ -1,0 +1,78 @@
+"""Where rendered events go: a file or a pipe, which gets everything, or a terminal, which may skip and says so."""
+
+import time
+from collections.abc import Sequence
+
+from portside.events import Event
+from portside.feed.render import Renderer
+from portside.feed.writer import Writer
+
+HIGH_BYTES = 4 << 20  # a sink that has this much to write takes no more from clients
+VIEW_BYTES = 256 * 1024  # a terminal this far behind skips
+_JOIN_BYTES = 512 * 1024  # below this one write of joined buffers costs less than many buffers
+
+
+class Sink:
+    """Loses nothing: when its descriptor does not keep up, it is ``full``, and whoever feeds it stops."""
+
+    def __init__(self, renderer: Renderer, writer: Writer) -> None:
+        self._renderer = renderer
+        self.writer = writer
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` should be called (``time.monotonic()``)."""
+        return self._renderer.due
+
+    @property
+    def full(self) -> bool:
+        """Whether it should get no more for now."""
+        return self.writer.pending > HIGH_BYTES
+
+    def consume(self, batch: Sequence[Event]) -> None:
+        """Render events and hand them to the writer."""
+        self._put(self._renderer.render(batch))
+
+    def tick(self) -> None:
+        """Write what is due because time passed."""
+        self._put(self._renderer.tick(time.monotonic()))
+
+    def _put(self, buffers: list[bytes]) -> None:
+        if not buffers or self.writer.gone:
+            return
+        if len(buffers) > 1 and sum(map(len, buffers)) < _JOIN_BYTES:
+            buffers = [b"".join(buffers)]
+        self.writer.put(buffers)
+
+
+class TerminalSink(Sink):
+    """A person's view: a flood is thinned, and a line says by how much."""
+
+    def __init__(self, renderer: Renderer, writer: Writer) -> None:
+        super().__init__(renderer, writer)
+        self._skipped_lines = 0
+        self._skipped_bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Never: it skips instead."""
+        return False
+
+    def _put(self, buffers: list[bytes]) -> None:
+        if not buffers:
+            return
+        if self.writer.pending > VIEW_BYTES:
+            if not self._skipped_bytes:
+                self.writer.ask_for_room()
+            self._skipped_lines += sum(buffer.count(b"\n") for buffer in buffers)
+            self._skipped_bytes += sum(map(len, buffers))
+            return
+        self.say_skipped()
+        super()._put(buffers)
+
+    def say_skipped(self) -> None:
+        """Say what was not shown since it was last said."""
+        if self._skipped_bytes:
+            note = f"-- {self._skipped_lines} lines ({self._skipped_bytes} B) not shown: too fast for this terminal\n"
+            self._skipped_lines = self._skipped_bytes = 0
+            super()._put([note.encode()])

@@ -1,0 +1,204 @@
+"""Bytes to a file descriptor, in order, losing nothing, without ever blocking the loop.
+
+A thread owns the descriptor. The loop hands over lists of buffers and reads ``pending``, the bytes that are not
+written yet; it stops reading from clients while that is high, so memory stays bounded by what the loop lets in.
+An error that can pass (a full disk) is said once and tried again until it does; a reader that went away (EPIPE)
+closes the writer, which from then on takes and drops.
+"""
+
+import errno
+import os
+import select
+import stat
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+RETRY_S = 0.5
+_MAX_BUFFERS = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
+
+
+class Writer:
+    """The descriptor ``fd``, known to the user as ``name``.
+
+    ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_room`` when
+    ``pending`` has fallen to ``low`` after ``ask_for_room``; ``on_gone`` when the reader went away; ``on_trouble``
+    with an error that is being retried, and with None when it has passed.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        call_soon: Callable[..., object],
+        *,
+        on_room: Callable[[], None],
+        on_gone: Callable[[], None],
+        on_trouble: Callable[[str, OSError | None], None],
+        low: int = 256 * 1024,
+    ) -> None:
+        self.name = name
+        self.gone = False
+        self._fd = fd
+        self._call_soon = call_soon
+        self._on_room, self._on_gone, self._on_trouble = on_room, on_gone, on_trouble
+        self._low = low
+        self._taken = 0  # bytes; written by the loop's thread alone
+        self._done = 0  # bytes; written by the writer's thread alone
+        self._wants_room = False
+        self._queue: SimpleQueue[list[bytes] | str | None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"writer of {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Bytes that are not written yet."""
+        return self._taken - self._done
+
+    def put(self, buffers: list[bytes]) -> None:
+        """Take buffers, to be written after all that came before."""
+        self._taken += sum(map(len, buffers))
+        self._queue.put(buffers)
+
+    def reopen(self) -> None:
+        """Open the file of this name anew, between two calls of ``put``; the old one stays where that fails."""
+        self._queue.put(self.name)
+
+    def ask_for_room(self) -> None:
+        """Have ``on_room`` called once when ``pending`` is low."""
+        self._wants_room = True
+        if self.pending <= self._low:
+            self._tell_room()
+
+    def close(self, patience: float) -> int:
+        """Write what waits, giving up after ``patience`` seconds without progress; the bytes not written."""
+        self._queue.put(None)
+        done = -1
+        while self._thread.is_alive() and done != self._done:
+            done = self._done
+            self._thread.join(patience)
+        self._stopping.set()
+        return self.pending
+
+    def _tell_room(self) -> None:
+        if self._wants_room:
+            self._wants_room = False
+            self._call_soon(self._on_room)
+
+    # On the writer's own thread.
+
+    def _run(self) -> None:
+        get, get_nowait, empty = self._queue.get, self._queue.get_nowait, self._queue.empty
+        while (order := get()) is not None:
+            if isinstance(order, str):
+                self._reopen(order)
+                continue
+            buffers = order
+            following: list[bytes] | str | None = []
+            while not empty() and len(buffers) < _MAX_BUFFERS:
+                following = get_nowait()
+                if not isinstance(following, list):
+                    break
+                buffers = buffers + following
+            self._write(buffers)
+            if isinstance(following, str):
+                self._reopen(following)
+            elif following is None:
+                return
+
+    def _write(self, buffers: list[bytes]) -> None:
+        for at in range(0, len(buffers), _MAX_BUFFERS):
+            part: list[bytes | memoryview] = list(buffers[at : at + _MAX_BUFFERS])
+            left = sum(map(len, part))
+            while left:
+                written = self._writev(part, left)
+                left -= written
+                self._done += written
+                if left:
+                    part = _after(part, written)
+        if self._wants_room and self.pending <= self._low:
+            self._tell_room()
+
+    def _writev(self, part: list[bytes | memoryview], size: int) -> int:
+        """Write some of ``part``; the number of its bytes that are dealt with."""
+        troubled = False
+        while not self.gone:
+            try:
+                written = os.writev(self._fd, part)
+            except BlockingIOError:
+                # Standard output was handed over in non-blocking mode.
+                select.select([], [self._fd], [])
+            except OSError as error:
+                if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF) and not self._is_file():
+                    self.gone = True
+                    self._call_soon(self._on_gone)
+                    break
+                if not troubled:
+                    troubled = True
+                    self._call_soon(self._on_trouble, self.name, error)
+                if self._stopping.wait(RETRY_S):
+                    raise SystemExit from error
+            else:
+                if troubled:
+                    self._call_soon(self._on_trouble, self.name, None)
+                return written
+        return size
+
+    def _is_file(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._fd).st_mode)
+
+    def _reopen(self, path: str) -> None:
+        try:
+            fd = open_output(path)
+        except OSError as error:
+            self._call_soon(self._on_trouble, self.name, error)
+            return
+        os.dup2(fd, self._fd, inheritable=False)
+        os.close(fd)
+
+
+class NullWriter(Writer):
+    """The same for the null device, which takes everything at once: no thread, no queue."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self.name = name
+        self.gone = False
+        self._fd = fd
+
+    @property
+    def pending(self) -> int:
+        return 0
+
+    def put(self, buffers: list[bytes]) -> None:
+        for buffer in buffers:
+            os.write(self._fd, buffer)
+
+    def reopen(self) -> None:
+        return
+
+    def ask_for_room(self) -> None:
+        return
+
+    def close(self, patience: float) -> int:
+        return 0
+
+
+def is_null_device(fd: int) -> bool:
+    """Whether a descriptor is /dev/null."""
+    status = os.fstat(fd)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+
+
+def open_output(path: str) -> int:
+    """Open a file to append to; raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+
+
+def _after(part: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:
+    """What is left of buffers when so many bytes of them are written."""
+    for index, buffer in enumerate(part):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *part[index + 1 :]]
+        written -= len(buffer)
+    return []

@@ -1,0 +1,100 @@
+"""Who may be connected: how many at once, and from where."""
+
+import ipaddress
+import socket
+from collections import Counter
+
+from portside.errors import PortsideError, UsageError, reason_of
+from portside.events import RefuseReason
+from portside.settings import Listen
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_network(text: str, option: str) -> list[Network]:
+    """Read an address, a network or a name (all its addresses, as they are now)."""
+    try:
+        return [ipaddress.ip_network(text, strict=False)]
+    except ValueError:
+        if "/" in text or not text or " " in text:
+            raise UsageError(f"{option} {text}", "no address, network or name") from None
+    try:
+        found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise PortsideError(f"{option} {text}", reason_of(error)) from None
+    return [ipaddress.ip_network(str(place[0]).partition("%")[0]) for *_, place in found]
+
+
+def read_networks(path: str, option: str) -> list[Network]:
+    """Read a file of them, one a line; ``#`` begins a comment."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.partition("#")[0].strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise PortsideError(f"{option} {path}", reason_of(error)) from None
+    return [network for line in lines if line for network in parse_network(line, f"{option} {path}:")]
+
+
+class Admission:
+    """Decides on each client and counts those that are in. Clients on unix sockets are only counted."""
+
+    def __init__(
+        self,
+        *,
+        most: int | None = None,
+        most_per_ip: int | None = None,
+        allowed: list[Network] | None = None,
+        denied: list[Network] | None = None,
+    ) -> None:
+        self._most = most
+        self._most_per_ip = most_per_ip
+        self._allowed = allowed
+        self._denied = denied or []
+        self._inside = 0
+        self._inside_by_ip: Counter[str] = Counter()
+
+    def enter(self, ip: str | None) -> RefuseReason | None:
+        """Let a client in, or say why not. ``ip`` is None on a unix socket."""
+        if ip is not None and (self._allowed is not None or self._denied) and not self._may(ip):
+            return "denied"
+        if self._most is not None and self._inside >= self._most:
+            return "max_conns"
+        if self._most_per_ip is not None and ip is not None:
+            if self._inside_by_ip[ip] >= self._most_per_ip:
+                return "max_conns_per_ip"
+            self._inside_by_ip[ip] += 1
+        self._inside += 1
+        return None
+
+    def leave(self, ip: str | None) -> None:
+        """A client that was let in is gone."""
+        self._inside -= 1
+        if self._most_per_ip is not None and ip is not None:
+            self._inside_by_ip[ip] -= 1
+            if not self._inside_by_ip[ip]:
+                del self._inside_by_ip[ip]
+
+    def _may(self, ip: str) -> bool:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        if mapped is not None:
+            address = mapped
+        if any(address in network for network in self._denied):
+            return False
+        return self._allowed is None or any(address in network for network in self._allowed)
+
+
+def admission_of(settings: Listen) -> Admission:
+    """The rules of some settings. Raises UsageError or PortsideError for what names no network."""
+    allowed = [net for text in settings.allow for net in parse_network(text, "--allow")]
+    for path in settings.allow_file:
+        allowed += read_networks(path, "--allow-file")
+    denied = [net for text in settings.deny for net in parse_network(text, "--deny")]
+    for path in settings.deny_file:
+        denied += read_networks(path, "--deny-file")
+    return Admission(
+        most=settings.max_conns,
+        most_per_ip=settings.max_conns_per_ip,
+        allowed=allowed if settings.allow or settings.allow_file else None,
+        denied=denied,
+    )

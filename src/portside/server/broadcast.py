@@ -1,0 +1,57 @@
+"""One stream to every client, at the pace of the slowest that still reads.
+
+A client that lags is waited for while it makes progress. One that takes nothing for a moment is waited for no more:
+what it does not take collects up to a limit, and then, or when it took nothing for the server's write timeout, it is
+closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of memory and delays the others
+once, for that moment.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from portside.events import CloseReason
+from portside.server.connection import Connection
+from portside.server.server import Server
+
+LIMIT_BYTES = 16 << 20  # for each client
+STALL_S = 0.25
+
+
+class Broadcast:
+    """Sends to all clients of a server that are connected at the moment."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._stalled: set[Connection] = set()
+        self._changed = asyncio.Event()
+        server.on_caught_up = self._caught_up
+
+    def send(self, data: bytes) -> int:
+        """Send to every client; the number of them."""
+        clients = [client for client in self._server.connections.values() if client.transport is not None]
+        for client in clients:
+            client.send(data)
+            if client.unsent > LIMIT_BYTES:
+                client.abort("write_timeout")
+        return len(clients)
+
+    async def room(self) -> None:
+        """Wait until no client lags that still makes progress."""
+        while waiting := {
+            client: client.unsent
+            for client in self._server.connections.values()
+            if client.lagging and client not in self._stalled
+        }:
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), STALL_S)
+                continue
+            self._stalled.update(client for client, unsent in waiting.items() if client.unsent >= unsent)
+
+    def closed(self, client: Connection, reason: CloseReason) -> None:
+        """A client is gone."""
+        self._caught_up(client)
+
+    def _caught_up(self, client: Connection) -> None:
+        self._stalled.discard(client)
+        self._changed.set()

@@ -1,0 +1,199 @@
+"""One accepted connection: a callback protocol, no task and no timer of its own.
+
+How a connection ends is decided in one place, ``connection_lost``:
+
+    set before by this side (idle, write timeout, shutdown …)   that reason
+    the peer reset, or our write met its reset                  peer_reset
+    the peer sent FIN                                           peer_closed
+    another error of the network                                error, with its words
+    none of these                                               local_closed
+"""
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING, cast
+
+from portside.errors import reason_of
+from portside.events import Closed, CloseReason, HalfClosed, Opened, Received, Sent
+
+if TYPE_CHECKING:
+    from portside.server.server import Server
+
+STALL_CHECK_S = 1.0
+
+
+class Connection(asyncio.Protocol):
+    """What the server keeps of a client while it is connected."""
+
+    __slots__ = (
+        "_active_at",
+        "_checked",
+        "_opened_at",
+        "_progress_at",
+        "_reason",
+        "_server",
+        "_unsent",
+        "half_closed",
+        "ip",
+        "lagging",
+        "local",
+        "number",
+        "peer",
+        "received",
+        "sent",
+        "transport",
+    )
+
+    def __init__(self, server: "Server", number: int, peer: str, local: str, ip: str | None) -> None:
+        self.number = number
+        self.peer = peer
+        self.local = local
+        self.ip = ip
+        self.received = 0  # bytes
+        self.sent = 0  # bytes handed over; ``unsent`` of them have not left
+        self.half_closed = False  # the peer sent FIN
+        self.lagging = False  # more waits for the peer than it should
+        self.transport: asyncio.Transport | None = None
+        self._server = server
+        self._reason: CloseReason | None = None
+        self._opened_at = self._active_at = server.now()
+        self._checked = False  # is in the wheel
+        self._unsent = 0  # at the last check
+        self._progress_at = 0.0
+
+    # Called by the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is ready."""
+        self.transport = cast("asyncio.Transport", transport)
+        server = self._server
+        server.publish(Opened(time.time_ns(), self.number, self.peer, self.local))
+        if server.idle_timeout is not None:
+            self._check_at(self._active_at + server.idle_timeout)
+        server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """The peer sent bytes."""
+        self.received += len(data)
+        server = self._server
+        if server.idle_timeout is not None:
+            self._active_at = server.now()
+        if server.shows_received:
+            server.publish(Received(time.time_ns(), self.number, self.peer, data))
+
+    def eof_received(self) -> bool:
+        """The peer sent FIN. True keeps our direction open."""
+        self.half_closed = True
+        self._server.publish(HalfClosed(time.time_ns(), self.number, self.peer))
+        return self._server.keeps_half_open
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        server = self._server
+        reason, words = self._reason, None
+        if reason is None:
+            if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+                reason = "peer_reset"
+            elif error is not None:
+                reason, words = "error", reason_of(error)
+            else:
+                reason = "peer_closed" if self.half_closed else "local_closed"
+        duration = server.now() - self._opened_at
+        sent = self.sent - self.unsent
+        self.transport = None
+        server.publish(Closed(time.time_ns(), self.number, self.peer, reason, self.received, sent, duration, words))
+        server.closed(self, reason)
+
+    def pause_writing(self) -> None:
+        """More waits for the peer than it should."""
+        self.lagging = True
+
+    def resume_writing(self) -> None:
+        """The peer caught up."""
+        self.lagging = False
+        self._server.caught_up(self)
+
+    # Called by the server and by those who act on it.
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait on this side for the peer to take them."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the peer; what it does not take at once waits (see ``unsent``)."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write(data)
+        self.sent += len(data)
+        now = self._server.now()
+        self._active_at = now
+        if not self._checked:
+            self._unsent, self._progress_at = 0, now
+            self._check_at(now + STALL_CHECK_S)
+        self._server.publish(Sent(time.time_ns(), self.number, self.peer, data))
+
+    def finish(self) -> None:
+        """Half-close: send FIN after what waits; the peer may go on sending."""
+        if self.transport is not None and not self.transport.is_closing():
+            if self.half_closed:
+                self.transport.close()
+            else:
+                self.transport.write_eof()
+
+    def close(self, reason: CloseReason) -> None:
+        """Close in order: what waits for the peer still goes out."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._reason = reason
+            self.transport.close()
+
+    def abort(self, reason: CloseReason) -> None:
+        """Close now, whatever waits."""
+        if self.transport is not None:
+            self._reason = self._reason or reason
+            self.sent -= self.unsent
+            self.transport.abort()
+
+    def linger_zero(self) -> None:
+        """Have the next close send RST."""
+        if self.transport is not None:
+            sock = cast("socket.socket", self.transport.get_extra_info("socket"))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def pause_reading(self) -> None:
+        """Take nothing from the peer: its data waits in the kernel, then on its own side."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take its data again."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def check(self, now: float) -> None:
+        """A deadline may have passed (seconds, the loop's clock); called from the wheel."""
+        self._checked = False
+        if self.transport is None:
+            return
+        next_at = []
+        idle_timeout = self._server.idle_timeout
+        if idle_timeout is not None:
+            if now >= self._active_at + idle_timeout:
+                self.abort("idle_timeout")
+                return
+            next_at.append(self._active_at + idle_timeout)
+        unsent = self.unsent
+        if unsent:
+            if unsent != self._unsent:
+                self._unsent, self._progress_at = unsent, now
+            elif now >= self._progress_at + self._server.write_timeout:
+                self.abort("write_timeout")
+                return
+            next_at.append(now + STALL_CHECK_S)
+        if next_at:
+            self._check_at(min(next_at))
+
+    def _check_at(self, at: float) -> None:
+        self._checked = True
+        self._server.check_at(self, at)

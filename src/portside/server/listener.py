@@ -1,0 +1,153 @@
+"""Open ports: from an address to listening sockets, before anything else of the server is loaded."""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import NamedTuple
+
+from portside.addresses import Address, format_sockaddr
+from portside.errors import PortsideError, reason_of
+
+MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
+_SAME_PORT_TRIES = 32
+_ALL = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
+
+
+class Listener(NamedTuple):
+    """A listening socket; ``path`` is the file of a unix socket, to be removed at the end."""
+
+    socket: socket.socket
+    name: str
+    path: str | None = None
+
+    def close(self) -> None:
+        """Close the port."""
+        self.socket.close()
+        if self.path is not None:
+            with suppress(OSError):
+                os.unlink(self.path)
+
+
+def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None) -> list[Listener]:
+    """Open every port of every address; all or none.
+
+    Raises PortsideError, one line that names the address.
+    """
+    listeners: list[Listener] = []
+    try:
+        for address in addresses:
+            if address.path is not None:
+                listeners.append(_open_unix(address, backlog or MAX_BACKLOG))
+            else:
+                for port in address.ports:
+                    listeners += _open_port(address.host, port, families, backlog or MAX_BACKLOG)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: int) -> list[Listener]:
+    """One port at every address of a host; None is every interface, each family in a socket of its own."""
+    if host is None or host == "*":
+        places = [(family, (_ALL[family], port)) for family in families]
+    else:
+        places = _resolve(host, port, families)
+    for attempt in range(_SAME_PORT_TRIES):
+        listeners: list[Listener] = []
+        chosen = port
+        for family, place in places:
+            try:
+                sock = _bind(family, (place[0], chosen, *place[2:]), backlog)
+            except OSError as error:
+                optional = host is None and family == socket.AF_INET6 and listeners
+                if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    continue  # this machine has no IPv6
+                for listener in listeners:
+                    listener.close()
+                if port == 0 and listeners and error.errno == errno.EADDRINUSE and attempt < _SAME_PORT_TRIES - 1:
+                    break  # free in one family, taken in the other: pick again
+                raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error) from None
+            chosen = sock.getsockname()[1]
+            listeners.append(Listener(sock, format_sockaddr(family, sock.getsockname())))
+        else:
+            return listeners
+    raise AssertionError("unreachable")
+
+
+def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int, tuple[str, int]]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise PortsideError(f"cannot listen on {host}:{port}", reason_of(error)) from None
+    places = [(family, place) for family, _, _, _, place in found if family in families]
+    if not places:
+        raise PortsideError(f"cannot listen on {host}:{port}", "it has no address of the family asked for")
+    return list(dict.fromkeys(places))  # type: ignore[arg-type]
+
+
+def _bind(family: int, place: tuple[object, ...], backlog: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_unix(address: Address, backlog: int) -> Listener:
+    path = address.path or ""
+    abstract = path.startswith("@")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if not abstract:
+            _remove_stale(path)
+        sock.bind("\0" + path[1:] if abstract else path)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(str(address), error) from None
+    return Listener(sock, str(address), None if abstract else path)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the file of a unix socket that nobody listens on any more; leave any other file."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except BlockingIOError:
+            return  # its backlog is full: it is alive
+
+
+def _cannot_listen(where: str, error: OSError) -> PortsideError:
+    hint = None
+    if error.errno == errno.EADDRINUSE:
+        hint = "another program listens there; `ss -ltnp` names it; port 0 picks a free port"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        hint = "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; take a higher one"
+        if where.startswith("unix:"):
+            hint = None
+    elif error.errno == errno.EADDRNOTAVAIL:
+        hint = "no interface of this machine has that address; `ip address` lists those it has"
+    elif error.errno == errno.EAFNOSUPPORT:
+        hint = "this machine has no IPv6; use -4"
+    why = str(error) if error.strerror is None else error.strerror
+    return PortsideError(f"cannot listen on {where}", why, hint)
