@@ -1,6 +1,7 @@
 """Framers against a plain model: any stream, any division into reads, any limit."""
 
 from itertools import pairwise
+from typing import Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def divide(stream: bytes, cuts: list[int]) -> list[bytes]:
 
 def expected(frame: Frame, stream: bytes) -> tuple[list[bytes], bytes]:
     """What a reader of the specification would cut: whole messages, and the unfinished rest."""
-    messages = []
+    messages: list[bytes] = []
     if frame.kind in ("lines", "delim"):
         delimiter = frame.value or b"\n"
         *whole, rest = stream.split(delimiter)
@@ -41,7 +42,7 @@ def expected(frame: Frame, stream: bytes) -> tuple[list[bytes], bytes]:
             size = frame.value
         else:
             width = {"u8": 1, "u16be": 2, "u16le": 2, "u32be": 4, "u32le": 4}[frame.value]
-            order = "little" if frame.value.endswith("le") else "big"
+            order: Literal["little", "big"] = "little" if frame.value.endswith("le") else "big"
             size = width + int.from_bytes(stream[:width], order) if len(stream) >= width else len(stream) + 1
         if size > len(stream):
             return messages, stream
@@ -94,7 +95,9 @@ def test_messages_are_those_of_the_specification(frame: Frame, stream: bytes, cu
 @given(streams, st.lists(st.integers(0, 200), max_size=20), st.lists(st.floats(0, 3), min_size=22, max_size=22))
 def test_idle_cuts_where_nothing_came(stream: bytes, cuts: list[int], gaps: list[float]) -> None:
     framer = make_framer(Frame("idle", 1.0), 1000)
-    now, out, model = 0.0, [], []
+    now = 0.0
+    out: list[bytes] = []
+    model: list[bytes] = []
     for read, gap in zip(divide(stream, cuts), gaps, strict=False):
         if gap >= 1.0 or not model:
             model.append(b"")

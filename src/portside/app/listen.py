@@ -7,7 +7,9 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from portside.app.loop import run as run_loop
@@ -114,10 +116,9 @@ class _Run:
                 raise PortsideError(f"cannot write {path}", error) from None
             name = _FORMATS_BY_END.get(os.path.splitext(path)[1], "text")
             renderer = make_renderer(name, frame=settings.frame, max_frame=settings.max_frame)
-            gone = lambda path=path: say(f"{path}: its reader went away")  # noqa: E731
-            self._feed.add(Sink(renderer, self._writer(fd, path, gone)))
+            self._feed.add(Sink(renderer, self._writer(fd, path, partial(say, f"{path}: its reader went away"))))
 
-    def _writer(self, fd: int, name: str, on_gone: object) -> Writer:
+    def _writer(self, fd: int, name: str, on_gone: Callable[[], None]) -> Writer:
         if is_null_device(fd):
             return NullWriter(fd, name)
         return Writer(
@@ -125,7 +126,7 @@ class _Run:
             name,
             self._loop.call_soon_threadsafe,
             on_room=self._feed.room,
-            on_gone=on_gone,  # type: ignore[arg-type]
+            on_gone=on_gone,
             on_trouble=self._trouble,
         )
 

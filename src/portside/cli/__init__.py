@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from portside.cli.parser import parse
 from portside.errors import PortsideError, UsageError
 
 COMMANDS = {
@@ -46,22 +47,20 @@ def _run(arguments: list[str]) -> int:
 
             sys.stdout.write(f"portside {__version__}\n")
             return 0
-        case [name, *rest] if name in COMMANDS:
-            return _command(name)(rest)
+        case ["listen", *rest]:
+            from portside.cli import listen
+            from portside.settings import Listen
+
+            return listen.run(parse(Listen, "listen", rest))
+        case ["connect", *rest]:
+            from portside.cli import connect
+            from portside.settings import Connect
+
+            return connect.run(parse(Connect, "connect", rest))
         case [name, *_]:
             what = "option" if name.startswith("-") else "command"
             raise UsageError(name, f"no such {what}", "see portside --help")
     raise AssertionError
-
-
-def _command(name: str) -> Callable[[list[str]], int]:
-    if name == "listen":
-        from portside.cli import listen
-
-        return listen.main
-    from portside.cli import connect
-
-    return connect.main
 
 
 def _help() -> str:

@@ -7,16 +7,10 @@ finds it there.
 import socket
 
 from portside.addresses import Address
-from portside.cli.parser import parse
 from portside.errors import UsageError
 from portside.server.admission import admission_of
 from portside.server.listener import open_listeners
 from portside.settings import DEFAULT_PORT, Listen
-
-
-def main(arguments: list[str]) -> int:
-    """Run the command; its exit status."""
-    return run(parse(Listen, "listen", arguments))
 
 
 def run(settings: Listen) -> int:

@@ -12,7 +12,7 @@ from portside.errors import PortsideError, reason_of
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
-_ALL = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
+_ALL: dict[int, str] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 
 
 class Listener(NamedTuple):

@@ -65,13 +65,12 @@ class StreamRenderer:
         out: list[bytes] = []
         now = time.monotonic()
         for event in batch:
-            kind = type(event)
-            if kind is Received:
-                self._payload(out, self._in, event, now)  # type: ignore[arg-type]
-            elif kind is Sent:
-                self._payload(out, self._out, event, now)  # type: ignore[arg-type]
-            elif kind is HalfClosed and self.shows_unfinished:
-                self._half_closed[event.conn] = event, now + UNFINISHED_S  # type: ignore[attr-defined]
+            if isinstance(event, Received):
+                self._payload(out, self._in, event, now)
+            elif isinstance(event, Sent):
+                self._payload(out, self._out, event, now)
+            elif isinstance(event, HalfClosed) and self.shows_unfinished:
+                self._half_closed[event.conn] = event, now + UNFINISHED_S
                 self._wait_until(now + UNFINISHED_S)
             else:
                 if isinstance(event, Closed):

@@ -1,0 +1,34 @@
+"""Fixtures of all tests."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support import Program
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start ``portside`` with some arguments; whatever still runs at the end of the test is ended."""
+    started: list[Program] = []
+
+    def start_one(*arguments: str, **options: Any) -> Program:
+        program = Program(*arguments, **options)
+        started.append(program)
+        return program
+
+    yield start_one
+    for program in started:
+        program.kill()
+
+
+@pytest.fixture
+def listen(start: Start) -> Start:
+    """Start ``portside listen`` on a free port of 127.0.0.1."""
+
+    def listen_with(*arguments: str, address: str = "127.0.0.1:0", **options: Any) -> Program:
+        return start("listen", address, *arguments, **options)
+
+    return listen_with

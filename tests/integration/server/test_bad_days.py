@@ -1,0 +1,296 @@
+"""What a server must survive."""
+
+import errno
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from support import connect, memory_kib, read_to_end, reset, several, wait_until
+
+
+def still_serves(server: object) -> None:
+    with connect(server.port) as client:  # type: ignore[attr-defined]
+        client.sendall(b"are you there?\n")
+        server.wait_for(r"are you there\?")  # type: ignore[attr-defined]
+
+
+def test_garbage(listen: Start) -> None:
+    server = listen()
+    noise = random.Random(1).randbytes(2_000_000)
+    with connect(server.port) as client:
+        client.sendall(noise + b"\0" * 100_000)
+    server.wait_for("closed by peer")
+    still_serves(server)
+    assert server.stop() == 0
+    text = server.out.decode()
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_line_of_100_mb_without_an_end(listen: Start) -> None:
+    with open(os.devnull, "wb") as null:
+        server = listen("--format", "text", "-o", "/dev/null", stdout=null, address="127.0.0.1:0")
+        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        with connect(port) as client:
+            client.sendall(b"x")
+            before = memory_kib(server.process.pid)
+            block = b"x" * 1_000_000
+            for _ in range(100):
+                client.sendall(block)
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b""
+        assert memory_kib(server.process.pid) - before < 40_000
+
+
+def _listening_port(pid: int) -> int | None:
+    """The TCP port on which a process listens, by the kernel's table."""
+    try:
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
+            return int(fields[1].split(":")[1], 16)
+    return None
+
+
+def test_5000_resets_in_mid_message(listen: Start) -> None:
+    server = listen("--format", "json")
+    port = server.port
+    for _ in range(5000):
+        client = connect(port)
+        client.sendall(b"a message that has no e")
+        reset(client)
+    server.wait_for('"closed"', count=5000)
+    still_serves(server)
+    assert server.stop() == 0
+    reasons = {event["reason"] for event in server.events if event["event"] == "closed"}
+    assert reasons <= {"peer_reset", "peer_closed"}
+    assert "peer_reset" in reasons
+
+
+def test_1000_clients_that_say_nothing(listen: Start) -> None:
+    server = listen()
+    with several(1000, server.port):
+        server.wait_for("connected$", count=1000)
+        still_serves(server)
+
+
+def limit_descriptors(number: int) -> object:
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+def test_no_file_descriptor_left(listen: Start) -> None:
+    server = listen("--format", "json", prepare=limit_descriptors(80))
+    with several(100, server.port) as clients:
+        server.wait_for('"no_file_descriptors"')
+        server.wait_for('"(opened|refused)"', count=100)
+        clients[0].sendall(b"served on\n")
+        server.wait_for("served on")
+    server.wait_for('"closed"', count=len(server.wait_for('"opened"')))
+    still_serves(server)
+    server.stop()
+    kinds = [event["event"] for event in server.events]
+    assert kinds.count("refused") >= 20
+    assert kinds.count("refused") + kinds.count("opened") == 101
+
+
+def test_a_reader_that_stops(start: Start) -> None:
+    """Memory stays bounded, clients feel it, everything goes on when the reader does; nothing is lost."""
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out:
+        server = start("listen", "127.0.0.1:0", "--format", "raw", stdout=out)
+    port = server.port
+    data = random.Random(2).randbytes(1 << 20)
+    before = memory_kib(server.process.pid)
+    sent = 0
+    with connect(port) as client, open(reading, "rb", buffering=0) as pipe:
+        client.setblocking(False)
+        stuck = 0
+        while stuck < 20:
+            try:
+                sent += client.send(data[sent % len(data) :])
+                stuck = 0
+            except BlockingIOError:
+                # Full for a moment or for good: for good when it stays so over several looks.
+                client.settimeout(0.05)
+                try:
+                    sent += client.send(data[sent % len(data) :])
+                    stuck = 0
+                except TimeoutError:
+                    stuck += 1
+                client.setblocking(False)
+        assert sent < 64 << 20
+        assert memory_kib(server.process.pid) - before < 40_000
+        with connect(port):  # waits in the backlog
+            client.setblocking(True)
+            client.shutdown(socket.SHUT_WR)
+            taken = 0
+            while taken < sent:
+                chunk = pipe.read(1 << 16)
+                assert chunk == (data + data)[taken % len(data) :][: len(chunk)]
+                taken += len(chunk)
+            client.settimeout(30)
+            assert read_to_end(client) == b""
+        assert server.stop() == 0
+
+
+def test_a_reader_that_stops_does_not_keep_it_from_ending(start: Start) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out:
+        server = start("listen", "127.0.0.1:0", stdout=out, prepare=lambda: _fill(writing))
+    try:
+        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        with connect(port) as client:
+            client.sendall(b"x\n")
+            server.signal(signal.SIGINT)
+            assert server.wait() == 0
+        assert b"were not written" in server.err
+    finally:
+        os.close(reading)
+
+
+def _fill(pipe: int) -> None:
+    """Fill a pipe, so that the next write to it waits."""
+    os.set_blocking(pipe, False)
+    try:
+        while True:
+            os.write(pipe, b"x" * 65536)
+    except BlockingIOError:
+        os.set_blocking(pipe, True)
+
+
+def test_a_closed_pipe_ends_the_run_quietly(start: Start) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out:
+        server = start("listen", "127.0.0.1:0", stdout=out)
+    with open(reading, "rb", buffering=0) as pipe:
+        pipe.read(1)
+        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+    with connect(port) as client:
+        client.sendall(b"x\n")
+        assert server.wait() == 0
+    assert not server.err
+
+
+def test_a_full_disk_loses_nothing(start: Start, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * 200_000)
+        log = disk / "log.raw"
+        server = start("listen", "127.0.0.1:0", "-o", str(log))
+        with connect(server.port) as client:
+            client.sendall(b"y" * 99_999 + b"\n")
+            server.wait_for("cannot write .*No space left on device", err=True)
+            assert log.stat().st_size < 100_000
+            ballast.unlink()
+            server.wait_for("takes data again", err=True)
+            wait_until(lambda: log.stat().st_size == 100_000, "the rest to be written")
+            client.sendall(b"z")
+            wait_until(lambda: log.stat().st_size == 100_001, "what came after")
+        assert server.stop() == 0
+        assert log.read_bytes() == b"y" * 99_999 + b"\nz"
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_sigkill_leaves_nothing_that_keeps_the_next_from_starting(start: Start) -> None:
+    server = start("listen", "127.0.0.1:0")
+    port = server.port
+    with connect(port):
+        server.wait_for("connected")
+        server.kill()
+    start("listen", f"127.0.0.1:{port}").wait_for("listening")
+
+
+def fails(start: Start, *arguments: str, status: int = 1, **options: object) -> str:
+    program = start(*arguments, **options)
+    assert program.wait() == status
+    assert not program.out
+    words = program.err.decode()
+    assert words.startswith("portside: ")
+    assert "Traceback" not in words
+    assert len(words.splitlines()) <= 2
+    return words
+
+
+def test_a_port_in_use(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words = fails(start, "listen", f"127.0.0.1:{port}")
+    assert words.startswith(f"portside: cannot listen on 127.0.0.1:{port}: Address already in use\nhint: ")
+
+
+def in_namespace(setup: str, wrap: str = "") -> tuple[str, ...]:
+    """The command of ``portside listen`` in a network namespace of its own, set up by a line of shell."""
+    script = f'ip link set lo up; {setup}; exec {wrap} "$0" -m portside listen "$@"'
+    return ("unshare", "--net", "sh", "-c", script, sys.executable)
+
+
+def test_a_port_that_takes_rights(start: Start) -> None:
+    setup = "echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    without = "setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service"
+    server = start("127.0.0.1:80", command=in_namespace(setup, without))
+    assert server.wait() == 1
+    assert server.err.startswith(b"portside: cannot listen on 127.0.0.1:80: Permission denied\nhint: ports below 1024")
+
+
+def test_an_address_that_is_not_here(start: Start) -> None:
+    words = fails(start, "listen", "192.0.2.1:0")
+    assert "cannot listen on 192.0.2.1:0: Cannot assign requested address" in words
+
+
+def test_no_ipv6(start: Start) -> None:
+    """In a network namespace without it: a bare port is IPv4 alone, an address of IPv6 is an error."""
+    off = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"
+    server = start("0", command=in_namespace(off))
+    server.wait_for("listening on 0.0.0.0")
+    assert server.stop() == 0
+    refused = start("[::1]:0", command=in_namespace(off))
+    assert refused.wait() == 1
+    assert refused.err.startswith(b"portside: cannot listen on [::1]:0: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--no-such-option"],
+        ["99999"],
+        ["::1:80"],
+        ["0", "--max-conns", "0"],
+        ["0", "--idle-timeout", "soon"],
+        ["0", "--frame", "length:u24"],
+        ["0", "--frame", "delim:"],
+        ["0", "--format", "xml"],
+        ["0", "--max-frame", "0"],
+        ["0", "--allow", "1.2.3.4/99"],
+        ["0", "-4", "-6"],
+        ["0", "--send-only", "--recv-only"],
+    ],
+)
+def test_invalid_options(start: Start, arguments: list[str]) -> None:
+    fails(start, "listen", *arguments, status=2)
+
+
+def test_an_output_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
+    words = fails(start, "listen", "0", "-o", str(tmp_path / "missing" / "file"))
+    assert os.strerror(errno.ENOENT) in words
+
+
+def test_an_unknown_command_and_none(start: Start) -> None:
+    assert fails(start, "lisen", status=2).startswith("portside: lisen: no such command")
+    nothing = start()
+    assert nothing.wait() == 2
+    assert b"usage:" in nothing.err

@@ -1,0 +1,246 @@
+"""Who may connect, how connections end, and where the server listens."""
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from support import connect, read_to_end, reset, several, wait_until
+
+
+def closed_reasons(events: list[dict[str, object]]) -> list[object]:
+    return [event["reason"] for event in events if event["event"] == "closed"]
+
+
+def test_a_reset_is_told_apart_from_a_close(listen: Start) -> None:
+    server = listen("--format", "json")
+    with connect(server.port) as client:
+        client.sendall(b"x")
+        server.wait_for('"received"')
+        reset(client)
+    server.wait_for('"closed"')
+    server.stop()
+    assert closed_reasons(server.events) == ["peer_reset"]
+
+
+def test_half_close_is_reported_and_answered_by_a_close(listen: Start) -> None:
+    server = listen("--format", "json")
+    with connect(server.port) as client:
+        client.sendall(b"bye")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+    server.wait_for('"closed"')
+    server.stop()
+    assert [event["event"] for event in server.events][2:5] == ["received", "half_closed", "closed"]
+
+
+def test_one_client_more_than_allowed_is_refused_and_the_place_is_free_again(listen: Start) -> None:
+    server = listen("--format", "json", "--max-conns", "2")
+    with several(2, server.port) as clients:
+        server.wait_for('"opened"', count=2)
+        with connect(server.port) as third:
+            assert read_to_end(third) == b""
+        server.wait_for('"refused".*"max_conns"')
+        clients[0].close()
+        server.wait_for('"closed"')
+        with connect(server.port) as fourth:
+            fourth.sendall(b"in\n")
+            server.wait_for('"in')
+
+
+def test_clients_of_one_address_are_counted_apart(listen: Start) -> None:
+    server = listen("--format", "json", "--max-conns-per-ip", "1", address="0.0.0.0:0")
+    with connect(server.port), connect(server.port) as second:
+        assert read_to_end(second) == b""
+        server.wait_for('"max_conns_per_ip"')
+        other = socket.create_connection(("127.0.0.1", server.port), 30, source_address=("127.0.0.2", 0))
+        with other:
+            server.wait_for('"opened"', count=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "source", "welcome"),
+    [
+        (["--allow", "127.0.0.1"], "127.0.0.1", True),
+        (["--allow", "127.0.0.1"], "127.0.0.2", False),
+        (["--allow", "127.0.0.0/8", "--deny", "127.0.0.2"], "127.0.0.2", False),
+        (["--allow", "127.0.0.0/8", "--deny", "127.0.0.2"], "127.0.0.3", True),
+        (["--deny", "127.0.0.0/30"], "127.0.0.3", False),
+        (["--allow", "localhost"], "127.0.0.1", True),
+        (["--allow", "10.0.0.0/8"], "127.0.0.1", False),
+    ],
+)
+def test_allow_and_deny(listen: Start, options: list[str], source: str, welcome: bool) -> None:
+    server = listen("--format", "json", *options, address="0.0.0.0:0")
+    with socket.create_connection(("127.0.0.1", server.port), 30, source_address=(source, 0)) as client:
+        if welcome:
+            server.wait_for('"opened"')
+        else:
+            server.wait_for('"refused".*"denied"')
+            assert read_to_end(client) == b""
+
+
+def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
+    allowed, denied = tmp_path / "allowed", tmp_path / "denied"
+    allowed.write_text("# ours\n127.0.0.0/8   # all of loopback\n\n")
+    denied.write_text("127.0.0.9\n")
+    server = listen("--allow-file", str(allowed), "--deny-file", str(denied), "--format", "json", address="0.0.0.0:0")
+    for source, event in (("127.0.0.8", '"opened"'), ("127.0.0.9", '"refused"')):
+        with socket.create_connection(("127.0.0.1", server.port), 30, source_address=(source, 0)):
+            server.wait_for(event)
+
+
+def test_an_idle_client_is_closed_and_a_busy_one_is_not(listen: Start) -> None:
+    server = listen("--format", "json", "--idle-timeout", "400ms")
+    with several(2, server.port) as (idle, busy):
+        idle.settimeout(0.05)
+        while True:
+            busy.sendall(b"x")
+            try:
+                data = idle.recv(1)
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                data = b""
+            assert data == b""
+            break
+        server.wait_for('"idle_timeout"')
+        busy.sendall(b"still here")
+        server.wait_for("still here")
+
+
+def test_every_interface_in_both_families(listen: Start) -> None:
+    server = listen(address="0")
+    server.wait_for("listening on", count=2)
+    with connect(server.port), connect(server.port, "::1"):
+        server.wait_for(r"#\d 127\.0\.0\.1:\d+  connected")
+        server.wait_for(r"#\d \[::1\]:\d+  connected")
+
+
+def test_several_addresses_and_a_range(start: Start) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    server = start("listen", "127.0.0.1:0", f"127.0.0.2:{free}-{free + 2}", "[::1]:0")
+    server.wait_for("listening on", count=5)
+    for port in range(free, free + 3):
+        with socket.create_connection(("127.0.0.2", port), 30):
+            server.wait_for(r"127\.0\.0\.1:\d+  connected", count=port - free + 1)
+
+
+def test_unix_sockets(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = start("listen", f"unix:{path}", "unix:@portside-test", "--format", "json")
+    server.wait_for('"listening"', count=2)
+    for address in (str(path), "\0portside-test"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(address)
+            client.sendall(b"hello\n")
+            server.wait_for("hello")
+    server.wait_for('"closed"', count=2)
+    second = start("listen", f"unix:{path}")
+    assert second.wait() == 1
+    assert b"Address already in use" in second.err
+    assert path.exists()
+    server.stop()
+    assert not path.exists()
+    assert f"unix:pid={os.getpid()}" in server.out.decode()
+
+
+def test_a_stale_unix_socket_is_replaced_and_another_file_is_not(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(path))
+    stale.close()
+    server = start("listen", f"unix:{path}")
+    server.wait_for("listening")
+    server.kill()
+    assert path.exists()
+    again = start("listen", f"unix:{path}")
+    again.wait_for("listening")
+    again.stop()
+    path.write_text("precious")
+    refused = start("listen", f"unix:{path}")
+    assert refused.wait() == 1
+    assert path.read_text() == "precious"
+
+
+def test_a_restart_at_once_binds(start: Start) -> None:
+    server = start("listen", "127.0.0.1:0")
+    port = server.port
+    with connect(port) as client:
+        server.wait_for("connected")
+        assert server.stop() == 0  # our side closes first: TIME_WAIT is here
+        assert read_to_end(client) == b""
+    again = start("listen", f"127.0.0.1:{port}")
+    again.wait_for("listening")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_order(listen: Start, number: int) -> None:
+    server = listen("--format", "json")
+    with connect(server.port) as client:
+        client.sendall(b"x")
+        server.wait_for('"received"')
+        server.signal(number)
+        assert read_to_end(client) == b""
+    assert server.wait() == 0
+    assert closed_reasons(server.events) == ["shutdown"]
+    assert not server.err
+
+
+def test_drain_waits_for_clients_and_takes_no_new_ones(listen: Start) -> None:
+    server = listen("--drain", "20s", "--format", "json")
+    port = server.port
+    with connect(port) as client:
+        server.wait_for('"opened"')
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: _refuses(port), "the port to be closed")
+        client.sendall(b"last words")
+        server.wait_for("last words")
+    assert server.wait() == 0
+    assert "shutdown" not in closed_reasons(server.events)
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_second_signal_ends_a_drain_at_once(listen: Start) -> None:
+    server = listen("--drain", "1h")
+    with connect(server.port):
+        server.wait_for("connected")
+        port = server.port
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: _refuses(port), "the port to be closed")
+        server.signal(signal.SIGINT)
+        assert server.wait() == 1
+
+
+def test_once_ends_with_the_way_its_client_ended(listen: Start, tmp_path: Path) -> None:
+    source, copy = tmp_path / "file", tmp_path / "copy"
+    source.write_bytes(os.urandom(3_000_000))
+    with copy.open("wb") as out:
+        server = listen("--once", "--format", "raw", stdout=out)
+        with source.open("rb") as file:
+            subprocess.run(["nc", "-N", "127.0.0.1", str(server.port)], stdin=file, check=True, timeout=30)
+        assert server.wait() == 0
+    assert copy.read_bytes() == source.read_bytes()
+    other = listen("--once")
+    client = connect(other.port)
+    client.sendall(b"x\n")
+    other.wait_for("> x")
+    reset(client)
+    assert other.wait() == 1
+
+
+def test_once_takes_one_client_only(listen: Start) -> None:
+    server = listen("--once")
+    port = server.port
+    with connect(port):
+        server.wait_for("connected")
+        wait_until(lambda: _refuses(port), "the port to be closed")

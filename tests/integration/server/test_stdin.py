@@ -1,0 +1,178 @@
+"""Standard input to every client."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from support import Program, connect, read_to_end, several, wait_until
+
+
+def test_a_pipe_goes_to_every_client(listen: Start) -> None:
+    server = listen("--stdin", "--format", "json", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    with several(3, server.port) as clients:
+        server.wait_for('"opened"', count=3)
+        server.process.stdin.write(b"to all\n")
+        server.process.stdin.flush()
+        assert [client.recv(100) for client in clients] == [b"to all\n"] * 3
+        server.wait_for('"sent"', count=3)
+        server.process.stdin.close()
+        clients[0].sendall(b"the server goes on")
+        server.wait_for("the server goes on")
+
+
+def test_nothing_is_read_while_no_client_is_there(listen: Start, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(5_000_000))
+    with source.open("rb") as file:
+        server = listen("--stdin", "--once", "--send-only", stdin=file)
+    with connect(server.port) as client:
+        assert read_to_end(client) == source.read_bytes()
+    assert server.wait() == 0
+
+
+def test_without_it_a_pipe_is_left_alone(listen: Start) -> None:
+    server = listen("--format", "json", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    server.process.stdin.write(b"nobody reads this\n")
+    server.process.stdin.flush()
+    with connect(server.port) as client:
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+
+
+def test_line_ends(listen: Start) -> None:
+    server = listen("--stdin", "--crlf", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    with connect(server.port) as client:
+        server.wait_for("connected")
+        server.process.stdin.write(b"one\ntwo\r\n")
+        server.process.stdin.flush()
+        assert client.recv(100) == b"one\r\ntwo\r\n"
+
+
+def test_send_only_drops_what_comes(listen: Start) -> None:
+    server = listen("--stdin", "--send-only", "--format", "json", stdin=subprocess.PIPE)
+    with connect(server.port) as client:
+        client.sendall(b"dropped")
+        server.wait_for('"opened"')
+        client.shutdown(socket.SHUT_WR)
+        server.wait_for('"half_closed"')
+    server.stop()
+    assert not [event for event in server.events if event["event"] == "received"]
+
+
+def test_a_half_closed_client_gets_the_rest_of_a_pipe(listen: Start) -> None:
+    server = listen("--stdin", "--format", "json", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    with connect(server.port) as client:
+        client.shutdown(socket.SHUT_WR)
+        server.wait_for('"half_closed"')
+        server.process.stdin.write(b"the rest")
+        server.process.stdin.close()
+        assert read_to_end(client) == b"the rest"
+    server.wait_for('"peer_closed"')
+
+
+def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(listen: Start) -> None:
+    server = listen("--stdin", "--format", "json", "-o", "/dev/null", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.process.stdin
+    with several(2, server.port) as (reader, sleeper):
+        server.wait_for('"opened"', count=2)
+        peer = "{}:{}".format(*sleeper.getsockname())
+        block = b"x" * 65535 + b"\n"
+        taken = 0
+        for _ in range(600):
+            server.process.stdin.write(block)
+            server.process.stdin.flush()
+            wanted = taken + len(block)
+            while taken < wanted:
+                taken += len(reader.recv(1 << 20))
+        server.wait_for('"write_timeout"')
+        server.process.stdin.write(b"and on it goes\n")
+        server.process.stdin.flush()
+        assert reader.recv(100) == b"and on it goes\n"
+    server.stop()
+    closed = [event for event in server.events if event["event"] == "closed" and event["reason"] == "write_timeout"]
+    assert [event["peer"] for event in closed] == [peer]
+    assert closed[0]["sent"] < 40_000_000
+
+
+@pytest.mark.parametrize("how", ["null", "closed", "nohup"])
+def test_without_a_standard_input_it_simply_runs(start: Start, tmp_path: Path, how: str) -> None:
+    redirect = {"null": "</dev/null", "closed": "<&-", "nohup": "<&-"}[how]
+    nohup = "nohup " if how == "nohup" else ""
+    command = ("sh", "-c", f'exec {nohup}"$0" -m portside listen "$@" {redirect}', sys.executable)
+    server = start("127.0.0.1:0", command=command)
+    with connect(server.port) as client:
+        client.sendall(b"hello\n")
+        server.wait_for("> hello")
+        if how == "nohup":
+            server.signal(signal.SIGHUP)
+            client.sendall(b"still here\n")
+            server.wait_for("> still here")
+    assert server.stop() == 0
+
+
+def test_a_hangup_ends_it_in_order(listen: Start) -> None:
+    server = listen()
+    server.wait_for("listening")
+    server.signal(signal.SIGHUP)
+    assert server.wait() == 0
+
+
+def test_typed_lines_go_to_every_client() -> None:
+    master, slave = pty.openpty()
+    server = Program("listen", "127.0.0.1:0", stdin=slave)
+    os.close(slave)
+    try:
+        port = server.port
+        os.write(master, b"too early\n")
+        server.wait_for("no client is connected", err=True)
+        with several(2, port) as clients:
+            server.wait_for("connected", count=2)
+            os.write(master, b"typed\n")
+            assert [client.recv(100) for client in clients] == [b"typed\n"] * 2
+            server.wait_for("< typed$", count=2)
+            clients[0].shutdown(socket.SHUT_WR)
+            assert read_to_end(clients[0]) == b""
+        os.write(master, b"\x04")
+        with connect(port) as client:
+            client.sendall(b"after the end\n")
+            server.wait_for("> after the end")
+        assert server.stop() == 0
+    finally:
+        server.kill()
+        os.close(master)
+
+
+def test_in_the_background_of_a_terminal_it_is_not_stopped() -> None:
+    """A shell's ``portside listen &``: reading the terminal from there would stop the process."""
+    shell, master = pty.fork()
+    if shell == 0:
+        job = 'set -m; "$0" -m portside listen 127.0.0.1:0 & echo job $!; wait'
+        os.execv("/bin/sh", ["sh", "-c", job, sys.executable])
+    shown = bytearray()
+
+    def shows(pattern: bytes) -> re.Match[bytes] | None:
+        if not re.search(pattern, bytes(shown)):
+            shown.extend(os.read(master, 4096))
+        return re.search(pattern, bytes(shown))
+
+    server = int(wait_until(lambda: shows(rb"job (\d+)"), "the number of the job")[1])
+    port = int(wait_until(lambda: shows(rb"listening on 127.0.0.1:(\d+)\r"), "the port")[1])
+    with connect(port) as client:
+        client.sendall(b"alive\n")
+        wait_until(lambda: shows(rb"alive\r"), "the line")
+    os.kill(server, signal.SIGINT)
+    wait_until(lambda: shows(b"stopped: signal"), "the end")
+    assert os.waitpid(shell, 0)[0] == shell
+    os.close(master)
