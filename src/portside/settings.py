@@ -89,7 +89,7 @@ def parse_source(text: str) -> Address:
             raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
         return address
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or not host.isprintable() or " " in host:
+    if not host or not host.isprintable() or set(host) & set(" []"):
         raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
     return Address(host, range(1))
 

@@ -1,0 +1,48 @@
+"""What is documented is what is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+from portside.cli import COMMANDS
+from portside.events import EVENTS, CloseReason, RefuseReason
+from portside.settings import FORMATS, Connect, Listen, spellings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_the_option_tables_are_up_to_date() -> None:
+    made = subprocess.run(
+        [sys.executable, str(DOCS / "reference.py"), "--check"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert made.returncode == 0, made.stderr
+
+
+def test_every_option_is_documented() -> None:
+    for name, settings in (("listen", Listen), ("connect", Connect)):
+        page = (DOCS / f"{name}.md").read_text()
+        for _, spelling, _ in spellings(settings):
+            for flag in spelling.flags:
+                assert flag in page, f"{flag} of {name}"
+
+
+def test_every_event_and_reason_is_documented() -> None:
+    page = (DOCS / "events.md").read_text()
+    for event in EVENTS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{event.event}` |"))
+        for field in event.__struct_fields__:
+            assert f"`{field}`" in row or field in ("data", "cut") or "as `received`" in row, f"{field} of {event.event}"
+    for reason in (*get_args(CloseReason), *get_args(RefuseReason)):
+        assert f"| `{reason}` |" in page
+
+
+def test_every_command_and_format_is_documented() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"portside {command}" in readme
+        assert (DOCS / f"{command}.md").exists()
+    page = (DOCS / "listen.md").read_text()
+    for name in FORMATS:
+        assert f"| `{name}` |" in page
