@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,8 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
             assert client.stdin
             client.stdin.write(f"I am {number}\n".encode())
             client.stdin.flush()
-            wait_until(lambda number=number: re.search(rf"#{number} .*> I am {number}", screen()), "the client")
+            shown = re.compile(rf"#{number} .*> I am {number}")
+            wait_until(partial(lambda shown: shown.search(screen()), shown), "the client")
         assert len(netstat(port)) == 6
         subprocess.run([*tmux, "send-keys", "hello all", "Enter"], check=True)
         for client in clients:

@@ -67,6 +67,7 @@ class _Run:
             admission=self._admission,
             idle_timeout=settings.idle_timeout,
             shows_received=not settings.send_only,
+            most_clients=1 if settings.once else None,
         )
         try:
             self._open_sinks()
@@ -181,8 +182,6 @@ class _Run:
     # Clients.
 
     def _opened(self, connection: Connection) -> None:
-        if self._settings.once:
-            self._server.stop_listening()
         if self._stdin_ended and connection.transport is not None and self._finishes:
             connection.finish()
         self._client_came.set()

@@ -6,8 +6,8 @@ A terminal is read at any time. From a pipe or a file nothing is read while no c
 import asyncio
 import errno
 import os
+import select
 import signal
-import stat
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -48,6 +48,8 @@ class StandardInput:
         while True:
             try:
                 return os.read(self._fd, BLOCK_BYTES)
+            except BlockingIOError:
+                select.select([self._fd], [], [])  # it was handed over in non-blocking mode
             except OSError as error:
                 if error.errno != errno.EIO or not os.isatty(self._fd):
                     return b""
@@ -68,9 +70,3 @@ def _in_background(fd: int) -> bool:
         return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:
         return False
-
-
-def is_stream(fd: int = 0) -> bool:
-    """Whether a descriptor is a pipe, a file or a socket rather than a terminal or a device."""
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)

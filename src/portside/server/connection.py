@@ -10,7 +10,7 @@ How a connection ends is decided in one place, ``connection_lost``:
 """
 
 import asyncio
-import socket
+import math
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -28,7 +28,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_active_at",
-        "_checked",
+        "_check_due",
         "_opened_at",
         "_progress_at",
         "_reason",
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._reason: CloseReason | None = None
         self._opened_at = self._active_at = server.now()
-        self._checked = False  # is in the wheel
+        self._check_due = math.inf  # when the wheel calls ``check`` next
         self._unsent = 0  # at the last check
         self._progress_at = 0.0
 
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         self.sent += len(data)
         now = self._server.now()
         self._active_at = now
-        if not self._checked:
+        if self._check_due > now + STALL_CHECK_S:
             self._unsent, self._progress_at = 0, now
             self._check_at(now + STALL_CHECK_S)
         self._server.publish(Sent(time.time_ns(), self.number, self.peer, data))
@@ -152,14 +152,7 @@ class Connection(asyncio.Protocol):
         """Close now, whatever waits."""
         if self.transport is not None:
             self._reason = self._reason or reason
-            self.sent -= self.unsent
             self.transport.abort()
-
-    def linger_zero(self) -> None:
-        """Have the next close send RST."""
-        if self.transport is not None:
-            sock = cast("socket.socket", self.transport.get_extra_info("socket"))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     def pause_reading(self) -> None:
         """Take nothing from the peer: its data waits in the kernel, then on its own side."""
@@ -173,9 +166,9 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """A deadline may have passed (seconds, the loop's clock); called from the wheel."""
-        self._checked = False
-        if self.transport is None:
+        if self.transport is None or now < self._check_due:
             return
+        self._check_due = math.inf
         next_at = []
         idle_timeout = self._server.idle_timeout
         if idle_timeout is not None:
@@ -195,5 +188,6 @@ class Connection(asyncio.Protocol):
             self._check_at(min(next_at))
 
     def _check_at(self, at: float) -> None:
-        self._checked = True
+        # An entry that an earlier one overtook stays in the wheel; it finds nothing to do when its time comes.
+        self._check_due = at
         self._server.check_at(self, at)

@@ -63,8 +63,8 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
             try:
                 sock = _bind(family, (place[0], chosen, *place[2:]), backlog)
             except OSError as error:
-                optional = host is None and family == socket.AF_INET6 and listeners
-                if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                beside_ipv4 = family == socket.AF_INET6 and places[0][0] == socket.AF_INET
+                if beside_ipv4 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue  # this machine has no IPv6
                 for listener in listeners:
                     listener.close()
@@ -86,7 +86,7 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     places = [(family, place) for family, _, _, _, place in found if family in families]
     if not places:
         raise PortsideError(f"cannot listen on {host}:{port}", "it has no address of the family asked for")
-    return list(dict.fromkeys(places))  # type: ignore[arg-type]
+    return sorted(dict.fromkeys(places), key=lambda place: place[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
 def _bind(family: int, place: tuple[object, ...], backlog: int) -> socket.socket:

@@ -10,6 +10,7 @@ import errno
 import resource
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,9 +33,9 @@ _UCRED = struct.Struct("3i")
 class Server:
     """Any number of clients on any number of listeners; everything on the loop's thread.
 
-    ``publish`` takes every event. The callbacks: ``on_opened`` and ``on_closed`` with the connection (and why it
-    closed), ``on_caught_up`` when a lagging client took what waited, ``on_starved`` once each time the process has no
-    descriptor left.
+    ``publish`` takes every event; after ``most_clients`` in all the ports close. The callbacks: ``on_opened`` and
+    ``on_closed`` with the connection (and why it closed), ``on_caught_up`` when a lagging client took what waited,
+    ``on_starved`` each time the process has no descriptor left.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Server:
         write_timeout: float = WRITE_TIMEOUT_S,
         shows_received: bool = True,
         keeps_half_open: bool = False,
+        most_clients: int | None = None,
     ) -> None:
         self.connections: dict[int, Connection] = {}
         self.now = loop.time
@@ -63,13 +65,15 @@ class Server:
         self._admission = admission
         self._listeners: list[Listener] = []
         self._accepted = 0
+        self._most_clients = most_clients
         self._adopting: set[asyncio.Task[None]] = set()
         self._paused = False
         self._starved = False
         self._wheel: Wheel[Connection] = Wheel(min(1.0, idle_timeout / 8) if idle_timeout else 1.0)
         self._turning = False
         self._empty = asyncio.Event()
-        self._most_descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_descriptors = sys.maxsize if limit == resource.RLIM_INFINITY else limit - SPARE_DESCRIPTORS
 
     # Listening.
 
@@ -134,6 +138,8 @@ class Server:
         self._accepted += 1
         local = listener.name if unix else format_sockaddr(sock.family, sock.getsockname())
         connection = Connection(self, self._accepted, peer, local, ip)
+        if self._accepted == self._most_clients:
+            self.stop_listening()
         task = self._loop.create_task(self._adopt(sock, connection))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import pty
 import random
+import re
 import resource
 import signal
 import socket
@@ -294,3 +296,28 @@ def test_an_unknown_command_and_none(start: Start) -> None:
     nothing = start()
     assert nothing.wait() == 2
     assert b"usage:" in nothing.err
+
+
+def test_a_terminal_that_is_slow_is_told_what_it_did_not_get(start: Start) -> None:
+    master, slave = pty.openpty()
+    with open(slave, "wb", buffering=0) as terminal:
+        server = start("listen", "127.0.0.1:0", "--no-stdin", stdout=terminal, env={"NO_COLOR": "1"})
+    shown = bytearray(os.read(master, 100))
+    port = int(bytes(shown).split(b"127.0.0.1:")[1].split()[0])
+    with connect(port) as client:
+        line = b"x" * 99 + b"\n"
+        client.sendall(line * 50_000)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""  # a view holds nobody back
+
+    def told() -> re.Match[bytes] | None:
+        shown.extend(os.read(master, 1 << 16))
+        return re.search(rb"-- (\d+) lines \((\d+) B\) not shown", bytes(shown))
+
+    skipped = int(wait_until(told, "the line that tells it")[1])
+    assert skipped + shown.count(b"> xxx") + shown.count(b"connected") + 1 >= 50_000
+    with connect(port) as client:
+        client.sendall(b"seen\n")
+        wait_until(lambda: told() and b"> seen" in shown, "what comes after")
+    assert server.stop() == 0
+    os.close(master)

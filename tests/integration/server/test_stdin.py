@@ -103,7 +103,7 @@ def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(listen: Start) 
     server.stop()
     closed = [event for event in server.events if event["event"] == "closed" and event["reason"] == "write_timeout"]
     assert [event["peer"] for event in closed] == [peer]
-    assert closed[0]["sent"] < 40_000_000
+    assert 0 < closed[0]["sent"] < 20_000_000
 
 
 @pytest.mark.parametrize("how", ["null", "closed", "nohup"])
