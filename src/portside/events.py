@@ -132,7 +132,7 @@ def to_json(event: Event) -> bytes:
     Payload is in ``text`` where it is valid UTF-8 and otherwise in ``base64``; fields that are None are left out.
     """
     if isinstance(event, Payload):
-        return _payload_to_json(event)
+        return payload_to_json(event, whose(event))
     fields: dict[str, object] = {"event": event.event, "at": utc(event.at)}
     for name in event.__struct_fields__[1:]:
         value = getattr(event, name)
@@ -141,29 +141,36 @@ def to_json(event: Event) -> bytes:
     return _encode(fields)
 
 
-def _payload_to_json(event: Payload) -> bytes:
+def whose(event: Payload) -> bytes:
+    """The part of its JSON that is the same for all payload of one direction of a connection."""
+    return b'"conn":%d,"peer":%s,"size":' % (event.conn, _encode(event.peer))
+
+
+def payload_to_json(event: Payload, whose: bytes) -> bytes:
+    """``to_json`` for payload, with ``whose`` made before: the hot path."""
     data = event.data
     try:
         payload = b'"text":' + _encode(data.decode())
     except UnicodeDecodeError:
         payload = b'"base64":"' + base64.b64encode(data) + b'"'
-    return b'{"event":"%s","at":"%s","conn":%d,"peer":%s,"size":%d,%s%s}' % (
-        event.event.encode(),
-        utc(event.at).encode(),
-        event.conn,
-        _encode(event.peer),
+    second, nanoseconds = divmod(event.at, 1_000_000_000)
+    return b'{"event":"%s","at":"%s.%06dZ",%s%d,%s%s' % (
+        b"received" if type(event) is Received else b"sent",
+        _utc_second(second),
+        nanoseconds // 1000,
+        whose,
         len(data),
         payload,
-        b',"cut":true' if event.cut else b"",
+        b',"cut":true}' if event.cut else b"}",
     )
 
 
 def utc(at: int) -> str:
     """Write nanoseconds since 1970 as ``2026-11-22T12:00:01.123456Z``."""
     second, nanoseconds = divmod(at, 1_000_000_000)
-    return f"{_utc_second(second)}.{nanoseconds // 1000:06d}Z"
+    return f"{_utc_second(second).decode()}.{nanoseconds // 1000:06d}Z"
 
 
 @lru_cache(maxsize=8)
-def _utc_second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+def _utc_second(second: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()

@@ -9,10 +9,11 @@ import time
 from asyncio import AbstractEventLoop, Handle, TimerHandle
 from collections.abc import Callable, Sequence
 
-from portside.events import Event, Payload
+from portside.events import Event
 from portside.feed.sinks import Sink, TerminalSink
 
 _BATCH_BYTES = 64 * 1024  # reads this large gain nothing from waiting for more, and cost cache and page faults
+_SMALL_BYTES = 2048  # smaller reads are not counted: a turn of the loop has at most a thousand of them
 
 
 class Feed:
@@ -39,15 +40,16 @@ class Feed:
         """All sinks."""
         return self._sinks
 
-    def publish(self, event: Event) -> None:
-        """Take an event."""
+    def publish(self, event: Event, size: int = 0) -> None:
+        """Take an event; ``size`` is that of its payload in bytes."""
         self._batch.append(event)
-        if self._flush_handle is None:
-            self._flush_handle = self._loop.call_soon(self.flush)
-        if isinstance(event, Payload):
-            self._batch_bytes += len(event.data)
+        if size >= _SMALL_BYTES:
+            self._batch_bytes += size
             if self._batch_bytes >= _BATCH_BYTES:
                 self.flush()
+                return
+        if self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Hand what was collected to the sinks now."""

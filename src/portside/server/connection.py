@@ -11,7 +11,7 @@ How a connection ends is decided in one place, ``connection_lost``:
 
 import asyncio
 import math
-import time
+from time import time_ns
 from typing import TYPE_CHECKING, cast
 
 from portside.errors import reason_of
@@ -68,24 +68,25 @@ class Connection(asyncio.Protocol):
         """The transport is ready."""
         self.transport = cast("asyncio.Transport", transport)
         server = self._server
-        server.publish(Opened(time.time_ns(), self.number, self.peer, self.local))
+        server.publish(Opened(time_ns(), self.number, self.peer, self.local))
         if server.idle_timeout is not None:
             self._check_at(self._active_at + server.idle_timeout)
         server.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
-        self.received += len(data)
+        size = len(data)
+        self.received += size
         server = self._server
         if server.idle_timeout is not None:
             self._active_at = server.now()
         if server.shows_received:
-            server.publish(Received(time.time_ns(), self.number, self.peer, data))
+            server.publish(Received(time_ns(), self.number, self.peer, data), size)
 
     def eof_received(self) -> bool:
         """The peer sent FIN. True keeps our direction open."""
         self.half_closed = True
-        self._server.publish(HalfClosed(time.time_ns(), self.number, self.peer))
+        self._server.publish(HalfClosed(time_ns(), self.number, self.peer))
         return self._server.keeps_half_open
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -102,7 +103,7 @@ class Connection(asyncio.Protocol):
         duration = server.now() - self._opened_at
         sent = self.sent - self.unsent
         self.transport = None
-        server.publish(Closed(time.time_ns(), self.number, self.peer, reason, self.received, sent, duration, words))
+        server.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, words))
         server.closed(self, reason)
 
     def pause_writing(self) -> None:
@@ -132,7 +133,7 @@ class Connection(asyncio.Protocol):
         if self._check_due > now + STALL_CHECK_S:
             self._unsent, self._progress_at = 0, now
             self._check_at(now + STALL_CHECK_S)
-        self._server.publish(Sent(time.time_ns(), self.number, self.peer, data))
+        self._server.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
 
     def finish(self) -> None:
         """Half-close: send FIN after what waits; the peer may go on sending."""

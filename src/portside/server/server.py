@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from portside.addresses import format_sockaddr
 from portside.events import CloseReason, Event, Opened, Refused, RefuseReason
@@ -30,6 +31,12 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _UCRED = struct.Struct("3i")
 
 
+class Publish(Protocol):
+    """Takes an event and the size of its payload in bytes."""
+
+    def __call__(self, event: Event, size: int = 0, /) -> None: ...
+
+
 class Server:
     """Any number of clients on any number of listeners; everything on the loop's thread.
 
@@ -41,7 +48,7 @@ class Server:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        publish: Callable[[Event], None],
+        publish: Publish,
         *,
         admission: Admission,
         idle_timeout: float | None = None,

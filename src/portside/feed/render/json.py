@@ -1,6 +1,6 @@
 """The format ``json``: one event a line, as every program gets them."""
 
-from portside.events import Event, Payload, to_json
+from portside.events import Event, Payload, payload_to_json, to_json, whose
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.framing import Cut
 
@@ -11,18 +11,19 @@ class JsonRenderer(StreamRenderer):
     shows_unfinished = False
 
     def prefix(self, event: Payload) -> bytes:
-        return b""
+        return whose(event)
 
     def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         if self._frame.kind != "none":
             return False
-        out.append(to_json(event) + b"\n")
+        out.append(payload_to_json(event, stream.prefix))
+        out.append(b"\n")
         return True
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         for message in messages:
             event = stream.kind(at, stream.conn, stream.peer, message, type(message) is Cut)
-            out.append(to_json(event) + b"\n")
+            out.append(payload_to_json(event, stream.prefix) + b"\n")
 
     def other(self, event: Event) -> bytes:
         return to_json(event) + b"\n"

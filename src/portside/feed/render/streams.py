@@ -64,26 +64,33 @@ class StreamRenderer:
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         out: list[bytes] = []
         now = time.monotonic()
+        streams_in, streams_out, whole = self._in, self._out, self.whole
         for event in batch:
             if isinstance(event, Received):
-                self._payload(out, self._in, event, now)
+                streams = streams_in
             elif isinstance(event, Sent):
-                self._payload(out, self._out, event, now)
-            elif isinstance(event, HalfClosed) and self.shows_unfinished:
-                self._half_closed[event.conn] = event, now + UNFINISHED_S
-                self._wait_until(now + UNFINISHED_S)
+                streams = streams_out
             else:
-                if isinstance(event, Closed):
-                    self._forget(out, event)
-                out.append(self.other(event))
+                self._other(out, event, now)
+                continue
+            stream = streams.get(event.conn)
+            if stream is None:
+                stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
+            if stream.since is not None or not whole(out, stream, event):
+                self._cut(out, stream, event, now)
         return out
 
-    def _payload(self, out: list[bytes], streams: dict[int, Stream], event: Payload, now: float) -> None:
-        stream = streams.get(event.conn)
-        if stream is None:
-            stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
-        if stream.since is None and self.whole(out, stream, event):
+    def _other(self, out: list[bytes], event: Event, now: float) -> None:
+        if isinstance(event, HalfClosed) and self.shows_unfinished:
+            self._half_closed[event.conn] = event, now + UNFINISHED_S
+            self._wait_until(now + UNFINISHED_S)
             return
+        if isinstance(event, Closed):
+            self._forget(out, event)
+        out.append(self.other(event))
+
+    def _cut(self, out: list[bytes], stream: Stream, event: Payload, now: float) -> None:
+        """Cut what came into messages."""
         framer = stream.framer
         messages = framer.feed(event.data, now)
         if messages:

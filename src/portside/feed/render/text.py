@@ -129,12 +129,12 @@ class TextRenderer(LineRenderer):
 
     def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         data = event.data
-        if not self._lines or data[-1] != 10 or len(data) > self._max_frame:
+        if not self._lines or data[-1] != 10 or len(data) > self._max_frame or data.translate(None, SAFE_LINES):
             return False
-        if data.translate(None, SAFE_LINES):
-            return False
-        head = self.stamp(event.at) + stream.prefix
-        out.append(head + data[:-1].replace(b"\n", b"\n" + head) + b"\n")
+        at = event.at
+        head = (self._stamp if at // 1_000_000 == self._stamped_ms else self.stamp(at)) + stream.prefix
+        out.append(head)
+        out.append(data if data.count(b"\n") == 1 else data[:-1].replace(b"\n", b"\n" + head) + b"\n")
         return True
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
