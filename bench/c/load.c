@@ -1,18 +1,24 @@
-/* The load client of the benchmark: one thread, one epoll loop.
+/* The load client of the benchmark: one thread, one epoll loop, to 127.0.0.1:PORT.
  *
- *   load lines  PORT CLIENTS LINES     each client sends LINES lines of 64 bytes, one send() a line
- *   load blocks PORT CLIENTS BLOCKS    each client sends BLOCKS blocks of 256 kB
- *   load short  PORT CLIENTS COUNT     COUNT times: connect, one line, half-close, read to the end,
- *                                      close; CLIENTS of them at a time
- *   load idle   PORT CLIENTS 0         connects, prints "ready", holds until standard input ends
+ *   load lines  PORT CLIENTS LINES PACK   each client sends LINES lines of 64 bytes, PACK a send()
+ *   load alone  PORT CLIENTS LINES PACK   the same with TCP_NODELAY: each send() is a segment
+ *   load blocks PORT CLIENTS BLOCKS 1     each client sends BLOCKS blocks of 256 kB, one a send()
+ *   load short  PORT CLIENTS TOTAL 1      TOTAL times: connect, one line, half-close, read to the
+ *                                         end, close; CLIENTS of them at a time
+ *   load idle   PORT CLIENTS 0 PAUSE      connects with PAUSE microseconds between two, prints "ready",
+ *                                         holds until standard input ends
  *
- * The first two half-close and wait until the server has closed, so that what is timed is what has
- * been read, not what lies in a buffer. Prints {"seconds":…,"cpu_seconds":…}.
+ * The first three half-close and wait until the server has closed, so that what is timed is what has
+ * been read, not what lies in a buffer. But for `alone`, sockets have their defaults (Nagle's algorithm
+ * included), as those of nc have. Prints when it began and ended, in seconds of the wall clock, its CPU
+ * time in between, and how many short connections failed (any other that does ends it with status 1):
+ * {"started":…,"ended":…,"cpu_seconds":…,"failed":…}
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +32,15 @@ enum { LINE = 64, BLOCK = 256 * 1024, MAX_EVENTS = 256 };
 
 struct client {
     int fd;
-    int finished;  /* sent all, half-closed */
+    int finished;  /* has sent all and half-closed */
     long left;     /* messages still to send */
     size_t offset; /* bytes of the current message already sent */
 };
 
 static struct sockaddr_in server;
 static char message[BLOCK];
-static int set;
+static int set, no_delay;
+static long failed; /* short connections that did not end in order */
 
 static void die(const char *what) {
     perror(what);
@@ -49,8 +56,17 @@ static double seconds(clockid_t clock) {
 static int dial(int flags) {
     int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
     if (fd < 0) die("socket");
+    if (no_delay && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof no_delay)) die("setsockopt");
     if (connect(fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS) die("connect");
     return fd;
+}
+
+/* For servers that listen with a short backlog, or make a thread or a process for each client. */
+static void dial_slowly(struct client *clients, int count) {
+    for (int i = 0; i < count; i++) {
+        clients[i].fd = dial(0);
+        usleep(1000);
+    }
 }
 
 static void watch(int operation, struct client *c, unsigned events) {
@@ -73,9 +89,22 @@ static int send_some(struct client *c, size_t size) {
     return c->left == 0;
 }
 
+static void finish(struct client *c) {
+    shutdown(c->fd, SHUT_WR);
+    c->finished = 1;
+    watch(EPOLL_CTL_MOD, c, EPOLLIN);
+}
+
+/* Reads and drops; true at the end of the stream. */
+static int at_end(struct client *c) {
+    static char drop[4096];
+    ssize_t n = read(c->fd, drop, sizeof drop);
+    if (n < 0) die("read");
+    return n == 0;
+}
+
 static void stream(struct client *clients, int count, long each, size_t size) {
     struct epoll_event events[MAX_EVENTS];
-    char drop[4096];
     int open = count;
     for (int i = 0; i < count; i++) {
         clients[i].left = each;
@@ -87,16 +116,8 @@ static void stream(struct client *clients, int count, long each, size_t size) {
         for (int i = 0; i < ready; i++) {
             struct client *c = events[i].data.ptr;
             if (!c->finished) {
-                if (send_some(c, size)) {
-                    shutdown(c->fd, SHUT_WR);
-                    c->finished = 1;
-                    watch(EPOLL_CTL_MOD, c, EPOLLIN);
-                }
-                continue;
-            }
-            ssize_t n = read(c->fd, drop, sizeof drop);
-            if (n < 0) die("read");
-            if (n == 0) {
+                if (send_some(c, size)) finish(c);
+            } else if (at_end(c)) {
                 close(c->fd);
                 open--;
             }
@@ -104,70 +125,88 @@ static void stream(struct client *clients, int count, long each, size_t size) {
     }
 }
 
+static void begin(struct client *c) {
+    c->fd = dial(SOCK_NONBLOCK);
+    c->finished = 0;
+    watch(EPOLL_CTL_ADD, c, EPOLLOUT);
+}
+
+/* One step of a short connection; true when it is over, in order or not. */
+static int step(struct client *c) {
+    char drop[LINE];
+    if (!c->finished) {
+        if (send(c->fd, message, LINE, MSG_NOSIGNAL) == LINE) {
+            finish(c);
+            return 0;
+        }
+    } else {
+        ssize_t n = read(c->fd, drop, sizeof drop);
+        if (n >= 0) return n == 0;
+    }
+    failed++;
+    return 1;
+}
+
 static void short_connections(struct client *clients, int count, long total) {
     struct epoll_event events[MAX_EVENTS];
-    char drop[4096];
     long started = 0, done = 0;
-    for (int i = 0; i < count && started < total; i++, started++) {
-        clients[i].fd = dial(SOCK_NONBLOCK);
-        clients[i].finished = 0;
-        watch(EPOLL_CTL_ADD, &clients[i], EPOLLOUT);
-    }
+    for (; started < count && started < total; started++) begin(&clients[started]);
     while (done < total) {
         int ready = epoll_wait(set, events, MAX_EVENTS, -1);
         if (ready < 0) die("epoll_wait");
         for (int i = 0; i < ready; i++) {
             struct client *c = events[i].data.ptr;
-            if (!c->finished) {
-                if (send(c->fd, message, LINE, MSG_NOSIGNAL) != LINE) die("send");
-                shutdown(c->fd, SHUT_WR);
-                c->finished = 1;
-                watch(EPOLL_CTL_MOD, c, EPOLLIN);
-                continue;
-            }
-            ssize_t n = read(c->fd, drop, sizeof drop);
-            if (n < 0) die("read");
-            if (n > 0) continue;
+            if (!step(c)) continue;
             close(c->fd);
             done++;
-            if (started < total) {
-                started++;
-                c->fd = dial(SOCK_NONBLOCK);
-                c->finished = 0;
-                watch(EPOLL_CTL_ADD, c, EPOLLOUT);
-            }
+            if (started == total) continue;
+            started++;
+            begin(c);
         }
     }
 }
 
+/* A socket at a time, and slowly, for a server that listens with a short backlog. */
+static int hold(int count, long pause_us) {
+    char byte;
+    for (int i = 0; i < count; i++) {
+        dial(0);
+        if (pause_us) usleep((useconds_t)pause_us);
+    }
+    puts("ready");
+    fflush(stdout);
+    while (read(0, &byte, 1) > 0) {}
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 5) return fprintf(stderr, "usage: load lines|blocks|short|idle PORT CLIENTS COUNT\n"), 2;
+    if (argc != 6) return fprintf(stderr, "usage: load lines|alone|blocks|short|idle PORT CLIENTS COUNT PACK\n"), 2;
     const char *mode = argv[1];
     int count = atoi(argv[3]);
-    long each = atol(argv[4]);
+    long each = atol(argv[4]), pack = atol(argv[5]);
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2])),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    memset(message, 'x', sizeof message);
-    if (strcmp(mode, "blocks")) message[LINE - 1] = '\n';
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (!strcmp(mode, "idle")) return hold(count, pack);
+    if (count < 1 || pack < 1 || pack > BLOCK / LINE || each % pack) return fprintf(stderr, "load: bad count\n"), 2;
+    memset(message, 'Q', sizeof message);
+    for (size_t end = LINE - 1; strcmp(mode, "blocks") && end < sizeof message; end += LINE) message[end] = '\n';
     set = epoll_create1(0);
     struct client *clients = calloc((size_t)count, sizeof *clients);
     if (!clients) die("calloc");
 
-    if (strcmp(mode, "short"))
-        for (int i = 0; i < count; i++) clients[i].fd = dial(0);
-    if (!strcmp(mode, "idle")) {
-        puts("ready");
-        fflush(stdout);
-        char byte;
-        while (read(0, &byte, 1) > 0) {}
-        return 0;
-    }
-    double wall = seconds(CLOCK_MONOTONIC);
-    if (!strcmp(mode, "lines")) stream(clients, count, each, LINE);
+    no_delay = !strcmp(mode, "alone");
+    if (strcmp(mode, "short")) dial_slowly(clients, count);
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), started = seconds(CLOCK_REALTIME);
+    if (!strcmp(mode, "lines") || no_delay) stream(clients, count, each / pack, (size_t)(LINE * pack));
     else if (!strcmp(mode, "blocks")) stream(clients, count, each, BLOCK);
     else if (!strcmp(mode, "short")) short_connections(clients, count, each);
     else return fprintf(stderr, "load: no such mode: %s\n", mode), 2;
-    wall = seconds(CLOCK_MONOTONIC) - wall;
-    printf("{\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n", wall, seconds(CLOCK_PROCESS_CPUTIME_ID));
+    double ended = seconds(CLOCK_REALTIME);
+    printf("{\"started\":%.6f,\"ended\":%.6f,\"cpu_seconds\":%.6f,\"failed\":%ld}\n", started, ended,
+           seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, failed);
     return 0;
 }

@@ -1,1 +1,1 @@
-"""The client: dialling, piping, scanning."""
+"""The client: dialling, proxies, the two directions, scans, programs. Blocking calls and no loop."""

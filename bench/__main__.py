@@ -1,0 +1,58 @@
+"""Run all rows or some, print the table, and write it to bench/out/bench.md and bench.json.
+
+Exit status: 0 when every row was run, whether its bar is met or not; 1 when one could not be run.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from bench import build, machine, report
+from bench.rows import Plan, blocks, idle, lines, short, startup, through
+
+ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
+    "text": lines.text,
+    "json": lines.json,
+    "short": short.short,
+    "blocks": blocks.blocks,
+    "idle": idle.idle,
+    "startup": startup.startup,
+    "connect": through.connect,
+    "others": lines.others,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Portside beside its peers.")
+    parser.add_argument("--only", metavar="NAME", action="append", choices=ROWS, help=f"one of {', '.join(ROWS)}")
+    parser.add_argument("--runs", metavar="N", type=int, default=5, help="runs of each (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="one run of a tenth: does it work, not how fast")
+    options = parser.parse_args()
+    plan = Plan(1, quick=True) if options.quick else Plan(options.runs)
+    # Python servers are stopped by Ctrl-C's signal, which a job in the background would ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    results: list[report.Result] = []
+    failed: dict[str, str] = {}
+    for name in options.only or ROWS:
+        start = time.monotonic()
+        try:
+            results += ROWS[name](plan)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            failed[name] = str(error) or type(error).__name__
+        print(f"{name}: {failed.get(name, f'{time.monotonic() - start:.0f} s')}", file=sys.stderr, flush=True)
+
+    run = report.Run(results, failed, machine.facts(), plan.runs, plan.others)
+    table = report.markdown(run)
+    build.OUT.mkdir(exist_ok=True)
+    (build.OUT / "bench.md").write_text(table, "utf-8")
+    (build.OUT / "bench.json").write_text(report.as_json(run), "utf-8")
+    print(table)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The machine: its cores, its accounting of processes, and what it is, for the report."""
+
+import os
+import platform
+import random
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0))
+LOAD_CORE, SERVER_CORE = CORES[0], CORES[-1]
+_PORTS = iter(range(random.randrange(10_000, 20_000), 32_000))
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """What is started in here stays on `core`, with all its threads and children."""
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has, below those the kernel gives to clients.
+
+    Each server gets a new one, so that no connection in TIME_WAIT of an earlier run is in the way.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port left below 32000")
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody listens on `port`, without connecting to it (a server would count that)."""
+    sought = f":{port:04X} "
+    for table in (b"/proc/net/tcp", b"/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
+        with open(table, encoding="ascii") as rows:
+            for row in rows:
+                number, local, _, state = row.split(maxsplit=4)[:4]
+                if number != "sl" and state != "0A":
+                    break  # the listeners come first
+                if f"{local} ".endswith(sought):
+                    return True
+    return False
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process, its ended threads, and its children, living and reaped.
+
+    The process's own clock counts nanoseconds; the children's share is rounded to clock ticks.
+    """
+    own = time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    reaped = (int(fields[13]) + int(fields[14])) * TICK_S
+    living = 0.0
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
+        try:
+            living += cpu_s(int(child))
+        except (OSError, IndexError):
+            pass  # it has just ended: the next reading finds it among the reaped
+    return own + reaped + living
+
+
+def others_cpu_s() -> float:
+    """CPU seconds that everybody but us, and those we have started and waited for, has had since boot."""
+    ticks = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks)
+    ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    busy = (user + nice + system + irq + softirq + steal) * TICK_S
+    return busy - sum(used.ru_utime + used.ru_stime for used in ours)
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory of a process: its own, and its part of what it shares (Pss)."""
+    for row in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
+        if row.startswith("Pss:"):
+            return int(row.split()[1]) * 1024
+    raise RuntimeError("the kernel says nothing of Pss")
+
+
+def open_files(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def written_bytes(pid: int) -> int:
+    """Bytes a process has given to write() and its kin, wherever they went; of a zombie too."""
+    for row in Path(f"/proc/{pid}/io").read_text("ascii").splitlines():
+        if row.startswith("wchar:"):
+            return int(row.split()[1])
+    raise RuntimeError("the kernel does not count what processes write")
+
+
+def facts() -> dict[str, str]:
+    """What the numbers depend on."""
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
+    memory_kb = int(next(line for line in _lines("/proc/meminfo") if line.startswith("MemTotal")).split()[1])
+    return {
+        "kernel": f"{platform.system()} {platform.release()}",
+        "cpu": cpu,
+        "cores": f"{len(CORES)} (server on core {SERVER_CORE}, load on core {LOAD_CORE})",
+        "memory": f"{memory_kb / 2**20:.1f} GiB",
+        "python": platform.python_version(),
+        "gcc": _said("gcc", "--version"),
+        "ncat": _said("ncat", "--version"),
+        "nc": _said("nc", "-h"),
+        "socat": _said("socat", "-V", holding="version"),
+        "portside": version("portside"),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text("utf-8").splitlines()
+
+
+def _said(*command: str, holding: str = "") -> str:
+    """The first line a program says of itself that holds a word."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return "not installed"
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if holding in line]
+    return next(filter(None, said), "unknown")

@@ -1,0 +1,71 @@
+"""The servers and clients that are compared, each started as its user would start it."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.build import compiled
+
+# The tutorial is run as `python3 tcp_server.py` runs it: by the interpreter itself, which starts
+# faster than the same one through a virtual environment.
+PYTHON = os.path.realpath(sys.executable)
+PORTSIDE = os.path.join(os.path.dirname(sys.executable), "portside")
+
+
+LINE = b"Q" * 63 + b"\n"  # what the load sends
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server, and how it is started, read and stopped."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    """Its arguments, from the port."""
+    output: str = "file"
+    """Where its standard output goes: file or null."""
+    row: bytes = b""
+    """What each line of the load must be in its output, where a line is a row of its own."""
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+def portside(*options: str, row: bytes = b"", output: str = "file") -> Peer:
+    """`portside listen` with some options."""
+    return Peer("portside", lambda port: [PORTSIDE, "listen", f"127.0.0.1:{port}", *options], output, row)
+
+
+def reference(mode: str, row: bytes = b"", output: str = "file") -> Peer:
+    """The C reference: `log`, `sink` or `echo`."""
+    return Peer(f"C {mode}", lambda port: [compiled("reference"), mode, str(port)], output, row)
+
+
+TEXT = portside("--format", "text", row=b"> " + LINE)
+JSON = portside("--format", "json")
+JSON_LINES = portside("--format", "json", "--frame", "lines", row=b'"size":64,"text":"' + LINE[:-1] + b'\\n"}\n')
+C_LOG = reference("log", row=b"> " + LINE)
+TUTORIAL = Peer(
+    "tutorial",
+    lambda port: [PYTHON, os.fspath(Path(__file__).parent / "tutorial.py"), str(port)],
+    # It ends in order on Ctrl-C alone, and only then is all that it printed in the file.
+    stop_signal=signal.SIGINT,
+)
+NCAT = Peer("ncat -lk", lambda port: ["ncat", "-lk", "127.0.0.1", str(port)], row=LINE)
+NC = Peer("nc -lk", lambda port: ["nc", "-lk", "127.0.0.1", str(port)], row=LINE)
+SOCAT = Peer("socat fork", lambda port: _socat(port, "fork,reuseaddr"))
+SOCAT_BACKLOG = Peer("socat fork,backlog=128", lambda port: _socat(port, "fork,reuseaddr,backlog=128"))
+
+
+def _socat(port: int, options: str) -> list[str]:
+    return ["socat", "-u", f"TCP-LISTEN:{port},bind=127.0.0.1,{options}", "-"]
+
+
+CLIENTS: dict[str, Callable[[int], list[str]]] = {
+    "portside": lambda port: [PORTSIDE, "connect", f"127.0.0.1:{port}"],
+    "ncat": lambda port: ["ncat", "127.0.0.1", str(port)],
+    # Without -t it would end half a second after its standard input, come what may.
+    "socat": lambda port: ["socat", "-t", "30", "-", f"TCP:127.0.0.1:{port}"],
+    "nc -N": lambda port: ["nc", "-N", "127.0.0.1", str(port)],
+}

@@ -1,0 +1,61 @@
+"""What is measured: one row of the table, or a few that belong together, in each module."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TypeVar
+
+from bench import machine
+from bench.peers import C_LOG, TEXT, Peer
+from bench.server import Server, Work
+
+T = TypeVar("T")
+DISTURBED, TRIES = 0.1, 3  # parts of a core; at most
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often and how much."""
+
+    runs: int
+    quick: bool = False
+    others: list[float] = field(default_factory=list)
+    """What other programs took of a core during each run that counts."""
+
+    def some(self, count: int) -> int:
+        """`count`, or a tenth of it in a hurry."""
+        return count // 10 if self.quick else count
+
+    def by_turns(self, turns: Mapping[str, Callable[[], T]], runs: int = 0) -> dict[str, list[T]]:
+        """A B C A B C …: what changes on the machine meanwhile changes for all."""
+        values: dict[str, list[T]] = {name: [] for name in turns}
+        for _ in range(runs or self.runs):
+            for name, turn in turns.items():
+                values[name].append(self._undisturbed(turn))
+        return values
+
+    def _undisturbed(self, turn: Callable[[], T]) -> T:
+        """A turn's value; one that others disturbed is made again, and the least disturbed counts."""
+        tries: list[tuple[float, T]] = []
+        while len(tries) < (1 if self.quick else TRIES):
+            before, start = machine.others_cpu_s(), time.monotonic()
+            value = turn()
+            share = (machine.others_cpu_s() - before) / (time.monotonic() - start)
+            tries.append((max(0.0, share), value))
+            if share < DISTURBED:
+                break
+        share, value = min(tries, key=itemgetter(0))
+        self.others.append(share)
+        return value
+
+
+def send_lines(peer: Peer, mode: str, clients: int, count: int, pack: int = 1) -> Work:
+    """One run of the load against a new server that writes to a file; that must hold every line."""
+    with Server(peer) as server:
+        work = server.work(mode, clients, count, pack)
+        server.stop()
+        if work.failed and peer in (TEXT, C_LOG):
+            raise RuntimeError(f"{peer.name}: {work.failed} of {count} connections failed")
+        server.check_output(count if mode == "short" else clients * count, work.failed)
+        return work

@@ -1,0 +1,101 @@
+"""``portside connect``: read the settings, tell whom to connect to, and only then load the rest."""
+
+from typing import TYPE_CHECKING
+
+from portside.addresses import Address, parse_address
+from portside.cli.parser import parse
+from portside.errors import UsageError, ValueProblem
+from portside.settings import Connect
+
+if TYPE_CHECKING:
+    from portside.client.proxy import Proxy
+
+_USAGE = "portside connect HOST:PORT"
+_EXCLUDING = (
+    {"ipv4": "-4", "ipv6": "-6"},
+    {
+        "send_only": "--send-only",
+        "recv_only": "--recv-only",
+        "exec": "--exec",
+        "sh_exec": "--sh-exec",
+        "scan": "--scan",
+    },
+    {"scan": "--scan", "proxy": "--proxy"},
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; its exit status."""
+    return run(parse(Connect, "connect", arguments))
+
+
+def run(settings: Connect) -> int:
+    """Connect with these settings and move bytes until the end; the exit status."""
+    for group in _EXCLUDING:
+        given = [flag for name, flag in group.items() if getattr(settings, name) not in (None, False)]
+        if len(given) > 1:
+            raise UsageError("connect", f"{given[0]} and {given[1]} exclude each other")
+    address = _address(settings)
+    proxy = _proxy(settings, address)
+    program = _program(settings)
+
+    from portside.app import connect
+
+    return connect.run(settings, address, proxy, program)
+
+
+def _address(settings: Connect) -> Address:
+    """Whom to connect to. Raises UsageError."""
+    try:
+        address = parse_address(_one_text(settings.target))
+    except ValueProblem as problem:
+        raise UsageError("connect", str(problem), _USAGE) from None
+    host = address.host or ""
+    if not host.isprintable() or " " in host:  # to an HTTP proxy, a line feed would begin another header
+        raise UsageError("connect", f"{host!r} is no host name")
+    if settings.scan and address.path is not None:
+        raise UsageError("connect", "--scan takes ports, and a unix socket has none")
+    if settings.source is not None and address.path is not None:
+        raise UsageError("connect", "--source is an IP address, and a unix socket has none")
+    if len(address.ports) > 1 and not settings.scan:
+        raise UsageError("connect", f"{address} is a range of ports", "--scan says which of them are open")
+    if address.path is None and address.ports[0] == 0:
+        raise UsageError("connect", "nobody can be reached at port 0")
+    return address
+
+
+def _one_text(target: tuple[str, ...]) -> str:
+    """The target as one word: HOST PORT is HOST:PORT."""
+    match target:
+        case [text]:
+            return text
+        case []:
+            raise ValueProblem("it names nobody to connect to")
+        case [host, port] if host:
+            bare = host.removeprefix("[").removesuffix("]")
+            return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+    raise ValueProblem("write HOST:PORT or HOST PORT")
+
+
+def _proxy(settings: Connect, address: Address) -> "Proxy | None":
+    if settings.proxy is None:
+        return None
+    from portside.client.proxy import parse_proxy
+
+    if address.path is not None:
+        raise UsageError("connect", "a proxy leads to no unix socket")
+    try:
+        return parse_proxy(settings.proxy)
+    except ValueProblem as problem:
+        raise UsageError("--proxy", str(problem)) from None
+
+
+def _program(settings: Connect) -> list[str] | None:
+    """The words of the command to run on the connection."""
+    if settings.sh_exec is not None:
+        return ["/bin/sh", "-c", settings.sh_exec]
+    if settings.exec is None:
+        return None
+    from portside.client.process import words_of
+
+    return words_of(settings.exec)

@@ -1,0 +1,224 @@
+"""Connecting: a name resolved, its addresses tried in order, and all of it again where that is asked for."""
+
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from portside.addresses import Address, format_sockaddr
+from portside.errors import PortsideError, UsageError, reason_of
+
+Result = TypeVar("Result")
+
+NO_ANSWER = "a firewall on the way may drop what we send; -w says how long to wait"
+_HINTS = {
+    errno.ECONNREFUSED: "nothing listens there; --retry waits for a server that is still to come up",
+    errno.ETIMEDOUT: NO_ANSWER,
+    socket.EAI_NONAME: "is the name spelled right, and does DNS know it?",
+    socket.EAI_AGAIN: "the name server did not answer: is the network up?",
+}
+_UNIX_HINTS = {
+    errno.ENOENT: "no socket has this path: does its server run?",
+    errno.ECONNREFUSED: "the path is there, but nobody listens on it: does its server run?",
+    errno.EACCES: "connecting takes the right to write to the socket and to enter its folders",
+    errno.EPROTOTYPE: "the socket of this path is no stream socket",
+    errno.EAGAIN: "its server is there and accepts nobody; -w says how long to wait",
+}
+
+
+class Route(NamedTuple):
+    """How to get to a peer."""
+
+    timeout: float = 10.0  # seconds that one address may take
+    family: int = socket.AF_UNSPEC  # AF_INET or AF_INET6: that one only
+    source: Address | None = None  # the local address to connect from
+
+
+class Dialled(NamedTuple):
+    """A connection, and the names of its ends."""
+
+    sock: socket.socket  # blocking
+    peer: str
+    local: str
+
+
+class Candidate(NamedTuple):
+    """One address that a name stands for."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return format_sockaddr(self.family, self.sockaddr)
+
+
+def connect(address: Address, route: Route) -> Dialled:
+    """Connect to the first of the address's candidates that takes the connection.
+
+    Raises PortsideError where none does; it says of each why.
+    """
+    if address.path is not None:
+        return _connect_unix(address.path, route)
+    failures: list[tuple[Candidate, OSError]] = []
+    for candidate in resolve(address, route):
+        try:
+            return _connect_one(candidate, route)
+        except OSError as error:
+            failures.append((candidate, error))
+    raise PortsideError(f"cannot connect to {named(address)}", *_why_none(failures, route))
+
+
+def retrying(
+    attempt: Callable[[], Result], *, tries: int | None, interval: float, say: Callable[[str], None]
+) -> Result:
+    """What ``attempt`` returns; where it raises PortsideError, further attempts, at most ``tries``.
+
+    ``tries`` None means for ever; ``interval`` is in seconds; ``say`` is told of each failure that is followed
+    by another attempt.
+    """
+    while True:
+        try:
+            return attempt()
+        except UsageError:
+            raise
+        except PortsideError as error:
+            if tries is not None:
+                if tries <= 0:
+                    raise
+                tries -= 1
+            say(f"{error}; trying again in {interval:g}s")
+        time.sleep(interval)
+
+
+def named(address: Address) -> str:
+    """An address to connect to in words: a bare port is one of localhost."""
+    return str(address if address.host or address.path is not None else address._replace(host="localhost"))
+
+
+def resolve(address: Address, route: Route) -> list[Candidate]:
+    """What an address stands for, in the order in which it should be tried: one candidate at least.
+
+    Raises PortsideError where the name is not known, or has no address of the family that was asked for.
+    """
+    host = address.host or "localhost"
+    try:
+        # A str would make Python load its tables for international names, which few names need.
+        name = host.encode("ascii") if host.isascii() else host
+        found = socket.getaddrinfo(name, address.port, route.family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise PortsideError(f"cannot connect to {named(address)}", error, _hint(error, _HINTS)) from None
+    except UnicodeError:
+        raise PortsideError(f"cannot connect to {named(address)}", f"{host!r} is no host name") from None
+    return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+# linux/in.h. The port is chosen while connecting, when it only has to be unique for that peer.
+_IP_BIND_ADDRESS_NO_PORT = 24
+
+
+def open_socket(candidate: Candidate, route: Route) -> socket.socket:
+    """A socket for a candidate, bound to the source where one is asked for. Raises OSError."""
+    sock = socket.socket(candidate.family, socket.SOCK_STREAM)
+    try:
+        if route.source is not None:
+            _bind(sock, candidate.family, route.source)
+        # What is typed or piped in small pieces leaves at once; large pieces are full segments anyway.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def is_own_end(sock: socket.socket) -> bool:
+    """Whether a socket is connected to itself.
+
+    Dialling a free local port from the same port number is TCP's simultaneous open (RFC 9293, section 3.5):
+    it succeeds, though nobody listens there.
+    """
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:
+        return False  # the peer has reset the connection already: reading will say so
+
+
+def why_not(error: OSError, route: Route) -> str:
+    """Why connecting failed, in words."""
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return f"no answer within {route.timeout:g}s"
+    return reason_of(error)
+
+
+def _connect_one(candidate: Candidate, route: Route) -> Dialled:
+    sock = open_socket(candidate, route)
+    try:
+        sock.settimeout(route.timeout)
+        sock.connect(candidate.sockaddr)
+        sock.settimeout(None)
+        local = format_sockaddr(candidate.family, sock.getsockname())
+    except BaseException:
+        sock.close()
+        raise
+    if is_own_end(sock):
+        sock.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return Dialled(sock, str(candidate), local)
+
+
+def _why_none(failures: list[tuple[Candidate, OSError]], route: Route) -> tuple[str, str | None]:
+    """Why no candidate took the connection, and a hint."""
+    last = failures[-1][1]
+    if len(failures) == 1:
+        return why_not(last, route), _hint(last, _HINTS)
+    reasons = (f"{candidate} {why_not(error, route)}" for candidate, error in failures)
+    return ", ".join(reasons), _hint(last, _HINTS)
+
+
+def _bind(sock: socket.socket, family: int, source: Address) -> None:
+    try:
+        found = socket.getaddrinfo(source.host, source.port, family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        name = "IPv6" if family == socket.AF_INET6 else "IPv4"
+        raise OSError(errno.EADDRNOTAVAIL, f"{source.host} is no {name} address") from None
+    if source.port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    try:
+        sock.bind(found[0][4])
+    except OSError as error:
+        where = source if source.port else source.host
+        raise OSError(error.errno, f"{reason_of(error)} (from {where})") from None
+
+
+def _connect_unix(path: str, route: Route) -> Dialled:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The kernel waits for a place in the listener's queue only in a blocking call.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(route.timeout))
+        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
+        return Dialled(sock, f"unix:{path}", f"unix:pid={os.getpid()}")
+    except OSError as error:
+        sock.close()
+        # The kernel's word for a queue that had no place in time is EAGAIN.
+        failure = TimeoutError() if error.errno == errno.EAGAIN else error
+        what = f"cannot connect to unix:{path}"
+        raise PortsideError(what, why_not(failure, route), _hint(error, _UNIX_HINTS)) from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _timeval(seconds: float) -> bytes:
+    """Seconds as the ``struct timeval`` of a socket option, where 0 means for ever."""
+    return struct.pack("ll", *divmod(round(seconds * 1e6), 1_000_000))
+
+
+def _hint(error: OSError, hints: dict[int, str]) -> str | None:
+    if isinstance(error, TimeoutError):
+        return NO_ANSWER
+    return hints.get(error.errno) if error.errno is not None else None

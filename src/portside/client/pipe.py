@@ -1,0 +1,185 @@
+"""The two directions of a connection, and how they end.
+
+A thread sends what the source yields (``client.sender``); the caller's thread receives. Each is a loop of two
+blocking calls on one buffer, so neither direction waits for the other, and both run at the speed of the kernel.
+
+1. The end of the source half-closes our side. Receiving goes on until the peer's FIN.
+2. After the peer's FIN, what the source yields is sent on while it moves. A terminal ends the run at once; so does
+   any other source once nothing has moved for GRACE_S. Bytes that we hold and the peer does not take are a failure.
+3. A program as the source (``patient``) is told of the FIN by the end of its input, and its output is waited for.
+4. What was sent is waited for to be acknowledged, as long as that goes on: a peer that closed without having read
+   it answers with a reset, and only so do we learn of it.
+5. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
+"""
+
+import errno
+import os
+import select
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from portside.client.ends import Ends, OutputClosed
+from portside.client.progress import (
+    Quiet,
+    acknowledged_and_arrived,
+    is_reset,
+    pauses,
+    pending_error,
+    unacknowledged,
+)
+from portside.client.sender import BUFFER_SIZE, Observer, Sender
+from portside.errors import PortsideError
+
+if TYPE_CHECKING:
+    from portside.events import CloseReason
+    from portside.wire.newlines import CrLf
+
+GRACE_S = 0.5  # as socat's -t
+OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's due while this one waits
+
+
+class Broken(PortsideError):
+    """The connection failed; ``reason`` is that of ``events.Closed``."""
+
+    def __init__(self, peer: str, reason: "CloseReason", why: str | OSError, hint: str | None = None) -> None:
+        super().__init__(f"connection to {peer}", why, hint)
+        self.reason = reason
+
+
+class Pipe:
+    """One connection between a peer and our ends. ``received`` and ``sent`` count bytes."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: str,
+        ends: Ends,
+        *,
+        crlf: "CrLf | None" = None,
+        half_close: bool = True,
+        ends_when_sent: bool = False,
+        idle_timeout: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._sock = sock  # blocking
+        self._peer = peer
+        self._ends = ends
+        self._observer = observer
+        self._idle_timeout = idle_timeout  # seconds
+        self._sender: Sender | None = None
+        if ends.source is not None:
+            self._sender = Sender(sock, ends, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
+        self.received = 0
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the kernel took for the peer."""
+        return self._sender.sent if self._sender is not None else 0
+
+    def run(self) -> "CloseReason":
+        """Move bytes until the connection ends in order; why it did.
+
+        Raises Broken where the connection fails and PortsideError where our side does. The source may be left
+        with a thread that still waits for it.
+        """
+        self._idle = Quiet(self._moved, time.monotonic())
+        if self._sender is not None:
+            self._sender.start()
+        try:
+            self._receive()
+            return self._finish()
+        except OutputClosed:
+            return "local_closed"
+
+    def _receive(self) -> None:
+        """Until the peer's FIN, or until the sender shuts the socket down."""
+        buffer = memoryview(bytearray(BUFFER_SIZE))
+        recv_into, write, observer = self._sock.recv_into, self._ends.write, self._observer
+        waits = observer is not None or self._idle_timeout is not None
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        while True:
+            if waits:
+                self._wait(poll)
+            try:
+                size = recv_into(buffer)
+            except OSError as error:
+                raise self._broken(error) from None
+            if not size:
+                return
+            self.received += size
+            write(buffer[:size])
+            if observer is not None:
+                observer.received(bytes(buffer[:size]))
+
+    def _wait(self, poll: select.poll) -> None:
+        """Until there is something to receive."""
+        while not poll.poll(self._wake_s() * 1000):
+            self._time_passed()
+
+    def _wake_s(self) -> float:
+        """How long to wait before a look at the clock, in seconds."""
+        wake = OBSERVER_WAKES_S if self._observer is not None else 3600.0
+        return wake if self._idle_timeout is None else min(wake, self._idle_timeout / 8)
+
+    def _time_passed(self) -> None:
+        observer = self._observer
+        if observer is not None and observer.due is not None and observer.due <= time.monotonic():
+            observer.tick()
+        if self._idle_timeout is not None and self._idle.seconds() >= self._idle_timeout:
+            raise Broken(self._peer, "idle_timeout", f"nothing moved for {self._idle_timeout:g}s")
+
+    def _moved(self) -> tuple[int, ...]:
+        return (self.received, self.sent, *acknowledged_and_arrived(self._sock))
+
+    def _finish(self) -> "CloseReason":
+        """The peer has sent its last, or the sender ends the run."""
+        sender = self._sender
+        if sender is None:
+            return "peer_closed"
+        if not sender.complete and sender.trouble is None:
+            self._wait_for_sender(sender)
+        if sender.trouble is not None:
+            raise sender.trouble
+        if sender.refusal is not None:
+            raise self._broken(sender.refusal)
+        if sender.complete:
+            return "local_closed"
+        self._wait_for_acknowledgement()
+        return "peer_closed"
+
+    def _wait_for_sender(self, sender: Sender) -> None:
+        """While what it sends moves on (rules 2 and 3)."""
+        since = time.monotonic() if sender.busy else sender.moved_at
+        quiet = Quiet(lambda: (sender.sent, *acknowledged_and_arrived(self._sock)), since)
+        observer, patient = self._observer, self._ends.patient
+        if observer is not None and not sender.source_ended and (patient or self._goes_on(sender, quiet)):
+            observer.half_closed()
+        self._ends.peer_closed()
+        while sender.is_alive() and (patient or self._goes_on(sender, quiet)):
+            sender.join(min(self._wake_s(), GRACE_S / 10))
+            self._time_passed()
+
+    def _goes_on(self, sender: Sender, quiet: Quiet) -> bool:
+        moving = quiet.seconds() < GRACE_S
+        if sender.busy and not moving:
+            raise Broken(self._peer, "error", "the peer has closed its side and takes nothing more")
+        return moving and (sender.busy or not self._ends.interactive)
+
+    def _wait_for_acknowledgement(self) -> None:
+        """Rule 4. What the kernel still holds when this gives up, it goes on sending by itself."""
+        quiet = Quiet(lambda: unacknowledged(self._sock), time.monotonic())
+        for pause in pauses():
+            left = unacknowledged(self._sock)
+            if error := pending_error(self._sock):
+                raise self._broken(error)
+            if not left or quiet.seconds() >= GRACE_S:
+                return
+            time.sleep(pause)
+
+    def _broken(self, error: OSError) -> Broken:
+        if not is_reset(error):
+            return Broken(self._peer, "error", error)
+        hint = None if error.errno == errno.ECONNRESET else "it closed before it had read everything we sent"
+        return Broken(self._peer, "peer_reset", os.strerror(errno.ECONNRESET), hint)

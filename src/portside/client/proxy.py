@@ -1,0 +1,153 @@
+"""Connecting through a SOCKS5 or HTTP CONNECT proxy (RFC 1928, RFC 1929, RFC 9110 section 9.3.6).
+
+The proxy resolves the peer's name: the network behind it may know names that ours does not. The library
+speaks to the proxy over a socket that we have dialled, so that its addresses, source and timeout are treated
+like any peer's.
+"""
+
+import socket
+import time
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote, urlsplit
+
+from python_socks import ProxyError, ProxyType
+from python_socks.sync import Proxy as Protocol
+
+from portside.addresses import Address
+from portside.client.dial import Dialled, Route, connect, named
+from portside.errors import PortsideError, ValueProblem, reason_of
+from portside.wire.escaping import visible
+
+_TYPES = {"socks5": ProxyType.SOCKS5, "socks5h": ProxyType.SOCKS5, "http": ProxyType.HTTP}
+_FORM = "write socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"
+_ESCAPES = "in a user or password write / ? # @ as %2F %3F %23 %40"
+_MAX_HEAD = 64 * 1024  # bytes of an HTTP proxy's answer; other clients stop at 8 to 64 KiB
+_MAX_WORDS = 200  # characters of a proxy's words
+_WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
+
+
+class Proxy(NamedTuple):
+    """A proxy. Its words never show the credentials."""
+
+    scheme: str
+    address: Address
+    user: str
+    password: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    def __repr__(self) -> str:
+        return f"Proxy({self})"
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Read the URL of a proxy. The ValueProblem that it raises never shows it, for it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueProblem(f"this is no URL of a proxy: {_FORM}; {_ESCAPES}") from None
+    if parts.scheme not in _TYPES:
+        raise ValueProblem(f"the URL of a proxy begins with socks5:// or http://: {_FORM}")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueProblem(f"the URL of a proxy ends with its port: {_FORM}; {_ESCAPES}")
+    if not host or not port:
+        raise ValueProblem(f"the URL of a proxy names its host and its port: {_FORM}")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii() or max(len(user), len(password)) > 255:
+        raise ValueProblem("the user and the password of a proxy are at most 255 ASCII characters each")
+    if parts.scheme == "http" and ":" in user:
+        raise ValueProblem("the user of an http proxy has no colon (RFC 7617)")
+    return Proxy(parts.scheme, Address(host, range(port, port + 1)), user, password)
+
+
+def connect_through(proxy: Proxy, address: Address, route: Route) -> Dialled:
+    """Connect to an address through a proxy; ``route`` leads to the proxy, in one timeout for all of it.
+
+    Raises PortsideError where the proxy cannot be reached, refuses, or speaks something else.
+    """
+    what = f"cannot connect to {named(address)} through {proxy}"
+    deadline = time.monotonic() + route.timeout
+    try:
+        dialled = connect(proxy.address, route)
+    except PortsideError as error:
+        raise PortsideError(f"cannot connect to the proxy {proxy.address}", error.why, error.hint) from None
+    conversation = _Conversation(dialled.sock, deadline, by_head=proxy.scheme == "http")
+    protocol = Protocol(
+        _TYPES[proxy.scheme],
+        *_ends(proxy.address),
+        proxy.user,
+        proxy.password,
+        rdns=True,
+        forward=cast("Any", conversation),
+    )
+    try:
+        protocol.connect(*_ends(address))
+    except TimeoutError:
+        raise PortsideError(what, f"no answer within {route.timeout:g}s") from None
+    except ProxyError as error:
+        raise PortsideError(what, _words(error), _hint(error)) from None
+    except OSError as error:
+        raise PortsideError(what, reason_of(error), "is it a proxy of this kind?") from None
+    except ValueError:  # from the name's encoding: a part of it or all of it is too long
+        raise PortsideError(what, "this name of a host cannot be sent to a proxy") from None
+    dialled.sock.settimeout(None)
+    return Dialled(dialled.sock, named(address), dialled.local)
+
+
+class _Conversation:
+    """A dialled socket as the library takes one: a way to the proxy, and then the stream over it."""
+
+    def __init__(self, sock: socket.socket, deadline: float, *, by_head: bool) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._by_head = by_head
+
+    def connect(self, **_: object) -> "_Conversation":
+        return self
+
+    def sendall(self, data: bytes) -> None:
+        self._limit()
+        self._sock.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        """The next bytes; of an HTTP answer its whole head and not the tunnel's bytes that follow it."""
+        if not self._by_head:
+            self._limit()
+            return self._sock.recv(size)
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
+            self._limit()
+            seen = self._sock.recv(_MAX_HEAD, socket.MSG_PEEK)
+            if not seen:
+                break
+            end = (head[-3:] + seen).find(b"\r\n\r\n")
+            taken = len(seen) if end < 0 else end + 4 - len(head[-3:])
+            head += self._sock.recv(taken)
+        return head
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _limit(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+
+def _ends(address: Address) -> tuple[str, int]:
+    return address.host or "localhost", address.port
+
+
+def _words(error: ProxyError) -> str:
+    """What the proxy said; an HTTP proxy's words come from the network as they are, in any length."""
+    words = visible(str(error).encode("utf-8", "surrogateescape"))
+    return words if len(words) <= _MAX_WORDS else words[:_MAX_WORDS] + "…"
+
+
+def _hint(error: ProxyError) -> str | None:
+    if error.error_code == 407 or "authentication" in str(error).lower():
+        return _WANTS_CREDENTIALS
+    return None

@@ -1,0 +1,213 @@
+"""How a connection ends, and with which status."""
+
+import errno
+import os
+import pty
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from integration.client.conftest import Connect, MakePeer, Peer, feed
+from support import DEADLINE_S, read_to_end, reset, wait_until
+
+
+def test_a_reset_in_mid_stream(connect: Connect, peer: Peer) -> None:
+    program = connect("-v", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    other.sendall(b"the first ha")
+    program.wait_for("the first ha")
+    reset(other)
+    assert program.wait() == 1
+    assert bytes(program.out) == b"the first ha"
+    program.wait_for(rf"^portside: connection to {peer.address}: Connection reset by peer$", err=True)
+    program.wait_for(r"^portside: reset by peer after [\d.]+s, 12 B in, 0 B out$", err=True)
+
+
+def test_a_reset_while_we_send(connect: Connect, peer: Peer) -> None:
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
+        program = connect(peer.address, stdin=yes.stdout)
+        assert yes.stdout
+        yes.stdout.close()
+        other = peer.accept()
+        other.recv(1)
+        reset(other)
+        assert program.wait() == 1
+        program.wait_for("Connection reset by peer", err=True)
+
+
+def test_what_is_said_with_v(connect: Connect, peer: Peer) -> None:
+    program = connect("-v", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    port = other.getpeername()[1]
+    program.wait_for(rf"^portside: connected to {peer.address} from 127.0.0.1:{port}$", err=True)
+    assert program.process.stdin
+    program.process.stdin.write(b"9 bytes..")
+    program.process.stdin.close()
+    assert read_to_end(other) == b"9 bytes.."
+    other.sendall(b"6 byte")
+    other.close()
+    assert program.wait() == 0
+    program.wait_for(r"^portside: closed by peer after [\d.]+s, 6 B in, 9 B out$", err=True)
+    assert len(program.err.splitlines()) == 2
+
+
+def test_the_peer_closes_while_the_input_is_idle(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, stdin=subprocess.PIPE)
+    peer.accept().close()
+    assert program.wait() == 0
+
+
+def test_the_peer_closes_while_a_terminal_is_the_input(connect: Connect, peer: Peer) -> None:
+    controller, terminal = pty.openpty()
+    program = connect(peer.address, stdin=terminal)
+    other = peer.accept()
+    os.write(controller, b"typed\n")
+    assert other.recv(6, socket.MSG_WAITALL) == b"typed\n"
+    other.close()
+    assert program.wait() == 0
+    os.close(controller)
+    os.close(terminal)
+
+
+def test_after_the_peers_fin_the_input_still_flows_to_its_end(connect: Connect, peer: Peer) -> None:
+    size = 20_000_000
+    program = connect(peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    other.shutdown(socket.SHUT_WR)
+    writer = feed(program, b"x" * size)
+    assert len(read_to_end(other)) == size
+    writer.join(DEADLINE_S)
+    assert program.wait() == 0
+
+
+def test_after_the_peers_fin_a_slow_peer_gets_everything(connect: Connect, make_peer: MakePeer) -> None:
+    """It reads a little each 50 ms, so that a block that we send takes far longer than our patience."""
+    peer = make_peer()
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    size = 600_000
+    program = connect(peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    other.shutdown(socket.SHUT_WR)
+    writer = feed(program, b"x" * size)
+    pause = threading.Event()
+    arrived = 0
+    while chunk := other.recv(16_384):
+        arrived += len(chunk)
+        pause.wait(0.03)
+    writer.join(DEADLINE_S)
+    assert arrived == size
+    assert program.wait() == 0
+
+
+def test_a_peer_that_closed_and_takes_nothing_is_given_up(connect: Connect, peer: Peer) -> None:
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
+        program = connect(peer.address, stdin=yes.stdout)
+        assert yes.stdout
+        yes.stdout.close()
+        peer.accept().shutdown(socket.SHUT_WR)
+        assert program.wait() == 1
+    program.wait_for("the peer has closed its side and takes nothing more", err=True)
+
+
+def test_a_peer_that_closed_without_reading_is_noticed(connect: Connect, peer: Peer) -> None:
+    """Its kernel says so only after its FIN, once our bytes have come."""
+    program = connect(peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    assert program.process.stdin
+    other.close()  # nothing is unread yet: a FIN
+    try:
+        program.process.stdin.write(b"too late")
+        program.process.stdin.close()
+    except BrokenPipeError:
+        raise AssertionError("it did not wait for input that was about to come") from None
+    assert program.wait() == 1
+    program.wait_for("Connection reset by peer", err=True)
+
+
+def test_the_idle_timeout(connect: Connect, peer: Peer) -> None:
+    program = connect("-i", "300ms", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    other.sendall(b"x")
+    began = time.monotonic()
+    assert program.wait() == 1
+    assert 0.25 < time.monotonic() - began < 5
+    assert program.err.decode() == f"portside: connection to {peer.address}: nothing moved for 0.3s\n"
+
+
+def test_a_connection_on_which_bytes_move_one_way_is_not_idle(connect: Connect, peer: Peer) -> None:
+    program = connect("-i", "400ms", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    pause = threading.Event()
+    for _ in range(8):
+        other.sendall(b"x")
+        pause.wait(0.1)
+    assert program.process.poll() is None
+    assert program.process.stdin
+    for _ in range(8):
+        program.process.stdin.write(b"y")
+        program.process.stdin.flush()
+        pause.wait(0.1)
+    assert program.process.poll() is None
+    assert other.recv(8, socket.MSG_WAITALL) == b"y" * 8
+    other.close()
+    assert program.wait() == 0
+
+
+def test_a_peer_that_reads_slowly_is_not_idle(connect: Connect, make_peer: MakePeer) -> None:
+    peer = make_peer()
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    program = connect("-i", "500ms", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    writer = feed(program, b"x" * 1_000_000)
+    pause = threading.Event()
+    arrived = 0
+    while chunk := other.recv(16_384):
+        arrived += len(chunk)
+        pause.wait(0.02)
+    writer.join(DEADLINE_S)
+    other.close()
+    assert program.wait() == 0
+    assert arrived == 1_000_000
+
+
+@pytest.mark.parametrize("moment", ["connecting", "connected"])
+def test_ctrl_c_ends_it_by_the_signal(connect: Connect, make_peer: MakePeer, moment: str) -> None:
+    peer = make_peer(backlog=0)
+    with socket.socket() as fill:
+        if moment == "connecting":
+            fill.connect(("127.0.0.1", peer.port))
+        program = connect(peer.address, stdin=subprocess.PIPE)
+        if moment == "connecting":
+            wait_until(lambda: connecting_to(peer.port), "a connection attempt")
+        else:
+            peer.accept()
+        wait_until(lambda: catches(program.process.pid, signal.SIGINT) is False, "the default for Ctrl-C")
+        program.signal(signal.SIGINT)
+        assert program.wait() == -signal.SIGINT
+        assert not program.err
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (proc(5), SigCgt)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        mask = next(line.split()[1] for line in status if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def connecting_to(port: int) -> bool:
+    """Whether a TCP connection to a local port is in SYN_SENT."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
+
+
+def test_the_network_reports_an_unreachable_peer_in_words(connect: Connect) -> None:
+    program = connect("127.0.0.1:1")
+    assert program.wait() == 1
+    assert program.err.decode().splitlines()[0] == (
+        f"portside: cannot connect to 127.0.0.1:1: {os.strerror(errno.ECONNREFUSED)}"
+    )
+    assert program.err.decode().splitlines()[1].startswith("hint: ")

@@ -1,0 +1,36 @@
+"""The URLs of proxies."""
+
+import pytest
+
+from portside.addresses import Address
+from portside.client.proxy import Proxy, parse_proxy
+from portside.errors import ValueProblem
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("socks5://127.0.0.1:1080", Proxy("socks5", Address("127.0.0.1", range(1080, 1081)), "", "")),
+        ("socks5h://proxy:1080/", Proxy("socks5h", Address("proxy", range(1080, 1081)), "", "")),
+        ("http://[::1]:3128", Proxy("http", Address("::1", range(3128, 3129)), "", "")),
+        ("http://me@proxy:80", Proxy("http", Address("proxy", range(80, 81)), "me", "")),
+        ("HTTP://me:p%40ss%3A@proxy:80", Proxy("http", Address("proxy", range(80, 81)), "me", "p@ss:")),
+    ],
+)
+def test_urls(url: str, proxy: Proxy) -> None:
+    assert parse_proxy(url) == proxy
+
+
+def test_the_password_is_in_no_words() -> None:
+    proxy = parse_proxy("http://me:secret@proxy:80")
+    assert str(proxy) == "http://proxy:80"
+    assert "secret" not in repr(proxy)
+    assert "me" not in repr(proxy)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "proxy:80", "ftp://proxy:80", "http://proxy", "http://:80", "http://p:80/x", "http://p:80?x"]
+)
+def test_no_urls(url: str) -> None:
+    with pytest.raises(ValueProblem, match="proxy"):
+        parse_proxy(url)
