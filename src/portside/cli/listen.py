@@ -4,6 +4,7 @@ A port that is open takes connections while the rest is loaded, so a client that
 finds it there.
 """
 
+import signal
 import socket
 
 from portside.addresses import Address
@@ -24,8 +25,13 @@ def run(settings: Listen) -> int:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
     addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
     admission = admission_of(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop handles both: an end in order
     listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+    try:
+        from portside.app import listen
 
-    from portside.app import listen
-
-    return listen.run(settings, listeners, admission)
+        return listen.run(settings, listeners, admission)
+    except KeyboardInterrupt:
+        for listener in listeners:
+            listener.close()
+        return 0

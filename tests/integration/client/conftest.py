@@ -1,6 +1,7 @@
 """A peer to connect to, in the hands of the test."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,6 +9,23 @@ from contextlib import ExitStack
 import pytest
 from conftest import Start
 from support import DEADLINE_S, Program
+
+# The program, with a name that stands for the addresses in the environment, as from DNS.
+RESOLVING = (
+    sys.executable,
+    "-c",
+    """
+import os, socket, sys
+real = socket.getaddrinfo
+def resolve(host, port, *rest, **options):
+    if host != b"several.test":
+        return real(host, port, *rest, **options)
+    return [found for address in os.environ["SEVERAL"].split() for found in real(address, port, *rest, **options)]
+socket.getaddrinfo = resolve
+from portside.cli import main
+main()
+""",
+)
 
 
 class Peer:

@@ -3,29 +3,11 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from integration.client.conftest import Connect, MakePeer, Peer
-
-# The program, with a name that stands for the addresses in the environment, as from DNS.
-RESOLVING = (
-    sys.executable,
-    "-c",
-    """
-import os, socket, sys
-real = socket.getaddrinfo
-def resolve(host, port, *rest, **options):
-    if host != b"several.test":
-        return real(host, port, *rest, **options)
-    return [found for address in os.environ["SEVERAL"].split() for found in real(address, port, *rest, **options)]
-socket.getaddrinfo = resolve
-from portside.cli import main
-main()
-""",
-)
+from integration.client.conftest import RESOLVING, Connect, MakePeer, Peer
 
 
 @pytest.mark.parametrize("form", ["{port}", ":{port}", "127.0.0.1:{port}", "127.0.0.1 {port}", "localhost {port}"])

@@ -127,6 +127,18 @@ def test_a_peer_that_closed_without_reading_is_noticed(connect: Connect, peer: P
     program.wait_for("Connection reset by peer", err=True)
 
 
+def test_a_reset_while_send_only_waits_for_the_peer_to_take_all(connect: Connect, make_peer: MakePeer) -> None:
+    peer = make_peer()
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    program = connect("--send-only", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    feed(program, b"x" * 100_000).join(DEADLINE_S)
+    wait_until(lambda: has_connection(peer.port, FIN_WAIT1), "the half-close")
+    reset(other)
+    assert program.wait() == 1
+    program.wait_for("Connection reset by peer", err=True)
+
+
 def test_the_idle_timeout(connect: Connect, peer: Peer) -> None:
     program = connect("-i", "300ms", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
@@ -181,7 +193,7 @@ def test_ctrl_c_ends_it_by_the_signal(connect: Connect, make_peer: MakePeer, mom
             fill.connect(("127.0.0.1", peer.port))
         program = connect(peer.address, stdin=subprocess.PIPE)
         if moment == "connecting":
-            wait_until(lambda: connecting_to(peer.port), "a connection attempt")
+            wait_until(lambda: has_connection(peer.port, SYN_SENT), "a connection attempt")
         else:
             peer.accept()
         wait_until(lambda: catches(program.process.pid, signal.SIGINT) is False, "the default for Ctrl-C")
@@ -197,11 +209,14 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-def connecting_to(port: int) -> bool:
-    """Whether a TCP connection to a local port is in SYN_SENT."""
+SYN_SENT, FIN_WAIT1 = "02", "04"  # tcp_states.h
+
+
+def has_connection(port: int, state: str) -> bool:
+    """Whether a TCP connection to a local port is in a state."""
     with open("/proc/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in table]
-    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
+    return any(row[2].endswith(f":{port:04X}") and row[3] == state for row in rows)
 
 
 def test_the_network_reports_an_unreachable_peer_in_words(connect: Connect) -> None:

@@ -1,10 +1,11 @@
 """The connection as events on standard output."""
 
 import os
+import socket
 import subprocess
 
 import pytest
-from integration.client.conftest import Connect, Peer, echo
+from integration.client.conftest import Connect, MakePeer, Peer, echo, feed
 from support import DEADLINE_S, read_to_end
 
 
@@ -121,3 +122,21 @@ def test_large_amounts_without_a_deadlock(connect: Connect, peer: Peer) -> None:
     thread.join(DEADLINE_S)
     for direction in ("sent", "received"):
         assert sum(event["size"] for event in program.events if event["event"] == direction) == size
+
+
+def test_what_is_received_is_told_while_sending_is_stuck(connect: Connect, make_peer: MakePeer) -> None:
+    peer = make_peer()
+    peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    program = connect("--format", "json", peer.address, stdin=subprocess.PIPE)
+    other = peer.accept()
+    writer = feed(program, b"x" * 8_000_000)
+    program.wait_for('"sent"')
+    for number in range(20):
+        other.sendall(b"message %d" % number)
+        program.wait_for(f"message {number}")
+    assert writer.is_alive()
+    assert len(read_to_end(other)) == 8_000_000
+    other.close()
+    assert program.wait() == 0
+    writer.join(DEADLINE_S)
+    assert sum(event["size"] for event in program.events if event["event"] == "sent") == 8_000_000

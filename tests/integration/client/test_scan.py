@@ -1,12 +1,13 @@
 """What is open."""
 
+import os
 import random
 import resource
 import socket
 from contextlib import ExitStack
 
 import pytest
-from integration.client.conftest import Connect, MakePeer, Peer
+from integration.client.conftest import RESOLVING, Connect, MakePeer, Peer
 
 
 @pytest.fixture
@@ -75,10 +76,25 @@ def test_all_ports_with_few_descriptors(connect: Connect, peer: Peer) -> None:
     assert ports == sorted(ports)
 
 
-def test_no_descriptors_at_all(connect: Connect, peer: Peer) -> None:
-    program = connect("-z", peer.address, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (7, 7)))
-    assert program.wait() in (0, 1)
-    assert b"Traceback" not in program.err
+def test_a_host_with_several_addresses(connect: Connect, peer: Peer) -> None:
+    program = connect("-z", f"several.test:{peer.port}", command=RESOLVING, env={"SEVERAL": "::1 127.0.0.2 127.0.0.1"})
+    assert program.wait() == 0
+    assert program.lines == [f"{peer.address} open"]
+
+
+def test_a_source_that_is_not_here(connect: Connect, peer: Peer) -> None:
+    program = connect("-z", "-s", "192.0.2.77", peer.address)
+    assert program.wait() == 1
+    program.wait_for(r"Cannot assign requested address \(from 192.0.2.77\)$", err=True)
+
+
+def test_a_reader_that_leaves_ends_it_quietly(connect: Connect, peer: Peer) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    program = connect("-z", peer.address, stdout=write_end)
+    os.close(write_end)
+    assert program.wait() == 0
+    assert not program.err
 
 
 def test_waiting_for_a_port_to_open(connect: Connect, make_peer: MakePeer) -> None:
