@@ -45,15 +45,20 @@ def parse_address(text: str) -> Address:
         return Address(None, range(0), path)
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        if not bracket or not rest.startswith(":") or not host:
+        if not bracket or not rest.startswith(":") or not _may_be_host(host):
             raise ValueProblem(f"{text!r} is no address: write [::1]:PORT")
         return Address(host, parse_ports(rest[1:]))
     host, colon, ports = text.rpartition(":")
     if ":" in host:
         raise ValueProblem(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
-    if any(character.isspace() or not character.isprintable() for character in host):
+    if host and not _may_be_host(host):
         raise ValueProblem(f"{text!r} is no address: a host name has no spaces")
     return Address(host or None, parse_ports(ports if colon else text))
+
+
+def _may_be_host(text: str) -> bool:
+    """Whether a name could be one; to an HTTP proxy a line feed in it would begin another header."""
+    return bool(text) and text.isprintable() and " " not in text
 
 
 def parse_ports(text: str) -> range:

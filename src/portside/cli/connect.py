@@ -50,9 +50,6 @@ def _address(settings: Connect) -> Address:
         address = parse_address(_one_text(settings.target))
     except ValueProblem as problem:
         raise UsageError("connect", str(problem), _USAGE) from None
-    host = address.host or ""
-    if not host.isprintable() or " " in host:  # to an HTTP proxy, a line feed would begin another header
-        raise UsageError("connect", f"{host!r} is no host name")
     if settings.scan and address.path is not None:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
     if settings.source is not None and address.path is not None:

@@ -5,7 +5,7 @@ blocking calls on one buffer, so neither direction waits for the other, and both
 
 1. The end of the source half-closes our side. Receiving goes on until the peer's FIN.
 2. After the peer's FIN, what the source yields is sent on while it moves. A terminal ends the run at once; so does
-   any other source once nothing has moved for GRACE_S. Bytes that we hold and the peer does not take are a failure.
+   any other source once it has yielded nothing for GRACE_S. Bytes that we hold wait until the peer takes them.
 3. A program as the source (``patient``) is told of the FIN by the end of its input, and its output is waited for.
 4. What was sent is waited for to be acknowledged, as long as that goes on: a peer that closed without having read
    it answers with a reset, and only so do we learn of it.
@@ -162,10 +162,8 @@ class Pipe:
             self._time_passed()
 
     def _goes_on(self, sender: Sender, quiet: Quiet) -> bool:
-        moving = quiet.seconds() < GRACE_S
-        if sender.busy and not moving:
-            raise Broken(self._peer, "error", "the peer has closed its side and takes nothing more")
-        return moving and (sender.busy or not self._ends.interactive)
+        """Bytes in hand are waited for: a peer that is gone answers them with a reset, one that is slow takes them."""
+        return sender.busy or (quiet.seconds() < GRACE_S and not self._ends.interactive)
 
     def _wait_for_acknowledgement(self) -> None:
         """Rule 4. What the kernel still holds when this gives up, it goes on sending by itself."""
