@@ -31,6 +31,8 @@ def main() -> int:
     parser.add_argument("--runs", metavar="N", type=int, default=5, help="runs of each (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one run of a tenth: does it work, not how fast")
     options = parser.parse_args()
+    if options.runs < 1:
+        parser.error("--runs: at least 1")
     plan = Plan(1, quick=True) if options.quick else Plan(options.runs)
     # Python servers are stopped by Ctrl-C's signal, which a job in the background would ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,6 +47,7 @@ def main() -> int:
             failed[name] = str(error) or type(error).__name__
         print(f"{name}: {failed.get(name, f'{time.monotonic() - start:.0f} s')}", file=sys.stderr, flush=True)
 
+    failed |= {f"the rows with {name}": "it is not installed" for name in sorted(plan.absent)}
     run = report.Run(results, failed, machine.facts(), plan.runs, plan.others)
     table = report.markdown(run)
     build.OUT.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Self
 
 from bench import machine
 from bench.build import OUT, compiled
-from bench.peers import Peer
+from bench.peers import ENVIRONMENT, Peer
 
 START_LIMIT_S = 10
 QUIET_S = 0.03  # a server that neither works nor writes for this long, twice, has done its work
@@ -52,6 +52,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
+                env=ENVIRONMENT,
                 start_new_session=True,
             )
         self.pid = self._process.pid

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from bench.build import compiled
 
-# The tutorial is run as `python3 tcp_server.py` runs it: by the interpreter itself, which starts
-# faster than the same one through a virtual environment.
-PYTHON = os.path.realpath(sys.executable)
 PORTSIDE = os.path.join(os.path.dirname(sys.executable), "portside")
 
 
+# A developer's settings for Python (no buffering, no bytecode) are nobody's server's.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 LINE = b"Q" * 63 + b"\n"  # what the load sends
 
 
@@ -48,7 +47,7 @@ JSON_LINES = portside("--format", "json", "--frame", "lines", row=b'"size":64,"t
 C_LOG = reference("log", row=b"> " + LINE)
 TUTORIAL = Peer(
     "tutorial",
-    lambda port: [PYTHON, os.fspath(Path(__file__).parent / "tutorial.py"), str(port)],
+    lambda port: [sys.executable, os.fspath(Path(__file__).parent / "tutorial.py"), str(port)],
     # It ends in order on Ctrl-C alone, and only then is all that it printed in the file.
     stop_signal=signal.SIGINT,
 )

@@ -1,7 +1,8 @@
 """What is measured: one row of the table, or a few that belong together, in each module."""
 
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TypeVar
@@ -22,10 +23,19 @@ class Plan:
     quick: bool = False
     others: list[float] = field(default_factory=list)
     """What other programs took of a core during each run that counts."""
+    absent: set[str] = field(default_factory=set)
+    """Programs that are not installed here."""
 
     def some(self, count: int) -> int:
         """`count`, or a tenth of it in a hurry."""
         return count // 10 if self.quick else count
+
+    def has(self, command: Sequence[str]) -> bool:
+        """Whether a peer's program is there; the rows without it go on, and the report says so."""
+        if shutil.which(command[0]) is None:
+            self.absent.add(command[0])
+            return False
+        return True
 
     def by_turns(self, turns: Mapping[str, Callable[[], T]], runs: int = 0) -> dict[str, list[T]]:
         """A B C A B C …: what changes on the machine meanwhile changes for all."""

@@ -63,9 +63,8 @@ def json(plan: Plan) -> Iterator[Result]:
 def others(plan: Plan) -> Iterator[Result]:
     """What people use today, for information."""
     count = plan.some(10_000)
-    crowd = (peers.TEXT, peers.TUTORIAL, peers.NCAT, peers.SOCAT_BACKLOG)
-    yield from _beside_others(plan, crowd, CLIENTS, count)
-    yield from _beside_others(plan, (peers.TEXT, peers.NC), 1, CLIENTS * count)
+    yield from _beside_others(plan, (peers.TUTORIAL, peers.NCAT, peers.SOCAT_BACKLOG), CLIENTS, count)
+    yield from _beside_others(plan, (peers.NC,), 1, CLIENTS * count)
 
 
 def _beside_c(
@@ -90,7 +89,8 @@ def _beside_c(
     yield Result(row, "CPU µs/line", mine, "C log", theirs, bars[1], sending.note)
 
 
-def _beside_others(plan: Plan, crowd: tuple[peers.Peer, ...], clients: int, count: int) -> Iterator[Result]:
+def _beside_others(plan: Plan, against: tuple[peers.Peer, ...], clients: int, count: int) -> Iterator[Result]:
+    crowd = [peers.TEXT, *(peer for peer in against if plan.has(peer.command(0)))]
     works = plan.by_turns({peer.name: partial(send_lines, peer, PLAIN.mode, clients, count) for peer in crowd})
     rates = {name: [clients * count / work.seconds for work in of] for name, of in works.items()}
     ours = rates.pop("portside")

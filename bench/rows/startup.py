@@ -35,7 +35,9 @@ def _once(peer: peers.Peer) -> tuple[float, float]:
     screen, terminal = pty.openpty()
     with machine.on_core(machine.SERVER_CORE):
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal, env=peers.ENVIRONMENT
+        )
     try:
         os.close(terminal)
         with machine.on_core(machine.LOAD_CORE), _connected(port, start + LIMIT_S) as client:
@@ -68,7 +70,7 @@ def _connected(port: int, deadline: float) -> socket.socket:
 
 
 NOTE = (
-    "The clock runs from before the process is made; a client tries to connect without a pause. Standard "
-    "output is a terminal. The tutorial is run by the interpreter itself, Portside by its script in a "
-    "virtual environment, as people run them."
+    "The clock runs from before the process is made; a client tries to connect without a pause, and the kernel lets it "
+    "in as soon as the port is open, before the server has seen it. Standard output is a terminal. Both are run by the "
+    "same Python, in the same virtual environment."
 )

@@ -26,7 +26,13 @@ def connect(plan: Plan) -> Iterator[Result]:
         with open(source.name, "rb") as fill:
             while fill.read(1 << 20):
                 pass  # from here on it is read from memory
-        rates = plan.by_turns({name: partial(_once, name, source.name, size) for name in peers.CLIENTS})
+        rates = plan.by_turns(
+            {
+                name: partial(_once, name, source.name, size)
+                for name, command in peers.CLIENTS.items()
+                if plan.has(command(0))
+            }
+        )
     ours = rates.pop("portside")
     for name, theirs in rates.items():
         bar = None if name == "nc -N" else Bar(1)
@@ -43,14 +49,18 @@ def _once(name: str, source: str, size: int) -> float:
             machine.on_core(machine.SERVER_CORE),
         ):
             start = time.perf_counter()
-            client = subprocess.Popen(peers.CLIENTS[name](server.port), stdin=stdin, stdout=stdout)
+            client = subprocess.Popen(
+                peers.CLIENTS[name](server.port), stdin=stdin, stdout=stdout, env=peers.ENVIRONMENT
+            )
+        end = os.pidfd_open(client.pid)
         try:
-            ended = select.select([os.pidfd_open(client.pid)], [], [], LIMIT_S)[0]
+            ended = select.select([end], [], [], LIMIT_S)[0]
             seconds = time.perf_counter() - start
             # The process is over but not yet reaped, so the kernel still knows what it wrote: the size,
             # or twice that where it sends with write() too. Anything else says that bytes are missing.
             written = machine.written_bytes(client.pid)
         finally:
+            os.close(end)
             client.kill()
             status = client.wait()
         if not ended or status or written < size or written % size > SLACK_BYTES:

@@ -16,11 +16,15 @@ _ALL: dict[int, str] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noq
 
 
 class Listener(NamedTuple):
-    """A listening socket; ``path`` is the file of a unix socket, to be removed at the end."""
+    """A listening socket; ``path`` is the file of a unix socket, to be removed at the end.
+
+    ``everywhere`` says that it listens on every interface, so that its connections have local addresses of their own.
+    """
 
     socket: socket.socket
     name: str
     path: str | None = None
+    everywhere: bool = False
 
     def close(self) -> None:
         """Close the port."""
@@ -72,7 +76,8 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
                     break  # free in one family, taken in the other: pick again
                 raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error) from None
             chosen = sock.getsockname()[1]
-            listeners.append(Listener(sock, format_sockaddr(family, sock.getsockname())))
+            everywhere = place[0] == _ALL[family]
+            listeners.append(Listener(sock, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
         else:
             return listeners
     raise AssertionError("unreachable")

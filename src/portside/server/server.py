@@ -143,7 +143,7 @@ class Server:
             self.publish(Refused(time.time_ns(), peer, refusal))
             return
         self._accepted += 1
-        local = listener.name if unix else format_sockaddr(sock.family, sock.getsockname())
+        local = format_sockaddr(sock.family, sock.getsockname()) if listener.everywhere else listener.name
         connection = Connection(self, self._accepted, peer, local, ip)
         if self._accepted == self._most_clients:
             self.stop_listening()
