@@ -1,0 +1,15 @@
+"""The kernel's view of TCP: every socket of this machine, who holds it, and how it fares.
+
+::
+
+    seen = snapshot("state established and dport = :443")
+    for socket in seen.table.rows():
+        print(socket.local, socket.remote, socket.owners)
+"""
+
+from portside.kernel.filter import FilterError
+from portside.kernel.snapshot import Snapshot, View, Watcher, snapshot
+from portside.kernel.table import SocketTable
+from portside.kernel.values import Owner, Socket, to_json
+
+__all__ = ["FilterError", "Owner", "Snapshot", "Socket", "SocketTable", "View", "Watcher", "snapshot", "to_json"]

@@ -1,0 +1,172 @@
+"""What the kernel announces of destroyed TCP sockets: netlink SOCK_DIAG, groups 1 (IPv4) and 3 (IPv6), to any user.
+
+See sock_diag_broadcast_destroy in net/core/sock_diag.c and tcp_diag_destroy in net/ipv4/tcp_diag.c. Each announcement
+is a datagram: a ``struct inet_diag_msg`` with the final tcp_info, as diag.py decodes it.
+
+1. An announcement comes when the last holder closed the socket and TCP is done with it; that is before the end of
+   TIME_WAIT, of which the kernel keeps a stub that is not announced again.
+2. The kernel waits for nobody: what finds no room in the receive buffer is dropped. A thread of its own receives, so
+   that reading a long table in the meantime costs nothing; and what is dropped all the same is counted.
+3. An announcement wakes the reader at once. After that the thread rests for some milliseconds, so that a flood is
+   received in batches.
+"""
+
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel.netlink import NETLINK_SOCK_DIAG
+from portside.kernel.netns import Namespace
+from portside.kernel.source import SourceError
+
+_GROUPS = 1 << 0 | 1 << 2  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, as bits
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is SK_MEMINFO_DROPS
+_BUFFER_BYTES = 32 << 20  # about a second of 30,000 announcements; without root the kernel gives less (rmem_max)
+_DATAGRAM_BYTES = 4096  # an announcement has some 400
+_AREA_BYTES = 4 << 20
+_MOST_BYTES = 512 << 20  # what may wait here when nobody takes it: a million announcements; more stays in the kernel
+_REST_MS = 10
+
+
+class Batch(NamedTuple):
+    """Announcements one after the other, as ``diag.decode`` takes them, and when they came (ns since the epoch)."""
+
+    data: npt.NDArray[np.uint8]
+    at_ns: int
+
+
+class Taken(NamedTuple):
+    """What came since it was last asked. ``lost`` announcements were dropped by the kernel since then."""
+
+    batches: tuple[Batch, ...]
+    lost: int
+
+
+class Announcements:
+    """Receives from the moment it is made. Raises SourceError where there is no netlink.
+
+    ``fileno`` is readable when something waits: the descriptor is for poll(2), and ``take`` empties it.
+    """
+
+    def __init__(self, namespace: Namespace | None = None, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
+        try:
+            self._socket = namespace.run(_opened) if namespace else _opened()
+        except (OSError, AttributeError) as error:  # AttributeError: not Linux
+            raise SourceError("listening to the kernel's announcements", error) from error
+        _enlarge(self._socket, buffer_bytes)
+        self._waiting, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ended, self._end = os.pipe2(os.O_CLOEXEC)
+        self._lock = threading.Lock()
+        self._batches: list[Batch] = []
+        self._held_bytes = 0
+        self._drops = 0
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._receive_until_end, name="announcements", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """Readable when something waits to be taken."""
+        return self._waiting
+
+    def take(self) -> Taken:
+        """Everything that the kernel has announced before this call. Raises SourceError where receiving failed."""
+        with self._lock:
+            while self._receive():
+                pass
+            batches, self._batches, self._held_bytes = tuple(self._batches), [], 0
+            try:
+                os.read(self._waiting, 1 << 16)
+            except BlockingIOError:
+                pass
+            before, self._drops = self._drops, self._count_drops()
+            if self._failure is not None:
+                raise SourceError("receiving the kernel's announcements", self._failure)
+            return Taken(batches, (self._drops - before) & 0xFFFFFFFF)
+
+    def close(self) -> None:
+        """End the thread and give the sockets back."""
+        os.close(self._end)
+        self._thread.join()
+        self._socket.close()
+        for descriptor in (self._waiting, self._wake, self._ended):
+            os.close(descriptor)
+
+    def _receive_until_end(self) -> None:
+        poller = select.poll()
+        poller.register(self._ended, select.POLLIN)
+        resting = select.poll()
+        resting.register(self._ended, select.POLLIN)
+        poller.register(self._socket, select.POLLIN)
+        while True:
+            if any(descriptor == self._ended for descriptor, _ in poller.poll()):
+                return
+            with self._lock:
+                if self._receive():
+                    self._say_waiting()
+                if self._failure is not None:
+                    self._say_waiting()
+                    return
+            if resting.poll(_REST_MS):
+                return
+
+    def _say_waiting(self) -> None:
+        try:
+            os.write(self._wake, b"\0")
+        except BlockingIOError:  # it is readable already
+            pass
+
+    def _receive(self) -> bool:
+        """Take all datagrams out of the socket; whether there were any. The lock is held."""
+        if self._held_bytes > _MOST_BYTES or self._failure is not None:
+            return False
+        receive = self._socket.recv_into
+        area = np.empty(_AREA_BYTES, "u1")
+        memory = area.data
+        at_ns = time.time_ns()
+        filled = 0
+        while filled + _DATAGRAM_BYTES <= _AREA_BYTES:
+            try:
+                filled += (receive(memory[filled : filled + _DATAGRAM_BYTES]) + 3) & ~3
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:  # an overrun: the socket counts what it lost
+                    continue
+                self._failure = error
+                break
+        if filled:
+            self._batches.append(Batch(area[:filled].copy(), at_ns))
+            self._held_bytes += filled
+        return filled > 0
+
+    def _count_drops(self) -> int:
+        return int(_MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1])
+
+
+def _opened() -> socket.socket:
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    channel = socket.socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
+    try:
+        channel.bind((0, _GROUPS))
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
+def _enlarge(channel: socket.socket, size: int) -> None:
+    """A receive buffer of this size, or without root the largest that the kernel gives."""
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)

@@ -1,0 +1,382 @@
+"""What happened to connections between looks: tables and announcements in, opened, changed and closed out. No I/O.
+
+A look at the table (polling) knows connections that live, and who holds them. An announcement (destroy) knows how one
+ended, however short it was. Joined, each connection is reported opened once and closed once:
+
+1. A socket is known by its cookie, which the kernel gives when somebody first asks for it and never gives twice; where
+   the source has none (/proc), by its ends.
+2. What a look shows for the first time is opened, what an announcement names is closed. What an announcement names
+   and no look has shown lived between two looks: it is opened and closed in one.
+3. A connection that two looks in a row do not show, and nothing announced, is closed as of the first of them: its
+   announcement was lost, or its program still holds the descriptor of a connection that was reset. One look is not
+   enough, because a dump goes through the kernel's table while that changes. If its announcement comes later, it is
+   passed over.
+4. Of a connection in TIME_WAIT, and often in FIN_WAIT2, the kernel keeps a stub. The stub has the cookie of the socket
+   if that had been asked for before, else one of its own. So where closings are announced, a stub opens nothing: it
+   is what remains of a connection whose end was announced, or will be when its program closes it. Where nothing is
+   announced a stub is a row like any other.
+5. ``disconnect`` (a refused attempt, SO_LINGER of 0, a listener's queue at its end) makes the kernel forget the remote
+   port, the local address and all counts before it announces the socket. Of those the ends are taken from the looks
+   that showed them; the counts are not known.
+
+The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
+look, and then those that came meanwhile, ``settle`` at last.
+
+    state of a connection     in a look        announced        missing in a look
+    not known                 opened           opened, closed   -
+    open                      open, changed    closed           missing
+    missing                   open, changed    closed           closed (as of the first miss)
+    closed without notice     -                forgotten        closed without notice
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel import states
+from portside.kernel.diag import nameless_gaps
+from portside.kernel.table import Mask, SocketTable
+
+Kind = Literal["opened", "changed", "closed", "short"]
+Seen = Literal["poll", "destroy"]
+Matches = Callable[[SocketTable, npt.NDArray[np.float64]], Mask]
+"""Which sockets of a table are to be reported; the ages are in seconds, NaN where not known."""
+
+_Ints = npt.NDArray[np.int64]
+_Keys = npt.NDArray[np.uint64]
+_Floats = npt.NDArray[np.float64]
+
+UNKNOWN = 0
+"""The state before, where that is not known."""
+
+_TIMEWAIT_TIMER = 3
+_CLOSED_REMEMBERED = 1 << 18
+_JIFFY_S = 0.01  # how exactly the kernel tells times, at worst
+_NOT_KNOWN_AT_START = 0
+
+
+class Happened(NamedTuple):
+    """Events of one kind, a row of ``table`` each. ``short`` is opened and closed in one.
+
+    ``opened_ns`` and ``at_ns`` are nanoseconds since the epoch, ``opened_ns`` 0 where it is not known; ``was`` is the
+    state before (0: not known), ``duration_s`` is NaN where it is not known.
+    """
+
+    kind: Kind
+    seen: Seen
+    table: SocketTable
+    at_ns: int
+    was: npt.NDArray[np.uint8]
+    duration_s: _Floats
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """Connections of one look. ``keys`` are in order; ``first_ns`` is 0 for those that were there at the start."""
+
+    table: SocketTable
+    keys: _Keys
+    first_ns: _Ints
+    reported: Mask
+    alive: Mask
+    at_ns: int
+
+    def find(self, keys: _Keys) -> _Ints:
+        """Where each key is, -1 where it is not or no longer alive."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where((self.keys[at] == keys) & self.alive[at], at, -1)
+
+    def select(self, which: Mask) -> "_Known":
+        return _Known(
+            self.table.select(which),
+            self.keys[which],
+            self.first_ns[which],
+            self.reported[which],
+            self.alive[which],
+            self.at_ns,
+        )
+
+
+class Changes:
+    """Joins looks and announcements. ``announced``: whether closings are announced and tables have cookies.
+
+    ``opened`` counts the ends of connections that were seen to open, reported or not, as the kernel counts them.
+    """
+
+    def __init__(self, matches: Matches, *, announced: bool, started_ns: int) -> None:
+        self._matches = matches
+        self._announced = announced
+        self._started_ns = started_ns
+        self._known: _Known | None = None
+        self._missing: _Known | None = None
+        self._missing_before: _Known | None = None
+        self._closed: dict[int, None] = {}
+        self.opened = 0
+
+    def look(self, table: SocketTable, at_ns: int) -> list[Happened]:
+        """Take what a look showed, which was begun at ``at_ns``. The first one is where everything starts."""
+        before = self._known
+        table, keys = self._ordered(table, before)
+        if before is None:
+            ages = np.full(len(table), np.nan)
+            self._known = _Known(
+                table, keys, np.zeros(len(table), "i8"), self._matches(table, ages), np.ones(len(table), bool), at_ns
+            )
+            return []
+        happened: list[Happened] = []
+        found = before.find(keys)
+        moved = (found >= 0) & _other_ends(table, before.table, found)
+        if moved.any():  # connect, disconnect, connect again: a new connection of the same socket
+            old = np.zeros(len(before.keys), bool)
+            old[found[moved]] = True
+            happened += self._close_unseen(before.select(old), at_ns, remember=False)
+            before.alive[found[moved]] = False
+            found[moved] = -1
+        first_ns = np.full(len(table), at_ns)
+        was = np.zeros(len(table), "u1")
+        reported = np.zeros(len(table), bool)
+        new = np.ones(len(table), bool)
+        for known, places in self._both(keys, found):
+            here = places >= 0
+            at = places[here]
+            new[here] = False
+            first_ns[here], was[here], reported[here] = (
+                known.first_ns[at],
+                known.table.base["state"][at],
+                known.reported[at],
+            )
+            known.alive[at] = False
+        matching = self._matches(table, _ages(first_ns, at_ns))
+        state = table.base["state"]
+        self.opened += _count_opened(state, was, new)
+        nobody = np.full(len(table), np.nan)
+        if (opened := new & matching).any():
+            happened.append(self._happened("opened", "poll", table, opened, at_ns, was, nobody))
+        if (changed := ~new & (was != state) & (matching | reported)).any():
+            happened.append(self._happened("changed", "poll", table, changed, at_ns, was, nobody))
+        self._known = _Known(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
+        self._missing_before, self._missing = self._missing, replace(before.select(before.alive), at_ns=at_ns)
+        return happened
+
+    def settle(self) -> list[Happened]:
+        """Close what two looks did not show, when the announcements that came during the second are in."""
+        missing, self._missing_before = self._missing_before, None
+        if missing is None or not missing.alive.any():
+            return []
+        return self._close_unseen(missing.select(missing.alive), missing.at_ns, remember=self._announced)
+
+    def destroyed(self, table: SocketTable, at_ns: int) -> list[Happened]:
+        """Take announcements that came at ``at_ns``."""
+        keys = table.column("cookie").values
+        unseen = np.ones(len(table), bool)
+        happened: list[Happened] = []
+        for known in (self._known, self._missing, self._missing_before):
+            if known is None:
+                continue
+            places = known.find(keys)
+            here = (places >= 0) & unseen
+            if here.any():
+                unseen &= ~here
+                known.alive[places[here]] = False
+                happened += self._close_announced(table.select(here), known, places[here], at_ns)
+        if self._closed:
+            for index in np.flatnonzero(unseen).tolist():
+                if int(keys[index]) in self._closed:
+                    del self._closed[int(keys[index])]
+                    unseen[index] = False
+        unseen &= table.base["remote"].any(axis=1)  # never connected, or a listener
+        if unseen.any():
+            happened += self._close_unknown(table.select(unseen), at_ns)
+        return happened
+
+    def _both(self, keys: _Keys, found: _Ints) -> list[tuple[_Known, _Ints]]:
+        pairs = []
+        if self._known is not None:
+            pairs.append((self._known, found))
+        if self._missing is not None:
+            pairs.append((self._missing, np.where(found < 0, self._missing.find(keys), -1)))
+        return pairs
+
+    def _ordered(self, table: SocketTable, before: _Known | None) -> tuple[SocketTable, _Keys]:
+        """The rows that matter by the order of their keys, each key once."""
+        keys = self._keys(table)
+        if self._announced:
+            stub = table.base["timer"] == _TIMEWAIT_TIMER
+            if stub.any():
+                keep = ~stub
+                rest = np.flatnonzero(stub)
+                for known in (before, self._missing):
+                    if known is not None:
+                        keep[rest[known.find(keys[rest]) >= 0]] = True
+                table, keys = table.select(keep), keys[keep]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        again = np.flatnonzero(keys[1:] == keys[:-1])
+        if len(again):
+            order, keys = np.delete(order, again), np.delete(keys, again)
+        return table.select(order), keys
+
+    def _keys(self, table: SocketTable) -> _Keys:
+        column = table.column("cookie")
+        if self._announced or column.known.all():
+            cookies: _Keys = column.values
+            return cookies
+        return _ends_as_keys(table)
+
+    def _close_unseen(self, gone: _Known, at_ns: int, *, remember: bool) -> list[Happened]:
+        """Close what was not announced, with what the last look that showed it knew."""
+        if remember:
+            # A handshake that came to nothing is never announced.
+            lasting = gone.table.base["state"] != states.SYN_RECV
+            self._closed.update(dict.fromkeys(gone.keys[lasting].tolist()))
+            for key in list(self._closed)[: max(0, len(self._closed) - _CLOSED_REMEMBERED)]:
+                del self._closed[key]
+        was = gone.table.base["state"]
+        table = _closed(gone.table)
+        duration_s = _durations(gone.first_ns, at_ns)
+        matching = gone.reported | self._matches(_with_states(table, was), duration_s)
+        return [self._happened("closed", "poll", table, matching, at_ns, was, duration_s)] if matching.any() else []
+
+    def _close_announced(self, told: SocketTable, known: _Known, places: _Ints, at_ns: int) -> list[Happened]:
+        """Close what a look had shown: who it was is known from there, how it ended from the announcement."""
+        seen = known.table.select(places)
+        was = seen.base["state"]
+        self.opened += int(np.count_nonzero(was == states.SYN_RECV))
+        told = _without_forgotten(told)
+        base = told.base.copy()
+        for name in ("family", "local", "remote", "local_port", "remote_port", "interface", "inode", "uid"):
+            base[name] = seen.base[name]
+        table = replace(
+            told,
+            base=base,
+            gaps=nameless_gaps(base),
+            owners=seen.owners,
+            hidden_owners=seen.hidden_owners,
+            no_owners=seen.no_owners,
+            interfaces=seen.interfaces,
+        )
+        measured = _one_way_durations(told)
+        duration_s = np.where(np.isnan(measured), _durations(known.first_ns[places], at_ns), measured)
+        matching = known.reported[places] | self._matches(_with_states(table, was), duration_s)
+        if not matching.any():
+            return []
+        return [self._happened("closed", "destroy", table, matching, at_ns, was, duration_s)]
+
+    def _close_unknown(self, told: SocketTable, at_ns: int) -> list[Happened]:
+        """Open and close what no look has shown; what is older than this watch is only closed."""
+        old = _at_least_s(told) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
+        self.opened += int(np.count_nonzero(~old))
+        told = _without_forgotten(told)
+        duration_s = _one_way_durations(told)
+        # What has a round-trip time was established; for a filter that asks, that was its state.
+        answered = told.column("rtt_us").known
+        lived = np.where(answered, states.ESTABLISHED, states.SYN_SENT).astype("u1")
+        matching = self._matches(_with_states(told, lived), duration_s)
+        was = np.zeros(len(told), "u1")
+        happened = []
+        kinds: tuple[tuple[Kind, Mask], ...] = (("short", ~old), ("closed", old))
+        for kind, which in kinds:
+            if (chosen := which & matching).any():
+                happened.append(self._happened(kind, "destroy", told, chosen, at_ns, was, duration_s))
+        return happened
+
+    @staticmethod
+    def _happened(
+        kind: Kind,
+        seen: Seen,
+        table: SocketTable,
+        which: Mask,
+        at_ns: int,
+        was: npt.NDArray[np.uint8],
+        duration_s: _Floats,
+    ) -> Happened:
+        return Happened(kind, seen, table.select(which), at_ns, was[which], duration_s[which])
+
+
+def forgotten(table: SocketTable) -> Mask:
+    """Which destroyed sockets were disconnected before, so that the kernel has forgotten their ends and counts."""
+    base = table.base
+    nobody: Mask = (base["state"] == states.CLOSE) & (base["remote_port"] == 0)
+    return nobody
+
+
+def _without_forgotten(told: SocketTable) -> SocketTable:
+    """Announcements, those of disconnected sockets without their counts, which are 0 and mean nothing."""
+    wiped = forgotten(told)
+    return replace(told, layout=np.where(wiped, -1, told.layout).astype("i4")) if wiped.any() else told
+
+
+def _closed(table: SocketTable) -> SocketTable:
+    return _with_states(table, np.full(len(table), states.CLOSE, "u1"))
+
+
+def _with_states(table: SocketTable, state: npt.NDArray[np.uint8]) -> SocketTable:
+    base = table.base.copy()
+    base["state"] = state
+    return replace(table, base=base)
+
+
+def _ages(first_ns: _Ints, at_ns: int) -> _Floats:
+    return _durations(first_ns, at_ns)
+
+
+def _durations(first_ns: _Ints, at_ns: int) -> _Floats:
+    """Seconds since each was first seen; NaN where it was there before."""
+    return np.where(first_ns == _NOT_KNOWN_AT_START, np.nan, np.maximum(at_ns - first_ns, 0) / 1e9)
+
+
+def _one_way_durations(told: SocketTable) -> _Floats:
+    """How long connections lived on which data went one way only, or none; NaN for others.
+
+    The kernel's clocks of the last data sent and received start when the connection is established
+    (tcp_finish_connect, tcp_create_openreq_child), and stay there until data moves.
+    """
+    answered = told.column("rtt_us").known
+    duration_s = np.full(len(told), np.nan)
+    for count, clock in (("data_segs_out", "last_data_sent_ms"), ("data_segs_in", "last_data_recv_ms")):
+        column, since = told.column(count), told.column(clock)
+        unmoved = answered & column.known & since.known & (column.values == 0)
+        duration_s[unmoved] = since.values[unmoved] / 1000
+    return duration_s
+
+
+def _at_least_s(told: SocketTable) -> _Floats:
+    """How long connections lived at least; 0 where nothing is known."""
+    at_least = np.zeros(len(told))
+    answered = told.column("rtt_us").known & ~forgotten(told)
+    for clock in ("last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms"):
+        since = told.column(clock)
+        at_least = np.where(answered & since.known, np.maximum(at_least, since.values / 1000), at_least)
+    return at_least
+
+
+def _count_opened(state: npt.NDArray[np.uint8], was: npt.NDArray[np.uint8], new: Mask) -> int:
+    """How many ends the kernel has counted as opened: not listeners, and not before their handshake is finished."""
+    counted = (state != states.LISTEN) & (state != states.SYN_RECV)
+    return int(np.count_nonzero(counted & (new | (was == states.SYN_RECV))))
+
+
+def _other_ends(table: SocketTable, before: SocketTable, places: _Ints) -> Mask:
+    """Whether a socket that is found has other ports than before, and is no listener that now is."""
+    base, old = table.base, before.base
+    if not len(old):
+        return np.zeros(len(base), bool)
+    other: Mask = (base["local_port"] != old["local_port"][places]) | (base["remote_port"] != old["remote_port"][places])
+    return other
+
+
+def _ends_as_keys(table: SocketTable) -> _Keys:
+    """Both ends as one number each: FNV-1a over words of 64 bits, with more mixing. Equal ends have equal numbers."""
+    base = table.base
+    keys = base["family"].astype("u8") << np.uint64(32) | base["local_port"].astype("u8") << np.uint64(16)
+    keys |= base["remote_port"].astype("u8")
+    for side in ("local", "remote"):
+        for word in np.ascontiguousarray(base[side]).view("u8").reshape(len(base), 2).T:
+            keys = (keys ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            keys ^= keys >> np.uint64(29)
+    return keys

@@ -1,0 +1,77 @@
+"""How many connections the kernel itself counted: the line ``Tcp`` of /proc/net/snmp (RFC 4022).
+
+They belong to a network namespace, and count IPv4 and IPv6 together.
+"""
+
+import os
+from typing import NamedTuple, Self
+
+from portside.kernel.netns import Namespace
+from portside.kernel.source import SourceError
+
+_PATH = "/proc/thread-self/net/snmp"
+_NAMES = ("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets")
+_READ_BYTES = 1 << 16
+
+
+class Counts(NamedTuple):
+    """Ends of connections: those that called ``connect`` and those that a listener made; of which failed and were reset.
+
+    A connection within this machine has one of each.
+    """
+
+    active: int
+    passive: int
+    failed: int
+    resets: int
+
+    @property
+    def opened(self) -> int:
+        """All ends that were opened, failed attempts included."""
+        return self.active + self.passive
+
+    def since(self, before: "Counts") -> "Counts":
+        """What was counted after ``before``."""
+        return Counts(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+def parse_counts(text: bytes) -> Counts:
+    """Read /proc/net/snmp: a line of names, then a line of numbers. Raises SourceError where they are not there."""
+    lines = [line.split() for line in text.splitlines() if line.startswith(b"Tcp:")]
+    try:
+        names, numbers = lines
+        found = dict(zip(names[1:], map(int, numbers[1:]), strict=True))
+        return Counts(*(found[name.encode()] for name in _NAMES))
+    except (ValueError, KeyError) as error:
+        raise SourceError("reading the kernel's counts", "the line Tcp is not as expected") from error
+
+
+class Counters:
+    """The counts of a network namespace, kept open. Raises SourceError where there are none."""
+
+    def __init__(self, namespace: Namespace | None = None) -> None:
+        try:
+            self._fd = namespace.run(_opened) if namespace else _opened()
+        except OSError as error:
+            raise SourceError("reading the kernel's counts", error) from error
+
+    def read(self) -> Counts:
+        """The counts now."""
+        try:
+            return parse_counts(os.pread(self._fd, _READ_BYTES, 0))
+        except OSError as error:
+            raise SourceError("reading the kernel's counts", error) from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _opened() -> int:
+    return os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)

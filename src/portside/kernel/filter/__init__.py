@@ -1,0 +1,45 @@
+"""The filter language of ``ss``, with further columns: text in, a tree out, and one evaluation over a whole table.
+
+::
+
+    filter   = term { [ "and" | "or" ] term }      from left to right, "and" and "or" alike, as ss does; side by
+                                                   side means "and"
+    term     = "(" filter ")" | "not" term
+             | ( "state" | "exclude" ) STATE { ( "state" | "exclude" ) STATE }
+             | ( "src" | "dst" ) [ = | != ] HOST
+             | ( "sport" | "dport" ) [ = | != | < | <= | > | >= ] PORT
+             | COLUMN [ = | != | < | <= | > | >= ] VALUE
+             | PORT                                 either end has it
+
+Words for signs: ``& &&`` and, ``| ||`` or, ``!`` not, ``==`` ``eq``, ``ne neq``, ``lt``, ``le leq``, ``gt``, ``ge
+geq``. PORT is ``:443``, ``443``, ``https``, ``8000-8010`` or ``*``; HOST is ``10.0.0.1``, ``10.0.0.0/8``,
+``[::1]:80``, ``192.0.2.1:https``, ``:80``, ``*`` or a name. Several states side by side are joined as ss joins them:
+each ``state`` adds, each ``exclude`` takes away.
+
+What is not known of a socket is neither true nor false: it matches neither a condition nor its ``not``.
+"""
+
+from portside.kernel.filter.errors import FilterError
+from portside.kernel.filter.evaluate import evaluate, possible
+from portside.kernel.filter.grammar import parse
+from portside.kernel.filter.names import Names, NoNames
+from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn
+
+__all__ = [
+    "And",
+    "Filter",
+    "FilterError",
+    "HostIn",
+    "Mark",
+    "Names",
+    "NoNames",
+    "Not",
+    "Number",
+    "Or",
+    "PortIn",
+    "ProgramIs",
+    "StateIn",
+    "evaluate",
+    "parse",
+    "possible",
+]

@@ -1,0 +1,77 @@
+"""The columns that a filter may compare with a number: their names there, and how the number is written.
+
+Beyond these, every number of a socket's ``info`` can be used by its own name (``cwnd``, ``bytes_sent``, ``rtt_us``).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from portside.errors import ValueProblem
+from portside.kernel.table import COLUMNS
+from portside.units import parse_duration, parse_size
+
+
+class FilterColumn(NamedTuple):
+    """Which column of the table it is, and how its value is read: into the unit of that column."""
+
+    column: str
+    parse: Callable[[str], float]
+
+
+def parse_integer(text: str) -> int:
+    """Read a whole number, decimal or ``0x…``."""
+    try:
+        number = int(text, 16 if text[:2].lower() == "0x" else 10)
+    except ValueError:
+        number = -1
+    if not text.isascii() or "_" in text or not 0 <= number < 1 << 64:
+        raise ValueProblem(f"{text!r} is no whole number")
+    return number
+
+
+def _microseconds(text: str) -> float:
+    """A duration, which may here be as short as ``50us``."""
+    number = text.removesuffix("us")
+    if number != text and number[-1:].isdigit():
+        return parse_duration(number)
+    return parse_duration(text) * 1_000_000
+
+
+def _milliseconds(text: str) -> float:
+    return parse_duration(text) * 1000
+
+
+_NAMED = {
+    "recvq": FilterColumn("recv_q", parse_size),
+    "recv-q": FilterColumn("recv_q", parse_size),
+    "recv_q": FilterColumn("recv_q", parse_size),
+    "sendq": FilterColumn("send_q", parse_size),
+    "send-q": FilterColumn("send_q", parse_size),
+    "send_q": FilterColumn("send_q", parse_size),
+    "pid": FilterColumn("pid", parse_integer),
+    "uid": FilterColumn("uid", parse_integer),
+    "inode": FilterColumn("inode", parse_integer),
+    "ino": FilterColumn("inode", parse_integer),
+    "age": FilterColumn("age_s", parse_duration),
+    "rtt": FilterColumn("rtt_us", _microseconds),
+    "rttvar": FilterColumn("rttvar_us", _microseconds),
+    "minrtt": FilterColumn("min_rtt_us", _microseconds),
+    "rto": FilterColumn("rto_us", _microseconds),
+    "lastsnd": FilterColumn("last_data_sent_ms", _milliseconds),
+    "lastrcv": FilterColumn("last_data_recv_ms", _milliseconds),
+    "lastack": FilterColumn("last_ack_recv_ms", _milliseconds),
+    "busy": FilterColumn("busy_us", _microseconds),
+    "rwnd_limited": FilterColumn("rwnd_limited_us", _microseconds),
+    "sndbuf_limited": FilterColumn("sndbuf_limited_us", _microseconds),
+    "retrans": FilterColumn("retrans_total", parse_integer),
+    "retrans_now": FilterColumn("retrans", parse_integer),
+    "notsent": FilterColumn("notsent_bytes", parse_size),
+    "dev": FilterColumn("interface", parse_integer),
+    "cgroup": FilterColumn("cgroup", parse_integer),
+}
+_NOT_NUMBERS = ("state", "congestion", "mark", "options")
+
+FILTER_COLUMNS = {
+    **{name: FilterColumn(name, parse_size) for name in sorted(COLUMNS) if name not in _NOT_NUMBERS},
+    **_NAMED,
+}

@@ -1,0 +1,21 @@
+"""What is wrong with a filter, and where."""
+
+from portside.errors import ValueProblem
+
+
+class FilterError(ValueProblem):
+    """A filter that cannot be read: ``problem`` in one line; ``str`` adds the filter with a mark under the place.
+
+    ``at`` and ``width`` are characters of ``text``.
+    """
+
+    def __init__(self, problem: str, text: str, at: int, width: int = 1) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.text = text
+        self.at = at
+        self.width = max(1, width)
+
+    def __str__(self) -> str:
+        shown = "".join(character if character.isprintable() else " " for character in self.text)
+        return f"{self.problem}\n  {shown}\n  {' ' * self.at}{'^' * self.width}"

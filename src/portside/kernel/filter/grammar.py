@@ -1,0 +1,247 @@
+"""The parser: recursive descent over the words, one method a rule of the grammar in ``__init__``."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
+
+from portside.errors import ValueProblem
+from portside.kernel import states
+from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, parse_integer
+from portside.kernel.filter.errors import FilterError
+from portside.kernel.filter.hosts import LAST_PORT, parse_host, parse_port_range
+from portside.kernel.filter.lexer import Token, tokens
+from portside.kernel.filter.names import Names, NoNames
+from portside.kernel.filter.tree import (
+    EVERYTHING,
+    And,
+    Comparison,
+    Filter,
+    Mark,
+    Not,
+    Number,
+    Or,
+    PortIn,
+    ProgramIs,
+    Side,
+    StateIn,
+)
+
+_MOST_NESTED = 100
+_SIDES: dict[str, Side] = {"src": "local", "dst": "remote", "sport": "local", "dport": "remote"}
+_EQUALITY = ("=", "!=")
+_COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
+_ALL_MARK_BITS = 0xFFFFFFFF
+_WORDS = ("state", "exclude", "src", "dst", "sport", "dport", "program", "mark", "fwmark")
+
+_T = TypeVar("_T")
+
+
+def parse(text: str, names: Names | None = None) -> Filter:
+    """Read a filter; an empty one is true of every socket. Raises FilterError."""
+    return _Parser(text, names or NoNames()).whole()
+
+
+class _Parser:
+    def __init__(self, text: str, names: Names) -> None:
+        self._text = text
+        self._names = names
+        self._tokens = tokens(text)
+        self._next = 0
+        self._depth = 0
+
+    def whole(self) -> Filter:
+        if self._ended:
+            return EVERYTHING
+        tree = self._filter()
+        if self._token.sign == ")":
+            raise self._wrong(self._token, "this parenthesis closes nothing")
+        return tree
+
+    # The place in the text.
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._next]
+
+    @property
+    def _ended(self) -> bool:
+        return self._next == len(self._tokens) - 1
+
+    def _take(self) -> Token:
+        token = self._token
+        self._next += not self._ended
+        return token
+
+    def _wrong(self, token: Token, problem: str) -> FilterError:
+        return FilterError(problem, self._text, token.at, token.width)
+
+    def _read(self, token: Token, parse: Callable[[str], _T]) -> _T:
+        try:
+            return parse(token.text)
+        except ValueProblem as problem:
+            raise self._wrong(token, str(problem)) from None
+
+    # The rules.
+
+    def _filter(self) -> Filter:
+        tree = self._term(None)
+        before = self._depth
+        while not self._ended and self._token.sign != ")":
+            joint = self._take() if self._token.sign in ("&", "|") else None
+            kind = Or if joint and joint.sign == "|" else And
+            if isinstance(tree, kind):
+                tree = kind((*tree.terms, self._term(joint)))
+            else:
+                self._deeper(self._token)
+                tree = kind((tree, self._term(joint)))
+        self._depth = before
+        return tree
+
+    def _term(self, after: Token | None) -> Filter:
+        token = self._take()
+        if token.sign == "(":
+            return self._group(token)
+        if token.sign == "!":
+            self._deeper(token)
+            tree = Not(self._term(token))
+            self._depth -= 1
+            return tree
+        if token.sign or self._is_end(token):
+            missing = f"a condition is missing after {after.text!r}" if after else "a condition is missing"
+            raise self._wrong(token, missing)
+        return self._condition(token)
+
+    def _group(self, opening: Token) -> Filter:
+        self._deeper(opening)
+        tree = self._filter()
+        if self._take().sign != ")":
+            raise self._wrong(opening, "this parenthesis is not closed")
+        self._depth -= 1
+        return tree
+
+    def _condition(self, token: Token) -> Filter:
+        word = token.text.lower()
+        if word in ("state", "exclude"):
+            return self._states(token)
+        if word in ("src", "dst"):
+            negated = self._comparison(token, _EQUALITY) == "!="
+            tree = self._read(self._value(token), lambda text: parse_host(text, _SIDES[word], self._names))
+            return Not(tree) if negated else tree
+        if word in ("sport", "dport"):
+            return self._port(token, _SIDES[word])
+        if word == "program":
+            negated = self._comparison(token, _EQUALITY) == "!="
+            named = ProgramIs(self._value(token).text)
+            return Not(named) if negated else named
+        if word in ("mark", "fwmark"):
+            negated = self._comparison(token, _EQUALITY) == "!="
+            mark = self._read(self._value(token), _parse_mark)
+            return Not(mark) if negated else mark
+        if word in FILTER_COLUMNS:
+            return self._number(token, FILTER_COLUMNS[word])
+        return self._either_port(token)
+
+    def _states(self, token: Token) -> Filter:
+        """``state`` and ``exclude`` side by side, joined as ss joins them."""
+        chosen: int | None = None
+        while True:
+            named = self._value(token)
+            states_named = self._read(named, _parse_state)
+            if token.text.lower() == "state":
+                chosen = (chosen or 0) | states_named
+            else:
+                chosen = (states.ALL if chosen is None else chosen) & ~states_named
+            if self._token.sign or self._token.text.lower() not in ("state", "exclude"):
+                return StateIn(chosen)
+            token = self._take()
+
+    def _port(self, token: Token, side: Side) -> Filter:
+        comparison = self._comparison(token, _COMPARISONS)
+        value = self._value(token)
+        low, high = self._read(value, lambda text: parse_port_range(text, self._names))
+        if comparison in _EQUALITY:
+            tree = PortIn(side, low, high)
+            return Not(tree) if comparison == "!=" else tree
+        if low != high:
+            raise self._wrong(value, "a range of ports can only be = or !=")
+        if comparison in ("<", "<="):
+            return PortIn(side, 0, low - (comparison == "<"))
+        return PortIn(side, low + (comparison == ">"), LAST_PORT)
+
+    def _number(self, token: Token, column: FilterColumn) -> Filter:
+        comparison = self._comparison(token, _COMPARISONS)
+        value = self._value(token)
+        named = {"dev": self._names.interface, "cgroup": self._names.cgroup, "uid": self._names.user}
+        find = named.get(token.text.lower())
+
+        def parse_value(text: str) -> float:
+            if find is None or text[:1].isdigit():
+                return column.parse(text)
+            return find(text)
+
+        number = self._read(value, parse_value)
+        if comparison == "!=":
+            return Not(Number(column.column, "=", number))
+        return Number(column.column, cast("Comparison", comparison), number)
+
+    def _either_port(self, token: Token) -> Filter:
+        """A bare port: either end has it."""
+        text = token.text
+        if not text.startswith(":") and not text.replace("-", "").isdigit():
+            raise self._wrong(token, _unknown(text))
+        low, high = self._read(token, lambda text: parse_port_range(text, self._names))
+        return Or((PortIn("local", low, high), PortIn("remote", low, high)))
+
+    # What the rules share.
+
+    def _comparison(self, column: Token, allowed: tuple[str, ...]) -> str:
+        """The sign after a column; none means ``=``."""
+        token = self._token
+        if token.sign not in _COMPARISONS:
+            return "="
+        if token.sign not in allowed:
+            raise self._wrong(token, f"{column.text!r} can only be {' or '.join(allowed)}")
+        return self._take().sign
+
+    def _value(self, column: Token) -> Token:
+        token = self._take()
+        if token.sign or self._is_end(token):
+            raise self._wrong(token, f"a value is missing after {column.text!r}")
+        return token
+
+    def _deeper(self, token: Token) -> None:
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            raise self._wrong(token, f"more than {_MOST_NESTED} conditions inside each other")
+
+    def _is_end(self, token: Token) -> bool:
+        return token is self._tokens[-1]
+
+
+def _parse_state(text: str) -> int:
+    word = text.lower().replace("_", "-")
+    if word not in states.WORDS:
+        raise ValueProblem(f"no state is called {text!r}{_like(word, states.WORDS)}")
+    return states.WORDS[word]
+
+
+def _parse_mark(text: str) -> Mark:
+    mark, slash, mask = text.partition("/")
+    values = parse_integer(mark), parse_integer(mask) if slash else _ALL_MARK_BITS
+    if max(values) > _ALL_MARK_BITS:
+        raise ValueProblem(f"{text!r} is no mark: it has 32 bits")
+    return Mark(*values)
+
+
+def _unknown(text: str) -> str:
+    like = _like(text.lower(), (*_WORDS, *FILTER_COLUMNS))
+    if "." in text or ":" in text:
+        return f"{text!r} begins no condition: write src {text} or dst {text}"
+    if not like and text.lower().replace("_", "-") in states.WORDS:
+        return f"{text!r} begins no condition: write state {text}"
+    return f"nothing is called {text!r}{like}"
+
+
+def _like(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1, 0.75)
+    return f": did you mean {close[0]}?" if close else ""

@@ -1,0 +1,106 @@
+"""Ports and hosts as ss writes them, as leaves of the tree. What is wrong raises ValueProblem."""
+
+from socket import AF_INET, AF_INET6, inet_pton
+
+from portside.errors import ValueProblem
+from portside.kernel.filter.names import Names
+from portside.kernel.filter.tree import EVERYTHING, And, Filter, HostIn, Or, PortIn, Side
+
+LAST_PORT = 65535
+
+
+def parse_port_range(text: str, names: Names) -> tuple[int, int]:
+    """Read ``:443``, ``443``, ``https``, ``8000-8010`` or ``*``: the first port and the last."""
+    port = text.removeprefix(":")
+    if port == "*":
+        return 0, LAST_PORT
+    first, dash, last = port.partition("-")
+    if _is_number(first) and (not dash or _is_number(last)):
+        low, high = _port(first), _port(last if dash else first)
+        if high < low:
+            raise ValueProblem(f"{port!r} is no range of ports: write the lower one first")
+        return low, high
+    if not port or ":" in port:
+        raise ValueProblem(f"{text!r} is no port: write :443, 443, 8000-8010 or the name of a service")
+    service = names.port(port)
+    return service, service
+
+
+def parse_host(text: str, side: Side, names: Names) -> Filter:
+    """Read what is after ``src`` or ``dst``: ``10.0.0.0/8``, ``[::1]:80``, ``*:443``, ``:80``, a name."""
+    family, rest = _family(text)
+    host, port = _split(rest)
+    terms: list[Filter] = []
+    if host not in ("", "*", "any", "all"):
+        terms.append(_any_of(side, host, family, names))
+    elif family is not None:
+        terms.append(HostIn(side, bytes(4 if family == AF_INET else 16), 0))
+    if port is not None and port not in ("", "*"):
+        terms.append(PortIn(side, *parse_port_range(port, names)))
+    return terms[0] if len(terms) == 1 else And(tuple(terms)) if terms else EVERYTHING
+
+
+def _any_of(side: Side, host: str, family: int | None, names: Names) -> Filter:
+    prefix = _prefix(host)
+    found = [prefix] if prefix else [(address, 8 * len(address)) for address in names.addresses(host)]
+    length = None if family is None else 4 if family == AF_INET else 16
+    leaves = tuple(HostIn(side, address, bits) for address, bits in found if length in (None, len(address)))
+    if not leaves:
+        raise ValueProblem(f"{host!r} has no address of this family")
+    return leaves[0] if len(leaves) == 1 else Or(leaves)
+
+
+def _family(text: str) -> tuple[int | None, str]:
+    """``inet:`` and ``inet6:`` before a host say which family it is of."""
+    for word, family in (("inet6:", AF_INET6), ("inet:", AF_INET)):
+        if text.startswith(word):
+            return family, text.removeprefix(word)
+    return None, text
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Host and port. What is after the last colon is a port where what is before it is a host: as ss and netstat do."""
+    if text.startswith("["):
+        inside, bracket, after = text[1:].partition("]")
+        bits, colon, port = after.partition(":")
+        if not bracket or (bits and (not bits.startswith("/") or "/" in inside)):
+            raise ValueProblem(f"{text!r} is no host: write [::1]:PORT")
+        return inside + bits, port if colon else None
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        return text, None
+    if ":" in host and _prefix(host) is None and _prefix(text) is not None:
+        return text, None
+    return host, port
+
+
+def _prefix(text: str) -> tuple[bytes, int] | None:
+    """An address and how many of its bits count; None where it is no address but maybe a name."""
+    host, slash, bits = text.partition("/")
+    address = _address(host, partial=bool(slash))
+    if address is None and not slash:
+        return None
+    most = 8 * len(address or bytes(16))
+    if address is None or (slash and not (_is_number(bits) and len(bits) < 4 and int(bits) <= most)):
+        raise ValueProblem(f"{text!r} is no network: write an address, a slash and a number of bits up to {most}")
+    return address, int(bits) if slash else most
+
+
+def _address(host: str, *, partial: bool) -> bytes | None:
+    """The bytes of an address. ``partial``: an IPv4 address may lack its last numbers, as in ``10/8``."""
+    if partial and host.count(".") < 3 and _is_number(host.replace(".", "")):
+        host += ".0" * (3 - host.count("."))
+    try:
+        return inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+    except (OSError, ValueError):  # ValueError: a NUL character
+        return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _port(digits: str) -> int:
+    if len(digits) > 5 or int(digits) > LAST_PORT:
+        raise ValueProblem(f"there is no port {digits[:12]}: the last one is {LAST_PORT}")
+    return int(digits)

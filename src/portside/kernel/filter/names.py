@@ -1,0 +1,43 @@
+"""What a filter may call by name: the parser does no I/O, and so it asks whoever knows."""
+
+from typing import Protocol
+
+from portside.errors import ValueProblem
+
+
+class Names(Protocol):
+    """Finds what a name stands for. Each raises ValueProblem where there is no such name."""
+
+    def port(self, service: str) -> int:
+        """The TCP port of a service, ``https``."""
+
+    def addresses(self, host: str) -> list[bytes]:
+        """Every address of a host: 4 bytes for IPv4, 16 for IPv6; at least one."""
+
+    def interface(self, name: str) -> int:
+        """The number of an interface, ``eth0``."""
+
+    def cgroup(self, path: str) -> int:
+        """The number of a control group, by its path."""
+
+    def user(self, name: str) -> int:
+        """The number of a user."""
+
+
+class NoNames:
+    """Knows no name: filters of numbers only."""
+
+    def port(self, service: str) -> int:
+        raise ValueProblem(f"no service is called {service!r}")
+
+    def addresses(self, host: str) -> list[bytes]:
+        raise ValueProblem(f"no host is called {host!r}")
+
+    def interface(self, name: str) -> int:
+        raise ValueProblem(f"no interface is called {name!r}")
+
+    def cgroup(self, path: str) -> int:
+        raise ValueProblem(f"there is no control group {path!r}")
+
+    def user(self, name: str) -> int:
+        raise ValueProblem(f"no user is called {name!r}")

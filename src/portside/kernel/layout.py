@@ -1,0 +1,141 @@
+"""How the kernel lays out what it says of a socket, as numpy types: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
+
+Numbers are in the machine's own byte order but for ports and addresses, which are in the network's. Kernels only
+ever append to ``tcp_info`` and to the memory counters, so a shorter structure is an older kernel's, and a field is
+there when its last byte is.
+"""
+
+import sys
+
+import numpy as np
+import numpy.typing as npt
+
+IPV4, IPV6 = 2, 10
+"""Families as the table has them: Linux's numbers, also where another system's are told."""
+
+Rows = npt.NDArray[np.void]
+"""A structured array: one socket a row."""
+
+# struct inet_diag_msg, 72 bytes. An IPv4 address is in the first 4 of its 16 bytes.
+BASE = np.dtype(
+    {
+        "names": [
+            "family", "state", "timer", "retransmits", "local_port", "remote_port", "local", "remote",
+            "interface", "cookie_low", "cookie_high", "timer_ms", "recv_q", "send_q", "uid", "inode",
+        ],
+        "formats": [
+            "u1", "u1", "u1", "u1", ">u2", ">u2", ("u1", 16), ("u1", 16),
+            "u4", "u4", "u4", "u4", "u4", "u4", "u4", "u4",
+        ],
+        "offsets": [0, 1, 2, 3, 4, 6, 8, 24, 40, 44, 48, 52, 56, 60, 64, 68],
+        "itemsize": 72,
+    }
+)  # fmt: skip
+
+# struct tcp_info: name here, type, offset. Rates are bytes a second.
+_INFO = (
+    ("ca_state", "u1", 1),
+    ("probes", "u1", 3),
+    ("backoff", "u1", 4),
+    ("options", "u1", 5),
+    ("window_scales", "u1", 6),
+    ("flags", "u1", 7),
+    ("rto_us", "u4", 8),
+    ("ato_us", "u4", 12),
+    ("mss", "u4", 16),
+    ("rcv_mss", "u4", 20),
+    ("unacked", "u4", 24),
+    ("sacked", "u4", 28),
+    ("lost", "u4", 32),
+    ("retrans", "u4", 36),
+    ("last_data_sent_ms", "u4", 44),
+    ("last_data_recv_ms", "u4", 52),
+    ("last_ack_recv_ms", "u4", 56),
+    ("pmtu", "u4", 60),
+    ("rcv_ssthresh", "u4", 64),
+    ("rtt_us", "u4", 68),
+    ("rttvar_us", "u4", 72),
+    ("ssthresh", "u4", 76),
+    ("cwnd", "u4", 80),
+    ("advmss", "u4", 84),
+    ("reordering", "u4", 88),
+    ("rcv_rtt_us", "u4", 92),
+    ("rcv_space", "u4", 96),
+    ("retrans_total", "u4", 100),
+    ("pacing_rate", "u8", 104),
+    ("max_pacing_rate", "u8", 112),
+    ("bytes_acked", "u8", 120),
+    ("bytes_received", "u8", 128),
+    ("segs_out", "u4", 136),
+    ("segs_in", "u4", 140),
+    ("notsent_bytes", "u4", 144),
+    ("min_rtt_us", "u4", 148),
+    ("data_segs_in", "u4", 152),
+    ("data_segs_out", "u4", 156),
+    ("delivery_rate", "u8", 160),
+    ("busy_us", "u8", 168),
+    ("rwnd_limited_us", "u8", 176),
+    ("sndbuf_limited_us", "u8", 184),
+    ("delivered", "u4", 192),
+    ("delivered_ce", "u4", 196),
+    ("bytes_sent", "u8", 200),
+    ("bytes_retrans", "u8", 208),
+    ("dsack_dups", "u4", 216),
+    ("reord_seen", "u4", 220),
+    ("rcv_ooopack", "u4", 224),
+    ("snd_wnd", "u4", 228),
+    ("rcv_wnd", "u4", 232),
+    ("rehash", "u4", 236),
+    ("total_rto", "u2", 240),
+    ("total_rto_recoveries", "u2", 242),
+    ("total_rto_time_ms", "u4", 244),
+)
+INFO = np.dtype(
+    {
+        "names": [name for name, _, _ in _INFO],
+        "formats": [kind for _, kind, _ in _INFO],
+        "offsets": [offset for _, _, offset in _INFO],
+        "itemsize": 248,
+    }
+)
+
+# Bit fields of tcp_info, as columns of their own: which field, how far to shift, what mask. C puts the first bit
+# field of a byte at its low end where numbers are little-endian, else at its high end.
+_LITTLE = sys.byteorder == "little"
+INFO_BITS = {
+    "snd_wscale": ("window_scales", 0 if _LITTLE else 4, 15),
+    "rcv_wscale": ("window_scales", 4 if _LITTLE else 0, 15),
+    "app_limited": ("flags", 0 if _LITTLE else 7, 1),
+}
+OPTION_WINDOW_SCALE = 4
+OPTIONS = {1: "timestamps", 2: "sack", 4: "wscale", 8: "ecn", 16: "ecn_seen", 32: "syn_data"}
+
+# SK_MEMINFO_*: integers of 4 bytes one after the other, in bytes; `drops` counts what a listener had no room for.
+SKMEM = (
+    "rmem_alloc", "rcvbuf", "wmem_alloc", "sndbuf", "fwd_alloc", "wmem_queued", "optmem", "backlog", "drops",
+)  # fmt: skip
+
+TIMERS = ("off", "retransmit", "keepalive", "timewait", "persist")
+"""What ``timer`` counts down to."""
+
+
+class Attribute:
+    """Numbers of the attributes after the message (INET_DIAG_*)."""
+
+    INFO = 2
+    CONGESTION = 4
+    TOS = 5
+    SKMEM = 7
+    SHUTDOWN = 8
+    V6ONLY = 11
+    MARK = 15
+    CGROUP = 21
+
+
+class Extension:
+    """What a dump may be asked for beyond the message itself: bits of ``idiag_ext``."""
+
+    INFO = 1 << (Attribute.INFO - 1)
+    CONGESTION = 1 << (Attribute.CONGESTION - 1)
+    SKMEM = 1 << (Attribute.SKMEM - 1)
+    ALL = INFO | CONGESTION | SKMEM

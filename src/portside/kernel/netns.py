@@ -1,0 +1,97 @@
+"""Work inside another network namespace, without moving this process: see setns(2), ip-netns(8).
+
+A namespace belongs to a thread, and so a thread of its own enters it, does the work and ends. Sockets and files of
+/proc/thread-self/net stay in the namespace they were opened in, whoever uses them later.
+"""
+
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from portside.errors import PortsideError
+
+_RUN = "/run/netns"
+_CLONE_NEWNET = 0x40000000
+
+_T = TypeVar("_T")
+
+
+class NamespaceError(PortsideError):
+    """A network namespace that is not there or that we may not enter."""
+
+
+class Namespace:
+    """A network namespace by the name that ``ip netns`` knows it by, or by a process that is in it.
+
+    It is opened once and so stays what it was when its name or process goes away. Raises NamespaceError.
+    """
+
+    def __init__(self, name_or_pid: str) -> None:
+        self._name = name_or_pid
+        if name_or_pid.isascii() and name_or_pid.isdigit():
+            self._open(f"/proc/{name_or_pid}/ns/net", f"no process has the number {name_or_pid}", None)
+        elif "/" in name_or_pid or name_or_pid in ("", ".", ".."):
+            raise self._error("a name has no slash", "write a name that `ip netns` lists, or a process number")
+        else:
+            self._open(f"{_RUN}/{name_or_pid}", "there is none of this name", _known_names())
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        os.close(self._fd)
+
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Call ``work`` inside the namespace: its result, or its exception. Raises NamespaceError too."""
+        results: list[_T] = []
+        failures: list[BaseException] = []
+
+        def inside() -> None:
+            try:
+                _setns(self._fd)
+            except OSError as error:
+                failures.append(self._error(error, "this needs root (CAP_SYS_ADMIN)"))
+                return
+            try:
+                results.append(work())
+            except BaseException as error:  # noqa: BLE001 - it goes on in the thread that asked
+                failures.append(error)
+
+        thread = threading.Thread(target=inside, name=f"netns {self._name}")
+        thread.start()
+        thread.join()
+        if failures:
+            raise failures[0]
+        return results[0]
+
+    def _open(self, path: str, missing: str, hint: str | None) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError):
+            raise self._error(missing, hint) from None
+        except OSError as error:
+            raise self._error(error, "this needs root, or a process of your own") from error
+
+    def _error(self, why: str | BaseException, hint: str | None) -> NamespaceError:
+        return NamespaceError(f"network namespace {self._name!r}", why, hint)
+
+
+def _known_names() -> str | None:
+    try:
+        names = sorted(os.listdir(_RUN))
+    except OSError:
+        return None
+    return f"there are: {', '.join(names)}" if names else None
+
+
+def _setns(fd: int) -> None:
+    """os.setns, which Python has from 3.12 on."""
+    setns = getattr(os, "setns", None)
+    if setns is not None:
+        setns(fd, _CLONE_NEWNET)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno() or errno.EPERM
+        raise OSError(number, os.strerror(number))

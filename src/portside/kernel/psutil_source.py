@@ -1,0 +1,87 @@
+"""The socket table from psutil: for machines that have neither netlink nor /proc/net/tcp.
+
+It knows ends, states and owners, and nothing of queues, timers, inodes and users.
+"""
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portside.kernel import states
+from portside.kernel.layout import BASE, IPV4, IPV6
+from portside.kernel.netns import Namespace
+from portside.kernel.source import Reading, SourceError, Want
+from portside.kernel.table import ATTRIBUTE_COLUMNS, BASE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
+from portside.kernel.values import Owner
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_KNOWN = ("state", "local_port", "remote_port")
+_UNKNOWN = (*(set(BASE_COLUMNS) - set(_KNOWN)), *INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
+_NOT_TOLD = "psutil does not tell it"
+_ONE_OWNER = "psutil names only one of the processes that hold a socket"
+_FAMILIES = {socket.AF_INET: IPV4, socket.AF_INET6: IPV6}
+
+
+class PsutilSource:
+    """What psutil lists of this process's own network namespace. Raises SourceError for another, or without psutil."""
+
+    name = "psutil"
+
+    def __init__(self, namespace: Namespace | None = None) -> None:
+        if namespace is not None:
+            raise SourceError("psutil", "it cannot look into another network namespace")
+        try:
+            import psutil
+        except ImportError as error:
+            raise SourceError("psutil", error) from error
+        self._psutil: ModuleType = psutil
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def read(self, want: Want) -> Reading:
+        """Every TCP socket that psutil finds. Raises SourceError where it may not look."""
+        try:
+            connections = self._psutil.net_connections("tcp")
+        except (self._psutil.Error, OSError, RuntimeError) as error:
+            raise SourceError("psutil", error) from error
+        held: dict[tuple[Any, ...], list[Owner]] = {}
+        programs: dict[int, str | None] = {}
+        for each in connections:
+            owners = held.setdefault((each.family, each.laddr, each.raddr, each.status), [])
+            if each.pid is not None:
+                if each.pid not in programs:
+                    programs[each.pid] = self._program(each.pid)
+                owners.append(Owner(each.pid, programs[each.pid], each.fd if each.fd >= 0 else None))
+        return Reading(_table(held), (_ONE_OWNER,))
+
+    def _program(self, pid: int) -> str | None:
+        try:
+            name: str = self._psutil.Process(pid).name()
+        except (self._psutil.Error, OSError):  # it ended meanwhile, or is not ours to see
+            return None
+        return name
+
+
+def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
+    base = np.zeros(len(held), BASE)
+    for row, (family, local, remote, status) in zip(base, held, strict=True):
+        row["family"] = _FAMILIES[family]
+        row["state"] = states.NUMBERS.get(status, states.CLOSE)
+        for side, end in (("local", local), ("remote", remote)):
+            if end:
+                address = socket.inet_pton(family, end[0].partition("%")[0])
+                row[side][: len(address)] = np.frombuffer(address, "u1")
+                row[f"{side}_port"] = end[1]
+    holders = np.arange(1, len(held) + 1)
+    return SocketTable(
+        base,
+        message=np.zeros(len(base), "i8"),
+        layout=np.full(len(base), -1, "i4"),
+        gaps=(Gap(_UNKNOWN, None, _NOT_TOLD),),
+        owners={key: tuple(owners) for key, owners in enumerate(held.values(), 1) if owners},
+        own_holders=holders,
+    )

@@ -1,0 +1,149 @@
+"""A look at the sockets: read, filter, find owners. A ``Watcher`` looks again and again, and remembers what it can."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel import states
+from portside.kernel.bytecode import compile_filter, states_of
+from portside.kernel.filter import evaluate, parse, possible
+from portside.kernel.filter.tree import EVERYTHING, And, Filter, StateIn, columns_of, mentions_state
+from portside.kernel.names import SystemNames
+from portside.kernel.netns import Namespace
+from portside.kernel.owners import Owners
+from portside.kernel.source import Want
+from portside.kernel.sources import Opened, open_source
+from portside.kernel.table import Mask, SocketTable
+
+View = Literal["connected", "listening", "all"]
+_VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
+_OWNER_COLUMNS = frozenset(("pid", "program"))
+_PLAIN_COLUMNS = frozenset(("age_s", "recv_q", "send_q", "uid", "inode", "interface", "cookie"))
+
+
+class Snapshot(NamedTuple):
+    """What was seen at one moment.
+
+    ``source`` is ``netlink``, ``proc`` or ``psutil``. ``notes`` are lines for the reader: why better sources did not
+    work, and what could not be read.
+    """
+
+    table: SocketTable
+    source: str
+    notes: tuple[str, ...]
+
+
+def snapshot(
+    filter: str | Filter | None = None,  # noqa: A002 - it is the filter, here as everywhere
+    *,
+    source: str | None = None,
+    netns: str | None = None,
+    owners: bool = True,
+    families: tuple[int, ...] = (4, 6),
+    view: View | None = None,
+    details: bool = True,
+) -> Snapshot:
+    """The TCP sockets of this machine that match a filter, now.
+
+    ``netns`` is the name of another network namespace, or the number of a process in it. ``view`` says which states
+    are shown; without it, every state where the filter names states, else all but listeners. ``details`` asks for
+    tcp_info and memory too.
+
+    Raises FilterError, NamespaceError, UsageError for a source that is none, SourceError where none works, and
+    NetlinkError where the kernel refuses.
+    """
+    with Watcher(
+        filter, source=source, netns=netns, owners=owners, families=families, view=view, details=details
+    ) as watcher:
+        return watcher.look()
+
+
+class Watcher:
+    """Looks at the sockets that match a filter, as often as it is asked; parameters as for ``snapshot``."""
+
+    def __init__(
+        self,
+        filter: str | Filter | None = None,  # noqa: A002
+        *,
+        source: str | None = None,
+        netns: str | None = None,
+        owners: bool = True,
+        families: tuple[int, ...] = (4, 6),
+        view: View | None = None,
+        details: bool = True,
+    ) -> None:
+        tree = parse(filter, SystemNames()) if isinstance(filter, str) else filter or EVERYTHING
+        if view is None:
+            view = "all" if mentions_state(tree) else "connected"
+        self._filter = And((tree, StateIn(_VIEWS[view])))
+        columns = columns_of(tree)
+        self._want = Want(
+            families,
+            states_of(self._filter),
+            details or not columns <= _OWNER_COLUMNS | _PLAIN_COLUMNS,
+            compile_filter(self._filter),
+        )
+        self._owners = Owners() if owners or columns & _OWNER_COLUMNS else None
+        self._namespace = Namespace(netns) if netns is not None else None
+        self._source_name = source
+        self._opened: Opened | None = None
+
+    def look(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
+        """The sockets now. ``ages`` says how long each has been seen, in seconds, NaN where it is not known.
+
+        Raises what ``snapshot`` does.
+        """
+        if self._opened is None:
+            self._opened = open_source(self._want, self._source_name, self._namespace)
+            reading = self._opened.reading
+        else:
+            reading = self._opened.source.read(self._want)
+        table = reading.table
+        age_s = ages(table) if ages else None
+        table, age_s = _narrow(table, age_s, possible(self._filter, table, age_s))
+        notes = list(dict.fromkeys((*self._opened.notes, *reading.notes)))
+        if self._owners is not None and table.owners is None:
+            table = self._with_owners(table, self._owners)
+        table, _ = _narrow(table, age_s, evaluate(self._filter, table, age_s))
+        if missing := _count_hidden(table):
+            notes.append(f"{table.hidden_owners}: the programs of {missing} of these sockets are not known")
+        return Snapshot(table, self._opened.source.name, tuple(notes))
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        if self._opened is not None:
+            self._opened.source.close()
+        if self._namespace is not None:
+            self._namespace.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _with_owners(self, table: SocketTable, owners: Owners) -> SocketTable:
+        cookie = table.column("cookie")
+        found = owners.of(table.base["inode"], cookie.values if cookie.known.all() else None)
+        count = owners.unreadable
+        hidden = f"{count} process{'es' if count != 1 else ''} could not be read" if count else ""
+        return table.with_owners(found, hidden)
+
+
+def _count_hidden(table: SocketTable) -> int:
+    """How many sockets are held by somebody whom we may not see."""
+    if not table.hidden_owners or table.owners is None:
+        return 0
+    holders = table.holders[table.holders != 0]
+    known = np.fromiter(table.owners, "i8", len(table.owners))
+    return int((~np.isin(holders, known)).sum())
+
+
+def _narrow(
+    table: SocketTable, age_s: npt.NDArray[np.float64] | None, which: Mask
+) -> tuple[SocketTable, npt.NDArray[np.float64] | None]:
+    if which.all():
+        return table, age_s
+    return table.select(which), None if age_s is None else age_s[which]

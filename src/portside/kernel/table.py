@@ -1,0 +1,241 @@
+"""The socket table: every TCP socket as one row of columns.
+
+1. A row is a ``struct inet_diag_msg`` (``base``). What the kernel tells beyond it (tcp_info, memory, congestion
+   control) stays in its messages: ``message`` says where that of a row begins, ``layout`` what shape it has.
+2. Nothing more is decoded until somebody asks: ``column`` takes a field out of the messages, ``rows`` makes values.
+3. What is not known is not 0: a column comes with a mask that says where it is known, and ``gaps`` says why not.
+
+Tables are never changed after they are made; ``with_owners`` and ``select`` make new ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel import states
+from portside.kernel.layout import INFO, INFO_BITS, OPTION_WINDOW_SCALE, SKMEM, Attribute, Rows
+from portside.kernel.values import Owner, Socket
+
+Mask = npt.NDArray[np.bool_]
+Values = npt.NDArray[Any]
+OwnersByHolder = Mapping[int, tuple[Owner, ...]]
+
+
+class Gap(NamedTuple):
+    """Columns that are not known where ``where`` says (None: nowhere), and why."""
+
+    columns: tuple[str, ...]
+    where: Mask | None
+    reason: str
+
+
+class Column(NamedTuple):
+    """Values, and where they are known: elsewhere a value means nothing."""
+
+    values: Values
+    known: Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Messages:
+    """The kernel's messages as they came, out of which columns are taken when somebody asks.
+
+    ``layouts`` says for each shape of message where its attributes are: by the attribute's number the place of its
+    payload, in words of 4 bytes from the begin of the message, and how many bytes came.
+    """
+
+    octets: npt.NDArray[np.uint8]
+    layouts: tuple[Mapping[int, tuple[int, int]], ...]
+
+    def sizes(self, attribute: int) -> npt.NDArray[np.int64]:
+        """How many bytes of an attribute came, for each layout; one more at the end, for no message at all."""
+        return np.array([*(layout.get(attribute, (0, 0))[1] for layout in self.layouts), 0])
+
+    def gather(self, at: npt.NDArray[np.int64], dtype: np.dtype[Any], offset: int = 0) -> Values:
+        """Copy a value from each place: words from the begin, and ``offset`` bytes more. All must be inside."""
+        if not len(at):
+            return np.zeros(0, dtype)
+        places = (len(self.octets) - offset - dtype.itemsize) // 4 + 1
+        return np.ndarray((places,), dtype, self.octets, offset, (4,))[at]
+
+
+NO_MESSAGES = Messages(np.zeros(0, "u1"), ())
+
+
+BASE_COLUMNS = (
+    "state", "recv_q", "send_q", "uid", "inode", "cookie", "interface",
+    "timer", "timer_ms", "retransmits", "local_port", "remote_port",
+)  # fmt: skip
+INFO_COLUMNS = (
+    *(name for name in INFO.names or () if name not in ("window_scales", "flags")),
+    *INFO_BITS,
+)
+SKMEM_COLUMNS = SKMEM
+_ATTRIBUTES = {
+    "congestion": (Attribute.CONGESTION, np.dtype("S16")),
+    "cgroup": (Attribute.CGROUP, np.dtype("u8")),
+    "mark": (Attribute.MARK, np.dtype("u4")),
+    "shutdown": (Attribute.SHUTDOWN, np.dtype("u1")),
+    "v6only": (Attribute.V6ONLY, np.dtype("u1")),
+}
+ATTRIBUTE_COLUMNS = tuple(_ATTRIBUTES)
+DETAIL_COLUMNS = (*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
+COLUMNS = frozenset((*BASE_COLUMNS, *DETAIL_COLUMNS))
+
+_U32 = (1 << 32) - 1
+_U64 = (1 << 64) - 1
+_NOT_MEASURED = "not measured yet"
+# What the kernel writes where it has no number: column, field that shows it, value, reason.
+_PLACEHOLDERS = {
+    "rtt_us": ("rtt_us", 0, _NOT_MEASURED),
+    "rttvar_us": ("rtt_us", 0, _NOT_MEASURED),
+    "min_rtt_us": ("min_rtt_us", _U32, _NOT_MEASURED),
+    "rcv_rtt_us": ("rcv_rtt_us", 0, _NOT_MEASURED),
+    "delivery_rate": ("delivery_rate", 0, _NOT_MEASURED),
+    "app_limited": ("delivery_rate", 0, _NOT_MEASURED),
+    "ssthresh": ("ssthresh", (1 << 31) - 1, "unlimited: no congestion was met yet"),
+    "pacing_rate": ("pacing_rate", _U64, "unlimited"),
+    "max_pacing_rate": ("max_pacing_rate", _U64, "unlimited"),
+}
+_OLDER_KERNEL = "this kernel does not tell it"
+_NOT_SENT = "the kernel did not tell it"
+_WITHOUT_INFO = {
+    states.TIME_WAIT: "the kernel keeps no more of a connection in TIME_WAIT",
+    states.SYN_RECV: "the kernel keeps no more of a connection whose handshake is not finished",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SocketTable:
+    """Sockets as columns. ``len`` of them; ``row(i)`` is one as a value.
+
+    ``owners`` are found by ``holders``, which is the inode but for sources that know owners and no inode; None:
+    not looked up, and ``no_owners`` says why. ``hidden_owners`` says why a socket without a known owner may have one
+    all the same; empty where it cannot. ``interfaces`` names interfaces by their number.
+    """
+
+    base: Rows
+    message: npt.NDArray[np.int64]
+    layout: npt.NDArray[np.int32]
+    messages: Messages = NO_MESSAGES
+    gaps: tuple[Gap, ...] = ()
+    owners: OwnersByHolder | None = None
+    own_holders: npt.NDArray[np.int64] | None = None
+    interfaces: Mapping[int, str] = field(default_factory=dict)
+    no_owners: str = "not looked up"
+    hidden_owners: str = ""
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    @property
+    def holders(self) -> Values:
+        """For each socket the key of its owners; 0 where it has none."""
+        return self.base["inode"] if self.own_holders is None else self.own_holders
+
+    def select(self, which: Mask | npt.NDArray[np.integer]) -> "SocketTable":
+        """The sockets of a mask, or those of an array of row numbers in its order."""
+        return replace(
+            self,
+            base=self.base[which],
+            message=self.message[which],
+            layout=self.layout[which],
+            gaps=tuple(
+                Gap(gap.columns, None if gap.where is None else gap.where[which], gap.reason) for gap in self.gaps
+            ),
+            own_holders=None if self.own_holders is None else self.own_holders[which],
+        )
+
+    def with_owners(self, owners: OwnersByHolder, hidden: str = "") -> "SocketTable":
+        """The same sockets with the processes that hold them."""
+        return replace(self, owners=owners, hidden_owners=hidden)
+
+    def column(self, name: str) -> Column:
+        """One of ``COLUMNS`` for every socket. Raises KeyError where there is no such column."""
+        if name in BASE_COLUMNS:
+            return Column(self._base_values(name), ~self._unknown(self.gaps_of(name)))
+        return Column(self._detail_values(name), ~self._unknown(self.gaps_of(name)))
+
+    def gaps_of(self, name: str) -> list[tuple[Mask, str]]:
+        """Where a column is not known, each place with its reason; a place may be in several."""
+        everywhere = np.ones(len(self), bool)
+        gaps = [
+            (everywhere if gap.where is None else gap.where, gap.reason) for gap in self.gaps if name in gap.columns
+        ]
+        if name in BASE_COLUMNS or gaps:
+            return gaps
+        return self._detail_gaps(name)
+
+    def rows(self, which: npt.NDArray[np.integer] | None = None) -> Iterator[Socket]:
+        """The sockets as values: all, or those of an array of row numbers."""
+        from portside.kernel.rows import rows
+
+        return rows(self if which is None else self.select(which))
+
+    def row(self, index: int) -> Socket:
+        """One socket as a value. Raises IndexError where there is no such row."""
+        return next(self.rows(np.arange(len(self))[[index]]))
+
+    def _unknown(self, gaps: list[tuple[Mask, str]]) -> Mask:
+        unknown = np.zeros(len(self), bool)
+        for where, _ in gaps:
+            unknown |= where
+        return unknown
+
+    def _base_values(self, name: str) -> Values:
+        if name == "cookie":
+            high = self.base["cookie_high"].astype("u8")
+            cookies: Values = high << np.uint64(32) | self.base["cookie_low"]
+            return cookies
+        values: Values = self.base[name]
+        return values
+
+    def _detail_values(self, name: str) -> Values:
+        if name in INFO_BITS:
+            byte, shift, mask = INFO_BITS[name]
+            return (self._detail_values(byte) >> np.uint8(shift)) & np.uint8(mask)
+        attribute, dtype, offset = _place(name)
+        values = np.zeros(len(self), dtype)
+        for number, layout in enumerate(self.messages.layouts):
+            start, size = layout.get(attribute, (0, 0))
+            if size < offset + (1 if dtype.kind == "S" else dtype.itemsize):
+                continue
+            here = self.layout == number
+            taken = dtype if dtype.kind != "S" else np.dtype(f"S{min(size, dtype.itemsize)}")
+            values[here] = self.messages.gather(self.message[here] + start, taken, offset)
+        return values
+
+    def _detail_gaps(self, name: str) -> list[tuple[Mask, str]]:
+        """Where the kernel did not tell a column of the messages."""
+        field = INFO_BITS[name][0] if name in INFO_BITS else name
+        attribute, dtype, offset = _place(field)
+        sizes = self.messages.sizes(attribute)
+        absent = (sizes == 0)[self.layout]
+        gaps = []
+        if attribute == Attribute.INFO:
+            state = self.base["state"]
+            gaps = [((state == number) & absent, reason) for number, reason in _WITHOUT_INFO.items()]
+            gaps.append((state == states.LISTEN, "a listener carries no data"))
+        gaps.append((absent, _NOT_SENT))
+        if dtype.kind != "S":
+            gaps.append((((sizes > 0) & (sizes < offset + dtype.itemsize))[self.layout], _OLDER_KERNEL))
+        if name in _PLACEHOLDERS:
+            shown_by, value, reason = _PLACEHOLDERS[name]
+            gaps.append((self._detail_values(shown_by) == value, reason))
+        elif name in ("snd_wscale", "rcv_wscale"):
+            not_agreed = (self._detail_values("options") & OPTION_WINDOW_SCALE) == 0
+            gaps.append((not_agreed, "window scaling was not agreed on"))
+        return [(where, reason) for where, reason in gaps if where.any()]
+
+
+def _place(name: str) -> tuple[int, np.dtype[Any], int]:
+    """Which attribute a field is in, what it is and where in the payload, in bytes. Raises KeyError."""
+    if name in SKMEM_COLUMNS:
+        return Attribute.SKMEM, np.dtype("u4"), 4 * SKMEM_COLUMNS.index(name)
+    if name in _ATTRIBUTES:
+        return *_ATTRIBUTES[name], 0
+    dtype, offset = INFO.fields[name][:2] if INFO.fields else (INFO, 0)
+    return Attribute.INFO, dtype, offset

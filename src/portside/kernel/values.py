@@ -1,0 +1,51 @@
+"""One socket of the table as a value, and its JSON."""
+
+import msgspec
+
+from portside.kernel import states
+
+
+class Owner(msgspec.Struct, frozen=True, gc=False):
+    """A process that holds a socket: ``program`` is the kernel's name of it (at most 15 bytes), ``fd`` its number."""
+
+    pid: int
+    program: str | None
+    fd: int | None
+
+
+class Socket(msgspec.Struct, frozen=True):
+    """A TCP socket as the kernel sees it.
+
+    ``family`` is 4 or 6; an IPv4 connection of an IPv6 socket is ``tcp6`` with IPv4 addresses. Of a listener,
+    ``recv_q`` is its accept queue and ``send_q`` that queue's limit, in connections; of others they are bytes: not
+    read by the program yet, and not acknowledged by the peer yet. ``owners`` are all processes that hold it.
+    ``info`` has tcp_info, timers, memory and more, units in the names. None is unknown, and ``gaps`` says why, by
+    the name of the field (``info.rtt_us`` for one of ``info``).
+    """
+
+    proto: str
+    family: int
+    state: str
+    recv_q: int | None
+    send_q: int | None
+    local: str
+    remote: str | None
+    inode: int | None
+    uid: int | None
+    owners: tuple[Owner, ...] | None
+    info: dict[str, object] | None
+    gaps: dict[str, str]
+
+    @property
+    def listening(self) -> bool:
+        """Whether it waits for connections."""
+        return self.state == states.NAMES[states.LISTEN]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def to_json(socket: Socket) -> bytes:
+    """Write a socket as one JSON object, without the newline; ``gaps`` only where there are any."""
+    line = _encode(socket)
+    return line if socket.gaps else line.removesuffix(b',"gaps":{}}') + b"}"

@@ -1,0 +1,162 @@
+"""What needs a network of its own, run by the tests inside ``unshare -Urnm``: python -m kernel.namespaced NAME
+
+There this process may do what root may, to a network, to /run and to sockets that nobody else has.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from portside.kernel import Watcher, snapshot
+from portside.kernel.destroy import DestroyError, destroy
+from portside.kernel.netns import Namespace, NamespaceError
+from portside.kernel.source import SourceError
+from portside.kernel.sources import NAMES
+
+
+def run(*words: str) -> None:
+    subprocess.run(words, check=True)
+
+
+@contextlib.contextmanager
+def network() -> Iterator[subprocess.Popen[bytes]]:
+    """Another network with a listener on 127.0.0.1:5555, and the process that is in it."""
+    code = (
+        "import socket, subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True);"
+        "s = socket.create_server(('127.0.0.1', 5555)); print('ready', flush=True); sys.stdin.read()"
+    )
+    words = ["unshare", "-n", sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.communicate()
+
+
+def namespace_by_process() -> None:
+    before = os.readlink("/proc/self/ns/net")
+    with network() as process:
+        for source in ("netlink", "proc"):
+            seen = snapshot("5555", view="all", netns=str(process.pid), source=source, owners=False)
+            assert [row.local for row in seen.table.rows()] == ["127.0.0.1:5555"]
+            assert len(snapshot("5555", view="all", source=source).table) == 0
+        with pytest.raises(SourceError, match="cannot look into another network namespace"):
+            snapshot(netns=str(process.pid), source="psutil")
+        (row,) = snapshot("5555", view="all", netns=str(process.pid)).table.rows()
+        assert row.owners is not None
+        assert [owner.pid for owner in row.owners] == [process.pid]
+    assert os.readlink("/proc/self/ns/net") == before
+
+
+def namespace_by_name() -> None:
+    run("mount", "-t", "tmpfs", "none", "/run")
+    run("ip", "netns", "add", "blue")
+    run("ip", "-n", "blue", "link", "set", "lo", "up")
+    namespace = Namespace("blue")
+    listener = namespace.run(lambda: socket.create_server(("127.0.0.1", 0)))
+    port = listener.getsockname()[1]
+    with listener, Watcher(f"sport = {port}", view="all", netns="blue") as watcher:
+        first, second = watcher.look(), watcher.look()
+        assert len(first.table) == len(second.table) == 1
+        run("ip", "netns", "del", "blue")
+        assert len(watcher.look().table) == 1
+    assert len(snapshot(f"sport = {port}", view="all").table) == 0
+    with pytest.raises(ZeroDivisionError):
+        namespace.run(lambda: 1 // 0)
+    namespace.close()
+    run("ip", "netns", "add", "red")
+    with pytest.raises(NamespaceError, match="there is none of this name") as caught:
+        Namespace("blue")
+    assert caught.value.hint == "there are: red"
+
+
+def every_source_where_there_is_no_socket() -> None:
+    for name in NAMES:
+        seen = snapshot(view="all", source=name)
+        assert (seen.source, len(seen.table), list(seen.table.rows())) == (name, 0, [])
+
+
+def destroy_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        ends = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        accepted = [listener.accept()[0] for _ in range(3)]
+        chosen = ends[1].getsockname()[1]
+        table = snapshot(f"sport = {chosen}", owners=False).table
+        destroyed = destroy(table)
+        assert (len(destroyed.table), destroyed.gone) == (1, 0)
+        with pytest.raises(ConnectionAbortedError):
+            ends[1].recv(1)
+        again = destroy(table)
+        assert (len(again.table), again.gone) == (0, 1)
+        assert len(snapshot(f"sport = {port} state established").table) == 2
+        with Namespace(str(os.getpid())).run(socket.socket):
+            pass
+        rest = destroy(snapshot(f"dport = {port} state established").table, Namespace(str(os.getpid())))
+        assert len(rest.table) == 2
+        for each in (*ends, *accepted):
+            each.close()
+
+
+def no_leave() -> None:
+    """In a user namespace inside this one, which has no say about the network that it is in."""
+    run("unshare", "-U", sys.executable, "-m", "kernel.namespaced", "without_leave")
+
+
+def without_leave() -> None:
+    with socket.create_server(("127.0.0.1", 0)):
+        table = snapshot("state listening").table
+        assert len(table) == 1
+        with pytest.raises(DestroyError, match="Operation not permitted") as caught:
+            destroy(table)
+        assert caught.value.hint == "this needs root (CAP_NET_ADMIN)"
+        with pytest.raises(NamespaceError, match="Operation not permitted"):
+            Namespace(str(os.getpid())).run(lambda: None)
+
+
+def listener_with_its_drops() -> None:
+    """The accept queue, its limit, and what was dropped: of a SYN that found the queue full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        end = time.monotonic() + 20
+        while True:
+            table = snapshot(view="listening", owners=False).table
+            (row,) = table.rows()
+            drops = table.column("drops")
+            if int(drops.values[0]) > 0:
+                break
+            assert time.monotonic() < end
+        assert (row.recv_q, row.send_q) == (2, 1)
+        assert drops.known.tolist() == [True]
+        assert np.all(table.column("send_q").known)
+
+
+TESTS: dict[str, Callable[[], None]] = {
+    test.__name__: test
+    for test in (
+        namespace_by_process,
+        namespace_by_name,
+        every_source_where_there_is_no_socket,
+        destroy_sockets,
+        no_leave,
+        listener_with_its_drops,
+    )
+}
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == without_leave.__name__:
+        without_leave()
+    else:
+        run("ip", "link", "set", "lo", "up")
+        TESTS[sys.argv[1]]()

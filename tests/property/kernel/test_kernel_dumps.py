@@ -1,0 +1,43 @@
+"""Stored dumps with mistakes in them: decoded or refused, never anything else."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.kernel.messages import attribute, socket_message
+
+from portside.kernel.diag import DecodeError, decode
+
+FUZZ = Path(__file__).parents[3] / "fuzz/sock_diag.py"
+
+
+def fuzzer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("sock_diag_fuzz", FUZZ)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutations_of_stored_dumps(seed: int) -> None:
+    assert 0 < fuzzer().fuzz(1500, seed) < 1500
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(data: bytes) -> None:
+    try:
+        table = decode(data).table
+    except DecodeError:
+        return
+    assert len(list(table.rows())) == len(table)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=300)), max_size=6))
+def test_any_attributes(attributes: list[tuple[int, bytes]]) -> None:
+    (socket,) = decode(socket_message(attributes=b"".join(attribute(*each) for each in attributes))).table.rows()
+    assert socket.local == "127.0.0.1:12345"

@@ -1,0 +1,351 @@
+"""The filter language: what is read, what it means, and what is said where it is wrong."""
+
+import numpy as np
+import pytest
+from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
+
+from portside.errors import ValueProblem
+from portside.kernel import states
+from portside.kernel.diag import decode
+from portside.kernel.filter import (
+    And,
+    Filter,
+    FilterError,
+    HostIn,
+    Mark,
+    NoNames,
+    Not,
+    Number,
+    Or,
+    PortIn,
+    ProgramIs,
+    StateIn,
+    evaluate,
+    parse,
+    possible,
+)
+from portside.kernel.filter.tree import EVERYTHING, columns_of, mentions_state
+from portside.kernel.table import SocketTable
+from portside.kernel.values import Owner
+
+
+class Names:
+    def port(self, service: str) -> int:
+        if service not in (ports := {"https": 443, "ssh": 22}):
+            raise ValueProblem(f"no service is called {service!r}")
+        return ports[service]
+
+    def addresses(self, host: str) -> list[bytes]:
+        return {"one": [b"\x0a\0\0\1"], "two": [b"\x0a\0\0\1", bytes(15) + b"\1"]}[host]
+
+    def interface(self, name: str) -> int:
+        return {"eth0": 3}[name]
+
+    def cgroup(self, path: str) -> int:
+        return {"/user.slice": 77}[path]
+
+    def user(self, name: str) -> int:
+        return {"root": 0}[name]
+
+
+def read(text: str) -> Filter:
+    return parse(text, Names())
+
+
+A, B, C = PortIn("local", 1, 1), PortIn("local", 2, 2), PortIn("local", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("", EVERYTHING),
+        ("   ", EVERYTHING),
+        ("sport = :1", A),
+        ("sport == 1", A),
+        ("sport eq :1", A),
+        ("sport 1", A),
+        ("SPORT=:1", A),
+        ("sport = ssh", PortIn("local", 22, 22)),
+        ("dport = :https", PortIn("remote", 443, 443)),
+        ("dport 8000-8010", PortIn("remote", 8000, 8010)),
+        ("sport = :*", PortIn("local", 0, 65535)),
+        ("sport != 1", Not(A)),
+        ("sport ne 1", Not(A)),
+        ("sport neq 1", Not(A)),
+        ("sport < 1024", PortIn("local", 0, 1023)),
+        ("sport lt 1024", PortIn("local", 0, 1023)),
+        ("sport <= 1024", PortIn("local", 0, 1024)),
+        ("sport leq 1024", PortIn("local", 0, 1024)),
+        ("dport > :1024", PortIn("remote", 1025, 65535)),
+        ("dport gt :1024", PortIn("remote", 1025, 65535)),
+        ("dport ge :1024", PortIn("remote", 1024, 65535)),
+        ("dport geq :1024", PortIn("remote", 1024, 65535)),
+        ("dport >= 1024", PortIn("remote", 1024, 65535)),
+        ("12345", Or((PortIn("local", 12345, 12345), PortIn("remote", 12345, 12345)))),
+        (":ssh", Or((PortIn("local", 22, 22), PortIn("remote", 22, 22)))),
+        ("src 10.0.0.0/8", HostIn("local", b"\x0a\0\0\0", 8)),
+        ("src 10/8", HostIn("local", b"\x0a\0\0\0", 8)),
+        ("src = 10.1/16", HostIn("local", b"\x0a\1\0\0", 16)),
+        ("dst != 10.0.0.1", Not(HostIn("remote", b"\x0a\0\0\1", 32))),
+        ("dst 10.0.0.1:443", And((HostIn("remote", b"\x0a\0\0\1", 32), PortIn("remote", 443, 443)))),
+        ("dst 10.0.0.0/8:443", And((HostIn("remote", b"\x0a\0\0\0", 8), PortIn("remote", 443, 443)))),
+        ("dst 10.0.0.1:*", HostIn("remote", b"\x0a\0\0\1", 32)),
+        ("dst 10.0.0.1:", HostIn("remote", b"\x0a\0\0\1", 32)),
+        ("dst [::1]:80", And((HostIn("remote", bytes(15) + b"\1", 128), PortIn("remote", 80, 80)))),
+        ("dst [::1]", HostIn("remote", bytes(15) + b"\1", 128)),
+        ("dst [fe80::/10]", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
+        ("dst [fe80::]/10", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
+        ("dst fe80::/10", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
+        ("dst ::1", HostIn("remote", bytes(15) + b"\1", 128)),
+        ("dst ::1:80", And((HostIn("remote", bytes(15) + b"\1", 128), PortIn("remote", 80, 80)))),
+        ("src :80", PortIn("local", 80, 80)),
+        ("src *:80", PortIn("local", 80, 80)),
+        ("src *", EVERYTHING),
+        ("src any", EVERYTHING),
+        ("src inet:*", HostIn("local", bytes(4), 0)),
+        ("src inet6:*", HostIn("local", bytes(16), 0)),
+        ("src one", HostIn("local", b"\x0a\0\0\1", 32)),
+        ("src two", Or((HostIn("local", b"\x0a\0\0\1", 32), HostIn("local", bytes(15) + b"\1", 128)))),
+        ("src inet6:two", HostIn("local", bytes(15) + b"\1", 128)),
+        ("src inet:two:22", And((HostIn("local", b"\x0a\0\0\1", 32), PortIn("local", 22, 22)))),
+        ("state established", StateIn(1 << states.ESTABLISHED)),
+        ("state ESTABLISHED", StateIn(1 << states.ESTABLISHED)),
+        ("state FIN_WAIT1", StateIn(1 << states.FIN_WAIT1)),
+        ("state all", StateIn(states.ALL)),
+        ("state listening state syn-sent", StateIn(1 << states.LISTEN | 1 << states.SYN_SENT)),
+        ("exclude time-wait", StateIn(states.ALL & ~(1 << states.TIME_WAIT))),
+        ("exclude time-wait exclude listen", StateIn(states.ALL & ~(1 << states.TIME_WAIT | 1 << states.LISTEN))),
+        ("state bucket exclude time-wait", StateIn(1 << states.SYN_RECV)),
+        ("state connected sport 1", And((StateIn(states.CONNECTED), A))),
+        ("sport 1 and state connected", And((A, StateIn(states.CONNECTED)))),
+        ("state connected and state big", And((StateIn(states.CONNECTED), StateIn(states.WORDS["big"])))),
+        ("sport 1 sport 2 sport 3", And((A, B, C))),
+        ("sport 1 & sport 2 && sport 3", And((A, B, C))),
+        ("sport 1 | sport 2 || sport 3", Or((A, B, C))),
+        ("sport 1 or sport 2 and sport 3", And((Or((A, B)), C))),
+        ("sport 1 or sport 2 sport 3", And((Or((A, B)), C))),
+        ("sport 1 or ( sport 2 and sport 3 )", Or((A, And((B, C))))),
+        ("(sport 1)or(sport 2)", Or((A, B))),
+        ("not sport 1 sport 2", And((Not(A), B))),
+        ("! ! sport 1", Not(Not(A))),
+        ("!(sport 1|sport 2)", Not(Or((A, B)))),
+        ("recvq > 64k", Number("recv_q", ">", 65536)),
+        ("recv-q>=1", Number("recv_q", ">=", 1)),
+        ("sendq = 0", Number("send_q", "=", 0)),
+        ("pid = 53140", Number("pid", "=", 53140)),
+        ("pid 53140", Number("pid", "=", 53140)),
+        ("rtt > 50ms", Number("rtt_us", ">", 50000)),
+        ("rtt < 50us", Number("rtt_us", "<", 50)),
+        ("lastsnd > 1m", Number("last_data_sent_ms", ">", 60000)),
+        ("retrans > 0", Number("retrans_total", ">", 0)),
+        ("age > 60s", Number("age_s", ">", 60)),
+        ("age <= 1h", Number("age_s", "<=", 3600)),
+        ("uid != 0x10", Not(Number("uid", "=", 16))),
+        ("uid = root", Number("uid", "=", 0)),
+        ("dev = eth0", Number("interface", "=", 3)),
+        ("dev = 4", Number("interface", "=", 4)),
+        ("cgroup = /user.slice", Number("cgroup", "=", 77)),
+        ("bytes_sent > 1M", Number("bytes_sent", ">", 1 << 20)),
+        ("cwnd < 2", Number("cwnd", "<", 2)),
+        ("program = nc", ProgramIs("nc")),
+        ("program nc", ProgramIs("nc")),
+        ("program != 'my prog'", Not(ProgramIs("my prog"))),
+        ('program = "(sd-pam)"', ProgramIs("(sd-pam)")),
+        ('program = ""', ProgramIs("")),
+        ("fwmark = 0x1/0x3", Mark(1, 3)),
+        ("mark != 7", Not(Mark(7, 0xFFFFFFFF))),
+    ],
+)
+def test_what_is_read(text: str, tree: Filter) -> None:
+    assert read(text) == tree
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "width", "problem"),
+    [
+        ("state estabished", 6, 10, "no state is called 'estabished': did you mean established?"),
+        ("state", 5, 1, "a value is missing after 'state'"),
+        ("state = established", 6, 1, "a value is missing after 'state'"),
+        ("exclude xyzzy", 8, 5, "no state is called 'xyzzy'"),
+        ("sport = ", 8, 1, "a value is missing after 'sport'"),
+        ("sport = 99999", 8, 5, "there is no port 99999: the last one is 65535"),
+        ("sport = 10.0.0.1:80", 8, 11, "'10.0.0.1:80' is no port: write :443, 443, 8000-8010 or the name of a service"),
+        ("sport > 8000-8010", 8, 9, "a range of ports can only be = or !="),
+        ("sport = 9-8", 8, 3, "'9-8' is no range of ports: write the lower one first"),
+        ("dst > 10.0.0.1", 4, 1, "'dst' can only be = or !="),
+        ("dst [::1", 4, 4, "'[::1' is no host: write [::1]:PORT"),
+        ("dst [::1]x", 4, 6, "'[::1]x' is no host: write [::1]:PORT"),
+        (
+            "dst 10.0.0.0/33",
+            4,
+            11,
+            "'10.0.0.0/33' is no network: write an address, a slash and a number of bits up to 32",
+        ),
+        ("dst name/8", 4, 6, "'name/8' is no network: write an address, a slash and a number of bits up to 128"),
+        ("dst inet6:one", 4, 9, "'one' has no address of this family"),
+        ("( sport = 1", 0, 1, "this parenthesis is not closed"),
+        ("sport = 1 )", 10, 1, "this parenthesis closes nothing"),
+        ("()", 1, 1, "a condition is missing"),
+        (")", 0, 1, "a condition is missing"),
+        ("sport = 1 and", 13, 1, "a condition is missing after 'and'"),
+        ("sport = 1 or or dport = 1", 13, 2, "a condition is missing after 'or'"),
+        ("not", 3, 1, "a condition is missing after 'not'"),
+        ("= 5", 0, 1, "a condition is missing"),
+        ("recvq > lots", 8, 4, "'lots' is no size: write 64k, 10M, 1G or bare bytes"),
+        ("rtt > fast", 6, 4, "'fast' is no duration: write 500ms, 5s, 2m, 1h or bare seconds"),
+        ("pid = nc", 6, 2, "'nc' is no whole number"),
+        ("pid = 1_0", 6, 3, "'1_0' is no whole number"),
+        ("mark = 0x1ffffffff", 7, 11, "'0x1ffffffff' is no mark: it has 32 bits"),
+        ("program > nc", 8, 1, "'program' can only be = or !="),
+        ("mark > 1", 5, 1, "'mark' can only be = or !="),
+        ("program = 'nc", 10, 1, "this quote has no end"),
+        ("spotr = 1", 0, 5, "nothing is called 'spotr': did you mean sport?"),
+        ("xyzzy", 0, 5, "nothing is called 'xyzzy'"),
+        ("established", 0, 11, "'established' begins no condition: write state established"),
+        ("10.0.0.1", 0, 8, "'10.0.0.1' begins no condition: write src 10.0.0.1 or dst 10.0.0.1"),
+        (":", 0, 1, "':' is no port: write :443, 443, 8000-8010 or the name of a service"),
+        ("8000-", 0, 5, "no service is called '8000-'"),
+        ("example.org", 0, 11, "'example.org' begins no condition: write src example.org or dst example.org"),
+        ("!" * 200 + "sport = 1", 100, 1, "more than 100 conditions inside each other"),
+        ("(" * 200, 100, 1, "more than 100 conditions inside each other"),
+    ],
+)
+def test_what_is_said_where_it_is_wrong(text: str, at: int, width: int, problem: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        read(text)
+    error = caught.value
+    assert (error.problem, error.at, error.width) == (problem, at, width)
+    lines = str(error).split("\n")
+    assert lines == [problem, f"  {text}", f"  {' ' * at}{'^' * width}"]
+    assert isinstance(error, ValueProblem)
+
+
+def test_the_place_is_under_the_word_whatever_the_text() -> None:
+    with pytest.raises(FilterError) as caught:
+        parse("sport\t=\n1 \x1b")
+    assert str(caught.value).split("\n")[1:] == ["  sport = 1  ", "            ^"]
+
+
+@pytest.mark.parametrize("text", ["sport = https", "src host", "dev = eth0", "cgroup = /x", "uid = root"])
+def test_without_names_there_are_only_numbers(text: str) -> None:
+    with pytest.raises(FilterError, match=r"is called|there is no control group"):
+        parse(text, NoNames())
+
+
+def test_many_conditions_side_by_side_are_not_deep() -> None:
+    tree = read(" or ".join(f"sport = {port}" for port in range(5000)))
+    assert isinstance(tree, Or)
+    assert len(tree.terms) == 5000
+
+
+def test_many_changes_between_and_and_or_are_deep() -> None:
+    with pytest.raises(FilterError, match="more than 100"):
+        read(" ".join("sport = 1 and sport = 2 or" for _ in range(60)) + " sport = 3")
+
+
+def test_what_a_filter_is_about() -> None:
+    assert mentions_state(read("not ( sport = 1 or state big )"))
+    assert not mentions_state(read("sport = 1 and rtt > 1s"))
+    assert columns_of(read("( pid = 1 or program = x ) and not rtt > 1s mark = 1 src 10/8")) == {
+        "pid", "program", "rtt_us", "mark",
+    }  # fmt: skip
+
+
+# What it matches.
+
+
+def sockets() -> SocketTable:
+    """Five sockets: IPv4, IPv6, IPv4 mapped, a listener and one in TIME_WAIT."""
+    info = attribute(2, tcp_info(248, rtt=("I", 68, 60_000), retrans=("I", 100, 2)))
+    mark = attribute(15, (5).to_bytes(4, "little"))
+    return decode(
+        socket_message(local=("10.0.0.1", 80), remote=("10.9.9.9", 1000), queues=(70000, 0), attributes=info + mark)
+        + socket_message(local=("fe80::1", 80), remote=("fe80::2", 2000), inode=78, interface=3)
+        + socket_message(local=("::ffff:10.0.0.2", 81), remote=("::ffff:10.9.9.8", 3000), inode=79)
+        + socket_message(local=("0.0.0.0", 80), remote=("0.0.0.0", 0), state=LISTEN, inode=80, uid=0)
+        + socket_message(
+            local=("10.0.0.1", 80), remote=("10.9.9.9", 4000), state=TIME_WAIT, inode=0, uid=0, timer=(3, 9, 0)
+        )
+    ).table
+
+
+@pytest.mark.parametrize(
+    ("text", "matching"),
+    [
+        ("", [0, 1, 2, 3, 4]),
+        ("sport = 80", [0, 1, 3, 4]),
+        ("sport = 80 and not state listening", [0, 1, 4]),
+        ("dport >= 3000", [2, 4]),
+        ("80", [0, 1, 3, 4]),
+        ("3000", [2]),
+        ("src 10.0.0.0/8", [0, 2, 4]),
+        ("src 10.0.0.2/31", [2]),
+        ("src 10.0.0.0/30", [0, 2, 4]),
+        ("src 0.0.0.0/0", [0, 2, 3, 4]),
+        ("src [::]/0", [1, 2]),
+        ("src fe80::/10", [1]),
+        ("src [::ffff:10.0.0.2]", [2]),
+        ("dst 10.9.9.9:1000", [0]),
+        ("not src 10.0.0.0/8", [1, 3]),
+        ("state time-wait or state listen", [3, 4]),
+        ("recvq > 64k", [0]),
+        ("rtt > 50ms", [0]),
+        ("not rtt > 50ms", []),
+        ("rtt > 50ms or not rtt > 50ms", [0]),
+        ("retrans > 1", [0]),
+        ("uid = 1000", [0, 1, 2]),
+        ("uid != 1000", [3]),
+        ("inode = 0", []),
+        ("inode >= 78", [1, 2, 3]),
+        ("mark = 5", [0]),
+        ("mark = 1/3", [0]),
+        ("mark = 2", []),
+        ("mark != 2", [0]),
+        ("dev = 3", [1]),
+        ("dev = 0", [0, 2, 3, 4]),
+        ("recvq < 99999999999999", [0, 1, 2, 3, 4]),
+        ("pid = 1", []),
+        ("not pid = 1", []),
+        ("age > 1s", []),
+        ("not age > 1s", []),
+        ("sport > 65535", []),
+        ("sport < 0", []),
+    ],
+)
+def test_what_it_matches(text: str, matching: list[int]) -> None:
+    assert np.flatnonzero(evaluate(read(text), sockets())).tolist() == matching
+
+
+@pytest.mark.parametrize(
+    ("text", "matching", "with_hidden"),
+    [
+        ("pid = 5", [0, 1], [0, 1]),
+        ("pid = 6", [1], [1]),
+        ("pid != 5", [2, 3, 4], [4]),
+        ("pid > 5", [1], [1]),
+        ("pid <= 5", [0, 1], [0, 1]),
+        ("pid < 5", [], []),
+        ("pid >= 6", [1], [1]),
+        ("program = nc", [0, 1], [0, 1]),
+        ("program = n?", [0, 1], [0, 1]),
+        ("program = python*", [1], [1]),
+        ("program != nc", [2, 3, 4], [4]),
+    ],
+)
+def test_owners(text: str, matching: list[int], with_hidden: list[int]) -> None:
+    owners = {77: (Owner(5, "nc", 3),), 78: (Owner(6, "python3", 3), Owner(5, "nc", 4), Owner(6, None, 9))}
+    known = sockets().with_owners(owners)
+    assert np.flatnonzero(evaluate(read(text), known)).tolist() == matching
+    hidden = sockets().with_owners(owners, "a process could not be read")
+    assert np.flatnonzero(evaluate(read(text), hidden)).tolist() == with_hidden
+
+
+def test_the_age_comes_from_the_watcher() -> None:
+    ages = np.array([10.0, 70.0, np.nan, 60.0, 61.0])
+    assert np.flatnonzero(evaluate(read("age > 60s"), sockets(), ages)).tolist() == [1, 4]
+    assert np.flatnonzero(evaluate(read("not age > 60s"), sockets(), ages)).tolist() == [0, 3]
+
+
+def test_what_may_match_when_more_is_known() -> None:
+    assert np.flatnonzero(possible(read("sport = 80 and pid = 5"), sockets())).tolist() == [0, 1, 3, 4]
+    assert np.flatnonzero(possible(read("sport = 80 and not ( pid = 5 or recvq < 5 )"), sockets())).tolist() == [0]

@@ -1,0 +1,232 @@
+"""Owners out of a /proc made by hand: what is read again, and when."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portside.kernel import owners as module
+from portside.kernel.owners import Owners
+from portside.kernel.values import Owner
+
+
+class Machine:
+    """A folder that looks like /proc, a clock, and how often each process was read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.now = 0.0
+        self.reads: list[int] = []
+        self.cookies: dict[int, int] = {}
+        (root / "self").mkdir()
+        (root / "uptime").touch()
+        self.owners = Owners(proc=str(root), max_age_s=5, clock=lambda: self.now)
+
+    def process(self, pid: int, program: str, *descriptors: str, started: int = 1, state: str = "S") -> None:
+        folder = self.root / str(pid)
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "fd").mkdir(parents=True)
+        (folder / "stat").write_text(f"{pid} ({program}) {state} " + "0 " * 18 + f"{started} 0 0\n")
+        for number, target in enumerate(descriptors):
+            (folder / "fd" / str(number)).symlink_to(target)
+
+    def end(self, pid: int) -> None:
+        shutil.rmtree(self.root / str(pid))
+
+    def of(self, *inodes: int) -> dict[int, list[tuple[int, str | None, int | None]]]:
+        cookies = [self.cookies.get(inode, inode) for inode in inodes]
+        found = self.owners.of(np.array(inodes, "u4"), np.array(cookies, "u8"))
+        return {inode: [(owner.pid, owner.program, owner.fd) for owner in each] for inode, each in found.items()}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    read = module._links
+
+    def counted(folder: str, descriptors: int) -> list[tuple[int, int]] | None:
+        machine.reads.append(int(folder.rsplit("/", maxsplit=1)[-1]))
+        return read(folder, descriptors)
+
+    monkeypatch.setattr(module, "_links", counted)
+    return machine
+
+
+def test_each_descriptor_of_each_process(machine: Machine) -> None:
+    machine.process(10, "nc", "/dev/null", "socket:[7]", "socket:[8]", "socket:[7]")
+    machine.process(9, "a (b) c", "pipe:[7]", "socket:[7]")
+    assert machine.of(7, 8, 99, 0) == {7: [(9, "a (b) c", 1), (10, "nc", 1), (10, "nc", 3)], 8: [(10, "nc", 2)]}
+
+
+def test_nothing_is_read_again_while_nothing_changes(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.process(11, "nc", "socket:[9]")
+    first = machine.of(7, 99)
+    machine.now = 4.9
+    assert machine.of(7, 99) == machine.of(7) == first
+    assert sorted(machine.reads) == [10, 11]
+
+
+def test_everything_is_read_again_after_a_while(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.of(7)
+    link = machine.root / "10/fd/0"
+    link.unlink()
+    link.symlink_to("socket:[8]")
+    machine.now = 4
+    assert 7 in machine.of(7)
+    machine.now = 5
+    assert machine.of(7) == {}
+
+
+def test_of_large_processes_only_some_are_read_again_in_one_look(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REREAD_DESCRIPTORS", 3)
+    for pid in (10, 11, 12, 13):
+        machine.process(pid, "nc", f"socket:[{pid}]", "/dev/null")
+    machine.of(10, 11, 12, 13)
+    machine.reads.clear()
+    machine.now = 5
+    machine.of(10, 11, 12, 13)
+    assert machine.reads == [10, 11]
+    machine.of(10, 11, 12, 13)
+    assert machine.reads == [10, 11, 12, 13]
+    machine.of(10, 11, 12, 13)
+    assert len(machine.reads) == 4
+
+
+@pytest.mark.parametrize("status", ["Name:\tnc\nFDSize:\t1024\nGroups:\n", "FDSize:\t9999\n", "Name:\tnc\n", None])
+def test_a_process_with_a_great_many_descriptors(machine: Machine, status: str | None) -> None:
+    targets = [f"socket:[{number}]" if number % 2 else "/dev/null" for number in range(1010)]
+    machine.process(10, "nc", *targets)
+    (machine.root / "10/fd/500").unlink()
+    if status is not None:
+        (machine.root / "10/status").write_text(status)
+    found = machine.of(*range(1, 1010))
+    assert found == {number: [(10, "nc", number)] for number in range(1, 1010, 2)}
+
+
+def test_a_fork_shows_at_once(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.of(7)
+    machine.process(11, "nc", "socket:[7]")
+    assert [owner[0] for owner in machine.of(7)[7]] == [10, 11]
+    assert machine.reads == [10, 11]
+
+
+def test_a_descriptor_that_is_passed_on_shows_at_once(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.process(11, "nc", "/dev/null")
+    machine.of(7)
+    (machine.root / "11/fd/5").symlink_to("socket:[7]")
+    (machine.root / "10/fd/0").unlink()
+    assert machine.of(7) == {7: [(11, "nc", 5)]}
+
+
+def test_an_exit_shows_at_once(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.of(7)
+    machine.end(10)
+    assert machine.of(7) == {}
+
+
+def test_a_process_number_that_is_used_again(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]", started=5)
+    machine.of(7)
+    machine.process(10, "cat", "/dev/null", started=6)
+    assert machine.of(7) == {}
+
+
+def test_an_inode_that_is_used_again(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.process(11, "cat", "/dev/null")
+    machine.of(7)
+    for pid, target in (("10", "/dev/null"), ("11", "socket:[7]")):
+        link = machine.root / pid / "fd/0"
+        link.unlink()
+        link.symlink_to(target)
+    assert machine.of(7) == {7: [(10, "nc", 0)]}
+    machine.cookies[7] = 1234
+    assert machine.of(7) == {7: [(11, "cat", 0)]}
+
+
+def test_another_program_in_the_same_process(machine: Machine) -> None:
+    machine.process(10, "sh", "socket:[7]")
+    machine.of(7)
+    machine.process(10, "nc", "socket:[7]")
+    assert machine.of(7) == {7: [(10, "nc", 0)]}
+    assert machine.reads == [10]
+
+
+def test_a_process_that_ended_but_was_not_waited_for_holds_nothing(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]", state="Z")
+    assert machine.of(7) == {}
+    assert machine.owners.unreadable == 0
+
+
+def test_a_process_that_vanishes_while_it_is_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    machine.process(11, "nc")
+    shutil.rmtree(machine.root / "11/fd")
+    machine.process(12, "nc", "socket:[8]")
+
+    def readlink(name: str, *, dir_fd: int) -> str:
+        raise ProcessLookupError if os.readlink(f"/proc/self/fd/{dir_fd}").endswith("12/fd") else FileNotFoundError
+
+    original = os.readlink
+    monkeypatch.setattr(os, "readlink", lambda *a, **k: readlink(*a, **k) if k else original(*a))
+    assert machine.of(7, 8) == {}
+    assert machine.owners.unreadable == 0
+
+
+@pytest.mark.parametrize("where", ["open", "readlink"])
+def test_processes_that_may_not_be_read_are_counted(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    machine.process(10, "nc", "socket:[7]")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, where, refuse)
+    assert machine.of(7) == {}
+    assert machine.owners.unreadable == 1
+
+
+def test_a_stat_that_is_cut_is_a_process_that_ended(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    (machine.root / "10/stat").write_text("10 (nc) S 1")
+    assert machine.of(7) == {}
+    machine.process(10, "nc", "socket:[7]")
+    (machine.root / "10/stat").unlink()
+    assert machine.of(7) == {}
+
+
+def test_where_the_kernel_counts_descriptors_they_are_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    (tmp_path / "self/fd").mkdir()
+    counted = Owners(proc=str(tmp_path))
+    machine.process(10, "nc", "socket:[7]")
+    inodes = np.array([7], "u4")
+    assert counted.of(inodes) == {7: (Owner(10, "nc", 0),)}
+    listed: list[object] = []
+
+    def listdir(path: object) -> list[str]:
+        listed.append(path)
+        return ["10", "nothing"]
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    shutil.rmtree(tmp_path / "10/fd")
+    assert counted.of(inodes) == {}
+    assert listed == [str(tmp_path)]
+
+
+def test_the_program_may_have_any_name(machine: Machine) -> None:
+    machine.process(10, "x", "socket:[7]")
+    (machine.root / "10/stat").write_bytes(b"10 (\xff\x1b) S " + b"0 " * 18 + b"1 0\n")
+    assert machine.of(7) == {7: [(10, "\\xff\x1b", 0)]}
