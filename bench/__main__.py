@@ -44,7 +44,7 @@ def main() -> int:
         try:
             results += ROWS[name](plan)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            failed[name] = str(error) or type(error).__name__
+            failed[name] = " ".join(str(error).split()) or type(error).__name__
         print(f"{name}: {failed.get(name, f'{time.monotonic() - start:.0f} s')}", file=sys.stderr, flush=True)
 
     failed |= {f"the rows with {name}": "it is not installed" for name in sorted(plan.absent)}

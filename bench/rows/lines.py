@@ -96,10 +96,12 @@ def _beside_others(plan: Plan, against: tuple[peers.Peer, ...], clients: int, co
     ours = rates.pop("portside")
     for name, theirs in rates.items():
         row = f"{clients} client{'s' * (clients > 1)}, 64-byte lines to a file, text, {PLAIN.words}"
-        yield Result(row, "lines/s", ours, name, theirs, note=OTHERS, works=(works["portside"], works[name]))
+        missing = max(work.missing for work in works[name])
+        label = f"{name} (up to {missing:.1%} of the lines lost)" if missing else name
+        yield Result(row, "lines/s", ours, label, theirs, note=OTHERS, works=(works["portside"], works[name]))
 
 
 OTHERS = (
-    "The tutorial prints what each recv() brings, with its peer but without the time; ncat, nc and socat "
-    "write the bytes alone, not whose they are. nc serves one client at a time, so it has one."
+    "The tutorial prints what each recv() brings, with its peer but without the time, from threads that share a buffer; "
+    "ncat, nc and socat write the bytes alone, not whose they are. nc serves one client at a time, so it has one."
 )

@@ -57,7 +57,10 @@ def _read_until(screen: int, sought: bytes) -> None:
     while sought not in seen:
         if not select.select([screen], [], [], LIMIT_S)[0]:
             raise RuntimeError(f"the first line is not shown after {LIMIT_S} s: {seen!r}")
-        seen += os.read(screen, 4096)
+        try:
+            seen += os.read(screen, 4096)
+        except OSError:
+            raise RuntimeError(f"it ended before it showed the first line: {seen!r}") from None
 
 
 def _connected(port: int, deadline: float) -> socket.socket:

@@ -169,7 +169,7 @@ class Listen:
     )  # fmt: skip
     max_frame: int = option(
         "--max-frame", metavar="SIZE", parse=parse_positive_size, default=64 * 1024, group=_SHOWN,
-        help="the longest message; a longer one is cut and marked", default_help="64k",
+        help="the longest message; a longer one is cut and marked (not with --frame none)", default_help="64k",
     )  # fmt: skip
     output: tuple[str, ...] = options(
         "-o", "--output", metavar="FILE", group=_SHOWN,
@@ -310,7 +310,7 @@ class Watch:
     json: bool = flag("--json", help="a JSON object a line for each socket", group=_LOOK)
     events: bool = flag(
         "--events", group=_LOOK,
-        help="a line each time a connection opens, changes its state or closes, those shorter than the interval included",
+        help="a line each time a connection opens, changes its state or closes, however short it lives",
     )  # fmt: skip
     wide: bool = flag(
         "-w", "--wide", group=_LOOK,

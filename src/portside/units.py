@@ -22,10 +22,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_positive_duration(text: str) -> float:
-    """Read a duration that must not be zero, in seconds."""
+    """Read a duration of at least a millisecond, in seconds."""
     seconds = parse_duration(text)
-    if seconds <= 0:
-        raise ValueProblem("the duration must be more than 0")
+    if seconds < 0.001:
+        raise ValueProblem("the duration must be at least 1ms")
     return seconds
 
 

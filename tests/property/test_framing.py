@@ -68,12 +68,12 @@ def test_nothing_is_lost_and_nothing_is_too_long(frame: Frame, stream: bytes, cu
     out = []
     for read in divide(stream, cuts):
         out += framer.feed(read, 0.0)
-        assert len(framer.pending) <= most
+        assert framer.held <= most
     out += framer.finish()
     assert b"".join(out) == stream
     if frame.kind != "none":
         assert all(0 < len(piece) <= most for piece in out)
-    assert framer.pending == b""
+    assert framer.held == 0
     assert framer.finish() == []
 
 

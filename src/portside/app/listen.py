@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,7 +42,11 @@ def run(settings: Listen, listeners: list[Listener], admission: Admission) -> in
     """Serve until the end; the exit status."""
     _raise_descriptor_limit()
     _keep_freed_memory()
-    return run_loop(_Run(settings, admission).serve(listeners))
+    try:
+        return run_loop(_Run(settings, admission).serve(listeners))
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it is ending
 
 
 class _Run:
@@ -53,6 +58,9 @@ class _Run:
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._troubled: set[str] = set()
+        self._files: list[Writer] = []
+        self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
+        self._signals = 0
         self._starved_said = -STARVED_SAID_S
 
     async def serve(self, listeners: list[Listener]) -> int:
@@ -75,7 +83,9 @@ class _Run:
             for listener in listeners:
                 listener.close()
             raise
-        feed.on_full, feed.on_room = server.pause, server.resume
+        self._feed_has_room = asyncio.Event()
+        self._feed_has_room.set()
+        feed.on_full, feed.on_room = self._full, self._room
         server.on_starved = self._starved
         server.on_closed = self._closed
         server.on_opened = self._opened
@@ -91,6 +101,8 @@ class _Run:
             server.stop_listening()
             await server.empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
+        if reason != "once":
+            self._hurry.set()
         feed.publish(Stopped(time.time_ns(), reason))
         feed.flush()
         await loop.run_in_executor(None, self._close_sinks)
@@ -117,7 +129,9 @@ class _Run:
                 raise PortsideError(f"cannot write {path}", error) from None
             name = _FORMATS_BY_END.get(os.path.splitext(path)[1], "text")
             renderer = make_renderer(name, frame=settings.frame, max_frame=settings.max_frame)
-            self._feed.add(Sink(renderer, self._writer(fd, path, partial(say, f"{path}: its reader went away"))))
+            writer = self._writer(fd, path, partial(say, f"{path}: its reader went away"))
+            self._files.append(writer)
+            self._feed.add(Sink(renderer, writer))
 
     def _writer(self, fd: int, name: str, on_gone: Callable[[], None]) -> Writer:
         if is_null_device(fd):
@@ -129,7 +143,16 @@ class _Run:
             on_room=self._feed.room,
             on_gone=on_gone,
             on_trouble=self._trouble,
+            on_stale=self._stale,
         )
+
+    def _full(self) -> None:
+        self._feed_has_room.clear()
+        self._server.pause()
+
+    def _room(self) -> None:
+        self._feed_has_room.set()
+        self._server.resume()
 
     def _stdout_gone(self) -> None:
         self._feed.room()
@@ -143,9 +166,12 @@ class _Run:
             self._troubled.add(name)
             say(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
 
+    def _stale(self, name: str, error: OSError) -> None:
+        say(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
+
     def _close_sinks(self) -> None:
         for sink in self._feed.sinks:
-            lost = sink.writer.close(PATIENCE_S)
+            lost = sink.writer.close(PATIENCE_S, self._hurry)
             if lost and not sink.writer.gone:
                 say(f"{lost} B for {sink.writer.name} were not written")
                 if sink.writer.name in self._troubled:
@@ -168,16 +194,17 @@ class _Run:
             loop.add_signal_handler(signal.SIGHUP, self._signalled, 0.0)
 
     def _signalled(self, drain: float) -> None:
-        if self._stopping.done():
+        self._signals += 1
+        if self._signals > 1:
             os._exit(1)  # asked twice: end at once
+        self._hurry.set()
         self._drain = drain
         self._stop("signal")
 
     def _reopen(self) -> None:
         self._feed.flush()
-        for sink in self._feed.sinks:
-            if sink.writer.name in self._settings.output:
-                sink.writer.reopen()
+        for writer in self._files:
+            writer.reopen()
 
     # Clients.
 
@@ -234,12 +261,14 @@ class _Run:
             return
         if self._crlf is not None:
             data = self._crlf.convert(data)
-        sent = self._broadcast.send(data)
         if self._typed:
-            if not sent:
+            if not self._broadcast.send(data):
                 say("no client is connected: not sent")
             return
+        await self._client_came.wait()
+        self._broadcast.send(data)
         await self._broadcast.room()
+        await self._feed_has_room.wait()
         await self._client_came.wait()
 
     def _end_of_stdin(self) -> None:

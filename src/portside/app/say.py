@@ -1,6 +1,7 @@
 """What is said about the run: one line each, on standard error."""
 
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -9,6 +10,9 @@ def say(words: str, hint: str | None = None) -> None:
     """Say something; a standard error that is gone is no reason to fail."""
     text = f"portside: {words}\n" + (f"hint: {hint}\n" if hint else "")
     try:
+        # Nobody waits for a standard error that is stuck, the loop least of all.
+        if not select.select([], [sys.stderr], [], 0)[1]:
+            return
         sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):

@@ -18,6 +18,10 @@ def run(settings: Listen) -> int:
     """Serve with these settings until the end; the exit status."""
     if settings.send_only and settings.recv_only:
         raise UsageError("listen", "--send-only and --recv-only exclude each other")
+    if settings.stdin and settings.recv_only:
+        raise UsageError("listen", "--stdin and --recv-only exclude each other")
+    if settings.stdin is False and settings.send_only:
+        raise UsageError("listen", "--send-only and --no-stdin exclude each other")
     if settings.ipv4 and settings.ipv6:
         raise UsageError("listen", "-4 and -6 exclude each other")
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
@@ -25,7 +29,8 @@ def run(settings: Listen) -> int:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
     addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
     admission = admission_of(settings)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop handles both: an end in order
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # until the loop handles both: an end in order
     listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
     try:
         from portside.app import listen

@@ -1,14 +1,13 @@
 """What the kernel says about bytes under way, and how long nothing has moved."""
 
 import errno
-import fcntl
 import os
 import socket
 import struct
-import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
+
+from portside import sockopts
 
 _ACKED_AND_RECEIVED_AT = 120  # linux/tcp.h, struct tcp_info: tcpi_bytes_acked, tcpi_bytes_received
 _ACKED_AND_RECEIVED = struct.Struct("=QQ")
@@ -21,7 +20,7 @@ def unacknowledged(sock: socket.socket) -> int:
     """
     if sock.family == socket.AF_UNIX:
         return 0
-    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return sockopts.unacknowledged(sock.fileno())
 
 
 def acknowledged_and_arrived(sock: socket.socket) -> tuple[int, ...]:

@@ -11,10 +11,12 @@ import os
 import select
 import stat
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
 RETRY_S = 0.5
+PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
 _MAX_BUFFERS = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
 
 
@@ -23,7 +25,8 @@ class Writer:
 
     ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_room`` when
     ``pending`` has fallen to ``low`` after ``ask_for_room``; ``on_gone`` when the reader went away; ``on_trouble``
-    with an error that is being retried, and with None when it has passed.
+    with an error that is being retried, and with None when it has passed; ``on_stale`` when the file could not be
+    opened anew, so that the old one is written on.
     """
 
     def __init__(
@@ -35,13 +38,15 @@ class Writer:
         on_room: Callable[[], None],
         on_gone: Callable[[], None],
         on_trouble: Callable[[str, OSError | None], None],
+        on_stale: Callable[[str, OSError], None],
         low: int = 256 * 1024,
     ) -> None:
         self.name = name
         self.gone = False
         self._fd = fd
         self._call_soon = call_soon
-        self._on_room, self._on_gone, self._on_trouble = on_room, on_gone, on_trouble
+        self._on_room, self._on_gone, self._on_trouble, self._on_stale = on_room, on_gone, on_trouble, on_stale
+        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._low = low
         self._taken = 0  # bytes; written by the loop's thread alone
         self._done = 0  # bytes; written by the writer's thread alone
@@ -71,13 +76,19 @@ class Writer:
         if self.pending <= self._low:
             self._tell_room()
 
-    def close(self, patience: float) -> int:
-        """Write what waits, giving up after ``patience`` seconds without progress; the bytes not written."""
+    def close(self, patience: float, hurry: threading.Event) -> int:
+        """Write what waits; the number of bytes not written.
+
+        Once ``hurry`` is set, gives up after ``patience`` seconds without progress.
+        """
         self._queue.put(None)
-        done = -1
-        while self._thread.is_alive() and done != self._done:
-            done = self._done
-            self._thread.join(patience)
+        done, since = self._done, time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(patience / 10)
+            if done != self._done or not hurry.is_set():
+                done, since = self._done, time.monotonic()
+            elif time.monotonic() - since > patience:
+                break
         self._stopping.set()
         return self.pending
 
@@ -125,12 +136,12 @@ class Writer:
         troubled = False
         while not self.gone:
             try:
-                written = os.writev(self._fd, part)
+                written = os.writev(self._fd, part if self._is_file else _piece(part))
             except BlockingIOError:
                 # Standard output was handed over in non-blocking mode.
                 select.select([], [self._fd], [])
             except OSError as error:
-                if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF) and not self._is_file():
+                if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF) and not self._is_file:
                     self.gone = True
                     self._call_soon(self._on_gone)
                     break
@@ -145,14 +156,11 @@ class Writer:
                 return written
         return size
 
-    def _is_file(self) -> bool:
-        return stat.S_ISREG(os.fstat(self._fd).st_mode)
-
     def _reopen(self, path: str) -> None:
         try:
             fd = open_output(path)
         except OSError as error:
-            self._call_soon(self._on_trouble, self.name, error)
+            self._call_soon(self._on_stale, self.name, error)
             return
         os.dup2(fd, self._fd, inheritable=False)
         os.close(fd)
@@ -180,7 +188,7 @@ class NullWriter(Writer):
     def ask_for_room(self) -> None:
         return
 
-    def close(self, patience: float) -> int:
+    def close(self, patience: float, hurry: threading.Event) -> int:
         return 0
 
 
@@ -191,8 +199,19 @@ def is_null_device(fd: int) -> bool:
 
 
 def open_output(path: str) -> int:
-    """Open a file to append to; raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    """Open a file to append to; raises OSError, for a named pipe that nobody reads too."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+
+
+def _piece(part: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """The first of some buffers, so much of them as one write to a pipe should hold."""
+    size = 0
+    for index, buffer in enumerate(part):
+        size += len(buffer)
+        if size >= PIECE_BYTES:
+            keep = len(buffer) - (size - PIECE_BYTES)
+            return [*part[:index], memoryview(buffer)[:keep]]
+    return part
 
 
 def _after(part: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:

@@ -1,9 +1,9 @@
 """One stream to every client, at the pace of the slowest that still reads.
 
-A client that lags is waited for while it makes progress. One that takes nothing for a moment is waited for no more:
-what it does not take collects up to a limit, and then, or when it took nothing for the server's write timeout, it is
-closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of memory and delays the others
-once, for that moment.
+A client that lags is waited for while its kernel acknowledges. One that takes nothing for a moment is waited for no
+more, unless there is no other: what it does not take collects up to a limit, and then, or when it took nothing for the
+server's write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of
+memory and delays the others once, for that moment.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from portside.server.connection import Connection
 from portside.server.server import Server
 
 LIMIT_BYTES = 16 << 20  # for each client
-STALL_S = 0.25
+STALL_S = 0.25  # longer than a delayed acknowledgement (40 to 200 ms)
 
 
 class Broadcast:
@@ -23,6 +23,7 @@ class Broadcast:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._stalled: set[Connection] = set()
+        self._seen: dict[Connection, tuple[int, float]] = {}  # of those that lag: ``waiting``, and since when
         self._changed = asyncio.Event()
         server.on_caught_up = self._caught_up
 
@@ -36,22 +37,33 @@ class Broadcast:
         return len(clients)
 
     async def room(self) -> None:
-        """Wait until no client lags that still makes progress."""
-        while waiting := {
-            client: client.unsent
-            for client in self._server.connections.values()
-            if client.lagging and client not in self._stalled
-        }:
+        """Wait until no client lags that still reads; where none reads, until one does again or is gone."""
+        while self._must_wait():
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), STALL_S)
+                await asyncio.wait_for(self._changed.wait(), STALL_S / 5)
+
+    def _must_wait(self) -> bool:
+        now, keeps_up, reads = self._server.now(), False, False
+        for client in self._server.connections.values():
+            if not client.lagging:
+                keeps_up = True
                 continue
-            self._stalled.update(client for client, unsent in waiting.items() if client.unsent >= unsent)
+            waiting = client.waiting
+            seen, since = self._seen.get(client, (-1, now))
+            if waiting < seen or seen < 0:
+                self._seen[client] = waiting, now
+                self._stalled.discard(client)
+            elif now - since >= STALL_S:
+                self._stalled.add(client)
+            reads = reads or client not in self._stalled
+        return reads or (not keeps_up and bool(self._stalled))
 
     def closed(self, client: Connection, reason: CloseReason) -> None:
         """A client is gone."""
         self._caught_up(client)
 
     def _caught_up(self, client: Connection) -> None:
-        self._stalled.discard(client)
-        self._changed.set()
+        if self._seen.pop(client, None) is not None:
+            self._stalled.discard(client)
+            self._changed.set()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, HalfClosed, Opened, Received, Sent
+from portside.sockopts import unacknowledged
 
 if TYPE_CHECKING:
     from portside.server.server import Server
@@ -29,11 +30,12 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_active_at",
         "_check_due",
+        "_fd",
+        "_left",
         "_opened_at",
         "_progress_at",
         "_reason",
         "_server",
-        "_unsent",
         "half_closed",
         "ip",
         "lagging",
@@ -59,7 +61,8 @@ class Connection(asyncio.Protocol):
         self._reason: CloseReason | None = None
         self._opened_at = self._active_at = server.now()
         self._check_due = math.inf  # when the wheel calls ``check`` next
-        self._unsent = 0  # at the last check
+        self._fd = -1
+        self._left = 0  # ``waiting`` at the last check
         self._progress_at = 0.0
 
     # Called by the loop.
@@ -67,10 +70,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is ready."""
         self.transport = cast("asyncio.Transport", transport)
+        self._fd = transport.get_extra_info("socket").fileno()
         server = self._server
         server.publish(Opened(time_ns(), self.number, self.peer, self.local))
         if server.idle_timeout is not None:
             self._check_at(self._active_at + server.idle_timeout)
+        if self._reason is not None:
+            self.transport.close()  # the server ended meanwhile
+            return
         server.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -100,7 +107,7 @@ class Connection(asyncio.Protocol):
                 reason, words = "error", reason_of(error)
             else:
                 reason = "peer_closed" if self.half_closed else "local_closed"
-        duration = server.now() - self._opened_at
+        duration = round(server.now() - self._opened_at, 6)
         sent = self.sent - self.unsent
         self.transport = None
         server.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, words))
@@ -122,6 +129,16 @@ class Connection(asyncio.Protocol):
         """Bytes that wait on this side for the peer to take them."""
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the peer has not acknowledged, here or in the kernel: while they get fewer, it reads."""
+        if self.transport is None:
+            return 0
+        try:
+            return self.unsent + unacknowledged(self._fd)
+        except OSError:
+            return self.unsent  # it is being closed
+
     def send(self, data: bytes) -> None:
         """Send bytes to the peer; what it does not take at once waits (see ``unsent``)."""
         if self.transport is None or self.transport.is_closing():
@@ -131,7 +148,7 @@ class Connection(asyncio.Protocol):
         now = self._server.now()
         self._active_at = now
         if self._check_due > now + STALL_CHECK_S:
-            self._unsent, self._progress_at = 0, now
+            self._left, self._progress_at = 0, now
             self._check_at(now + STALL_CHECK_S)
         self._server.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
 
@@ -145,7 +162,9 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: CloseReason) -> None:
         """Close in order: what waits for the peer still goes out."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is None:
+            self._reason = reason  # it is told when it is ready
+        elif not self.transport.is_closing():
             self._reason = reason
             self.transport.close()
 
@@ -162,6 +181,7 @@ class Connection(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Take its data again."""
+        self._active_at = self._server.now()
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -170,21 +190,23 @@ class Connection(asyncio.Protocol):
         if self.transport is None or now < self._check_due:
             return
         self._check_due = math.inf
-        next_at = []
-        idle_timeout = self._server.idle_timeout
-        if idle_timeout is not None:
-            if now >= self._active_at + idle_timeout:
-                self.abort("idle_timeout")
-                return
-            next_at.append(self._active_at + idle_timeout)
-        unsent = self.unsent
-        if unsent:
-            if unsent != self._unsent:
-                self._unsent, self._progress_at = unsent, now
-            elif now >= self._progress_at + self._server.write_timeout:
+        server, next_at = self._server, []
+        if self.unsent:
+            waiting = self.waiting
+            if waiting != self._left:
+                self._left, self._progress_at = waiting, now
+                self._active_at = now
+            elif now >= self._progress_at + server.write_timeout:
                 self.abort("write_timeout")
                 return
             next_at.append(now + STALL_CHECK_S)
+        if server.idle_timeout is not None:
+            if server.paused:
+                self._active_at = now  # we do not read: that nothing comes is not its fault
+            if now >= self._active_at + server.idle_timeout:
+                self.abort("idle_timeout")
+                return
+            next_at.append(self._active_at + server.idle_timeout)
         if next_at:
             self._check_at(min(next_at))
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr
-from portside.errors import PortsideError, reason_of
+from portside.errors import PortsideError
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
@@ -25,13 +25,15 @@ class Listener(NamedTuple):
     name: str
     path: str | None = None
     everywhere: bool = False
+    inode: tuple[int, int] | None = None  # of that file: another server may have put its own in that place since
 
     def close(self) -> None:
         """Close the port."""
-        self.socket.close()
         if self.path is not None:
             with suppress(OSError):
-                os.unlink(self.path)
+                if _inode(self.path) == self.inode:
+                    os.unlink(self.path)
+        self.socket.close()
 
 
 def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None) -> list[Listener]:
@@ -74,7 +76,7 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
                     listener.close()
                 if port == 0 and listeners and error.errno == errno.EADDRINUSE and attempt < _SAME_PORT_TRIES - 1:
                     break  # free in one family, taken in the other: pick again
-                raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error) from None
+                raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error, family) from None
             chosen = sock.getsockname()[1]
             everywhere = place[0] == _ALL[family]
             listeners.append(Listener(sock, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
@@ -84,13 +86,14 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
 
 
 def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int, tuple[str, int]]]:
+    where = Address(host, range(port, port + 1))
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise PortsideError(f"cannot listen on {host}:{port}", reason_of(error)) from None
+        raise PortsideError(f"cannot listen on {where}", error) from None
     places = [(family, place) for family, _, _, _, place in found if family in families]
     if not places:
-        raise PortsideError(f"cannot listen on {host}:{port}", "it has no address of the family asked for")
+        raise PortsideError(f"cannot listen on {where}", "it has no address of the family asked for")
     return sorted(dict.fromkeys(places), key=lambda place: place[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
@@ -121,8 +124,13 @@ def _open_unix(address: Address, backlog: int) -> Listener:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise _cannot_listen(str(address), error) from None
-    return Listener(sock, str(address), None if abstract else path)
+        raise _cannot_listen(str(address), error, socket.AF_UNIX) from None
+    return Listener(sock, str(address), None if abstract else path, inode=None if abstract else _inode(path))
+
+
+def _inode(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def _remove_stale(path: str) -> None:
@@ -142,17 +150,16 @@ def _remove_stale(path: str) -> None:
             return  # its backlog is full: it is alive
 
 
-def _cannot_listen(where: str, error: OSError) -> PortsideError:
-    hint = None
-    if error.errno == errno.EADDRINUSE:
-        hint = "another program listens there; `ss -ltnp` names it; port 0 picks a free port"
-    elif error.errno in (errno.EACCES, errno.EPERM):
-        hint = "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; take a higher one"
-        if where.startswith("unix:"):
-            hint = None
-    elif error.errno == errno.EADDRNOTAVAIL:
-        hint = "no interface of this machine has that address; `ip address` lists those it has"
-    elif error.errno == errno.EAFNOSUPPORT:
-        hint = "this machine has no IPv6; use -4"
-    why = str(error) if error.strerror is None else error.strerror
-    return PortsideError(f"cannot listen on {where}", why, hint)
+_HINTS = {
+    errno.EADDRINUSE: "another program listens there; `ss -ltnp` names it; port 0 picks a free port",
+    errno.EACCES: "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; take a higher one",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address; `ip address` lists those it has",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; use -4",
+    errno.EINVAL: "a link-local address needs its interface: [fe80::1%eth0]:PORT",
+}
+_UNIX_HINTS = {errno.EADDRINUSE: "a live server or another file is there; `ss -lxp` names the server"}
+
+
+def _cannot_listen(where: str, error: OSError, family: int) -> PortsideError:
+    hints = _UNIX_HINTS if family == socket.AF_UNIX else _HINTS
+    return PortsideError(f"cannot listen on {where}", error, hints.get(error.errno or 0))

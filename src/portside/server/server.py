@@ -74,9 +74,9 @@ class Server:
         self._accepted = 0
         self._most_clients = most_clients
         self._adopting: set[asyncio.Task[None]] = set()
-        self._paused = False
+        self.paused = False
         self._starved = False
-        self._wheel: Wheel[Connection] = Wheel(min(1.0, idle_timeout / 8) if idle_timeout else 1.0)
+        self._wheel: Wheel[Connection] = Wheel(max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
         self._turning = False
         self._empty = asyncio.Event()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -98,28 +98,28 @@ class Server:
 
     def pause(self) -> None:
         """Take nothing from anybody: new clients wait in the backlog, data in the kernel."""
-        self._paused = True
+        self.paused = True
         self._accept_or_not()
         for connection in self.connections.values():
             connection.pause_reading()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        self._paused = False
+        self.paused = False
         self._accept_or_not()
         for connection in self.connections.values():
             connection.resume_reading()
 
     def _accept_or_not(self) -> None:
         for listener in self._listeners:
-            if self._paused or self._starved:
+            if self.paused or self._starved:
                 self._loop.remove_reader(listener.socket)
             else:
                 self._loop.add_reader(listener.socket, self._accept, listener)
 
     def _accept(self, listener: Listener) -> None:
         for _ in range(ACCEPTS_PER_TURN):
-            if not self._listeners or self._paused:
+            if not self._listeners or self.paused:
                 return
             try:
                 sock, address = listener.socket.accept()
@@ -147,13 +147,13 @@ class Server:
         connection = Connection(self, self._accepted, peer, local, ip)
         if self._accepted == self._most_clients:
             self.stop_listening()
+        self.connections[connection.number] = connection
         task = self._loop.create_task(self._adopt(sock, connection))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
     async def _adopt(self, sock: socket.socket, connection: Connection) -> None:
         """Give an accepted socket to the loop: a task for one turn, the connection itself has none."""
-        self.connections[connection.number] = connection
         try:
             await self._loop.connect_accepted_socket(lambda: connection, sock)
         except OSError as error:
@@ -178,10 +178,14 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """A connection is ready."""
-        if self._paused:
+        if self.paused:
             # After this turn: the loop begins to read when connection_made returns.
-            self._loop.call_soon(connection.pause_reading)
+            self._loop.call_soon(self._pause_still, connection)
         self.on_opened(connection)
+
+    def _pause_still(self, connection: Connection) -> None:
+        if self.paused:
+            connection.pause_reading()
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """A connection is gone."""

@@ -29,8 +29,12 @@ class Framer(Protocol):
         """When ``expire`` should be called, on the clock of ``feed``; None where no time matters."""
 
     @property
-    def pending(self) -> bytes:
-        """The bytes that are held back."""
+    def held(self) -> int:
+        """How many bytes are held back."""
+
+    @property
+    def tail(self) -> bytes:
+        """The last of them, three at most."""
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         """Take what arrived at ``now`` (seconds); the messages that are complete with it."""
@@ -66,7 +70,8 @@ class Unframed:
     __slots__ = ()
 
     due = None
-    pending = b""
+    held = 0
+    tail = b""
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         return [data] if data else []
@@ -90,8 +95,12 @@ class _Holding:
         self._max = max_frame
 
     @property
-    def pending(self) -> bytes:
-        return bytes(self._held)
+    def held(self) -> int:
+        return len(self._held)
+
+    @property
+    def tail(self) -> bytes:
+        return bytes(self._held[-3:])
 
     def expire(self, now: float) -> list[bytes]:
         return []

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -321,3 +322,130 @@ def test_a_terminal_that_is_slow_is_told_what_it_did_not_get(start: Start) -> No
         wait_until(lambda: told() and b"> seen" in shown, "what comes after")
     assert server.stop() == 0
     os.close(master)
+
+
+def test_once_waits_for_a_slow_reader_of_its_output(start: Start) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out:
+        server = start("listen", "127.0.0.1:0", "--once", "--format", "raw", stdout=out)
+    data = random.Random(3).randbytes(3 << 20)
+    with connect(server.port) as client:
+        taken = bytearray()
+
+        def read_slowly() -> None:
+            pause = threading.Event()
+            while chunk := os.read(reading, 32 * 1024):
+                taken.extend(chunk)
+                pause.wait(0.02)  # 1.6 MB/s, and a stop longer than any patience after the client is gone
+                if len(taken) == 1 << 20:
+                    pause.wait(1.0)
+
+        reader = threading.Thread(target=read_slowly)
+        reader.start()
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+    assert server.wait() == 0
+    reader.join(30)
+    os.close(reading)
+    assert bytes(taken) == data
+
+
+def test_memory_is_bounded_when_standard_input_meets_a_stopped_output(start: Start) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out, open("/dev/zero", "rb") as zeros:
+        server = start("listen", "127.0.0.1:0", "--stdin", "--format", "json", stdin=zeros, stdout=out)
+    try:
+        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        with connect(port) as client:
+            client.settimeout(1.0)
+            taken = 0
+            try:
+                while taken < 200_000_000 and (chunk := client.recv(1 << 20)):
+                    taken += len(chunk)
+            except TimeoutError:
+                pass  # it has stopped sending, as it should
+            assert taken < 100_000_000
+            assert memory_kib(server.process.pid) < 120_000
+            server.signal(signal.SIGINT)
+            assert server.wait() == 0
+    finally:
+        os.close(reading)
+
+
+def test_a_client_that_we_do_not_read_is_not_idle(start: Start) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb") as out:
+        server = start("listen", "127.0.0.1:0", "--idle-timeout", "200ms", "--format", "raw", stdout=out)
+    data = random.Random(4).randbytes(12 << 20)
+    with connect(server.port) as client, open(reading, "rb", buffering=0) as pipe:
+        sender = threading.Thread(target=client.sendall, args=(data,))
+        sender.start()
+        threading.Event().wait(1.0)  # five times the idle timeout pass while nobody reads
+        taken = bytearray()
+        while len(taken) < len(data):
+            taken += pipe.read(1 << 20)
+        sender.join(30)
+        assert bytes(taken) == data
+
+
+def test_ctrl_c_ends_it_though_standard_error_is_stuck_too(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "portside", "listen", "127.0.0.1:0"],
+        stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, preexec_fn=lambda: _fill(writing),  # noqa: PLW1509
+    ) as server:  # fmt: skip
+        os.close(writing)
+        port = wait_until(lambda: _listening_port(server.pid), "the port")
+        with connect(port) as client:
+            client.sendall(b"x\n")
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
+    os.close(reading)
+
+
+def test_a_rotation_that_fails_writes_on_in_the_old_file(listen: Start, tmp_path: Path) -> None:
+    folder, moved = tmp_path / "folder", tmp_path / "moved"
+    folder.mkdir()
+    server = listen("-o", str(folder / "log"))
+    server.wait_for("listening")
+    folder.rename(moved)
+    server.signal(signal.SIGHUP)
+    server.wait_for("cannot open .* anew: No such file or directory\nhint: the old file is written on", err=True)
+    with connect(server.port) as client:
+        client.sendall(b"kept\n")
+        wait_until(lambda: "> kept" in (moved / "log").read_text(), "the line in the old file")
+
+
+def test_the_socket_file_of_another_server_is_left_alone(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    first = start("listen", f"unix:{path}")
+    first.wait_for("listening")
+    path.unlink()
+    second = start("listen", f"unix:{path}")
+    second.wait_for("listening")
+    assert first.stop() == 0
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        second.wait_for("connected")
+
+
+def test_one_stalled_client_and_others_that_come_and_go_delay_nobody(listen: Start) -> None:
+    with open("/dev/zero", "rb") as zeros:
+        server = listen("--stdin", "--format", "raw", stdin=zeros, stdout=subprocess.DEVNULL)
+        with several(2, server.port) as (reader, _sleeper):
+            taken = 0
+            while taken < 100_000_000:
+                taken += len(reader.recv(1 << 20))
+                if taken % 7 == 0:
+                    reset(connect(server.port))
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5, 10, 20, 40, 80])
+def test_a_signal_while_the_rest_is_loaded_ends_it_in_order(start: Start, delay_ms: int) -> None:
+    server = start("listen", "127.0.0.1:0")
+    wait_until(lambda: _listening_port(server.process.pid), "the port")
+    threading.Event().wait(delay_ms / 1000)
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+    assert not server.err

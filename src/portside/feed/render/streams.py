@@ -95,8 +95,7 @@ class StreamRenderer:
         messages = framer.feed(event.data, now)
         if messages:
             self.messages(out, stream, event.at, messages)
-        pending = framer.pending
-        if not pending:
+        if not framer.held:
             stream.since = None
             self._waiting.pop(stream, None)
             return
@@ -104,7 +103,7 @@ class StreamRenderer:
             stream.since = now
         due = framer.due
         if due is None and self.shows_unfinished and self._frame.kind == "lines":
-            unfinished = unfinished_utf8(pending)
+            unfinished = unfinished_utf8(framer.tail)
             due = now + UNFINISHED_CHARACTER_S if unfinished else stream.since + UNFINISHED_S
         if due is not None:
             self._waiting[stream] = due
