@@ -153,6 +153,8 @@ def test_a_reader_that_stops_does_not_keep_it_from_ending(start: Start) -> None:
         port = wait_until(lambda: _listening_port(server.process.pid), "the port")
         with connect(port) as client:
             client.sendall(b"x\n")
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b""
             server.signal(signal.SIGINT)
             assert server.wait() == 0
         assert b"were not written" in server.err
@@ -399,6 +401,8 @@ def test_ctrl_c_ends_it_though_standard_error_is_stuck_too(tmp_path: Path) -> No
         port = wait_until(lambda: _listening_port(server.pid), "the port")
         with connect(port) as client:
             client.sendall(b"x\n")
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b""
             server.send_signal(signal.SIGINT)
             assert server.wait(30) == 0
     os.close(reading)
