@@ -144,12 +144,12 @@ class Server:
                 chunk += output.readline()  # up to the end of a row
                 letters += len(chunk) - len(chunk.translate(None, LETTER))
                 rows += chunk.count(self.peer.row) if self.peer.row else 0
-        missing = 1 - letters / 63 / lines
-        if not 0 <= missing <= (1 if self.peer.loses_some else failed / lines):
+        missing = lines * 63 - letters
+        if not 0 <= missing <= (lines if self.peer.loses_some else failed) * 63:
             raise RuntimeError(f"{self.peer.name}: {letters / 63:.1f} lines in its output, {lines} were sent")
         if self.peer.row and rows * 63 != letters:
             raise RuntimeError(f"{self.peer.name}: {rows} rows in its output for {letters / 63:.1f} lines")
-        return missing
+        return missing / 63 / lines
 
 
 class IdleLoad:

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from portside.cli.parser import default_of
-from portside.settings import Connect, Listen, spellings
+from portside.settings import Connect, Listen, Watch, spellings
 
-PAGES = {"listen.md": Listen, "connect.md": Connect}
+PAGES = {"listen.md": Listen, "connect.md": Connect, "watch.md": Watch}
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
 
 

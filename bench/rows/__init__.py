@@ -12,7 +12,7 @@ from bench.peers import C_LOG, TEXT, Peer
 from bench.server import Server, Work
 
 T = TypeVar("T")
-DISTURBED, TRIES = 0.1, 3  # parts of a core; at most
+DISTURBED, TRIES = 0.1, 2  # parts of a core; at most
 
 
 @dataclass(frozen=True)

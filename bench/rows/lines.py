@@ -102,6 +102,7 @@ def _beside_others(plan: Plan, against: tuple[peers.Peer, ...], clients: int, co
 
 
 OTHERS = (
-    "The tutorial prints what each recv() brings, with its peer but without the time, from threads that share a buffer; "
-    "ncat, nc and socat write the bytes alone, not whose they are. nc serves one client at a time, so it has one."
+    "The tutorial prints what each recv() brings, with its peer but without the time, from threads that share a "
+    "buffer; ncat, nc and socat write the bytes alone, not whose they are. nc serves one client at a time, so it has "
+    "one."
 )

@@ -140,7 +140,7 @@ def spellings(settings: type) -> list[tuple[str, Spelling, Any]]:
     return [(each.name, each.metadata["spelling"], each.default) for each in fields(settings)]
 
 
-__all__ = ["MISSING", "Connect", "Frame", "Listen", "Spelling", "parse_frame", "spellings"]
+__all__ = ["MISSING", "Connect", "Frame", "Listen", "Spelling", "Watch", "parse_frame", "spellings"]
 
 _SHOWN, _WHO, _SENT, _RUN = "What is shown", "Who may connect", "What is sent", "The run"
 _DIAL, _ENDS = "How it connects", "How it ends"

@@ -7,7 +7,9 @@ from typing import get_args
 
 from portside.cli import COMMANDS
 from portside.events import EVENTS, CloseReason, RefuseReason
-from portside.settings import FORMATS, Connect, Listen, spellings
+from portside.kernel import states
+from portside.kernel.filter.columns import FILTER_COLUMNS
+from portside.settings import FORMATS, Connect, Listen, Watch, spellings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -21,7 +23,7 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 
 def test_every_option_is_documented() -> None:
-    for name, settings in (("listen", Listen), ("connect", Connect)):
+    for name, settings in (("listen", Listen), ("connect", Connect), ("watch", Watch)):
         page = (DOCS / f"{name}.md").read_text()
         for _, spelling, _ in spellings(settings):
             for flag in spelling.flags:
@@ -47,3 +49,9 @@ def test_every_command_and_format_is_documented() -> None:
     page = (DOCS / "listen.md").read_text()
     for name in FORMATS:
         assert f"| `{name}` |" in page
+
+
+def test_every_word_of_the_filter_language_is_documented() -> None:
+    page = (DOCS / "filter.md").read_text()
+    for word in (*states.WORDS, *FILTER_COLUMNS):
+        assert f"`{word}`" in page, word

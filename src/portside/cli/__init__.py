@@ -1,15 +1,22 @@
 """The command line. Each command is imported only when it runs."""
 
+# ruff: noqa: E402
+import signal
+
+# First of all: until a command handles it, Ctrl-C ends the process quietly. Python's own way would be a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import os
 import sys
 from collections.abc import Sequence
 
 from portside.cli.parser import parse
-from portside.errors import PortsideError, UsageError
+from portside.errors import PortsideError, UsageError, reason_of
 
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
     "connect": "standard input to a peer, the peer to standard output",
+    "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
 }
 
 
@@ -18,13 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _keep_standard_descriptors()
         status = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
     except PortsideError as error:
         if os.environ.get("PORTSIDE_DEBUG"):
             raise
         _fail(str(error), error.hint)
         status = error.status
-    except KeyboardInterrupt:
-        status = 130
+    except OSError as error:
+        if os.environ.get("PORTSIDE_DEBUG"):
+            raise
+        _fail(f"{error.filename or 'the run'}: {reason_of(error)}", None)
+        status = 1
     except Exception as error:
         if os.environ.get("PORTSIDE_DEBUG"):
             raise
@@ -57,6 +68,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings import Connect
 
             return connect.run(parse(Connect, "connect", rest))
+        case ["watch", *rest]:
+            from portside.cli import watch
+            from portside.settings import Watch
+
+            return watch.run(parse(Watch, "watch", watch.joined(rest)))
         case [name, *_]:
             what = "option" if name.startswith("-") else "command"
             raise UsageError(name, f"no such {what}", "see portside --help")

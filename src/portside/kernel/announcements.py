@@ -11,6 +11,7 @@ is a datagram: a ``struct inet_diag_msg`` with the final tcp_info, as diag.py de
    received in batches.
 """
 
+import ctypes
 import errno
 import os
 import select
@@ -32,8 +33,8 @@ _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is SK_MEMINFO_DROPS
 _BUFFER_BYTES = 32 << 20  # about a second of 30,000 announcements; without root the kernel gives less (rmem_max)
-_DATAGRAM_BYTES = 4096  # an announcement has some 400
-_AREA_BYTES = 4 << 20
+_SLOTS, _SLOT_BYTES = 256, 2048  # datagrams a call; an announcement has some 400 bytes
+_MOST_CALLS = 32
 _MOST_BYTES = 512 << 20  # what may wait here when nobody takes it: a million announcements; more stays in the kernel
 _REST_MS = 10
 
@@ -60,6 +61,7 @@ class Announcements:
 
     def __init__(self, namespace: Namespace | None = None, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
         try:
+            self._datagrams = _Datagrams()
             self._socket = namespace.run(_opened) if namespace else _opened()
         except (OSError, AttributeError) as error:  # AttributeError: not Linux
             raise SourceError("listening to the kernel's announcements", error) from error
@@ -94,7 +96,9 @@ class Announcements:
             return Taken(batches, (self._drops - before) & 0xFFFFFFFF)
 
     def close(self) -> None:
-        """End the thread and give the sockets back."""
+        """End the thread and give the sockets back; a second time there is nothing to do."""
+        if not self._thread.is_alive() and self._socket.fileno() < 0:
+            return
         os.close(self._end)
         self._thread.join()
         self._socket.close()
@@ -126,31 +130,85 @@ class Announcements:
             pass
 
     def _receive(self) -> bool:
-        """Take all datagrams out of the socket; whether there were any. The lock is held."""
+        """Take datagrams out of the socket, a few thousand at most; whether there were any. The lock is held."""
         if self._held_bytes > _MOST_BYTES or self._failure is not None:
             return False
-        receive = self._socket.recv_into
-        area = np.empty(_AREA_BYTES, "u1")
-        memory = area.data
         at_ns = time.time_ns()
-        filled = 0
-        while filled + _DATAGRAM_BYTES <= _AREA_BYTES:
+        pieces: list[npt.NDArray[np.uint8]] = []
+        while len(pieces) < _MOST_CALLS:
             try:
-                filled += (receive(memory[filled : filled + _DATAGRAM_BYTES]) + 3) & ~3
+                pieces.append(self._datagrams.receive(self._socket.fileno()))
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno == errno.ENOBUFS:  # an overrun: the socket counts what it lost
+                if error.errno in (errno.ENOBUFS, errno.EINTR):  # after an overrun: the socket counts what it lost
                     continue
                 self._failure = error
                 break
-        if filled:
-            self._batches.append(Batch(area[:filled].copy(), at_ns))
-            self._held_bytes += filled
-        return filled > 0
+        if pieces:
+            self._batches.append(Batch(np.concatenate(pieces), at_ns))
+            self._held_bytes += len(self._batches[-1].data)
+        return bool(pieces)
 
     def _count_drops(self) -> int:
         return int(_MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1])
+
+
+class _Datagrams:
+    """Many datagrams with one call, recvmmsg(2).
+
+    Python's own recv gives up the interpreter's lock for each datagram, and gets it back milliseconds later when
+    another thread is busy: a few hundred announcements a second, where many thousand may come.
+    """
+
+    def __init__(self) -> None:
+        self._recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
+        self._area = np.empty((_SLOTS, _SLOT_BYTES), "u1")
+        self._vectors = (_Vector * _SLOTS)()
+        self._messages = (_Message * _SLOTS)()
+        for index in range(_SLOTS):
+            self._vectors[index] = _Vector(self._area[index].ctypes.data, _SLOT_BYTES)
+            self._messages[index].header.vectors = ctypes.pointer(self._vectors[index])
+            self._messages[index].header.vector_count = 1
+        whole = np.frombuffer(memoryview(self._messages).cast("B"), "u1").reshape(_SLOTS, -1)
+        self._sizes = whole[:, _Message.size.offset :][:, : ctypes.sizeof(ctypes.c_uint)]
+
+    def receive(self, fd: int) -> npt.NDArray[np.uint8]:
+        """What is there, one after the other at multiples of 4 bytes. Raises OSError, BlockingIOError for nothing."""
+        count = self._recvmmsg(fd, self._messages, _SLOTS, socket.MSG_DONTWAIT, None)
+        if count < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        sizes = (self._sizes[:count].copy().view("u4")[:, 0] + 3) & ~np.uint32(3)
+        if (sizes == sizes[0]).all():
+            return self._area[:count, : sizes[0]].copy().reshape(-1)
+        return np.concatenate([self._area[index, :size] for index, size in enumerate(sizes.tolist())])
+
+
+class _Vector(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+class _Header(ctypes.Structure):
+    """struct msghdr."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_size", ctypes.c_uint32),
+        ("vectors", ctypes.POINTER(_Vector)),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_size", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Message(ctypes.Structure):
+    """struct mmsghdr: a message, and how many bytes of it came."""
+
+    _fields_ = (("header", _Header), ("size", ctypes.c_uint))
 
 
 def _opened() -> socket.socket:

@@ -56,13 +56,14 @@ _TIMEWAIT_TIMER = 3
 _CLOSED_REMEMBERED = 1 << 18
 _JIFFY_S = 0.01  # how exactly the kernel tells times, at worst
 _NOT_KNOWN_AT_START = 0
+_NO_OWNERS = "its program had closed it before anybody looked"
 
 
 class Happened(NamedTuple):
     """Events of one kind, a row of ``table`` each. ``short`` is opened and closed in one.
 
-    ``opened_ns`` and ``at_ns`` are nanoseconds since the epoch, ``opened_ns`` 0 where it is not known; ``was`` is the
-    state before (0: not known), ``duration_s`` is NaN where it is not known.
+    ``at_ns`` is in nanoseconds since the epoch; ``was`` is the state before, UNKNOWN where it is not known;
+    ``duration_s`` is NaN where it is not known.
     """
 
     kind: Kind
@@ -71,6 +72,12 @@ class Happened(NamedTuple):
     at_ns: int
     was: npt.NDArray[np.uint8]
     duration_s: _Floats
+
+    def only(self, which: Mask) -> "list[Happened]":
+        """Those of a mask: nothing where there are none."""
+        if not which.any():
+            return []
+        return [self._replace(table=self.table.select(which), was=self.was[which], duration_s=self.duration_s[which])]
 
 
 @dataclass(slots=True, eq=False)
@@ -151,14 +158,13 @@ class Changes:
                 known.reported[at],
             )
             known.alive[at] = False
-        matching = self._matches(table, _ages(first_ns, at_ns))
+        matching = self._matches(table, _durations(first_ns, at_ns))
         state = table.base["state"]
         self.opened += _count_opened(state, was, new)
         nobody = np.full(len(table), np.nan)
-        if (opened := new & matching).any():
-            happened.append(self._happened("opened", "poll", table, opened, at_ns, was, nobody))
-        if (changed := ~new & (was != state) & (matching | reported)).any():
-            happened.append(self._happened("changed", "poll", table, changed, at_ns, was, nobody))
+        happened += Happened("opened", "poll", table, at_ns, was, nobody).only(new & matching)
+        changed = ~new & (was != state)
+        happened += Happened("changed", "poll", table, at_ns, was, nobody).only(changed & (matching | reported))
         self._known = _Known(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
         self._missing_before, self._missing = self._missing, replace(before.select(before.alive), at_ns=at_ns)
         return happened
@@ -240,7 +246,7 @@ class Changes:
         table = _closed(gone.table)
         duration_s = _durations(gone.first_ns, at_ns)
         matching = gone.reported | self._matches(_with_states(table, was), duration_s)
-        return [self._happened("closed", "poll", table, matching, at_ns, was, duration_s)] if matching.any() else []
+        return Happened("closed", "poll", table, at_ns, was, duration_s).only(matching)
 
     def _close_announced(self, told: SocketTable, known: _Known, places: _Ints, at_ns: int) -> list[Happened]:
         """Close what a look had shown: who it was is known from there, how it ended from the announcement."""
@@ -263,39 +269,21 @@ class Changes:
         measured = _one_way_durations(told)
         duration_s = np.where(np.isnan(measured), _durations(known.first_ns[places], at_ns), measured)
         matching = known.reported[places] | self._matches(_with_states(table, was), duration_s)
-        if not matching.any():
-            return []
-        return [self._happened("closed", "destroy", table, matching, at_ns, was, duration_s)]
+        return Happened("closed", "destroy", table, at_ns, was, duration_s).only(matching)
 
     def _close_unknown(self, told: SocketTable, at_ns: int) -> list[Happened]:
         """Open and close what no look has shown; what is older than this watch is only closed."""
         old = _at_least_s(told) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
         self.opened += int(np.count_nonzero(~old))
-        told = _without_forgotten(told)
+        told = replace(_without_forgotten(told), no_owners=_NO_OWNERS)
         duration_s = _one_way_durations(told)
         # What has a round-trip time was established; for a filter that asks, that was its state.
         answered = told.column("rtt_us").known
         lived = np.where(answered, states.ESTABLISHED, states.SYN_SENT).astype("u1")
         matching = self._matches(_with_states(told, lived), duration_s)
         was = np.zeros(len(told), "u1")
-        happened = []
-        kinds: tuple[tuple[Kind, Mask], ...] = (("short", ~old), ("closed", old))
-        for kind, which in kinds:
-            if (chosen := which & matching).any():
-                happened.append(self._happened(kind, "destroy", told, chosen, at_ns, was, duration_s))
-        return happened
-
-    @staticmethod
-    def _happened(
-        kind: Kind,
-        seen: Seen,
-        table: SocketTable,
-        which: Mask,
-        at_ns: int,
-        was: npt.NDArray[np.uint8],
-        duration_s: _Floats,
-    ) -> Happened:
-        return Happened(kind, seen, table.select(which), at_ns, was[which], duration_s[which])
+        closed = Happened("closed", "destroy", told, at_ns, was, duration_s)
+        return [*closed._replace(kind="short").only(~old & matching), *closed.only(old & matching)]
 
 
 def forgotten(table: SocketTable) -> Mask:
@@ -319,10 +307,6 @@ def _with_states(table: SocketTable, state: npt.NDArray[np.uint8]) -> SocketTabl
     base = table.base.copy()
     base["state"] = state
     return replace(table, base=base)
-
-
-def _ages(first_ns: _Ints, at_ns: int) -> _Floats:
-    return _durations(first_ns, at_ns)
 
 
 def _durations(first_ns: _Ints, at_ns: int) -> _Floats:
@@ -366,7 +350,9 @@ def _other_ends(table: SocketTable, before: SocketTable, places: _Ints) -> Mask:
     base, old = table.base, before.base
     if not len(old):
         return np.zeros(len(base), bool)
-    other: Mask = (base["local_port"] != old["local_port"][places]) | (base["remote_port"] != old["remote_port"][places])
+    other = np.zeros(len(base), bool)
+    for port in ("local_port", "remote_port"):
+        other |= base[port] != old[port][places]
     return other
 
 

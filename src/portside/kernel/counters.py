@@ -15,7 +15,7 @@ _READ_BYTES = 1 << 16
 
 
 class Counts(NamedTuple):
-    """Ends of connections: those that called ``connect`` and those that a listener made; of which failed and were reset.
+    """Ends of connections: those that called ``connect``, those a listener made, and how many failed or were reset.
 
     A connection within this machine has one of each.
     """

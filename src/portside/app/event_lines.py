@@ -1,0 +1,150 @@
+"""The events of ``watch --events`` as lines: aligned text for people, JSON for programs. A batch at a time."""
+
+import math
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+
+from portside.kernel import states, to_json
+from portside.kernel.changes import UNKNOWN, Happened, forgotten
+from portside.kernel.table import SocketTable
+from portside.kernel.text import endpoints, remotes
+from portside.kernel.values import Socket
+from portside.units import format_duration
+
+HEADER = (
+    f"{'Time':<12}  {'Event':<7} {'Local Address':<21} {'Foreign Address':<21} {'State':<26} "
+    f"{'Received':>10} {'Sent':>10} {'Duration':>10} {'RTT':>10}  PID/Program\n"
+).encode()
+
+_FORGOTTEN = "the kernel forgets it of a connection that was refused or aborted"
+_S = 1_000_000_000
+_UNKNOWN = "-"
+
+
+def text_lines(happened: Happened, *, owners: bool = True) -> bytes:
+    """A line for each event; what is not known is ``-``."""
+    table = happened.table
+    wiped = forgotten(table)
+    local, remote = endpoints(table, "local"), [end or "*" for end in remotes(table)]
+    for index in np.flatnonzero(wiped).tolist():
+        remote[index] = f"{remote[index].removesuffix(':0')}:?"
+    programs = _programs(table) if owners else [""] * len(table)
+    state = [states.name_of(number) for number in table.base["state"].tolist()]
+    was = [states.name_of(number) if number != UNKNOWN else "" for number in happened.was.tolist()]
+    received, sent, rtt = _received(table), _sent(table), _round_trips(table)
+    durations = [_UNKNOWN if math.isnan(each) else format_duration(each) for each in happened.duration_s.tolist()]
+    at = _clock(happened.at_ns // 1_000_000)
+    lines = []
+    kind = "closed" if happened.kind == "short" else happened.kind
+    for index in range(len(table)):
+        ends = f"{local[index]:<21} {remote[index]:<21}"
+        if happened.kind == "short":
+            opened = _clock(_opened_ns(happened, index) // 1_000_000)
+            lines.append(f"{opened}  opened  {ends}".rstrip() + "\n")
+        change = f"{was[index]} -> {state[index]}" if was[index] else state[index]
+        if kind == "opened":
+            line = f"{at}  opened  {ends} {change:<26} {'':>43}  {programs[index]}"
+        else:
+            line = (
+                f"{at}  {kind:<7} {ends} {change:<26} {received[index]:>10} {sent[index]:>10} "
+                f"{durations[index]:>10} {rtt[index]:>10}  {programs[index]}"
+            )
+        lines.append(line.rstrip() + "\n")
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def json_lines(happened: Happened) -> bytes:
+    """A JSON object a line, as CONTRACT.md has them; ``changed`` has the state before, ``closed`` the duration."""
+    kind = "closed" if happened.kind == "short" else happened.kind
+    at = _stamp(happened.at_ns)
+    seen = happened.seen
+    head = f'{{"event":"{kind}","at":"{at}","seen":"{seen}","socket":'.encode()
+    lines: list[bytes] = []
+    was = happened.was.tolist()
+    durations = happened.duration_s.tolist()
+    for index, socket in enumerate(_sockets(happened.table)):
+        value = to_json(socket)
+        if happened.kind == "short":
+            opened = _stamp(_opened_ns(happened, index))
+            lines.append(f'{{"event":"opened","at":"{opened}","seen":"{seen}","socket":'.encode() + value + b"}\n")
+        more = ""
+        if kind != "opened":
+            more = f',"was":"{states.name_of(was[index])}"' if was[index] != UNKNOWN else ',"was":null'
+        if kind == "closed":
+            lived = durations[index]
+            more += ',"duration":null' if math.isnan(lived) else f',"duration":{round(lived, 6)}'
+        lines.append(head + value + more.encode() + b"}\n")
+    return b"".join(lines)
+
+
+def _sockets(table: SocketTable) -> Iterator[Socket]:
+    """The sockets as values; what the kernel has forgotten of an end is unknown, not 0."""
+    for socket, wiped in zip(table.rows(), forgotten(table).tolist(), strict=True):
+        if not wiped:
+            yield socket
+            continue
+        address = (socket.remote or "").removesuffix(":0")
+        gaps = {**socket.gaps, "remote": f"the port of {address}: {_FORGOTTEN}"}
+        yield msgspec.structs.replace(socket, remote=None, gaps=gaps)
+
+
+def _opened_ns(happened: Happened, index: int) -> int:
+    lived = float(happened.duration_s[index])
+    return happened.at_ns if math.isnan(lived) else happened.at_ns - round(lived * _S)
+
+
+def _programs(table: SocketTable) -> list[str]:
+    owners = table.owners or {}
+    texts = []
+    for holder in table.holders.tolist():
+        names = dict.fromkeys(f"{owner.pid}/{owner.program}" for owner in owners.get(holder, ()) if holder)
+        texts.append(",".join(names) or _UNKNOWN)
+    return [text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text for text in texts]
+
+
+def _received(table: SocketTable) -> list[str]:
+    """Bytes received, the peer's FIN included, which the kernel counts as one; but not where that was all."""
+    received, segments = table.column("bytes_received"), table.column("data_segs_in")
+    values = np.where(segments.known & (segments.values == 0), 0, received.values).tolist()
+    return [str(value) if here else _UNKNOWN for value, here in zip(values, received.known.tolist(), strict=True)]
+
+
+def _sent(table: SocketTable) -> list[str]:
+    """Bytes sent, each once."""
+    sent, again = table.column("bytes_sent"), table.column("bytes_retrans")
+    once = (sent.values - np.where(again.known, again.values, 0).astype("u8")).tolist()
+    return [str(value) if here else _UNKNOWN for value, here in zip(once, sent.known.tolist(), strict=True)]
+
+
+def _round_trips(table: SocketTable) -> list[str]:
+    column = table.column("rtt_us")
+    known = column.known.tolist()
+    return [
+        f"{value / 1000:.3f}ms" if here else _UNKNOWN for value, here in zip(column.values.tolist(), known, strict=True)
+    ]
+
+
+@lru_cache(64)
+def _of_day(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+def _clock(milliseconds: int) -> str:
+    """The local time of day."""
+    second, fraction = divmod(milliseconds, 1000)
+    return f"{_of_day(second)}.{fraction:03d}"
+
+
+@lru_cache(64)
+def _date(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _stamp(at_ns: int) -> str:
+    """The time as in every event: UTC with microseconds."""
+    second, fraction = divmod(at_ns, _S)
+    return f"{_date(second)}.{fraction // 1000:06d}Z"

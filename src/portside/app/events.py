@@ -1,0 +1,328 @@
+"""``portside watch --events``: a line each time a connection opens, changes its state or closes.
+
+The kernel's announcements are taken as soon as they come, and the table is read every interval; ``changes`` joins the
+two. What is counted beside it (``counters``) says at the end how much was seen of what there was.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.app.event_lines import HEADER, json_lines, text_lines
+from portside.app.say import say
+from portside.app.watch import filter_text, view_of, wrong_filter
+from portside.errors import PortsideError
+from portside.kernel import FilterError, states
+from portside.kernel.announcements import Announcements, Taken
+from portside.kernel.changes import Changes, Happened
+from portside.kernel.counters import Counters, Counts
+from portside.kernel.diag import decode
+from portside.kernel.filter import evaluate, parse, possible
+from portside.kernel.filter.tree import And, StateIn, columns_of, mentions_state
+from portside.kernel.names import SystemNames
+from portside.kernel.netns import Namespace
+from portside.kernel.owners import Owners
+from portside.kernel.source import Source, SourceError, Want
+from portside.kernel.sources import open_source
+from portside.kernel.table import Mask, SocketTable
+from portside.settings import Watch
+
+_METER_S = 10.0  # how often people are told what was seen
+_UNDER_WAY_S = 0.5  # what announcements may take that are under way at the end
+_PATIENCE_MS = 500  # what a reader of standard output may take after a signal
+_ATTEMPTS = 3
+_PIPE_BYTES = 4096  # what a pipe takes at once when it is writable (PIPE_BUF)
+_VIEWS = {None: states.CONNECTED, "all": states.ALL, "listening": states.LISTENING}
+_OWNER_COLUMNS = frozenset(("pid", "program"))
+
+
+def run(settings: Watch) -> int:
+    """Report events until a signal or the end of whoever reads them; the exit status."""
+    with ExitStack() as stack:
+        _Run(settings, stack).serve()
+    return 0
+
+
+class _EndedError(Exception):
+    """Nobody reads standard output any more, or nobody waits for it."""
+
+
+class _Run:
+    """One run: what it reads from, what it knows, and where it writes to."""
+
+    def __init__(self, settings: Watch, stack: ExitStack) -> None:
+        self._settings = settings
+        try:
+            tree = parse(filter_text(settings), SystemNames())
+        except FilterError as error:
+            raise wrong_filter(error) from None
+        view = view_of(settings)
+        shown = states.ALL if view is None and mentions_state(tree) else _VIEWS[view]
+        self._filter = And((tree, StateIn(shown)))
+        self._family = 2 if settings.ipv4 else 10 if settings.ipv6 else None
+        wants_owners = not settings.no_processes or bool(columns_of(tree) & _OWNER_COLUMNS)
+        self._owners = Owners() if wants_owners else None
+        self._namespace = Namespace(settings.netns) if settings.netns is not None else None
+        if self._namespace is not None:
+            stack.callback(self._namespace.close)
+        self._output = _Output()
+        stack.callback(self._output.close)
+        self._announcements = self._open_announcements()
+        if self._announcements is not None:
+            stack.callback(self._announcements.close)
+        self._began_ns = time.time_ns()
+        self._source, first = self._open_source()
+        stack.callback(self._source.close)
+        self._changes = Changes(self._matches, announced=self._announcements is not None, started_ns=self._began_ns)
+        self._counters = self._open_counters(stack)
+        self._lost = 0
+        self._told: tuple[int, Counts] | None = None
+        self._counted_before: Counts | None = None
+        self._seen_before = 0
+        self._first = first
+
+    # What it reads from.
+
+    @property
+    def _want(self) -> Want:
+        return Want(states=states.ALL & ~(1 << states.CLOSE))
+
+    def _open_announcements(self) -> Announcements | None:
+        name = self._settings.source
+        if name in (None, "netlink"):
+            try:
+                return Announcements(self._namespace)
+            except SourceError as error:
+                if name is not None:
+                    raise
+                why = str(error)
+        else:
+            why = f"the source is {name}"
+        say(f"only polling: connections shorter than {self._settings.interval:g} s may be missed ({why})")
+        return None
+
+    def _open_source(self) -> tuple[Source, SocketTable]:
+        opened = open_source(self._want, self._settings.source, self._namespace)
+        for note in opened.notes:
+            say(note)
+        if self._announcements is not None and opened.source.name != "netlink":
+            say(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
+            self._announcements.close()
+            self._announcements = None
+        return opened.source, opened.reading.table
+
+    def _open_counters(self, stack: ExitStack) -> Counters | None:
+        try:
+            return stack.enter_context(Counters(self._namespace))
+        except SourceError as error:
+            say(f"what is seen cannot be compared with the kernel's own counts: {error}")
+            return None
+
+    def _start(self, first: SocketTable) -> None:
+        """Look for the first time, and count from a moment at which nothing opened meanwhile, if there is one."""
+        before, at_ns, early = None, self._began_ns, []
+        for _ in range(_ATTEMPTS):
+            after = self._count()
+            if before is not None and before == after:
+                break
+            before, at_ns = after, time.time_ns()
+            first = self._source.read(self._want).table
+            early.append(self._take())
+        self._counted_before = before
+        self._changes.look(self._with_owners(first), at_ns)
+        if not self._settings.json:
+            self._output.write(HEADER)  # from here on nothing is missed
+        for taken in early:
+            self._apply(taken)
+        self._seen_before = self._changes.opened
+
+    def _count(self) -> Counts | None:
+        return self._counters.read() if self._counters is not None else None
+
+    # Which sockets are reported.
+
+    def _matches(self, table: SocketTable, age_s: npt.NDArray[np.float64]) -> Mask:
+        matching = evaluate(self._filter, table, age_s)
+        if self._family is not None:
+            matching &= table.base["family"] == self._family
+        return matching
+
+    def _with_owners(self, table: SocketTable) -> SocketTable:
+        """The table with the owners of what may be shown."""
+        if self._owners is None or table.owners is not None:
+            return table
+        shown = possible(self._filter, table)
+        inodes, cookies = table.base["inode"][shown], table.column("cookie")
+        found = self._owners.of(inodes, cookies.values[shown] if cookies.known.all() else None)
+        count = self._owners.unreadable
+        hidden = f"{count} process{'es' if count != 1 else ''} could not be read" if count else ""
+        return table.with_owners(dict(found), hidden)
+
+    # The loop.
+
+    def serve(self) -> None:
+        """Until the end: announcements at once, the table every interval."""
+        try:
+            self._start(self._first)
+            interval = self._settings.interval
+            next_look = time.monotonic() + interval
+            next_meter = time.monotonic() + _METER_S
+            while self._output.wait(self._announcements, next_look - time.monotonic()):
+                self._drain()
+                now = time.monotonic()
+                if now >= next_look:
+                    self._look()
+                    next_look = max(next_look + interval, time.monotonic() + interval / 2)
+                if now >= next_meter:
+                    next_meter = now + _METER_S
+                    if not self._settings.json and sys.stderr.isatty():
+                        self._tell()
+            self._finish()
+        except _EndedError:
+            if not self._output.ending:
+                return
+        self._tell(at_end=True)
+
+    def _look(self) -> None:
+        self._drain()
+        at_ns = time.time_ns()
+        reading = self._source.read(self._want)
+        self._show(self._changes.look(self._with_owners(reading.table), at_ns))
+        self._drain()
+        self._show(self._changes.settle())
+
+    def _drain(self) -> None:
+        self._apply(self._take())
+
+    def _take(self) -> Taken:
+        return self._announcements.take() if self._announcements is not None else Taken((), 0)
+
+    def _apply(self, taken: Taken) -> None:
+        for data, at_ns in taken.batches:
+            self._show(self._changes.destroyed(decode(data).table, at_ns))
+        if taken.lost:
+            self._lost += taken.lost
+            say(
+                f"{taken.lost} announcements of closed connections were lost: the kernel had no room for them",
+                "as root the buffer is larger; without, net.core.rmem_max limits it",
+            )
+
+    def _finish(self) -> None:
+        """Look a last time, and wait for announcements that are under way."""
+        end = time.monotonic() + _UNDER_WAY_S
+        while True:
+            before = self._count()
+            self._look()
+            if before is None or self._counted_before is None:
+                return
+            missing = before.since(self._counted_before).opened - (self._changes.opened - self._seen_before)
+            left = end - time.monotonic()
+            if missing <= 0 or left <= 0 or self._announcements is None:
+                return
+            select.select([self._announcements], [], [], min(left, 0.05))
+
+    def _show(self, happened: list[Happened]) -> None:
+        owners = self._owners is not None and not self._settings.no_processes
+        for each in happened:
+            self._output.write(json_lines(each) if self._settings.json else text_lines(each, owners=owners))
+
+    def _tell(self, *, at_end: bool = False) -> None:
+        """Say what was seen of what the kernel counted; in between only when that is news."""
+        if self._counters is None or self._counted_before is None:
+            return
+        try:
+            counts = self._counters.read().since(self._counted_before)
+        except PortsideError as error:
+            say(str(error))
+            return
+        told = (self._changes.opened - self._seen_before, counts)
+        if not at_end and told == self._told:
+            return
+        self._told = told
+        failed = f", {counts.failed} attempts failed" if counts.failed else ""
+        resets = f", {counts.resets} reset" if counts.resets else ""
+        lost = f"; {self._lost} announcements were lost" if self._lost else ""
+        say(
+            f"seen {told[0]} of {counts.opened} ends of connections that the kernel counted: "
+            f"{counts.active} opened from here, {counts.passive} accepted here{failed}{resets}{lost}"
+        )
+
+
+class _Output:
+    """Standard output, and the signals that end the run even when nobody reads it."""
+
+    def __init__(self) -> None:
+        self.ending = False
+        self._gone = False
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._handlers = [
+            (number, signal.signal(number, self._end))
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+
+    def close(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._handlers:
+            signal.signal(number, handler)
+        os.close(self._woken)
+        os.close(self._wake)
+
+    def wait(self, announcements: Announcements | None, timeout_s: float) -> bool:
+        """Wait until something is announced or the time is over; False when the run ends."""
+        if self.ending:
+            return False
+        poller = select.poll()
+        poller.register(self._woken, select.POLLIN)
+        poller.register(1, 0)  # tells when its reader goes away
+        if announcements is not None:
+            poller.register(announcements, select.POLLIN)
+        ready = dict(poller.poll(max(0.0, timeout_s * 1000)))
+        if 1 in ready:
+            self._gone = True
+            raise _EndedError
+        return not self.ending
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Raises _EndedError when its reader is gone, or does not read after a signal."""
+        if self._gone:
+            raise _EndedError
+        left = memoryview(data)
+        while left:
+            self._wait_writable()
+            try:
+                left = left[os.write(1, left[:_PIPE_BYTES]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                self._gone = True
+                raise _EndedError from None
+            except OSError as error:
+                raise PortsideError("writing to standard output", error) from error
+
+    def _wait_writable(self) -> None:
+        poller = select.poll()
+        poller.register(1, select.POLLOUT)
+        if not self.ending:
+            poller.register(self._woken, select.POLLIN)
+        while True:
+            ready = dict(poller.poll(_PATIENCE_MS if self.ending else None))
+            if 1 in ready:
+                return
+            if not ready and self.ending:
+                self._gone = True
+                raise _EndedError
+            poller = select.poll()
+            poller.register(1, select.POLLOUT)
+
+    def _end(self, _number: int, _frame: object) -> None:
+        if self.ending:
+            os._exit(1)  # asked twice: end at once
+        self.ending = True
+        os.write(self._wake, b"\0")

@@ -1,0 +1,16 @@
+"""Standard output of a command that tells something and ends."""
+
+from collections.abc import Iterable
+
+from portside.client.ends import Ends, OutputClosed
+
+
+def put(pieces: Iterable[bytes]) -> bool:
+    """Write all pieces to standard output; False where nobody reads it any more. Raises PortsideError."""
+    output = Ends(None, 1)
+    try:
+        for piece in pieces:
+            output.write(memoryview(piece))
+    except OutputClosed:
+        return False
+    return True

@@ -1,0 +1,24 @@
+"""``portside.sockets``: one look at the kernel's table, from Python."""
+
+from portside.kernel import Socket, View, snapshot
+
+
+def sockets(
+    filter: str | None = None,  # noqa: A002 - it is the filter, here as everywhere
+    *,
+    view: View | None = None,
+    netns: str | None = None,
+    source: str | None = None,
+    owners: bool = True,
+) -> list[Socket]:
+    """The TCP sockets of this machine that match a filter, now.
+
+    ``view`` is ``connected``, ``listening`` or ``all``; without it, every state where the filter names states, else
+    all but listeners. ``netns`` is another network namespace by its name or a process in it, ``source`` one of
+    ``netlink``, ``proc`` and ``psutil``. Without ``owners`` nobody looks for the programs, which is faster.
+
+    ``portside.kernel.snapshot`` takes the same and gives the table as numpy columns.
+
+    Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
+    """
+    return list(snapshot(filter, view=view, netns=netns, source=source, owners=owners).table.rows())

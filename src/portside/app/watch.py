@@ -1,0 +1,139 @@
+"""``portside watch``, one look: the table, its JSON or its summary on standard output, and ``--kill``."""
+
+import gc
+import sys
+from collections.abc import Iterator
+from itertools import islice
+
+from portside.app.output import put
+from portside.app.say import say
+from portside.app.table_order import Order
+from portside.app.table_text import table_text
+from portside.errors import UsageError
+from portside.kernel import FilterError, Snapshot, SocketTable, View, snapshot
+from portside.kernel.filter import parse
+from portside.kernel.filter.tree import columns_of
+from portside.kernel.names import SystemNames
+from portside.kernel.netns import Namespace
+from portside.settings import Watch
+
+_JSON_BATCH = 1024
+_MOST_ON_A_TERMINAL = 20
+
+
+def run(settings: Watch) -> int:
+    """Look once, show what was seen, and end; the exit status."""
+    order = Order(settings.sort) if settings.sort is not None else None
+    # Nothing here is garbage before the end, and looking for it takes a fifth of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _run(settings, order)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _run(settings: Watch, order: Order | None) -> int:
+    seen = look(settings, order)
+    if settings.kill:
+        return _kill(settings, seen)
+    read = put(_pieces(settings, seen.table))
+    if read:
+        for note in seen.notes:
+            say(note)
+        if settings.listening and not settings.json:
+            _say_drops(settings)
+    return 0
+
+
+def look(settings: Watch, order: Order | None = None) -> Snapshot:
+    """What the settings choose, in their order. Raises UsageError for a filter that cannot be read."""
+    plain = not (settings.json or settings.wide or settings.listening or (order and order.needs_details))
+    try:
+        seen = snapshot(
+            filter_text(settings),
+            source="netlink" if settings.kill else settings.source,
+            netns=settings.netns,
+            owners=not settings.no_processes or (order is not None and order.needs_owners),
+            families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
+            view=view_of(settings),
+            details=not plain,
+        )
+    except FilterError as error:
+        raise wrong_filter(error) from None
+    if "age" in filter_text(settings) and "age_s" in columns_of(parse(filter_text(settings), SystemNames())):
+        note = "one look does not tell how old a connection is, so that no condition on its age is true"
+        seen = seen._replace(notes=(*seen.notes, note))
+    return seen if order is None else seen._replace(table=seen.table.select(order.of(seen.table)))
+
+
+def filter_text(settings: Watch) -> str:
+    """The filter as one text."""
+    return " ".join(settings.filter)
+
+
+def view_of(settings: Watch) -> View | None:
+    """Which states are shown; None leaves it to the filter."""
+    return "all" if settings.all else "listening" if settings.listening else None
+
+
+def wrong_filter(error: FilterError) -> UsageError:
+    """A filter that cannot be read, as what was written wrong: the hint shows the place."""
+    _, shown, mark = str(error).rsplit("\n", 2)
+    return UsageError("watch", error.problem, f"{shown.strip()}\n{' ' * len('hint: ')}{mark[2:]}")
+
+
+def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
+    owners = not settings.no_processes
+    if settings.json:
+        return _json(table)
+    if settings.summary:
+        from portside.app.table_summary import summary_text
+
+        return summary_text(table, most=_MOST_ON_A_TERMINAL if sys.stdout.isatty() else None)
+    return table_text(table, owners=owners, wide=settings.wide, drops=settings.listening and not settings.all)
+
+
+def _json(table: SocketTable) -> Iterator[bytes]:
+    from portside.kernel import to_json
+
+    lines = map(to_json, table.rows())
+    while batch := list(islice(lines, _JSON_BATCH)):
+        yield b"\n".join((*batch, b""))
+
+
+def _say_drops(settings: Watch) -> None:
+    from portside.app.drops import listen_drops
+
+    namespace = Namespace(settings.netns) if settings.netns is not None else None
+    drops = listen_drops(namespace)
+    if namespace is not None:
+        namespace.close()
+    if drops is None:
+        say("this kernel does not tell how often an accept queue was full")
+        return
+    overflows, dropped = drops
+    say(
+        f"in this network, since it began: {overflows} times a full accept queue (ListenOverflows), "
+        f"{dropped} connections dropped by listeners (ListenDrops)"
+    )
+
+
+def _kill(settings: Watch, seen: Snapshot) -> int:
+    """Destroy what was seen, and say what it was."""
+    from portside.kernel.destroy import destroy
+
+    namespace = Namespace(settings.netns) if settings.netns is not None else None
+    try:
+        table, gone = destroy(seen.table, namespace)
+    finally:
+        if namespace is not None:
+            namespace.close()
+    read = put(_pieces(settings, table))
+    if read:
+        for note in seen.notes:
+            say(note)
+        after = f"; {gone} had gone before" if gone else ""
+        say(f"destroyed {len(table)} socket{'' if len(table) == 1 else 's'}{after}")
+    return 0

@@ -1,0 +1,67 @@
+"""``portside watch``: read the settings, say what does not go together, and only then load numpy and the rest."""
+
+import os
+import sys
+
+from portside.errors import UsageError
+from portside.settings import Watch, spellings
+
+_EXCLUDING = (
+    ("-4", "-6"),
+    ("--json", "--wide"),
+    ("--summary", "--json", "--wide", "--sort", "--kill"),
+    ("--events", "--kill", "--summary", "--once", "--wide", "--sort", "--listening"),
+)
+"""The first of each excludes the others."""
+
+
+def run(settings: Watch) -> int:
+    """Show the sockets as these settings say; the exit status."""
+    _check(settings)
+    # numpy's linear algebra, which nobody uses here, starts a thread for each processor: half of the import's time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if settings.events:
+        from portside.app import events
+
+        return events.run(settings)
+    if _is_live(settings):
+        from portside.tui import watch as live
+
+        return live.run(settings)
+    from portside.app import watch
+
+    return watch.run(settings)
+
+
+def joined(arguments: list[str]) -> list[str]:
+    """The arguments with ``--sort -COLUMN`` as one word: argparse would take the column for an option."""
+    words: list[str] = []
+    for word in arguments:
+        if words and words[-1] == "--sort" and len(word) > 1 and word[0] == "-" and word[1] != "-":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def _is_live(settings: Watch) -> bool:
+    plain = settings.once or settings.json or settings.summary or settings.kill
+    return not plain and sys.stdout.isatty()
+
+
+def _check(settings: Watch) -> None:
+    """Raise UsageError for what contradicts itself."""
+    given = {
+        spelling.flags[-1]
+        for name, spelling, default in spellings(Watch)
+        if spelling.flags and getattr(settings, name) != default
+    }
+    for first, *others in _EXCLUDING:
+        for other in others:
+            if first in given and other in given:
+                raise UsageError("watch", f"{first} and {other} exclude each other")
+    if settings.kill and not " ".join(settings.filter).strip():
+        hint = "portside watch --kill 'state close-wait and sport = :12345'"
+        raise UsageError("watch", "--kill destroys connections and needs a filter that says which", hint)
+    if settings.kill and settings.source not in (None, "netlink"):
+        raise UsageError("watch", f"--kill needs netlink, and --source is {settings.source}")

@@ -1,0 +1,294 @@
+"""``portside watch`` where it prints and ends: beside netstat and ss, in pipes, and on bad days."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Start
+from kernel.made_states import NETWORK, made_states, quiet_network
+from kernel.ss import ss
+from support import DEADLINE_S, wait_until
+
+from portside.app import watch
+from portside.cli import parser
+from portside.kernel.netlink import NetlinkSource
+from portside.kernel.source import SourceError
+from portside.settings import Watch
+
+OURS = f"( src {NETWORK} or dst {NETWORK} )"
+PORTSIDE = (sys.executable, "-m", "portside")
+HEADER = "Proto Recv-Q Send-Q Local Address        Foreign Address      State       PID/Program"
+
+
+def run(*arguments: str, prefix: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    words = [*prefix, *PORTSIDE, "watch", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=DEADLINE_S, **options)
+
+
+def table(*arguments: str) -> list[list[str]]:
+    """The rows of a table, as words."""
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()[1:]]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def port(listener: socket.socket) -> int:
+    number: int = listener.getsockname()[1]
+    return number
+
+
+@pytest.fixture
+def pair(listener: socket.socket) -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as accepted:
+        yield client, accepted
+
+
+# The same as others say.
+
+
+def test_the_picture_of_the_tutorial(start: Start) -> None:
+    """A server, two ``nc``, and the same picture as ``netstat -ntp`` gives."""
+    with quiet_network(), contextlib.ExitStack() as stack:
+        server = start("listen", "127.0.0.1:0")
+        port = server.port
+        for number in range(2):
+            client = stack.enter_context(
+                subprocess.Popen(["nc", "127.0.0.1", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            stack.callback(client.kill)
+            assert client.stdin
+            client.stdin.write(b"hello\n")
+            client.stdin.flush()
+            server.wait_for("> hello", count=number + 1)
+
+        def theirs() -> list[list[str]]:
+            out = subprocess.run(["netstat", "-ntp"], capture_output=True, text=True, check=True).stdout
+            return sorted(line.split() for line in out.splitlines() if f":{port} " in line)
+
+        wait_until(lambda: sorted(table(str(port), "--once")) == theirs(), "the same picture")
+        assert len(theirs()) == 4
+        done = run(str(port), "--once")
+        assert done.stdout.splitlines()[0] == HEADER
+        assert f"{server.process.pid}/" in done.stdout
+        assert done.stderr == ""
+        server.kill()
+
+
+def test_json_and_table_beside_ss_in_every_state() -> None:
+    """2,000 sockets: every one that ss has, with its state, queues, ends and owners."""
+    with quiet_network(), made_states(1000):
+
+        def theirs() -> list[tuple[object, ...]]:
+            lines = ss(*OURS.split(), options="-tanpOH")
+            return sorted((s.state, s.recv_q, s.send_q, s.local, str(s.remote), s.owners) for s in lines)
+
+        def ours() -> list[tuple[object, ...]]:
+            done = run("--once", "--json", "--all", OURS)
+            assert done.returncode == 0, done.stderr
+            rows = map(json.loads, done.stdout.splitlines())
+            return sorted(
+                (
+                    row["state"],
+                    row["recv_q"],
+                    row["send_q"],
+                    row["local"],
+                    str(row["remote"]),
+                    tuple(sorted((each["pid"], each["program"], each["fd"]) for each in row["owners"])),
+                )
+                for row in rows
+            )
+
+        wait_until(lambda: ours() == theirs(), "no difference")
+        assert len({row[0] for row in ours()}) == 10
+
+        def theirs_as_table() -> list[list[str]]:
+            words = []
+            for state, recv_q, send_q, local, remote, owners in theirs():
+                pids = dict.fromkeys(f"{pid}/{program}" for pid, program, _ in owners)  # type: ignore[attr-defined]
+                end = remote if remote != "None" else "[::]:*" if str(local).startswith("[") else "0.0.0.0:*"
+                words.append([str(recv_q), str(send_q), str(local), str(end), str(state), ",".join(pids) or "-"])
+            return sorted(words)
+
+        wait_until(lambda: sorted(row[1:] for row in table("-a", OURS)) == theirs_as_table(), "no difference")
+        wide = table("-a", "--wide", OURS)
+        assert len({len(row) for row in wide}) == 1
+        counted = run("--summary", "-a", OURS).stdout
+        assert f"Sockets: {len(wide)}\n" in counted
+        assert "127.77.0.1" in counted
+
+
+# What is chosen.
+
+
+def test_which_are_shown(pair: tuple[socket.socket, socket.socket], port: int) -> None:
+    def states(*options: str) -> list[str]:
+        return sorted(row[5] for row in table(str(port), *options))
+
+    assert states() == ["ESTABLISHED", "ESTABLISHED"]
+    assert states("-l") == ["LISTEN"]
+    assert states("-a") == states("-la") == ["ESTABLISHED", "ESTABLISHED", "LISTEN"]
+    assert states("-a", "-6") == []
+    assert len(states("-a", "-4")) == 3
+    assert states("and", "state", "listening") == ["LISTEN"]
+
+
+def test_in_order(pair: tuple[socket.socket, socket.socket], port: int) -> None:
+    pair[0].send(b"12345")
+    assert table(str(port), "--sort", "-recv-q")[0][1] == "5"
+    assert table(str(port), "--sort", "recv-q")[1][1] == "5"
+    rows = run(str(port), "--json", "--sort", "-bytes_sent").stdout.splitlines()
+    assert json.loads(rows[0])["info"]["bytes_sent"] == 5
+    done = run("--sort", "nosuch")
+    assert done.returncode == 2
+    assert done.stderr.startswith("portside: --sort: there is no column 'nosuch'\nhint: columns: proto, recv-q,")
+
+
+def test_without_processes(pair: tuple[socket.socket, socket.socket], port: int) -> None:
+    done = run(str(port), "-p")
+    assert done.stdout.splitlines()[0] == HEADER.removesuffix("       PID/Program")
+    assert done.stderr == ""
+    row = json.loads(run(str(port), "-p", "--json").stdout.splitlines()[0])
+    assert row["owners"] is None
+    assert row["gaps"]["owners"] == "not looked up"
+    assert "Program" not in run(str(port), "-p", "-s").stdout
+
+
+def test_listeners_with_their_queues_and_drops(listener: socket.socket, port: int) -> None:
+    with socket.create_connection(listener.getsockname()):
+        wait_until(lambda: table(f"sport = {port}", "-l")[0][1] == "1", "one that waits")
+        done = run(f"sport = {port}", "-l")
+    header, row = done.stdout.splitlines()
+    assert header.split()[-2:] == ["Drops", "PID/Program"]
+    words = row.split()
+    with open("/proc/sys/net/core/somaxconn") as file:
+        assert words[2] == str(min(128, int(file.read())))
+    assert words[5:7] == ["LISTEN", "0"]
+    assert "ListenOverflows" in done.stderr
+    assert "ListenDrops" in done.stderr
+
+
+@pytest.mark.parametrize("source", ["proc", "psutil"])
+def test_other_sources(pair: tuple[socket.socket, socket.socket], port: int, source: str) -> None:
+    rows = table(f"sport = {port}", "--source", source)
+    (row,) = table(f"sport = {port}")
+    assert [[row[0], *row[3:]]] == [[each[0], *each[3:]] for each in rows]
+    assert rows[0][1:3] == (["0", "0"] if source == "proc" else ["-", "-"])
+    assert "unknown" in run(f"sport = {port}", "--source", source, "-s").stdout or source == "proc"
+
+
+# Bad days.
+
+
+@pytest.mark.parametrize(
+    ("words", "at", "width"),
+    [("spotr = 5", 0, 5), ("sport = 5 and", 13, 1), ("( sport = 5", 0, 1), ("src 1.2.3.4/99", 4, 10)],
+)
+def test_a_filter_that_cannot_be_read(words: str, at: int, width: int) -> None:
+    done = run(words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    said, shown, mark = done.stderr.splitlines()
+    assert said.startswith("portside: watch: ")
+    assert shown == f"hint: {words}"
+    assert mark == " " * (6 + at) + "^" * width
+
+
+def test_a_condition_that_one_look_cannot_know(port: int) -> None:
+    done = run("age > 5s")
+    assert done.returncode == 0
+    assert done.stdout == HEADER + "\n"
+    assert done.stderr.startswith("portside: one look does not tell how old a connection is")
+
+
+def test_nobody_reads_it(port: int) -> None:
+    for options in (["-a"], ["--json", "-a"], ["--summary"], ["-l"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([*PORTSIDE, "watch", *options], stdout=writer, stderr=subprocess.PIPE, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*PORTSIDE, "watch", "--once"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"portside: cannot write standard output: No space left on device\n"
+
+
+def test_on_a_terminal_once_is_the_same_table(pair: tuple[socket.socket, socket.socket], port: int) -> None:
+    ours, theirs = os.openpty()
+    done = subprocess.run([*PORTSIDE, "watch", "--once", f"sport = {port}"], stdout=theirs, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown.splitlines()[0].decode() == HEADER
+    assert b"\x1b" not in shown
+
+
+HIDDEN = """
+import ctypes, socket, sys
+assert ctypes.CDLL(None).prctl(4, 0) == 0  # PR_SET_DUMPABLE: only who may trace everybody sees its descriptors
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_user_without_leave() -> None:
+    """The table is there without others' programs, a note says so, and the status is 0."""
+    prefix = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.getuid() == 0 else ()
+    with subprocess.Popen([sys.executable, "-c", HIDDEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        port = int(holder.stdout.readline())
+        done = run(f"sport = {port}", "-a", prefix=prefix)
+        row = json.loads(run(f"sport = {port}", "-a", "--json", prefix=prefix).stdout)
+        holder.communicate()
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].split()[-1] == "-"
+    assert "could not be read: the programs of 1 of these sockets are not known" in done.stderr
+    assert row["owners"] is None
+    assert "could not be read" in row["gaps"]["owners"]
+
+
+def test_without_netlink_it_falls_back_and_says_so(
+    pair: tuple[socket.socket, socket.socket],
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def no_netlink(self: NetlinkSource) -> socket.socket:
+        raise SourceError("opening netlink", "Protocol not supported")
+
+    monkeypatch.setattr(NetlinkSource, "_open", no_netlink)
+    assert watch.run(parser.parse(Watch, "watch", [f"sport = {port}", "--once"])) == 0
+    out, err = capfd.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err == "portside: sockets come from proc: opening netlink: Protocol not supported\n"
+
+
+@pytest.mark.parametrize("name", ["nosuch", "999999999", "../x"])
+def test_a_namespace_that_is_not_there(name: str) -> None:
+    done = run("--netns", name)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"portside: network namespace '{name}': ")
+
+
+def test_kill_is_refused_without_a_filter() -> None:
+    done = run("--kill")
+    assert done.returncode == 2
+    assert done.stderr.startswith("portside: watch: --kill destroys connections and needs a filter")

@@ -1,0 +1,296 @@
+"""Looks and announcements joined: each test is a story of a few sockets, told as the kernel tells it."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.kernel.messages import attribute, socket_message, tcp_info
+
+from portside.kernel import Owner, states
+from portside.kernel.changes import Changes, Happened
+from portside.kernel.counters import Counts, parse_counts
+from portside.kernel.diag import decode
+from portside.kernel.filter import evaluate, parse
+from portside.kernel.source import SourceError
+from portside.kernel.table import Gap, Mask, SocketTable
+
+S = 1_000_000_000
+STUB = (3, 60_000, 0)
+ESTABLISHED, SYN_SENT, SYN_RECV, TIME_WAIT, CLOSE, CLOSE_WAIT, LISTEN = 1, 2, 3, 6, 7, 8, 10
+
+
+def table(*messages: bytes) -> SocketTable:
+    return decode(b"".join(messages)).table
+
+
+def live(cookie: int, state: int = ESTABLISHED, **more: Any) -> bytes:
+    return socket_message(cookie=cookie, state=state, remote=("127.0.0.1", 40000 + cookie % 1000), **more)
+
+
+def told(cookie: int, *, rtt_us: int = 50, silent_ms: int = 0, remote: tuple[str, int] | None = None) -> bytes:
+    """An announcement of a connection that sent 10 bytes and received none for so long."""
+    info = tcp_info(
+        248,
+        rtt=("I", 68, rtt_us),
+        sent=("Q", 200, 10),
+        segments=("I", 156, 1),
+        received=("I", 52, silent_ms),
+    )
+    end = remote or ("127.0.0.1", 40000 + cookie % 1000)
+    return socket_message(cookie=cookie, state=CLOSE, inode=0, uid=0, remote=end, attributes=attribute(2, info))
+
+
+def told_lines(happened: list[Happened]) -> list[tuple[str, str, int, int]]:
+    """Kind, how it was seen, cookie and state before."""
+    return [
+        (each.kind, each.seen, cookie, was)
+        for each in happened
+        for cookie, was in zip(each.table.column("cookie").values.tolist(), each.was.tolist(), strict=True)
+    ]
+
+
+def changes(filter_text: str = "", *, announced: bool = True) -> Changes:
+    tree = parse(filter_text)
+
+    def matches(sockets: SocketTable, age_s: npt.NDArray[np.float64]) -> Mask:
+        return evaluate(tree, sockets, age_s)
+
+    return Changes(matches, announced=announced, started_ns=S)
+
+
+def test_what_is_there_at_the_start_is_not_opened_but_closed() -> None:
+    joined = changes()
+    assert joined.look(table(live(1)), S) == []
+    assert told_lines(joined.look(table(live(1), live(2)), 2 * S)) == [("opened", "poll", 2, 0)]
+    (closed,) = joined.destroyed(table(told(1, silent_ms=1500), told(2)), 3 * S)
+    assert told_lines([closed]) == [("closed", "destroy", 1, ESTABLISHED), ("closed", "destroy", 2, ESTABLISHED)]
+    assert closed.duration_s.tolist() == [1.5, 0.0]
+    assert closed.table.column("inode").values.tolist() == [77, 77]
+    assert joined.look(table(), 4 * S) == joined.settle() == []
+    assert joined.look(table(), 5 * S) == joined.settle() == []
+    assert joined.opened == 1
+
+
+def test_a_change_of_state() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    assert told_lines(joined.look(table(live(1, SYN_RECV)), 2 * S)) == [("opened", "poll", 1, 0)]
+    assert joined.opened == 0
+    assert told_lines(joined.look(table(live(1)), 3 * S)) == [("changed", "poll", 1, SYN_RECV)]
+    assert joined.opened == 1
+    assert joined.look(table(live(1)), 4 * S) == []
+    assert told_lines(joined.look(table(live(1, CLOSE_WAIT)), 5 * S)) == [("changed", "poll", 1, ESTABLISHED)]
+
+
+def test_one_that_no_look_has_shown() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    (short,) = joined.destroyed(table(told(7, silent_ms=4)), 2 * S)
+    assert told_lines([short]) == [("short", "destroy", 7, 0)]
+    assert short.duration_s.tolist() == [0.004]
+    (row,) = short.table.rows()
+    assert row.info is not None
+    assert (row.info["bytes_sent"], row.info["rtt_us"], row.owners) == (10, 50, None)
+    assert row.gaps["owners"] == "its program had closed it before anybody looked"
+    assert joined.opened == 1
+
+
+def test_one_that_ended_before_the_watch_began_is_only_closed() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    assert told_lines(joined.destroyed(table(told(7, silent_ms=5000)), 2 * S)) == [("closed", "destroy", 7, 0)]
+    assert joined.opened == 0
+
+
+def test_a_socket_that_was_never_connected_is_no_connection() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    assert joined.destroyed(table(told(7, remote=("0.0.0.0", 0))), 2 * S) == []
+
+
+def test_what_the_kernel_forgot_is_unknown_or_known_from_a_look() -> None:
+    joined = changes()
+    joined.look(table(live(1)), S)
+    gone = [told(cookie, rtt_us=0, remote=("127.0.0.1", 0)) for cookie in (1, 2)]
+    closed, short = joined.destroyed(table(*gone), 2 * S)
+    assert (closed.kind, short.kind) == ("closed", "short")
+    (seen_before,) = closed.table.rows()
+    assert seen_before.remote == "127.0.0.1:40001"
+    for happened in (closed, short):
+        assert not happened.table.column("bytes_sent").known.any()
+
+
+def test_stubs_open_nothing_and_close_nothing_twice() -> None:
+    joined = changes()
+    joined.look(table(live(1), live(2), live(8, TIME_WAIT, timer=STUB, inode=0)), S)
+    joined.destroyed(table(told(1)), 2 * S)
+    stubs = [live(cookie, TIME_WAIT, timer=STUB, inode=0) for cookie in (1, 2, 9)]
+    assert told_lines(joined.look(table(*stubs), 3 * S)) == [("changed", "poll", 2, ESTABLISHED)]
+    assert told_lines(joined.destroyed(table(told(2)), 4 * S)) == [("closed", "destroy", 2, TIME_WAIT)]
+    assert joined.look(table(*stubs), 5 * S) == joined.settle() == []
+
+
+def test_missing_once_is_not_closed_and_twice_is_as_of_the_first() -> None:
+    joined = changes()
+    joined.look(table(live(1), live(2)), S)
+    assert joined.look(table(), 2 * S) == joined.settle() == []
+    assert joined.look(table(live(1)), 3 * S) == []
+    (closed,) = joined.settle()
+    assert (told_lines([closed]), closed.at_ns) == ([("closed", "poll", 2, ESTABLISHED)], 2 * S)
+    # The announcement comes when its program closes what has long been reset.
+    assert joined.destroyed(table(told(2)), 4 * S) == []
+    assert told_lines(joined.destroyed(table(told(1)), 4 * S)) == [("closed", "destroy", 1, ESTABLISHED)]
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_an_announcement_of_one_that_is_missing(looks: int) -> None:
+    joined = changes()
+    joined.look(table(live(1)), S)
+    for look in range(looks):
+        assert joined.look(table(), (2 + look) * S) == []
+        if look == 0:
+            assert joined.settle() == []
+    assert told_lines(joined.destroyed(table(told(1)), 4 * S)) == [("closed", "destroy", 1, ESTABLISHED)]
+    assert joined.settle() == []
+
+
+def test_a_socket_that_connects_again_is_another_connection() -> None:
+    joined = changes()
+    joined.look(table(live(1)), S)
+    again = socket_message(cookie=1, remote=("127.0.0.1", 50000))
+    happened = joined.look(table(again), 2 * S)
+    assert told_lines(happened) == [("closed", "poll", 1, ESTABLISHED), ("opened", "poll", 1, 0)]
+    assert told_lines(joined.destroyed(table(told(1)), 3 * S)) == [("closed", "destroy", 1, ESTABLISHED)]
+
+
+def test_without_announcements_and_cookies_ends_are_what_is_known() -> None:
+    def proc(*messages: bytes) -> SocketTable:
+        sockets = table(*messages)
+        return SocketTable(
+            sockets.base, sockets.message, sockets.layout, sockets.messages, (Gap(("cookie",), None, "none"),)
+        )
+
+    joined = changes(announced=False)
+    joined.look(proc(live(1)), S)
+    stub = live(1, TIME_WAIT, timer=STUB, inode=0)
+    happened = joined.look(proc(stub, live(2)), 2 * S)
+    assert [(each.kind, each.was.tolist()) for each in happened] == [("opened", [0]), ("changed", [ESTABLISHED])]
+    joined.look(proc(live(2)), 3 * S)
+    joined.look(proc(live(2)), 4 * S)
+    (closed,) = joined.settle()
+    assert (closed.seen, closed.was.tolist(), len(closed.table)) == ("poll", [TIME_WAIT], 1)
+
+
+def test_a_socket_told_twice_in_a_look_is_one() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    assert told_lines(joined.look(table(live(1), live(1)), 2 * S)) == [("opened", "poll", 1, 0)]
+
+
+def test_owners_stay_known_after_the_end() -> None:
+    joined = changes()
+    seen = table(live(1)).with_owners({77: (Owner(12, "nc", 3),)})
+    joined.look(seen, S)
+    (closed,) = joined.destroyed(table(told(1)), 2 * S)
+    assert closed.table.row(0).owners == (Owner(12, "nc", 3),)
+
+
+@pytest.mark.parametrize(
+    ("text", "matching"),
+    [
+        ("40007", True),
+        ("dport = :40007", True),
+        ("dport = :40008", False),
+        ("rtt > 40us", True),
+        ("rtt > 1ms", False),
+        ("state established", True),
+        ("state syn-sent", False),
+        ("bytes_sent = 10", True),
+        ("program = nc", False),
+    ],
+)
+def test_filters_on_short_connections(text: str, matching: bool) -> None:
+    joined = changes(text)
+    joined.look(table(), S)
+    assert bool(joined.destroyed(table(told(7)), 2 * S)) == matching
+    assert joined.opened == 1
+
+
+def test_what_was_reported_is_reported_to_its_end() -> None:
+    joined = changes("state established")
+    joined.look(table(), S)
+    joined.look(table(live(1), live(2, SYN_SENT)), 2 * S)
+    happened = joined.look(table(live(1, CLOSE_WAIT), live(2, SYN_SENT)), 3 * S)
+    assert told_lines(happened) == [("changed", "poll", 1, ESTABLISHED)]
+    assert told_lines(joined.destroyed(table(told(1), told(2)), 4 * S)) == [("closed", "destroy", 1, CLOSE_WAIT)]
+
+
+def test_listeners_are_not_counted_as_connections() -> None:
+    joined = changes()
+    joined.look(table(), S)
+    joined.look(table(live(1, LISTEN)), 2 * S)
+    assert joined.opened == 0
+
+
+class _Life:
+    """A socket of the story that hypothesis tells: its looks, and the turn at which it is announced."""
+
+    def __init__(self, cookie: int, born: int, dies: int, late: int, skipped: int, stub: bool) -> None:
+        self.cookie, self.born, self.dies = cookie, born, dies
+        self.told = dies + late
+        self.skipped = skipped
+        self.stub = stub
+
+    def rows(self, turn: int) -> list[bytes]:
+        if self.born <= turn < self.dies and turn != self.skipped:
+            return [live(self.cookie)]
+        if self.stub and turn >= self.dies:
+            return [live(self.cookie, TIME_WAIT, timer=STUB, inode=0)]
+        return []
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 4), st.integers(0, 9), st.booleans())))
+def test_every_connection_is_opened_once_and_closed_once(stories: list[tuple[int, int, int, int, bool]]) -> None:
+    """Whatever looks miss, and however late an announcement comes."""
+    lives = [
+        _Life(number + 1, born, born + length, late, skipped, stub)
+        for number, (born, length, late, skipped, stub) in enumerate(stories)
+    ]
+    joined = changes()
+    counts: Counter[tuple[str, int]] = Counter()
+    at_start = {life.cookie for life in lives if life.rows(0) and life.born == 0 < life.dies}
+
+    def count(happened: list[Happened]) -> None:
+        for kind, _, cookie, _ in told_lines(happened):
+            for each in ("opened", "closed") if kind == "short" else (kind,):
+                counts[each, cookie] += 1
+
+    for turn in range(20):
+        count(joined.look(table(*(row for life in lives for row in life.rows(turn))), (turn + 1) * S))
+        count(joined.destroyed(table(*(told(life.cookie) for life in lives if life.told == turn)), (turn + 1) * S + 1))
+        count(joined.settle())
+    for life in lives:
+        assert counts["closed", life.cookie] == 1
+        assert counts["opened", life.cookie] == (life.cookie not in at_start)
+
+
+def test_the_kernels_counts() -> None:
+    text = b"Ip: A\nIp: 1\nTcp: RtoMin ActiveOpens PassiveOpens AttemptFails EstabResets\nTcp: -1 5 4 1 2\n"
+    counts = parse_counts(text)
+    assert counts == Counts(5, 4, 1, 2)
+    assert counts.opened == 9
+    assert counts.since(Counts(1, 1, 1, 1)) == Counts(4, 3, 0, 1)
+
+
+@pytest.mark.parametrize("text", [b"", b"Tcp: ActiveOpens\n", b"Tcp: ActiveOpens\nTcp: x\n", b"Tcp: A\nTcp: 1\n"])
+def test_counts_that_are_not_there(text: bytes) -> None:
+    with pytest.raises(SourceError, match="kernel's counts"):
+        parse_counts(text)
+
+
+def test_states_have_the_numbers_of_this_story() -> None:
+    assert (states.ESTABLISHED, states.TIME_WAIT, states.CLOSE) == (ESTABLISHED, TIME_WAIT, CLOSE)

@@ -1,0 +1,126 @@
+"""The table as text: netstat's picture, to the character."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from unit.watch.sockets_table import made
+
+from portside.app.table_summary import summary_text
+from portside.app.table_text import microseconds_text, milliseconds_text, size_text, table_text
+from portside.kernel.table import SocketTable
+
+
+def text(table: SocketTable, **options: bool) -> str:
+    return b"".join(table_text(table, **options)).decode()
+
+
+def test_the_picture() -> None:
+    four = made().select(np.arange(4))
+    assert text(four) == (
+        "Proto Recv-Q Send-Q Local Address        Foreign Address      State       PID/Program\n"
+        "tcp        3      - 127.0.0.1:12345      0.0.0.0:*            LISTEN      7/nginx,8/nginx\n"
+        "tcp   100000      7 127.0.0.1:12345      127.0.0.1:49666      ESTABLISHED 8/nginx\n"
+        "tcp        1      0 127.0.0.1:49666      127.0.0.1:12345      CLOSE_WAIT  53140/a b\\x1b[2J\\n\n"
+        "tcp        0      0 127.0.0.1:9          127.0.0.2:8          TIME_WAIT   -\n"
+    )
+
+
+def test_columns_are_as_wide_as_they_must_be() -> None:
+    lines = text(made().select(np.array([4, 5, 1])), owners=False).splitlines()
+    assert lines == [
+        "Proto Recv-Q Send-Q Local Address        Foreign Address               State",
+        "tcp6       0      - [::]:443             [::]:*                        LISTEN",
+        "tcp6       0      0 [2001:db8::1]:443    [2001:db8:1234:5678::2]:54321 ESTABLISHED",
+        "tcp   100000      7 127.0.0.1:12345      127.0.0.1:49666               ESTABLISHED",
+    ]
+
+
+def test_a_program_that_may_not_be_named() -> None:
+    assert text(made().select(np.array([4]))).splitlines()[1].endswith(" LISTEN      6/-")
+
+
+def test_an_empty_table_is_its_header() -> None:
+    header = "Proto Recv-Q Send-Q Local Address        Foreign Address      State"
+    nothing = made().select(np.zeros(0, "i8"))
+    assert text(nothing) == header + "       PID/Program\n"
+    assert text(nothing, owners=False) == header + "\n"
+
+
+def test_wide_says_what_is_not_known() -> None:
+    header, listener, connection, *_ = text(made(), wide=True).splitlines()
+    columns = dict(zip(header.split()[8:], connection.split()[6:], strict=False))
+    assert columns["RTT/Var"] == "-"
+    assert columns["Timer"] == "keepalive,2h00m"
+    assert columns["Inode"] == "11"
+    assert columns["User"] == "1000"
+    assert columns["PID/Program"] == "8/nginx"
+    assert header.endswith("Inode PID/Program")
+    assert listener.split()[-1] == "7/nginx,8/nginx"
+
+
+def test_the_drops_of_listeners() -> None:
+    header, listener, *_ = text(made(), drops=True).splitlines()
+    assert header.endswith("State       Drops PID/Program")
+    assert listener.endswith("LISTEN          - 7/nginx,8/nginx")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0"), (1023, "1023"), (1024, "1k"), (1536, "1.5k"), (102_400 + 300, "100k"), (1 << 20, "1M"), (5 << 40, "5T")],
+)
+def test_sizes(count: int, words: str) -> None:
+    assert size_text(count) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0us"),
+        (999, "999us"),
+        (1000, "1ms"),
+        (1250, "1.25ms"),
+        (99_999, "100ms"),
+        (204_000, "204ms"),
+        (999_999, "999ms"),
+        (1_500_000, "1.5s"),
+        (59_990_000, "59.9s"),
+        (61_000_000, "1m01s"),
+        (7_200_000_000, "2h00m"),
+    ],
+)
+def test_durations(count: int, words: str) -> None:
+    assert microseconds_text(count) == words
+    assert milliseconds_text(1250) == "1.2s"
+
+
+def test_the_summary() -> None:
+    assert b"".join(summary_text(made())).decode() == (
+        "Sockets: 6\n"
+        "Received and not read: 100001 B\n"
+        "Sent and not acknowledged: 7 B\n"
+        "Listeners: 2, with a full queue: unknown; connections that wait to be accepted: 3\n"
+        "\n Sockets  State\n"
+        "       2  ESTABLISHED\n"
+        "       2  LISTEN\n"
+        "       1  CLOSE_WAIT\n"
+        "       1  TIME_WAIT\n"
+        "\n Sockets  Program\n"
+        "       3  -\n"
+        "       2  nginx\n"
+        "       1  a b\\x1b[2J\\n\n"
+        "\n Sockets  Peer\n"
+        "       2  127.0.0.1\n"
+        "       1  127.0.0.2\n"
+        "       1  [2001:db8:1234:5678::2]\n"
+    )
+
+
+def test_the_summary_of_many_on_a_terminal() -> None:
+    lines = b"".join(summary_text(made().select(np.array([1, 2, 3, 5])), most=1)).decode().splitlines()
+    assert lines[-2:] == ["       2  127.0.0.1", "       2  … in 2 more"]
+    assert not any(line.startswith("Listeners") for line in lines)
+
+
+def test_the_summary_without_owners() -> None:
+    assert b"Program" not in b"".join(summary_text(replace(made(), owners=None)))
