@@ -1,4 +1,4 @@
-"""The fan-out of events: collected for one turn of the loop, then handed to every sink at once.
+"""The fan-out of events: collected for one turn of the loop, or for a millisecond under load, then handed to every sink.
 
 What the caller owes it: while ``full`` (``on_full`` was called and ``on_room`` not yet), publish nothing that can be
 put off. Payload that comes in one turn of the loop is bounded too: a batch that grows large is flushed at once, so
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from portside.events import Event
 from portside.feed.sinks import Sink, TerminalSink
 
+PACE_S = 0.001  # between two batches under load: waking the writer costs more than what a batch of one turn gains
 _BATCH_BYTES = 64 * 1024  # reads this large gain nothing from waiting for more, and cost cache and page faults
 _SMALL_BYTES = 2048  # smaller reads are not counted: a turn of the loop has at most a thousand of them
 
@@ -28,6 +29,7 @@ class Feed:
         self._batch: list[Event] = []
         self._batch_bytes = 0
         self._flush_handle: Handle | None = None
+        self._flushed_at = -PACE_S
         self._tick_handle: TimerHandle | None = None
         self._tick_at = 0.0
 
@@ -49,7 +51,8 @@ class Feed:
                 self.flush()
                 return
         if self._flush_handle is None:
-            self._flush_handle = self._loop.call_soon(self.flush)
+            busy = self._loop.time() - self._flushed_at < PACE_S
+            self._flush_handle = self._loop.call_later(PACE_S, self.flush) if busy else self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Hand what was collected to the sinks now."""
@@ -61,6 +64,7 @@ class Feed:
             return
         self._batch = []
         self._batch_bytes = 0
+        self._flushed_at = self._loop.time()
         for sink in self._sinks:
             sink.consume(batch)
         self._watch()
