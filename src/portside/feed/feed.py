@@ -1,4 +1,4 @@
-"""The fan-out of events: collected for one turn of the loop, or for a millisecond under load, then handed to every sink.
+"""The fan-out of events: collected for a turn of the loop, under load for a millisecond, then handed to every sink.
 
 What the caller owes it: while ``full`` (``on_full`` was called and ``on_room`` not yet), publish nothing that can be
 put off. Payload that comes in one turn of the loop is bounded too: a batch that grows large is flushed at once, so
