@@ -1,0 +1,1 @@
+"""What runs on a whole terminal: the live display of ``portside watch``."""

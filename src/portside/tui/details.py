@@ -1,0 +1,61 @@
+"""One socket in full, as lines of text: what is known, and why the rest is not."""
+
+from portside.kernel.values import Socket
+from portside.tui.columns import remote_text, safe, seconds_text
+from portside.tui.widths import cut
+
+_BETWEEN = 3
+
+
+def title(socket: Socket) -> str:
+    """A socket in one line."""
+    return f"{socket.proto} {safe(socket.local)} - {remote_text(socket)} {socket.state}"
+
+
+def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
+    """Everything about a socket, in lines of at most ``width`` characters where no value is longer."""
+    listening = socket.listening
+    info = dict(socket.info or {})
+    memory = info.pop("skmem", None)
+    first = {
+        "state": socket.state,
+        "recv_q": _known(socket.recv_q) + (" connections wait to be accepted" if listening else " B not read yet"),
+        "send_q": _known(socket.send_q) + (" may wait at most" if listening else " B not acknowledged yet"),
+        "uid": _known(socket.uid),
+        "inode": _known(socket.inode),
+        "seen for": seconds_text(age_s),
+    }
+    lines = _pairs(first, width)
+    lines += ["", "owners"]
+    for owner in socket.owners or ():
+        descriptor = "" if owner.fd is None else f"  fd {owner.fd}"
+        lines.append(f"  {owner.pid}/{safe(owner.program or '-')}{descriptor}")
+    if not socket.owners:
+        lines.append("  no process holds it" if socket.owners is not None else "  not known")
+    if info:
+        lines += ["", "info", *_pairs({name: _value(value) for name, value in info.items()}, width)]
+    if isinstance(memory, dict):
+        lines += ["", "skmem (bytes)", *_pairs({name: _value(value) for name, value in memory.items()}, width)]
+    if socket.gaps:
+        lines += ["", "not known, and why", *_pairs({name: safe(why) for name, why in socket.gaps.items()}, 0)]
+    return lines
+
+
+def _known(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    return "-" if value is None else safe(str(value))
+
+
+def _pairs(pairs: dict[str, str], width: int) -> list[str]:
+    """Names and values, in as many columns as there is room for, read from top to bottom."""
+    left = max(map(len, pairs))
+    texts = [f"  {name:<{left}}  {value}" for name, value in pairs.items()]
+    widest = max(map(len, texts))
+    count = max(1, (width + _BETWEEN) // (widest + _BETWEEN))
+    rows = -(-len(texts) // count)
+    return [(" " * _BETWEEN).join(cut(text, widest) for text in texts[row::rows]).rstrip() for row in range(rows)]

@@ -1,0 +1,229 @@
+"""The table on the screen: as many rows as there are sockets, and text only for those that can be seen."""
+
+from typing import ClassVar
+
+import numpy as np
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from portside.tui.columns import Column
+from portside.tui.follow import Line, Picture
+from portside.tui.order import Order, Sort
+from portside.tui.widths import cut, fit
+
+_TITLE = Style(bold=True, reverse=True)
+_PLAIN = Style()
+_GONE = (Style(strike=True, color="red"), Style(dim=True, strike=True, color="red"))
+_FADE_AFTER_S = 2.0
+_NEW = Style(bold=True, color="green")
+_CHANGED = Style(bold=True, underline=True, color="yellow")
+_SELECTED = Style(reverse=True)
+_ARROWS = {False: "▲", True: "▼"}
+
+
+class Sockets(ScrollView, can_focus=True):
+    """A picture in an order. The first line on the screen is the titles; the rows scroll below it.
+
+    A socket that is selected stays so, wherever the order puts it. Before the first key none is.
+    """
+
+    DEFAULT_CSS = """
+    Sockets { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-gutter: stable; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)"),
+        Binding("down", "move(1)"),
+        Binding("pageup", "page(-1)"),
+        Binding("pagedown", "page(1)"),
+        Binding("home", "first"),
+        Binding("end", "last"),
+    ]
+
+    class Selected(Message):
+        """The user selected a socket."""
+
+    class SortBy(Message):
+        """The title of a column was clicked."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        super().__init__()
+        self._columns = columns
+        self._picture: Picture | None = None
+        self._order: Order = np.zeros(0, np.intp)
+        self._sort = Sort()
+        self._key: int | None = None
+        self._cursor = 0
+        self._strips: dict[int, Strip] = {}
+        self._titles: Strip | None = None
+        self._widths: list[int] = []
+        self._glad = [0] * len(columns)
+        self.empty = ""
+
+    @property
+    def selected(self) -> int | None:
+        """The key of the socket that is selected."""
+        return self._key
+
+    @property
+    def selected_line(self) -> Line | None:
+        """The socket that is selected."""
+        if self._key is None or self._picture is None or not len(self._order):
+            return None
+        return self._picture.lines(self._order[[self._cursor]])[0]
+
+    @property
+    def _width(self) -> int:
+        """The cells of a line, without the scroll bar."""
+        return self.scrollable_content_region.width
+
+    def show(self, picture: Picture, order: Order, sort: Sort) -> None:
+        """Show another picture or order."""
+        shift = 0
+        if self._key is not None:
+            where = np.flatnonzero(picture.keys[order] == np.uint64(self._key))
+            cursor = int(where[0]) if len(where) else min(self._cursor, max(0, len(order) - 1))
+            shift = cursor - self._cursor
+            self._cursor = cursor
+            if not len(where):
+                self._key = int(picture.keys[order[cursor]]) if len(order) else None
+        self._picture, self._order, self._sort = picture, order, sort
+        self.virtual_size = Size(self._width, len(order) + 1)
+        if shift:
+            self.scroll_to(y=max(0, self.scroll_offset.y + shift), animate=False)
+        self._forget()
+
+    def refit(self) -> None:
+        """Let the columns be as wide as what is shown from now on needs."""
+        self._glad = [0] * len(self._columns)
+        self._forget()
+
+    def action_move(self, rows: int) -> None:
+        """Select the socket so many rows further; the first that is seen where none is selected."""
+        if self._key is None:
+            self._cursor = self.scroll_offset.y
+            rows -= rows > 0
+        self.select(self._cursor + rows)
+
+    def action_page(self, direction: int) -> None:
+        """Select the socket a screenful further."""
+        self.action_move(direction * max(1, self.size.height - 2))
+
+    def action_first(self) -> None:
+        """Select the first socket."""
+        self.select(0)
+
+    def action_last(self) -> None:
+        """Select the last socket."""
+        self.select(len(self._order))
+
+    def select(self, cursor: int) -> None:
+        """Select the socket of a row, and scroll there. There is no row beyond the last."""
+        if self._picture is None or not len(self._order):
+            return
+        self._cursor = min(max(cursor, 0), len(self._order) - 1)
+        self._key = int(self._picture.keys[self._order[self._cursor]])
+        top, height = self.scroll_offset.y, max(1, self.size.height - 1)
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + height:
+            self.scroll_to(y=self._cursor - height + 1, animate=False)
+        self._forget()
+        self.post_message(self.Selected())
+
+    def unselect(self) -> None:
+        """Select none."""
+        self._key = None
+        self._forget()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Another width means other columns."""
+        self.virtual_size = Size(self._width, len(self._order) + 1)
+        self.refit()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a title sorts, one on a row selects."""
+        if event.y:
+            if self.scroll_offset.y + event.y - 1 < len(self._order):
+                self.select(self.scroll_offset.y + event.y - 1)
+            return
+        end = 0
+        for column, width in zip(self._columns, self._widths, strict=False):
+            end += width + bool(width)
+            if event.x < end:
+                self.post_message(self.SortBy(column.sort))
+                return
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        top = self.scroll_offset.y
+        if top + y - 1 not in self._strips and self._picture is not None:
+            self._make(self._picture, top)
+        if y == 0 and self._titles is not None:
+            return self._titles
+        if y == 2 and not len(self._order):
+            return Strip([Segment(cut(f"  {self.empty}", self._width))])
+        return self._strips.get(top + y - 1, Strip.blank(self._width))
+
+    def _forget(self) -> None:
+        self._strips.clear()
+        self._titles = None
+        self.refresh()
+
+    def _make(self, picture: Picture, top: int) -> None:
+        """Make the lines that can be seen from a row on."""
+        shown = picture.lines(self._order[top : top + max(1, self.size.height - 1)])
+        texts = [[column.text(line) for line in shown] for column in self._columns]
+        needs = []
+        for index, column in enumerate(self._columns):
+            need = column.need(texts[index], self._glad[index], sorted_by=self._sorts(column))
+            self._glad[index] = need.glad  # so that nothing jumps about
+            needs.append(need)
+        self._widths = fit(needs, self._width)
+        self._titles = self._title_line()
+        self._strips = {top + at: self._line(line, [text[at] for text in texts]) for at, line in enumerate(shown)}
+
+    def _title_line(self) -> Strip:
+        segments = []
+        for column, width in zip(self._columns, self._widths, strict=True):
+            if not width:
+                continue
+            title = column.title
+            if self._sorts(column):
+                arrow = _ARROWS[self._sort.reverse]
+                title = title + arrow if len(title) < width else title[: width - 1] + arrow
+            segments.append(Segment(cut(title, width, right=column.right) + " ", _TITLE))
+        return Strip(segments).adjust_cell_length(self._width, _TITLE)
+
+    def _sorts(self, column: Column) -> bool:
+        return column.sort == ("program" if self._sort.column == "pid" else self._sort.column)
+
+    def _line(self, line: Line, texts: list[str]) -> Strip:
+        base = _PLAIN
+        if line.gone_s is not None:
+            base = _GONE[line.gone_s >= _FADE_AFTER_S]
+        elif "new" in line.marked:
+            base = _NEW
+        selected = line.key == self._key
+        if selected:
+            base += _SELECTED
+        segments = []
+        for column, width, text in zip(self._columns, self._widths, texts, strict=True):
+            if not width:
+                continue
+            style = base
+            if column.mark in line.marked and line.gone_s is None:
+                style = _CHANGED + _SELECTED if selected else _CHANGED
+            segments.append(Segment(column.cell(text, width), style))
+            segments.append(Segment(" ", _SELECTED if selected else _PLAIN))
+        return Strip(segments).adjust_cell_length(self._width, _SELECTED if selected else _PLAIN)

@@ -1,0 +1,429 @@
+"""``portside watch`` on a terminal: a real tmux, in a network namespace where nobody else is."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import wait_until
+
+from portside.kernel.netns import Namespace
+
+INSIDE = "ip link set lo up && echo ready && exec sleep infinity"
+TITLES = "Proto Recv-Q Send-Q Local Address"
+
+
+class Network:
+    """A network namespace, and sockets in it that this process holds."""
+
+    def __init__(self, pid: int, stack: contextlib.ExitStack) -> None:
+        self.pid = pid
+        self._namespace = Namespace(str(pid))
+        self._stack = stack
+        stack.callback(self._namespace.close)
+
+    def listener(self, host: str = "127.0.0.1") -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return self._stack.enter_context(self._namespace.run(lambda: socket.create_server((host, 0), family=family)))
+
+    def connect(self, listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a connection: the client's, the server's."""
+        client = self._namespace.run(lambda: socket.create_connection(listener.getsockname()[:2], timeout=30))
+        self._stack.enter_context(client)
+        return client, self._stack.enter_context(listener.accept()[0])
+
+
+class Terminal:
+    """A tmux with ``portside watch`` in it."""
+
+    def __init__(
+        self, tmux: Path, network: Network, arguments: str, size: tuple[int, int], env: dict[str, str]
+    ) -> None:
+        self._tmux = ("tmux", "-S", str(tmux), "-f", "/dev/null")
+        command = f"echo before; {sys.executable} -m portside watch --netns {network.pid} {arguments}"
+        self._do(
+            "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), f"{command}; echo status $?; cat", env=env
+        )
+
+    def _do(self, *words: str, env: dict[str, str] | None = None) -> str:
+        environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
+        done = subprocess.run(
+            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=30, env=environment | (env or {})
+        )
+        return done.stdout
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        return self._do("capture-pane", "-p")
+
+    @property
+    def styled(self) -> str:
+        """The screen with its colours."""
+        return self._do("capture-pane", "-p", "-e")
+
+    @property
+    def rows(self) -> list[str]:
+        """The lines of the table."""
+        lines = self.text.rstrip("\n").split("\n")
+        titles = next((number for number, line in enumerate(lines) if "Foreign" in line), len(lines))
+        return [line for line in lines[titles + 1 : -1] if line.strip()]
+
+    def press(self, *keys: str) -> None:
+        """Press keys, by tmux's names."""
+        self._do("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Type text."""
+        self._do("send-keys", "-l", text)
+
+    def wait(self, *shown: str) -> str:
+        """The screen, once all of these are on it."""
+
+        def there() -> str:
+            screen = self.text
+            return screen if all(each in screen for each in shown) else ""
+
+        try:
+            return str(wait_until(there, f"{shown}"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.text}") from None
+
+    def wait_rows(self, condition: Callable[[list[str]], Any], what: str) -> list[str]:
+        """The lines of the table, once they are as they should be."""
+
+        def there() -> list[str]:
+            rows = self.rows
+            return rows if condition(rows) else []
+
+        found: list[str] = wait_until(there, what)
+        return found
+
+    def pid(self) -> int:
+        """The process of the program."""
+        shell = self._do("display-message", "-p", "#{pane_pid}").strip()
+        return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
+
+    def end(self) -> None:
+        """End it all, as closing the window does."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self._do("kill-server")
+
+
+Watch = Callable[..., Terminal]
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(["unshare", "--net", "sh", "-c", INSIDE], stdout=subprocess.PIPE, text=True)
+        )
+        stack.callback(process.kill)
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield Network(process.pid, stack)
+
+
+@pytest.fixture
+def watch(network: Network, tmp_path: Path) -> Iterator[Watch]:
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            arguments: str = "", size: tuple[int, int] = (100, 20), env: dict[str, str] | None = None
+        ) -> Terminal:
+            terminal = Terminal(tmp_path / "tmux", network, f"--interval 200ms {arguments}", size, env or {})
+            stack.callback(terminal.end)
+            return terminal
+
+        yield start
+
+
+def port(sock: socket.socket) -> int:
+    found: int = sock.getsockname()[1]
+    return found
+
+
+def test_connections_come_change_and_go(network: Network, watch: Watch) -> None:
+    terminal = watch()
+    screen = terminal.wait("there are no connections here now", "0 sockets", "netlink, every 0.200s")
+    assert TITLES in screen
+    client, server = network.connect(network.listener())
+    terminal.wait("2 sockets  ESTABLISHED 2")
+    (ours,) = [row for row in terminal.rows if row.split()[3] == f"127.0.0.1:{port(client)}"]
+    assert ours.split()[:6] == [
+        "tcp",
+        "0",
+        "0",
+        f"127.0.0.1:{port(client)}",
+        f"127.0.0.1:{port(server)}",
+        "ESTABLISHED",
+    ]
+    assert ours.split()[6].startswith(f"{os.getpid()}/")
+    client.send(b"12345")
+    terminal.wait_rows(lambda rows: any(row.split()[1] == "5" for row in rows), "Recv-Q")
+    client.shutdown(socket.SHUT_WR)
+    terminal.wait("CLOSE_WAIT 1", "FIN_WAIT2 1")
+    server.recv(5)
+    server.close()
+    terminal.wait(" gone ", "TIME_WAIT 1")
+    client.close()
+    terminal.wait_rows(lambda rows: len(rows) == 1 and "TIME_WAIT" in rows[0], "what is gone to go")
+    terminal.press("q")
+    assert terminal.wait("status 0").split()[:3] == ["before", "status", "0"]
+
+
+@pytest.mark.parametrize("how", ["C-c", "q", "TERM", "INT", "HUP"])
+def test_it_ends_in_order(watch: Watch, how: str) -> None:
+    """The terminal is as it was before: what it had shown is there, and what is typed."""
+    terminal = watch()
+    terminal.wait("0 sockets")
+    if how.isupper() and how != "C-c":
+        subprocess.run(["kill", f"-{how}", str(terminal.pid())], check=True)
+    else:
+        terminal.press(how)
+    assert terminal.wait("status 0").split()[:3] == ["before", "status", "0"]
+    terminal.type("echoed")
+    terminal.wait("echoed")
+
+
+@pytest.mark.parametrize("tries", range(5))
+def test_the_window_is_closed(network: Network, watch: Watch, tries: int) -> None:
+    listener = network.listener()
+    for _ in range(30):
+        network.connect(listener)
+    terminal = watch()
+    terminal.wait("60 sockets")
+    process = Path(f"/proc/{terminal.pid()}")
+    terminal.end()
+    wait_until(lambda: not process.exists(), "the program to end")
+
+
+def test_standard_error_is_elsewhere(watch: Watch, tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    terminal = watch(f"2>{errors}")
+    terminal.wait("0 sockets")
+    terminal.press("q")
+    terminal.wait("status 0")
+    assert errors.read_bytes() == b""
+
+
+def test_ctrl_z_and_going_on(network: Network, watch: Watch) -> None:
+    terminal = watch()
+    terminal.wait("0 sockets")
+    pid = terminal.pid()
+    subprocess.run(["kill", "-CONT", str(pid)], check=True)  # it did not stop: nothing happens
+    terminal.press("C-z")
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "it to stop")
+    network.connect(network.listener())
+    subprocess.run(["kill", "-CONT", str(pid)], check=True)
+    terminal.wait("2 sockets")
+    terminal.press("q")
+    terminal.wait("status 0")
+
+
+def test_ctrl_c_over_help_and_while_a_filter_is_typed(watch: Watch) -> None:
+    terminal = watch()
+    terminal.wait("0 sockets")
+    terminal.press("?")
+    terminal.wait("Every TCP connection of this machine", "Escape back")
+    terminal.press("Escape")
+    terminal.wait("0 sockets")
+    terminal.press("/")
+    terminal.wait("Escape take back")
+    terminal.press("C-c")
+    terminal.wait("status 0")
+
+
+def test_sorting_and_the_selection(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    clients = [network.connect(listener)[0] for _ in range(5)]
+    for number, client in enumerate(clients):
+        client.send(b"x" * (number + 1))
+    terminal = watch(f"dport = :{port(listener)} or sport = :{port(listener)}")
+    terminal.wait("10 sockets")
+    terminal.press("2")
+    terminal.wait("Recv-Q▲")
+    terminal.press("2")
+    terminal.wait("Recv-Q▼")
+    assert [row.split()[1] for row in terminal.rows[:6]] == ["5", "4", "3", "2", "1", "0"]
+    terminal.press("r")
+    terminal.wait("Recv-Q▲")
+    assert [row.split()[1] for row in terminal.rows[-3:]] == ["3", "4", "5"]
+    terminal.press(">")
+    terminal.wait("Send-Q▲")
+    terminal.press("<")
+    terminal.wait("Recv-Q▲")
+    terminal.press("End")
+    selected = f"127.0.0.1:{port(clients[4])}"
+
+    def is_selected() -> bool:
+        lines = [line for line in terminal.styled.split("\n") if re.match(r"(\x1b\[[0-9;]*m)*\x1b\[7mtcp", line)]
+        return len(lines) == 1 and selected in lines[0]
+
+    wait_until(is_selected, "the last to be selected")
+    terminal.press("r")
+    terminal.wait_rows(lambda rows: rows[0].split()[1] == "5", "the other order")
+    wait_until(is_selected, "it to be selected still")
+    network.connect(listener)
+    terminal.wait("12 sockets")
+    assert is_selected()
+
+
+def test_a_filter_as_it_is_typed(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    other = network.listener()
+    for each in (listener, listener, other):
+        network.connect(each)
+    terminal = watch()
+    terminal.wait("6 sockets")
+    terminal.press("/")
+    terminal.type(f"sport = :{port(listener)}")
+    terminal.wait("2 sockets")
+    terminal.type(" an")
+    screen = terminal.wait("^^")
+    lines = screen.split("\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith("/ sport"))
+    assert lines[place + 1].index("^") == lines[place].index(" an") + 1
+    assert lines[place + 2].strip()
+    assert "2 sockets" in screen  # the last good one stays
+    terminal.press("BSpace", "BSpace", "BSpace", "Enter")
+    terminal.wait(f"filter: sport = :{port(listener)}", "q quit")
+    terminal.press("/")
+    terminal.type(" or sport = 1-65535")
+    terminal.wait("6 sockets")
+    terminal.press("Escape")
+    terminal.wait("2 sockets", f"filter: sport = :{port(listener)}")
+    terminal.press("/", "C-u")
+    terminal.wait("6 sockets")
+    terminal.type("state syn-sent")
+    terminal.wait("no socket matches  state syn-sent")
+
+
+def test_pause(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    network.connect(listener)
+    terminal = watch()
+    terminal.wait("2 sockets")
+    terminal.press("Space")
+    terminal.wait("PAUSED")
+    network.connect(listener)
+    terminal.press("?")
+    terminal.wait("Escape back")
+    terminal.press("Escape")
+    terminal.wait("PAUSED", "2 sockets")
+    terminal.press("Space")
+    terminal.wait("4 sockets", "netlink, every")
+
+
+def test_details_of_one_socket(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    client, server = network.connect(listener)
+    terminal = watch(f"sport = {port(listener)}", (100, 50))
+    terminal.wait("1 socket ")
+    terminal.press("Enter")
+    terminal.wait("select a socket first")
+    terminal.press("Down", "Enter")
+    screen = terminal.wait("cwnd", "rcvbuf", "not known, and why")
+    assert f"127.0.0.1:{port(server)} - 127.0.0.1:{port(client)} ESTABLISHED" in screen
+    assert re.search(rf"  {os.getpid()}/\S+  fd {server.fileno()}\n", screen)
+    assert "delivery_rate" in screen
+    assert re.search(r"info\.\w+ +(not measured yet|unlimited)", screen)
+    client.send(b"1234567")
+    terminal.wait("7 B not read yet")
+    server.close()
+    terminal.wait("GONE, as it was last")
+    terminal.press("Escape")
+    terminal.wait("q quit")
+
+
+def test_kill_asks_first(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    client, _ = network.connect(listener)
+    terminal = watch(f"dport = {port(listener)}")
+    terminal.wait("1 socket ")
+    terminal.press("Down", "k")
+    terminal.wait("Destroy this socket?", f"127.0.0.1:{port(client)} - 127.0.0.1:{port(listener)}")
+    terminal.press("n")
+    terminal.wait("1 socket ", "q quit")
+    terminal.press("k")
+    terminal.wait("Destroy this socket?")
+    terminal.press("y")
+    terminal.wait(f"destroyed 127.0.0.1:{port(client)}")
+    with pytest.raises(ConnectionAbortedError):
+        client.recv(1)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("wide", ["", "--wide"])
+def test_any_width(network: Network, watch: Watch, width: int, wide: str) -> None:
+    listener, six = network.listener(), network.listener("::1")
+    for _ in range(40):
+        network.connect(listener)
+    client, _ = network.connect(six)
+    terminal = watch(f"{wide} --sort -local", (width, 20))
+    screen = terminal.wait("82 sockets", "Foreign Address"[: 12 if width < 80 else 15])
+    lines = screen.rstrip("\n").split("\n")
+    assert len(lines) == 20
+    assert max(map(len, lines)) <= width
+    assert len(terminal.rows) == 17
+    assert all("ESTAB" in row for row in terminal.rows)
+    assert any(f":{port(client)}" in row for row in terminal.rows)
+    if width >= 60:
+        assert f"[::1]:{port(client)}" in screen
+    assert ("PID/Program" in screen) == (width >= 80)
+    assert ("Retrans" in screen) == (bool(wide) and width >= 100)
+
+
+def test_long_addresses_are_cut_in_their_middle(network: Network, watch: Watch) -> None:
+    address = "2001:db8:1234:5678:9abc:def0:1234:5678"
+    inside = ("nsenter", "--net", "--target", str(network.pid))
+    subprocess.run([*inside, "ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    _, server = network.connect(network.listener(address))
+    terminal = watch("", (80, 10))
+    terminal.wait("2 sockets")
+    row = next(row for row in terminal.rows if row.split()[3].endswith(f":{port(server)}"))
+    assert re.fullmatch(rf"\[2001.*….*:{port(server)}", row.split()[3])
+    assert len(terminal.rows) == 2
+
+
+def test_no_color_and_colour(network: Network, watch: Watch) -> None:
+    terminal = watch(env={"NO_COLOR": "1"})
+    terminal.wait("0 sockets")
+    network.connect(network.listener())
+    terminal.wait("2 sockets")
+    assert "\x1b[7m" in terminal.styled or "\x1b[1;7m" in terminal.styled
+    codes = {code for found in re.findall(r"\x1b\[([0-9;]*)m", terminal.styled) for code in found.split(";")}
+    assert not {code for code in codes if code and int(code) >= 30 and code not in ("39", "49")}
+
+
+def test_names_of_programs_do_not_reach_the_terminal(network: Network, watch: Watch) -> None:
+    listener = network.listener()
+    code = (
+        "import ctypes, socket, sys; ctypes.CDLL(None).prctl(15, b'\\x1b[7m\\xff\\xe2\\x80\\xaeX', 0, 0, 0);"
+        f"s = socket.create_connection(('127.0.0.1', {port(listener)})); print('ready', flush=True); sys.stdin.read()"
+    )
+    words = ["nsenter", "--net", "--target", str(network.pid), sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        terminal = watch()
+        terminal.wait(f"{process.pid}/\\x1b[7m\\xff\\u202eX")
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("'foo bar'", "portside: watch: nothing is called 'foo'"),
+        ("--sort colour", "portside: --sort: there is no column"),
+    ],
+)
+def test_what_is_written_wrong_is_said_before_the_screen_changes(watch: Watch, arguments: str, said: str) -> None:
+    assert watch(arguments).wait("status 2").startswith(f"before\n{said}")

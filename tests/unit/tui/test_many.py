@@ -1,0 +1,103 @@
+"""The table widget with 50,000 sockets, and with none: text is made for what can be seen, and the selection stays."""
+
+import asyncio
+
+from textual.app import App, ComposeResult
+from unit.tui.made import Looks, numbered
+
+from portside.kernel.table import SocketTable
+from portside.settings import Watch
+from portside.tui.columns import columns_of
+from portside.tui.order import Sort, Sorter
+from portside.tui.sockets import Sockets
+
+MANY = 50_000
+HEIGHT = 24
+
+
+class One(App[None]):
+    """The widget alone."""
+
+    def __init__(self) -> None:
+        super().__init__(ansi_color=True)
+        self.table = Sockets(columns_of(Watch()))
+        self.look = Looks()
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def put(self, sockets: SocketTable, sort: Sort = Sort("remote")) -> None:  # noqa: B008
+        picture = self.look(sockets)
+        self.table.show(picture, Sorter().order(picture, sort), sort)
+
+    def screen_text(self) -> list[str]:
+        return [self.table.render_line(y).text.rstrip() for y in range(self.table.size.height)]
+
+
+def test_many_sockets() -> None:
+    async def run() -> None:
+        app = One()
+        async with app.run_test(size=(80, HEIGHT)) as pilot:
+            await pilot.pause()
+            app.put(numbered(*range(1, MANY + 1)))
+            await pilot.pause()
+            first = app.screen_text()
+            assert first[0].split()[:3] == ["Proto", "Recv-Q", "Send-Q"]
+            assert "127.0.0.1:1 " in first[1] + " "
+            app.table.focus()
+            await pilot.press("end")
+            await pilot.pause()
+            assert app.table.selected == MANY
+            assert f"127.0.0.1:{MANY} " in app.screen_text()[-1]
+            await pilot.press("pageup", "up")
+            assert app.table.selected == MANY - (HEIGHT - 2) - 1
+            row = next(y for y, text in enumerate(app.screen_text()) if f":{app.table.selected} " in text)
+            # Others come and go, and the order is turned round: it stays the one, and where it was on the screen.
+            kept = MANY - (HEIGHT - 2) - 1
+            app.put(numbered(*range(5001, MANY + 1)))
+            await pilot.pause()
+            assert app.table.selected == kept
+            assert f":{kept} " in app.screen_text()[row]
+            app.put(numbered(*range(5001, MANY + 1)), Sort("remote", reverse=True))
+            await pilot.pause()
+            assert app.table.selected == kept
+            assert any(f":{kept} " in text for text in app.screen_text())
+            await pilot.press("home")
+            assert app.table.selected == MANY
+
+    asyncio.run(run())
+
+
+def test_none() -> None:
+    async def run() -> None:
+        app = One()
+        async with app.run_test(size=(80, HEIGHT)) as pilot:
+            app.table.empty = "there are none"
+            app.put(numbered())
+            app.table.focus()
+            await pilot.press("down", "end", "pageup", "home")
+            assert app.table.selected is None
+            assert app.table.selected_line is None
+            assert "  there are none" in app.screen_text()
+
+    asyncio.run(run())
+
+
+def test_the_selection_passes_on_when_its_socket_has_gone() -> None:
+    async def run() -> None:
+        app = One()
+        async with app.run_test(size=(80, HEIGHT)) as pilot:
+            app.put(numbered(1, 2, 3))
+            app.table.focus()
+            await pilot.press("down", "down")
+            assert app.table.selected == 2
+            app.put(numbered(1, 3))
+            assert app.table.selected == 2
+            app.look.now += 60
+            app.put(numbered(1, 3))
+            assert app.table.selected == 3
+            line = app.table.selected_line
+            assert line is not None
+            assert line.key == 3
+
+    asyncio.run(run())
