@@ -341,7 +341,8 @@ class WatchApp(App[int]):
 
     async def _look_through(self, text: str, tree: Filter | None) -> None:
         self._filter = text
-        await self._do(lambda: self._looker.choose(tree))
+        # The next key cancels this, but not what is on its way to the looker: the words and the table must agree.
+        await asyncio.shield(self._do(lambda: self._looker.choose(tree)))
         self._sockets.refit()
         self._wake.set()
 

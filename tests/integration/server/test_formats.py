@@ -86,6 +86,7 @@ def test_classic_is_the_tutorial_to_the_word(listen: Start) -> None:
     server = listen("--format", "classic")
     port = server.port
     one, two, three = connect(port), connect(port), connect(port)
+    server.wait_for("established", count=3)
     one.sendall(b"hello\n")
     server.wait_for("hello")
     one.close()
