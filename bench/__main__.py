@@ -34,27 +34,30 @@ def main() -> int:
     if options.runs < 1:
         parser.error("--runs: at least 1")
     plan = Plan(1, quick=True) if options.quick else Plan(options.runs)
-    # Python servers are stopped by Ctrl-C's signal, which a job in the background would ignore.
+    # Python servers are stopped by Ctrl-C's signal, which a job in the background would ignore; and whoever ends us
+    # means the servers too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
-    results: list[report.Result] = []
-    failed: dict[str, str] = {}
+    run = report.Run([], {}, machine.facts(), plan.runs, plan.others)
     for name in options.only or ROWS:
         start = time.monotonic()
         try:
-            results += ROWS[name](plan)
+            run.results.extend(ROWS[name](plan))
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            failed[name] = " ".join(str(error).split()) or type(error).__name__
-        print(f"{name}: {failed.get(name, f'{time.monotonic() - start:.0f} s')}", file=sys.stderr, flush=True)
+            run.failed[name] = " ".join(str(error).split()) or type(error).__name__
+        run.failed.update({f"the rows with {program}": "it is not installed" for program in plan.absent})
+        said = run.failed.get(name, f"{time.monotonic() - start:.0f} s")
+        print(f"{name}: {said}", file=sys.stderr, flush=True)
+        _write(run)  # each time: a long run that is interrupted has not been for nothing
+    print(report.markdown(run))
+    return 1 if run.failed else 0
 
-    failed |= {f"the rows with {name}": "it is not installed" for name in sorted(plan.absent)}
-    run = report.Run(results, failed, machine.facts(), plan.runs, plan.others)
-    table = report.markdown(run)
+
+def _write(run: report.Run) -> None:
     build.OUT.mkdir(exist_ok=True)
-    (build.OUT / "bench.md").write_text(table, "utf-8")
+    (build.OUT / "bench.md").write_text(report.markdown(run), "utf-8")
     (build.OUT / "bench.json").write_text(report.as_json(run), "utf-8")
-    print(table)
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

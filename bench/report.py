@@ -65,8 +65,8 @@ class Result:
 class Run:
     """One run of the benchmark: what it measured, where, and how well it could."""
 
-    results: Sequence[Result]
-    failed: Mapping[str, str]
+    results: list[Result]
+    failed: dict[str, str]
     """The rows that could not be run, and why."""
     facts: Mapping[str, str]
     runs: int

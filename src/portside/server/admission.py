@@ -3,10 +3,13 @@
 import ipaddress
 import socket
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError, UsageError, reason_of
-from portside.events import RefuseReason
 from portside.settings import Listen
+
+if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
+    from portside.events import RefuseReason
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,7 +56,7 @@ class Admission:
         self._inside = 0
         self._inside_by_ip: Counter[str] = Counter()
 
-    def enter(self, ip: str | None) -> RefuseReason | None:
+    def enter(self, ip: str | None) -> "RefuseReason | None":
         """Let a client in, or say why not. ``ip`` is None on a unix socket."""
         if ip is not None and (self._allowed is not None or self._denied) and not self._may(ip):
             return "denied"
