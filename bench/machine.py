@@ -45,7 +45,7 @@ def free_port() -> int:
 
 def is_listening(port: int) -> bool:
     """Whether somebody listens on `port`, without connecting to it (a server would count that)."""
-    sought = f":{port:04X} "
+    sought = f":{port:04X}"
     for table in (b"/proc/net/tcp", b"/proc/net/tcp6"):
         if not os.path.exists(table):
             continue
@@ -54,7 +54,7 @@ def is_listening(port: int) -> bool:
                 number, local, _, state = row.split(maxsplit=4)[:4]
                 if number != "sl" and state != "0A":
                     break  # the listeners come first
-                if f"{local} ".endswith(sought):
+                if local.endswith(sought):
                     return True
     return False
 

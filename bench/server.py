@@ -15,7 +15,7 @@ from bench import machine
 from bench.build import OUT, compiled
 from bench.peers import ENVIRONMENT, Peer
 
-START_LIMIT_S = 10
+START_LIMIT_S, WORK_LIMIT_S = 10, 120
 QUIET_S = 0.03  # a server that neither works nor writes for this long, twice, has done its work
 LETTER = b"Q"  # what the load sends, 63 in a line, and no server says of itself
 
@@ -89,7 +89,10 @@ class Server:
     def wait_until_quiet(self) -> None:
         """Until the server has nothing left to do: neither its CPU time nor its output grows."""
         quiet, before = 0, (-1.0, -1)
+        deadline = time.monotonic() + WORK_LIMIT_S
         while quiet < 2:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.peer.name} still works {WORK_LIMIT_S} s after the last client has left")
             time.sleep(QUIET_S)
             now = (machine.cpu_s(self.pid), self.output.stat().st_size if self.output.exists() else 0)
             # A coarse timer of a server at rest is no work.
@@ -104,7 +107,7 @@ class Server:
                 [compiled("load"), mode, str(self.port), str(clients), str(count), str(pack)],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=WORK_LIMIT_S,
                 check=False,
             )
         if done.returncode:
@@ -163,6 +166,7 @@ class IdleLoad:
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout
         if self._process.stdout.readline() != b"ready\n":
+            self._process.communicate()
             raise RuntimeError("not all idle clients could connect")
         return self
 
