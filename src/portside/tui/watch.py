@@ -16,7 +16,7 @@ from rich.text import Text
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from portside.app.watch import filter_text, wrong_filter
 from portside.errors import PortsideError
@@ -101,7 +101,7 @@ class WatchApp(App[int]):
         self._columns = columns_of(settings)
         self._beside = ThreadPoolExecutor(1, "looking")
         self._filter = self._filter_before = filter_text(settings)
-        self._paused = False
+        self._takes_keys = self._paused = False
         self._message = self._trouble = ""
         self._wake = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
@@ -124,6 +124,7 @@ class WatchApp(App[int]):
             loop.add_signal_handler(number, self._end)
         resume_only_what_was_stopped()
         self._sockets.focus()
+        self._takes_keys = True
         self._put()
         self._start(self._watch())
 
@@ -307,13 +308,36 @@ class WatchApp(App[int]):
         self._bar.open(self._filter)
         self._put_words()
 
-    @on(Input.Changed)
-    def _typed(self, message: Input.Changed) -> None:
-        self._choose(message.value, after_s=_TYPING_S)
+    async def on_event(self, event: events.Event) -> None:
+        """Give keys to the filter while it is typed; everything else goes its usual way."""
+        typing = self._takes_keys and len(self.screen_stack) == 1 and self._bar.is_open
+        if typing and isinstance(event, events.Key) and event.key not in ("ctrl+c", "ctrl+q", "ctrl+z"):
+            self._type(event)
+        elif typing and isinstance(event, events.Paste):
+            self._bar.line.insert(event.text)
+            self._typed()
+        else:
+            await super().on_event(event)
 
-    @on(Input.Submitted)
-    def _entered(self, message: Input.Submitted) -> None:
-        self._choose(message.value, closing=True)
+    def _type(self, event: events.Key) -> None:
+        line = self._bar.line
+        if event.key == "escape":
+            self.action_escape()
+        elif event.key == "enter":
+            self._choose(line.text, closing=True)
+        else:
+            before = line.text
+            if event.character is not None and event.is_printable:
+                line.insert(event.character)
+            else:
+                line.press(event.key)
+            if line.text != before:
+                self._typed()
+            self._bar.put()
+
+    def _typed(self) -> None:
+        self._bar.put()
+        self._choose(self._bar.line.text, after_s=_TYPING_S)
 
     def _choose(self, text: str, *, after_s: float = 0.0, closing: bool = False) -> None:
         """Take another filter: the last one that is asked for counts."""
@@ -341,13 +365,13 @@ class WatchApp(App[int]):
 
     async def _look_through(self, text: str, tree: Filter | None) -> None:
         self._filter = text
-        await self._do(lambda: self._looker.choose(tree))
+        # The next key cancels this, but not what is on its way to the looker: the words and the table must agree.
+        await asyncio.shield(self._do(lambda: self._looker.choose(tree)))
         self._sockets.refit()
         self._wake.set()
 
     def _close_bar(self) -> None:
         self._bar.close()
-        self.screen_stack[0].set_focus(self._sockets)
         self._put_words()
 
     def action_kill(self) -> None:
