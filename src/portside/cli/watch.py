@@ -46,7 +46,7 @@ def joined(arguments: list[str]) -> list[str]:
 
 def _is_live(settings: Watch) -> bool:
     plain = settings.once or settings.json or settings.summary or settings.kill
-    return not plain and sys.stdout.isatty()
+    return not plain and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _check(settings: Watch) -> None:
