@@ -63,20 +63,23 @@ def test_filter_and_options_may_be_mixed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "terminal", "who"),
+    ("arguments", "terminal", "keyboard", "who"),
     [
-        ("", True, "live"),
-        ("-a --sort pid", True, "live"),
-        ("", False, "once"),
-        ("--once", True, "once"),
-        ("--json", True, "once"),
-        ("-s", True, "once"),
-        ("--kill 5", True, "once"),
-        ("--events", True, "events"),
-        ("--events --json", False, "events"),
+        ("", True, True, "live"),
+        ("-a --sort pid", True, True, "live"),
+        ("", False, True, "once"),
+        ("", True, False, "once"),
+        ("--once", True, True, "once"),
+        ("--json", True, True, "once"),
+        ("-s", True, True, "once"),
+        ("--kill 5", True, True, "once"),
+        ("--events", True, True, "events"),
+        ("--events --json", False, True, "events"),
     ],
 )
-def test_who_shows_it(monkeypatch: pytest.MonkeyPatch, arguments: str, terminal: bool, who: str) -> None:
+def test_who_shows_it(
+    monkeypatch: pytest.MonkeyPatch, arguments: str, terminal: bool, keyboard: bool, who: str
+) -> None:
     called: list[str] = []
 
     def show(name: str, settings: Watch) -> int:
@@ -91,5 +94,6 @@ def test_who_shows_it(monkeypatch: pytest.MonkeyPatch, arguments: str, terminal:
             monkeypatch.setattr(f"{package}.{module}", fake, raising=False)
     monkeypatch.setitem(sys.modules, "portside.tui", SimpleNamespace(watch=sys.modules["portside.tui.watch"]))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: keyboard))
     assert watch.run(parsed(*arguments.split())) == 0
     assert called == [who]
