@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
+from portside.app.output import put
 from portside.app.say import say, wants_colour
 from portside.client.dial import Dialled, Route, connect, named, retrying
-from portside.client.ends import Ends, OutputClosed, write_all
+from portside.client.ends import Ends, OutputClosed
 from portside.client.pipe import Broken, Pipe
 from portside.errors import PortsideError
 from portside.settings import Connect
@@ -79,9 +80,7 @@ def _scan(settings: Connect, address: Address, route: Route) -> int:
     for finding in scan(address, route):
         if finding.failure is None:
             anything_open = True
-            try:
-                write_all(1, memoryview(f"{finding}\n".encode()))
-            except BrokenPipeError:
+            if not put([f"{finding}\n".encode()]):
                 return 0
         else:
             failure = finding.failure
