@@ -22,6 +22,7 @@ class Listener(NamedTuple):
     """
 
     socket: socket.socket
+    family: int  # of its clients too; asking a socket for it makes an enumeration member each time
     name: str
     path: str | None = None
     everywhere: bool = False
@@ -79,7 +80,7 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
                 raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error, family) from None
             chosen = sock.getsockname()[1]
             everywhere = place[0] == _ALL[family]
-            listeners.append(Listener(sock, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
+            listeners.append(Listener(sock, family, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
         else:
             return listeners
     raise AssertionError("unreachable")
@@ -125,7 +126,9 @@ def _open_unix(address: Address, backlog: int) -> Listener:
     except OSError as error:
         sock.close()
         raise _cannot_listen(str(address), error, socket.AF_UNIX) from None
-    return Listener(sock, str(address), None if abstract else path, inode=None if abstract else _inode(path))
+    return Listener(
+        sock, socket.AF_UNIX, str(address), None if abstract else path, inode=None if abstract else _inode(path)
+    )
 
 
 def _inode(path: str) -> tuple[int, int]:

@@ -133,8 +133,8 @@ class Server:
             self._admit(sock, address, listener)
 
     def _admit(self, sock: socket.socket, address: object, listener: Listener) -> None:
-        unix = sock.family == socket.AF_UNIX
-        peer = _unix_peer(sock, address) if unix else format_sockaddr(sock.family, address)
+        family = listener.family
+        peer = _unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
         ip = str(address[0]) if isinstance(address, tuple) else None
         full_house = sock.fileno() >= self._most_descriptors
         refusal: RefuseReason | None = "no_file_descriptors" if full_house else self._admission.enter(ip)
@@ -143,7 +143,7 @@ class Server:
             self.publish(Refused(time.time_ns(), peer, refusal))
             return
         self._accepted += 1
-        local = format_sockaddr(sock.family, sock.getsockname()) if listener.everywhere else listener.name
+        local = format_sockaddr(family, sock.getsockname()) if listener.everywhere else listener.name
         connection = Connection(self, self._accepted, peer, local, ip)
         if self._accepted == self._most_clients:
             self.stop_listening()
@@ -239,6 +239,6 @@ class Server:
 def _unix_peer(sock: socket.socket, address: object) -> str:
     """The path of the client's end where it has one, otherwise its process (SO_PEERCRED, unix(7))."""
     if address:
-        return format_sockaddr(sock.family, address)
+        return format_sockaddr(socket.AF_UNIX, address)
     pid, _uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     return f"unix:pid={pid}"
