@@ -74,6 +74,14 @@ def test_classic() -> None:
     )
 
 
+def test_classic_says_that_it_cut() -> None:
+    assert shown(make_renderer("classic", max_frame=3), received(b"abcde\n")) == (
+        "Received from ('127.0.0.1', 33406): abc\n"
+        "Message cut at 3 bytes, it goes on.\n"
+        "Received from ('127.0.0.1', 33406): de\n"
+    )
+
+
 def test_colours_stay_around_what_is_ours() -> None:
     line = shown(make_renderer("text", colour=True), received(b"hello\n"))
     assert line == ("\x1b[2m12:00:01.123\x1b[0m  \x1b[1;35m#1\x1b[0m 127.0.0.1:33406  \x1b[32m>\x1b[0m hello\n")

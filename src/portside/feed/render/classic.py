@@ -3,6 +3,7 @@
 from portside.events import Closed, Event, HalfClosed, Listening, Opened, Payload, Received, Refused, Stopped
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.escaping import visible
+from portside.wire.framing import Cut
 
 
 def address_of(peer: str) -> str:
@@ -27,6 +28,8 @@ class ClassicRenderer(StreamRenderer):
         for message in messages:
             line = message.removesuffix(b"\n") if self._frame.kind == "lines" else message
             out.append(b"%s%s\n" % (stream.prefix, visible(line).encode()))
+            if type(message) is Cut:
+                out.append(f"Message cut at {self._max_frame} bytes, it goes on.\n".encode())
 
     def other(self, event: Event) -> bytes:
         words = self._words(event)
