@@ -6,7 +6,7 @@ is read by ``parse``, which raises ``ValueProblem`` where the text is wrong.
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from portside.addresses import Address, parse_address
@@ -94,14 +94,9 @@ def parse_source(text: str) -> Address:
     return Address(host, range(1))
 
 
-def argument(metavar: str, parse: Callable[[str], Any], help: str, *, repeat: bool = False) -> Any:  # noqa: A002
-    """A positional argument; with ``repeat`` any number of them, as a tuple."""
-    spelling = Spelling((), help, "", parse, metavar, repeat=repeat)
-    return field(default=(), metadata={"spelling": spelling}) if repeat else _required(spelling)
-
-
-def _required(spelling: Spelling) -> Any:
-    return field(metadata={"spelling": spelling})
+def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
+    """The positional arguments, any number of them: a tuple."""
+    return field(default=(), metadata={"spelling": Spelling((), help, "", parse, metavar, repeat=True)})
 
 
 def option(
@@ -136,11 +131,9 @@ def switch(flag: str, help: str, group: str, *, default_help: str) -> Any:  # no
 
 
 def spellings(settings: type) -> list[tuple[str, Spelling, Any]]:
-    """The settings of a class in their order: (name, spelling, default or ``dataclasses.MISSING``)."""
+    """The settings of a class in their order: (name, spelling, default)."""
     return [(each.name, each.metadata["spelling"], each.default) for each in fields(settings)]
 
-
-__all__ = ["MISSING", "Connect", "Frame", "Listen", "Spelling", "Watch", "parse_frame", "spellings"]
 
 _SHOWN, _WHO, _SENT, _RUN = "What is shown", "Who may connect", "What is sent", "The run"
 _DIAL, _ENDS = "How it connects", "How it ends"
@@ -155,7 +148,6 @@ class Listen:
         parse_address,
         f"where to listen: 12345, HOST:PORT, [::1]:PORT, 8000-8010, unix:PATH; port 0 picks a free one "
         f"(default: {DEFAULT_PORT}, on every interface)",
-        repeat=True,
     )
     format: str = option(
         "--format", metavar="FORMAT", default="text", choices=FORMATS, group=_SHOWN,
@@ -233,7 +225,6 @@ class Connect:
         str,
         "whom to connect to: PORT (of localhost), HOST:PORT, HOST PORT, [::1]:PORT, unix:PATH; "
         "with --scan ports may be ranges",
-        repeat=True,
     )
     timeout: float = option(
         "-w", "--timeout", metavar="DURATION", parse=parse_positive_duration, default=10.0, group=_DIAL,
@@ -291,7 +282,6 @@ class Watch:
         "FILTER",
         str,
         "which sockets: the language of ss, and more columns (see docs/filter.md); a bare port means either end",
-        repeat=True,
     )
     listening: bool = flag("-l", "--listening", help="listeners, with their accept queues", group=_SEEN)
     all: bool = flag("-a", "--all", help="listeners and connections (default: connections)", group=_SEEN)

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING
 from typing import Any, NoReturn, TypeVar
 
 from portside.errors import UsageError, ValueProblem
@@ -100,4 +99,4 @@ def default_of(spelling: Spelling, default: object) -> str:
     """How a default reads in the help and in the reference; empty where there is none to tell."""
     if spelling.default_help:
         return spelling.default_help
-    return "" if default in (None, False, (), MISSING) else str(default)
+    return "" if default in (None, False, ()) else str(default)

@@ -2,7 +2,7 @@
 
 A client that lags is waited for while its kernel acknowledges. One that takes nothing for a moment is waited for no
 more, unless there is no other: what it does not take collects up to a limit, and then, or when it took nothing for the
-server's write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of
+write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of
 memory and delays the others once, for that moment.
 """
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from portside.server.server import Server
 
 STALL_CHECK_S = 1.0
+WRITE_TIMEOUT_S = 10.0  # a peer that takes nothing of what waits for it for this long is closed
 
 
 class Connection(asyncio.Protocol):
@@ -196,7 +197,7 @@ class Connection(asyncio.Protocol):
             if waiting != self._left:
                 self._left, self._progress_at = waiting, now
                 self._active_at = now
-            elif now >= self._progress_at + server.write_timeout:
+            elif now >= self._progress_at + WRITE_TIMEOUT_S:
                 self.abort("write_timeout")
                 return
             next_at.append(now + STALL_CHECK_S)

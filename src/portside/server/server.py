@@ -25,7 +25,6 @@ from portside.server.wheel import Wheel
 
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
-WRITE_TIMEOUT_S = 10.0
 RETRY_ACCEPT_S = 1.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _UCRED = struct.Struct("3i")
@@ -52,18 +51,15 @@ class Server:
         *,
         admission: Admission,
         idle_timeout: float | None = None,
-        write_timeout: float = WRITE_TIMEOUT_S,
         shows_received: bool = True,
-        keeps_half_open: bool = False,
         most_clients: int | None = None,
     ) -> None:
         self.connections: dict[int, Connection] = {}
         self.now = loop.time
         self.publish = publish
         self.idle_timeout = idle_timeout
-        self.write_timeout = write_timeout
         self.shows_received = shows_received
-        self.keeps_half_open = keeps_half_open
+        self.keeps_half_open = False  # whether a client that sent FIN stays, for what is still to be sent
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
         self.on_caught_up: Callable[[Connection], None] = lambda _connection: None
