@@ -40,6 +40,7 @@ class Program:
         env: dict[str, str] | None = None,
         command: tuple[str, ...] = (sys.executable, "-m", "portside"),
         prepare: Callable[[], None] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.process = subprocess.Popen(
             [*command, *arguments],
@@ -47,6 +48,7 @@ class Program:
             stdout=stdout,
             stderr=subprocess.PIPE,
             env={**os.environ, "TZ": "UTC", **(env or {})},
+            cwd=cwd,
             preexec_fn=prepare,  # noqa: PLW1509
         )
         self.out = bytearray()
@@ -148,6 +150,19 @@ def read_to_end(client: socket.socket) -> bytes:
     while chunk := client.recv(1 << 16):
         data += chunk
     return bytes(data)
+
+
+def listening_port(pid: int) -> int | None:
+    """The TCP port on which a process listens, by the kernel's table."""
+    try:
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
+            return int(fields[1].split(":")[1], 16)
+    return None
 
 
 def memory_kib(pid: int) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, memory_kib, read_to_end, reset, several, wait_until
+from support import connect, listening_port, memory_kib, read_to_end, reset, several, wait_until
 
 
 def still_serves(server: object) -> None:
@@ -39,7 +39,7 @@ def test_garbage(listen: Start) -> None:
 def test_a_line_of_100_mb_without_an_end(listen: Start) -> None:
     with open(os.devnull, "wb") as null:
         server = listen("--format", "text", "-o", "/dev/null", stdout=null, address="127.0.0.1:0")
-        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        port = wait_until(lambda: listening_port(server.process.pid), "the port")
         with connect(port) as client:
             client.sendall(b"x")
             before = memory_kib(server.process.pid)
@@ -49,19 +49,6 @@ def test_a_line_of_100_mb_without_an_end(listen: Start) -> None:
             client.shutdown(socket.SHUT_WR)
             assert read_to_end(client) == b""
         assert memory_kib(server.process.pid) - before < 40_000
-
-
-def _listening_port(pid: int) -> int | None:
-    """The TCP port on which a process listens, by the kernel's table."""
-    try:
-        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        return None
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
-            return int(fields[1].split(":")[1], 16)
-    return None
 
 
 def test_5000_resets_in_mid_message(listen: Start) -> None:
@@ -150,7 +137,7 @@ def test_a_reader_that_stops_does_not_keep_it_from_ending(start: Start) -> None:
     with open(writing, "wb") as out:
         server = start("listen", "127.0.0.1:0", stdout=out, prepare=lambda: _fill(writing))
     try:
-        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        port = wait_until(lambda: listening_port(server.process.pid), "the port")
         with connect(port) as client:
             client.sendall(b"x\n")
             client.shutdown(socket.SHUT_WR)
@@ -178,7 +165,7 @@ def test_a_closed_pipe_ends_the_run_quietly(start: Start) -> None:
         server = start("listen", "127.0.0.1:0", stdout=out)
     with open(reading, "rb", buffering=0) as pipe:
         pipe.read(1)
-        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        port = wait_until(lambda: listening_port(server.process.pid), "the port")
     with connect(port) as client:
         client.sendall(b"x\n")
         assert server.wait() == 0
@@ -358,7 +345,7 @@ def test_memory_is_bounded_when_standard_input_meets_a_stopped_output(start: Sta
     with open(writing, "wb") as out, open("/dev/zero", "rb") as zeros:
         server = start("listen", "127.0.0.1:0", "--stdin", "--format", "json", stdin=zeros, stdout=out)
     try:
-        port = wait_until(lambda: _listening_port(server.process.pid), "the port")
+        port = wait_until(lambda: listening_port(server.process.pid), "the port")
         with connect(port) as client:
             client.settimeout(1.0)
             taken = 0
@@ -398,7 +385,7 @@ def test_ctrl_c_ends_it_though_standard_error_is_stuck_too(tmp_path: Path) -> No
         stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, preexec_fn=lambda: _fill(writing),  # noqa: PLW1509
     ) as server:  # fmt: skip
         os.close(writing)
-        port = wait_until(lambda: _listening_port(server.pid), "the port")
+        port = wait_until(lambda: listening_port(server.pid), "the port")
         with connect(port) as client:
             client.sendall(b"x\n")
             client.shutdown(socket.SHUT_WR)
@@ -448,7 +435,7 @@ def test_one_stalled_client_and_others_that_come_and_go_delay_nobody(listen: Sta
 @pytest.mark.parametrize("delay_ms", [0, 5, 10, 20, 40, 80])
 def test_a_signal_while_the_rest_is_loaded_ends_it_in_order(start: Start, delay_ms: int) -> None:
     server = start("listen", "127.0.0.1:0")
-    wait_until(lambda: _listening_port(server.process.pid), "the port")
+    wait_until(lambda: listening_port(server.process.pid), "the port")
     threading.Event().wait(delay_ms / 1000)
     server.signal(signal.SIGINT)
     assert server.wait() == 0

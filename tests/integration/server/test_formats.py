@@ -223,3 +223,13 @@ def _rotated(path: Path) -> list[Path]:
     """A file and what it was renamed to, the oldest first."""
     old = sorted(path.parent.glob(f"{path.name}.*"), key=lambda each: int(each.suffix[1:]))
     return [*old, *([path] if path.exists() else [])]
+
+
+def test_a_file_called_standard_output_is_a_file(listen: Start, tmp_path: Path) -> None:
+    server = listen("-o", "standard output", cwd=tmp_path)
+    with connect(server.port) as client:
+        server.signal(signal.SIGHUP)
+        client.sendall(b"on both\n")
+        server.wait_for("> on both")
+    server.stop()
+    assert "> on both" in (tmp_path / "standard output").read_text()

@@ -7,11 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, read_to_end, several, wait_until
+from support import Program, connect, listening_port, read_to_end, reset, several, wait_until
 
 
 def test_a_pipe_goes_to_every_client(listen: Start) -> None:
@@ -176,3 +177,43 @@ def test_in_the_background_of_a_terminal_it_is_not_stopped() -> None:
     wait_until(lambda: shows(b"stopped: signal"), "the end")
     assert os.waitpid(shell, 0)[0] == shell
     os.close(master)
+
+
+def test_a_client_that_reads_slowly_gets_everything(listen: Start, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(20_000_000))
+    with source.open("rb") as file:
+        server = listen("--stdin", "--once", "--format", "json", stdin=file, stdout=subprocess.DEVNULL)
+    port = wait_until(lambda: listening_port(server.process.pid), "the port")
+    taken = bytearray()
+    pause = threading.Event()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        client.settimeout(30)
+        client.connect(("127.0.0.1", port))
+        while chunk := client.recv(128 * 1024):
+            taken += chunk
+            pause.wait(0.02)
+    assert bytes(taken) == source.read_bytes()
+    assert server.wait() == 0
+
+
+def test_what_comes_while_no_client_is_there_waits_for_one(listen: Start) -> None:
+    server = listen("--stdin", "--format", "json", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    reset(connect(server.port))
+    server.wait_for('"closed"')
+    server.process.stdin.write(b"one\n")
+    server.process.stdin.flush()
+    with connect(server.port) as client:
+        assert client.recv(100) == b"one\n"
+        server.process.stdin.write(b"two\n")
+        server.process.stdin.flush()
+        assert client.recv(100) == b"two\n"
+
+
+def test_a_pipe_and_its_refusal_contradict_each_other(start: Start) -> None:
+    for options in (("--stdin", "--recv-only"), ("--no-stdin", "--send-only")):
+        program = start("listen", "127.0.0.1:0", *options)
+        assert program.wait() == 2
+        assert b"exclude each other" in program.err
