@@ -10,7 +10,7 @@ import socket
 from portside.addresses import Address
 from portside.errors import UsageError
 from portside.server.admission import admission_of
-from portside.server.listener import open_listeners
+from portside.server.listener import Listener, open_listeners
 from portside.settings import DEFAULT_PORT, Listen
 
 
@@ -31,8 +31,10 @@ def run(settings: Listen) -> int:
     admission = admission_of(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # until the loop handles both: an end in order
-    listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+    listeners: list[Listener] = []
     try:
+        listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+
         from portside.app import listen
 
         return listen.run(settings, listeners, admission)
