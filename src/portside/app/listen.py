@@ -33,20 +33,17 @@ from portside.wire.newlines import CrLf
 PATIENCE_S = 0.5  # what an end in order waits for a peer or a reader that takes nothing
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEEP_BYTES = -1, -3, 16 << 20
 STARVED_SAID_S = 10.0  # how often it is said that no descriptor is left
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 StopReason = Literal["signal", "once", "output_closed"]
 
 
 def run(settings: Listen, listeners: list[Listener], admission: Admission) -> int:
-    """Serve until the end; the exit status."""
+    """Serve until the end; the exit status. Signals that end it are blocked before and after."""
     _raise_descriptor_limit()
     _keep_freed_memory()
-    try:
-        return run_loop(_Run(settings, admission).serve(listeners))
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it is ending
+    return run_loop(_Run(settings, admission).serve(listeners))
 
 
 class _Run:
@@ -106,6 +103,7 @@ class _Run:
         feed.publish(Stopped(time.time_ns(), reason))
         feed.flush()
         await loop.run_in_executor(None, self._close_sinks)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the loop gives its handlers back, and it is ending
         return self._status
 
     # Where events go.
@@ -192,6 +190,7 @@ class _Run:
             loop.add_signal_handler(signal.SIGHUP, self._reopen)
         elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._signalled, 0.0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _signalled(self, drain: float) -> None:
         self._signals += 1

@@ -10,7 +10,7 @@ import socket
 from portside.addresses import Address
 from portside.errors import UsageError
 from portside.server.admission import admission_of
-from portside.server.listener import Listener, open_listeners
+from portside.server.listener import open_listeners
 from portside.settings import DEFAULT_PORT, Listen
 
 
@@ -29,16 +29,10 @@ def run(settings: Listen) -> int:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
     addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
     admission = admission_of(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)  # until the loop handles both: an end in order
-    listeners: list[Listener] = []
-    try:
-        listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+    # Until the loop handles them they wait: raised in the middle of an import, Ctrl-C may be lost there for good.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
 
-        from portside.app import listen
+    from portside.app import listen
 
-        return listen.run(settings, listeners, admission)
-    except KeyboardInterrupt:
-        for listener in listeners:
-            listener.close()
-        return 0
+    return listen.run(settings, listeners, admission)
