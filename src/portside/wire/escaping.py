@@ -5,6 +5,8 @@ What is printable stays as it is; everything else is written as an escape: ``\\n
 ``\\u202e``. So no byte from the network reaches a terminal as a command to it.
 """
 
+import codecs
+
 _NAMED = {0: "\\0", 9: "\\t", 10: "\\n", 13: "\\r"}
 _ASCII_CONTROLS = {code: _NAMED.get(code, f"\\x{code:02x}") for code in (*range(32), 127)}
 
@@ -28,19 +30,5 @@ def _escape(code: int) -> str:
 
 def unfinished_utf8(data: bytes) -> int:
     """How many bytes at the end begin a UTF-8 character that is not whole yet: 0 to 3 (RFC 3629, section 4)."""
-    for size in range(1, min(3, len(data)) + 1):
-        lead = data[-size]
-        if lead >= 0xC0:
-            needed = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4 if lead < 0xF5 else 0
-            return size if size < needed and _may_continue(data[-size:]) else 0
-        if lead < 0x80:
-            return 0
-    return 0
-
-
-def _may_continue(start: bytes) -> bool:
-    try:
-        start.decode()
-    except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"
-    return True
+    tail = data[-3:]
+    return len(tail) - codecs.utf_8_decode(tail, "replace", False)[1]
