@@ -104,6 +104,22 @@ class Refused(Event, frozen=True, gc=False):
     reason: RefuseReason
 
 
+class Gap(Event, frozen=True, gc=False):
+    """Bytes passed that a recording does not hold, within ``duration`` seconds before ``at``.
+
+    ``conn`` 0 stands for connections that opened and closed meanwhile; ``connections`` says how many.
+    """
+
+    event: ClassVar[str] = "gap"
+
+    conn: int
+    received: int
+    sent: int
+    duration: float
+    why: str
+    connections: int | None = None
+
+
 class Stopped(Event, frozen=True, gc=False):
     """The server ended."""
 
@@ -120,8 +136,10 @@ EVENTS: tuple[type[Event], ...] = (
     HalfClosed,
     Closed,
     Refused,
+    Gap,
     Stopped,
 )
+_BY_NAME = {kind.event: kind for kind in EVENTS if not issubclass(kind, Payload)}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -139,6 +157,18 @@ def to_json(event: Event) -> bytes:
         if value is not None:
             fields[name] = value
     return _encode(fields)
+
+
+def from_json(data: bytes, at: int) -> Event:
+    """Read an event without payload that ``to_json`` wrote; ``at`` (ns) is exact where the JSON is not.
+
+    Raises ValueError for anything else.
+    """
+    fields = msgspec.json.decode(data, type=dict[str, object])
+    kind = _BY_NAME.get(str(fields.get("event")))
+    if kind is None:
+        raise ValueError(f"no event is named {fields.get('event')!r}")
+    return msgspec.convert({**fields, "at": at}, kind)
 
 
 def whose(event: Payload) -> bytes:

@@ -94,6 +94,14 @@ def parse_source(text: str) -> Address:
     return Address(host, range(1))
 
 
+def parse_record_max(text: str) -> int:
+    """Read the most bytes of a recording: at least 1M."""
+    size = parse_positive_size(text)
+    if size < 1 << 20:
+        raise ValueProblem("a recording needs at least 1M")
+    return size
+
+
 def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
     """The positional arguments, any number of them: a tuple."""
     return field(default=(), metadata={"spelling": Spelling((), help, "", parse, metavar, repeat=True)})
@@ -167,6 +175,17 @@ class Listen:
         "-o", "--output", metavar="FILE", group=_SHOWN,
         help="write events to a file too, in the format of its name's end (.jsonl, .hex, .raw, else text); "
         "appends; SIGHUP opens it anew",
+    )  # fmt: skip
+    record: str | None = option(
+        "--record", metavar="DIR", group=_SHOWN,
+        help="keep everything that passes in a recording, losing nothing (see portside rec)",
+    )  # fmt: skip
+    record_max: int | None = option(
+        "--record-max", metavar="SIZE", parse=parse_record_max, group=_SHOWN,
+        help="the most that the recording may take on disk, from 1M; the oldest closed connections go first",
+    )  # fmt: skip
+    record_sync: bool = flag(
+        "--record-sync", group=_SHOWN, help="wait for the disk at each flush, so that a power failure loses no more",
     )  # fmt: skip
     max_conns: int | None = option(
         "--max-conns", metavar="N", parse=parse_count, group=_WHO,
@@ -267,6 +286,10 @@ class Connect:
     format: str = option(
         "--format", metavar="FORMAT", default="raw", choices=FORMATS, group=_SHOWN,
         help="what standard output gets",
+    )  # fmt: skip
+    record: str | None = option(
+        "--record", metavar="DIR", group=_SHOWN,
+        help="keep everything that passes in a recording (see portside rec)",
     )  # fmt: skip
     verbose: bool = flag("-v", "--verbose", help="say on standard error what happens", group=_SHOWN)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from portside.app.loop import run as run_loop
 from portside.app.say import say, wants_colour
@@ -36,6 +36,9 @@ STARVED_SAID_S = 10.0  # how often it is said that no descriptor is left
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
+if TYPE_CHECKING:
+    from portside.record.recorder import Recorder
+
 StopReason = Literal["signal", "once", "output_closed"]
 
 
@@ -56,6 +59,8 @@ class _Run:
         self._stopping: asyncio.Future[StopReason]
         self._troubled: set[str] = set()
         self._files: list[Writer] = []
+        self._sinks: list[Sink] = []
+        self._recorder: Recorder | None = None
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
         self._signals = 0
         self._starved_said = -STARVED_SAID_S
@@ -119,7 +124,7 @@ class _Run:
             terminal=terminal,
         )
         writer = self._writer(1, "standard output", self._stdout_gone)
-        self._feed.add(TerminalSink(renderer, writer) if terminal else Sink(renderer, writer))
+        self._add_sink(TerminalSink(renderer, writer) if terminal else Sink(renderer, writer))
         for path in settings.output:
             try:
                 fd = open_output(path)
@@ -129,7 +134,19 @@ class _Run:
             renderer = make_renderer(name, frame=settings.frame, max_frame=settings.max_frame)
             writer = self._writer(fd, path, partial(say, f"{path}: its reader went away"))
             self._files.append(writer)
-            self._feed.add(Sink(renderer, writer))
+            self._add_sink(Sink(renderer, writer))
+        if settings.record is not None:
+            from portside.app.recording import start_recorder
+
+            on_room = partial(self._loop.call_soon_threadsafe, self._feed.room)
+            self._recorder = start_recorder(
+                settings.record, settings.record_max, sync=settings.record_sync, on_room=on_room
+            )
+            self._feed.add(self._recorder)
+
+    def _add_sink(self, sink: Sink) -> None:
+        self._sinks.append(sink)
+        self._feed.add(sink)
 
     def _writer(self, fd: int, name: str, on_gone: Callable[[], None]) -> Writer:
         if is_null_device(fd):
@@ -168,12 +185,14 @@ class _Run:
         say(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
 
     def _close_sinks(self) -> None:
-        for sink in self._feed.sinks:
+        for sink in self._sinks:
             lost = sink.writer.close(PATIENCE_S, self._hurry)
             if lost and not sink.writer.gone:
                 say(f"{lost} B for {sink.writer.name} were not written")
                 if sink.writer.name in self._troubled:
                     self._status = 1
+        if self._recorder is not None:
+            self._recorder.close()
 
     # What ends the run.
 

@@ -24,6 +24,8 @@ def run(settings: Listen) -> int:
         raise UsageError("listen", "--send-only and --no-stdin exclude each other")
     if settings.ipv4 and settings.ipv6:
         raise UsageError("listen", "-4 and -6 exclude each other")
+    if settings.record is None and (settings.record_max is not None or settings.record_sync):
+        raise UsageError("listen", "--record-max and --record-sync go with --record")
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
     if settings.ipv4 or settings.ipv6:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)

@@ -7,10 +7,13 @@ that ``on_full`` comes before the next read.
 
 import time
 from asyncio import AbstractEventLoop, Handle, TimerHandle
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from portside.events import Event
-from portside.feed.sinks import Sink, TerminalSink
+from portside.feed.sinks import Consumer, TerminalSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACE_S = 0.001  # between two batches under load: waking the writer costs more than what a batch of one turn gains
 _BATCH_BYTES = 64 * 1024  # reads this large gain nothing from waiting for more, and cost cache and page faults
@@ -25,7 +28,7 @@ class Feed:
         self.on_full: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
         self._loop = loop
-        self._sinks: list[Sink] = []
+        self._sinks: list[Consumer] = []
         self._batch: list[Event] = []
         self._batch_bytes = 0
         self._flush_handle: Handle | None = None
@@ -33,14 +36,9 @@ class Feed:
         self._tick_handle: TimerHandle | None = None
         self._tick_at = 0.0
 
-    def add(self, sink: Sink) -> None:
+    def add(self, sink: Consumer) -> None:
         """Hand everything that is published from now on to a sink too."""
         self._sinks.append(sink)
-
-    @property
-    def sinks(self) -> Sequence[Sink]:
-        """All sinks."""
-        return self._sinks
 
     def publish(self, event: Event, size: int = 0) -> None:
         """Take an event; ``size`` is that of its payload in bytes."""
@@ -75,7 +73,7 @@ class Feed:
             self.full = True
             self.on_full()
             for sink in self._sinks:
-                sink.writer.ask_for_room()
+                sink.ask_for_room()
         due = min((due for sink in self._sinks if (due := sink.due) is not None), default=None)
         if due is None or (self._tick_handle is not None and self._tick_at <= due):
             return

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from portside.events import Event
 from portside.feed.render import Renderer
@@ -10,6 +11,27 @@ from portside.feed.writer import Writer
 HIGH_BYTES = 4 << 20  # a sink that has this much to write takes no more from clients
 VIEW_BYTES = 256 * 1024  # a terminal this far behind skips
 _JOIN_BYTES = 512 * 1024  # below this one write of joined buffers costs less than many buffers
+
+
+class Consumer(Protocol):
+    """What a feed hands batches of events to."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it should get no more for now."""
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
+
+    def consume(self, batch: Sequence[Event]) -> None:
+        """Take events, in their order."""
+
+    def tick(self) -> None:
+        """Do what is due because time passed."""
+
+    def ask_for_room(self) -> None:
+        """Have the feed's ``room`` called once when there is room again."""
 
 
 class Sink:
@@ -28,6 +50,10 @@ class Sink:
     def full(self) -> bool:
         """Whether it should get no more for now."""
         return self.writer.pending > HIGH_BYTES
+
+    def ask_for_room(self) -> None:
+        """Have the writer's ``on_room`` called once when little waits to be written."""
+        self.writer.ask_for_room()
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Render events and hand them to the writer."""

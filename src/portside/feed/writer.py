@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from portside.wire.buffers import MOST_BUFFERS, after
+
 RETRY_S = 0.5
 PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
-_MAX_BUFFERS = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
 
 
 class Writer:
@@ -107,7 +108,7 @@ class Writer:
                 continue
             buffers = order
             following: list[bytes] | str | None = []
-            while not empty() and len(buffers) < _MAX_BUFFERS:
+            while not empty() and len(buffers) < MOST_BUFFERS:
                 following = get_nowait()
                 if not isinstance(following, list):
                     break
@@ -119,15 +120,15 @@ class Writer:
                 return
 
     def _write(self, buffers: list[bytes]) -> None:
-        for at in range(0, len(buffers), _MAX_BUFFERS):
-            part: list[bytes | memoryview] = list(buffers[at : at + _MAX_BUFFERS])
+        for at in range(0, len(buffers), MOST_BUFFERS):
+            part: list[bytes | memoryview] = list(buffers[at : at + MOST_BUFFERS])
             left = sum(map(len, part))
             while left:
                 written = self._writev(part, left)
                 left -= written
                 self._done += written
                 if left:
-                    part = _after(part, written)
+                    part = after(part, written)
         if self._wants_room and self.pending <= self._low:
             self._tell_room()
 
@@ -212,12 +213,3 @@ def _piece(part: list[bytes | memoryview]) -> list[bytes | memoryview]:
             keep = len(buffer) - (size - PIECE_BYTES)
             return [*part[:index], memoryview(buffer)[:keep]]
     return part
-
-
-def _after(part: list[bytes | memoryview], written: int) -> list[bytes | memoryview]:
-    """What is left of buffers when so many bytes of them are written."""
-    for index, buffer in enumerate(part):
-        if written < len(buffer):
-            return [memoryview(buffer)[written:], *part[index + 1 :]]
-        written -= len(buffer)
-    return []

@@ -1,6 +1,6 @@
 """The format ``classic``: the words of the tutorial that Portside began as."""
 
-from portside.events import Closed, Event, HalfClosed, Listening, Opened, Payload, Received, Refused, Stopped
+from portside.events import Closed, Event, Gap, HalfClosed, Listening, Opened, Payload, Received, Refused, Stopped
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.escaping import visible
 from portside.wire.framing import Cut
@@ -49,6 +49,8 @@ class ClassicRenderer(StreamRenderer):
                 return f"Connection from {address_of(peer)} closed."
             case Refused(peer=peer, reason=reason):
                 return f"Connection from {address_of(peer)} refused: {reason}."
+            case Gap(conn=conn, why=why):
+                return f"Not in the recording of connection {conn}: {visible(why.encode())}."
             case Stopped(reason="signal"):
                 return "Server interrupted. Closing..."
             case Stopped():

@@ -11,6 +11,7 @@ from portside.events import (
     Closed,
     CloseReason,
     Event,
+    Gap,
     HalfClosed,
     Listening,
     Opened,
@@ -108,6 +109,10 @@ class LineRenderer(StreamRenderer):
                 )
             case Refused(peer=peer, reason=reason):
                 return f"  {visible(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}"
+            case Gap(conn=conn, received=received, sent=sent, why=why):
+                what = f"#{conn}" if conn else f"{event.connections} connections"
+                lost = f"{received} B in and {sent} B out are not in the recording"
+                return f"  {palette.bad}! {what}: {lost}: {visible(why.encode())}{palette.reset}"
             case Stopped(reason=reason):
                 return f"  stopped: {reason}"
         raise TypeError(event)

@@ -1,0 +1,35 @@
+"""``--record``: a recorder for a run, and what it says of the disk."""
+
+import sqlite3
+from collections.abc import Callable
+
+from portside import __version__
+from portside.app.say import say
+from portside.errors import reason_of
+from portside.record.recorder import Recorder
+from portside.record.store import Store
+
+
+def start_recorder(
+    path: str,
+    most_bytes: int | None,
+    *,
+    sync: bool,
+    on_room: Callable[[], object] = lambda: None,
+) -> Recorder:
+    """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError."""
+    store = Store(path, version=__version__, sync=sync, most_bytes=most_bytes, on_trouble=_say_trouble)
+    for each in store.found:
+        say(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
+    after = f", connection 1 is number {store.base + 1} there" if store.base else ""
+    say(f"recording to {path}{after}")
+    return Recorder(store, on_room)
+
+
+def _say_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:
+    if error is None:
+        say(f"{what} can be written again")
+    elif isinstance(error, OSError):
+        say(f"cannot write the {what}: {reason_of(error)}", "the run goes on; what passes meanwhile is a gap in it")
+    else:
+        say(f"cannot write {what}: {reason_of(error)}", "it is brought up to date later; the recording goes on")

@@ -1,0 +1,1 @@
+"""The recording: everything that passes, kept on disk (see ``docs/recording.md``)."""

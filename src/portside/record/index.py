@@ -1,0 +1,202 @@
+"""The index of a recording: its connections, and where their blocks lie (SQLite, one row per connection and flush).
+
+The segments are the truth; a row is written after the bytes that it points at. ``segments.indexed`` says how far each
+segment has been taken in, so an index that is behind, after SIGKILL say, is brought up to date from there.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from portside.errors import PortsideError
+from portside.events import Closed, Event, Gap, HalfClosed, Opened
+
+SCHEMA = 1
+_MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE runs (run INTEGER PRIMARY KEY, base INTEGER, began INTEGER, pid INTEGER, version TEXT);
+    CREATE TABLE segments (segment INTEGER PRIMARY KEY, indexed INTEGER NOT NULL);
+    CREATE TABLE damage (segment INTEGER, offset INTEGER, length INTEGER, why TEXT, PRIMARY KEY (segment, offset))
+        WITHOUT ROWID;
+    CREATE TABLE connections (conn INTEGER PRIMARY KEY, peer TEXT, local TEXT, opened INTEGER, half_closed INTEGER,
+        closed INTEGER, reason TEXT, error TEXT, duration REAL, received INTEGER, sent INTEGER, dropped INTEGER);
+    CREATE TABLE extents (segment INTEGER, offset INTEGER, length INTEGER, conn INTEGER, first INTEGER, last INTEGER,
+        received_before INTEGER, sent_before INTEGER, received INTEGER, sent INTEGER, PRIMARY KEY (segment, offset))
+        WITHOUT ROWID;
+    CREATE INDEX extents_of_conn ON extents (conn, segment, offset);
+    CREATE TABLE gaps (conn INTEGER, at INTEGER, received INTEGER, sent INTEGER, duration REAL, why TEXT,
+        connections INTEGER);
+    """,
+)
+
+
+class Extent(NamedTuple):
+    """Where a block lies, and what is in it: bytes, and times in ns since 1970."""
+
+    segment: int
+    offset: int
+    length: int
+    conn: int
+    first: int
+    last: int
+    received_before: int
+    sent_before: int
+    received: int
+    sent: int
+
+
+class Run(NamedTuple):
+    """One run of a server that wrote here; its connection N is ``base`` + N of the recording."""
+
+    run: int
+    base: int
+    began: int
+    pid: int
+    version: str
+
+
+class Indexed(NamedTuple):
+    """A block for the index: where it lies and the events in it."""
+
+    extent: Extent
+    events: list[Event]
+    run: Run | None = None
+
+
+def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
+    """The index at this path, to write. Raises sqlite3.Error, and PortsideError where it is of a later version."""
+    mode = "rwc" if make else "rw"
+    index = sqlite3.connect(f"{_uri(path)}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        index.execute("PRAGMA journal_mode = WAL")
+        index.execute("PRAGMA synchronous = NORMAL")
+        _migrate(index, path)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def open_index_to_read(path: str) -> sqlite3.Connection:
+    """The same for one who may not or shall not write. Raises as ``open_index``, also for a schema that is older."""
+    errors: list[sqlite3.Error] = []
+    for rest in ("mode=ro", "mode=ro&immutable=1"):  # a folder without the right to write has no place for a journal
+        try:
+            index = sqlite3.connect(f"{_uri(path)}?{rest}", uri=True, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            errors.append(error)
+            continue
+        try:
+            if _version(index, path) < SCHEMA:
+                raise sqlite3.DatabaseError("it is not complete")  # noqa: TRY301
+        except sqlite3.OperationalError as error:
+            index.close()
+            errors.append(error)
+        except BaseException:
+            index.close()
+            raise
+        else:
+            return index
+    raise errors[-1]
+
+
+def new_index_in_memory() -> sqlite3.Connection:
+    """An empty index that is nowhere on disk."""
+    index = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _migrate(index, ":memory:")
+    return index
+
+
+def _uri(path: str) -> str:
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{escaped}"
+
+
+def _version(index: sqlite3.Connection, path: str) -> int:
+    version = int(index.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA:
+        why = f"a later version of Portside wrote it (schema {version}; this one knows {SCHEMA})"
+        raise PortsideError(f"index {path}", why, "use that version")
+    return version
+
+
+def _migrate(index: sqlite3.Connection, path: str) -> None:
+    for step in range(_version(index, path), SCHEMA):
+        index.executescript(f"BEGIN; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
+
+
+def add(index: sqlite3.Connection, blocks: Iterable[Indexed], indexed: dict[int, int]) -> None:
+    """Take blocks in, in their order, and how far each segment is indexed; all of it or nothing."""
+    extents, opened, half_closed, closed, gaps, runs = [], [], [], [], [], []
+    for extent, events, run in blocks:
+        extents.append(extent)
+        if run is not None:
+            runs.append(run)
+        for event in events:
+            match event:
+                case Opened(at=at, conn=conn, peer=peer, local=local):
+                    opened.append((conn, peer, local, at))
+                case HalfClosed(at=at, conn=conn):
+                    half_closed.append((at, conn))
+                case Closed(at=at, conn=conn, reason=reason, received=received, sent=sent):
+                    closed.append((conn, event.peer, at, reason, event.error, event.duration, received, sent))
+                case Gap():
+                    gaps.append(event)
+    with transaction(index):
+        index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", runs)
+        index.executemany("INSERT OR REPLACE INTO extents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", extents)
+        index.executemany("INSERT OR IGNORE INTO connections (conn, peer, local, opened) VALUES (?, ?, ?, ?)", opened)
+        index.executemany("UPDATE connections SET half_closed = ? WHERE conn = ?", half_closed)
+        index.executemany(_CLOSE, closed)
+        index.executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", map(_gap_row, gaps))
+        index.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", indexed.items())
+
+
+_CLOSE = """
+    INSERT INTO connections (conn, peer, closed, reason, error, duration, received, sent)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (conn) DO UPDATE SET closed = excluded.closed, reason = excluded.reason, error = excluded.error,
+        duration = excluded.duration, received = excluded.received, sent = excluded.sent
+"""  # without a row where the block with its opening is damaged
+
+
+def _gap_row(gap: Gap) -> tuple[object, ...]:
+    return gap.conn, gap.at, gap.received, gap.sent, gap.duration, gap.why, gap.connections
+
+
+def name_the_nameless(index: sqlite3.Connection) -> None:
+    """Give a row to connections of which blocks are there, but neither opening nor closing."""
+    index.execute(
+        "INSERT OR IGNORE INTO connections (conn) SELECT DISTINCT conn FROM extents WHERE conn > 0 "
+        "AND conn NOT IN (SELECT conn FROM connections)"
+    )
+
+
+class transaction:  # noqa: N801 - it reads as a statement
+    """All of what is done inside, or nothing."""
+
+    def __init__(self, index: sqlite3.Connection) -> None:
+        self._index = index
+
+    def __enter__(self) -> None:
+        self._index.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._index.execute("COMMIT")
+        else:
+            with suppress(sqlite3.Error):
+                self._index.execute("ROLLBACK")
+
+
+def last_run(index: sqlite3.Connection) -> int:
+    """The number of the last run, 0 where there was none."""
+    return int(index.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0])
+
+
+def last_conn(index: sqlite3.Connection) -> int:
+    """The highest number of a connection."""
+    with closing(index.execute("SELECT coalesce(max(conn), 0) FROM connections")) as rows:
+        return int(rows.fetchone()[0])

@@ -1,0 +1,120 @@
+"""Events into a recording, from any thread, losing nothing.
+
+Events are collected by connection; a thread of its own writes what was collected within 100 ms, or as soon as it is
+much. What the caller owes it: while ``full``, take nothing more from anybody. ``wait_for_room`` waits for that, or
+``on_room`` is called, once after each ``ask_for_room``, on the recorder's thread.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from portside.events import Event, Payload
+from portside.record.batch import ENTRY_COST, Block
+from portside.record.store import RETRY_S, Store
+
+FLUSH_S = 0.05  # how long something is collected; with the writing it is on disk within 100 ms
+FLUSH_BYTES = 4 << 20
+HIGH_BYTES = 32 << 20  # of memory that waits to be written
+LOW_BYTES = 8 << 20
+
+
+class Recorder:
+    """One run of a server, or of a client, into a store. It closes the store."""
+
+    due = None  # it has a clock of its own
+
+    def __init__(self, store: Store, on_room: Callable[[], object] = lambda: None) -> None:
+        self._store = store
+        self._on_room = on_room
+        self._base = store.base
+        self._blocks: dict[int, Block] = {}
+        self._collected = 0  # bytes of memory in ``_blocks``
+        self._pending = 0  # the same, with what is being written
+        self._wants_room = False
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        """Whether it should get no more for now."""
+        return self._pending > HIGH_BYTES
+
+    def consume(self, batch: Sequence[Event]) -> None:
+        """Take events, in their order."""
+        with self._changed:
+            empty = not self._blocks
+            blocks, cost = self._blocks, 0
+            for event in batch:
+                if isinstance(event, Payload):
+                    block = blocks.get(event.conn)
+                    if block is None:
+                        block = blocks[event.conn] = Block(event.conn + self._base)
+                    block.add_payload(event)
+                    cost += len(event.data)
+                else:
+                    self._other(event)
+            cost += len(batch) * ENTRY_COST
+            self._collected += cost
+            self._pending += cost
+            if empty or self._collected >= FLUSH_BYTES:
+                self._changed.notify_all()
+
+    def _other(self, event: Event) -> None:
+        conn = getattr(event, "conn", 0)
+        block = self._blocks.get(conn)
+        if block is None:
+            block = self._blocks[conn] = Block(conn + self._base if conn else 0)
+        block.add_event(msgspec.structs.replace(event, conn=block.conn) if conn and self._base else event)
+
+    def tick(self) -> None:
+        """Nothing is due: it has a clock of its own."""
+
+    def ask_for_room(self) -> None:
+        """Have ``on_room`` called once when little waits to be written."""
+        with self._changed:
+            self._wants_room = True
+            self._changed.notify_all()
+
+    def wait_for_room(self) -> None:
+        """Block until it is not full."""
+        with self._changed:
+            while self.full and self._thread.is_alive():
+                self._changed.wait(1.0)
+
+    def close(self) -> None:
+        """Write what waits, and let go of the recording."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    # On the recorder's own thread.
+
+    def _run(self) -> None:
+        changed = self._changed
+        while True:
+            with changed:
+                if not self._blocks and not self._closing and not self._wants_room:
+                    changed.wait(RETRY_S if self._store.retries else None)
+                if self._blocks and self._collected < FLUSH_BYTES and not self._closing:
+                    changed.wait(FLUSH_S)
+                blocks, cost = self._blocks, self._collected
+                self._blocks, self._collected = {}, 0
+                closing = self._closing
+            if blocks or self._store.retries:
+                self._store.flush(blocks)
+            with changed:
+                self._pending -= cost
+                tells = self._wants_room and self._pending <= LOW_BYTES
+                if tells:
+                    self._wants_room = False
+                changed.notify_all()
+            if tells:
+                self._on_room()
+            if closing and not self._blocks:
+                self._store.close()
+                return

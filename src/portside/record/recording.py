@@ -1,0 +1,337 @@
+"""A recording to read: while it is written, after a sudden end, without the right to write."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, Literal, Self
+
+import msgspec
+
+from portside.errors import PortsideError
+from portside.events import Event, Gap, Received, Sent
+from portside.record.folder import Folder
+from portside.record.index import Extent, new_index_in_memory, open_index, open_index_to_read
+from portside.record.recovery import Found, catch_up, identity, opened_segment
+from portside.record.scan import event_of, read_block
+from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry, seed_of
+
+Direction = Literal["in", "out"]
+Progress = Callable[[int, int], None]
+_ROWS_AT_ONCE = 500
+
+_CONNECTIONS = (
+    "SELECT conn, peer, local, opened, half_closed, closed, reason, error, duration, received, sent, dropped "
+    "FROM connections "
+)
+_SUMS = (
+    "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn IN "
+    "(SELECT conn FROM connections WHERE closed IS NULL AND ? IN (0, conn)) GROUP BY conn"
+)
+_EXTENTS = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) ORDER BY segment, offset LIMIT ?"
+_EXTENTS_OF = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) AND conn = ? ORDER BY segment, offset LIMIT ?"
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """A connection of a recording. Times are ns since 1970, sizes bytes, ``duration`` is seconds.
+
+    ``peer``, ``local`` and ``opened`` are None where the beginning is lost; ``closed`` and what comes with it while it
+    is open, and where the run ended without a word. ``dropped`` is when --record-max gave its bytes up.
+    """
+
+    conn: int
+    peer: str | None
+    local: str | None
+    opened: int | None
+    half_closed: int | None
+    closed: int | None
+    reason: str | None
+    error: str | None
+    duration: float | None
+    received: int
+    sent: int
+    dropped: int | None
+    open: bool = False  # the server that records it still runs
+
+
+class Recording:
+    """The recording in a folder. Close it, or use it in a ``with`` statement.
+
+    Raises PortsideError where there is none, or none that this version can read.
+    """
+
+    def __init__(self, path: str, progress: Progress = lambda _done, _all: None) -> None:
+        self.path = path
+        self.folder = folder = Folder(path)
+        self.found: list[Found] = []
+        segments = folder.segments()
+        self.live = folder.is_written()
+        try:
+            self._index = self._open(segments, progress)
+        except sqlite3.Error as error:
+            why = f"its index cannot be read: {error}"
+            raise PortsideError(f"recording {path}", why, f"portside rec check {path}") from None
+        recording = identity(folder, self._index)
+        if recording is None:
+            self.close()
+            raise PortsideError(f"recording {path}", "nothing in it can be read")
+        self._seed = seed_of(recording)
+        self._opened: tuple[int, int] | None = None  # number and descriptor of the segment read last
+
+    def _open(self, segments: list[int], progress: Progress) -> sqlite3.Connection:
+        folder = self.folder
+        if self.live:
+            return open_index_to_read(folder.index)
+        index = self._up_to_date(segments)
+        if index is not None:
+            return index
+        lock = None
+        try:
+            lock = folder.lock()
+            if lock is not None:
+                index = open_index(folder.index, make=True)
+                return self._caught_up(index, progress)
+        except (OSError, sqlite3.OperationalError):
+            pass  # no right to write here
+        finally:
+            if lock is not None:
+                os.close(lock)
+        self.live = folder.is_written()
+        if self.live:
+            return open_index_to_read(folder.index)
+        return self._caught_up(self._copy_in_memory(), progress)
+
+    def _up_to_date(self, segments: list[int]) -> sqlite3.Connection | None:
+        """The index, where it knows all that the segments hold."""
+        try:
+            index = open_index_to_read(self.folder.index)
+        except sqlite3.OperationalError:
+            return None
+        known = dict(index.execute("SELECT segment, indexed FROM segments"))
+        try:
+            sizes = {number: os.stat(self.folder.segment(number)).st_size for number in segments}
+        except OSError:
+            sizes = {}
+        if known == sizes:
+            return index
+        index.close()
+        return None
+
+    def _copy_in_memory(self) -> sqlite3.Connection:
+        index = new_index_in_memory()
+        try:
+            with closing(open_index_to_read(self.folder.index)) as written:
+                written.backup(index)
+        except sqlite3.OperationalError:
+            pass  # there is none: everything comes from the segments
+        return index
+
+    def _caught_up(self, index: sqlite3.Connection, progress: Progress) -> sqlite3.Connection:
+        try:
+            recording = identity(self.folder, index)
+            if recording is not None:
+                index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
+                self.found = catch_up(self.folder, index, recording, progress)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._index.close()
+        if getattr(self, "_opened", None) is not None and self._opened is not None:
+            os.close(self._opened[1])
+            self._opened = None
+
+    # Connections.
+
+    def connections(self) -> Iterator[Recorded]:
+        """All of them, in the order of their numbers."""
+        base = self._current_base()
+        sums = self._sums_of_open()
+        with closing(self._index.execute(_CONNECTIONS + "ORDER BY conn")) as rows:
+            for row in rows:
+                yield self._recorded(row, sums, base)
+
+    def connection(self, conn: int) -> Recorded:
+        """One of them. Raises PortsideError where there is no such connection."""
+        row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
+        if row is None:
+            raise PortsideError(f"connection {conn}", f"it is not in {self.path}", f"portside rec list {self.path}")
+        return self._recorded(row, self._sums_of_open(conn), self._current_base())
+
+    def _recorded(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> Recorded:
+        recorded = Recorded(*row)
+        if recorded.closed is not None:
+            return recorded
+        received, sent = sums.get(recorded.conn, (0, 0))
+        goes_on = self.live and recorded.conn > base
+        return msgspec.structs.replace(recorded, received=received, sent=sent, open=goes_on)
+
+    def _current_base(self) -> int:
+        row = self._index.execute("SELECT base FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def _sums_of_open(self, conn: int = 0) -> dict[int, tuple[int, int]]:
+        """Bytes in and out, up to now, of the connections without a closing (of one of them)."""
+        return {
+            int(number): (int(received), int(sent)) for number, received, sent in self._index.execute(_SUMS, (conn,))
+        }
+
+    # What they hold.
+
+    def events(self, conn: int) -> Iterator[Event]:
+        """Everything that happened on a connection, in order; a Gap where something is missing.
+
+        Raises PortsideError where there is no such connection.
+        """
+        recorded = self.connection(conn)
+        following = _Following(conn)
+        for extent in self._extents(conn):
+            yield from following.events(recorded.peer or "", self._block(extent), extent)
+        yield from following.missing_at_end(recorded)
+
+    def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
+        """The same of a connection that goes on, until it closes or its run ends; ``wait`` is called between looks."""
+        recorded = self.connection(conn)
+        following, after = _Following(conn), (0, 0)
+        while True:
+            goes_on = self.folder.is_written() and self.connection(conn).closed is None
+            for extent in self._extents(conn, after):
+                yield from following.events(recorded.peer or "", self._block(extent), extent)
+                after = extent.segment, extent.offset
+            if not goes_on:
+                yield from following.missing_at_end(self.connection(conn))
+                return
+            wait()
+
+    def data(self, conn: int, direction: Direction) -> Iterator[bytes | Gap]:
+        """The bytes of one direction in pieces; a Gap where some are missing."""
+        kind = Received if direction == "in" else Sent
+        # What was handed over but never left is no byte that was sent.
+        left = self.connection(conn).sent if direction == "out" else None
+        for event in self.events(conn):
+            if isinstance(event, Gap) and (event.received if direction == "in" else event.sent):
+                yield event
+            elif type(event) is kind:
+                data = event.data if left is None else event.data[:left]
+                if left is not None:
+                    left -= len(data)
+                if data:
+                    yield data
+
+    def everything(self, progress: Progress = lambda _done, _all: None) -> Iterator[Event]:
+        """All events of all connections in the order of their times. ``progress``: bytes done and in all."""
+        peers: dict[int, str] = {}
+        followings: dict[int, _Following] = {}
+        whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
+        done, flush = 0, None
+        waiting: list[Event] = []
+        for extent in self._all_extents():
+            block = self._block(extent)
+            if block is None or block[0] != flush:
+                yield from sorted(waiting, key=_time)
+                waiting = []
+                flush = block[0] if block is not None else None
+            conn = extent.conn
+            if conn not in followings:
+                followings[conn] = _Following(conn)
+                peers[conn] = (self.connection(conn).peer or "") if conn else ""
+            events = list(followings[conn].events(peers[conn], block, extent))
+            waiting += events
+            if events and events[-1].event == "closed":
+                del followings[conn], peers[conn]
+            done += extent.length
+            progress(done, whole)
+        yield from sorted(waiting, key=_time)
+
+    def _extents(self, conn: int, after: tuple[int, int] = (0, 0)) -> Iterator[Extent]:
+        return self._paged(_EXTENTS_OF, (conn,), after)
+
+    def _all_extents(self) -> Iterator[Extent]:
+        return self._paged(_EXTENTS, (), (0, 0))
+
+    def _paged(self, query: str, which: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
+        """Rows in pages: a cursor that stays open would keep the writer's journal from being folded in."""
+        while rows := self._index.execute(query, (*after, *which, _ROWS_AT_ONCE)).fetchall():
+            for row in rows:
+                yield Extent(*row)
+            after = rows[-1][:2]
+
+    def _block(self, extent: Extent) -> tuple[int, list[Entry]] | None:
+        """The number of its flush and the entries of a block; None where it is damaged or gone."""
+        try:
+            block = read_block(self._segment(extent.segment), self._seed, extent.offset)
+        except (Damaged, PortsideError, OSError):
+            return None
+        if block.header.conn != extent.conn:
+            return None
+        return block.header.flush, block.entries
+
+    def _segment(self, number: int) -> int:
+        if self._opened is None or self._opened[0] != number:
+            if self._opened is not None:
+                os.close(self._opened[1])
+                self._opened = None
+            with opened_segment(self.folder, number) as fd:
+                self._opened = number, os.dup(fd)
+        return self._opened[1]
+
+
+class _Following:
+    """One connection read block by block: entries as events, and what is missing between them."""
+
+    def __init__(self, conn: int) -> None:
+        self._conn = conn
+        self._received = 0
+        self._sent = 0
+        self._at = 0
+
+    def events(self, peer: str, block: tuple[int, list[Entry]] | None, extent: Extent) -> Iterator[Event]:
+        """The events of the next block; ``peer`` is what payload says of whom it is."""
+        if block is None:
+            return  # the next one shows how much was in it
+        _, entries = block
+        events = [self._event(peer, entry) for entry in entries]
+        told = any(isinstance(event, Gap) for event in events)
+        if not told and (extent.received_before > self._received or extent.sent_before > self._sent):
+            yield self._gap(extent.first, extent.received_before, extent.sent_before)
+        self._received = extent.received_before + extent.received
+        self._sent = extent.sent_before + extent.sent
+        self._at = extent.last
+        for event in events:
+            if event is not None:
+                yield event
+
+    def missing_at_end(self, recorded: Recorded) -> Iterator[Event]:
+        """What the sums say is missing after the last block."""
+        if recorded.received > self._received or (recorded.closed is not None and recorded.sent > self._sent):
+            yield self._gap(recorded.closed or self._at, recorded.received, recorded.sent)
+
+    def _gap(self, at: int, received: int, sent: int) -> Gap:
+        lost = max(0, received - self._received), max(0, sent - self._sent)
+        duration = max(0, at - self._at) / 1e9 if self._at else 0.0
+        return Gap(at, self._conn, *lost, duration, "damaged or given up")
+
+    def _event(self, peer: str, entry: Entry) -> Event | None:
+        if entry.kind == RECEIVED:
+            return Received(entry.at, self._conn, peer, entry.data)
+        if entry.kind == SENT:
+            return Sent(entry.at, self._conn, peer, entry.data)
+        if entry.kind == EVENT:
+            try:
+                return event_of(entry)
+            except Damaged:
+                return None
+        return None
+
+
+def _time(event: Event) -> int:
+    return event.at

@@ -1,0 +1,150 @@
+"""An index brought up to date from the segments: after a sudden end, and where it is lost or damaged."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from portside.errors import PortsideError
+from portside.record.folder import Folder
+from portside.record.index import Indexed, add, name_the_nameless, transaction
+from portside.record.scan import Block, Damage, for_index, scan
+from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, decode_file_header, seed_of
+
+_BATCH_BLOCKS = 2000
+
+
+class Found(NamedTuple):
+    """What was wrong in a segment: bytes at ``offset``, which are not part of the recording any more."""
+
+    segment: int
+    offset: int
+    length: int
+    why: str
+    torn: bool  # at its end: writing it was interrupted
+
+
+def identity(folder: Folder, index: sqlite3.Connection | None) -> bytes | None:
+    """The 16 bytes that name a recording: from the index, else from a segment; None where it has neither.
+
+    Raises PortsideError for a segment of a later version.
+    """
+    if index is not None:
+        row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
+        if row is not None:
+            return bytes(row[0])
+    for number in folder.segments():
+        with opened_segment(folder, number) as fd:
+            try:
+                return _file_header(folder, number, fd).recording
+            except Damaged:
+                continue
+    return None
+
+
+def _file_header(folder: Folder, number: int, fd: int) -> FileHeader:
+    header = decode_file_header(os.pread(fd, FILE_HEADER_SIZE, 0))
+    if header.version > VERSION:
+        why = f"a later version of Portside wrote it (format {header.version}; this one knows {VERSION})"
+        raise PortsideError(f"recording {folder.segment(number)}", why, "use that version")
+    return header
+
+
+@contextmanager
+def opened_segment(folder: Folder, number: int) -> Iterator[int]:
+    """A segment to read. Raises PortsideError where it cannot be."""
+    path = folder.segment(number)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PortsideError(f"recording {path}", error) from None
+    try:
+        yield fd
+    except OSError as error:
+        raise PortsideError(f"recording {path}", error) from None
+    finally:
+        os.close(fd)
+
+
+def catch_up(
+    folder: Folder,
+    index: sqlite3.Connection,
+    recording: bytes,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Found]:
+    """Take in what the segments hold and the index does not know; what is damaged there.
+
+    Nobody may write meanwhile. ``progress`` is called with bytes done and in all. Raises PortsideError and
+    sqlite3.Error.
+    """
+    known = dict(index.execute("SELECT segment, indexed FROM segments"))
+    sizes = {number: _size(folder, number) for number in folder.segments()}
+    found: list[Found] = []
+    new = False
+    whole, done = sum(sizes.values()), 0
+    for number, size in sizes.items():
+        start = known.get(number, 0)
+        if start > size:
+            found.append(_shortened(index, number, size, start))
+            new = True
+        elif start < size:
+            new = True
+            found += _take_in(folder, index, recording, number, start)
+        done += size
+        progress(done, whole)
+    if new:
+        name_the_nameless(index)
+        for each in found:
+            index.execute("INSERT OR REPLACE INTO damage VALUES (?, ?, ?, ?)", each[:4])
+    return found
+
+
+def _size(folder: Folder, number: int) -> int:
+    with opened_segment(folder, number) as fd:
+        return os.fstat(fd).st_size
+
+
+def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -> Found:
+    """A segment has lost its end, to a power failure or by somebody's hand."""
+    with transaction(index):
+        index.execute("DELETE FROM extents WHERE segment = ? AND offset + length > ?", (number, size))
+        index.execute("UPDATE segments SET indexed = ? WHERE segment = ?", (size, number))
+    return Found(number, size, before - size, "its end is missing", torn=True)
+
+
+def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[Found]:
+    """Take in a segment from an offset on; what is damaged in it."""
+    found: list[Found] = []
+    with opened_segment(folder, number) as fd:
+        size = os.fstat(fd).st_size
+        if start < FILE_HEADER_SIZE:
+            try:
+                header = _file_header(folder, number, fd)
+                if header.recording != recording:
+                    add(index, [], {number: size})
+                    return [Found(number, 0, size, "it belongs to another recording", torn=False)]
+            except Damaged as damaged:
+                found.append(Found(number, 0, min(size, FILE_HEADER_SIZE), str(damaged), torn=size < FILE_HEADER_SIZE))
+            start = min(size, FILE_HEADER_SIZE)
+        batch: list[Indexed] = []
+        for each in scan(fd, seed_of(recording), start, size):
+            if isinstance(each, Damage):
+                found.append(Found(number, *each))
+                continue
+            indexed = _readable(number, each, found)
+            if indexed is not None:
+                batch.append(indexed)
+            if len(batch) >= _BATCH_BLOCKS:
+                add(index, batch, {number: each.offset + each.length})
+                batch = []
+        add(index, batch, {number: size})
+    return found
+
+
+def _readable(number: int, block: Block, found: list[Found]) -> Indexed | None:
+    try:
+        return for_index(number, block)
+    except Damaged as damaged:
+        found.append(Found(number, block.offset, block.length, str(damaged), torn=False))
+        return None

@@ -1,0 +1,150 @@
+"""Blocks found in a segment without an index, damaged ones stepped over."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from portside.events import Event, from_json
+from portside.record.index import Extent, Indexed, Run
+from portside.record.segment import (
+    EVENT,
+    HEADER_SIZE,
+    MARKER,
+    NOTE,
+    RECEIVED,
+    SENT,
+    Damaged,
+    Entry,
+    Header,
+    decode_body,
+    decode_header,
+)
+
+_LOOK_BYTES = 1 << 20
+
+
+class Block(NamedTuple):
+    """A whole block at ``offset`` of its segment."""
+
+    offset: int
+    header: Header
+    entries: list[Entry]
+
+    @property
+    def length(self) -> int:
+        """Bytes with its header."""
+        return HEADER_SIZE + self.header.size
+
+
+class Damage(NamedTuple):
+    """Bytes of a segment that are no block; ``torn`` where nothing follows them."""
+
+    offset: int
+    length: int
+    why: str
+    torn: bool
+
+
+def read_block(fd: int, seed: int, offset: int) -> Block:
+    """The block at an offset. Raises Damaged, and OSError."""
+    header = decode_header(seed, os.pread(fd, HEADER_SIZE, offset))
+    body = _pread(fd, header.size, offset + HEADER_SIZE)
+    return Block(offset, header, list(decode_body(seed, header, body)))
+
+
+def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:
+    """All blocks between two offsets, and what is damaged between them. Raises OSError."""
+    offset = start
+    while offset < end:
+        try:
+            block = read_block(fd, seed, offset)
+        except Damaged as damaged:
+            following, empty = _next_marker(fd, offset, end)
+            if not empty:
+                yield Damage(offset, following - offset, str(damaged), torn=following == end)
+            offset = following
+        else:
+            yield block
+            offset += block.length
+
+
+def _next_marker(fd: int, offset: int, end: int) -> tuple[int, bool]:
+    """Where the next block may begin, and whether there are only zeros before it."""
+    empty = True
+    if os.pread(fd, len(MARKER), offset) == MARKER:
+        offset, empty = offset + 1, False
+    while offset < end:
+        offset = _skip_hole(fd, offset, end)
+        piece = os.pread(fd, min(_LOOK_BYTES, end - offset), offset)
+        if not piece:
+            break
+        found = piece.find(MARKER)
+        if found >= 0:
+            return offset + found, empty and not piece[:found].strip(b"\0")
+        # A marker may lie across the end of this piece.
+        step = len(piece) if len(piece) < _LOOK_BYTES else len(piece) - len(MARKER) + 1
+        empty = empty and not piece[:step].strip(b"\0")
+        offset += step
+    return end, empty
+
+
+def _skip_hole(fd: int, offset: int, end: int) -> int:
+    try:
+        return min(os.lseek(fd, offset, os.SEEK_DATA), end)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return end  # a hole up to the end
+        return offset  # a file system without holes
+
+
+def _pread(fd: int, size: int, offset: int) -> bytes:
+    data = os.pread(fd, size, offset)
+    if len(data) == size or not data:
+        return data
+    pieces, have = [data], len(data)  # one read gives at most 2 GiB
+    while have < size and (data := os.pread(fd, size - have, offset + have)):
+        pieces.append(data)
+        have += len(data)
+    return b"".join(pieces)
+
+
+def for_index(segment: int, block: Block) -> Indexed:
+    """What the index keeps of a block. Raises Damaged for events that cannot be read."""
+    header, entries = block.header, block.entries
+    sizes = {RECEIVED: 0, SENT: 0, EVENT: 0, NOTE: 0}
+    events: list[Event] = []
+    run = None
+    for entry in entries:
+        sizes[entry.kind] = sizes.get(entry.kind, 0) + len(entry.data)
+        if entry.kind == EVENT:
+            events.append(event_of(entry))
+        elif entry.kind == NOTE:
+            run = run_of(entry)
+    first, last = (entries[0].at, entries[-1].at) if entries else (0, 0)
+    before = header.received, header.sent
+    place = Extent(segment, block.offset, block.length, header.conn, first, last, *before, sizes[RECEIVED], sizes[SENT])
+    return Indexed(place, events, run)
+
+
+def event_of(entry: Entry) -> Event:
+    """The event that an entry of the kind EVENT holds. Raises Damaged."""
+    try:
+        return from_json(entry.data, entry.at)
+    except ValueError as error:
+        raise Damaged(f"an event cannot be read: {error}") from None
+
+
+def note_of(run: Run) -> bytes:
+    """A run as the data of an entry of the kind NOTE."""
+    return json.dumps(run._asdict()).encode()
+
+
+def run_of(entry: Entry) -> Run | None:
+    """The run that such an entry tells of; None for a note of another kind, which a later version may write."""
+    try:
+        fields = json.loads(entry.data)
+        return Run(**{name: fields[name] for name in Run._fields})
+    except (ValueError, TypeError, KeyError):
+        return None

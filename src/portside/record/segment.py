@@ -1,0 +1,175 @@
+"""The format of a segment file: bytes in, values out.
+
+A recording is a folder of segments that describe themselves; the index beside them only says where things lie, and
+can be made anew from them. All numbers are little-endian.
+
+    segment   file header, then blocks until the end of the file
+    block     what one flush kept of one connection: header, entries, payload
+    entry     one thing that happened: when, of what kind, how many bytes of the payload
+
+1. A block is whole or it does not count: its header has a checksum, and one over all that follows.
+2. Blocks of a connection stand in the order in which its bytes passed. ``received`` and ``sent`` in the header are the
+   bytes of all blocks before it, so a reader knows when one is missing, and how much was in it.
+3. Blocks of one flush have the same ``flush`` number, and nothing in the next flush happened before anything in it:
+   whoever sorts the entries of one flush by time has the whole recording in order.
+4. Connection 0 is the recording itself: runs that began, ports, clients that were refused.
+5. Every block begins with a marker that a reader can look for after a damaged one. Zeros between blocks are room that
+   was given back (``--record-max``). Checksums begin with a seed from the recording's random name, so that no peer can
+   send bytes which pass for a block.
+"""
+
+import struct
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from zlib import crc32
+
+VERSION: Final = 1
+MAGIC: Final = b"PORTSIDE"
+MARKER: Final = b"\xf0PSB"
+
+_FILE_HEADER = struct.Struct("<8sHHIQ16s")
+_FILE_CHECKSUM = struct.Struct("<I")
+FILE_HEADER_SIZE: Final = _FILE_HEADER.size + _FILE_CHECKSUM.size
+_HEADER = struct.Struct("<4sIQQQIII")
+_CHECKSUM = struct.Struct("<I")
+HEADER_SIZE: Final = _HEADER.size + _CHECKSUM.size
+
+RECEIVED, SENT, EVENT, NOTE = range(4)  # kinds of entries; payload, payload, JSON of an event, JSON of something else
+_KIND_SHIFT = 29
+MOST_ENTRY_BYTES: Final = (1 << _KIND_SHIFT) - 1
+MOST_BLOCK_BYTES: Final = 1 << 31  # of a block's body: what a damaged length must not exceed
+_ENTRY_BYTES = 12
+_SWAPPED = sys.byteorder == "big"
+
+
+class FileHeader(NamedTuple):
+    """The beginning of a segment: ``number`` counts from 1; ``created`` is ns since 1970."""
+
+    version: int
+    number: int
+    created: int
+    recording: bytes
+
+
+class Place(NamedTuple):
+    """Where a block belongs: its flush (32 bits), its connection, and the bytes of that before it."""
+
+    flush: int
+    conn: int
+    received: int
+    sent: int
+
+
+class Header(NamedTuple):
+    """What a block says of itself; ``size`` and ``checksum`` are those of the body that follows."""
+
+    flush: int
+    conn: int
+    received: int
+    sent: int
+    entries: int
+    size: int
+    checksum: int
+
+
+class Entry(NamedTuple):
+    """One thing that happened: ``at`` is ns since 1970, ``kind`` one of RECEIVED, SENT, EVENT, NOTE."""
+
+    at: int
+    kind: int
+    data: bytes
+
+
+class Damaged(ValueError):
+    """Bytes that are no block, or not the one that was written."""
+
+
+def encode_file_header(number: int, created: int, recording: bytes) -> bytes:
+    """The first bytes of a segment; ``recording`` are the 16 bytes that tell recordings apart."""
+    header = _FILE_HEADER.pack(MAGIC, VERSION, 0, number, created, recording)
+    return header + _FILE_CHECKSUM.pack(crc32(header))
+
+
+def decode_file_header(data: bytes) -> FileHeader:
+    """Read the first FILE_HEADER_SIZE bytes of a segment. Raises Damaged."""
+    if len(data) < FILE_HEADER_SIZE:
+        raise Damaged("its header is cut short")
+    magic, version, _, number, created, recording = _FILE_HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise Damaged("it is no segment of a recording")
+    if _FILE_CHECKSUM.unpack_from(data, _FILE_HEADER.size)[0] != crc32(data[: _FILE_HEADER.size]):
+        raise Damaged("its header is damaged")
+    return FileHeader(version, number, created, recording)
+
+
+def seed_of(recording: bytes) -> int:
+    """Where the checksums of a recording begin."""
+    return crc32(recording)
+
+
+def meta(kind: int, size: int) -> int:
+    """A kind and a size of at most MOST_ENTRY_BYTES in one number."""
+    return kind << _KIND_SHIFT | size
+
+
+def encode_block(
+    seed: int, place: Place, times: Sequence[int], metas: Sequence[int], bodies: list[bytes]
+) -> list[bytes]:
+    """A block as buffers to be written one after the other; ``seed`` is made by ``seed_of``, ``metas`` by ``meta``."""
+    columns = _column("Q", times) + _column("I", metas)
+    if len(bodies) > 1 and len(bodies[0]) < 16384:
+        bodies = [b"".join(bodies)]  # many small ones cost more as buffers than as a copy
+    checksum, size = crc32(columns, seed), len(columns)
+    for body in bodies:
+        checksum = crc32(body, checksum)
+        size += len(body)
+    header = _HEADER.pack(MARKER, *place, len(times), size, checksum)
+    return [header + _CHECKSUM.pack(crc32(header, seed)) + columns, *bodies]
+
+
+def decode_header(seed: int, data: bytes | memoryview) -> Header:
+    """Read the first HEADER_SIZE bytes of a block. Raises Damaged."""
+    if len(data) < HEADER_SIZE:
+        raise Damaged("a block's header is cut short")
+    marker, *fields = _HEADER.unpack_from(data)
+    if marker != MARKER or _CHECKSUM.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size], seed):
+        raise Damaged("a block's header is damaged")
+    header = Header(*fields)
+    if header.size > MOST_BLOCK_BYTES or header.entries * _ENTRY_BYTES > header.size:
+        raise Damaged("a block's header contradicts itself")
+    return header
+
+
+def decode_body(seed: int, header: Header, body: bytes | memoryview) -> Iterator[Entry]:
+    """The entries of a block whose body this is. Raises Damaged before the first of them."""
+    if len(body) < header.size:
+        raise Damaged("a block is cut short")
+    if crc32(body, seed) != header.checksum:
+        raise Damaged("a block is damaged")
+    return _entries(header, memoryview(body))
+
+
+def _entries(header: Header, body: memoryview) -> Iterator[Entry]:
+    count = header.entries
+    times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * _ENTRY_BYTES])
+    at = count * _ENTRY_BYTES
+    for time, packed in zip(times, metas, strict=True):
+        size = packed & MOST_ENTRY_BYTES
+        yield Entry(time, packed >> _KIND_SHIFT, bytes(body[at : at + size]))
+        at += size
+
+
+def _column(code: str, numbers: Sequence[int]) -> bytes:
+    column = array(code, numbers)
+    if _SWAPPED:
+        column.byteswap()
+    return column.tobytes()
+
+
+def _numbers(code: str, data: memoryview) -> "array[int]":
+    column = array(code, bytes(data))
+    if _SWAPPED:
+        column.byteswap()
+    return column

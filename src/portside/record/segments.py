@@ -1,0 +1,82 @@
+"""Writing segments: one after the other, rolled by size, each flush wholly or not at all."""
+
+import os
+import secrets
+import time
+
+from portside.record.folder import Folder
+from portside.record.segment import FILE_HEADER_SIZE, encode_file_header
+from portside.wire.buffers import MOST_BUFFERS, after
+
+
+class Segments:
+    """The segments of one run. A run never writes on in a segment of another, whose end may be torn."""
+
+    def __init__(self, folder: Folder, recording: bytes, next_number: int, roll_bytes: int, *, sync: bool) -> None:
+        self.number = next_number - 1  # of the segment that is written
+        self.offset = 0  # its length: where the next block goes
+        self._folder = folder
+        self._recording = recording
+        self._roll_bytes = roll_bytes
+        self._sync = sync
+        self._fd = -1
+
+    def append(self, buffers: list[bytes]) -> int:
+        """Write all of this at once; its offset. Raises OSError, and then nothing of it counts."""
+        if self._fd < 0 or self.offset >= self._roll_bytes:
+            self._roll()
+        offset = self.offset
+        try:
+            end = write_at(self._fd, buffers, offset)
+            if self._sync:
+                os.fdatasync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, offset)
+            raise
+        self.offset = end
+        return offset
+
+    def _roll(self) -> None:
+        """Begin the next segment. What cannot be begun is tried again with the next flush."""
+        number = self.number + 1
+        fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_at(fd, [encode_file_header(number, time.time_ns(), self._recording)], 0)
+            if self._sync:
+                _sync_folder(self._folder.path)
+        except OSError:
+            os.close(fd)
+            os.unlink(self._folder.segment(number))
+            raise
+        self.close()
+        self._fd, self.number, self.offset = fd, number, FILE_HEADER_SIZE
+
+    def close(self) -> None:
+        """Close the segment that is written."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def write_at(fd: int, buffers: list[bytes], offset: int) -> int:
+    """Write all of this at an offset; where it ends. Raises OSError, with some of it written."""
+    for at in range(0, len(buffers), MOST_BUFFERS):
+        part: list[bytes | memoryview] = list(buffers[at : at + MOST_BUFFERS])
+        while part:
+            written = os.pwritev(fd, part, offset)
+            offset += written
+            part = after(part, written)
+    return offset
+
+
+def _sync_folder(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def new_identity() -> bytes:
+    """The 16 random bytes that name a recording."""
+    return secrets.token_bytes(16)

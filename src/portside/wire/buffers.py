@@ -1,0 +1,15 @@
+"""Lists of buffers, as vectored writes take them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+MOST_BUFFERS: Final = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
+
+
+def after(buffers: Sequence[bytes | memoryview], written: int) -> list[bytes | memoryview]:
+    """What is left of buffers when so many bytes of them are written."""
+    for index, buffer in enumerate(buffers):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *buffers[index + 1 :]]
+        written -= len(buffer)
+    return []
