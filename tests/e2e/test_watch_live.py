@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -304,6 +305,45 @@ def test_a_filter_as_it_is_typed(network: Network, watch: Watch) -> None:
     terminal.wait("6 sockets")
     terminal.type("state syn-sent")
     terminal.wait("no socket matches  state syn-sent")
+
+
+def test_the_process_of_the_network_ends(network: Network, watch: Watch) -> None:
+    """Another filter is applied to the network that it was, whatever its number stands for by then."""
+    listener, other = network.listener(), network.listener()
+    network.connect(listener)
+    network.connect(other)
+    terminal = watch()
+    terminal.wait("4 sockets")
+    os.kill(network.pid, signal.SIGKILL)
+
+    def ended() -> bool:
+        try:
+            os.readlink(f"/proc/{network.pid}/ns/net")
+        except OSError:
+            return True
+        return False
+
+    wait_until(ended, "the process to end")
+    terminal.press("/")
+    terminal.type(f"sport = :{port(listener)}")
+    terminal.press("Enter")
+    terminal.wait("1 socket ", f"filter: sport = :{port(listener)}")
+    terminal.press("Down", "Enter")
+    terminal.wait("info", "Escape back")
+    terminal.press("Escape")
+    terminal.wait("q quit")
+    terminal.press("k")
+    terminal.wait("Destroy this socket?")
+    terminal.press("y")
+    terminal.wait("destroyed 127.0.0.1")
+
+
+def test_by_age_and_hardly_ever(network: Network, watch: Watch) -> None:
+    network.connect(network.listener())
+    terminal = watch("--wide --sort -age --interval 1000h", (160, 20))
+    terminal.wait("2 sockets", "Age▼", "every 1000h00m00s")
+    terminal.press("r")
+    terminal.wait("Age▲")
 
 
 def test_pause(network: Network, watch: Watch) -> None:

@@ -16,9 +16,13 @@ import pytest
 
 from portside.kernel import Watcher, snapshot
 from portside.kernel.destroy import DestroyError, destroy
+from portside.kernel.filter import parse
 from portside.kernel.netns import Namespace, NamespaceError
 from portside.kernel.source import SourceError
 from portside.kernel.sources import NAMES
+from portside.settings.watch import Watch
+from portside.tui.looker import Looker
+from portside.tui.order import Sort
 
 
 def run(*words: str) -> None:
@@ -75,6 +79,31 @@ def namespace_by_name() -> None:
     with pytest.raises(NamespaceError, match="there is none of this name") as caught:
         Namespace("blue")
     assert caught.value.hint == "there are: red"
+
+
+def a_namespace_whose_process_ended() -> None:
+    """It stays the network that it was: another filter, one socket in full, and destroying do not ask for it again."""
+    with contextlib.ExitStack() as stack, network() as process:
+        namespace = stack.enter_context(Namespace(str(process.pid)))
+        listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
+        port = listener.getsockname()[1]
+        client = stack.enter_context(namespace.run(lambda: socket.create_connection(("127.0.0.1", port))))
+        looker = Looker(Watch(netns=str(process.pid)), Sort())
+        stack.callback(looker.close)
+        assert len(looker.look().live.table) == 2
+        process.communicate()
+        looker.choose(parse(f"dport = {port}"))
+        picture = looker.look()
+        assert len(picture.live.table) == 1
+        socket_in_full = looker.look_at(int(picture.keys[0]), picture.live.table)
+        assert socket_in_full is not None
+        assert socket_in_full.remote == f"127.0.0.1:{port}"
+        assert looker.destroy(picture.live.table) == 1
+        with pytest.raises(ConnectionAbortedError):
+            client.recv(1)
+    with network() as process, Namespace(str(process.pid)) as given:
+        for _ in range(2):
+            assert len(snapshot("5555", view="all", netns=given).table) == 1
 
 
 def every_source_where_there_is_no_socket() -> None:
@@ -146,6 +175,7 @@ TESTS: dict[str, Callable[[], None]] = {
     for test in (
         namespace_by_process,
         namespace_by_name,
+        a_namespace_whose_process_ended,
         every_source_where_there_is_no_socket,
         destroy_sockets,
         no_leave,

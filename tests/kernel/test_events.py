@@ -21,6 +21,7 @@ import pytest
 from support import Program, wait_until
 
 from portside.kernel.announcements import Announcements
+from portside.kernel.netns import Namespace
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -176,6 +177,133 @@ def only_polling() -> None:
         assert "only polling: connections shorter than 0.02 s may be missed (the source is proc)" in said
 
 
+def resets_by_the_server() -> None:
+    """The queue of a connection that was aborted is not known: what the kernel tells of it is invented."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with watching("sendq > 60000") as program:
+            for _ in range(5):
+                abort_one(listener)
+            assert "seen 10 of 10 ends" in end(program)
+            assert lines(program) == []
+        with watching("--json", text=False) as program:
+            wait_until(lambda: connections(listener, 1) and program.out, "the first event")
+            for _ in range(5):
+                abort_one(listener)
+            end(program)
+            closed = [event["socket"] for event in program.events if event["event"] == "closed"]
+            aborted = [each for each in closed if each["send_q"] is None]
+            assert len(aborted) == 5
+            assert all(each["gaps"]["send_q"].startswith("the kernel forgets it") for each in aborted)
+
+
+def abort_one(listener: socket.socket) -> None:
+    """A connection that the server aborts."""
+    with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        accepted.close()
+
+
+def a_listener_closes() -> None:
+    options = ("--json", "-a", "--interval", "20ms")
+    with socket.create_server(("127.0.0.1", 0)) as other, watching(*options, text=False) as program:
+        wait_until(lambda: connections(other, 1) and program.out, "the first event")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            name = "{}:{}".format(*listener.getsockname())
+            program.wait_for(f'"event":"opened".*"{name}"')
+        program.wait_for(f'"event":"closed".*"{name}"')
+        end(program)
+        (closed,) = (e for e in program.events if (e["event"], e["socket"]["local"]) == ("closed", name))
+        assert closed["was"] == "LISTEN"
+        assert closed["socket"]["remote"] is None
+        assert set(closed["socket"]["gaps"]) == {"info"}
+
+
+def one_that_connects_to_itself() -> None:
+    """Both ends open at once, and there is one socket."""
+    for interval in ("1h", "20ms"):
+        with watching("--interval", interval) as program:
+            with socket.socket() as alone:
+                alone.bind(("127.0.0.1", 0))
+                alone.connect(alone.getsockname())
+                if interval == "20ms":
+                    program.wait_for("opened  ")
+            said = end(program)
+            opened, closed = lines(program)
+            assert (opened.split()[1], closed.split()[1]) == ("opened", "closed")
+            assert re.search(r" \d\.\d{3}s ", closed), closed
+            assert "seen 1 of 1 ends" in said
+
+
+def an_interval_without_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, watching("--interval", "100000h") as program:
+        connections(listener, 1)
+        program.wait_for("closed  ", count=2)
+        assert "seen 2 of 2 ends" in end(program)
+
+
+def what_a_source_cannot_answer() -> None:
+    with watching("--source", "proc", "rtt > 0 or recvq > 0") as program:
+        assert "portside: proc does not tell rtt_us: no condition on it is true\n" in end(program)
+
+
+def another_network() -> None:
+    """Events of a network are told, those of ours are not; also when the process that it was named by has ended."""
+    code = "import subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up']); print('ready', flush=True)"
+    words = ["unshare", "-n", sys.executable, "-c", f"{code}; sys.stdin.read()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        namespace = Namespace(str(process.pid))
+        with namespace, watching("--netns", str(process.pid), "--interval", "20ms") as program:
+            process.communicate()
+            with socket.create_server(("127.0.0.1", 0)) as ours:
+                connections(ours, 5)
+            with namespace.run(lambda: socket.create_server(("127.0.0.1", 0))) as theirs:
+                end_of_theirs = theirs.getsockname()
+                client = namespace.run(lambda: socket.create_connection(end_of_theirs))
+                with client, theirs.accept()[0]:
+                    program.wait_for(f"opened .* {os.getpid()}/python", count=2)
+            program.wait_for("closed  ", count=2)
+            assert "seen 2 of 2 ends" in end(program)
+            assert len(lines(program)) in (4, 5, 6)  # changes of state that a look caught
+            assert all(str(end_of_theirs[1]) in line for line in lines(program))
+
+
+def names_of_interfaces() -> None:
+    """The root of a network may give an interface any name."""
+    code = "import sys; sys.stdin.read()"
+    for name, shown in ((b"\x1b[31mEV\x07", "\\x1b[31mEV\\x07"), (b"\xff\xfe0", "\\xff\\xfe0")):
+        with contextlib.ExitStack() as stack:
+            words = ["unshare", "-n", sys.executable, "-c", code]
+            process = stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE))
+            stack.callback(process.communicate)
+            namespace = stack.enter_context(named_network(process.pid, name))
+            program = stack.enter_context(watching("--netns", str(process.pid), "--interval", "20ms"))
+            listener = stack.enter_context(namespace.run(lambda: socket.socket(socket.AF_INET6)))
+            listener.bind(("fe80::1", 0, 0, 1))
+            listener.listen()
+            client = stack.enter_context(namespace.run(lambda: socket.socket(socket.AF_INET6)))
+            # The kernel makes the route a little after the address.
+            wait_until(lambda: client.connect_ex(listener.getsockname()) == 0, "a way there")  # noqa: B023
+            program.wait_for(re.escape(f"[fe80::1%{shown}]:{listener.getsockname()[1]}"))
+            end(program)
+            assert not set(program.out) & {0x1B, 0x07, 0xFF}
+
+
+@contextlib.contextmanager
+def named_network(pid: int, name: bytes) -> Iterator[Namespace]:
+    """The network of a process, its one interface with this name, once it is no longer ours."""
+    wait_until(lambda: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), "the network")
+    with Namespace(str(pid)) as namespace:
+        for words in (
+            [b"link", b"set", b"lo", b"name", name],
+            [b"link", b"set", name, b"up"],
+            [b"addr", b"add", b"fe80::1/64", b"dev", name, b"nodad"],
+        ):
+            namespace.run(lambda: subprocess.run([b"ip", *words], check=True))  # noqa: B023
+        yield namespace
+
+
 def a_reader_that_goes_away() -> None:
     receiving, sending = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as listener, watching(text=False, stdout=sending) as program:
@@ -221,6 +349,13 @@ STORIES: dict[str, Callable[[], None]] = {
         filters_on_short_connections,
         both_families,
         only_polling,
+        resets_by_the_server,
+        a_listener_closes,
+        one_that_connects_to_itself,
+        an_interval_without_end,
+        what_a_source_cannot_answer,
+        another_network,
+        names_of_interfaces,
         a_reader_that_goes_away,
         a_reader_that_does_not_read,
         an_overrun_is_counted,

@@ -1,9 +1,11 @@
 """``snapshot`` and ``Watcher`` on this machine."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+from collections import namedtuple
 from collections.abc import Iterator
 
 import numpy as np
@@ -235,6 +237,41 @@ def test_a_process_that_psutil_may_not_name(listener: socket.socket, monkeypatch
     monkeypatch.setattr(psutil, "Process", gone)
     (row,) = snapshot(f"sport = {port_of(listener)}", view="listening", source="psutil").table.rows()
     assert [(owner.pid, owner.program) for owner in row.owners or ()] == [(os.getpid(), None)]
+
+
+def test_listeners_on_one_port_by_psutil() -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
+        port = port_of(first)
+        second = stack.enter_context(socket.create_server(("127.0.0.1", port), reuse_port=True))
+        rows = list(snapshot(f"sport = {port}", view="listening", source="psutil").table.rows())
+        found = sorted((owner.pid, owner.fd) for row in rows for owner in row.owners or ())
+        assert len(rows) == 2
+        assert found == sorted((os.getpid(), each.fileno()) for each in (first, second))
+
+
+def test_what_psutil_knows_no_process_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody holds a connection in TIME_WAIT, somebody holds the others. Not on Linux, equal ends are one socket."""
+    connection = namedtuple("connection", "fd family type laddr raddr status pid")  # noqa: PYI024
+    here, there = ("127.0.0.1", 5), ("127.0.0.1", 6)
+    told = [
+        connection(-1, socket.AF_INET, 1, here, (), "LISTEN", None),
+        connection(-1, socket.AF_INET, 1, here, there, "TIME_WAIT", None),
+        connection(-1, socket.AF_INET, 1, there, here, "ESTABLISHED", 4_000_000),
+        connection(-1, socket.AF_INET, 1, there, here, "ESTABLISHED", 4_000_001),
+    ]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: told)
+    monkeypatch.setattr(psutil, "LINUX", False)
+    seen = snapshot(view="all", source="psutil")
+    assert [None if row.owners is None else [owner.pid for owner in row.owners] for row in seen.table.rows()] == [
+        None,
+        [],
+        [4_000_000, 4_000_001],
+    ]
+    assert seen.notes[1:] == (
+        "psutil tells listeners on one port as one where it cannot name the processes that hold them",
+        "psutil names no process that holds it: the programs of 1 of these sockets are not known",
+    )
 
 
 def test_a_dump_that_fails_later_gives_the_source_back(monkeypatch: pytest.MonkeyPatch) -> None:

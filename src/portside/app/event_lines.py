@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from portside.kernel import states, to_json
-from portside.kernel.changes import UNKNOWN, Happened, forgotten
+from portside.kernel.changes import FORGOTTEN, UNKNOWN, Happened, forgotten
 from portside.kernel.table import SocketTable
 from portside.kernel.text import endpoints, remotes
 from portside.kernel.values import Socket
@@ -20,7 +20,6 @@ HEADER = (
     f"{'Received':>10} {'Sent':>10} {'Duration':>10} {'RTT':>10}  PID/Program\n"
 ).encode()
 
-_FORGOTTEN = "the kernel forgets it of a connection that was refused or aborted"
 _S = 1_000_000_000
 _UNKNOWN = "-"
 
@@ -31,7 +30,8 @@ def text_lines(happened: Happened, *, owners: bool = True) -> bytes:
     wiped = forgotten(table)
     local, remote = endpoints(table, "local"), [end or "*" for end in remotes(table)]
     for index in np.flatnonzero(wiped).tolist():
-        remote[index] = f"{remote[index].removesuffix(':0')}:?"
+        listener = happened.was[index] == states.LISTEN
+        remote[index] = "*" if listener else f"{remote[index].removesuffix(':0')}:?"
     programs = _programs(table) if owners else [""] * len(table)
     state = [states.name_of(number) for number in table.base["state"].tolist()]
     was = [states.name_of(number) if number != UNKNOWN else "" for number in happened.was.tolist()]
@@ -66,7 +66,7 @@ def json_lines(happened: Happened) -> bytes:
     lines: list[bytes] = []
     was = happened.was.tolist()
     durations = happened.duration_s.tolist()
-    for index, socket in enumerate(_sockets(happened.table)):
+    for index, socket in enumerate(_sockets(happened)):
         value = to_json(socket)
         if happened.kind == "short":
             opened = _stamp(_opened_ns(happened, index))
@@ -81,14 +81,18 @@ def json_lines(happened: Happened) -> bytes:
     return b"".join(lines)
 
 
-def _sockets(table: SocketTable) -> Iterator[Socket]:
-    """The sockets as values; what the kernel has forgotten of an end is unknown, not 0."""
-    for socket, wiped in zip(table.rows(), forgotten(table).tolist(), strict=True):
+def _sockets(happened: Happened) -> Iterator[Socket]:
+    """The sockets as values; what the kernel has forgotten of an end is unknown, not 0. A listener has none."""
+    table = happened.table
+    for socket, wiped, was in zip(table.rows(), forgotten(table).tolist(), happened.was.tolist(), strict=True):
         if not wiped:
             yield socket
             continue
+        if was == states.LISTEN:
+            yield msgspec.structs.replace(socket, remote=None)
+            continue
         address = (socket.remote or "").removesuffix(":0")
-        gaps = {**socket.gaps, "remote": f"the port of {address}: {_FORGOTTEN}"}
+        gaps = {**socket.gaps, "remote": f"the port of {address}: {FORGOTTEN}"}
         yield msgspec.structs.replace(socket, remote=None, gaps=gaps)
 
 

@@ -28,15 +28,17 @@ from portside.kernel.filter.tree import And, StateIn, columns_of, mentions_state
 from portside.kernel.names import SystemNames
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import Owners
+from portside.kernel.snapshot import untold
 from portside.kernel.source import Source, SourceError, Want
 from portside.kernel.sources import open_source
 from portside.kernel.table import Mask, SocketTable
-from portside.settings import Watch
+from portside.settings.watch import Watch
 
 _METER_S = 10.0  # how often people are told what was seen
 _UNDER_WAY_S = 0.5  # what announcements may take that are under way at the end
 _PATIENCE_MS = 500  # what a reader of standard output may take after a signal
 _ATTEMPTS = 3
+_LONGEST_S = 86400.0  # what poll(2) is asked to wait at once: it takes some weeks at most
 _PIPE_BYTES = 4096  # what a pipe takes at once when it is writable (PIPE_BUF)
 _VIEWS = {None: states.CONNECTED, "all": states.ALL, "listening": states.LISTENING}
 _OWNER_COLUMNS = frozenset(("pid", "program"))
@@ -66,7 +68,8 @@ class _Run:
         shown = states.ALL if view is None and mentions_state(tree) else _VIEWS[view]
         self._filter = And((tree, StateIn(shown)))
         self._family = 2 if settings.ipv4 else 10 if settings.ipv6 else None
-        wants_owners = not settings.no_processes or bool(columns_of(tree) & _OWNER_COLUMNS)
+        self._columns = columns_of(tree)
+        wants_owners = not settings.no_processes or bool(self._columns & _OWNER_COLUMNS)
         self._owners = Owners() if wants_owners else None
         self._namespace = Namespace(settings.netns) if settings.netns is not None else None
         if self._namespace is not None:
@@ -115,6 +118,8 @@ class _Run:
             say(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
             self._announcements.close()
             self._announcements = None
+        for note in untold(self._columns, opened.reading.table, opened.source.name):
+            say(note)
         return opened.source, opened.reading.table
 
     def _open_counters(self, stack: ExitStack) -> Counters | None:
@@ -160,9 +165,7 @@ class _Run:
         shown = possible(self._filter, table)
         inodes, cookies = table.base["inode"][shown], table.column("cookie")
         found = self._owners.of(inodes, cookies.values[shown] if cookies.known.all() else None)
-        count = self._owners.unreadable
-        hidden = f"{count} process{'es' if count != 1 else ''} could not be read" if count else ""
-        return table.with_owners(dict(found), hidden)
+        return table.with_owners(dict(found), self._owners.hidden)
 
     # The loop.
 
@@ -283,7 +286,7 @@ class _Output:
         poller.register(1, 0)  # tells when its reader goes away
         if announcements is not None:
             poller.register(announcements, select.POLLIN)
-        ready = dict(poller.poll(max(0.0, timeout_s * 1000)))
+        ready = dict(poller.poll(min(max(0.0, timeout_s), _LONGEST_S) * 1000))
         if 1 in ready:
             self._gone = True
             raise _EndedError

@@ -3,68 +3,76 @@
 import gc
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 
 from portside.app.output import put
 from portside.app.say import say
+from portside.app.scout import Scout
 from portside.app.table_order import Order
 from portside.app.table_text import table_text
 from portside.errors import UsageError
 from portside.kernel import FilterError, Snapshot, SocketTable, View, snapshot
 from portside.kernel.filter import parse
-from portside.kernel.filter.tree import columns_of
+from portside.kernel.filter.tree import Filter
 from portside.kernel.names import SystemNames
 from portside.kernel.netns import Namespace
-from portside.settings import Watch
+from portside.settings.watch import Watch
 
 _JSON_BATCH = 1024
 _MOST_ON_A_TERMINAL = 20
 
 
-def run(settings: Watch) -> int:
-    """Look once, show what was seen, and end; the exit status."""
+def run(settings: Watch, scout: Scout | None = None) -> int:
+    """Look once, show what was seen, and end; the exit status. ``scout`` is on its way to the processes."""
     order = Order(settings.sort) if settings.sort is not None else None
     # Nothing here is garbage before the end, and looking for it takes a fifth of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _run(settings, order)
+        return _run(settings, order, scout)
     finally:
+        if scout is not None:
+            scout.close()
         if collects:
             gc.enable()
 
 
-def _run(settings: Watch, order: Order | None) -> int:
-    seen = look(settings, order)
-    if settings.kill:
-        return _kill(settings, seen)
-    read = put(_pieces(settings, seen.table))
-    if read:
-        for note in seen.notes:
-            say(note)
-        if settings.listening and not settings.json:
-            _say_drops(settings)
+def _run(settings: Watch, order: Order | None, scout: Scout | None) -> int:
+    try:
+        tree = parse(filter_text(settings), SystemNames())
+    except FilterError as error:
+        raise wrong_filter(error) from None
+    with ExitStack() as stack:
+        # Opened once: when its process has ended, its number may come to stand for another network.
+        namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
+        seen = _look(settings, tree, namespace, order, scout)
+        if settings.kill:
+            return _kill(settings, seen, namespace)
+        read = put(_pieces(settings, seen.table))
+        if read:
+            for note in seen.notes:
+                say(note)
+            if settings.listening and not settings.json:
+                _say_drops(namespace)
     return 0
 
 
-def look(settings: Watch, order: Order | None = None) -> Snapshot:
-    """What the settings choose, in their order. Raises UsageError for a filter that cannot be read."""
+def _look(
+    settings: Watch, tree: Filter, namespace: Namespace | None, order: Order | None, scout: Scout | None
+) -> Snapshot:
+    """What the settings choose, in their order."""
     plain = not (settings.json or settings.wide or settings.listening or (order and order.needs_details))
-    try:
-        seen = snapshot(
-            filter_text(settings),
-            source="netlink" if settings.kill else settings.source,
-            netns=settings.netns,
-            owners=not settings.no_processes or (order is not None and order.needs_owners),
-            families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
-            view=view_of(settings),
-            details=not plain,
-        )
-    except FilterError as error:
-        raise wrong_filter(error) from None
-    if "age" in filter_text(settings) and "age_s" in columns_of(parse(filter_text(settings), SystemNames())):
-        note = "one look does not tell how old a connection is, so that no condition on its age is true"
-        seen = seen._replace(notes=(*seen.notes, note))
+    seen = snapshot(
+        tree,
+        source="netlink" if settings.kill else settings.source,
+        netns=namespace,
+        owners=not settings.no_processes or (order is not None and order.needs_owners),
+        families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
+        view=view_of(settings),
+        details=not plain,
+        scout=scout.seen if scout is not None else None,
+    )
     return seen if order is None else seen._replace(table=seen.table.select(order.of(seen.table)))
 
 
@@ -81,7 +89,7 @@ def view_of(settings: Watch) -> View | None:
 def wrong_filter(error: FilterError) -> UsageError:
     """A filter that cannot be read, as what was written wrong: the hint shows the place."""
     _, shown, mark = str(error).rsplit("\n", 2)
-    return UsageError("watch", error.problem, f"{shown.strip()}\n{' ' * len('hint: ')}{mark[2:]}")
+    return UsageError("watch", error.problem, f"{shown[2:].rstrip()}\n{' ' * len('hint: ')}{mark[2:]}")
 
 
 def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
@@ -103,13 +111,10 @@ def _json(table: SocketTable) -> Iterator[bytes]:
         yield b"\n".join((*batch, b""))
 
 
-def _say_drops(settings: Watch) -> None:
+def _say_drops(namespace: Namespace | None) -> None:
     from portside.app.drops import listen_drops
 
-    namespace = Namespace(settings.netns) if settings.netns is not None else None
     drops = listen_drops(namespace)
-    if namespace is not None:
-        namespace.close()
     if drops is None:
         say("this kernel does not tell how often an accept queue was full")
         return
@@ -120,20 +125,24 @@ def _say_drops(settings: Watch) -> None:
     )
 
 
-def _kill(settings: Watch, seen: Snapshot) -> int:
-    """Destroy what was seen, and say what it was."""
-    from portside.kernel.destroy import destroy
+def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
+    """Destroy what was seen, and say what it was: how much, even where nobody takes the table of it."""
+    from portside.kernel.destroy import DestroyError, destroy
 
-    namespace = Namespace(settings.netns) if settings.netns is not None else None
+    refused: DestroyError | None = None
     try:
         table, gone = destroy(seen.table, namespace)
+    except DestroyError as error:
+        refused, (table, gone) = error, error.before
+        if not len(table):
+            raise
+    try:
+        put(_pieces(settings, table))
     finally:
-        if namespace is not None:
-            namespace.close()
-    read = put(_pieces(settings, table))
-    if read:
         for note in seen.notes:
             say(note)
         after = f"; {gone} had gone before" if gone else ""
         say(f"destroyed {len(table)} socket{'' if len(table) == 1 else 's'}{after}")
+    if refused is not None:
+        raise refused
     return 0

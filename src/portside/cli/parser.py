@@ -1,6 +1,7 @@
 """The command line, made from the settings: argparse, because it is here before anything else is."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -54,7 +55,19 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=34)
+    return argparse.HelpFormatter(prog, max_help_position=34, width=_width())
+
+
+def _width() -> int:
+    """As argparse asks for it, without the 3 ms that its way to ask takes."""
+    try:
+        return max(40, int(os.environ.get("COLUMNS", "")) - 2)
+    except ValueError:
+        pass
+    try:
+        return max(40, os.get_terminal_size(1).columns - 2)
+    except OSError:
+        return 78
 
 
 def _add(group: Any, field: str, spelling: Spelling, default: object) -> None:

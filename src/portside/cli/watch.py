@@ -4,7 +4,8 @@ import os
 import sys
 
 from portside.errors import UsageError
-from portside.settings import Watch, spellings
+from portside.settings import spellings
+from portside.settings.watch import Watch
 
 _EXCLUDING = (
     ("-4", "-6"),
@@ -28,9 +29,14 @@ def run(settings: Watch) -> int:
         from portside.tui import watch as live
 
         return live.run(settings)
+    scout = None
+    if not settings.no_processes and settings.source != "psutil":
+        from portside.app.scout import Scout
+
+        scout = Scout()
     from portside.app import watch
 
-    return watch.run(settings)
+    return watch.run(settings, scout)
 
 
 def joined(arguments: list[str]) -> list[str]:
@@ -46,7 +52,8 @@ def joined(arguments: list[str]) -> list[str]:
 
 def _is_live(settings: Watch) -> bool:
     plain = settings.once or settings.json or settings.summary or settings.kill
-    return not plain and sys.stdin.isatty() and sys.stdout.isatty()
+    able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return able and not plain
 
 
 def _check(settings: Watch) -> None:

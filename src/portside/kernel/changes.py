@@ -16,8 +16,8 @@ ended, however short it was. Joined, each connection is reported opened once and
    is what remains of a connection whose end was announced, or will be when its program closes it. Where nothing is
    announced a stub is a row like any other.
 5. ``disconnect`` (a refused attempt, SO_LINGER of 0, a listener's queue at its end) makes the kernel forget the remote
-   port, the local address and all counts before it announces the socket. Of those the ends are taken from the looks
-   that showed them; the counts are not known.
+   port, the local address and all counts before it announces the socket, and moves a sequence number, so that the
+   queues are invented. Of those the ends are taken from the looks that showed them; counts and queues are not known.
 
 The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
 look, and then those that came meanwhile, ``settle`` at last.
@@ -31,6 +31,7 @@ look, and then those that came meanwhile, ``settle`` at last.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.diag import nameless_gaps
-from portside.kernel.table import Mask, SocketTable
+from portside.kernel.table import Gap, Mask, SocketTable
 
 Kind = Literal["opened", "changed", "closed", "short"]
 Seen = Literal["poll", "destroy"]
@@ -56,6 +57,7 @@ _TIMEWAIT_TIMER = 3
 _CLOSED_REMEMBERED = 1 << 18
 _JIFFY_S = 0.01  # how exactly the kernel tells times, at worst
 _NOT_KNOWN_AT_START = 0
+FORGOTTEN = "the kernel forgets it of a connection that was refused or aborted"
 _NO_OWNERS = "its program had closed it before anybody looked"
 
 
@@ -148,7 +150,7 @@ class Changes:
         was = np.zeros(len(table), "u1")
         reported = np.zeros(len(table), bool)
         new = np.ones(len(table), bool)
-        for known, places in self._both(keys, found):
+        for known, places in self._both(before, keys, found):
             here = places >= 0
             at = places[here]
             new[here] = False
@@ -200,10 +202,8 @@ class Changes:
             happened += self._close_unknown(table.select(unseen), at_ns)
         return happened
 
-    def _both(self, keys: _Keys, found: _Ints) -> list[tuple[_Known, _Ints]]:
-        pairs = []
-        if self._known is not None:
-            pairs.append((self._known, found))
+    def _both(self, before: _Known, keys: _Keys, found: _Ints) -> list[tuple[_Known, _Ints]]:
+        pairs = [(before, found)]
         if self._missing is not None:
             pairs.append((self._missing, np.where(found < 0, self._missing.find(keys), -1)))
         return pairs
@@ -240,7 +240,7 @@ class Changes:
             # A handshake that came to nothing is never announced.
             lasting = gone.table.base["state"] != states.SYN_RECV
             self._closed.update(dict.fromkeys(gone.keys[lasting].tolist()))
-            for key in list(self._closed)[: max(0, len(self._closed) - _CLOSED_REMEMBERED)]:
+            for key in list(islice(self._closed, max(0, len(self._closed) - _CLOSED_REMEMBERED))):
                 del self._closed[key]
         was = gone.table.base["state"]
         table = _closed(gone.table)
@@ -253,21 +253,23 @@ class Changes:
         seen = known.table.select(places)
         was = seen.base["state"]
         self.opened += int(np.count_nonzero(was == states.SYN_RECV))
-        told = _without_forgotten(told)
+        told = _without_forgotten(told, was != states.LISTEN)
         base = told.base.copy()
         for name in ("family", "local", "remote", "local_port", "remote_port", "interface", "inode", "uid"):
             base[name] = seen.base[name]
         table = replace(
             told,
             base=base,
-            gaps=nameless_gaps(base),
+            gaps=(*nameless_gaps(base), *(gap for gap in told.gaps if gap.reason == FORGOTTEN)),
             owners=seen.owners,
             hidden_owners=seen.hidden_owners,
             no_owners=seen.no_owners,
             interfaces=seen.interfaces,
         )
-        measured = _one_way_durations(told)
-        duration_s = np.where(np.isnan(measured), _durations(known.first_ns[places], at_ns), measured)
+        measured, lived = _one_way_durations(told), _durations(known.first_ns[places], at_ns)
+        watched_s = (at_ns - self._started_ns) / 1e9 + _JIFFY_S
+        too_long = ~np.isnan(lived) & (measured > watched_s)  # it was not there at the start: no clock of its own
+        duration_s = np.where(np.isnan(measured) | too_long, lived, measured)
         matching = known.reported[places] | self._matches(_with_states(table, was), duration_s)
         return Happened("closed", "destroy", table, at_ns, was, duration_s).only(matching)
 
@@ -275,7 +277,7 @@ class Changes:
         """Open and close what no look has shown; what is older than this watch is only closed."""
         old = _at_least_s(told) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
         self.opened += int(np.count_nonzero(~old))
-        told = replace(_without_forgotten(told), no_owners=_NO_OWNERS)
+        told = replace(_without_forgotten(told, np.ones(len(told), bool)), no_owners=_NO_OWNERS)
         duration_s = _one_way_durations(told)
         # What has a round-trip time was established; for a filter that asks, that was its state.
         answered = told.column("rtt_us").known
@@ -293,10 +295,17 @@ def forgotten(table: SocketTable) -> Mask:
     return nobody
 
 
-def _without_forgotten(told: SocketTable) -> SocketTable:
-    """Announcements, those of disconnected sockets without their counts, which are 0 and mean nothing."""
+def _without_forgotten(told: SocketTable, connections: Mask) -> SocketTable:
+    """Announcements, those of disconnected sockets without their counts, which are 0 and mean nothing.
+
+    Queues are differences of sequence numbers, one of which ``tcp_disconnect`` moves; those of what is no connection,
+    but a listener, are simply empty.
+    """
     wiped = forgotten(told)
-    return replace(told, layout=np.where(wiped, -1, told.layout).astype("i4")) if wiped.any() else told
+    if not wiped.any():
+        return told
+    queues = Gap(("recv_q", "send_q"), wiped & connections, FORGOTTEN)
+    return replace(told, layout=np.where(wiped, -1, told.layout).astype("i4"), gaps=(*told.gaps, queues))
 
 
 def _closed(table: SocketTable) -> SocketTable:
@@ -321,12 +330,28 @@ def _one_way_durations(told: SocketTable) -> _Floats:
     (tcp_finish_connect, tcp_create_openreq_child), and stay there until data moves.
     """
     answered = told.column("rtt_us").known
+    started = _receiving_started(told)
     duration_s = np.full(len(told), np.nan)
     for count, clock in (("data_segs_out", "last_data_sent_ms"), ("data_segs_in", "last_data_recv_ms")):
         column, since = told.column(count), told.column(clock)
         unmoved = answered & column.known & since.known & (column.values == 0)
+        if clock == "last_data_recv_ms":
+            unmoved &= started
         duration_s[unmoved] = since.values[unmoved] / 1000
     return duration_s
+
+
+def _receiving_started(told: SocketTable) -> Mask:
+    """Where the clock of the last data received is one.
+
+    Where both ends opened at once (RFC 9293, section 3.5), as one does that connects to itself, the kernel does not
+    start it, and it counts from the machine's own start. While no data has moved, it has to agree with the clock of
+    the last data sent, which is started always.
+    """
+    received, sent = told.column("data_segs_in").values, told.column("data_segs_out").values
+    apart_ms = told.column("last_data_recv_ms").values.astype("i8") - told.column("last_data_sent_ms").values
+    started: Mask = (received > 0) | (sent > 0) | (apart_ms <= _JIFFY_S * 1000)
+    return started
 
 
 def _at_least_s(told: SocketTable) -> _Floats:
@@ -335,7 +360,10 @@ def _at_least_s(told: SocketTable) -> _Floats:
     answered = told.column("rtt_us").known & ~forgotten(told)
     for clock in ("last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms"):
         since = told.column(clock)
-        at_least = np.where(answered & since.known, np.maximum(at_least, since.values / 1000), at_least)
+        runs = answered & since.known
+        if clock == "last_data_recv_ms":
+            runs &= _receiving_started(told)
+        at_least = np.where(runs, np.maximum(at_least, since.values / 1000), at_least)
     return at_least
 
 

@@ -40,7 +40,11 @@ class Destroyed(NamedTuple):
 
 
 class DestroyError(PortsideError):
-    """The kernel destroys no sockets, or not for us."""
+    """The kernel destroys no sockets, or not for us; ``before`` is what it destroyed until then."""
+
+    def __init__(self, what: str, why: str | BaseException, hint: str | None, before: Destroyed) -> None:
+        super().__init__(what, why, hint)
+        self.before = before
 
 
 def destroy(table: SocketTable, namespace: Namespace | None = None) -> Destroyed:
@@ -48,7 +52,7 @@ def destroy(table: SocketTable, namespace: Namespace | None = None) -> Destroyed
 
     Raises DestroyError at the first socket that the kernel refuses to destroy.
     """
-    destroyed = np.zeros(len(table), bool)
+    destroyed, gone = np.zeros(len(table), bool), 0
 
     def opened() -> socket.socket:
         return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
@@ -58,9 +62,11 @@ def destroy(table: SocketTable, namespace: Namespace | None = None) -> Destroyed
             number = _destroy_one(channel, table, index)
             if number not in (0, errno.ENOENT):
                 what = f"destroying {table.row(index).local}"
-                raise DestroyError(what, os.strerror(number), _HOPELESS.get(number))
+                before = Destroyed(table.select(destroyed), gone)
+                raise DestroyError(what, os.strerror(number), _HOPELESS.get(number), before)
             destroyed[index] = number == 0
-    return Destroyed(table.select(destroyed), len(table) - int(destroyed.sum()))
+            gone += number != 0
+    return Destroyed(table.select(destroyed), gone)
 
 
 def _destroy_one(channel: socket.socket, table: SocketTable, index: int) -> int:

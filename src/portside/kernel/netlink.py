@@ -20,6 +20,7 @@ from portside.kernel.layout import Extension
 from portside.kernel.netns import Namespace
 from portside.kernel.source import Reading, SourceError, Want
 from portside.kernel.table import INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
+from portside.wire.escaping import visible
 
 NETLINK_SOCK_DIAG = 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -84,8 +85,12 @@ class NetlinkSource:
             columns = (*INFO_COLUMNS, *SKMEM_COLUMNS, "congestion")
             table = replace(table, gaps=(*table.gaps, Gap(columns, None, "not asked for")))
         if table.base["interface"].any():
-            table = replace(table, interfaces=dict(self._inside(socket.if_nameindex)))
+            table = replace(table, interfaces=self._interfaces())
         return Reading(table, (_CHANGED,) if dump.interrupted else ())
+
+    def _interfaces(self) -> dict[int, str]:
+        """The name of each interface by its number. The root of a container may name one as he likes: any bytes."""
+        return {number: visible(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
 
     def _whole(self, want: Want) -> Dump:
         """A dump that was not interrupted, or after several attempts one that was."""

@@ -9,7 +9,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from portside.errors import PortsideError
 
@@ -41,6 +41,12 @@ class Namespace:
     def close(self) -> None:
         """Let go of the namespace."""
         os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Call ``work`` inside the namespace: its result, or its exception. Raises NamespaceError too."""

@@ -8,7 +8,12 @@
    first, and of large ones not more than about 5,000 descriptors in one look.
 3. A process is its number and its start time; a socket is its inode and its cookie, which the kernel never gives
    twice. So neither a process number nor an inode that is used again brings an old answer back.
-4. A process that may not be read is counted (``unreadable``), for an answer without owners then says less.
+4. What a scout read before the sockets were (``scouted``) is taken as it is. Only where that leaves a socket without an
+   owner that may have been made in between is everything read again. (The kernel numbers sockets in ascending order,
+   each processor 1024 at a time; an old one without an owner has a hidden one.)
+5. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
+   namespace, or of other users where /proc is mounted with hidepid. Somebody held each socket that has an inode when
+   the table was read; so one whose holder is not found has a ``hidden`` one, or its holder has just closed it.
 """
 
 import os
@@ -20,15 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel.values import Owner
+from portside.procfs import PROC, Links, Seen, count_descriptors, counts_descriptors, identity, links
 
-_PROC = "/proc"
-_SOCKET = "socket:["
-_ZOMBIE = b"Z"
+_INODES_AT_ONCE = 1024  # get_next_ino() in fs/inode.c
 _REREAD_DESCRIPTORS = 5000  # about 30 ms
-_MANY = 1000
-
-_Links = list[tuple[int, int]]
-"""Inode and descriptor of each socket that a process holds, by descriptor."""
+_NOT_SEEN = "no process that can be seen here holds it"
 
 
 @dataclass(slots=True)
@@ -39,14 +40,14 @@ class _Process:
     program: str
     descriptors: int
     read_at: float
-    sockets: _Links | None
+    sockets: Links | None
 
 
 class Owners:
     """Finds the owners of sockets, and remembers them from one call to the next."""
 
     def __init__(
-        self, *, proc: str = _PROC, max_age_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self, *, proc: str = PROC, max_age_s: float = 10.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._proc = proc
         self._max_age_s = max_age_s
@@ -54,12 +55,29 @@ class Owners:
         self._processes: dict[int, _Process] = {}
         self._cookies: dict[int, int] = {}
         self._owners: dict[int, tuple[Owner, ...]] = {}
-        self._counts = _size(f"{proc}/self/fd") > 0
+        self._scouted = False
+        self._oldest_new = 0  # sockets made after the scout's time have larger inodes
+        self._counts = counts_descriptors(proc)
+
+    def scouted(self, seen: Iterable[Seen]) -> None:
+        """Take what was read of all processes a moment ago."""
+        now = self._clock()
+        for pid, started, program, descriptors, sockets in seen:
+            self._processes[pid] = _Process(started, program, descriptors, now, sockets)
+        self._scouted = True
+        newest = max((inode for each in self._processes.values() for inode, _ in each.sockets or ()), default=0)
+        self._oldest_new = newest - _INODES_AT_ONCE * (os.cpu_count() or 1)
 
     @property
     def unreadable(self) -> int:
         """How many processes could not be read when it was last asked."""
         return sum(process.sockets is None for process in self._processes.values())
+
+    @property
+    def hidden(self) -> str:
+        """Why a socket that has an inode may be held though no owner of it was found when it was last asked."""
+        count = self.unreadable
+        return f"{count} process{'es' if count != 1 else ''} could not be read" if count else _NOT_SEEN
 
     def of(
         self, inodes: npt.NDArray[np.unsignedinteger], cookies: npt.NDArray[np.unsignedinteger] | None = None
@@ -73,6 +91,13 @@ class Owners:
         known = self._cookies
         everything_new = any(known.get(inode) != cookie for inode, cookie in asked.items())
         self._cookies = asked
+        if self._scouted:
+            self._scouted = False
+            self._refresh(everything_new=False)
+            self._owners = self._collect(asked)
+            everything_new = any(inode > self._oldest_new for inode in asked.keys() - self._owners.keys())
+            if not everything_new:
+                return self._owners
         if self._refresh(everything_new=everything_new) or everything_new:
             self._owners = self._collect(asked)
         return self._owners
@@ -83,7 +108,7 @@ class Owners:
         before, self._processes = self._processes, {}
         changed = False
         for name in os.listdir(self._proc):
-            if not name.isdigit() or (seen := _identity(f"{self._proc}/{name}")) is None:
+            if not name.isdigit() or (seen := identity(f"{self._proc}/{name}")) is None:
                 continue
             pid, (started, program) = int(name), seen
             # Counted before it is read: what changes meanwhile is a difference the next time.
@@ -114,18 +139,11 @@ class Owners:
             process.sockets, process.read_at = links, now
         return changed
 
-    def _read(self, name: str, descriptors: int) -> _Links | None:
-        return _links(f"{self._proc}/{name}", descriptors)
+    def _read(self, name: str, descriptors: int) -> Links | None:
+        return links(f"{self._proc}/{name}", descriptors)
 
     def _descriptors(self, name: str) -> int:
-        """How many descriptors a process has open: the size of the folder, from Linux 6.2 on."""
-        folder = f"{self._proc}/{name}/fd"
-        if self._counts:
-            return _size(folder)
-        try:
-            return len(os.listdir(folder))
-        except OSError:
-            return -1
+        return count_descriptors(self._proc, name, exact=self._counts)
 
     def _collect(self, asked: dict[int, int]) -> dict[int, tuple[Owner, ...]]:
         found: dict[int, tuple[Owner, ...]] = {}
@@ -136,76 +154,3 @@ class Owners:
                     owner = (Owner(pid, process.program, descriptor),)
                     found[inode] = found[inode] + owner if inode in found else owner
         return found
-
-
-def _size(path: str) -> int:
-    """The size of a folder; -1 where it is gone or hidden."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
-
-
-def _identity(folder: str) -> tuple[int, str] | None:
-    """When a process started (ticks since the machine did) and its program; None where it ended (proc_pid_stat(5))."""
-    try:
-        with open(f"{folder}/stat", "rb", buffering=0) as file:
-            text = file.read(1024)
-    except OSError:
-        return None
-    opening, closing = text.find(b"("), text.rfind(b")")
-    fields = text[closing + 1 :].split()
-    if len(fields) < 20 or fields[0] == _ZOMBIE:
-        return None
-    return int(fields[19]), text[opening + 1 : closing].decode("utf-8", "backslashreplace")
-
-
-def _links(folder: str, descriptors: int) -> _Links | None:
-    """The sockets among the descriptors of a process; None where it may not be read. None of a process that ended."""
-    found: _Links = []
-    try:
-        opened = os.open(f"{folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return None
-    except OSError:
-        return found
-    readlink = os.readlink
-    try:
-        # Relative to the open folder: the kernel need not walk the path again for each of many thousand links.
-        for number in _numbers(folder, opened, descriptors):
-            try:
-                target = readlink(str(number), dir_fd=opened)
-            except FileNotFoundError:  # no such descriptor, or closed meanwhile
-                continue
-            if target.startswith(_SOCKET):
-                found.append((int(target[len(_SOCKET) : -1]), number))
-    except PermissionError:
-        return None
-    except OSError:  # the process ended meanwhile: it holds nothing
-        return []
-    finally:
-        os.close(opened)
-    return found
-
-
-def _numbers(folder: str, opened: int, descriptors: int) -> Iterable[int]:
-    """The descriptors that a process may have, in order.
-
-    The kernel gives the lowest number that is free, and so the table of a process that has many is nearly full. To
-    try each place in it costs less than to have it listed, and misses nothing either.
-    """
-    if descriptors >= _MANY:
-        places = _table_size(folder)
-        if descriptors <= places <= 2 * descriptors:
-            return range(places)
-    return sorted(map(int, os.listdir(opened)))
-
-
-def _table_size(folder: str) -> int:
-    """How many descriptors fit into the table of a process as it is now; 0 where that is not known."""
-    try:
-        with open(f"{folder}/status", "rb", buffering=0) as file:
-            _, found, after = file.read(4096).partition(b"\nFDSize:")
-    except OSError:
-        return 0
-    return int(after.split(maxsplit=1)[0]) if found else 0

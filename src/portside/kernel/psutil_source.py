@@ -22,6 +22,10 @@ _KNOWN = ("state", "local_port", "remote_port")
 _UNKNOWN = (*(set(BASE_COLUMNS) - set(_KNOWN)), *INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
 _NOT_TOLD = "psutil does not tell it"
 _ONE_OWNER = "psutil names only one of the processes that hold a socket"
+_HIDDEN = "psutil names no process that holds it"
+_MERGED = "psutil tells listeners on one port as one where it cannot name the processes that hold them"
+_NOBODY, _SOMEBODY = 0, 1  # holders of sockets without a known owner: none, and one that cannot be seen
+_HELD_BY_NOBODY = (states.TIME_WAIT, states.SYN_RECV)
 _FAMILIES = {socket.AF_INET: IPV4, socket.AF_INET6: IPV6}
 
 
@@ -51,12 +55,16 @@ class PsutilSource:
         held: dict[tuple[Any, ...], list[Owner]] = {}
         programs: dict[int, str | None] = {}
         for each in connections:
-            owners = held.setdefault((each.family, each.laddr, each.raddr, each.status), [])
+            # On Linux each is a socket, and listeners may share their port (SO_REUSEPORT). Elsewhere each is a
+            # descriptor, and those of one socket are known by its ends alone.
+            one = (each.pid, each.fd) if self._psutil.LINUX else ()
+            owners = held.setdefault((each.family, each.laddr, each.raddr, each.status, *one), [])
             if each.pid is not None:
                 if each.pid not in programs:
                     programs[each.pid] = self._program(each.pid)
                 owners.append(Owner(each.pid, programs[each.pid], each.fd if each.fd >= 0 else None))
-        return Reading(_table(held), (_ONE_OWNER,))
+        table = _table(held)
+        return Reading(table, (_ONE_OWNER, _MERGED) if (table.holders == _SOMEBODY).any() else (_ONE_OWNER,))
 
     def _program(self, pid: int) -> str | None:
         try:
@@ -68,7 +76,7 @@ class PsutilSource:
 
 def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
     base = np.zeros(len(held), BASE)
-    for row, (family, local, remote, status) in zip(base, held, strict=True):
+    for row, (family, local, remote, status, *_) in zip(base, held, strict=True):
         row["family"] = _FAMILIES[family]
         row["state"] = states.NUMBERS.get(status, states.CLOSE)
         for side, end in (("local", local), ("remote", remote)):
@@ -76,12 +84,22 @@ def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
                 address = socket.inet_pton(family, end[0].partition("%")[0])
                 row[side][: len(address)] = np.frombuffer(address, "u1")
                 row[f"{side}_port"] = end[1]
-    holders = np.arange(1, len(held) + 1)
+    holders = np.array([_holder(number, owners) for number, owners in enumerate(held.values())], "i8")
+    holders[(holders == _SOMEBODY) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NOBODY
     return SocketTable(
         base,
         message=np.zeros(len(base), "i8"),
         layout=np.full(len(base), -1, "i4"),
         gaps=(Gap(_UNKNOWN, None, _NOT_TOLD),),
-        owners={key: tuple(owners) for key, owners in enumerate(held.values(), 1) if owners},
+        owners={_holder(number, owners): tuple(owners) for number, owners in enumerate(held.values()) if owners},
         own_holders=holders,
+        hidden_owners=_HIDDEN,
     )
+
+
+def _holder(number: int, owners: list[Owner]) -> int:
+    """A number for what holds a socket: the same in each reading, where the descriptor is known."""
+    if not owners:
+        return _SOMEBODY
+    pid, fd = owners[0].pid, owners[0].fd
+    return pid << 24 | fd & 0xFFFFFF if fd is not None else _SOMEBODY + 1 + number

@@ -1,6 +1,6 @@
 """A look at the sockets: read, filter, find owners. A ``Watcher`` looks again and again, and remembers what it can."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from portside.kernel.owners import Owners
 from portside.kernel.source import Want
 from portside.kernel.sources import Opened, open_source
 from portside.kernel.table import Mask, SocketTable
+from portside.procfs import Seen
 
 View = Literal["connected", "listening", "all"]
 _VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
@@ -39,23 +40,25 @@ def snapshot(
     filter: str | Filter | None = None,  # noqa: A002 - it is the filter, here as everywhere
     *,
     source: str | None = None,
-    netns: str | None = None,
+    netns: str | Namespace | None = None,
     owners: bool = True,
     families: tuple[int, ...] = (4, 6),
     view: View | None = None,
     details: bool = True,
+    scout: Callable[[], Iterable[Seen]] | None = None,
 ) -> Snapshot:
     """The TCP sockets of this machine that match a filter, now.
 
-    ``netns`` is the name of another network namespace, or the number of a process in it. ``view`` says which states
+    ``netns`` is the name of another network namespace, or the number of a process in it; or the namespace itself,
+    which stays open: a name or a number may stand for another one later. ``view`` says which states
     are shown; without it, every state where the filter names states, else all but listeners. ``details`` asks for
-    tcp_info and memory too.
+    tcp_info and memory too. ``scout`` gives what was read of all processes meanwhile.
 
     Raises FilterError, NamespaceError, UsageError for a source that is none, SourceError where none works, and
     NetlinkError where the kernel refuses.
     """
     with Watcher(
-        filter, source=source, netns=netns, owners=owners, families=families, view=view, details=details
+        filter, source=source, netns=netns, owners=owners, families=families, view=view, details=details, scout=scout
     ) as watcher:
         return watcher.look()
 
@@ -68,11 +71,12 @@ class Watcher:
         filter: str | Filter | None = None,  # noqa: A002
         *,
         source: str | None = None,
-        netns: str | None = None,
+        netns: str | Namespace | None = None,
         owners: bool = True,
         families: tuple[int, ...] = (4, 6),
         view: View | None = None,
         details: bool = True,
+        scout: Callable[[], Iterable[Seen]] | None = None,
     ) -> None:
         tree = parse(filter, SystemNames()) if isinstance(filter, str) else filter or EVERYTHING
         if view is None:
@@ -86,7 +90,10 @@ class Watcher:
             compile_filter(self._filter),
         )
         self._owners = Owners() if owners or columns & _OWNER_COLUMNS else None
-        self._namespace = Namespace(netns) if netns is not None else None
+        self._columns = columns
+        self._scout = scout
+        self._own_namespace = Namespace(netns) if isinstance(netns, str) else None
+        self._namespace = netns if isinstance(netns, Namespace) else self._own_namespace
         self._source_name = source
         self._opened: Opened | None = None
 
@@ -103,11 +110,19 @@ class Watcher:
         table = reading.table
         age_s = ages(table) if ages else None
         table, age_s = _narrow(table, age_s, possible(self._filter, table, age_s))
-        notes = list(dict.fromkeys((*self._opened.notes, *reading.notes)))
+        unanswered = untold(self._columns, table, self._opened.source.name)
+        notes = list(dict.fromkeys((*self._opened.notes, *reading.notes, *unanswered)))
+        if "age_s" in self._columns and ages is None:
+            notes.append("one look does not tell how old a connection is, so that no condition on its age is true")
         if self._owners is not None and table.owners is None:
             table = self._with_owners(table, self._owners)
+        asked = _count_hidden(table) if self._columns & _OWNER_COLUMNS else 0
         table, _ = _narrow(table, age_s, evaluate(self._filter, table, age_s))
-        if missing := _count_hidden(table):
+        if asked:
+            sockets = f"{asked} socket{'s' if asked != 1 else ''}"
+            more = "and no condition on them is true"
+            notes.append(f"{table.hidden_owners}: the programs of {sockets} are not known, {more}")
+        elif self._owners is not None and (missing := _count_hidden(table)):
             notes.append(f"{table.hidden_owners}: the programs of {missing} of these sockets are not known")
         return Snapshot(table, self._opened.source.name, tuple(notes))
 
@@ -115,8 +130,8 @@ class Watcher:
         """Give back what it holds."""
         if self._opened is not None:
             self._opened.source.close()
-        if self._namespace is not None:
-            self._namespace.close()
+        if self._own_namespace is not None:
+            self._own_namespace.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,11 +140,20 @@ class Watcher:
         self.close()
 
     def _with_owners(self, table: SocketTable, owners: Owners) -> SocketTable:
+        if self._scout is not None:
+            owners.scouted(self._scout())
+            self._scout = None
         cookie = table.column("cookie")
         found = owners.of(table.base["inode"], cookie.values if cookie.known.all() else None)
-        count = owners.unreadable
-        hidden = f"{count} process{'es' if count != 1 else ''} could not be read" if count else ""
-        return table.with_owners(found, hidden)
+        return table.with_owners(found, owners.hidden)
+
+
+def untold(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:
+    """What is to be said of a filter that looks at these columns, where a source does not tell some at all."""
+    nowhere = {name for gap in table.gaps if gap.where is None for name in gap.columns}
+    return tuple(
+        f"{source} does not tell {name}: no condition on it is true" for name in sorted(nowhere & set(columns))
+    )
 
 
 def _count_hidden(table: SocketTable) -> int:

@@ -114,7 +114,7 @@ class SocketTable:
 
     ``owners`` are found by ``holders``, which is the inode but for sources that know owners and no inode; None:
     not looked up, and ``no_owners`` says why. ``hidden_owners`` says why a socket without a known owner may have one
-    all the same; empty where it cannot. ``interfaces`` names interfaces by their number.
+    all the same; empty where it cannot. ``interfaces`` names interfaces by their number, safe to show.
     """
 
     base: Rows
@@ -162,12 +162,11 @@ class SocketTable:
     def gaps_of(self, name: str) -> list[tuple[Mask, str]]:
         """Where a column is not known, each place with its reason; a place may be in several."""
         everywhere = np.ones(len(self), bool)
-        gaps = [
-            (everywhere if gap.where is None else gap.where, gap.reason) for gap in self.gaps if name in gap.columns
-        ]
-        if name in BASE_COLUMNS or gaps:
+        named = [gap for gap in self.gaps if name in gap.columns]
+        gaps = [(everywhere if gap.where is None else gap.where, gap.reason) for gap in named]
+        if name in BASE_COLUMNS or any(gap.where is None for gap in named):
             return gaps
-        return self._detail_gaps(name)
+        return [*gaps, *self._detail_gaps(name)]
 
     def rows(self, which: npt.NDArray[np.integer] | None = None) -> Iterator[Socket]:
         """The sockets as values: all, or those of an array of row numbers."""

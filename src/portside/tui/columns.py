@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from portside.app.table_text import microseconds_text, owner_text, size_text
 from portside.kernel.values import Owner, Socket
-from portside.settings import Watch
+from portside.settings.watch import Watch
 from portside.tui.follow import Line
 from portside.tui.widths import Need, cut, cut_middle
 from portside.wire.escaping import visible

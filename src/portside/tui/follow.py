@@ -1,7 +1,7 @@
 """From one look at the sockets to the next: which are new, what changed, which are gone. No I/O; time comes in.
 
 A socket is known again by its cookie, which the kernel never gives twice; where a source knows no cookie, by its two
-ends (and the inode, for several listeners may share theirs).
+ends (and what holds it, for several listeners may share theirs).
 """
 
 from typing import NamedTuple
@@ -166,7 +166,7 @@ def keys_of(table: SocketTable) -> Keys:
     base = table.base
     ends = np.ascontiguousarray(np.concatenate([base["local"], base["remote"]], axis=1)).view("u8")
     listening = base["state"] == states.LISTEN
-    numbers = [*ends.T, base["family"], base["local_port"], base["remote_port"], np.where(listening, base["inode"], 0)]
+    numbers = [*ends.T, base["family"], base["local_port"], base["remote_port"], np.where(listening, table.holders, 0)]
     mixed = np.zeros(len(table), "u8")
     for number in numbers:
         mixed = (mixed ^ number.astype("u8")) * _MIX

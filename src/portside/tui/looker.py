@@ -14,7 +14,7 @@ from portside.kernel.snapshot import View
 from portside.kernel.states import ALL
 from portside.kernel.table import BASE_COLUMNS, SocketTable
 from portside.kernel.values import Socket
-from portside.settings import Watch
+from portside.settings.watch import Watch
 from portside.tui.follow import Follower, Picture, keys_of
 from portside.tui.order import SHOWN, Sort
 
@@ -25,7 +25,7 @@ def parse_filter(text: str) -> Filter | None:
 
 
 class Looker:
-    """Looks at the sockets of a filter, one call at a time. Raises what ``Watcher`` does."""
+    """Looks at the sockets of a filter, one call at a time, in one network. Raises what ``Watcher`` does."""
 
     def __init__(self, settings: Watch, sort: Sort, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -34,7 +34,10 @@ class Looker:
         self._follower = Follower()
         self._families = tuple(number for number, only in ((4, settings.ipv4), (6, settings.ipv6)) if only) or (4, 6)
         self._one: tuple[int, Watcher] | None = None
-        self._watcher = self._open_all(parse_filter(filter_text(settings)))
+        tree = parse_filter(filter_text(settings))
+        # Once for all: when its process has ended, its number may come to stand for another network.
+        self._namespace = Namespace(settings.netns) if settings.netns is not None else None
+        self._watcher = self._open_all(tree)
 
     def choose(self, tree: Filter | None) -> None:
         """Look at other sockets from now on."""
@@ -69,18 +72,14 @@ class Looker:
 
     def destroy(self, table: SocketTable) -> int:
         """Destroy sockets: how many there still were. Raises DestroyError and NamespaceError."""
-        if self._settings.netns is None:
-            return len(destroy(table).table)
-        namespace = Namespace(self._settings.netns)
-        try:
-            return len(destroy(table, namespace).table)
-        finally:
-            namespace.close()
+        return len(destroy(table, self._namespace).table)
 
     def close(self) -> None:
         """Give back what it holds."""
         self.look_away()
         self._watcher.close()
+        if self._namespace is not None:
+            self._namespace.close()
 
     def _open_all(self, tree: Filter | None) -> Watcher:
         return self._open(tree, view_of(self._settings), details=self._details)
@@ -89,7 +88,7 @@ class Looker:
         return Watcher(
             tree,
             source=self._settings.source,
-            netns=self._settings.netns,
+            netns=self._namespace,
             owners=not self._settings.no_processes,
             families=self._families,
             view=view,

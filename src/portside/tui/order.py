@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from portside.app.table_order import Order as TableOrder
 from portside.kernel.filter.columns import FILTER_COLUMNS
+from portside.kernel.layout import IPV4
 from portside.kernel.table import Mask, OwnersByHolder, SocketTable, Values
 from portside.tui.follow import Part, Picture
 
@@ -28,6 +29,8 @@ class Sort(NamedTuple):
 
 def parse_sort(text: str) -> Sort:
     """Read ``COLUMN`` or ``-COLUMN`` of ``--sort``. Raises UsageError."""
+    if text.removeprefix("-").lower() == "age":  # one look knows none, and so --once has no such column
+        return Sort("age_s", text.startswith("-"))
     written = TableOrder(text)
     name = _NAMES.get(written.name, written.name)
     if name not in SHOWN and name in FILTER_COLUMNS:
@@ -39,6 +42,7 @@ class Sorter:
     """Puts pictures in order, and does no work twice."""
 
     def __init__(self) -> None:
+        self._short = False
         self._ranks: tuple[OwnersByHolder, Values, Values] | None = None
         self._last: tuple[Sort, Values, Order] | None = None
 
@@ -49,6 +53,7 @@ class Sorter:
             _, keys, order = self._last
             if len(keys) == len(picture.keys) and (keys == picture.keys).all():
                 return order
+        self._short = all((part.table.base["family"] == IPV4).all() for part in picture.parts)
         columns = [self._keys(part, sort.column, picture.at) for part in picture.parts]
         values = [np.concatenate(each) for each in zip(*(values for values, _ in columns), strict=True)]
         known = np.concatenate([mask for _, mask in columns])
@@ -68,7 +73,7 @@ class Sorter:
             case "proto":
                 return [table.base["family"]], everywhere
             case "local" | "remote":
-                return _end(table, column), everywhere
+                return _end(table, column, short=self._short), everywhere
             case "age_s":
                 return [now - part.since], everywhere
             case "pid" | "program":
@@ -94,13 +99,13 @@ class Sorter:
         return [chosen, chosen], holders[at] == table.holders
 
 
-def _end(table: SocketTable, side: str) -> list[Values]:
-    """An address, then the ports: IPv4 before IPv6."""
+def _end(table: SocketTable, side: str, *, short: bool) -> list[Values]:
+    """An address, then the ports: IPv4 before IPv6. ``short``: IPv4 alone, which is found in half of the keys."""
     base = table.base
     halves = np.ascontiguousarray(base[side]).view(">u8").astype("u8")
     other = "remote" if side == "local" else "local"
     family = base["family"]
     ports = base[f"{side}_port"].astype("u4") << np.uint32(16) | base[f"{other}_port"]
-    if not halves[:, 1].any():  # IPv4 alone
+    if short:
         return [halves[:, 0], ports]
     return [family, halves[:, 0], halves[:, 1], ports]

@@ -22,7 +22,7 @@ from portside.app.watch import filter_text, wrong_filter
 from portside.errors import PortsideError
 from portside.kernel import FilterError
 from portside.kernel.filter.tree import Filter
-from portside.settings import Watch
+from portside.settings.watch import Watch
 from portside.tui.columns import columns_of, owners_text, remote_text, safe
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.filterbar import FilterBar
@@ -36,6 +36,7 @@ from portside.units import format_duration
 
 _KEYS = "Enter details  / filter  < > sort  r reverse  space pause  k kill  ? help  q quit"
 _TYPING_S = 0.15
+_LONGEST_S = 10 * 365 * 86400.0  # an interval for ever: more the clocks do not bear
 
 _T = TypeVar("_T")
 
@@ -94,13 +95,15 @@ class WatchApp(App[int]):
         super().__init__(StandardOutput, ansi_color=True)
         self.theme = "ansi-dark"
         self._settings = settings
+        self._interval = min(settings.interval, _LONGEST_S)
         self._looker = looker
         self._picture = first
         self._sort = sort
         self._sorter = Sorter()
         self._columns = columns_of(settings)
         self._beside = ThreadPoolExecutor(1, "looking")
-        self._filter = self._filter_before = filter_text(settings)
+        # The filter that is applied, and the one that was asked for last and may still be on its way to the looker.
+        self._filter = self._asked = self._filter_before = filter_text(settings)
         self._takes_keys = self._paused = False
         self._message = self._trouble = ""
         self._wake = asyncio.Event()
@@ -151,7 +154,10 @@ class WatchApp(App[int]):
         return self.screen_stack[0].query_one(FilterBar)
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something beside the rest. What goes wrong there ends the display, and `run` raises it."""
+        """Do something beside the rest. What goes wrong there ends the display, and `run` raises it.
+
+        Once it ends, what is on the screen goes away: that nothing can be put there any more is no failure.
+        """
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -159,7 +165,7 @@ class WatchApp(App[int]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and self.return_code is None:
             self.failure = error
             self.exit(return_code=1)
 
@@ -171,7 +177,7 @@ class WatchApp(App[int]):
         took_s = 0.0
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), max(self._settings.interval - took_s, took_s, 0.02))
+                await asyncio.wait_for(self._wake.wait(), max(self._interval - took_s, took_s, 0.02))
             except TimeoutError:
                 if self._paused:
                     took_s = 0.0
@@ -222,7 +228,7 @@ class WatchApp(App[int]):
         picture = self._picture
         counts = "  ".join(f"{state} {count:,}" for state, count in picture.counts().items())
         total = len(picture.live.keys)
-        every = format_duration(self._settings.interval).replace(".000s", "s").lstrip()
+        every = format_duration(self._interval).replace(".000s", "s").lstrip()
         right = f"  PAUSED  {picture.source}" if self._paused else f"  {picture.source}, every {every}"
         left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
         self._line("head", cut(left, max(0, width - len(right))) + right)
@@ -350,8 +356,10 @@ class WatchApp(App[int]):
         try:
             # Not in the thread that looks: a name may take the resolver long.
             tree = await asyncio.to_thread(parse_filter, text)
-            if text != self._filter:
-                await self._look_through(text, tree)
+            if text != self._asked:
+                self._asked = text
+                # The next key cancels this, but not what is on its way: the words and the table must agree.
+                await asyncio.shield(self._look_through(text, tree))
         except FilterError as error:
             if self._bar.is_open:
                 self._bar.explain(error)
@@ -364,9 +372,13 @@ class WatchApp(App[int]):
             self._close_bar()
 
     async def _look_through(self, text: str, tree: Filter | None) -> None:
+        try:
+            await self._do(lambda: self._looker.choose(tree))
+        except PortsideError:
+            if self._asked == text:
+                self._asked = self._filter
+            raise
         self._filter = text
-        # The next key cancels this, but not what is on its way to the looker: the words and the table must agree.
-        await asyncio.shield(self._do(lambda: self._looker.choose(tree)))
         self._sockets.refit()
         self._wake.set()
 

@@ -3,15 +3,23 @@
 There this process may do what root may, to a network, to /run and to sockets that nobody else has.
 """
 
+import ctypes
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from support import wait_until
 
+from portside.app import watch as app
+from portside.kernel import Snapshot, snapshot
 from portside.kernel.netns import Namespace
+from portside.settings.watch import Watch
+from portside.wire.escaping import visible
 
 
 def watch(*arguments: str, status: int = 0, prefix: tuple[str, ...] = ()) -> tuple[list[str], str]:
@@ -90,11 +98,130 @@ def destroys_both_ends() -> None:
         assert err == "portside: destroyed 1 socket; 1 had gone before\n"
 
 
+def kill_in_a_network_whose_process_ends() -> None:
+    """Between the look and the killing: its number may stand for another network by then."""
+    code = "import subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up']); print('ready', flush=True)"
+    words = ["unshare", "-n", sys.executable, "-c", f"{code}; sys.stdin.read()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        with Namespace(str(process.pid)) as namespace, pytest.MonkeyPatch.context() as patch:
+            listener = namespace.run(lambda: socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            with listener, namespace.run(lambda: socket.create_connection(("127.0.0.1", port))) as client:
+
+                def look(*arguments: Any, **options: Any) -> Snapshot:
+                    seen = snapshot(*arguments, **options)
+                    process.communicate()
+                    return seen
+
+                patch.setattr(app, "snapshot", look)
+                patch.setattr(app, "say", lambda words: None)
+                settings = Watch(filter=(f"dport = {port}",), kill=True, netns=str(process.pid))
+                assert app.run(settings) == 0
+                with pytest.raises(ConnectionAbortedError):
+                    client.recv(1)
+
+
+def kill_where_nobody_takes_the_table() -> None:
+    """What was done is said all the same."""
+    receiving, sending = os.pipe()
+    os.close(receiving)
+    with socket.create_server(("127.0.0.1", 0)) as listener, open("/dev/full", "wb") as full:
+        for output, status in ((full.fileno(), 1), (sending, 0)):
+            with socket.create_connection(listener.getsockname()) as client:
+                words = [sys.executable, "-m", "portside", "watch", "--kill", f"sport = {client.getsockname()[1]}"]
+                done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, check=False, timeout=30)
+                assert done.stderr.decode().splitlines()[0] == "portside: destroyed 1 socket"
+                assert done.returncode == status
+                with pytest.raises(ConnectionAbortedError):
+                    client.recv(1)
+    os.close(sending)
+
+
+def owners_in_another_pid_namespace() -> None:
+    apart = ("unshare", "-pf", "--mount-proc")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for source in ("netlink", "proc"):
+            (line,), err = watch("-a", "--json", f"sport = {port}", "--source", source, prefix=apart)
+            said = "no process that can be seen here holds it"
+            assert json.loads(line)["owners"] is None
+            assert json.loads(line)["gaps"]["owners"] == said
+            assert err == f"portside: {said}: the programs of 1 of these sockets are not known\n"
+        lines, err = watch("-a", f"sport = {port} and not program = zzz", prefix=apart)
+        assert len(lines) == 1
+        assert err == f"portside: {said}: the programs of 1 socket are not known, and no condition on them is true\n"
+        # One that waits to be accepted is held by nobody, and that is known.
+        with socket.create_connection(listener.getsockname()):
+            (line,), err = watch("--json", f"sport = {port}", prefix=apart)
+            assert json.loads(line)["owners"] == []
+            assert err == ""
+
+
+def owners_behind_hidepid() -> None:
+    run("unshare", "-pf", "--mount-proc", sys.executable, "-m", "integration.watch.namespaced", "behind_hidepid")
+
+
+def behind_hidepid() -> None:
+    """/proc does not show processes that this user may not trace."""
+    run("mount", "-o", "remount,hidepid=4", "/proc")  # as 2, but also for the group that we have to be in
+    assert ctypes.CDLL(None).prctl(4, 0) == 0  # PR_SET_DUMPABLE
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        unprivileged = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+        (line,), err = watch("-a", "--json", f"sport = {listener.getsockname()[1]}", prefix=unprivileged)
+        assert json.loads(line)["owners"] is None
+        said = "no process that can be seen here holds it"
+        assert err == f"portside: {said}: the programs of 1 of these sockets are not known\n"
+
+
+def names_of_interfaces() -> None:
+    """The root of a network may give an interface any name."""
+    for name in (b"\x1b[31mEV\x07", b"\xff\xfe0"):
+        run("unshare", "-n", sys.executable, "-m", "integration.watch.namespaced", "an_interface_called", name.hex())
+
+
+def an_interface_called(digits: str) -> None:
+    name = bytes.fromhex(digits)
+    for words in (
+        [b"link", b"set", b"lo", b"name", name],
+        [b"link", b"set", name, b"up"],
+        [b"addr", b"add", b"fe80::1/64", b"dev", name, b"nodad"],
+    ):
+        subprocess.run([b"ip", *words], check=True)
+    with socket.socket(socket.AF_INET6) as listener, socket.socket(socket.AF_INET6) as client:
+        listener.bind(("fe80::1", 0, 0, 1))
+        listener.listen()
+        # The kernel makes the route a little after the address.
+        wait_until(lambda: client.connect_ex(listener.getsockname()) == 0, "a way there")
+        for option in ("--once", "--wide", "--summary", "--json"):
+            portside = [sys.executable, "-m", "portside", "watch", "-a", option]
+            done = subprocess.run(portside, capture_output=True, check=True, timeout=30)
+            assert not set(done.stdout) & {0x1B, 0x07, 0xFF}
+            shown = visible(name).replace("\\", "\\\\" if option == "--json" else "\\")
+            assert f"[fe80::1%{shown}]".encode() in done.stdout
+
+
 TESTS: dict[str, Callable[[], None]] = {
-    test.__name__: test for test in (another_network_by_name, kill, destroys_both_ends)
+    test.__name__: test
+    for test in (
+        another_network_by_name,
+        kill,
+        destroys_both_ends,
+        kill_in_a_network_whose_process_ends,
+        kill_where_nobody_takes_the_table,
+        owners_in_another_pid_namespace,
+        owners_behind_hidepid,
+        names_of_interfaces,
+    )
 }
 
 
 if __name__ == "__main__":
-    run("ip", "link", "set", "lo", "up")
-    TESTS[sys.argv[1]]()
+    if sys.argv[1] == behind_hidepid.__name__:
+        behind_hidepid()
+    elif sys.argv[1] == an_interface_called.__name__:
+        an_interface_called(sys.argv[2])
+    else:
+        run("ip", "link", "set", "lo", "up")
+        TESTS[sys.argv[1]]()

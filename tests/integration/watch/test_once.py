@@ -1,6 +1,7 @@
 """``portside watch`` where it prints and ends: beside netstat and ss, in pipes, and on bad days."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -17,9 +18,10 @@ from support import DEADLINE_S, wait_until
 
 from portside.app import watch
 from portside.cli import parser
+from portside.kernel import destroy
 from portside.kernel.netlink import NetlinkSource
 from portside.kernel.source import SourceError
-from portside.settings import Watch
+from portside.settings.watch import Watch
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"
 PORTSIDE = (sys.executable, "-m", "portside")
@@ -194,7 +196,13 @@ def test_other_sources(pair: tuple[socket.socket, socket.socket], port: int, sou
 
 @pytest.mark.parametrize(
     ("words", "at", "width"),
-    [("spotr = 5", 0, 5), ("sport = 5 and", 13, 1), ("( sport = 5", 0, 1), ("src 1.2.3.4/99", 4, 10)],
+    [
+        ("spotr = 5", 0, 5),
+        ("   spotr = 5", 3, 5),
+        ("sport = 5 and", 13, 1),
+        ("( sport = 5", 0, 1),
+        ("src 1.2.3.4/99", 4, 10),
+    ],
 )
 def test_a_filter_that_cannot_be_read(words: str, at: int, width: int) -> None:
     done = run(words)
@@ -207,10 +215,21 @@ def test_a_filter_that_cannot_be_read(words: str, at: int, width: int) -> None:
 
 
 def test_a_condition_that_one_look_cannot_know(port: int) -> None:
-    done = run("age > 5s")
+    for text in ("age > 5s", "AGE > 5s"):
+        done = run(text)
+        assert done.returncode == 0
+        assert done.stdout == HEADER + "\n"
+        assert done.stderr.startswith("portside: one look does not tell how old a connection is")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("netlink", []), ("proc", ["rtt_us"]), ("psutil", ["recv_q", "rtt_us", "uid"])]
+)
+def test_a_condition_that_a_source_cannot_answer(port: int, source: str, said: list[str]) -> None:
+    done = run(f"{port} and ( rtt > 0 or recvq > 0 or uid = 0 )", "--once", "--source", source)
     assert done.returncode == 0
-    assert done.stdout == HEADER + "\n"
-    assert done.stderr.startswith("portside: one look does not tell how old a connection is")
+    notes = [line for line in done.stderr.splitlines() if "does not tell" in line]
+    assert notes == [f"portside: {source} does not tell {name}: no condition on it is true" for name in said]
 
 
 def test_nobody_reads_it(port: int) -> None:
@@ -263,6 +282,50 @@ def test_a_user_without_leave() -> None:
     assert "could not be read: the programs of 1 of these sockets are not known" in done.stderr
     assert row["owners"] is None
     assert "could not be read" in row["gaps"]["owners"]
+
+
+def test_a_user_without_leave_who_asks_psutil() -> None:
+    """What psutil cannot see is not known, and is no answer to a condition on it."""
+    prefix = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.getuid() == 0 else ()
+    with subprocess.Popen([sys.executable, "-c", HIDDEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        chosen = (f"sport = {int(holder.stdout.readline())}", "-a", "--source", "psutil")
+        done = run(*chosen, "--json", prefix=prefix)
+        row = json.loads(done.stdout)
+        without = run(*chosen, "and not program = zzz", prefix=prefix)
+        holder.communicate()
+    assert row["owners"] is None
+    assert row["gaps"]["owners"] == "psutil names no process that holds it"
+    assert "the programs of 1 of these sockets are not known" in done.stderr
+    assert without.stdout == HEADER + "\n"
+
+
+def test_a_refusal_in_the_middle_tells_what_was_done_before(
+    pair: tuple[socket.socket, socket.socket],
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    answers = [0, errno.ENOENT, errno.EPERM]
+    monkeypatch.setattr(destroy, "_destroy_one", lambda *_: answers.pop(0))
+    with pytest.raises(destroy.DestroyError, match="Operation not permitted"):
+        watch.run(parser.parse(Watch, "watch", [str(port), "-a", "--kill"]))
+    out, err = capfd.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err == "portside: destroyed 1 socket; 1 had gone before\n"
+
+
+def test_a_terminal_that_cannot_place_its_cursor(port: int) -> None:
+    ours, theirs = os.openpty()
+    words = [*PORTSIDE, "watch", "-l", f"sport = {port}"]
+    environment = {**os.environ, "TERM": "dumb"}
+    done = subprocess.run(words, stdin=theirs, stdout=theirs, check=False, timeout=DEADLINE_S, env=environment)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"\x1b" not in shown
+    assert f"127.0.0.1:{port}".encode() in shown
 
 
 def test_without_netlink_it_falls_back_and_says_so(

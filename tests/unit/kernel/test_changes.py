@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from unit.kernel.messages import attribute, socket_message, tcp_info
 
 from portside.kernel import Owner, states
+from portside.kernel import changes as module
 from portside.kernel.changes import Changes, Happened
 from portside.kernel.counters import Counts, parse_counts
 from portside.kernel.diag import decode
@@ -31,17 +32,28 @@ def live(cookie: int, state: int = ESTABLISHED, **more: Any) -> bytes:
     return socket_message(cookie=cookie, state=state, remote=("127.0.0.1", 40000 + cookie % 1000), **more)
 
 
-def told(cookie: int, *, rtt_us: int = 50, silent_ms: int = 0, remote: tuple[str, int] | None = None) -> bytes:
-    """An announcement of a connection that sent 10 bytes and received none for so long."""
+def told(
+    cookie: int,
+    *,
+    rtt_us: int = 50,
+    silent_ms: int = 0,
+    sent: int = 1,
+    sent_ms: int = 0,
+    remote: tuple[str, int] | None = None,
+    queues: tuple[int, int] = (0, 0),
+) -> bytes:
+    """An announcement of a connection that sent 10 bytes in a segment and received none for so long."""
     info = tcp_info(
         248,
         rtt=("I", 68, rtt_us),
-        sent=("Q", 200, 10),
-        segments=("I", 156, 1),
+        sent=("Q", 200, 10 * sent),
+        segments=("I", 156, sent),
+        sending=("I", 44, sent_ms),
         received=("I", 52, silent_ms),
     )
     end = remote or ("127.0.0.1", 40000 + cookie % 1000)
-    return socket_message(cookie=cookie, state=CLOSE, inode=0, uid=0, remote=end, attributes=attribute(2, info))
+    told = attribute(2, info)
+    return socket_message(cookie=cookie, state=CLOSE, inode=0, uid=0, remote=end, queues=queues, attributes=told)
 
 
 def told_lines(happened: list[Happened]) -> list[tuple[str, str, int, int]]:
@@ -122,6 +134,62 @@ def test_what_the_kernel_forgot_is_unknown_or_known_from_a_look() -> None:
     assert seen_before.remote == "127.0.0.1:40001"
     for happened in (closed, short):
         assert not happened.table.column("bytes_sent").known.any()
+
+
+def test_queues_that_the_kernel_invents_are_not_known() -> None:
+    """tcp_disconnect moves a sequence number, from which the queue is reckoned."""
+    joined = changes("sendq > 60000")
+    joined.look(table(live(1)), S)
+    gone = [told(cookie, rtt_us=0, remote=("127.0.0.1", 0), queues=(5, 65538)) for cookie in (1, 2)]
+    assert joined.destroyed(table(*gone), 2 * S) == []
+    joined = changes()
+    joined.look(table(live(1)), S)
+    for happened in joined.destroyed(table(*gone), 2 * S):
+        (row,) = happened.table.rows()
+        assert (row.recv_q, row.send_q) == (None, None)
+        assert row.gaps["send_q"] == "the kernel forgets it of a connection that was refused or aborted"
+
+
+def test_a_listener_that_closes_has_aborted_nothing() -> None:
+    joined = changes()
+    joined.look(table(live(1, LISTEN)), S)
+    (closed,) = joined.destroyed(table(told(1, rtt_us=0, remote=("0.0.0.0", 0))), 2 * S)
+    assert told_lines([closed]) == [("closed", "destroy", 1, LISTEN)]
+    (row,) = closed.table.rows()
+    assert (row.recv_q, row.send_q) == (0, 0)
+    assert row.gaps == {"info": "the kernel did not tell it", "owners": "not looked up"}
+
+
+def test_a_socket_that_connected_to_itself_is_not_as_old_as_the_machine() -> None:
+    """Where both ends open at once, the kernel does not start the clock of what is received."""
+    long_ms = 4 * 3_600_000
+    joined = changes()
+    joined.look(table(), S)
+    (short,) = joined.destroyed(table(told(7, sent=0, sent_ms=300, silent_ms=long_ms)), 2 * S)
+    assert told_lines([short]) == [("short", "destroy", 7, 0)]
+    assert short.duration_s.tolist() == [0.3]
+    joined.look(table(live(1)), 2 * S)
+    (closed,) = joined.destroyed(table(told(1, sent=0, sent_ms=300, silent_ms=long_ms)), 3 * S)
+    assert closed.duration_s.tolist() == [0.3]
+    assert joined.opened == 2
+
+
+def test_a_clock_that_is_older_than_the_watch_is_none_of_what_was_seen_to_open() -> None:
+    joined = changes()
+    joined.look(table(live(1)), S)
+    joined.look(table(live(1), live(2)), 3 * S)
+    (closed,) = joined.destroyed(table(told(1, silent_ms=90_000), told(2, silent_ms=90_000)), 5 * S)
+    assert closed.duration_s.tolist() == [90.0, 2.0]
+
+
+def test_only_so_many_that_closed_without_notice_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CLOSED_REMEMBERED", 2)
+    joined = changes()
+    joined.look(table(live(1), live(2), live(3)), S)
+    joined.look(table(), 2 * S)
+    joined.look(table(), 3 * S)
+    assert len(told_lines(joined.settle())) == 3
+    assert told_lines(joined.destroyed(table(told(1), told(2), told(3)), 4 * S)) == [("short", "destroy", 1, 0)]
 
 
 def test_stubs_open_nothing_and_close_nothing_twice() -> None:

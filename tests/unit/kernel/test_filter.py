@@ -21,6 +21,7 @@ from portside.kernel.filter import (
     ProgramIs,
     StateIn,
     evaluate,
+    grammar,
     parse,
     possible,
 )
@@ -96,6 +97,8 @@ A, B, C = PortIn("local", 1, 1), PortIn("local", 2, 2), PortIn("local", 3, 3)
         ("dst [fe80::/10]", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
         ("dst [fe80::]/10", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
         ("dst fe80::/10", HostIn("remote", b"\xfe\x80" + bytes(14), 10)),
+        ("src fd00::1:0/112", HostIn("local", b"\xfd" + bytes(12) + b"\1\0\0", 112)),
+        ("dst ::ffff:0:0/96", HostIn("remote", bytes(10) + b"\xff\xff" + bytes(4), 96)),
         ("dst ::1", HostIn("remote", bytes(15) + b"\1", 128)),
         ("dst ::1:80", And((HostIn("remote", bytes(15) + b"\1", 128), PortIn("remote", 80, 80)))),
         ("src :80", PortIn("local", 80, 80)),
@@ -236,6 +239,26 @@ def test_many_conditions_side_by_side_are_not_deep() -> None:
     tree = read(" or ".join(f"sport = {port}" for port in range(5000)))
     assert isinstance(tree, Or)
     assert len(tree.terms) == 5000
+
+
+@pytest.mark.parametrize("joint", [" ", " or "])
+def test_many_conditions_are_not_copied_for_each(monkeypatch: pytest.MonkeyPatch, joint: str) -> None:
+    made: list[int] = []
+
+    class CountedAnd(And, frozen=True):
+        def __post_init__(self) -> None:
+            made.append(len(self.terms))
+
+    class CountedOr(Or, frozen=True):
+        def __post_init__(self) -> None:
+            made.append(len(self.terms))
+
+    monkeypatch.setattr(grammar, "And", CountedAnd)
+    monkeypatch.setattr(grammar, "Or", CountedOr)
+    tree = read(joint.join(f"sport = {port}" for port in range(5000)))
+    assert isinstance(tree, And | Or)
+    assert len(tree.terms) == 5000
+    assert sum(made) == 5000
 
 
 def test_many_changes_between_and_and_or_are_deep() -> None:

@@ -10,6 +10,8 @@ import pytest
 from portside.kernel import owners as module
 from portside.kernel.owners import Owners
 from portside.kernel.values import Owner
+from portside.procfs import everything
+from portside.procfs import links as procfs_links
 
 
 class Machine:
@@ -44,13 +46,13 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
-    read = module._links
+    read = procfs_links
 
     def counted(folder: str, descriptors: int) -> list[tuple[int, int]] | None:
         machine.reads.append(int(folder.rsplit("/", maxsplit=1)[-1]))
         return read(folder, descriptors)
 
-    monkeypatch.setattr(module, "_links", counted)
+    monkeypatch.setattr(module, "links", counted)
     return machine
 
 
@@ -230,3 +232,50 @@ def test_the_program_may_have_any_name(machine: Machine) -> None:
     machine.process(10, "x", "socket:[7]")
     (machine.root / "10/stat").write_bytes(b"10 (\xff\x1b) S " + b"0 " * 18 + b"1 0\n")
     assert machine.of(7) == {7: [(10, "\\xff\x1b", 0)]}
+
+
+def test_who_holds_a_socket_may_be_out_of_sight(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.process(10, "nc", "socket:[7]")
+    assert 8 not in machine.of(7, 8)
+    assert machine.owners.hidden == "no process that can be seen here holds it"
+    machine.process(11, "nc", "socket:[8]")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    machine.of(7, 8, 9)
+    assert machine.owners.hidden == "2 processes could not be read"
+
+
+def test_what_a_scout_has_read_is_not_read_again(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]", "socket:[90000]")
+    machine.process(11, "nc", "socket:[8]")
+    machine.owners.scouted(list(everything(str(machine.root))))
+    assert machine.of(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
+    assert not machine.reads
+    machine.now = 1.0
+    assert machine.of(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
+    assert not machine.reads
+
+
+def test_a_socket_that_is_newer_than_the_scout_is_looked_for(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[7]", "/dev/null")
+    machine.owners.scouted(list(everything(str(machine.root))))
+    machine.process(10, "nc", "socket:[7]", "socket:[12]")  # as many descriptors as before
+    assert machine.of(7, 12) == {7: [(10, "nc", 0)], 12: [(10, "nc", 1)]}
+
+
+def test_an_old_socket_whose_holder_is_out_of_sight_costs_no_second_look(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[1000000]")
+    machine.owners.scouted(list(everything(str(machine.root))))
+    assert machine.of(7, 1000000) == {1000000: [(10, "nc", 0)]}
+    assert not machine.reads
+
+
+def test_a_process_that_began_after_the_scout_is_read(machine: Machine) -> None:
+    machine.process(10, "nc", "socket:[1000000]")
+    machine.owners.scouted(list(everything(str(machine.root))))
+    machine.process(11, "nc", "socket:[7]")
+    assert machine.of(7, 1000000) == {7: [(11, "nc", 0)], 1000000: [(10, "nc", 0)]}
+    assert machine.reads == [11]

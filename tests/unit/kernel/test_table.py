@@ -152,3 +152,12 @@ def test_state_names_are_netstats() -> None:
     names = "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING"
     assert " ".join(states.name_of(number) for number in range(1, 12)) == names
     assert states.NUMBERS["SYN_RECV"] == states.SYN_RECV
+
+
+def test_a_gap_of_some_sockets_does_not_hide_what_the_kernel_did_not_tell() -> None:
+    sockets = made(socket_message(), socket_message(state=LISTEN), socket_message(state=TIME_WAIT, timer=(3, 1, 0)))
+    gap = Gap(("rtt_us",), np.array([True, False, False]), "no time")
+    sockets = SocketTable(sockets.base, sockets.message, sockets.layout, sockets.messages, gaps=(gap,))
+    assert sockets.column("rtt_us").known.tolist() == [False] * 3
+    reasons = [next(reason for where, reason in sockets.gaps_of("rtt_us") if where[index]) for index in range(3)]
+    assert reasons == ["no time", "a listener carries no data", "the kernel keeps no more of a connection in TIME_WAIT"]

@@ -7,7 +7,7 @@ from unit.tui.made import Looks, made
 
 from portside.kernel.table import SocketTable
 from portside.kernel.values import Owner
-from portside.settings import Watch
+from portside.settings.watch import Watch
 from portside.tui.columns import columns_of, seconds_text
 from portside.tui.details import detail_lines, title
 

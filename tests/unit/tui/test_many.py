@@ -6,7 +6,7 @@ from textual.app import App, ComposeResult
 from unit.tui.made import Looks, numbered
 
 from portside.kernel.table import SocketTable
-from portside.settings import Watch
+from portside.settings.watch import Watch
 from portside.tui.columns import columns_of
 from portside.tui.order import Sort, Sorter
 from portside.tui.sockets import Sockets

@@ -69,6 +69,8 @@ def test_an_order_is_kept_as_long_as_the_sockets_are_the_same() -> None:
         ("peer", Sort("remote")),
         ("-rtt", Sort("rtt_us", reverse=True)),
         ("program", Sort("program")),
+        ("age", Sort("age_s")),
+        ("-AGE", Sort("age_s", reverse=True)),
     ],
 )
 def test_a_column_as_it_is_written(text: str, sort: Sort) -> None:
@@ -78,3 +80,12 @@ def test_a_column_as_it_is_written(text: str, sort: Sort) -> None:
 def test_no_such_column() -> None:
     with pytest.raises(UsageError, match="colour"):
         parse_sort("colour")
+
+
+def test_a_family_of_which_only_one_that_fades_is_left() -> None:
+    looks, sorter = Looks(), Sorter()
+    four, six = socket_message(cookie=2, local=("10.0.0.9", 80)), socket_message(cookie=1, local=("::1", 1))
+    sorter.order(looks(made(four, six)), Sort("local"))
+    picture = looks(made(four, socket_message(cookie=3, local=("10.0.0.9", 81))))
+    assert len(picture.parts) == 2
+    assert picture.keys[sorter.order(picture, Sort("local"))].tolist() == [2, 3, 1]

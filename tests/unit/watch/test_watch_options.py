@@ -8,7 +8,7 @@ import pytest
 
 from portside.cli import parser, watch
 from portside.errors import UsageError
-from portside.settings import Watch
+from portside.settings.watch import Watch
 
 
 def parsed(*arguments: str) -> Watch:
@@ -82,10 +82,11 @@ def test_who_shows_it(
 ) -> None:
     called: list[str] = []
 
-    def show(name: str, settings: Watch) -> int:
+    def show(name: str, settings: Watch, scout: object = None) -> int:
         called.append(name)
         return 0
 
+    monkeypatch.setattr("portside.app.scout.Scout", lambda: None)
     homes = {"live": ("portside.tui", "watch"), "once": ("portside.app", "watch"), "events": ("portside.app", "events")}
     for name, (package, module) in homes.items():
         fake = SimpleNamespace(run=partial(show, name))
@@ -95,5 +96,10 @@ def test_who_shows_it(
     monkeypatch.setitem(sys.modules, "portside.tui", SimpleNamespace(watch=sys.modules["portside.tui.watch"]))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: keyboard))
+    monkeypatch.setenv("TERM", "xterm")
     assert watch.run(parsed(*arguments.split())) == 0
     assert called == [who]
+    if who == "live":  # a terminal that cannot place its cursor
+        monkeypatch.setenv("TERM", "dumb")
+        assert watch.run(parsed(*arguments.split())) == 0
+        assert called == [who, "once"]

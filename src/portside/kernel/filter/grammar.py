@@ -86,16 +86,19 @@ class _Parser:
     def _filter(self) -> Filter:
         tree = self._term(None)
         before = self._depth
+        # The terms of the tree: a list, for there may be many thousand.
+        terms = list(tree.terms) if isinstance(tree, And | Or) else []
         while not self._ended and self._token.sign != ")":
             joint = self._take() if self._token.sign in ("&", "|") else None
             kind = Or if joint and joint.sign == "|" else And
-            if isinstance(tree, kind):
-                tree = kind((*tree.terms, self._term(joint)))
-            else:
+            if not isinstance(tree, kind):
                 self._deeper(self._token)
-                tree = kind((tree, self._term(joint)))
+                if isinstance(tree, And | Or):
+                    tree = type(tree)(tuple(terms))
+                tree, terms = kind(()), [tree]
+            terms.append(self._term(joint))
         self._depth = before
-        return tree
+        return type(tree)(tuple(terms)) if isinstance(tree, And | Or) else tree
 
     def _term(self, after: Token | None) -> Filter:
         token = self._take()

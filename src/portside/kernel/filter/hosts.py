@@ -59,7 +59,10 @@ def _family(text: str) -> tuple[int | None, str]:
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Host and port. What is after the last colon is a port where what is before it is a host: as ss and netstat do."""
+    """Host and port. What is after the last colon is a port where what is before it is a host: as ss and netstat do.
+
+    No port has a slash: then what is after the last colon is the end of a network, ``fd00::1:0/112``.
+    """
     if text.startswith("["):
         inside, bracket, after = text[1:].partition("]")
         bits, colon, port = after.partition(":")
@@ -67,7 +70,7 @@ def _split(text: str) -> tuple[str, str | None]:
             raise ValueProblem(f"{text!r} is no host: write [::1]:PORT")
         return inside + bits, port if colon else None
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon or "/" in port:
         return text, None
     if ":" in host and _prefix(host) is None and _prefix(text) is not None:
         return text, None

@@ -1,0 +1,48 @@
+"""How far a long command is: a bar on standard error where that is a terminal, nothing elsewhere."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+SHOWN_AFTER_S = 0.5  # what is done sooner shows nothing
+_EACH_S = 0.1
+
+
+class Progress:
+    """Called with bytes done and in all, as often as one likes; shown from the second half second on."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._shown = sys.stderr.isatty()
+        self._next = time.monotonic() + SHOWN_AFTER_S
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, whole: int) -> None:
+        """So many of so many bytes."""
+        if not self._shown or time.monotonic() < self._next:
+            return
+        if self._bar is None:
+            self._bar = _bar()
+            self._task = self._bar.add_task(self._words, total=whole)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=whole, refresh=True)
+        self._next = time.monotonic() + _EACH_S
+
+
+def _bar() -> "Bar":
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn()
+    return Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True, auto_refresh=False)

@@ -1,0 +1,46 @@
+"""The process that reads ahead."""
+
+import os
+import socket
+
+import pytest
+
+from portside.app import scout as module
+from portside.app.scout import Scout
+
+
+def inodes_of(scout: Scout) -> set[int]:
+    return {inode for seen in scout.seen() if seen.pid == os.getpid() for inode, _ in seen.sockets or ()}
+
+
+def test_it_tells_what_it_has_read() -> None:
+    with socket.socket() as held:
+        scout = Scout()
+        assert os.fstat(held.fileno()).st_ino in inodes_of(scout)
+    scout.close()
+
+
+def test_it_is_not_waited_for_where_it_is_not_needed() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    scout = Scout()
+    scout.close()
+    scout.close()
+    assert set(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_one_that_fails_has_read_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(module, "everything", fail)
+    assert list(Scout().seen()) == []
+
+
+def test_no_process_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert list(Scout().seen()) == []
