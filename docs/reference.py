@@ -4,15 +4,26 @@ import sys
 from pathlib import Path
 
 from portside.cli.parser import default_of
-from portside.settings import Connect, Listen, Watch, spellings
+from portside.settings import spellings
+from portside.settings.connect import Connect
+from portside.settings.listen import Listen
+from portside.settings.rec import REC_COMMANDS
+from portside.settings.rules import RULES_COMMANDS
+from portside.settings.watch import Watch
 
-PAGES = {"listen.md": Listen, "connect.md": Connect, "watch.md": Watch}
+PAGES: dict[str, dict[str, type]] = {
+    "listen.md": {"": Listen},
+    "connect.md": {"": Connect},
+    "watch.md": {"": Watch},
+    "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},
+    "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
+}
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
 
 
-def table(settings: type) -> str:
+def table(command: str, settings: type) -> str:
     """The options of one command as a Markdown table a group."""
-    lines: list[str] = []
+    lines: list[str] = [f"\n## portside {command}\n\n{(settings.__doc__ or '').strip()}"] if command else []
     group = None
     for _name, spelling, default in spellings(settings):
         if spelling.group != group or group is None:
@@ -28,20 +39,21 @@ def table(settings: type) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def page(text: str, settings: type) -> str:
-    """A page with its table made anew."""
+def page(text: str, commands: dict[str, type]) -> str:
+    """A page with its tables made anew."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(settings)}{END}{after}"
+    tables = "".join(table(command, settings) for command, settings in commands.items())
+    return f"{before}{BEGIN}\n{tables}{END}{after}"
 
 
 def main() -> int:
     """Write the pages, or with --check compare them; 1 where one differs."""
     differing = []
-    for name, settings in PAGES.items():
+    for name, commands in PAGES.items():
         path = Path(__file__).with_name(name)
         old = path.read_text(encoding="utf-8")
-        new = page(old, settings)
+        new = page(old, commands)
         if old != new:
             differing.append(name)
             if "--check" not in sys.argv:

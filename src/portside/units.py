@@ -7,6 +7,9 @@ from portside.errors import ValueProblem
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\"}
+_ESCAPE = re.compile(r"(\\(?:[nrt0\\]|x[0-9A-Fa-f]{2}))")
+_WRONG_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?![nrt0\\]|x[0-9A-Fa-f]{2}).?)", re.DOTALL)
 _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([A-Za-z]*)", re.ASCII)
 
 
@@ -53,6 +56,20 @@ def parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) < 1:
         raise ValueProblem(f"{text!r} is no count: write a whole number from 1")
     return int(text)
+
+
+def parse_text(text: str) -> bytes:
+    """Read text in which ``\\n``, ``\\r``, ``\\t``, ``\\0``, ``\\xHH`` and ``\\\\`` are understood; as UTF-8."""
+    if wrong := _WRONG_ESCAPE.search(text):
+        raise ValueProblem(f"{wrong[1]} is no escape: write \\n \\r \\t \\0 \\xHH or \\\\")
+    return b"".join(
+        _escaped(part[1:]) if part.startswith("\\") else part.encode("utf-8", "surrogateescape")
+        for part in _ESCAPE.split(text)
+    )
+
+
+def _escaped(name: str) -> bytes:
+    return bytes([int(name[1:], 16)]) if name[0] == "x" else _ESCAPES[name]
 
 
 def format_duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from portside.addresses import Address, format_sockaddr, parse_address
 from portside.errors import PortsideError, ValueProblem, reason_of
-from portside.settings import Frame, parse_frame, parse_retry, parse_source
+from portside.settings.values import Frame, parse_frame, parse_retry, parse_source
 from portside.units import (
     format_duration,
     parse_count,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portside.settings import Frame
+from portside.settings.values import Frame
 from portside.wire.escaping import unfinished_utf8
 from portside.wire.framing import Cut, make_framer
 from portside.wire.newlines import CrLf

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError, UsageError, reason_of
-from portside.settings import Listen
+from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
     from portside.events import RefuseReason

@@ -12,7 +12,7 @@ Rules that every framer keeps:
 
 from typing import Literal, Protocol
 
-from portside.settings import Frame
+from portside.settings.values import Frame
 
 
 class Cut(bytes):

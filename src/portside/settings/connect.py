@@ -1,0 +1,89 @@
+"""The settings of ``portside connect``."""
+
+from dataclasses import dataclass
+
+from portside.addresses import Address
+from portside.settings import argument, flag, option, switch
+from portside.settings.values import FORMATS, parse_alpn, parse_retry, parse_source
+from portside.units import parse_duration, parse_positive_duration
+
+_DIAL, _SENT, _ENDS, _SHOWN = "How it connects", "What is sent", "How it ends", "What is shown"
+_TLS = "TLS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connect:
+    """Standard input to the peer, the peer to standard output, byte for byte."""
+
+    target: tuple[str, ...] = argument(
+        "ADDRESS",
+        str,
+        "whom to connect to: PORT (of localhost), HOST:PORT, HOST PORT, [::1]:PORT, unix:PATH; "
+        "with --scan ports may be ranges",
+    )
+    timeout: float = option(
+        "-w", "--timeout", metavar="DURATION", parse=parse_positive_duration, default=10.0, group=_DIAL,
+        help="how long connecting may take, for each address of the name", default_help="10s",
+    )  # fmt: skip
+    source: Address | None = option(
+        "-s", "--source", metavar="ADDRESS", parse=parse_source, group=_DIAL,
+        help="the local address to connect from: HOST or HOST:PORT",
+    )  # fmt: skip
+    ipv4: bool = flag("-4", help="IPv4 only", group=_DIAL)
+    ipv6: bool = flag("-6", help="IPv6 only", group=_DIAL)
+    retry: int | None = option(
+        "--retry", metavar="N|forever", parse=parse_retry, default=0, group=_DIAL,
+        help="how often to try again where connecting fails", default_help="0",
+    )  # fmt: skip
+    retry_interval: float = option(
+        "--retry-interval", metavar="DURATION", parse=parse_duration, default=1.0, group=_DIAL,
+        help="how long to wait before the next try", default_help="1s",
+    )  # fmt: skip
+    proxy: str | None = option(
+        "--proxy", metavar="URL", group=_DIAL,
+        help="connect through a proxy: socks5://[USER:PASSWORD@]HOST:PORT or http://…",
+    )  # fmt: skip
+    tls: bool = flag("--tls", help="speak TLS, by default only with a peer whose certificate is good", group=_TLS)
+    tls_servername: str | None = option(
+        "--tls-servername", metavar="NAME", group=_TLS,
+        help="whose certificate the peer must have, and the name (SNI) that it is told", default_help="the host",
+    )  # fmt: skip
+    tls_verify: bool | None = switch(
+        "--tls-verify", group=_TLS, help="whether the peer's certificate must be good", default_help="it must",
+    )  # fmt: skip
+    tls_ca: str | None = option(
+        "--tls-ca", metavar="FILE", group=_TLS, help="who may have signed it, PEM", default_help="those of the system",
+    )  # fmt: skip
+    tls_cert: str | None = option(
+        "--tls-cert", metavar="FILE", group=_TLS, help="our own certificate, PEM; the key may be in the same file",
+    )  # fmt: skip
+    tls_key: str | None = option("--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted")
+    tls_alpn: tuple[str, ...] = option(
+        "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
+        help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",
+    )  # fmt: skip
+    scan: bool = flag("-z", "--scan", help="only say which ports are open", group=_DIAL)
+    send_only: bool = flag("--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT)
+    recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
+    crlf: bool = flag("-C", "--crlf", help="end the lines of what is sent with CR LF", group=_SENT)
+    exec: str | None = option(
+        "--exec", metavar="CMD", group=_SENT,
+        help="run a program on the connection in place of standard input and output",
+    )  # fmt: skip
+    sh_exec: str | None = option(
+        "--sh-exec", metavar="CMD", group=_SENT, help="as --exec, run by /bin/sh",
+    )  # fmt: skip
+    no_shutdown: bool = flag("--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS)
+    idle_timeout: float | None = option(
+        "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_ENDS,
+        help="end when nothing moved for this long",
+    )  # fmt: skip
+    format: str = option(
+        "--format", metavar="FORMAT", default="raw", choices=FORMATS, group=_SHOWN,
+        help="what standard output gets",
+    )  # fmt: skip
+    record: str | None = option(
+        "--record", metavar="DIR", group=_SHOWN,
+        help="keep everything that passes in a recording (see portside rec)",
+    )  # fmt: skip
+    verbose: bool = flag("-v", "--verbose", help="say on standard error what happens", group=_SHOWN)

@@ -1,0 +1,187 @@
+"""The settings of ``portside listen``."""
+
+from dataclasses import dataclass
+
+from portside.addresses import Address, parse_address
+from portside.settings import argument, flag, option, options, switch
+from portside.settings.faults import Fault, parse_fault, parse_seed
+from portside.settings.values import FORMATS, Frame, parse_alpn, parse_frame, parse_record_max, parse_upstream
+from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
+
+DEFAULT_PORT = 12345
+
+_SHOWN, _WHO, _BACK = "What is shown", "Who may connect", "What a client gets back"
+_SENT, _RUN = "What is sent", "The run"
+_TLS = "TLS"
+_FAULTS = "Faults"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listen:
+    """A TCP server for any number of clients at once, which shows what each of them sends."""
+
+    addresses: tuple[Address, ...] = argument(
+        "ADDRESS",
+        parse_address,
+        f"where to listen: 12345, HOST:PORT, [::1]:PORT, 8000-8010, unix:PATH; port 0 picks a free one "
+        f"(default: {DEFAULT_PORT}, on every interface)",
+    )
+    format: str = option(
+        "--format", metavar="FORMAT", default="text", choices=FORMATS, group=_SHOWN,
+        help="what standard output gets",
+    )  # fmt: skip
+    frame: Frame | None = option(
+        "--frame", metavar="FRAME", parse=parse_frame, group=_SHOWN,
+        help="how a stream is cut into messages: none, lines, delim:HEX, fixed:N, "
+        "length:u8|u16be|u16le|u32be|u32le, idle:DURATION",
+        default_help="lines in text and classic, none otherwise",
+    )  # fmt: skip
+    max_frame: int = option(
+        "--max-frame", metavar="SIZE", parse=parse_positive_size, default=64 * 1024, group=_SHOWN,
+        help="the longest message; a longer one is cut and marked (not with --frame none)", default_help="64k",
+    )  # fmt: skip
+    output: tuple[str, ...] = options(
+        "-o", "--output", metavar="FILE", group=_SHOWN,
+        help="write events to a file too, in the format of its name's end (.jsonl, .hex, .raw, else text); "
+        "appends; SIGHUP opens it anew",
+    )  # fmt: skip
+    record: str | None = option(
+        "--record", metavar="DIR", group=_SHOWN,
+        help="keep everything that passes in a recording, losing nothing (see portside rec)",
+    )  # fmt: skip
+    record_max: int | None = option(
+        "--record-max", metavar="SIZE", parse=parse_record_max, group=_SHOWN,
+        help="the most that the recording may take on disk, from 1M; the oldest closed connections go first",
+    )  # fmt: skip
+    record_sync: bool = flag(
+        "--record-sync", group=_SHOWN, help="wait for the disk at each flush, so that a power failure loses no more",
+    )  # fmt: skip
+    max_conns: int | None = option(
+        "--max-conns", metavar="N", parse=parse_count, group=_WHO,
+        help="clients at once; one more is closed at once",
+    )  # fmt: skip
+    max_conns_per_ip: int | None = option(
+        "--max-conns-per-ip", metavar="N", parse=parse_count, group=_WHO,
+        help="clients at once from one IP address",
+    )  # fmt: skip
+    allow: tuple[str, ...] = options(
+        "--allow", metavar="NET", group=_WHO,
+        help="only these may connect: an address, a network (10.0.0.0/8) or a name",
+    )  # fmt: skip
+    deny: tuple[str, ...] = options(
+        "--deny", metavar="NET", group=_WHO, help="these may not connect, whatever --allow says",
+    )  # fmt: skip
+    allow_file: tuple[str, ...] = options(
+        "--allow-file", metavar="FILE", group=_WHO, help="as --allow, one a line; # begins a comment",
+    )  # fmt: skip
+    deny_file: tuple[str, ...] = options(
+        "--deny-file", metavar="FILE", group=_WHO, help="as --deny, one a line; # begins a comment",
+    )  # fmt: skip
+    echo: bool = flag("--echo", help="what a client sends comes back", group=_BACK)
+    chat: bool = flag(
+        "--chat", group=_BACK,
+        help="lines go to all others with the sender's name; joins and leaves are told; /nick NAME, /who",
+    )  # fmt: skip
+    broker: bool = flag("--broker", help="what a client sends goes to all others, byte for byte", group=_BACK)
+    exec: str | None = option(
+        "--exec", metavar="CMD", group=_BACK,
+        help="run a program for each client, with the connection as its standard input and output; "
+        "at most 100 at once, or --max-conns",
+    )  # fmt: skip
+    sh_exec: str | None = option(
+        "-c", "--sh-exec", metavar="CMD", group=_BACK, help="as --exec, run by /bin/sh",
+    )  # fmt: skip
+    handler: str | None = option(
+        "--handler", metavar="FILE.py:NAME", group=_BACK,
+        help="call an async function of yours with each connection (docs/handler.md)",
+    )  # fmt: skip
+    forward: Address | None = option(
+        "--forward", metavar="ADDRESS", parse=parse_upstream, group=_BACK,
+        help="connect each client with this address, and show what passes both ways",
+    )  # fmt: skip
+    forward_tls: bool = flag("--forward-tls", help="speak TLS to the address of --forward", group=_BACK)
+    forward_tls_ca: str | None = option(
+        "--forward-tls-ca", metavar="FILE", group=_BACK,
+        help="who may have signed its certificate, PEM", default_help="those that the system trusts",
+    )  # fmt: skip
+    forward_tls_verify: bool | None = switch(
+        "--forward-tls-verify", "check its certificate and name", _BACK, default_help="checked",
+    )  # fmt: skip
+    send_proxy: str | None = option(
+        "--send-proxy", metavar="VERSION", choices=("v1", "v2"), group=_BACK,
+        help="tell the address of --forward who the client is: a PROXY protocol header comes first",
+    )  # fmt: skip
+    rules: str | None = option(
+        "--rules", metavar="FILE", group=_BACK,
+        help="answer as the rules in this file say (see portside rules); SIGHUP reads it again",
+    )  # fmt: skip
+    reply: tuple[str, ...] = options(
+        "--reply", metavar="'PATTERN => ANSWER'", group=_BACK,
+        help="answer a message so; PATTERN is text (with * for anything), /regex/ or hex:DE??, and the first that fits "
+        "answers; ANSWER is text or hex:06",
+    )  # fmt: skip
+    greet: bytes | None = option(
+        "--greet", metavar="TEXT", parse=parse_text, group=_BACK,
+        help="sent to each client first; \\n, \\r, \\t, \\0 and \\xHH are understood",
+    )  # fmt: skip
+    tls: bool = flag(
+        "--tls", group=_TLS,
+        help="speak TLS; without --tls-cert a throw-away certificate is made and its SHA-256 fingerprint printed",
+    )  # fmt: skip
+    tls_cert: str | None = option(
+        "--tls-cert", metavar="FILE", group=_TLS,
+        help="the certificate, PEM, followed by those that lead to its CA; the key may be in the same file",
+    )  # fmt: skip
+    tls_key: str | None = option("--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted")
+    tls_ca: str | None = option(
+        "--tls-ca", metavar="FILE", group=_TLS,
+        help="who may have signed the certificates of clients; a client may come without one, but not with another",
+    )  # fmt: skip
+    tls_verify: bool = flag("--tls-verify", help="a client must have a certificate that --tls-ca signed", group=_TLS)
+    tls_alpn: tuple[str, ...] = option(
+        "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
+        help="the protocols to agree on with ALPN, the preferred one first: h2,http/1.1",
+    )  # fmt: skip
+    proxy_protocol: bool = flag(
+        "--proxy-protocol", group=_WHO,
+        help="a PROXY v1 or v2 header comes first; its source is the peer shown",
+    )  # fmt: skip
+    proxy_protocol_from: tuple[str, ...] = options(
+        "--proxy-protocol-from", metavar="NET", group=_WHO,
+        help="with --proxy-protocol: only these may connect, the proxies: an address, a network or a name",
+    )  # fmt: skip
+    fault: tuple[Fault, ...] = options(
+        "--fault", metavar="SPEC", parse=parse_fault, group=_FAULTS,
+        help="make connections misbehave: 'latency 200ms', 'rate 10k/s', 'stall after 1k', 'reset at 100', "
+        "'corrupt 0.01 out p=0.1' and others (see docs/faults.md)",
+    )  # fmt: skip
+    fault_seed: int | None = option(
+        "--fault-seed", metavar="N", parse=parse_seed, group=_FAULTS,
+        help="the same faults at the same places again, where chance has a part in them",
+        default_help="another each time",
+    )  # fmt: skip
+    stdin: bool | None = switch(
+        "--stdin", help="send standard input to every connected client", group=_SENT,
+        default_help="only when it is a terminal",
+    )  # fmt: skip
+    send_only: bool = flag("--send-only", help="only send: what clients send is dropped", group=_SENT)
+    recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
+    crlf: bool = flag("-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT)
+    once: bool = flag(
+        "--once", group=_RUN,
+        help="serve one client, then end: 0 if it closed in order, 1 if not",
+    )  # fmt: skip
+    idle_timeout: float | None = option(
+        "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_RUN,
+        help="close a connection on which nothing moved for this long",
+    )  # fmt: skip
+    drain: float = option(
+        "--drain", metavar="DURATION", parse=parse_duration, default=0.0, group=_RUN,
+        help="how long SIGTERM waits for clients to finish", default_help="0s",
+    )  # fmt: skip
+    backlog: int | None = option(
+        "--backlog", metavar="N", parse=parse_count, group=_RUN,
+        help="how many connections may wait to be accepted", default_help="the kernel's most",
+    )  # fmt: skip
+    ipv4: bool = flag("-4", help="IPv4 only", group=_RUN)
+    ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)

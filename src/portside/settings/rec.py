@@ -1,0 +1,197 @@
+"""The settings of ``portside rec …``: a class for each of its commands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from portside.errors import ValueProblem
+from portside.events import CloseReason
+from portside.settings import argument, flag, option
+from portside.settings.values import FORMATS, Frame, parse_frame
+from portside.units import parse_count, parse_duration, parse_positive_size, parse_text
+
+_WHICH, _LOOK, _HOW = "Which connections", "How it is shown", "How it is done"
+
+
+def parse_time(text: str) -> int:
+    """Read a moment as ns since 1970: ``2026-11-22T12:00:01Z``, without a zone local time, or ``5m`` ago."""
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1_000_000_000)
+    except ValueError:
+        pass
+    try:
+        return round((datetime.now().timestamp() - parse_duration(text)) * 1_000_000_000)  # noqa: DTZ005
+    except ValueProblem:
+        raise ValueProblem(f"{text!r} is no time: write 2026-11-22T12:00:01Z, or 5m for five minutes ago") from None
+
+
+def parse_hex(text: str) -> bytes:
+    """Read bytes in hex: ``0d0a``, ``0d 0a``."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if not data:
+        raise ValueProblem(f"{text!r} is no bytes in hex: write 0d0a")
+    return data
+
+
+def parse_needle(text: str) -> bytes:
+    """Read a text to look for; ``\\n``, ``\\xHH`` and the like are understood."""
+    data = parse_text(text)
+    if not data:
+        raise ValueProblem("there is nothing to look for")
+    return data
+
+
+def parse_speed(text: str) -> float | None:
+    """Read ``1x``, ``10x``, ``0.5x`` or ``max`` (None)."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0.001 <= speed <= 1e6:
+        raise ValueProblem(f"{text!r} is no speed: write 1x, 10x or max")
+    return speed
+
+
+def parse_conn(text: str) -> int:
+    """Read the number of a connection."""
+    return parse_count(text.removeprefix("#"))
+
+
+def parse_conn_or_all(text: str) -> int | None:
+    """Read the number of a connection, or ``all`` (None)."""
+    return None if text == "all" else parse_conn(text)
+
+
+def parse_place(text: str) -> tuple[str, int]:
+    """Read ``DIR:CONN``."""
+    path, colon, conn = text.rpartition(":")
+    if not colon or not path:
+        raise ValueProblem(f"{text!r} is no connection of a recording: write DIR:CONN")
+    return path, parse_conn(conn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecList:
+    """The connections of a recording."""
+
+    path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
+    json: bool = flag("--json", help="a JSON object a line", group=_LOOK)
+    peer: str | None = option(
+        "--peer", metavar="NET", group=_WHICH, help="of this peer: an address, HOST:PORT, or a network (10.0.0.0/8)",
+    )  # fmt: skip
+    since: int | None = option(
+        "--since", metavar="TIME", parse=parse_time, group=_WHICH,
+        help="open after this: 2026-11-22T12:00:01Z, or 5m for five minutes ago",
+    )  # fmt: skip
+    until: int | None = option(
+        "--until", metavar="TIME", parse=parse_time, group=_WHICH, help="open before this",
+    )  # fmt: skip
+    reason: str | None = option(
+        "--reason", metavar="REASON", choices=(*get_args(CloseReason), "open"), group=_WHICH,
+        help="closed for this reason, or still open",
+    )  # fmt: skip
+    contains: bytes | None = option(
+        "--contains", metavar="TEXT", parse=parse_needle, group=_WHICH,
+        help="with this text in what passed, in either direction; \\n and \\xHH are understood",
+    )  # fmt: skip
+    contains_hex: bytes | None = option(
+        "--contains-hex", metavar="HEX", parse=parse_hex, group=_WHICH, help="with these bytes in what passed",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecShow:
+    """One connection of a recording, as ``listen`` would show it."""
+
+    where: tuple[str, ...] = argument("DIR CONN", str, "the folder of the recording and the connection's number")
+    format: str = option(
+        "--format", metavar="FORMAT", default="text", choices=FORMATS, group=_LOOK, help="how it is shown",
+    )  # fmt: skip
+    frame: Frame | None = option(
+        "--frame", metavar="FRAME", parse=parse_frame, group=_LOOK,
+        help="how the streams are cut into messages, as in listen",
+        default_help="lines in text and classic, none otherwise",
+    )  # fmt: skip
+    max_frame: int = option(
+        "--max-frame", metavar="SIZE", parse=parse_positive_size, default=64 * 1024, group=_LOOK,
+        help="the longest message; a longer one is cut and marked", default_help="64k",
+    )  # fmt: skip
+    follow: bool = flag("-f", "--follow", help="go on while it is recorded, until the connection closes", group=_LOOK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecCat:
+    """The exact bytes of one direction of a connection."""
+
+    where: tuple[str, ...] = argument("DIR CONN", str, "the folder of the recording and the connection's number")
+    direction: str = option(
+        "--direction", metavar="DIRECTION", default="in", choices=("in", "out"), group=_HOW,
+        help="in: from the peer; out: to the peer",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecExport:
+    """A recording, or one connection of it, as a file that other tools open."""
+
+    where: tuple[str, ...] = argument(
+        "DIR FILE", str, "the folder of the recording and the file to write: .pcapng for Wireshark, .jsonl for events",
+    )  # fmt: skip
+    conn: int | None = option(
+        "--conn", metavar="CONN", parse=parse_conn, group=_WHICH, help="only this one", default_help="all",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecReplay:
+    """Play a recorded conversation again, and say whether the other side answers as recorded."""
+
+    where: tuple[str, ...] = argument(
+        "DIR CONN ADDRESS", str,
+        "the folder of the recording, the connection's number or `all`, and whom to connect to (or where to listen)",
+    )  # fmt: skip
+    role: str = option(
+        "--as", metavar="ROLE", default="client", choices=("client", "server"), group=_HOW,
+        help="which side we play: the client, of a server at ADDRESS, or the server, for a client that comes there",
+    )  # fmt: skip
+    speed: float | None = option(
+        "--speed", metavar="1x|10x|max", parse=parse_speed, default=1.0, group=_HOW,
+        help="how fast: as recorded, that many times faster, or without pauses", default_help="1x",
+    )  # fmt: skip
+    timeout: float = option(
+        "-w", "--timeout", metavar="DURATION", parse=parse_duration, default=10.0, group=_HOW,
+        help="how long an answer is waited for", default_help="10s",
+    )  # fmt: skip
+    json: bool = flag("--json", help="a JSON object for each connection", group=_LOOK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecDiff:
+    """Compare two recorded connections: where the first differing byte is."""
+
+    places: tuple[tuple[str, int], ...] = argument("DIR:CONN", parse_place, "two connections")
+    json: bool = flag("--json", help="a JSON object", group=_LOOK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecCheck:
+    """Verify every byte of a recording, and make its index anew from the segments where it is damaged."""
+
+    path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
+    json: bool = flag("--json", help="a JSON object", group=_LOOK)
+
+
+REC_COMMANDS: dict[str, type] = {
+    "list": RecList,
+    "show": RecShow,
+    "cat": RecCat,
+    "export": RecExport,
+    "replay": RecReplay,
+    "diff": RecDiff,
+    "check": RecCheck,
+}

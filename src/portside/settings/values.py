@@ -1,0 +1,93 @@
+"""Values that only settings have: formats, frames, numbers of tries."""
+
+from typing import Any, NamedTuple
+
+from portside.addresses import Address, parse_address
+from portside.errors import ValueProblem
+from portside.units import parse_count, parse_positive_duration, parse_positive_size
+
+FORMATS = ("text", "json", "hex", "raw", "classic")
+
+
+class Frame(NamedTuple):
+    """How a stream is cut into messages; ``value`` belongs to the kind (see ``parse_frame``)."""
+
+    kind: str
+    value: Any = None
+
+
+_LENGTHS = ("u8", "u16be", "u16le", "u32be", "u32le")
+
+
+def parse_frame(text: str) -> Frame:
+    """Read ``none``, ``lines``, ``delim:HEX``, ``fixed:N``, ``length:u16be`` or ``idle:DURATION``.
+
+    The value of ``delim`` is bytes, of ``fixed`` bytes a message, of ``length`` the name of an integer and of
+    ``idle`` seconds.
+    """
+    kind, colon, value = text.partition(":")
+    if kind in ("none", "lines") and not colon:
+        return Frame(kind)
+    if kind == "delim":
+        try:
+            delimiter = bytes.fromhex(value)
+        except ValueError:
+            delimiter = b""
+        if not 0 < len(delimiter) <= 64:
+            raise ValueProblem(f"{value!r} is no delimiter: write 1 to 64 bytes in hex, as in delim:0d0a")
+        return Frame(kind, delimiter)
+    if kind == "fixed":
+        return Frame(kind, parse_positive_size(value))
+    if kind == "length":
+        if value not in _LENGTHS:
+            raise ValueProblem(f"{value!r} is no length: write one of {', '.join(_LENGTHS)}")
+        return Frame(kind, value)
+    if kind == "idle":
+        return Frame(kind, parse_positive_duration(value))
+    raise ValueProblem(
+        f"{text!r} is no way to frame: write none, lines, delim:HEX, fixed:N, length:u16be or idle:DURATION"
+    )
+
+
+def parse_retry(text: str) -> int | None:
+    """Read a number of further tries, or ``forever`` (None)."""
+    return None if text == "forever" else parse_count(text)
+
+
+def parse_source(text: str) -> Address:
+    """Read the local address to connect from: ``HOST`` or ``HOST:PORT`` (port 0: any)."""
+    if text.count(":") == 1 or "]:" in text:
+        address = parse_address(text)
+        if address.path is not None or len(address.ports) > 1:
+            raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+        return address
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not host or not host.isprintable() or set(host) & set(" []"):
+        raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+    return Address(host, range(1))
+
+
+def parse_alpn(text: str) -> tuple[str, ...]:
+    """Read the names of protocols, ``h2,http/1.1``: 1 to 255 ASCII characters each (RFC 7301, section 3.1)."""
+    names = tuple(text.split(","))
+    if not all(0 < len(name) <= 255 and name.isascii() and name.isprintable() for name in names):
+        raise ValueProblem(f"{text!r} are no names of protocols: write h2,http/1.1")
+    return names
+
+
+def parse_upstream(text: str) -> Address:
+    """Read the one address to connect to: ``12345``, ``HOST:PORT``, ``[::1]:PORT`` or ``unix:PATH``."""
+    address = parse_address(text)
+    if len(address.ports) > 1:
+        raise ValueProblem(f"{text!r} is a range of ports, and it takes one")
+    if address.path is None and address.port == 0:
+        raise ValueProblem("nobody can be reached at port 0")
+    return address
+
+
+def parse_record_max(text: str) -> int:
+    """Read the most bytes of a recording: at least 1M."""
+    size = parse_positive_size(text)
+    if size < 1 << 20:
+        raise ValueProblem("a recording needs at least 1M")
+    return size
