@@ -1,9 +1,13 @@
 """What is collected of one connection until the next flush."""
 
+from collections.abc import Iterator
+
 from portside.events import Event, Payload, Received, to_json
-from portside.record.segment import EVENT, MOST_ENTRY_BYTES, RECEIVED, SENT, meta
+from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, RECEIVED, SENT, kind_of, meta
 
 ENTRY_COST = 200  # bytes of memory that an entry takes beside its payload
+_RECEIVED, _SENT = meta(RECEIVED, 0), meta(SENT, 0)
+_SURELY_FEW = 1 << 18  # so many entries, payload left aside, are no large block
 
 
 class Block:
@@ -20,22 +24,23 @@ class Block:
         self.received = 0
         self.sent = 0
 
-    def add_payload(self, event: Payload) -> None:
-        """Bytes that passed."""
+    def add_payload(self, event: Payload) -> int:
+        """Bytes that passed; how many."""
         data = event.data
         size = len(data)
         if size > MOST_ENTRY_BYTES:
             for at in range(0, size, MOST_ENTRY_BYTES):
                 self.add_payload(type(event)(event.at, event.conn, event.peer, data[at : at + MOST_ENTRY_BYTES]))
-            return
+            return size
         if isinstance(event, Received):
             self.received += size
-            self.metas.append(meta(RECEIVED, size))
+            self.metas.append(_RECEIVED | size)
         else:
             self.sent += size
-            self.metas.append(meta(SENT, size))
+            self.metas.append(_SENT | size)
         self.times.append(event.at)
         self.bodies.append(data)
+        return size
 
     def add_event(self, event: Event) -> None:
         """Anything else that happened; its ``conn`` is the recording's already."""
@@ -47,6 +52,32 @@ class Block:
         self.times.append(at)
         self.metas.append(meta(kind, len(data)))
         self.bodies.append(data)
+
+    def parts(self, most_bytes: int) -> Iterator["Block"]:
+        """Itself, or what it holds in blocks whose bodies have at most ``most_bytes``; nothing where it is empty."""
+        if self.received + self.sent < most_bytes // 2 and len(self.times) < _SURELY_FEW:
+            if self.times:
+                yield self
+            return
+        part, size = Block(self.conn), 0
+        events = iter(self.events)
+        for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
+            cost = len(body) + ENTRY_BYTES
+            if size and size + cost > most_bytes:
+                yield part
+                part, size = Block(self.conn), 0
+            part.times.append(at)
+            part.metas.append(packed)
+            part.bodies.append(body)
+            kind = kind_of(packed)
+            if kind == RECEIVED:
+                part.received += len(body)
+            elif kind == SENT:
+                part.sent += len(body)
+            elif kind == EVENT:
+                part.events.append(next(events))
+            size += cost
+        yield part
 
     def extend(self, other: "Block") -> None:
         """Take what came later, too."""

@@ -17,7 +17,7 @@ from portside.errors import PortsideError
 INDEX_NAME = "index.sqlite"
 _LOCK_NAME = "recording.lock"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), 64 bits
-_SEGMENT = re.compile(r"segment-(\d{6,})")
+_SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,})")
 
 
 class Folder:
@@ -37,7 +37,7 @@ class Folder:
             names = os.listdir(self.path)
         except OSError as error:
             raise PortsideError(f"recording {self.path}", error) from None
-        numbers = sorted(int(match[1]) for name in names if (match := _SEGMENT.fullmatch(name)))
+        numbers = sorted(int(name[8:]) for name in names if _SEGMENT.fullmatch(name))
         if not numbers and INDEX_NAME not in names:
             raise PortsideError(f"recording {self.path}", "there is no recording in this folder")
         return numbers
@@ -70,7 +70,8 @@ def make_folder(path: str) -> Folder:
     """A folder to record in, made where it is not there. Raises PortsideError where nothing can be written in it."""
     folder = Folder(path)
     try:
-        os.makedirs(path, exist_ok=True)
+        if not os.path.exists(path):
+            os.makedirs(path, exist_ok=True)
         names = os.listdir(path)
     except OSError as error:
         raise PortsideError(f"cannot record to {path}", error) from None

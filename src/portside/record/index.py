@@ -12,11 +12,13 @@ from typing import NamedTuple
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
 
-SCHEMA = 1
+SCHEMA = 2
+BUSY_S = 1.0  # how long the writer waits where another program has locked the index
 _MIGRATIONS = (
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE runs (run INTEGER PRIMARY KEY, base INTEGER, began INTEGER, pid INTEGER, version TEXT);
+    CREATE TABLE runs (run INTEGER PRIMARY KEY, base INTEGER, began INTEGER, pid INTEGER, version TEXT,
+        dialled INTEGER);
     CREATE TABLE segments (segment INTEGER PRIMARY KEY, indexed INTEGER NOT NULL);
     CREATE TABLE damage (segment INTEGER, offset INTEGER, length INTEGER, why TEXT, PRIMARY KEY (segment, offset))
         WITHOUT ROWID;
@@ -28,6 +30,10 @@ _MIGRATIONS = (
     CREATE INDEX extents_of_conn ON extents (conn, segment, offset);
     CREATE TABLE gaps (conn INTEGER, at INTEGER, received INTEGER, sent INTEGER, duration REAL, why TEXT,
         connections INTEGER);
+    """,
+    """
+    CREATE TABLE given_up (conn INTEGER PRIMARY KEY, received INTEGER, sent INTEGER, at INTEGER);
+    CREATE INDEX connections_to_give_up ON connections (closed) WHERE closed IS NOT NULL AND dropped IS NULL;
     """,
 )
 
@@ -55,6 +61,7 @@ class Run(NamedTuple):
     began: int
     pid: int
     version: str
+    dialled: bool = False  # a client's: the connection was opened from our side
 
 
 class Indexed(NamedTuple):
@@ -68,8 +75,11 @@ class Indexed(NamedTuple):
 def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
     """The index at this path, to write. Raises sqlite3.Error, and PortsideError where it is of a later version."""
     mode = "rwc" if make else "rw"
-    index = sqlite3.connect(f"{_uri(path)}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    index = sqlite3.connect(
+        f"{_uri(path)}?mode={mode}", timeout=BUSY_S, uri=True, isolation_level=None, check_same_thread=False
+    )
     try:
+        _refuse_foreign(index, path)
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA synchronous = NORMAL")
         _migrate(index, path)
@@ -90,7 +100,7 @@ def open_index_to_read(path: str) -> sqlite3.Connection:
             continue
         try:
             if _version(index, path) < SCHEMA:
-                raise sqlite3.DatabaseError("it is not complete")  # noqa: TRY301
+                raise sqlite3.OperationalError("it is not complete")  # noqa: TRY301
         except sqlite3.OperationalError as error:
             index.close()
             errors.append(error)
@@ -122,6 +132,12 @@ def _version(index: sqlite3.Connection, path: str) -> int:
     return version
 
 
+def _refuse_foreign(index: sqlite3.Connection, path: str) -> None:
+    """Raises PortsideError, and sqlite3.Error, before anything is written to what is no index of ours."""
+    if not _version(index, path) and index.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        raise sqlite3.DatabaseError("it is another program's database")
+
+
 def _migrate(index: sqlite3.Connection, path: str) -> None:
     for step in range(_version(index, path), SCHEMA):
         index.executescript(f"BEGIN; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
@@ -145,7 +161,7 @@ def add(index: sqlite3.Connection, blocks: Iterable[Indexed], indexed: dict[int,
                 case Gap():
                     gaps.append(event)
     with transaction(index):
-        index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", runs)
+        index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", runs)
         index.executemany("INSERT OR REPLACE INTO extents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", extents)
         index.executemany("INSERT OR IGNORE INTO connections (conn, peer, local, opened) VALUES (?, ?, ?, ?)", opened)
         index.executemany("UPDATE connections SET half_closed = ? WHERE conn = ?", half_closed)
@@ -184,11 +200,13 @@ class transaction:  # noqa: N801 - it reads as a statement
         self._index.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._index.execute("COMMIT")
-        else:
-            with suppress(sqlite3.Error):
-                self._index.execute("ROLLBACK")
+        try:
+            if kind is None:
+                self._index.execute("COMMIT")
+        finally:
+            if self._index.in_transaction:  # also where it could not be committed
+                with suppress(sqlite3.Error):
+                    self._index.execute("ROLLBACK")
 
 
 def last_run(index: sqlite3.Connection) -> int:

@@ -3,14 +3,14 @@
 Memory is bounded by the connections that are open: of those that open and close within a gap, only sums are kept.
 """
 
-from portside.events import Closed, Event, Gap, Opened
+from portside.events import Closed, Event, Gap, HalfClosed, Opened
 from portside.record.batch import Block
 
 
 class _Account:
     """One open connection: bytes up to now, and the bytes and events lost since the gap began."""
 
-    __slots__ = ("closed", "lost_received", "lost_sent", "opened", "received", "sent", "touched")
+    __slots__ = ("closed", "half_closed", "lost_received", "lost_sent", "opened", "received", "sent", "touched")
 
     def __init__(self) -> None:
         self.received = 0
@@ -19,7 +19,8 @@ class _Account:
         self.lost_sent = 0
         self.touched = False  # something of it is lost
         self.opened: Event | None = None  # lost, to be kept later
-        self.closed: Event | None = None  # lost, to be kept later
+        self.half_closed: Event | None = None
+        self.closed: Event | None = None
 
 
 class Ledger:
@@ -59,6 +60,8 @@ class Ledger:
         for event in block.events:
             if isinstance(event, Opened):
                 account.opened = event
+            elif isinstance(event, HalfClosed):
+                account.half_closed = event
             elif isinstance(event, Closed):
                 account.closed = event
         if account.opened is not None and account.closed is not None:
@@ -68,22 +71,25 @@ class Ledger:
             del self._accounts[block.conn]
 
     def gap_blocks(self, at: int, duration: float, why: str) -> list[Block]:
-        """What is to be written first when writing is possible again: for each connection what it lost."""
-        blocks = []
+        """What is to be written first when writing is possible again: for each connection what it lost.
+
+        The gap itself is told of connection 0, with what vanished in it; ``at`` is its end.
+        """
+        block = Block(0)
+        lost = self._vanished_received, self._vanished_sent
+        block.add_event(Gap(at, 0, *lost, duration, why, connections=self._vanished))
+        blocks = [block]
         for conn, account in self._accounts.items():
             if not account.touched or not conn:
                 continue
             block = Block(conn)
             if account.opened is not None:
                 block.add_event(account.opened)
-            block.add_event(Gap(at, conn, account.lost_received, account.lost_sent, duration, why))
-            if account.closed is not None:
-                block.add_event(account.closed)
-            blocks.append(block)
-        if self._vanished:
-            block = Block(0)
-            lost = self._vanished_received, self._vanished_sent
-            block.add_event(Gap(at, 0, *lost, duration, why, connections=self._vanished))
+            end = account.closed.at if account.closed is not None else at
+            block.add_event(Gap(end, conn, account.lost_received, account.lost_sent, duration, why))
+            for event in (account.half_closed, account.closed):
+                if event is not None:
+                    block.add_event(event)
             blocks.append(block)
         return blocks
 
@@ -94,5 +100,5 @@ class Ledger:
             if account.closed is not None:
                 del self._accounts[conn]
             account.touched = False
-            account.opened = account.closed = None
+            account.opened = account.half_closed = account.closed = None
             account.lost_received = account.lost_sent = 0

@@ -7,6 +7,7 @@ much. What the caller owes it: while ``full``, take nothing more from anybody. `
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -14,10 +15,10 @@ from portside.events import Event, Payload
 from portside.record.batch import ENTRY_COST, Block
 from portside.record.store import RETRY_S, Store
 
-FLUSH_S = 0.05  # how long something is collected; with the writing it is on disk within 100 ms
-FLUSH_BYTES = 4 << 20
-HIGH_BYTES = 32 << 20  # of memory that waits to be written
-LOW_BYTES = 8 << 20
+FLUSH_S = 0.02  # how long something is collected; with the writing it is on disk within 100 ms
+FLUSH_BYTES = 2 << 20
+HIGH_BYTES = 8 << 20  # of memory that waits to be written
+LOW_BYTES = 2 << 20
 
 
 class Recorder:
@@ -34,6 +35,7 @@ class Recorder:
         self._pending = 0  # the same, with what is being written
         self._wants_room = False
         self._closing = False
+        self._dead = False  # a mistake of ours ended its thread: it takes what it gets, and keeps nothing
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -41,30 +43,31 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether it should get no more for now."""
-        return self._pending > HIGH_BYTES
+        return self._pending > HIGH_BYTES and not self._dead
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Take events, in their order."""
         with self._changed:
             empty = not self._blocks
-            blocks, cost = self._blocks, 0
+            blocks, cost = self._blocks, len(batch) * ENTRY_COST
             for event in batch:
                 if isinstance(event, Payload):
-                    block = blocks.get(event.conn)
-                    if block is None:
+                    try:
+                        block = blocks[event.conn]
+                    except KeyError:
                         block = blocks[event.conn] = Block(event.conn + self._base)
-                    block.add_payload(event)
-                    cost += len(event.data)
+                    cost += block.add_payload(event)
                 else:
                     self._other(event)
-            cost += len(batch) * ENTRY_COST
             self._collected += cost
             self._pending += cost
-            if empty or self._collected >= FLUSH_BYTES:
+            if self._dead:
+                blocks.clear()
+            elif empty or self._collected >= FLUSH_BYTES:
                 self._changed.notify_all()
 
     def _other(self, event: Event) -> None:
-        conn = getattr(event, "conn", 0)
+        conn = getattr(event, "conn", 0) or 0
         block = self._blocks.get(conn)
         if block is None:
             block = self._blocks[conn] = Block(conn + self._base if conn else 0)
@@ -76,14 +79,16 @@ class Recorder:
     def ask_for_room(self) -> None:
         """Have ``on_room`` called once when little waits to be written."""
         with self._changed:
-            self._wants_room = True
+            self._wants_room = not self._dead
             self._changed.notify_all()
+        if self._dead:
+            self._tell()
 
     def wait_for_room(self) -> None:
         """Block until it is not full."""
         with self._changed:
-            while self.full and self._thread.is_alive():
-                self._changed.wait(1.0)
+            while self.full:
+                self._changed.wait()
 
     def close(self) -> None:
         """Write what waits, and let go of the recording."""
@@ -95,6 +100,23 @@ class Recorder:
     # On the recorder's own thread.
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except Exception as error:  # noqa: BLE001 - it is said, and the run goes on
+            with self._changed:
+                self._dead = True
+                self._blocks.clear()
+                tells, self._wants_room = self._wants_room, False
+                self._changed.notify_all()
+            self._store.give_up(error)
+            if tells:
+                self._tell()
+
+    def _tell(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            self._on_room()
+
+    def _write_until_closed(self) -> None:
         changed = self._changed
         while True:
             with changed:
@@ -114,7 +136,7 @@ class Recorder:
                     self._wants_room = False
                 changed.notify_all()
             if tells:
-                self._on_room()
+                self._tell()
             if closing and not self._blocks:
                 self._store.close()
                 return

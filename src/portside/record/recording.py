@@ -4,16 +4,19 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any, Literal, Self
 
 import msgspec
 
 from portside.errors import PortsideError
-from portside.events import Event, Gap, Received, Sent
+from portside.events import Closed, Event, Gap, Received, Sent
 from portside.record.folder import Folder
 from portside.record.index import Extent, new_index_in_memory, open_index, open_index_to_read
-from portside.record.recovery import Found, catch_up, identity, opened_segment
-from portside.record.scan import event_of, read_block
+from portside.record.reader import FlushEntries, Reader
+from portside.record.recovery import Found, catch_up, identity
+from portside.record.scan import event_of
 from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry, seed_of
 
 Direction = Literal["in", "out"]
@@ -26,10 +29,14 @@ _CONNECTIONS = (
 )
 _SUMS = (
     "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn IN "
-    "(SELECT conn FROM connections WHERE closed IS NULL AND ? IN (0, conn)) GROUP BY conn"
+    "(SELECT conn FROM connections WHERE closed IS NULL) GROUP BY conn"
+)
+_SUMS_OF = (
+    "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn = ? GROUP BY 1"
 )
 _EXTENTS = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) ORDER BY segment, offset LIMIT ?"
 _EXTENTS_OF = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) AND conn = ? ORDER BY segment, offset LIMIT ?"
+_RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC LIMIT 1"
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -73,10 +80,9 @@ class Recording:
             raise PortsideError(f"recording {path}", why, f"portside rec check {path}") from None
         recording = identity(folder, self._index)
         if recording is None:
-            self.close()
+            self._index.close()
             raise PortsideError(f"recording {path}", "nothing in it can be read")
-        self._seed = seed_of(recording)
-        self._opened: tuple[int, int] | None = None  # number and descriptor of the segment read last
+        self._reader = Reader(folder, seed_of(recording))
 
     def _open(self, segments: list[int], progress: Progress) -> sqlite3.Connection:
         folder = self.folder
@@ -146,9 +152,7 @@ class Recording:
     def close(self) -> None:
         """Let go of it."""
         self._index.close()
-        if getattr(self, "_opened", None) is not None and self._opened is not None:
-            os.close(self._opened[1])
-            self._opened = None
+        self._reader.close()
 
     # Connections.
 
@@ -181,9 +185,8 @@ class Recording:
 
     def _sums_of_open(self, conn: int = 0) -> dict[int, tuple[int, int]]:
         """Bytes in and out, up to now, of the connections without a closing (of one of them)."""
-        return {
-            int(number): (int(received), int(sent)) for number, received, sent in self._index.execute(_SUMS, (conn,))
-        }
+        rows = self._index.execute(_SUMS_OF, (conn,)) if conn else self._index.execute(_SUMS)
+        return {int(number): (int(received), int(sent)) for number, received, sent in rows}
 
     # What they hold.
 
@@ -195,7 +198,7 @@ class Recording:
         recorded = self.connection(conn)
         following = _Following(conn)
         for extent in self._extents(conn):
-            yield from following.events(recorded.peer or "", self._block(extent), extent)
+            yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
         yield from following.missing_at_end(recorded)
 
     def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
@@ -205,7 +208,7 @@ class Recording:
         while True:
             goes_on = self.folder.is_written() and self.connection(conn).closed is None
             for extent in self._extents(conn, after):
-                yield from following.events(recorded.peer or "", self._block(extent), extent)
+                yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
                 after = extent.segment, extent.offset
             if not goes_on:
                 yield from following.missing_at_end(self.connection(conn))
@@ -218,8 +221,11 @@ class Recording:
         # What was handed over but never left is no byte that was sent.
         left = self.connection(conn).sent if direction == "out" else None
         for event in self.events(conn):
-            if isinstance(event, Gap) and (event.received if direction == "in" else event.sent):
-                yield event
+            if isinstance(event, Gap):
+                if event.received if direction == "in" else event.sent:
+                    yield event
+                if left is not None:
+                    left = max(0, left - event.sent)
             elif type(event) is kind:
                 data = event.data if left is None else event.data[:left]
                 if left is not None:
@@ -228,35 +234,54 @@ class Recording:
                     yield data
 
     def everything(self, progress: Progress = lambda _done, _all: None) -> Iterator[Event]:
-        """All events of all connections in the order of their times. ``progress``: bytes done and in all."""
+        """All events up to now in the order of their times, those of one connection always in the order they happened.
+
+        What is missing at the end of connections comes last. ``progress``: bytes done and in all.
+        """
         peers: dict[int, str] = {}
         followings: dict[int, _Following] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
+        end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
-        waiting: list[Event] = []
-        for extent in self._all_extents():
-            block = self._block(extent)
+        waiting: list[tuple[int, Event]] = []
+        for extent, block in self._reader.ahead(self._extents_until(end)):
             if block is None or block[0] != flush:
-                yield from sorted(waiting, key=_time)
+                yield from _in_order(waiting)
                 waiting = []
                 flush = block[0] if block is not None else None
             conn = extent.conn
             if conn not in followings:
                 followings[conn] = _Following(conn)
-                peers[conn] = (self.connection(conn).peer or "") if conn else ""
-            events = list(followings[conn].events(peers[conn], block, extent))
-            waiting += events
-            if events and events[-1].event == "closed":
+                peers[conn] = self._peer(conn)
+            following, event = followings[conn], None
+            for event in following.events(peers[conn], block, extent):
+                following.latest = max(following.latest, event.at)  # the clock may have been set back
+                waiting.append((following.latest, event))
+            if isinstance(event, Closed):
                 del followings[conn], peers[conn]
             done += extent.length
             progress(done, whole)
-        yield from sorted(waiting, key=_time)
+        yield from _in_order(waiting)
+        if not self.live:  # or more may have come since
+            for conn, following in followings.items():
+                if conn:
+                    yield from following.missing_at_end(self.connection(conn))
+
+    def dialled(self, conn: int) -> bool:
+        """Whether the connection was opened from this side: a client recorded it."""
+        run = self._index.execute(_RUN_OF, (conn,)).fetchone()
+        return run is not None and bool(run[0])
+
+    def _peer(self, conn: int) -> str:
+        row = self._index.execute("SELECT peer FROM connections WHERE conn = ?", (conn,)).fetchone()
+        return (row[0] or "") if row is not None else ""
 
     def _extents(self, conn: int, after: tuple[int, int] = (0, 0)) -> Iterator[Extent]:
         return self._paged(_EXTENTS_OF, (conn,), after)
 
-    def _all_extents(self) -> Iterator[Extent]:
-        return self._paged(_EXTENTS, (), (0, 0))
+    def _extents_until(self, end: tuple[int, int] | None) -> Iterator[Extent]:
+        """All of them up to a place, lest one who writes meanwhile keeps the reader for ever."""
+        return takewhile(lambda extent: end is not None and extent[:2] <= end, self._paged(_EXTENTS, (), (0, 0)))
 
     def _paged(self, query: str, which: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
         """Rows in pages: a cursor that stays open would keep the writer's journal from being folded in."""
@@ -264,25 +289,6 @@ class Recording:
             for row in rows:
                 yield Extent(*row)
             after = rows[-1][:2]
-
-    def _block(self, extent: Extent) -> tuple[int, list[Entry]] | None:
-        """The number of its flush and the entries of a block; None where it is damaged or gone."""
-        try:
-            block = read_block(self._segment(extent.segment), self._seed, extent.offset)
-        except (Damaged, PortsideError, OSError):
-            return None
-        if block.header.conn != extent.conn:
-            return None
-        return block.header.flush, block.entries
-
-    def _segment(self, number: int) -> int:
-        if self._opened is None or self._opened[0] != number:
-            if self._opened is not None:
-                os.close(self._opened[1])
-                self._opened = None
-            with opened_segment(self.folder, number) as fd:
-                self._opened = number, os.dup(fd)
-        return self._opened[1]
 
 
 class _Following:
@@ -293,8 +299,9 @@ class _Following:
         self._received = 0
         self._sent = 0
         self._at = 0
+        self.latest = 0  # time of its latest event, for those who sort
 
-    def events(self, peer: str, block: tuple[int, list[Entry]] | None, extent: Extent) -> Iterator[Event]:
+    def events(self, peer: str, block: FlushEntries | None, extent: Extent) -> Iterator[Event]:
         """The events of the next block; ``peer`` is what payload says of whom it is."""
         if block is None:
             return  # the next one shows how much was in it
@@ -333,5 +340,8 @@ class _Following:
         return None
 
 
-def _time(event: Event) -> int:
-    return event.at
+def _in_order(timed: list[tuple[int, Event]]) -> Iterator[Event]:
+    """Events by their times, those of equal time in the order in which they are."""
+    timed.sort(key=itemgetter(0))
+    for _, event in timed:
+        yield event

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from portside.errors import PortsideError
 from portside.record.folder import Folder
 from portside.record.index import Indexed, add, name_the_nameless, transaction
-from portside.record.scan import Block, Damage, for_index, scan
+from portside.record.scan import Damage, for_index, scan
 from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, decode_file_header, seed_of
 
 _BATCH_BLOCKS = 2000
+MISSING = "the segment is missing"
 
 
 class Found(NamedTuple):
@@ -37,13 +38,14 @@ def identity(folder: Folder, index: sqlite3.Connection | None) -> bytes | None:
     for number in folder.segments():
         with opened_segment(folder, number) as fd:
             try:
-                return _file_header(folder, number, fd).recording
+                return file_header(folder, number, fd).recording
             except Damaged:
                 continue
     return None
 
 
-def _file_header(folder: Folder, number: int, fd: int) -> FileHeader:
+def file_header(folder: Folder, number: int, fd: int) -> FileHeader:
+    """The header of an open segment. Raises Damaged, and PortsideError for one of a later version."""
     header = decode_file_header(os.pread(fd, FILE_HEADER_SIZE, 0))
     if header.version > VERSION:
         why = f"a later version of Portside wrote it (format {header.version}; this one knows {VERSION})"
@@ -83,12 +85,15 @@ def catch_up(
     found: list[Found] = []
     new = False
     whole, done = sum(sizes.values()), 0
+    for number in sorted(known.keys() - sizes.keys()):
+        found.append(_missing(index, number, known[number]))
+        new = True
     for number, size in sizes.items():
         start = known.get(number, 0)
         if start > size:
             found.append(_shortened(index, number, size, start))
             new = True
-        elif start < size:
+        elif start < size or number not in known:
             new = True
             found += _take_in(folder, index, recording, number, start)
         done += size
@@ -110,41 +115,42 @@ def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -
     with transaction(index):
         index.execute("DELETE FROM extents WHERE segment = ? AND offset + length > ?", (number, size))
         index.execute("UPDATE segments SET indexed = ? WHERE segment = ?", (size, number))
-    return Found(number, size, before - size, "its end is missing", torn=True)
+    return Found(number, size, before - size, "its end is missing", torn=False)
+
+
+def _missing(index: sqlite3.Connection, number: int, size: int) -> Found:
+    """A segment is gone, by somebody's hand; whoever puts it back finds it taken in again."""
+    with transaction(index):
+        index.execute("DELETE FROM extents WHERE segment = ?", (number,))
+        index.execute("DELETE FROM segments WHERE segment = ?", (number,))
+    return Found(number, 0, size, MISSING, torn=False)
 
 
 def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[Found]:
     """Take in a segment from an offset on; what is damaged in it."""
     found: list[Found] = []
+    index.execute("DELETE FROM damage WHERE segment = ? AND offset >= ?", (number, start))  # somebody mended it
     with opened_segment(folder, number) as fd:
         size = os.fstat(fd).st_size
         if start < FILE_HEADER_SIZE:
             try:
-                header = _file_header(folder, number, fd)
+                header = file_header(folder, number, fd)
                 if header.recording != recording:
                     add(index, [], {number: size})
                     return [Found(number, 0, size, "it belongs to another recording", torn=False)]
             except Damaged as damaged:
-                found.append(Found(number, 0, min(size, FILE_HEADER_SIZE), str(damaged), torn=size < FILE_HEADER_SIZE))
+                torn = size < FILE_HEADER_SIZE
+                if size:  # else it was just begun
+                    found.append(Found(number, 0, min(size, FILE_HEADER_SIZE), str(damaged), torn))
             start = min(size, FILE_HEADER_SIZE)
         batch: list[Indexed] = []
         for each in scan(fd, seed_of(recording), start, size):
             if isinstance(each, Damage):
                 found.append(Found(number, *each))
                 continue
-            indexed = _readable(number, each, found)
-            if indexed is not None:
-                batch.append(indexed)
+            batch.append(for_index(number, each))
             if len(batch) >= _BATCH_BLOCKS:
                 add(index, batch, {number: each.offset + each.length})
                 batch = []
         add(index, batch, {number: size})
     return found
-
-
-def _readable(number: int, block: Block, found: list[Found]) -> Indexed | None:
-    try:
-        return for_index(number, block)
-    except Damaged as damaged:
-        found.append(Found(number, block.offset, block.length, str(damaged), torn=False))
-        return None

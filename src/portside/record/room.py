@@ -1,7 +1,8 @@
 """``--record-max``: the oldest closed connections go first, then the oldest bytes of those that are open.
 
 Room is given back where a connection's blocks lie, as holes in the segments (fallocate(2), FALLOC_FL_PUNCH_HOLE), and
-as whole segments when nothing that counts is left in them. The index says what was dropped and when.
+as whole segments when nothing that counts is left in them. The index says what was dropped and when:
+of a whole connection in ``connections.dropped``, of the beginning of one that goes on in ``given_up``.
 """
 
 import ctypes
@@ -12,11 +13,23 @@ from contextlib import suppress
 
 from portside.record.folder import Folder
 from portside.record.index import transaction
+from portside.record.segment import FILE_HEADER_SIZE
 
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 _AT_ONCE = 64  # connections dropped in one go
-_MOST_DROPPED_ROWS = 100_000  # of connections of which nothing is left but their row
+_MOST_DROPPED_ROWS = 100_000  # of connections of which nothing is left but their row, and at most
+_ROW_SHARE = 1024  # one for so many bytes of the limit
 _CHECK_SHARE = 64  # a look at the disk each time this part of the limit was written
+
+_GIVE_UP = (
+    "INSERT INTO given_up VALUES (?, ?, ?, ?) ON CONFLICT (conn) DO UPDATE SET "
+    "received = received + excluded.received, sent = sent + excluded.sent, at = excluded.at"
+)
+_EMPTY = (
+    "SELECT segment FROM segments WHERE segment < ? AND segment NOT IN (SELECT segment FROM damage) "
+    "AND NOT EXISTS (SELECT 1 FROM extents WHERE extents.segment = segments.segment AND conn > 0)"
+)
+_Place = tuple[int, int, int]  # segment, offset, length
 
 
 class Room:
@@ -27,6 +40,7 @@ class Room:
         self._index = index
         self._most_bytes = most_bytes
         self._looked_at = (0, 0)  # segment and length of the last look
+        self._most_rows = min(_MOST_DROPPED_ROWS, most_bytes // _ROW_SHARE)
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def keep_below(self, current: int) -> None:
@@ -36,8 +50,9 @@ class Room:
         if segment == current and length - looked < self._most_bytes // _CHECK_SHARE:
             return
         self._looked_at = current, length
-        while self._used() > self._most_bytes - self._most_bytes // _CHECK_SHARE:
-            if not self._drop_closed(current) and not self._drop_oldest(current):
+        most = self._most_bytes - self._most_bytes // _CHECK_SHARE
+        while (too_much := self._used() - most) > 0:
+            if not self._drop_closed(current, too_much) and not self._drop_oldest(current, too_much):
                 return
 
     def _used(self) -> int:
@@ -52,55 +67,67 @@ class Room:
             return os.stat(self._folder.segment(number)).st_size
         return 0
 
-    def _drop_closed(self, current: int) -> bool:
-        """Drop some of the connections that closed longest ago; whether there were any."""
+    def _drop_closed(self, current: int, too_much: int) -> bool:
+        """Drop the connections that closed longest ago, until it should be enough; whether there were any."""
         index = self._index
-        rows = index.execute(
+        conns = index.execute(
             "SELECT conn FROM connections WHERE closed IS NOT NULL AND dropped IS NULL ORDER BY closed LIMIT ?",
             (_AT_ONCE,),
-        )
-        conns = [int(row[0]) for row in rows]
-        for conn in conns:
-            places = index.execute("SELECT segment, offset, length FROM extents WHERE conn = ?", (conn,)).fetchall()
-            self._drop(places, current)
-            index.execute("UPDATE connections SET dropped = ? WHERE conn = ?", (time.time_ns(), conn))
-        index.execute(
-            "DELETE FROM connections WHERE dropped IS NOT NULL AND conn <= "
-            "(SELECT max(conn) FROM connections WHERE dropped IS NOT NULL) - ?",
-            (_MOST_DROPPED_ROWS,),
-        )
+        ).fetchall()
+        places: list[_Place] = []
+        with transaction(index):
+            for (conn,) in conns:
+                places += index.execute("SELECT segment, offset, length FROM extents WHERE conn = ?", (conn,))
+                index.execute("DELETE FROM extents WHERE conn = ?", (conn,))
+                index.execute("UPDATE connections SET dropped = ? WHERE conn = ?", (time.time_ns(), conn))
+                if sum(length for _, _, length in places) >= too_much:
+                    break
+            if conns:
+                index.execute(
+                    "DELETE FROM connections WHERE dropped IS NOT NULL AND conn <= "
+                    "(SELECT max(conn) FROM connections WHERE dropped IS NOT NULL) - ?",
+                    (self._most_rows,),
+                )
+        self._give_back(places, current)
         return bool(conns)
 
-    def _drop_oldest(self, current: int) -> bool:
+    def _drop_oldest(self, current: int, too_much: int) -> bool:
         """Drop the oldest blocks of all, whosoever's; whether there were any outside the segment being written."""
-        places = self._index.execute(
-            "SELECT segment, offset, length FROM extents WHERE segment < ? ORDER BY segment, offset LIMIT ?",
+        index = self._index
+        places: list[_Place] = []
+        rows = index.execute(
+            "SELECT segment, offset, length, conn, received, sent FROM extents WHERE segment < ? "
+            "ORDER BY segment, offset LIMIT ?",
             (current, _AT_ONCE),
         ).fetchall()
-        self._drop(places, current)
+        with transaction(index):
+            for segment, offset, length, conn, received, sent in rows:
+                places.append((segment, offset, length))
+                index.execute("DELETE FROM extents WHERE segment = ? AND offset = ?", (segment, offset))
+                index.execute(_GIVE_UP, (conn, received, sent, time.time_ns()))
+                too_much -= length
+                if too_much <= 0:
+                    break
+        self._give_back(places, current)
         return bool(places)
 
-    def _drop(self, places: list[tuple[int, int, int]], current: int) -> None:
-        index = self._index
-        with transaction(index):
-            index.executemany("DELETE FROM extents WHERE segment = ? AND offset = ?", [place[:2] for place in places])
-        for number in {segment for segment, _, _ in places}:
-            left = index.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM extents WHERE segment = ? AND conn > 0 LIMIT 1)", (number,)
-            ).fetchone()[0]
-            if not left and number < current:
-                self._remove(number)
-                continue
-            for segment, offset, length in places:
-                if segment == number:
-                    self._punch(segment, offset, length)
+    def _give_back(self, places: list[_Place], current: int) -> None:
+        """Have the file system take the room of what the index does not know any more."""
+        removed = self._remove_empty(current)
+        for segment, offset, length in places:
+            if segment not in removed:
+                self._punch(segment, offset, length)
 
-    def _remove(self, number: int) -> None:
-        with suppress(OSError):
-            os.unlink(self._folder.segment(number))
-        with transaction(self._index):
-            self._index.execute("DELETE FROM extents WHERE segment = ?", (number,))
-            self._index.execute("DELETE FROM segments WHERE segment = ?", (number,))
+    def _remove_empty(self, current: int) -> set[int]:
+        """Remove segments that hold nothing of a connection; those with damage are left for people to look at."""
+        numbers = {int(number) for (number,) in self._index.execute(_EMPTY, (current,))}
+        for number in numbers:
+            with transaction(self._index):
+                self._index.execute("DELETE FROM extents WHERE segment = ?", (number,))
+                self._index.execute("DELETE FROM segments WHERE segment = ?", (number,))
+            with suppress(OSError):
+                os.unlink(self._folder.segment(number))
+        return numbers
 
     def _punch(self, segment: int, offset: int, length: int) -> None:
         """Make a hole of a dropped block and of what was dropped on either side of it: only whole pages are freed."""
@@ -112,7 +139,7 @@ class Room:
         behind = index.execute(
             "SELECT offset FROM extents WHERE segment = ? AND offset > ? ORDER BY offset LIMIT 1", (segment, offset)
         ).fetchone()
-        start = before[0] if before is not None else offset
+        start = before[0] if before is not None else FILE_HEADER_SIZE
         end = behind[0] if behind is not None else offset + length
         with suppress(OSError):
             fd = os.open(self._folder.segment(segment), os.O_RDWR | os.O_CLOEXEC)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from portside.events import Event, from_json
@@ -39,7 +40,7 @@ class Block(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes of a segment that are no block; ``torn`` where nothing follows them."""
+    """Bytes of a segment that are no block; ``torn`` where they are the beginning of one, at the end."""
 
     offset: int
     length: int
@@ -49,25 +50,47 @@ class Damage(NamedTuple):
 
 def read_block(fd: int, seed: int, offset: int) -> Block:
     """The block at an offset. Raises Damaged, and OSError."""
-    header = decode_header(seed, os.pread(fd, HEADER_SIZE, offset))
+    return _read_body(fd, seed, offset, _read_header(fd, seed, offset))
+
+
+def _read_header(fd: int, seed: int, offset: int) -> Header:
+    return decode_header(seed, offset, os.pread(fd, HEADER_SIZE, offset))
+
+
+def _read_body(fd: int, seed: int, offset: int, header: Header) -> Block:
     body = _pread(fd, header.size, offset + HEADER_SIZE)
     return Block(offset, header, list(decode_body(seed, header, body)))
 
 
 def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:
-    """All blocks between two offsets, and what is damaged between them. Raises OSError."""
+    """All blocks between two offsets, and what is damaged between them, each piece once. Raises OSError."""
     offset = start
+    damage: Damage | None = None
     while offset < end:
+        header, torn = None, end - offset < HEADER_SIZE
         try:
-            block = read_block(fd, seed, offset)
+            header = _read_header(fd, seed, offset)
+            block = _read_body(fd, seed, offset, header)
         except Damaged as damaged:
-            following, empty = _next_marker(fd, offset, end)
-            if not empty:
-                yield Damage(offset, following - offset, str(damaged), torn=following == end)
+            if header is not None:  # it is as long as it says
+                following, empty = offset + HEADER_SIZE + header.size, False
+                torn = following > end
+                following = min(following, end)
+            else:
+                following, empty = _next_marker(fd, offset, end)
+            if damage is not None:
+                damage = damage._replace(length=following - damage.offset)
+            elif not empty:
+                damage = Damage(offset, following - offset, str(damaged), torn)
             offset = following
         else:
+            if damage is not None:
+                yield damage
+                damage = None
             yield block
             offset += block.length
+    if damage is not None:
+        yield damage
 
 
 def _next_marker(fd: int, offset: int, end: int) -> tuple[int, bool]:
@@ -111,7 +134,7 @@ def _pread(fd: int, size: int, offset: int) -> bytes:
 
 
 def for_index(segment: int, block: Block) -> Indexed:
-    """What the index keeps of a block. Raises Damaged for events that cannot be read."""
+    """What the index keeps of a block; events that a later version wrote are left out."""
     header, entries = block.header, block.entries
     sizes = {RECEIVED: 0, SENT: 0, EVENT: 0, NOTE: 0}
     events: list[Event] = []
@@ -119,7 +142,8 @@ def for_index(segment: int, block: Block) -> Indexed:
     for entry in entries:
         sizes[entry.kind] = sizes.get(entry.kind, 0) + len(entry.data)
         if entry.kind == EVENT:
-            events.append(event_of(entry))
+            with suppress(Damaged):
+                events.append(event_of(entry))
         elif entry.kind == NOTE:
             run = run_of(entry)
     first, last = (entries[0].at, entries[-1].at) if entries else (0, 0)
@@ -145,6 +169,6 @@ def run_of(entry: Entry) -> Run | None:
     """The run that such an entry tells of; None for a note of another kind, which a later version may write."""
     try:
         fields = json.loads(entry.data)
-        return Run(**{name: fields[name] for name in Run._fields})
+        return Run(**{name: fields[name] for name in Run._fields if name in fields})
     except (ValueError, TypeError, KeyError):
         return None

@@ -14,8 +14,10 @@ can be made anew from them. All numbers are little-endian.
    whoever sorts the entries of one flush by time has the whole recording in order.
 4. Connection 0 is the recording itself: runs that began, ports, clients that were refused.
 5. Every block begins with a marker that a reader can look for after a damaged one. Zeros between blocks are room that
-   was given back (``--record-max``). Checksums begin with a seed from the recording's random name, so that no peer can
-   send bytes which pass for a block.
+   was given back (``--record-max``).
+6. A header's checksum begins with a seed from the recording's random name and with the block's offset: neither bytes
+   that a peer made up nor a copy of a block (a recording sent through the server that records it) pass for a block.
+7. Whoever changes this format raises VERSION and the index's SCHEMA: a reader may never look at the file's header.
 """
 
 import struct
@@ -25,6 +27,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from xxhash import xxh3_64, xxh3_64_intdigest
+
 VERSION: Final = 1
 MAGIC: Final = b"PORTSIDE"
 MARKER: Final = b"\xf0PSB"
@@ -32,15 +36,16 @@ MARKER: Final = b"\xf0PSB"
 _FILE_HEADER = struct.Struct("<8sHHIQ16s")
 _FILE_CHECKSUM = struct.Struct("<I")
 FILE_HEADER_SIZE: Final = _FILE_HEADER.size + _FILE_CHECKSUM.size
-_HEADER = struct.Struct("<4sIQQQIII")
+_HEADER = struct.Struct("<4sIQQQIIQ")
 _CHECKSUM = struct.Struct("<I")
+_OFFSET = struct.Struct("<Q")
 HEADER_SIZE: Final = _HEADER.size + _CHECKSUM.size
 
 RECEIVED, SENT, EVENT, NOTE = range(4)  # kinds of entries; payload, payload, JSON of an event, JSON of something else
 _KIND_SHIFT = 29
 MOST_ENTRY_BYTES: Final = (1 << _KIND_SHIFT) - 1
 MOST_BLOCK_BYTES: Final = 1 << 31  # of a block's body: what a damaged length must not exceed
-_ENTRY_BYTES = 12
+ENTRY_BYTES: Final = 12  # of a block, for each entry beside its payload
 _SWAPPED = sys.byteorder == "big"
 
 
@@ -114,47 +119,61 @@ def meta(kind: int, size: int) -> int:
     return kind << _KIND_SHIFT | size
 
 
+def kind_of(packed: int) -> int:
+    """The kind in what ``meta`` made."""
+    return packed >> _KIND_SHIFT
+
+
 def encode_block(
-    seed: int, place: Place, times: Sequence[int], metas: Sequence[int], bodies: list[bytes]
+    seed: int, offset: int, place: Place, *, times: Sequence[int], metas: Sequence[int], bodies: list[bytes]
 ) -> list[bytes]:
-    """A block as buffers to be written one after the other; ``seed`` is made by ``seed_of``, ``metas`` by ``meta``."""
+    """A block as buffers to be written one after the other at ``offset`` of a segment.
+
+    ``seed`` is made by ``seed_of``, ``metas`` by ``meta``; ``bodies`` hold as many bytes as these say, at most
+    MOST_BLOCK_BYTES with 12 for each entry.
+    """
     columns = _column("Q", times) + _column("I", metas)
     if len(bodies) > 1 and len(bodies[0]) < 16384:
         bodies = [b"".join(bodies)]  # many small ones cost more as buffers than as a copy
-    checksum, size = crc32(columns, seed), len(columns)
+    checksum, size = xxh3_64(columns, seed), len(columns)
     for body in bodies:
-        checksum = crc32(body, checksum)
+        checksum.update(body)
         size += len(body)
-    header = _HEADER.pack(MARKER, *place, len(times), size, checksum)
-    return [header + _CHECKSUM.pack(crc32(header, seed)) + columns, *bodies]
+    header = _HEADER.pack(MARKER, *place, len(times), size, checksum.intdigest())
+    return [header + _CHECKSUM.pack(crc32(header, _seed_at(seed, offset))) + columns, *bodies]
 
 
-def decode_header(seed: int, data: bytes | memoryview) -> Header:
-    """Read the first HEADER_SIZE bytes of a block. Raises Damaged."""
+def _seed_at(seed: int, offset: int) -> int:
+    return crc32(_OFFSET.pack(offset), seed)
+
+
+def decode_header(seed: int, offset: int, data: bytes | memoryview) -> Header:
+    """Read the first HEADER_SIZE bytes of the block at ``offset`` of a segment. Raises Damaged."""
     if len(data) < HEADER_SIZE:
         raise Damaged("a block's header is cut short")
     marker, *fields = _HEADER.unpack_from(data)
-    if marker != MARKER or _CHECKSUM.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size], seed):
+    checksum = _CHECKSUM.unpack_from(data, _HEADER.size)[0]
+    if marker != MARKER or checksum != crc32(data[: _HEADER.size], _seed_at(seed, offset)):
         raise Damaged("a block's header is damaged")
     header = Header(*fields)
-    if header.size > MOST_BLOCK_BYTES or header.entries * _ENTRY_BYTES > header.size:
+    if header.size > MOST_BLOCK_BYTES or header.entries * ENTRY_BYTES > header.size:
         raise Damaged("a block's header contradicts itself")
     return header
 
 
 def decode_body(seed: int, header: Header, body: bytes | memoryview) -> Iterator[Entry]:
     """The entries of a block whose body this is. Raises Damaged before the first of them."""
-    if len(body) < header.size:
+    if len(body) != header.size:
         raise Damaged("a block is cut short")
-    if crc32(body, seed) != header.checksum:
+    if xxh3_64_intdigest(body, seed) != header.checksum:
         raise Damaged("a block is damaged")
     return _entries(header, memoryview(body))
 
 
 def _entries(header: Header, body: memoryview) -> Iterator[Entry]:
     count = header.entries
-    times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * _ENTRY_BYTES])
-    at = count * _ENTRY_BYTES
+    times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * ENTRY_BYTES])
+    at = count * ENTRY_BYTES
     for time, packed in zip(times, metas, strict=True):
         size = packed & MOST_ENTRY_BYTES
         yield Entry(time, packed >> _KIND_SHIFT, bytes(body[at : at + size]))

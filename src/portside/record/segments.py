@@ -21,25 +21,30 @@ class Segments:
         self._sync = sync
         self._fd = -1
 
-    def append(self, buffers: list[bytes]) -> int:
-        """Write all of this at once; its offset. Raises OSError, and then nothing of it counts."""
-        if self._fd < 0 or self.offset >= self._roll_bytes:
-            self._roll()
+    def begin(self) -> int:
+        """Where the next ``append`` will write: begins a segment when it is time to. Raises OSError."""
+        if self._fd < 0 or self.offset >= self._roll_bytes or not os.fstat(self._fd).st_nlink:
+            self._roll()  # one that somebody removed is not written on
+        return self.offset
+
+    def append(self, buffers: list[bytes]) -> None:
+        """Write all of this at once, after ``begin``. Raises OSError, and then nothing of it counts."""
         offset = self.offset
         try:
             end = write_at(self._fd, buffers, offset)
             if self._sync:
                 os.fdatasync(self._fd)
-        except OSError:
+        except BaseException:
             os.ftruncate(self._fd, offset)
             raise
         self.offset = end
-        return offset
 
     def _roll(self) -> None:
         """Begin the next segment. What cannot be begun is tried again with the next flush."""
         number = self.number + 1
-        fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        while os.path.lexists(self._folder.segment(number)):  # somebody put it there
+            number += 1
+        fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             write_at(fd, [encode_file_header(number, time.time_ns(), self._recording)], 0)
             if self._sync:

@@ -4,11 +4,12 @@ Everything here runs on the recorder's thread. Where the disk takes nothing the 
 gap, said once, marked when it is over; where only the index takes nothing it is brought up to date later.
 """
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from portside.errors import PortsideError, reason_of
 from portside.record.batch import Block
@@ -18,7 +19,7 @@ from portside.record.ledger import Ledger
 from portside.record.recovery import Found, catch_up, identity
 from portside.record.room import Room
 from portside.record.scan import note_of
-from portside.record.segment import NOTE, Place, encode_block, seed_of
+from portside.record.segment import MOST_BLOCK_BYTES, NOTE, Place, encode_block, seed_of
 from portside.record.segments import Segments, new_identity
 
 RETRY_S = 1.0
@@ -44,6 +45,7 @@ class Store:
         version: str,
         sync: bool = False,
         most_bytes: int | None = None,
+        dialled: bool = False,
         on_trouble: Trouble = lambda _what, _error: None,
     ) -> None:
         self._folder = folder = make_folder(path)
@@ -63,18 +65,27 @@ class Store:
             raise PortsideError(f"cannot record to {path}", "another server is recording there", "name another folder")
         self._lock = lock
         try:
-            self._open(version, most_bytes)
+            self._open(version, most_bytes, dialled=dialled)
         except (OSError, sqlite3.Error) as error:
-            os.close(lock)
-            hint = f"portside rec check {path}" if isinstance(error, sqlite3.DatabaseError) else None
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            hint = f"portside rec check {path}" if damaged else None
             raise PortsideError(f"cannot record to {path}", error, hint) from None
-        except BaseException:
-            os.close(lock)
-            raise
 
-    def _open(self, version: str, most_bytes: int | None) -> None:
-        folder = self._folder
-        self._index = index = open_index(folder.index, make=True)
+    def _open(self, version: str, most_bytes: int | None, *, dialled: bool) -> None:
+        with ExitStack() as on_failure:
+            on_failure.callback(os.close, self._lock)
+            self._index = index = open_index(self._folder.index, make=True)
+            on_failure.callback(index.close)
+            self._bring_up_to_date(most_bytes)
+            on_failure.callback(self._segments.close)
+            run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version, dialled)
+            first = Block(0)
+            first.add(NOTE, run.began, note_of(run))
+            self._write([first], run)  # says at once where nothing can be written
+            on_failure.pop_all()
+
+    def _bring_up_to_date(self, most_bytes: int | None) -> None:
+        folder, index = self._folder, self._index
         if self._sync:
             index.execute("PRAGMA synchronous = FULL")
         recording = identity(folder, index)
@@ -88,10 +99,6 @@ class Store:
         following = max(folder.segments(), default=0) + 1
         self._segments = Segments(folder, recording, following, roll, sync=self._sync)
         self._room = Room(folder, index, most_bytes) if most_bytes is not None else None
-        run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version)
-        first = Block(0)
-        first.add(NOTE, run.began, note_of(run))
-        self._write([first], run)  # says at once where nothing can be written
 
     @property
     def retries(self) -> bool:
@@ -99,7 +106,7 @@ class Store:
         return self._gap is not None or self._index_behind
 
     def flush(self, blocks: dict[int, Block]) -> None:
-        """Keep what was collected."""
+        """Keep what was collected. Raises nothing: what goes wrong is said, and a gap in the recording."""
         if self.retries and time.monotonic() < self._retry_at:
             if self._gap is not None:
                 self._lose(blocks)
@@ -113,12 +120,12 @@ class Store:
             return
         try:
             self._write(todo)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a mistake in here must neither end the run nor pass in silence
             self._retry_at = time.monotonic() + RETRY_S
             self._lose(blocks)
             if self._gap is None:
-                self._gap, self._gap_began = error, time.time_ns()
-                self._on_trouble("recording", error)
+                self._gap, self._gap_began = _as_os_error(error), _first_time(blocks)
+                self._on_trouble("recording", self._gap)
             return
         if self._gap is not None:
             self._ledger.gap_over()
@@ -131,35 +138,40 @@ class Store:
 
     def _after_gap(self, blocks: dict[int, Block]) -> list[Block]:
         """The notes on the gap, and after them what was collected since."""
-        now = time.time_ns()
-        error = self._gap
-        why = reason_of(error) if error is not None else ""
-        marks = {block.conn: block for block in self._ledger.gap_blocks(now, (now - self._gap_began) / 1e9, why)}
-        for conn, block in blocks.items():
-            if conn in marks:
-                marks[conn].extend(block)
+        end = _first_time(blocks)
+        why = reason_of(self._gap) if self._gap is not None else ""
+        marks = self._ledger.gap_blocks(end, max(0, end - self._gap_began) / 1e9, why)
+        of_conn = {block.conn: block for block in marks}
+        for block in blocks.values():
+            if block.conn in of_conn:
+                of_conn[block.conn].extend(block)
             else:
-                marks[conn] = block
-        return list(marks.values()) or [Block(0)]  # an empty block, to see whether the disk takes it
+                marks.append(block)
+        return marks
 
     def _write(self, blocks: list[Block], run: Run | None = None) -> None:
         """One flush: segments, accounts, index. Raises OSError where the segment could not be written."""
         self._flush = (self._flush + 1) & 0xFFFFFFFF
-        before, buffers, lengths = self._ledger.before, [], []
-        for block in blocks:
-            place = Place(self._flush, block.conn, *before(block.conn))
-            made = encode_block(self._seed, place, block.times, block.metas, block.bodies)
-            buffers += made
-            lengths.append(sum(map(len, made)))
-        offset = self._segments.append(buffers)
+        offset = self._segments.begin()
         number = self._segments.number
-        rows = []
-        for block, length in zip(blocks, lengths, strict=True):
-            if block.times:
+        buffers: list[bytes] = []
+        rows: list[Indexed] = []
+        for whole in blocks:
+            before = self._ledger.before(whole.conn)
+            for block in whole.parts(MOST_BLOCK_BYTES):
+                place = Place(self._flush, block.conn, *before)
+                made = encode_block(
+                    self._seed, offset, place, times=block.times, metas=block.metas, bodies=block.bodies
+                )
+                buffers += made
+                length = sum(map(len, made))
                 times, sums = (block.times[0], block.times[-1]), (block.received, block.sent)
-                extent = Extent(number, offset, length, block.conn, *times, *before(block.conn), *sums)
+                extent = Extent(number, offset, length, block.conn, *times, *before, *sums)
                 rows.append(Indexed(extent, block.events, run))
-            offset += length
+                offset += length
+                before = before[0] + block.received, before[1] + block.sent
+        self._segments.append(buffers)
+        for block in blocks:
             self._ledger.kept(block)
         self._to_index(rows)
 
@@ -170,26 +182,56 @@ class Store:
             add(self._index, rows, {self._segments.number: self._segments.offset})
             if self._room is not None:
                 self._room.keep_below(self._segments.number)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - the segment is written: whatever it is, the recording is whole
             self._index_behind = True
             self._retry_at = time.monotonic() + RETRY_S
-            self._on_trouble("the recording's index", error)
+            self._on_trouble("the recording's index", error if isinstance(error, sqlite3.Error) else _as_sqlite(error))
 
     def _index_again(self) -> None:
         try:
             catch_up(self._folder, self._index, self._recording)
-        except (sqlite3.Error, PortsideError):
+        except Exception:  # noqa: BLE001 - as it was said when this began
             self._retry_at = time.monotonic() + RETRY_S
         else:
             self._index_behind = False
             self._on_trouble("the recording's index", None)
 
+    def give_up(self, error: Exception) -> None:
+        """Say that nothing more is written, by a mistake of ours, and let go of the folder."""
+        self._on_trouble("recording any more", _as_os_error(error))
+        self._let_go()
+
     def close(self) -> None:
         """Write the last notes and let go of the folder."""
         self._retry_at = 0.0
-        if self.retries:
-            self.flush({})
+        try:
+            if self.retries:
+                self.flush({})
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock < 0:
+            return
         self._segments.close()
         with suppress(sqlite3.Error):
             self._index.close()
         os.close(self._lock)
+        self._lock = -1
+
+
+def _first_time(blocks: dict[int, Block]) -> int:
+    """When the first of this happened: a gap begins, or ends, there."""
+    return min((block.times[0] for block in blocks.values() if block.times), default=time.time_ns())
+
+
+def _as_os_error(error: Exception) -> OSError:
+    return error if isinstance(error, OSError) else OSError(errno.EIO, _internal(error))
+
+
+def _as_sqlite(error: Exception) -> sqlite3.Error:
+    return sqlite3.InternalError(_internal(error))
+
+
+def _internal(error: Exception) -> str:
+    return f"{reason_of(error)} (an internal error, {type(error).__name__})"

@@ -1,0 +1,70 @@
+"""Two recorded connections side by side: where their bytes differ, and how they ended."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from portside.events import Gap
+from portside.record.recording import Direction, Recorded, Recording
+from portside.wire.compare import LEFT, RIGHT, Comparison, Difference
+
+
+class ComparedStream(NamedTuple):
+    """One direction: the bytes of both sides, the first difference, and how many bytes nobody knows before it."""
+
+    sizes: tuple[int, int]
+    difference: Difference | None
+    unknown: int
+
+    @property
+    def same(self) -> bool:
+        """Whether all bytes are known to be the same."""
+        return self.difference is None and not self.unknown
+
+
+class Compared(NamedTuple):
+    """Two connections: what came in, what went out, and the reasons of closing (None: it was not recorded)."""
+
+    received: ComparedStream
+    sent: ComparedStream
+    reasons: tuple[str | None, str | None]
+
+    @property
+    def same(self) -> bool:
+        """Whether they are known to be the same in everything but the times."""
+        return self.received.same and self.sent.same and self.reasons[0] == self.reasons[1]
+
+
+def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> Compared:
+    """Compare two connections, each in a recording, reading no more of them than up to the first difference.
+
+    Raises PortsideError where there is no such connection.
+    """
+    recorded = left[0].connection(left[1]), right[0].connection(right[1])
+    received = _compare(left, right, "in", recorded)
+    sent = _compare(left, right, "out", recorded)
+    return Compared(received, sent, (recorded[0].reason, recorded[1].reason))
+
+
+def _compare(
+    left: tuple[Recording, int], right: tuple[Recording, int], direction: Direction, recorded: tuple[Recorded, Recorded]
+) -> ComparedStream:
+    comparison = Comparison()
+    sides = {LEFT: _pieces(*left, direction), RIGHT: _pieces(*right, direction)}
+    while wanted := [side for side in sides if comparison.wants(side)]:
+        for side in wanted:
+            piece = next(sides[side], None)
+            if piece is None:
+                comparison.end(side)
+            else:
+                comparison.feed(side, piece)
+    one, other = recorded
+    sizes = (one.received, other.received) if direction == "in" else (one.sent, other.sent)
+    return ComparedStream(sizes, comparison.difference, comparison.unknown)
+
+
+def _pieces(recording: Recording, conn: int, direction: Direction) -> Iterator[bytes | int]:
+    for piece in recording.data(conn, direction):
+        if isinstance(piece, Gap):
+            yield piece.received if direction == "in" else piece.sent
+        else:
+            yield piece

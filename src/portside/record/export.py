@@ -1,0 +1,194 @@
+"""A recording written for other programs: for Wireshark, and as the events of ``docs/events.md``.
+
+Both stream: what is kept is the flush that is read, and a little state for each connection that is open.
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from portside.errors import PortsideError
+from portside.events import Closed, CloseReason, Event, Gap, Opened, Payload, payload_to_json, to_json, whose
+from portside.record.recording import Recorded, Recording
+from portside.wire.conversation import Conversation
+from portside.wire.pcapng import file_header, packet_frame
+
+Progress = Callable[[int, int], None]
+_BUFFER_BYTES = 1 << 20
+_INTERFACE = "connections recorded by Portside: the bytes and their times are real, the packets are made around them"
+
+
+class Exported(NamedTuple):
+    """What was written: connections, packets (or events), and how often something was missing in the recording."""
+
+    connections: int
+    written: int
+    gaps: int
+
+
+@contextmanager
+def written(path: str) -> Iterator[BinaryIO]:
+    """A file to write that appears under its name when it is complete; ``-`` is standard output.
+
+    What is no plain file (a pipe, a device) is written as it is. Raises PortsideError where it cannot be written, and
+    BrokenPipeError where the reader of a pipe went away.
+    """
+    try:
+        if path == "-" or path.startswith(("/dev/", "/proc/")) or not _is_plain(path):
+            with open(1 if path == "-" else path, "wb", _BUFFER_BYTES, closefd=path != "-") as file:
+                yield file
+        else:
+            yield from _replaced(os.path.realpath(path))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PortsideError(f"cannot write {path}", error) from None
+
+
+def _is_plain(path: str) -> bool:
+    """Whether it is, or would be, a plain file."""
+    with suppress(FileNotFoundError):
+        return stat.S_ISREG(os.stat(path).st_mode)
+    return True
+
+
+def _replaced(path: str) -> Iterator[BinaryIO]:
+    part = f"{path}.{secrets.token_hex(4)}.part"
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            with suppress(FileNotFoundError):
+                os.fchmod(fd, stat.S_IMODE(os.stat(path).st_mode))
+            file = open(fd, "wb", _BUFFER_BYTES, closefd=False)  # noqa: SIM115 - closed only when all is written
+            yield file
+            file.flush()
+        finally:
+            os.close(fd)
+        os.rename(part, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def export_pcapng(
+    recording: Recording,
+    file: BinaryIO,
+    conn: int | None = None,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    version: str,
+) -> Exported:
+    """Write one connection, or all, as TCP conversations in the pcapng format.
+
+    ``progress``: bytes done and in all; ``version`` is ours, which the file tells.
+
+    What was handed over but had not left when its connection closed is not in it. Raises PortsideError where there is
+    no such connection, and OSError where the file cannot be written.
+    """
+    begun = packets = gaps = 0
+    conversations: dict[int, Conversation] = {}
+    events = _events(recording, conn, progress)
+    write = file.write
+    write(file_header(f"Portside {version}", _INTERFACE))
+    for event in events:
+        number = cast("int", getattr(event, "conn", 0))
+        if type(event) is Gap:
+            gaps += 1
+        if not number:
+            continue
+        conversation = conversations.get(number)
+        if conversation is None:
+            conversation = conversations[number] = _conversation(recording, number, event)
+            begun += 1
+        packets += _put(write, conversation, event)
+        if type(event) is Closed:
+            del conversations[number]
+            if conn is not None:
+                break
+    for number, conversation in conversations.items():
+        end = _unrecorded_end(recording, number)
+        if end is not None:
+            packets += _put(write, conversation, end)
+    return Exported(begun, packets, gaps)
+
+
+def export_jsonl(
+    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = lambda _done, _all: None
+) -> Exported:
+    """Write the events of one connection, or all events, a JSON object a line. Otherwise as ``export_pcapng``."""
+    begun = events = gaps = 0
+    whose_of: dict[int, bytes] = {}  # what is the same in all payload of an open connection; empty before any
+    write = file.write
+    for event in _events(recording, conn, progress):
+        events += 1
+        number = cast("int", getattr(event, "conn", 0))
+        if number and number not in whose_of:
+            begun += 1
+            whose_of[number] = b""
+        if isinstance(event, Payload):
+            same = whose_of[number] = whose_of[number] or whose(event)
+            write(payload_to_json(event, same) + b"\n")
+            continue
+        write(to_json(event) + b"\n")
+        if type(event) is Gap:
+            gaps += 1
+        elif type(event) is Closed:
+            del whose_of[number]
+    return Exported(begun, events, gaps)
+
+
+def _put(write: Callable[[Any], object], conversation: Conversation, event: Event) -> int:
+    packets = conversation.packets(event)
+    for at, headers, payload, comment in packets:
+        head, tail = packet_frame(at, len(headers) + len(payload), comment)
+        write(head + headers)
+        write(payload)
+        write(tail)
+    return len(packets)
+
+
+def _conversation(recording: Recording, conn: int, first: Event) -> Conversation:
+    recorded = recording.connection(conn)
+    left = recorded.sent if recorded.closed is not None else None
+    if isinstance(first, Opened):
+        peer, local = first.peer, first.local
+    else:
+        peer, local = recorded.peer or "", recorded.local or ""
+    return Conversation(conn, peer, local, left=left, dialled=recording.dialled(conn))
+
+
+def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
+    """The closing that the index knows and the segments have lost."""
+    recorded = recording.connection(conn)
+    if recorded.closed is None or recording.live:  # it may have been closed since
+        return None
+    return Closed(
+        recorded.closed,
+        conn,
+        recorded.peer or "",
+        cast("CloseReason", recorded.reason),
+        recorded.received,
+        recorded.sent,
+        recorded.duration or 0.0,
+        recorded.error,
+    )
+
+
+def _events(recording: Recording, conn: int | None, progress: Progress) -> Iterator[Event]:
+    """What is to be written. Raises PortsideError at once where there is no such connection."""
+    return (
+        recording.everything(progress) if conn is None else _events_of(recording, recording.connection(conn), progress)
+    )
+
+
+def _events_of(recording: Recording, recorded: Recorded, progress: Progress) -> Iterator[Event]:
+    whole, done = recorded.received + recorded.sent, 0
+    for event in recording.events(recorded.conn):
+        yield event
+        if isinstance(event, Payload):
+            done += len(event.data)
+            progress(done, max(done, whole))

@@ -1,0 +1,109 @@
+"""An index made anew from the segments, with what can be carried over from the old one, which is kept aside."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+from portside.record.folder import Folder
+from portside.record.index import open_index, open_index_to_read
+from portside.record.recovery import MISSING, catch_up
+
+_FILES = ("", "-wal", "-shm")
+_SALVAGED = (  # what the segments do not tell
+    ("connections", "SELECT * FROM connections WHERE dropped IS NOT NULL"),
+    ("given_up", "SELECT * FROM given_up"),
+    ("damage", "SELECT * FROM damage"),
+)
+
+
+def rebuild(
+    folder: Folder, recording: bytes, progress: Callable[[int, int], None], *, gave_up: bool
+) -> tuple[str | None, list[str], int]:
+    """Make the index anew; where the old one lies now, what could not be rebuilt, and the number of connections.
+
+    Whoever calls has the folder's lock. Raises OSError and sqlite3.Error, and then the old index is in its place.
+    """
+    salvaged = _salvage(folder, recording)
+    made = f"{folder.index}.new"
+    _remove(made)
+    try:
+        with closing(open_index(made, make=True)) as index:
+            index.execute("INSERT INTO meta VALUES ('recording', ?)", (recording,))
+            catch_up(folder, index, recording, progress)
+            _carry_over(folder, index, salvaged)
+            not_rebuilt = _not_rebuilt(index, known=salvaged is not None, gave_up=gave_up)
+            connections = int(index.execute("SELECT count(*) FROM connections").fetchone()[0])
+    except BaseException:
+        _remove(made)
+        raise
+    aside = _move_aside(folder)
+    os.rename(made, folder.index)
+    return aside, not_rebuilt, connections
+
+
+def _salvage(folder: Folder, recording: bytes) -> dict[str, list[tuple[object, ...]]] | None:
+    """Rows of the old index that the segments do not tell; None where it cannot be read, or is another recording's."""
+    with suppress(sqlite3.Error), closing(open_index_to_read(folder.index)) as old:
+        row = old.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
+        if row is not None and bytes(row[0]) == recording:
+            return {table: old.execute(query).fetchall() for table, query in _SALVAGED}
+    return None
+
+
+def _carry_over(
+    folder: Folder, index: sqlite3.Connection, salvaged: dict[str, list[tuple[object, ...]]] | None
+) -> None:
+    if salvaged is None:
+        return
+    for table, rows in salvaged.items():
+        if table == "damage":  # the segments that are there tell of theirs
+            numbers = folder.segments()
+            rows = [row for row in rows if row[3] == MISSING or _is_behind(folder, row, numbers)]  # noqa: PLW2901
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            index.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+    dropped = [(row[-1], row[0]) for row in salvaged["connections"]]
+    index.executemany("UPDATE connections SET dropped = ? WHERE conn = ?", dropped)
+    index.execute("DELETE FROM extents WHERE conn IN (SELECT conn FROM connections WHERE dropped IS NOT NULL)")
+
+
+def _is_behind(folder: Folder, row: tuple[object, ...], numbers: list[int]) -> bool:
+    """Whether it tells of an end that was cut off."""
+    number, offset = row[0], row[1]
+    if not isinstance(number, int) or not isinstance(offset, int) or number not in numbers:
+        return False
+    return offset >= os.stat(folder.segment(number)).st_size
+
+
+def _not_rebuilt(index: sqlite3.Connection, *, known: bool, gave_up: bool) -> list[str]:
+    words = []
+    if not known and gave_up:
+        words.append("which connections --record-max gave up, and when")
+    nameless = int(index.execute("SELECT count(*) FROM connections WHERE opened IS NULL").fetchone()[0])
+    if nameless:
+        words.append(f"who {nameless} connection{'s' if nameless > 1 else ''} came from: the beginning is lost")
+    if not known:
+        words.append("which segments or ends of segments were lost before")
+    return words
+
+
+def _move_aside(folder: Folder) -> str | None:
+    if not os.path.lexists(folder.index):
+        for end in _FILES:
+            with suppress(FileNotFoundError):
+                os.unlink(folder.index + end)
+        return None
+    number = 1
+    while os.path.lexists(aside := f"{folder.index}.damaged-{number}"):
+        number += 1
+    for end in _FILES:
+        with suppress(FileNotFoundError):
+            os.rename(folder.index + end, aside + end)
+    return aside
+
+
+def _remove(path: str) -> None:
+    for end in _FILES:
+        with suppress(FileNotFoundError):
+            os.unlink(path + end)

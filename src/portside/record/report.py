@@ -1,0 +1,52 @@
+"""What a check of a recording found."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from portside.record.recovery import Found
+
+
+class Spot(NamedTuple):
+    """A block of a connection, in the index or in a segment."""
+
+    segment: int
+    offset: int
+    length: int
+    conn: int
+
+
+class Incomplete(NamedTuple):
+    """A connection of which bytes are missing that no gap tells of, and that were not given up by --record-max."""
+
+    conn: int
+    received: int
+    sent: int
+
+
+class Report(msgspec.Struct):
+    """What a check found."""
+
+    live: bool  # a server writes it: only what its index knows was checked
+    segments: int = 0
+    blocks: int = 0  # that are whole
+    bytes: int = 0  # of segments that were read
+    connections: int = 0
+    found: list[Found] = msgspec.field(default_factory=list)  # damage in segments, torn tails included
+    missing: list[int] = msgspec.field(default_factory=list)  # segments that the index knows and that are gone
+    unknown: list[Spot] = msgspec.field(default_factory=list)  # whole blocks that the index does not know as they are
+    absent: list[Spot] = msgspec.field(default_factory=list)  # where the index says that a block is, and nothing is
+    incomplete: list[Incomplete] = msgspec.field(default_factory=list)
+    may_be_given_up: bool = False  # room was given back, so ``incomplete`` may be what --record-max took
+    index_error: str | None = None  # why the index could not be used
+    rebuilt: bool = False  # the index was made anew from the segments
+    aside: str | None = None  # where the old index lies now
+    not_rebuilt: list[str] = msgspec.field(default_factory=list)  # what only the old index knew, in words
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is there and right; what SIGKILL tears off an end was never part of the recording."""
+        damaged = any(not each.torn for each in self.found)
+        lost = bool(self.incomplete) and not self.may_be_given_up
+        wrong = bool(self.unknown or self.absent or self.index_error is not None)
+        return not (damaged or self.missing or lost or wrong)

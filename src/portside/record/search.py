@@ -1,0 +1,90 @@
+"""Which connections of a recording: by peer, time, reason, and by what passed."""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from portside.errors import ValueProblem
+from portside.events import Received, Sent
+from portside.record.recording import Recorded, Recording
+
+Progress = Callable[[int, int], None]
+
+
+class Wanted(NamedTuple):
+    """What is looked for; None where anything will do. Times are ns since 1970; ``reason`` may be ``open``."""
+
+    peer: Callable[[str], bool] | None = None
+    since: int | None = None
+    until: int | None = None
+    reason: str | None = None
+    contains: bytes | None = None
+
+
+def peer_matcher(text: str) -> Callable[[str], bool]:
+    """Whether a peer is this address, this ``HOST:PORT``, this unix path, or in this network. Raises ValueProblem."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        if ":" not in text and not text.startswith("unix:"):
+            raise ValueProblem(f"{text!r} is no peer: write an address, HOST:PORT or a network (10.0.0.0/8)") from None
+        return text.__eq__
+
+    def matches(peer: str) -> bool:
+        host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return address in network or (mapped is not None and mapped in network)
+
+    return matches
+
+
+def search(recording: Recording, wanted: Wanted, progress: Progress = lambda _done, _all: None) -> Iterator[Recorded]:
+    """The connections that are wanted, in the order of their numbers.
+
+    ``progress`` is called with the bytes searched and in all, where what passed has to be read.
+    """
+    chosen = (each for each in recording.connections() if _is_wanted(each, wanted))
+    if wanted.contains is None:
+        yield from chosen
+        return
+    candidates = list(chosen)
+    whole = sum(each.received + each.sent for each in candidates)
+    done = 0
+    for each in candidates:
+        if _contains(recording, each.conn, wanted.contains, lambda size, before=done: progress(before + size, whole)):  # type: ignore[misc]
+            yield each
+        done += each.received + each.sent
+        progress(done, whole)
+
+
+def _is_wanted(each: Recorded, wanted: Wanted) -> bool:
+    if wanted.peer is not None and not (each.peer is not None and wanted.peer(each.peer)):
+        return False
+    if wanted.since is not None and each.closed is not None and each.closed < wanted.since:
+        return False
+    if wanted.until is not None and each.opened is not None and each.opened > wanted.until:
+        return False
+    return wanted.reason is None or wanted.reason == (each.reason or "open")
+
+
+def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable[[int], None]) -> bool:
+    """Whether these bytes passed in one direction of a connection, in one piece or in several."""
+    keep = len(needle) - 1
+    tails = {Received: b"", Sent: b""}
+    searched = 0
+    for event in recording.events(conn):
+        kind = type(event)
+        if kind not in tails:
+            continue
+        data = event.data  # type: ignore[attr-defined]
+        if needle in data or (keep and needle in tails[kind] + data[:keep]):
+            return True
+        if keep:
+            tails[kind] = (tails[kind] + data)[-keep:] if len(data) < keep else data[-keep:]
+        searched += len(data)
+        progress(searched)
+    return False

@@ -1,0 +1,196 @@
+"""The events of one connection told as TCP packets.
+
+What was recorded are bytes, times and how it ended; segments and acknowledgements are made up around them, so that
+the conversation reads as one without loss:
+
+1. ``opened`` is the handshake, from the side that dialled. Where the beginning is lost there is none.
+2. Bytes go out in segments of at most SEGMENT_BYTES and are acknowledged at once, so no window is ever full.
+3. The FINs come in the order in which they were: a peer's at ``half_closed``. Of our own half-close no event tells;
+   ours is at ``closed``, as is the peer's where we closed first. A reset is RST, from the side it came from. An
+   idle or write timeout closes with FIN, too: the kernel still delivers what it took.
+4. Bytes that are missing leave a hole in the sequence numbers: an ACK from beyond it, with a comment. A hole is
+   crossed in steps of 1 GiB, or a reader of 32-bit sequence numbers would take it for a step back (RFC 9293, 3.4).
+5. Times within a conversation never go backwards, whatever the wall clock did.
+"""
+
+from typing import Final, NamedTuple
+
+from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Opened, Payload, Received
+from portside.wire.tcpip import (
+    ACK,
+    FIN,
+    PSH,
+    RST,
+    SEGMENT_BYTES,
+    SYN,
+    Endpoint,
+    make_header,
+    parse_endpoint,
+    stand_in,
+)
+
+ACKNOWLEDGED_BYTES: Final = 2 * SEGMENT_BYTES  # after so many, at the latest (RFC 9293, 3.8.6.3)
+STEP_BYTES: Final = 1 << 30
+_SPREAD: Final = 0x9E3779B1  # an odd number near 2**32 / golden ratio: neighbours get distant sequence numbers
+_WHY: Final[dict[CloseReason, str]] = {
+    "idle_timeout": "closed by Portside: nothing moved for the idle timeout",
+    "write_timeout": "closed by Portside: the peer did not take what was sent to it",
+    "shutdown": "closed by Portside: the server ended",
+    "fault": "closed by Portside: a fault that was asked for",
+}
+
+
+class Packet(NamedTuple):
+    """``at`` is ns since 1970, ``headers`` are those of IP and TCP."""
+
+    at: int
+    headers: bytes
+    payload: bytes | memoryview
+    comment: str = ""
+
+
+class _End:
+    """One side: ``next`` is the sequence number of its next byte, counted on beyond 32 bits."""
+
+    __slots__ = ("finished", "header", "next", "start")
+
+    def __init__(self, initial: int, source: Endpoint, destination: Endpoint) -> None:
+        self.header = make_header(source, destination)
+        self.start = self.next = (initial * _SPREAD & 0xFFFFFFFF) + 1  # behind the SYN
+        self.finished = False  # it sent FIN
+
+    @property
+    def passed(self) -> int:
+        """Bytes of its stream up to now, with those that are missing."""
+        return self.next - self.start - self.finished
+
+
+class Conversation:
+    """Connection ``conn`` between ``peer`` and ``local`` (as events write them; empty where that is not known).
+
+    ``left`` is how many of the bytes sent have left, where that is known: what is beyond was handed over, but the
+    connection ended before. ``dialled`` says that the connection was opened from this side.
+    """
+
+    __slots__ = ("_at", "_begun", "_comment", "_dialled", "_left", "_local", "_out", "_peer")
+
+    def __init__(self, conn: int, peer: str, local: str, *, left: int | None = None, dialled: bool = False) -> None:
+        there, here = parse_endpoint(peer), parse_endpoint(local)
+        if there == here:  # a socket connected to itself: nobody could tell its two directions apart
+            there = None
+        ends = there or stand_in(conn, peer=True), here or stand_in(conn, peer=False)
+        self._peer = _End(2 * conn, *ends)
+        self._local = _End(2 * conn + 1, *reversed(ends))
+        self._dialled = dialled
+        self._left = left
+        self._comment = _names(peer, there, local, here)
+        self._begun = False
+        self._at = 0
+        self._out: list[Packet] = []
+
+    def packets(self, event: Event) -> list[Packet]:
+        """What goes over the wire with the next event; nothing after ``closed`` is asked for."""
+        out: list[Packet] = []
+        self._out = out
+        self._at = max(self._at, event.at)
+        if not self._begun:
+            self._begin(event)
+        if isinstance(event, Payload):
+            if type(event) is Received:
+                self._data(self._peer, self._local, event.data)
+            else:
+                self._data(self._local, self._peer, event.data[: self._room(len(event.data))])
+        elif isinstance(event, HalfClosed):
+            self._finish(self._peer, self._local)
+        elif isinstance(event, Gap):
+            self._lose(self._peer, self._local, event.received, event.why)
+            self._lose(self._local, self._peer, self._room(event.sent), event.why)
+        elif isinstance(event, Closed):
+            self._lose(self._peer, self._local, event.received - self._peer.passed)
+            self._lose(self._local, self._peer, event.sent - self._local.passed)
+            self._end(event.reason, event.error)
+        return out
+
+    def _room(self, size: int) -> int:
+        """How many of so many bytes, sent next, have left."""
+        return size if self._left is None else max(0, min(size, self._left - self._local.passed))
+
+    def _begin(self, event: Event) -> None:
+        self._begun = True
+        if not isinstance(event, Opened):
+            self._say("the beginning of this connection is not recorded")
+            return
+        client, server = (self._local, self._peer) if self._dialled else (self._peer, self._local)
+        client.next -= 1
+        server.next -= 1
+        self._put(client, None, SYN)
+        client.next += 1
+        self._put(server, client, SYN | ACK)
+        server.next += 1
+        self._put(client, server, ACK)
+
+    def _data(self, source: _End, sink: _End, data: bytes) -> None:
+        size = len(data)
+        if size <= SEGMENT_BYTES:
+            if size:
+                self._put(source, sink, PSH | ACK, data)
+                source.next += size
+                self._put(sink, source, ACK)
+            return
+        view = memoryview(data)
+        for at in range(0, size, SEGMENT_BYTES):
+            end = min(at + SEGMENT_BYTES, size)
+            self._put(source, sink, PSH | ACK if end == size else ACK, view[at:end])
+            source.next += end - at
+            if end == size or not end % ACKNOWLEDGED_BYTES:
+                self._put(sink, source, ACK)
+
+    def _lose(self, source: _End, sink: _End, size: int, why: str = "damaged or given up") -> None:
+        if size <= 0:
+            return
+        whose = "from the peer" if source is self._peer else "to the peer"
+        self._say(f"before this, {size} bytes {whose} are not in the recording: {why}")
+        while size > 0:
+            source.next += min(size, STEP_BYTES)
+            size -= STEP_BYTES
+            self._put(source, sink, ACK)
+            self._put(sink, source, ACK)
+
+    def _end(self, reason: CloseReason, error: str | None) -> None:
+        if reason == "peer_reset":
+            self._put(self._peer, self._local, RST | ACK)
+        elif reason == "local_reset":
+            self._put(self._local, self._peer, RST | ACK)
+        elif reason == "error":
+            self._say(f"the connection failed, this packet only stands for it: {error or 'no reason is recorded'}")
+            self._put(self._local, self._peer, RST | ACK)
+        elif reason == "peer_closed":
+            self._finish(self._peer, self._local)
+            self._finish(self._local, self._peer)
+        else:
+            self._say(_WHY.get(reason, ""))
+            self._finish(self._local, self._peer)
+            self._finish(self._peer, self._local)
+
+    def _finish(self, source: _End, sink: _End) -> None:
+        if source.finished:
+            return
+        self._put(source, sink, FIN | ACK)
+        source.next += 1
+        source.finished = True
+        self._put(sink, source, ACK)
+
+    def _put(self, source: _End, sink: _End | None, flags: int, payload: bytes | memoryview = b"") -> None:
+        headers = source.header(len(payload), source.next, 0 if sink is None else sink.next, flags)
+        self._out.append(Packet(self._at, headers, payload, self._comment))
+        self._comment = ""
+
+    def _say(self, comment: str) -> None:
+        """Have the next packet say something."""
+        self._comment = "\n".join(filter(None, (self._comment, comment)))
+
+
+def _names(peer: str, there: Endpoint | None, local: str, here: Endpoint | None) -> str:
+    """What the addresses of packets do not tell of who the ends are: names that are none, and scopes."""
+    ends = ("peer", peer, there), ("local", local, here)
+    return "\n".join(f"{end}: {name or 'not recorded'}" for end, name, address in ends if not address or "%" in name)

@@ -1,0 +1,130 @@
+"""IP and TCP headers: values in, bytes out.
+
+Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 7323 (window scale).
+
+The TCP checksum is what a capture on the sending machine shows when the network card does the rest of it ("checksum
+offload"): the sum of the pseudo-header alone. Wireshark knows it and takes it for right. The whole one would cost more
+than everything else that is done to a byte on its way out of a recording.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+PSH: Final = 0x08
+ACK: Final = 0x10
+
+WINDOW: Final = 65_535
+WINDOW_SCALE: Final = 7  # what Linux announces; in bytes: WINDOW << WINDOW_SCALE
+SEGMENT_BYTES: Final = 32_768  # MSS. Half of the usual read, so that no read leaves a few bytes for a segment
+SYN_OPTIONS: Final = struct.pack(">BBHBBBB", 2, 4, SEGMENT_BYTES, 1, 3, 3, WINDOW_SCALE)  # MSS, nothing, window scale
+
+_TCP_BYTES = 20
+_PROTOCOL = 6
+_HOPS = 64
+_DONT_FRAGMENT = 0x4000
+_IPV4 = struct.Struct(">BBHHHBBH8sHHIIBBHHH")
+_IPV6 = struct.Struct(">IHBB32sHHIIBBHHH")
+_IPV4_BYTES = 20
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
+
+_PEERS = bytes.fromhex("20010db800000001")  # 2001:db8:0:1::/64, for documentation (RFC 3849)
+_LOCAL = bytes.fromhex("20010db8000000000000000000000001")
+_DYNAMIC_PORTS = range(49_152, 65_536)  # where no dissector expects a protocol (RFC 6335)
+
+Header = Callable[[int, int, int, int], bytes]
+
+
+class Endpoint(NamedTuple):
+    """One end of a connection: 4 or 16 bytes of address, and the port."""
+
+    address: bytes
+    port: int
+
+
+def parse_endpoint(text: str) -> Endpoint | None:
+    """Read ``127.0.0.1:80`` or ``[fe80::1%eth0]:80``; None for anything else, say a unix socket."""
+    host, _, digits = text.rpartition(":")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) <= 65_535):
+        return None
+    try:
+        if not host.startswith("["):
+            return Endpoint(socket.inet_pton(socket.AF_INET, host), int(digits))
+        address = socket.inet_pton(socket.AF_INET6, host[1:-1].partition("%")[0] if host.endswith("]") else host)
+    except (OSError, ValueError):
+        return None
+    return Endpoint(address.removeprefix(_MAPPED), int(digits))
+
+
+def stand_in(conn: int, *, peer: bool) -> Endpoint:
+    """An end for what has no IP address, no other connection's peer has the same: from the range for documentation."""
+    if peer:
+        return Endpoint(_PEERS + (conn & (1 << 64) - 1).to_bytes(8), _DYNAMIC_PORTS[conn % len(_DYNAMIC_PORTS)])
+    return Endpoint(_LOCAL, _DYNAMIC_PORTS[0])
+
+
+def make_header(source: Endpoint, destination: Endpoint) -> Header:
+    """A function of bytes that follow the header, sequence number, acknowledgement number and flags.
+
+    It returns the IP and TCP headers; a SYN's are followed by SYN_OPTIONS, which do not count as bytes that follow.
+    Where one end is IPv4 and the other IPv6, the IPv4 address is mapped into IPv6.
+    """
+    if len(source.address) == len(destination.address) == 4:
+        return _ipv4(source.address + destination.address, source.port, destination.port)
+    both = b"".join(each if len(each) == 16 else _MAPPED + each for each in (source.address, destination.address))
+    return _ipv6(both, source.port, destination.port)
+
+
+def _ipv4(addresses: bytes, source: int, destination: int) -> Header:
+    pack = _IPV4.pack
+    fixed = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL, 0)
+    ip_sum = checksum_sum(fixed + addresses)
+    pseudo_sum = checksum_sum(addresses) + _PROTOCOL
+
+    def header(size: int, seq: int, ack: int, flags: int) -> bytes:
+        options = SYN_OPTIONS if flags & SYN else b""
+        tcp = _TCP_BYTES + len(options) + size
+        ip = ip_sum + _IPV4_BYTES + tcp
+        pseudo = pseudo_sum + tcp
+        return (
+            pack(
+                *(0x45, 0, _IPV4_BYTES + tcp, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL),
+                ~((ip & 0xFFFF) + (ip >> 16)) & 0xFFFF,
+                addresses,
+                *(source, destination, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF),
+                *((_TCP_BYTES + len(options)) << 2, flags, WINDOW, (pseudo & 0xFFFF) + (pseudo >> 16), 0),
+            )
+            + options
+        )
+
+    return header
+
+
+def _ipv6(addresses: bytes, source: int, destination: int) -> Header:
+    pack = _IPV6.pack
+    pseudo_sum = checksum_sum(addresses) + _PROTOCOL
+
+    def header(size: int, seq: int, ack: int, flags: int) -> bytes:
+        options = SYN_OPTIONS if flags & SYN else b""
+        tcp = _TCP_BYTES + len(options) + size
+        pseudo = pseudo_sum + tcp
+        return (
+            pack(
+                *(0x60000000, tcp, _PROTOCOL, _HOPS, addresses),
+                *(source, destination, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF),
+                *((_TCP_BYTES + len(options)) << 2, flags, WINDOW, (pseudo & 0xFFFF) + (pseudo >> 16), 0),
+            )
+            + options
+        )
+
+    return header
+
+
+def checksum_sum(data: bytes) -> int:
+    """The one's complement sum of 16-bit words (RFC 1071), not complemented; ``data`` has an even length."""
+    total = int.from_bytes(data)
+    return total % 65_535 or (65_535 if total else 0)

@@ -1,0 +1,290 @@
+"""The disk is full, is not ours, or holds something else."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from recorded import bytes_of
+from support import Program, connect, wait_until
+
+from portside.events import Gap
+from portside.record.check import check
+from portside.record.recording import Recorded, Recording
+
+
+@pytest.fixture
+def recording_server(listen: Start) -> Start:
+    def start(path: Path, *arguments: str, **options: object) -> Program:
+        server = listen("--record", os.fspath(path), "--format", "json", *arguments, **options)
+        server.wait_for("recording to", err=True)
+        return server
+
+    return start
+
+
+def fill(disk: Path) -> None:
+    """Take all room but a few bytes."""
+    with open(disk / "ballast", "ab", buffering=0) as ballast:
+        for size in (65536, 4096):
+            try:
+                while True:
+                    ballast.write(b"x" * size)
+            except OSError:
+                pass
+
+
+class Talker:
+    """A client whose bytes the server has shown before it goes on."""
+
+    def __init__(self, server: Program, name: str, open_now: ExitStack) -> None:
+        self.server, self.name = server, name
+        self.socket = open_now.enter_context(connect(server.port))
+        self.peer = "{}:{}".format(*self.socket.getsockname())
+
+    def say(self, text: str) -> None:
+        self.socket.sendall(f"{self.name} {text}\n".encode())
+        self.server.wait_for(rf"{self.name} {text}\\n")
+
+    def leave(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+        assert self.socket.recv(1) == b""
+        self.socket.close()
+        self.server.wait_for(rf'"closed".*{self.peer}"')
+
+
+Talkers = Callable[[Program, str], Talker]
+
+
+@pytest.fixture
+def talker() -> Iterator[Talkers]:
+    with ExitStack() as open_now:
+        yield partial(Talker, open_now=open_now)
+
+
+def seen(path: Path, conn: int, size: int) -> bool:
+    with Recording(os.fspath(path)) as recording:
+        return any(each.conn == conn and each.received >= size for each in recording.connections())
+
+
+def test_a_full_disk(recording_server: Start, small_disk: Path, talker: Talkers) -> None:
+    path = small_disk / "recording"
+    server = recording_server(path)
+    stays, leaves, early = (talker(server, name) for name in ("stays", "leaves", "early"))
+    early.say("was here")
+    early.leave()
+    for each in (stays, leaves):
+        each.say("before")
+    wait_until(lambda: seen(path, 1, 13) and seen(path, 2, 14), "what came before")
+    fill(small_disk)
+    big = "z" * 8000
+    stays.say(big)  # which cannot be kept
+    server.wait_for("cannot write the recording: No space left on device", err=True)
+    stays.say("within")
+    leaves.say("within")
+    leaves.leave()
+    comes, vanishes = talker(server, "comes"), talker(server, "vanishes")
+    comes.say("within")
+    vanishes.say("within")
+    vanishes.leave()
+    assert server.err.count(b"cannot write the recording:") == 1
+    (small_disk / "ballast").unlink()
+    server.wait_for("recording can be written again", err=True)
+    late = talker(server, "late")
+    for each in (stays, comes, late):
+        each.say("after")
+        each.leave()
+    assert server.stop() == 0
+    assert server.err.count(b"cannot write the recording:") == 1
+    lost = {stays: f"{stays.name} {big}\nstays within\n", leaves: "leaves within\n", comes: "comes within\n"}
+    kept = {stays: "stays before\nstays after\n", leaves: "leaves before\n", comes: "comes after\n",
+            early: "early was here\n", late: "late after\n"}  # fmt: skip
+    with Recording(os.fspath(path)) as recording:
+        by_peer = {each.peer: each for each in recording.connections()}
+        assert set(by_peer) == {each.peer for each in kept}, "what came and went within the gap is a sum"
+        for who, text in kept.items():
+            recorded = by_peer[who.peer]
+            assert recorded.reason == "peer_closed"
+            assert recorded.received == len(text) + len(lost.get(who, ""))
+            assert bytes_of(recording, recorded.conn, "in").decode() == text
+            gaps = [event for event in recording.events(recorded.conn) if isinstance(event, Gap)]
+            assert [(gap.received, gap.sent) for gap in gaps] == ([(len(lost[who]), 0)] if who in lost else [])
+            assert all(gap.why == "No space left on device" and gap.duration > 0 for gap in gaps)
+        (gap,) = [event for event in recording.everything() if isinstance(event, Gap) and not event.conn]
+        assert (gap.connections, gap.received, gap.sent) == (1, len("vanishes within\n"), 0)
+    assert check(os.fspath(path)).whole
+
+
+def test_a_disk_that_is_full_from_the_start(listen: Start, small_disk: Path) -> None:
+    fill(small_disk)
+    server = listen("--record", os.fspath(small_disk / "recording"))
+    assert server.wait() == 1
+    assert server.err.count(b"\n") == 1
+    assert b"cannot record to" in server.err
+
+
+def test_a_flood_into_a_full_disk_costs_no_memory(recording_server: Start, small_disk: Path) -> None:
+    with open(os.devnull, "wb") as null:
+        server = recording_server(small_disk / "recording", "--format", "raw", stdout=null)
+    server.wait_for("listening on", err=True)
+    fill(small_disk)
+    with connect(server.port) as client:
+        for _ in range(400):
+            client.sendall(b"x" * 65536)
+        server.wait_for("cannot write the recording: No space left", err=True)
+        (small_disk / "ballast").unlink()
+        server.wait_for("recording can be written again", err=True)
+        client.sendall(b"the end")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+    assert server.stop() == 0
+    with Recording(os.fspath(small_disk / "recording")) as recording:
+        whole = 0
+        for event in recording.events(1):
+            whole += event.received if isinstance(event, Gap) else len(getattr(event, "data", b""))
+        assert whole == 400 * 65536 + 7
+        assert bytes_of(recording, 1, "in").endswith(b"the end")
+
+
+UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+
+
+def test_a_folder_that_may_not_be_written(start: Start, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o005 != 0o005:
+            pytest.skip(f"{parent} is nobody else's business") if os.getuid() else parent.chmod(0o755)
+    command = (*UNPRIVILEGED, sys.executable, "-m", "portside")
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    for path in (tmp_path / "theirs", tmp_path / "new"):
+        server = start("listen", "127.0.0.1:0", "--record", os.fspath(path), command=command)
+        assert server.wait() == 1
+        assert server.err.decode().splitlines()[0] == f"portside: cannot record to {path}: Permission denied"
+        assert b"listening" not in server.out
+
+
+@pytest.mark.parametrize("what", ["other files", "a file"])
+def test_a_folder_that_is_none(listen: Start, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "thing"
+    if what == "a file":
+        path.write_bytes(b"precious")
+        why = "Not a directory\n"
+    else:
+        path.mkdir()
+        (path / "thesis.tex").write_bytes(b"precious")
+        why = "it holds other files\nhint: name an empty folder, one with a recording, or one that is not there yet\n"
+    server = listen("--record", os.fspath(path))
+    assert server.wait() == 1
+    assert server.err.decode() == f"portside: cannot record to {path}: {why}"
+    assert (path if what == "a file" else path / "thesis.tex").read_bytes() == b"precious"
+
+
+def test_two_servers(recording_server: Start, listen: Start, tmp_path: Path, talker: Talkers) -> None:
+    server = recording_server(tmp_path / "r")
+    second = listen("--record", os.fspath(tmp_path / "r"))
+    assert second.wait() == 1
+    words = (
+        f"portside: cannot record to {tmp_path / 'r'}: another server is recording there\nhint: name another folder\n"
+    )
+    assert second.err.decode() == words
+    first = talker(server, "first")
+    first.say("is well")
+    first.leave()
+    assert server.stop() == 0
+    with Recording(os.fspath(tmp_path / "r")) as recording:
+        assert bytes_of(recording, 1, "in") == b"first is well\n"
+
+
+def test_reading_what_is_being_written(recording_server: Start, tmp_path: Path, talker: Talkers) -> None:
+    path = tmp_path / "r"
+    server = recording_server(path)
+    one = talker(server, "one")
+
+    def listed() -> list[Recorded]:
+        with Recording(os.fspath(path)) as recording:
+            assert recording.live
+            return list(recording.connections())
+
+    for number in range(1, 6):
+        one.say(f"message {number}")
+        wait_until(lambda number=number: seen(path, 1, 14 * number), "its bytes")  # type: ignore[misc]
+        with Recording(os.fspath(path)) as recording:
+            assert bytes_of(recording, 1, "in").count(b"\n") == number
+    assert listed()[0].open
+    with Recording(os.fspath(path)) as kept_open:
+        other = talker(server, "two")
+        other.say("x")
+        wait_until(lambda: len(list(kept_open.connections())) == 2, "the second connection")
+        report = check(os.fspath(path))
+        assert report.live
+        assert report.whole
+        assert report.blocks >= 3
+    other.leave()
+    wait_until(lambda: listed()[1].closed, "its closing")
+    assert not listed()[1].open
+    server.kill()
+    with Recording(os.fspath(path)) as recording:
+        assert not recording.live
+        assert [each.open for each in recording.connections()] == [False, False]
+
+
+def as_nobody(path: Path, code: str) -> str:
+    """What a user without the right to write sees."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            names: dict[str, object] = {"path": os.fspath(path)}
+            exec(code, names)
+            os.write(writer, repr(names["result"]).encode())
+        except BaseException as error:  # noqa: BLE001
+            os.write(writer, repr(error).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader, "rb") as pipe:
+        return pipe.read().decode()
+
+
+READ = """
+from portside.record.recording import Recording
+with Recording(path) as recording:
+    result = [(each.conn, b"".join(recording.data(each.conn, "in"))) for each in recording.connections()]
+"""
+CHECK = """
+from portside.record.check import check
+report = check(path)
+result = (report.whole, report.rebuilt, report.connections)
+"""
+
+
+@pytest.mark.parametrize("end", ["in order", "killed", "no index"])
+@pytest.mark.skipif(os.getuid() != 0 and not os.environ.get("CI"), reason="only root may become somebody else")
+def test_reading_without_the_right_to_write(recording_server: Start, tmp_path: Path, talker: Talkers, end: str) -> None:
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    path = tmp_path / "r"
+    server = recording_server(path)
+    one = talker(server, "one")
+    one.say("hello")
+    wait_until(lambda: seen(path, 1, 10), "its bytes")
+    assert as_nobody(path, READ) == "[(1, b'one hello\\n')]", "while it is written"
+    if end == "in order":
+        assert server.stop() == 0
+    else:
+        server.kill()
+    if end == "no index":
+        for index in path.glob("index.sqlite*"):
+            index.unlink()
+    before = sorted(os.listdir(path))
+    assert as_nobody(path, READ) == "[(1, b'one hello\\n')]"
+    assert as_nobody(path, CHECK) == str((end != "no index", False, 1))
+    assert sorted(os.listdir(path)) == before

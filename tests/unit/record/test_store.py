@@ -1,0 +1,360 @@
+"""The store where something goes wrong: the disk, the index, the store itself."""
+
+import errno
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from recorded import (
+    Troubles,
+    blocks,
+    closed,
+    data_of,
+    extents,
+    gaps_of,
+    opened,
+    received,
+    record,
+    segment,
+    sent,
+    store,
+)
+
+from portside.errors import PortsideError
+from portside.record import segments as segments_module
+from portside.record import store as store_module
+from portside.record.check import check
+from portside.record.store import Store
+
+
+class Disk:
+    """A disk that may be full, after so many more bytes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room: int | None = None
+        self._write = os.pwritev
+        monkeypatch.setattr(os, "pwritev", self)
+
+    def __call__(self, fd: int, buffers: list[bytes], offset: int) -> int:
+        if self.room is None:
+            return self._write(fd, buffers, offset)
+        data = b"".join(buffers)[: self.room]
+        if not data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(data)
+        return self._write(fd, [data], offset)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def waits(kept: Store) -> bool:
+    return kept.retries
+
+
+def retry_now(kept: Store) -> None:
+    kept._retry_at = 0.0
+
+
+@pytest.mark.parametrize("room", [0, 1, 50, 200])
+def test_a_gap(tmp_path: Path, disk: Disk, room: int) -> None:
+    troubles: Troubles = []
+    kept = store(tmp_path, troubles=troubles)
+    kept.flush(blocks(opened(1), received(1, b"before "), opened(2), received(2, b"two")))
+    size = segment(tmp_path).stat().st_size
+    disk.room = room
+    kept.flush(blocks(received(1, b"x" * 500), sent(1, b"y"), opened(3), received(3, b"three")))
+    assert segment(tmp_path).stat().st_size == size, "what was half written does not stay"
+    kept.flush(blocks(received(1, b"lost"), closed(2, 3, 0)))
+    kept.flush(blocks(opened(4), received(4, b"four")))
+    kept.flush(blocks(closed(4, 4, 0)))
+    assert waits(kept)
+    disk.room = None
+    retry_now(kept)
+    kept.flush(blocks(received(1, b"after"), received(3, b"more"), opened(5), received(5, b"five")))
+    assert not waits(kept)
+    kept.flush(blocks(closed(1, 516, 1)))
+    kept.close()
+    assert troubles == [("recording", "[Errno 28] No space left on device"), ("recording", None)]
+    assert data_of(tmp_path, 1) == (b"before after", b"")
+    assert data_of(tmp_path, 2) == (b"two", b"")
+    assert data_of(tmp_path, 3) == (b"more", b"")
+    assert data_of(tmp_path, 5) == (b"five", b"")
+    assert [(gap.received, gap.sent, gap.why) for gap in gaps_of(tmp_path, 1)] == [(504, 1, "No space left on device")]
+    assert [(gap.received, gap.sent) for gap in gaps_of(tmp_path, 3)] == [(5, 0)]
+    assert [(gap.received, gap.sent) for gap in gaps_of(tmp_path, 2)] == [(0, 0)]
+    assert gaps_of(tmp_path, 5) == []
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as index:
+        told = index.execute("SELECT received, sent, connections FROM gaps WHERE conn = 0").fetchall()
+        assert told == [(4, 0, 1)]
+        assert index.execute("SELECT conn, closed IS NULL FROM connections").fetchall() == [
+            (1, 0), (2, 0), (3, 1), (5, 1)
+        ]  # fmt: skip
+    assert check(os.fspath(tmp_path)).whole
+
+
+def test_a_gap_in_a_later_run_is_told_of_the_right_connections(tmp_path: Path, disk: Disk) -> None:
+    record(tmp_path, [opened(conn) for conn in range(1, 4)])
+    kept = store(tmp_path)
+    assert kept.base == 3
+    # As a recorder does: collected under the server's numbers, written under the recording's.
+    first = {1: blocks(opened(4), received(4, b"a"))[4], 4: blocks(opened(7), received(7, b"b"))[7]}
+    kept.flush(first)
+    disk.room = 0
+    kept.flush({1: blocks(received(4, b"lost"))[4], 4: blocks(received(7, b"gone!"))[7]})
+    disk.room = None
+    retry_now(kept)
+    kept.flush({1: blocks(received(4, b"A"))[4], 4: blocks(received(7, b"B"))[7]})
+    kept.close()
+    assert data_of(tmp_path, 4) == (b"aA", b"")
+    assert data_of(tmp_path, 7) == (b"bB", b"")
+    assert [gap.received for gap in gaps_of(tmp_path, 4)] == [4]
+    assert [gap.received for gap in gaps_of(tmp_path, 7)] == [5]
+
+
+def test_a_gap_lasts_from_the_first_lost_event_to_the_first_kept(tmp_path: Path, disk: Disk) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1)))
+    disk.room = 0
+    kept.flush(blocks(received(1, b"x", at=2_000_000_000)))
+    disk.room = None
+    retry_now(kept)
+    kept.flush(blocks(received(1, b"y", at=5_500_000_000)))
+    kept.close()
+    (gap,) = gaps_of(tmp_path, 1)
+    assert (gap.duration, gap.at % 10_000_000_000) == (3.5, 5_500_000_000)
+
+
+def test_it_is_tried_again_only_now_and_then(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    kept = store(tmp_path)
+    disk.room = 0
+    kept.flush(blocks(opened(1)))
+    disk.room = None
+    kept.flush(blocks(received(1, b"x")))
+    assert waits(kept)
+    clock[0] += store_module.RETRY_S
+    kept.flush({})
+    assert not waits(kept)
+    kept.close()
+    assert [gap.received for gap in gaps_of(tmp_path, 1)] == [1]
+
+
+def test_room_that_comes_back_before_the_end_is_used(tmp_path: Path, disk: Disk) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1)))
+    disk.room = 0
+    kept.flush(blocks(received(1, b"x" * 9), closed(1, 9, 0)))
+    disk.room = None
+    kept.close()
+    assert [gap.received for gap in gaps_of(tmp_path, 1)] == [9]
+
+
+def test_a_disk_that_is_full_to_the_end(tmp_path: Path, disk: Disk) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, b"kept")))
+    disk.room = 0
+    kept.flush(blocks(received(1, b"lost"), closed(1, 8, 0)))
+    kept.close()
+    disk.room = None
+    assert data_of(tmp_path, 1) == (b"kept", b"")
+    record(tmp_path)  # and the folder can be recorded in again
+
+
+def test_a_disk_that_is_full_at_the_start(tmp_path: Path, disk: Disk) -> None:
+    disk.room = 0
+    with pytest.raises(PortsideError, match=r"cannot record to .*: No space left on device"):
+        store(tmp_path)
+    assert not segment(tmp_path).exists()
+    disk.room = None
+    record(tmp_path, [opened(1)])
+    assert [row[3] for row in extents(tmp_path)] == [0, 1]
+
+
+def test_a_segment_that_cannot_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk) -> None:
+    monkeypatch.setattr(store_module, "SEGMENT_BYTES", 500)
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, b"a" * 500)))
+    disk.room = 0
+    kept.flush(blocks(received(1, b"b" * 100)))
+    assert not segment(tmp_path, 2).exists()
+    disk.room = None
+    retry_now(kept)
+    kept.flush(blocks(received(1, b"c" * 100)))
+    kept.close()
+    assert segment(tmp_path, 2).exists()
+    assert data_of(tmp_path, 1)[0] == b"a" * 500 + b"c" * 100
+
+
+def test_segments_that_somebody_put_there_are_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SEGMENT_BYTES", 100)
+    kept = store(tmp_path)
+    segment(tmp_path, 2).write_bytes(b"precious")
+    kept.flush(blocks(opened(1), received(1, b"a" * 100)))
+    kept.flush(blocks(received(1, b"b" * 100)))
+    kept.close()
+    assert segment(tmp_path, 2).read_bytes() == b"precious"
+    assert 2 not in {row[0] for row in extents(tmp_path)}
+
+
+def test_a_segment_that_somebody_removes_is_not_written_on(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, b"gone")))
+    segment(tmp_path).unlink()
+    kept.flush(blocks(received(1, b"kept")))
+    kept.close()
+    assert data_of(tmp_path, 1) == (b"kept", b"")
+    assert check(os.fspath(tmp_path)).missing == [1]
+
+
+def test_the_whole_folder_is_removed(tmp_path: Path) -> None:
+    troubles: Troubles = []
+    kept = store(tmp_path / "folder", troubles=troubles)
+    for path in (tmp_path / "folder").iterdir():
+        path.unlink()
+    (tmp_path / "folder").rmdir()
+    for _ in range(3):
+        retry_now(kept)
+        kept.flush(blocks(opened(1)))
+    kept.close()
+    assert troubles == [("recording", f"[Errno 2] No such file or directory: '{tmp_path}/folder/segment-000002'")]
+
+
+def test_sync_means_fdatasync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, int]] = []
+
+    def fdatasync(fd: int) -> None:
+        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{fd}")), os.fstat(fd).st_size))
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(os, "fsync", fdatasync)
+    kept = store(tmp_path, sync=True)
+    assert [name for name, _ in synced] == [tmp_path.name, "segment-000001"]
+    synced.clear()
+    kept.flush(blocks(opened(1), received(1, b"x" * 1000)))
+    assert synced == [("segment-000001", segment(tmp_path).stat().st_size)]
+    kept.close()
+    synced.clear()
+    record(tmp_path, [opened(1)])
+    assert synced == [], "without --record-sync the disk takes its time"
+
+
+def test_a_disk_that_fails_to_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = store(tmp_path, sync=True)
+    kept.flush(blocks(opened(1)))
+    size = segment(tmp_path).stat().st_size
+
+    def fails(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        kept.flush(blocks(received(1, b"x")))
+    assert segment(tmp_path).stat().st_size == size
+    kept.close()
+    assert [gap.why for gap in gaps_of(tmp_path, 1)] == ["Input/output error"]
+
+
+def test_an_index_that_somebody_has_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portside.record.index.BUSY_S", 0.01)
+    troubles: Troubles = []
+    kept = store(tmp_path, troubles=troubles)
+    with closing(sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        kept.flush(blocks(opened(1), received(1, b"a")))
+        assert waits(kept)
+        retry_now(kept)
+        kept.flush(blocks(received(1, b"b")))
+        other.execute("COMMIT")
+    retry_now(kept)
+    kept.flush(blocks(received(1, b"c"), closed(1, 3, 0)))
+    assert not waits(kept)
+    kept.close()
+    assert troubles == [("the recording's index", "database is locked"), ("the recording's index", None)]
+    assert data_of(tmp_path, 1) == (b"abc", b"")
+    assert gaps_of(tmp_path, 1) == []
+    assert check(os.fspath(tmp_path)).whole
+
+
+def test_a_mistake_of_ours_is_a_gap_and_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    troubles: Troubles = []
+    kept = store(tmp_path, troubles=troubles)
+    kept.flush(blocks(opened(1), received(1, b"a")))
+
+    def fails(*_: object, **__: object) -> list[bytes]:
+        raise KeyError("oops")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "encode_block", fails)
+        kept.flush(blocks(received(1, b"b")))
+    retry_now(kept)
+    kept.flush(blocks(received(1, b"c")))
+    kept.close()
+    assert [what for what, _ in troubles] == ["recording", "recording"]
+    assert troubles[0][1] is not None
+    assert "internal error, KeyError" in troubles[0][1]
+    assert data_of(tmp_path, 1) == (b"ac", b"")
+
+
+def test_a_mistake_of_ours_in_the_index_is_said_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles: Troubles = []
+    kept = store(tmp_path, troubles=troubles)
+
+    def fails(*_: object) -> None:
+        raise KeyError("oops")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "add", fails)
+        kept.flush(blocks(opened(1), received(1, b"a")))
+        patch.setattr(store_module, "catch_up", fails)
+        retry_now(kept)
+        kept.flush(blocks(received(1, b"b")))
+    kept.close()
+    assert [what for what, _ in troubles] == ["the recording's index"] * 2
+    assert data_of(tmp_path, 1) == (b"ab", b"")
+
+
+def test_a_block_that_would_be_too_large_is_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_BLOCK_BYTES", 4096)
+    data = os.urandom(50_000)
+    pieces = [received(1, data[at : at + 1000], at=at) for at in range(0, 50_000, 1000)]
+    record(tmp_path, [opened(1), *pieces, closed(1, 50_000, 0)])
+    assert len(extents(tmp_path)) > 10
+    assert data_of(tmp_path, 1) == (data, b"")
+    assert check(os.fspath(tmp_path)).whole
+
+
+def test_what_cannot_be_opened_is_let_go(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"garbage" * 1000)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(PortsideError, match="file is not a database") as raised:
+            store(tmp_path)
+        assert raised.value.hint == f"portside rec check {tmp_path}"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_two_stores_in_one_folder(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    with pytest.raises(PortsideError, match="another server is recording there"):
+        store(tmp_path)
+    kept.close()
+    record(tmp_path)
+
+
+def test_many_buffers_and_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda fd, buffers, offset: write(fd, [b"".join(buffers)[:7001]], offset))
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    data = [bytes([number % 251]) * (number % 97) for number in range(2000)]
+    assert segments_module.write_at(fd, data, 5) == 5 + sum(map(len, data))
+    os.close(fd)
+    assert (tmp_path / "file").read_bytes()[5:] == b"".join(data)
