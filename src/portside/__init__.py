@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portside.app.sockets import sockets
+    from portside.record.recording import Recording
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "sockets"]
+__all__ = ["Recording", "__version__", "sockets"]
 
-_HOMES = {"sockets": "portside.app.sockets"}
+_HOMES = {"Recording": "portside.record.recording", "sockets": "portside.app.sockets"}
 
 
 def __getattr__(name: str) -> object:

@@ -15,10 +15,14 @@ def start_recorder(
     most_bytes: int | None,
     *,
     sync: bool,
+    dialled: bool = False,
     on_room: Callable[[], object] = lambda: None,
 ) -> Recorder:
-    """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError."""
-    store = Store(path, version=__version__, sync=sync, most_bytes=most_bytes, on_trouble=_say_trouble)
+    """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError.
+
+    ``dialled``: the connection is one that we opened, so that our side is the client's.
+    """
+    store = Store(path, version=__version__, sync=sync, most_bytes=most_bytes, dialled=dialled, on_trouble=_say_trouble)
     for each in store.found:
         say(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
     after = f", connection 1 is number {store.base + 1} there" if store.base else ""

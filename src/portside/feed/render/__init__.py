@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from portside.events import Event
-from portside.settings import Frame
+from portside.settings.values import Frame
 
 
 class Renderer(Protocol):
@@ -17,8 +17,8 @@ class Renderer(Protocol):
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         """The bytes for some events, in their order; a line is never divided over two calls."""
 
-    def tick(self, now: float) -> list[bytes]:
-        """The bytes that are due because time passed."""
+    def tick(self, now: float, at: int | None = None) -> list[bytes]:
+        """The bytes that are due because time passed; ``at`` (ns) stands in their lines, without it the wall clock."""
 
 
 def make_renderer(

@@ -1,6 +1,18 @@
 """The format ``classic``: the words of the tutorial that Portside began as."""
 
-from portside.events import Closed, Event, Gap, HalfClosed, Listening, Opened, Payload, Received, Refused, Stopped
+from portside.events import (
+    Closed,
+    Event,
+    Fault,
+    Gap,
+    HalfClosed,
+    Listening,
+    Opened,
+    Payload,
+    Received,
+    Refused,
+    Stopped,
+)
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.escaping import visible
 from portside.wire.framing import Cut
@@ -49,6 +61,9 @@ class ClassicRenderer(StreamRenderer):
                 return f"Connection from {address_of(peer)} closed."
             case Refused(peer=peer, reason=reason):
                 return f"Connection from {address_of(peer)} refused: {reason}."
+            case Fault(peer=peer, spec=spec, over=over):
+                on = f" on {address_of(peer)}" if peer is not None else ""
+                return f"Fault{on}{' is over' if over else ''}: {visible(spec.encode())}."
             case Gap(conn=conn, why=why):
                 return f"Not in the recording of connection {conn}: {visible(why.encode())}."
             case Stopped(reason="signal"):

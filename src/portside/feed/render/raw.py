@@ -14,7 +14,7 @@ class RawRenderer:
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         return [event.data for event in batch if type(event) is Received]
 
-    def tick(self, now: float) -> list[bytes]:
+    def tick(self, now: float, at: int | None = None) -> list[bytes]:
         return []
 
 

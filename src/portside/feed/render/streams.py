@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent
-from portside.settings import Frame
+from portside.settings.values import Frame
 from portside.wire.escaping import unfinished_utf8
 from portside.wire.framing import make_framer
 
@@ -117,9 +117,10 @@ class StreamRenderer:
         if self.due is None or due < self.due:
             self.due = due
 
-    def tick(self, now: float) -> list[bytes]:
+    def tick(self, now: float, at: int | None = None) -> list[bytes]:
         out: list[bytes] = []
-        at = time.time_ns()
+        if at is None:
+            at = time.time_ns()
         for stream in [stream for stream, due in self._waiting.items() if due <= now]:
             self._finish(out, stream, at)
         still_open = [conn for conn, (_, due) in self._half_closed.items() if due <= now]

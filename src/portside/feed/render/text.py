@@ -11,6 +11,7 @@ from portside.events import (
     Closed,
     CloseReason,
     Event,
+    Fault,
     Gap,
     HalfClosed,
     Listening,
@@ -21,7 +22,7 @@ from portside.events import (
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.settings import Frame
+from portside.settings.values import Frame
 from portside.units import format_duration
 from portside.wire.escaping import PRINTABLE_ASCII, visible
 from portside.wire.framing import Cut
@@ -39,6 +40,7 @@ CLOSED: Final[dict[CloseReason, str]] = {
     "shutdown": "closed at the end of the run",
     "error": "lost",
 }
+BY_UPSTREAM: Final[dict[CloseReason, str]] = {"local_closed": "closed by upstream", "local_reset": "reset by upstream"}
 
 
 class Palette:
@@ -96,19 +98,24 @@ class LineRenderer(StreamRenderer):
             case Listening(address=address):
                 return f"  listening on {visible(address.encode())}"
             case Opened(conn=conn, peer=peer):
-                return f"{self.who(conn, peer)}connected"
+                return f"{self.who(conn, peer)}connected{visible(_how(event).encode())}"
             case HalfClosed(conn=conn, peer=peer):
                 return f"{self.who(conn, peer)}sent its last and still reads"
             case Closed(conn=conn, peer=peer):
                 colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
-                error = f": {event.error}" if event.error else ""
+                error = f": {visible(event.error.encode())}" if event.error else ""
+                how = BY_UPSTREAM.get(event.reason, CLOSED[event.reason]) if event.by else CLOSED[event.reason]
                 return (
-                    f"{self.who(conn, peer)}{colour}{CLOSED[event.reason]} after "
+                    f"{self.who(conn, peer)}{colour}{how} after "
                     f"{format_duration(event.duration)}{palette.reset}, "
                     f"{event.received} B in, {event.sent} B out{error}"
                 )
             case Refused(peer=peer, reason=reason):
-                return f"  {visible(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}"
+                error = f": {visible(event.error.encode())}" if event.error else ""
+                return f"  {visible(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
+            case Fault():
+                who = self.who(event.conn, event.peer or "") if event.conn is not None else "  "
+                return f"{who}{palette.bad}! fault: {visible(fault_words(event).encode())}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else f"{event.connections} connections"
                 lost = f"{received} B in and {sent} B out are not in the recording"
@@ -123,6 +130,35 @@ class LineRenderer(StreamRenderer):
         who = self.who(stream.conn, stream.peer)
         note = f"{who}{palette.bad}! cut at {self._max_frame} B, the message goes on{palette.reset}\n"
         return self.stamp(at) + note.encode()
+
+
+def _how(opened: Opened) -> str:
+    """How a client is connected, where it is not plain TCP."""
+    words = ""
+    if opened.proxy is not None:
+        words += f" via {opened.proxy.via}"
+        told = opened.proxy.tlvs.items()
+        words += "".join(f", {name} {value}" for name, value in told if isinstance(value, str) and name != "crc32c")
+    if opened.tls is not None:
+        tls = opened.tls
+        words += f", {tls.version} {tls.cipher}"
+        named = (("sni", tls.sni), ("alpn", tls.alpn), ("certificate", tls.peer))
+        words += "".join(f", {name} {value}" for name, value in named if value is not None)
+    return words
+
+
+def fault_words(event: Fault) -> str:
+    """What a fault did: ``drop after 1k (5 B in, after 1024 B)``."""
+    where: str = event.direction or ""
+    if where in event.spec.split():
+        where = ""
+    if event.size is not None:
+        where = f"{event.size} B {where}".strip()
+    words = [event.address or "", where, f"after {event.offset} B" if event.offset else ""]
+    details = ", ".join(word for word in words if word)
+    what = event.spec if event.over is None else f"{event.spec}: over"
+    leg = f" {event.leg}" if event.leg is not None and event.leg not in event.spec else ""
+    return f"{what}{leg} ({details})" if details else what + leg
 
 
 class TextRenderer(LineRenderer):

@@ -1,0 +1,57 @@
+"""``portside rec check``: what is whole, what is not, and what was made anew, in words or as JSON."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from portside.app.output import put
+from portside.record.check import check
+from portside.record.report import Report
+
+Progress = AbstractContextManager[Callable[[int, int], None]]
+_MOST_LINES = 20  # of each kind for a person; JSON has them all
+
+
+def run(path: str, progress: Progress, *, json: bool) -> int:
+    """Check the recording; the exit status, 1 where something of it is damaged or missing. Raises PortsideError."""
+    with progress as tell:
+        report = check(path, tell)
+    if json:
+        put([msgspec.json.encode({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
+    else:
+        put(f"{line}\n".encode() for line in _lines(report))
+    return 0 if report.whole else 1
+
+
+def _lines(report: Report) -> Iterator[str]:
+    live = ", as far as the index of its running server knows them" if report.live else ""
+    yield (
+        f"{report.segments} segments, {report.blocks} whole blocks of {report.connections} connections, "
+        f"{report.bytes} B{live}"
+    )
+    for torn, words in ((False, "damaged"), (True, "cut off")):
+        places = [each for each in report.found if each.torn == torn]
+        spots = [f"segment {each.segment}, {each.length} B at {each.offset}" for each in places]
+        yield from _some([f"{spot}: {words}: {each.why}" for spot, each in zip(spots, places, strict=True)])
+    yield from _some([f"segment {number} is missing" for number in report.missing])
+    lost = [f"connection {each.conn}: {each.received} B in and {each.sent} B out" for each in report.incomplete]
+    yield from _some([f"{words} are missing" for words in lost])
+    if report.incomplete and report.may_be_given_up:
+        yield "room was given back (--record-max), so these bytes may have been given up in order"
+    if report.index_error is not None:
+        yield f"the index cannot be used: {report.index_error}"
+    if report.unknown or report.absent:
+        unknown, absent = len(report.unknown), len(report.absent)
+        yield f"the index does not know {unknown} blocks, and points at {absent} that are not there"
+    if report.rebuilt:
+        aside = f"; the old one is {report.aside}" if report.aside else ""
+        yield f"the index was made anew from the segments{aside}"
+        yield from _some([f"not in the new index: {words}" for words in report.not_rebuilt])
+    yield "all whole" if report.whole else "not whole"
+
+
+def _some(lines: list[str]) -> Iterator[str]:
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"… and {len(lines) - _MOST_LINES} more (--json tells all)"

@@ -1,0 +1,84 @@
+"""``portside rec diff``: two recorded connections compared."""
+
+from contextlib import ExitStack
+
+import msgspec
+
+from portside.app.bytes_json import bytes_fields
+from portside.app.output import put
+from portside.app.rec_say import say_found
+from portside.record.compare import Compared, ComparedStream, compare
+from portside.record.recording import Recording
+from portside.wire.escaping import visible
+
+Place = tuple[str, int]
+
+
+def run(left: Place, right: Place, *, json: bool) -> int:
+    """Compare and tell: 0 where they are the same, 1 where they are not, or where that is not known.
+
+    A place is the folder of a recording and the number of a connection. Raises PortsideError.
+    """
+    with ExitStack() as stack:
+        recordings = []
+        for path in dict.fromkeys((left[0], right[0])):
+            recordings.append(stack.enter_context(Recording(path)))
+            say_found(recordings[-1])
+        compared = compare((recordings[0], left[1]), (recordings[-1], right[1]))
+    put([_json(left, right, compared)] if json else [_text(left, right, compared)])
+    return 0 if compared.same else 1
+
+
+def _text(left: Place, right: Place, compared: Compared) -> bytes:
+    names = [f"{path}:{conn}" for path, conn in (left, right)]
+    width = max(map(len, names))
+    names = [f"{name:<{width}}" for name in names]
+    lines = [*_stream_lines("in", compared.received, names), *_stream_lines("out", compared.sent, names)]
+    reasons = [reason or "not recorded" for reason in compared.reasons]
+    if reasons[0] == reasons[1]:
+        lines.append(f"end  same: {reasons[0]}")
+    else:
+        lines.append("end  differs")
+        lines += [f"     {name}  {reason}" for name, reason in zip(names, reasons, strict=True)]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _stream_lines(direction: str, stream: ComparedStream, names: list[str]) -> list[str]:
+    """What is said of one direction."""
+    missing = f"; {stream.unknown} B before it are not known" if stream.unknown else ""
+    if stream.difference is None:
+        if stream.unknown:
+            return [f"{direction:<5}same as far as it is known: of {stream.sizes[0]} B {stream.unknown} B are missing"]
+        return [f"{direction:<5}same, {stream.sizes[0]} B"]
+    offset, before, *sides = stream.difference
+    lines = [f"{direction:<5}differs at byte {offset}{missing}"]
+    for name, size, data in zip(names, stream.sizes, sides, strict=True):
+        shown = f'"{visible(before + data)}"' if data else f'"{visible(before)}" and ends there'
+        lines.append(f"     {name}  {shown}, {size} B")
+    return lines
+
+
+def _json(left: Place, right: Place, compared: Compared) -> bytes:
+    places = [{"recording": path, "conn": conn} for path, conn in (left, right)]
+    value = {
+        "same": compared.same,
+        "left": places[0],
+        "right": places[1],
+        "in": _stream_json(compared.received),
+        "out": _stream_json(compared.sent),
+        "reason": compared.reasons,
+    }
+    return msgspec.json.encode(value) + b"\n"
+
+
+def _stream_json(stream: ComparedStream) -> dict[str, object]:
+    fields: dict[str, object] = {"same": stream.same, "size": stream.sizes, "unknown": stream.unknown}
+    if stream.difference is not None:
+        offset, before, one, other = stream.difference
+        fields["difference"] = {
+            "offset": offset,
+            "before": bytes_fields(before),
+            "left": bytes_fields(one),
+            "right": bytes_fields(other),
+        }
+    return fields

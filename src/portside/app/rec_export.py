@@ -1,0 +1,29 @@
+"""``portside rec export``: a recording as a file for other tools."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+from portside import __version__
+from portside.app.rec_say import say_found
+from portside.app.say import say
+from portside.record.export import export_jsonl, export_pcapng, written
+from portside.record.recording import Recording
+
+Progress = AbstractContextManager[Callable[[int, int], None]]
+
+
+def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
+    """Write the file; the exit status, 1 where something is missing in the recording. Raises PortsideError."""
+    pcapng = file.endswith(".pcapng")
+    export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
+    with progress as tell, Recording(path, tell) as recording:
+        say_found(recording)
+        with written(file) as output:
+            done = export(recording, output, conn, tell)
+    of = "connection" if done.connections == 1 else "connections"
+    what = "packets" if pcapng else "events"
+    say(f"{done.connections} {of} in {done.written} {what} written to {file}")
+    if done.gaps:
+        say(f"{done.gaps} times bytes are missing in the recording; it is marked where")
+    return 1 if done.gaps else 0

@@ -1,0 +1,104 @@
+"""``portside rec list``: the connections of a recording as a table or as JSON."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from itertools import islice
+
+import msgspec
+
+from portside.app.output import put
+from portside.app.rec_say import say_found
+from portside.events import utc
+from portside.record.recording import Recorded, Recording
+from portside.record.search import Wanted, search
+from portside.settings.rec import RecList
+from portside.units import format_duration
+from portside.wire.escaping import visible
+
+_BATCH = 4096
+_HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "Closed")
+_TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
+
+Progress = AbstractContextManager[Callable[[int, int], None]]
+
+
+def run(settings: RecList, path: str, wanted: Wanted, progress: Progress) -> int:
+    """List the connections that are wanted; the exit status. ``progress`` is shown while it is entered."""
+    with ExitStack() as stack:
+        with progress as tell:
+            recording = stack.enter_context(Recording(path, tell))
+            found = search(recording, wanted, tell)
+            if wanted.contains is not None:
+                found = iter(list(found))
+        say_found(recording)
+        put(_json(found) if settings.json else _table(found))
+    return 0
+
+
+def _json(found: Iterator[Recorded]) -> Iterator[bytes]:
+    encode = msgspec.json.Encoder().encode
+    while batch := list(islice(found, _BATCH)):
+        yield b"\n".join([*(encode(to_fields(each)) for each in batch), b""])
+
+
+def to_fields(each: Recorded) -> dict[str, object]:
+    """A connection as the fields of its JSON; what is unknown is None."""
+    fields: dict[str, object] = {
+        "conn": each.conn,
+        "peer": each.peer,
+        "local": each.local,
+        "opened": None if each.opened is None else utc(each.opened),
+        "closed": None if each.closed is None else utc(each.closed),
+        "reason": each.reason,
+        "received": each.received,
+        "sent": each.sent,
+        "duration": each.duration,
+        "open": each.open,
+    }
+    if each.error is not None:
+        fields["error"] = each.error
+    if each.dropped is not None:
+        fields["dropped"] = utc(each.dropped)
+    return fields
+
+
+def _table(found: Iterable[Recorded]) -> Iterator[bytes]:
+    rows = iter(found)
+    yield (_TEMPLATE % _HEADER).encode()
+    while batch := list(islice(rows, _BATCH)):
+        yield "".join([_TEMPLATE % _row(each) for each in batch]).encode()
+
+
+def _row(each: Recorded) -> tuple[object, ...]:
+    return (
+        each.conn,
+        "-" if each.opened is None else local_time(each.opened),
+        "-" if each.peer is None else visible(each.peer.encode()),
+        "-" if each.local is None else visible(each.local.encode()),
+        "-" if each.duration is None else format_duration(each.duration),
+        each.received,
+        each.sent,
+        _ending(each),
+    )
+
+
+def _ending(each: Recorded) -> str:
+    words = each.reason or ("open" if each.open else "unknown: the recording ends before it")
+    if each.error is not None:
+        words += f": {visible(each.error.encode())}"
+    return words if each.dropped is None else f"{words} (its bytes were given up)"
+
+
+def local_time(at: int) -> str:
+    """Nanoseconds since 1970 as ``2026-11-22 12:00:01.123``, local time."""
+    second, nanoseconds = divmod(at, 1_000_000_000)
+    text = _seconds.get(second)
+    if text is None:
+        if len(_seconds) > 1000:
+            _seconds.clear()
+        text = _seconds[second] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+    return f"{text}.{nanoseconds // 1_000_000:03d}"
+
+
+_seconds: dict[int, str] = {}  # strftime costs more than the rest of a row

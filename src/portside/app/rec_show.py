@@ -1,0 +1,86 @@
+"""``portside rec show`` and ``rec cat``: one connection of a recording, as it was seen or as its bytes."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from portside.app.output import put
+from portside.app.rec_say import say_found
+from portside.app.say import say, wants_colour
+from portside.events import Event, Gap
+from portside.feed.render import Renderer, make_renderer
+from portside.feed.render.streams import UNFINISHED_S
+from portside.record.recording import Direction, Recording
+from portside.settings.rec import RecShow
+
+_FOLLOW_S = 0.1
+_PAUSE_NS = round(UNFINISHED_S * 1e9)
+
+
+def show(settings: RecShow, path: str, conn: int) -> int:
+    """Show a connection; the exit status, 1 where something of it is missing."""
+    renderer = make_renderer(
+        settings.format,
+        frame=settings.frame,
+        max_frame=settings.max_frame,
+        colour=wants_colour(sys.stdout),
+        terminal=sys.stdout.isatty(),
+    )
+    with Recording(path) as recording:
+        say_found(recording)
+        if settings.follow:
+            pause = threading.Event()
+            events = recording.follow(conn, partial(_wait, pause))
+        else:
+            events = recording.events(conn)
+        shown = _Shown(renderer)
+        put(shown.pieces(events))
+    if shown.gaps and settings.format == "raw":
+        say(f"{shown.gaps} gaps in connection {conn} are not shown: bytes are missing")
+    return 1 if shown.gaps else 0
+
+
+def _wait(pause: threading.Event) -> None:
+    pause.wait(_FOLLOW_S)
+
+
+class _Shown:
+    """Events through a renderer, with the pauses that were between them; ``gaps`` counts what is missing."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self.gaps = 0
+        self._renderer = renderer
+        self._at = 0
+
+    def pieces(self, events: Iterator[Event]) -> Iterator[bytes]:
+        """The bytes to be written."""
+        for event in events:
+            if isinstance(event, Gap):
+                self.gaps += 1
+            if self._at and event.at - self._at > _PAUSE_NS:
+                yield from self._renderer.tick(time.monotonic() + 1.0, self._at + _PAUSE_NS)
+            yield from self._renderer.render([event])
+            self._at = event.at
+        yield from self._renderer.tick(float("inf"), self._at)
+
+
+def cat(path: str, conn: int, direction: Direction) -> int:
+    """Write the exact bytes of one direction; the exit status, 1 where some are missing."""
+    missing = 0
+    with Recording(path) as recording:
+        say_found(recording)
+
+        def pieces() -> Iterator[bytes]:
+            nonlocal missing
+            for piece in recording.data(conn, direction):
+                if isinstance(piece, Gap):
+                    missing += piece.received if direction == "in" else piece.sent
+                else:
+                    yield piece
+
+        put(pieces())
+    if missing:
+        say(f"connection {conn}: {missing} B are missing in what was written", f"portside rec show {path} {conn}")
+    return 1 if missing else 0

@@ -1,0 +1,78 @@
+"""What ``rec replay`` prints: a line for each connection, as soon as it is played."""
+
+import threading
+
+import msgspec
+
+from portside.app.bytes_json import bytes_fields
+from portside.app.output import put
+from portside.client.script import Role
+from portside.client.verdict import Played, words
+from portside.errors import PortsideError
+
+
+class Report:
+    """Told by several threads. ``raises``: a failure is the run's own, and not a line among others.
+
+    ``trouble`` is what ``status`` raises; ``over`` says that nobody wants to hear more.
+    """
+
+    def __init__(self, role: Role, *, json: bool, raises: bool) -> None:
+        self.trouble: BaseException | None = None
+        self._role = role
+        self._json = json
+        self._raises = raises
+        self._all_as_recorded = True
+        self._unread = False
+        self._turn = threading.Lock()
+
+    @property
+    def over(self) -> bool:
+        return self._unread or self.trouble is not None
+
+    def status(self) -> int:
+        """The exit status, once all is told. Raises what went wrong on our side."""
+        if self.trouble is not None:
+            raise self.trouble
+        return 0 if self._all_as_recorded else 1
+
+    def tell(self, conn: int, played: Played) -> None:
+        """A connection was played."""
+        fields = _fields(played) if self._json else {}
+        self._put(conn, words(played, self._role), fields, as_recorded=played.as_recorded)
+
+    def failed(self, conn: int, error: PortsideError) -> None:
+        """A connection could not be played, or not to its end."""
+        if self._raises:
+            self.trouble = error
+        else:
+            self._put(conn, f"failed: {error}", {"error": str(error)}, as_recorded=False)
+
+    def _put(self, conn: int, text: str, fields: dict[str, object], *, as_recorded: bool) -> None:
+        line = f"#{conn} {text}\n".encode("utf-8", "surrogateescape")
+        if self._json:
+            line = msgspec.json.encode({"conn": conn, "as_recorded": as_recorded, **fields, "words": text}) + b"\n"
+        with self._turn:
+            self._all_as_recorded &= as_recorded
+            try:
+                self._unread = self._unread or not put([line])
+            except PortsideError as error:  # standard output cannot be written
+                self.trouble = error
+
+
+def _fields(played: Played) -> dict[str, object]:
+    """A result as JSON; what is None is not known, or did not happen."""
+    fields: dict[str, object] = {
+        name: getattr(played, name) for name in ("sent", "to_send", "received", "expected", "unknown")
+    }
+    if played.difference is not None:
+        offset, before, recorded, got = played.difference
+        fields["difference"] = {
+            "offset": offset,
+            "before": bytes_fields(before),
+            "recorded": bytes_fields(recorded),
+            "got": bytes_fields(got),
+        }
+    if played.late is not None:
+        fields["late"] = {"arrived": played.late.arrived, "due": played.late.due}
+    return {**fields, "ended": played.ended, "ended_recorded": played.ended_recorded}

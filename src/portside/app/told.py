@@ -1,0 +1,89 @@
+"""The connection of a client as events: on standard output in a format, and into a recording."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from portside.app.say import wants_colour
+from portside.client.dial import Dialled
+from portside.client.ends import Ends, OutputClosed
+from portside.client.pipe import Pipe
+from portside.errors import PortsideError
+from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Received, Sent
+from portside.feed.render import Renderer, make_renderer
+from portside.settings.connect import Connect
+
+if TYPE_CHECKING:
+    from portside.record.recorder import Recorder
+
+
+class Told:
+    """An observer of the pipe (``client.sender.Observer``). Raises PortsideError where nothing can be recorded."""
+
+    def __init__(self, settings: Connect, dialled: Dialled) -> None:
+        self.turn = threading.RLock()
+        self._peer, self._local, self._tls = dialled.peer, dialled.local, dialled.tls
+        self._tells_received = not settings.send_only
+        self._output = Ends(None, 1)
+        self._over = False
+        self._renderer: Renderer | None = None
+        self._recorder: Recorder | None = None
+        if settings.format != "raw":
+            terminal = sys.stdout.isatty()
+            self._renderer = make_renderer(settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
+        if settings.record is not None:
+            from portside.app.recording import start_recorder
+
+            self._recorder = start_recorder(settings.record, None, sync=False, dialled=True)
+
+    @property
+    def due(self) -> float | None:
+        """When a line is due that is unfinished."""
+        return self._renderer.due if self._renderer is not None else None
+
+    def opened(self) -> None:
+        """The connection is there."""
+        self._tell(lambda at: Opened(at, 1, self._peer, self._local, self._tls))
+
+    def received(self, data: bytes) -> None:
+        if self._tells_received:
+            self._tell(lambda at: Received(at, 1, self._peer, data))
+
+    def sent(self, data: bytes) -> None:
+        self._tell(lambda at: Sent(at, 1, self._peer, data))
+
+    def half_closed(self) -> None:
+        self._tell(lambda at: HalfClosed(at, 1, self._peer))
+
+    def closed(self, reason: CloseReason, pipe: Pipe, duration: float, error: str | None) -> None:
+        """The connection has ended, after ``duration`` seconds."""
+        counts = pipe.received, pipe.sent, round(duration, 6)
+        with self.turn:
+            with suppress(OutputClosed, PortsideError):  # what ended the run has been said; this is the same output
+                self._tell(lambda at: Closed(at, 1, self._peer, reason, *counts, error))
+            self._over = True
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def tick(self) -> None:
+        with self.turn:
+            if self._renderer is not None:
+                self._write(self._renderer.tick(time.monotonic()))
+
+    def _tell(self, event_at: Callable[[int], Event]) -> None:
+        """Tell of an event, which is made here so that the times of two threads are in order, too."""
+        with self.turn:
+            if self._over:
+                return
+            events = [event_at(time.time_ns())]
+            if self._recorder is not None:
+                self._recorder.consume(events)
+                self._recorder.wait_for_room()
+            if self._renderer is not None:
+                self._write(self._renderer.render(events))
+
+    def _write(self, pieces: list[bytes]) -> None:
+        self._output.write(memoryview(b"".join(pieces)))

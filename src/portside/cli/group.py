@@ -1,0 +1,38 @@
+"""A command that has commands of its own: ``portside rec …``, ``portside rules …``."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from portside.cli.parser import parse
+from portside.errors import UsageError
+
+Run = Callable[[Any], int]
+
+
+def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[str, Run], arguments: list[str]) -> int:
+    """Run the command that the arguments begin with; the exit status. ``about``: the group's usage and its meaning."""
+    match arguments:
+        case []:
+            sys.stderr.write(_help(name, about, commands))
+            return 2
+        case ["-h" | "--help" | "help"]:
+            sys.stdout.write(_help(name, about, commands))
+            return 0
+        case [command, *rest] if command in commands:
+            return runs[command](parse(commands[command], f"{name} {command}", rest))
+        case [command, *_]:
+            raise UsageError(f"{name} {command}", "no such command", f"see portside {name} --help")
+    raise AssertionError
+
+
+def _help(name: str, about: str, commands: Mapping[str, type]) -> str:
+    lines = [f"  {command:<10}{(kind.__doc__ or '').strip()}\n" for command, kind in commands.items()]
+    return f"usage: {about}\n\n{''.join(lines)}\n`portside {name} COMMAND --help` tells its options.\n"
+
+
+def words(command: str, given: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+    """As many arguments as there are words in ``wanted``. Raises UsageError."""
+    if len(given) != len(wanted.split()):
+        raise UsageError(command, f"it takes {wanted}", f"see portside {command} --help")
+    return given

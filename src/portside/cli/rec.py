@@ -1,0 +1,109 @@
+"""``portside rec …``: what can be done with a recording, one function a command."""
+
+from portside.cli.group import Run, run_one, words
+from portside.errors import UsageError, ValueProblem
+from portside.settings.rec import (
+    REC_COMMANDS,
+    RecCat,
+    RecCheck,
+    RecDiff,
+    RecExport,
+    RecList,
+    RecReplay,
+    RecShow,
+    parse_conn,
+    parse_conn_or_all,
+)
+
+_ABOUT = "portside rec COMMAND DIR …\n\nWhat `portside listen --record DIR` kept."
+
+
+def run(arguments: list[str]) -> int:
+    """Run one of the commands; the exit status."""
+    return run_one("rec", _ABOUT, REC_COMMANDS, _RUNS, arguments)
+
+
+def _conn(name: str, text: str) -> int:
+    try:
+        return parse_conn(text)
+    except ValueProblem as problem:
+        raise UsageError(f"rec {name}", str(problem)) from None
+
+
+def _list(settings: RecList) -> int:
+    (path,) = words("rec list", settings.path, "DIR")
+    if settings.contains is not None and settings.contains_hex is not None:
+        raise UsageError("rec list", "--contains and --contains-hex exclude each other")
+    from portside.app import rec_list
+    from portside.record.search import Wanted, peer_matcher
+    from portside.tui.progress import Progress
+
+    try:
+        peer = None if settings.peer is None else peer_matcher(settings.peer)
+    except ValueProblem as problem:
+        raise UsageError("rec list --peer", str(problem)) from None
+    needle = settings.contains if settings.contains_hex is None else settings.contains_hex
+    wanted = Wanted(peer, settings.since, settings.until, settings.reason, needle)
+    return rec_list.run(settings, path, wanted, Progress("searching"))
+
+
+def _show(settings: RecShow) -> int:
+    path, conn = words("rec show", settings.where, "DIR CONN")
+    from portside.app import rec_show
+
+    return rec_show.show(settings, path, _conn("show", conn))
+
+
+def _cat(settings: RecCat) -> int:
+    path, conn = words("rec cat", settings.where, "DIR CONN")
+    from portside.app import rec_show
+
+    return rec_show.cat(path, _conn("cat", conn), "out" if settings.direction == "out" else "in")
+
+
+def _export(settings: RecExport) -> int:
+    path, file = words("rec export", settings.where, "DIR FILE")
+    if not file.endswith((".pcapng", ".jsonl")):
+        raise UsageError("rec export", f"{file!r} tells no format", "name a file that ends in .pcapng or .jsonl")
+    from portside.app import rec_export
+    from portside.tui.progress import Progress
+
+    return rec_export.run(path, file, settings.conn, Progress("exporting"))
+
+
+def _replay(settings: RecReplay) -> int:
+    path, conn, address = words("rec replay", settings.where, "DIR CONN ADDRESS")
+    from portside.app import replay
+
+    try:
+        number = parse_conn_or_all(conn)
+    except ValueProblem as problem:
+        raise UsageError("rec replay", str(problem)) from None
+    return replay.run(settings, path, number, address)
+
+
+def _diff(settings: RecDiff) -> int:
+    if len(settings.places) != 2:
+        raise UsageError("rec diff", "it takes DIR:CONN DIR:CONN", "see portside rec diff --help")
+    from portside.app import rec_diff
+
+    return rec_diff.run(*settings.places, json=settings.json)
+
+
+def _check(settings: RecCheck) -> int:
+    (path,) = words("rec check", settings.path, "DIR")
+    from portside.app import rec_check
+    from portside.tui.progress import Progress
+
+    return rec_check.run(path, Progress("checking"), json=settings.json)
+
+
+_RUNS: dict[str, Run] = {
+    "list": _list,
+    "show": _show,
+    "cat": _cat,
+    "export": _export,
+    "replay": _replay,
+    "diff": _diff,
+    "check": _check,
+}

@@ -1,0 +1,154 @@
+"""A recorded conversation as what we do now and what the other side should: a script for ``client.replay``.
+
+A recording is written by one of the two, the *recorder*; ``peer`` in its events is the other. As the ``client`` we
+play the peer: what was received is ours to send, what was sent is expected. As the ``server`` we play the recorder.
+
+How each of them ended the connection, by the reason that was recorded. None is not known, or came from outside the
+conversation (somebody stopped the server; a program did not read), so it is expected of nobody:
+
+    reason           the recorder   the peer
+    peer_closed      closed         closed (first)
+    peer_reset       -              reset
+    local_closed     closed         -
+    local_reset      reset          -
+    idle_timeout     closed         -
+    any other, none  -              -
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from portside.events import Closed, Event, Gap, HalfClosed, Payload, Received, Sent
+
+Role = Literal["client", "server"]
+Ending = Literal["closed", "reset"]
+
+_ENDINGS: dict[str, tuple[Ending | None, Ending | None]] = {
+    "peer_closed": ("closed", "closed"),
+    "peer_reset": (None, "reset"),
+    "local_closed": ("closed", None),
+    "local_reset": ("reset", None),
+    "idle_timeout": ("closed", None),
+}
+
+
+class Ours(NamedTuple):
+    """Bytes for us to send. ``at`` is the recorded time of any step, ns since 1970."""
+
+    at: int
+    data: bytes
+
+
+class Theirs(NamedTuple):
+    """So many bytes came from the other side."""
+
+    at: int
+    size: int
+
+
+class Finished(NamedTuple):
+    """One of the two half-closed."""
+
+    at: int
+    ours: bool
+
+
+class Missing(NamedTuple):
+    """So many bytes were ours to send, and the recording does not hold them."""
+
+    at: int
+    size: int
+
+
+class End(NamedTuple):
+    """The connection ended; what each of the two did."""
+
+    at: int
+    ours: Ending | None
+    theirs: Ending | None
+
+
+Step = Ours | Theirs | Finished | Missing | End
+
+
+class Script(NamedTuple):
+    """A conversation. Steps and answers are read independently: the other side may be ahead of the steps by GBs.
+
+    ``answers`` are the bytes of the other side, or how many where they are not known; ``ours`` and ``theirs`` are the
+    bytes of all of it; ``began`` is the time from which pauses count, None: that of the first step.
+    """
+
+    steps: Iterator[Step]
+    answers: Iterator[bytes | int]
+    ours: int
+    theirs: int
+    began: int | None
+
+
+def make_script(
+    events: Callable[[], Iterator[Event]], role: Role, *, received: int, sent: int, began: int | None
+) -> Script:
+    """A script from the events of one connection, which are read twice.
+
+    ``received`` and ``sent`` are the recorder's bytes up to the end. What is beyond them is left out: it came while the
+    script was made or, of what was sent, never left the recorder.
+    """
+    ours, theirs = (received, sent) if role == "client" else (sent, received)
+    steps = _steps(_up_to(events(), received, sent), role)
+    return Script(steps, _answers(_up_to(events(), received, sent), role), ours, theirs, began)
+
+
+def _up_to(events: Iterator[Event], received: int, sent: int) -> Iterator[Event]:
+    """The events without the bytes beyond these counts."""
+    left: dict[type, int] = {Received: received, Sent: sent}
+    for event in events:
+        if isinstance(event, Payload):
+            room = left[type(event)]
+            left[type(event)] = max(0, room - len(event.data))
+            if len(event.data) > room:
+                event = msgspec.structs.replace(event, data=event.data[:room])  # noqa: PLW2901
+            if not event.data:
+                continue
+        elif isinstance(event, Gap):
+            left[Received] = max(0, left[Received] - event.received)
+            left[Sent] = max(0, left[Sent] - event.sent)
+        yield event
+
+
+def _steps(events: Iterator[Event], role: Role) -> Iterator[Step]:
+    client = role == "client"
+    ours = Received if client else Sent
+    at, half_closed = 0, False
+    for event in events:
+        at = event.at
+        if isinstance(event, Payload):
+            yield Ours(at, event.data) if type(event) is ours else Theirs(at, len(event.data))
+        elif isinstance(event, Gap):
+            mine, other = (event.received, event.sent) if client else (event.sent, event.received)
+            if other:
+                yield Theirs(at, other)
+            if mine:
+                yield Missing(at, mine)
+        elif isinstance(event, HalfClosed):
+            half_closed = True
+            yield Finished(at, client)
+        elif isinstance(event, Closed):
+            recorder, peer = _ENDINGS.get(event.reason, (None, None))
+            if event.reason == "peer_closed" and not half_closed:  # it is lost in a gap
+                yield Finished(at, client)
+            yield End(at, peer, recorder) if client else End(at, recorder, peer)
+            return
+    yield End(at, None, None)
+
+
+def _answers(events: Iterator[Event], role: Role) -> Iterator[bytes | int]:
+    theirs = Sent if role == "client" else Received
+    for event in events:
+        if type(event) is theirs:
+            yield event.data
+        elif isinstance(event, Gap):
+            size = event.sent if role == "client" else event.received
+            if size:
+                yield size
