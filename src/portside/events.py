@@ -22,7 +22,9 @@ CloseReason = Literal[
     "shutdown",  # the server ended
     "error",  # anything else that the network reports, say that a route is gone
 ]
-RefuseReason = Literal["max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors"]
+RefuseReason = Literal[
+    "max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors", "fault"
+]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -41,14 +43,35 @@ class Listening(Event, frozen=True, gc=False):
     address: str
 
 
+class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a handshake agreed on. ``peer`` is the subject of the peer's certificate (RFC 4514)."""
+
+    version: str
+    cipher: str
+    sni: str | None = None
+    alpn: str | None = None
+    peer: str | None = None
+
+
+class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a PROXY header said, beside the client, who is the peer shown; ``via`` is who sent it."""
+
+    via: str
+    version: int
+    destination: str | None = None  # where the client connected to
+    tlvs: dict[str, object] = {}  # see wire.proxy_tlvs
+
+
 class Opened(Event, frozen=True, gc=False):
-    """A client is connected."""
+    """A client is connected; where it speaks TLS, after the handshake."""
 
     event: ClassVar[str] = "opened"
 
     conn: int
     peer: str
     local: str
+    tls: Tls | None = None
+    proxy: Proxy | None = None
 
 
 class Payload(Event, frozen=True, gc=False):
@@ -93,6 +116,7 @@ class Closed(Event, frozen=True, gc=False):
     sent: int
     duration: float
     error: str | None = None
+    by: Literal["upstream"] | None = None  # who ended it, where that was neither the peer nor this side
 
 
 class Refused(Event, frozen=True, gc=False):
@@ -102,6 +126,24 @@ class Refused(Event, frozen=True, gc=False):
 
     peer: str
     reason: RefuseReason
+    error: str | None = None
+
+
+class Fault(Event, frozen=True, gc=False, kw_only=True):
+    """A fault that was asked for did something to a connection, or, where ``conn`` is None, to a port."""
+
+    event: ClassVar[str] = "fault"
+
+    conn: int | None = None
+    peer: str | None = None
+    fault: str
+    spec: str  # as it was asked for
+    address: str | None = None  # of the port
+    leg: Literal["upstream"] | None = None  # None: the client's
+    direction: Literal["in", "out"] | None = None
+    offset: int | None = None  # bytes of that direction before it
+    size: int | None = None  # bytes that it dropped or changed
+    over: Literal[True] | None = None  # it came to its end
 
 
 class Gap(Event, frozen=True, gc=False):
@@ -136,6 +178,7 @@ EVENTS: tuple[type[Event], ...] = (
     HalfClosed,
     Closed,
     Refused,
+    Fault,
     Gap,
     Stopped,
 )

@@ -6,10 +6,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from portside.addresses import Address, format_sockaddr
 from portside.errors import PortsideError, UsageError, reason_of
+
+if TYPE_CHECKING:
+    from portside.events import Tls
 
 Result = TypeVar("Result")
 
@@ -43,6 +46,7 @@ class Dialled(NamedTuple):
     sock: socket.socket  # blocking
     peer: str
     local: str
+    tls: "Tls | None" = None  # what was agreed on, where it speaks TLS
 
 
 class Candidate(NamedTuple):
@@ -68,7 +72,7 @@ def connect(address: Address, route: Route) -> Dialled:
             return _connect_one(candidate, route)
         except OSError as error:
             failures.append((candidate, error))
-    raise PortsideError(f"cannot connect to {named(address)}", *_why_none(failures, route))
+    raise PortsideError(f"cannot connect to {named(address)}", *why_none(failures, route))
 
 
 def retrying(
@@ -168,7 +172,7 @@ def _connect_one(candidate: Candidate, route: Route) -> Dialled:
     return Dialled(sock, str(candidate), local)
 
 
-def _why_none(failures: list[tuple[Candidate, OSError]], route: Route) -> tuple[str, str | None]:
+def why_none(failures: list[tuple[Candidate, OSError]], route: Route) -> tuple[str, str | None]:
     """Why no candidate took the connection, and a hint."""
     last = failures[-1][1]
     if len(failures) == 1:

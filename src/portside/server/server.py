@@ -9,25 +9,29 @@ import asyncio
 import errno
 import resource
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from portside.addresses import format_sockaddr
-from portside.events import CloseReason, Event, Opened, Refused, RefuseReason
+from portside.events import CloseReason, Event, Refused, RefuseReason
 from portside.server.admission import Admission
-from portside.server.connection import Connection
+from portside.server.arrival import Arrival, unix_peer
+from portside.server.behaviour import Behaviour
+from portside.server.connection import FEED, RESET, Connection
 from portside.server.listener import Listener
-from portside.server.wheel import Wheel
+from portside.server.wheel import Due, Wheel
+
+if TYPE_CHECKING:
+    from portside.server.faults.faults import Faults
+    from portside.server.gate import Gate
 
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
 RETRY_ACCEPT_S = 1.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_UCRED = struct.Struct("3i")
 
 
 class Publish(Protocol):
@@ -52,19 +56,32 @@ class Server:
         admission: Admission,
         idle_timeout: float | None = None,
         shows_received: bool = True,
+        shows_sent: bool = True,
         most_clients: int | None = None,
+        behaviour: Behaviour | None = None,
+        greeting: bytes | None = None,
+        faults: "Faults | None" = None,
+        gate: "Gate | None" = None,
     ) -> None:
         self.connections: dict[int, Connection] = {}
         self.now = loop.time
         self.publish = publish
         self.idle_timeout = idle_timeout
         self.shows_received = shows_received
+        self.shows_sent = shows_sent
+        self.behaviour = behaviour
+        self._greeting = greeting
+        self._faults = faults
+        self._gate = gate
+        if gate is not None:
+            gate.guard(self)
+        self._door = faults.door(self._accept, self._accept_or_not) if faults is not None else None
         self.keeps_half_open = False  # whether a client that sent FIN stays, for what is still to be sent
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
         self.on_caught_up: Callable[[Connection], None] = lambda _connection: None
         self.on_starved: Callable[[OSError], None] = lambda _error: None
-        self._loop = loop
+        self.loop = loop
         self._admission = admission
         self._listeners: list[Listener] = []
         self._accepted = 0
@@ -72,7 +89,7 @@ class Server:
         self._adopting: set[asyncio.Task[None]] = set()
         self.paused = False
         self._starved = False
-        self._wheel: Wheel[Connection] = Wheel(max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
+        self._wheel: Wheel[Due] = Wheel(max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
         self._turning = False
         self._empty = asyncio.Event()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -83,12 +100,14 @@ class Server:
     def start(self, listeners: Sequence[Listener]) -> None:
         """Accept from these from now on; the server closes them."""
         self._listeners = list(listeners)
+        if self._door is not None:
+            self._door.start()
         self._accept_or_not()
 
     def stop_listening(self) -> None:
         """Close the ports; those connected stay."""
         for listener in self._listeners:
-            self._loop.remove_reader(listener.socket)
+            self.loop.remove_reader(listener.socket)
             listener.close()
         self._listeners = []
 
@@ -97,24 +116,30 @@ class Server:
         self.paused = True
         self._accept_or_not()
         for connection in self.connections.values():
-            connection.pause_reading()
+            connection.hold(FEED)
+        if self.behaviour is not None:
+            self.behaviour.paused()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
         self.paused = False
         self._accept_or_not()
         for connection in self.connections.values():
-            connection.resume_reading()
+            connection.release(FEED)
+        if self.behaviour is not None:
+            self.behaviour.resumed()
 
     def _accept_or_not(self) -> None:
+        door = self._door
+        accept = self._accept if door is None else door.knock
         for listener in self._listeners:
-            if self.paused or self._starved:
-                self._loop.remove_reader(listener.socket)
+            if self.paused or self._starved or (door is not None and door.shut):
+                self.loop.remove_reader(listener.socket)
             else:
-                self._loop.add_reader(listener.socket, self._accept, listener)
+                self.loop.add_reader(listener.socket, accept, listener)
 
-    def _accept(self, listener: Listener) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
+    def _accept(self, listener: Listener, most: int = ACCEPTS_PER_TURN) -> None:
+        for _ in range(most):
             if not self._listeners or self.paused:
                 return
             try:
@@ -130,40 +155,89 @@ class Server:
 
     def _admit(self, sock: socket.socket, address: object, listener: Listener) -> None:
         family = listener.family
-        peer = _unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
+        peer = unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
         ip = str(address[0]) if isinstance(address, tuple) else None
-        full_house = sock.fileno() >= self._most_descriptors
-        refusal: RefuseReason | None = "no_file_descriptors" if full_house else self._admission.enter(ip)
+        arrival = Arrival(sock, peer, ip, listener)
+        if sock.fileno() >= self._most_descriptors:
+            self.refuse(arrival, "no_file_descriptors")
+        elif self._gate is not None:
+            self._gate.take(arrival)
+        elif self.enter(arrival):
+            connection = self.connection_of(arrival)
+            self.adopt(sock, connection.link or connection, connection)
+
+    # What the gate does with those who arrive, and where there is none, accepting.
+
+    def enter(self, arrival: Arrival) -> bool:
+        """Let a client in, or refuse it; whoever lets it in says when it leaves, or makes a connection of it."""
+        refusal = self._admission.enter(arrival.ip)
         if refusal is not None:
-            sock.close()
-            self.publish(Refused(time.time_ns(), peer, refusal))
-            return
+            self.refuse(arrival, refusal)
+            return False
+        if self._faults is not None:
+            arrival.chosen = self._faults.next(arrival.ip)
+            if arrival.chosen is not None and arrival.chosen.refused:
+                self.leave(arrival)
+                arrival.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                self.refuse(arrival, "fault")
+                return False
+        return True
+
+    def leave(self, arrival: Arrival) -> None:
+        """A client that was let in is gone without having been connected."""
+        self._admission.leave(arrival.ip)
+        self._feed_again()
+
+    def refuse(self, arrival: Arrival, reason: RefuseReason, why: str | None = None) -> None:
+        """Close a client that is not connected."""
+        arrival.sock.close()
+        self.refused(arrival, reason, why)
+
+    def refused(self, arrival: Arrival, reason: RefuseReason, why: str | None = None) -> None:
+        """Say that a client was refused."""
+        self.publish(Refused(time.time_ns(), arrival.peer, reason, why))
+
+    @property
+    def served_enough(self) -> bool:
+        """Whether as many clients were connected as there may be in this run."""
+        return self._accepted == self._most_clients
+
+    def connection_of(self, arrival: Arrival) -> Connection:
+        """The connection of a client that was let in; not more than may be in this run."""
         self._accepted += 1
-        local = format_sockaddr(family, sock.getsockname()) if listener.everywhere else listener.name
-        connection = Connection(self, self._accepted, peer, local, ip)
-        if self._accepted == self._most_clients:
+        listener = arrival.listener
+        local = format_sockaddr(listener.family, arrival.sock.getsockname()) if listener.everywhere else listener.name
+        connection = Connection(self, self._accepted, arrival.peer, local, arrival.ip)
+        connection.tls, connection.proxy = arrival.tls, arrival.proxy
+        if self._faults is not None and arrival.chosen is not None:
+            self._faults.link(connection, arrival.chosen)
+        if self.served_enough:
             self.stop_listening()
         self.connections[connection.number] = connection
-        task = self._loop.create_task(self._adopt(sock, connection))
+        return connection
+
+    def adopt(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None = None) -> None:
+        """Give an accepted socket to the loop: a task for one turn, the connection itself has none."""
+        task = self.loop.create_task(self._adopt(sock, protocol, connection))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _adopt(self, sock: socket.socket, connection: Connection) -> None:
-        """Give an accepted socket to the loop: a task for one turn, the connection itself has none."""
+    async def _adopt(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: connection, sock)
+            await self.loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError as error:
             # The loop could not take it. It was accepted, so it is reported like any other that broke.
             sock.close()
-            self.publish(Opened(time.time_ns(), connection.number, connection.peer, connection.local))
-            connection.connection_lost(error)
+            if connection is not None:
+                connection.publish_opened()
+            (connection or protocol).connection_lost(error)
 
     def _starve(self, error: OSError) -> None:
         """No descriptor is left, for all that was kept spare: let new clients wait until one may be free."""
         self._starved = True
         self._accept_or_not()
         self.on_starved(error)
-        self._loop.call_later(RETRY_ACCEPT_S, self._feed_again)
+        self.loop.call_later(RETRY_ACCEPT_S, self._feed_again)
 
     def _feed_again(self) -> None:
         if self._starved:
@@ -176,12 +250,16 @@ class Server:
         """A connection is ready."""
         if self.paused:
             # After this turn: the loop begins to read when connection_made returns.
-            self._loop.call_soon(self._pause_still, connection)
+            self.loop.call_soon(self._pause_still, connection)
+        if self._greeting:
+            connection.send(self._greeting)
+        if self.behaviour is not None:
+            self.behaviour.opened(connection)
         self.on_opened(connection)
 
     def _pause_still(self, connection: Connection) -> None:
         if self.paused:
-            connection.pause_reading()
+            connection.hold(FEED)
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """A connection is gone."""
@@ -190,34 +268,42 @@ class Server:
         self._feed_again()
         if not self.connections:
             self._empty.set()
+        if self.behaviour is not None:
+            self.behaviour.closed(connection, reason)
         self.on_closed(connection, reason)
 
     def caught_up(self, connection: Connection) -> None:
         """A lagging client took what waited for it."""
+        if self.behaviour is not None:
+            self.behaviour.caught_up(connection)
         self.on_caught_up(connection)
 
-    def check_at(self, connection: Connection, at: float) -> None:
-        """Have ``connection.check`` called at ``at`` or a little later."""
-        self._wheel.schedule(connection, at)
+    def check_at(self, item: Due, at: float) -> None:
+        """Have ``item.check`` called at ``at`` or a little later."""
+        self._wheel.schedule(item, at)
         if not self._turning:
             self._turning = True
-            self._loop.call_later(self._wheel.tick, self._turn)
+            self.loop.call_later(self._wheel.tick, self._turn)
 
     def _turn(self) -> None:
         now = self.now()
         self._turning = False
-        for connection in self._wheel.take_due(now):
-            connection.check(now)
+        for item in self._wheel.take_due(now):
+            item.check(now)
         if self._wheel and not self._turning:
             self._turning = True
-            self._loop.call_later(self._wheel.tick, self._turn)
+            self.loop.call_later(self._wheel.tick, self._turn)
 
     # The end.
 
     async def shut_down(self, *, patience: float) -> None:
         """Close the ports and every connection in order; what a peer does not take in ``patience`` seconds is lost."""
         self.stop_listening()
+        if self._gate is not None:
+            self._gate.end()
         for connection in list(self.connections.values()):
+            if connection.link is not None:
+                connection.link.give_up()
             connection.close("shutdown")
         await self.empty(patience)
         for connection in list(self.connections.values()):
@@ -230,11 +316,3 @@ class Server:
         if self.connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), patience)
-
-
-def _unix_peer(sock: socket.socket, address: object) -> str:
-    """The path of the client's end where it has one, otherwise its process (SO_PEERCRED, unix(7))."""
-    if address:
-        return format_sockaddr(socket.AF_UNIX, address)
-    pid, _uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return f"unix:pid={pid}"

@@ -1,9 +1,16 @@
 """Deadlines of many things in one coarse wheel: no timer for each, no work while nothing is due."""
 
 import math
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
+
+
+class Due(Protocol):
+    """What is told of the time."""
+
+    def check(self, now: float) -> None:
+        """A deadline may have passed (seconds, the loop's clock)."""
 
 
 class Wheel(Generic[Item]):

@@ -1,0 +1,11 @@
+"""A handler: `portside listen --handler examples/greeter.py:greet` (see docs/handler.md)."""
+
+from typing import Any
+
+
+async def greet(connection: Any) -> None:
+    """Ask each client for names, and greet them."""
+    await connection.send("who are you?\n")
+    async for line in connection.lines():
+        name = line.decode(errors="replace").strip()
+        await connection.send(f"hello {name}, you come from {connection.peer}\n")

@@ -1,0 +1,1 @@
+"""What a client gets back: one file a behaviour, each a ``server.behaviour.Behaviour``."""

@@ -1,0 +1,159 @@
+"""``--forward``: a relay that neither side sees, and that shows what passes.
+
+A client's upstream is dialled when the client is accepted, by a task that ends when it is there; from then on both are
+callbacks (``upstream`` says how their ends are passed on). What the client sends meanwhile waits.
+"""
+
+import asyncio
+import math
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from portside.addresses import Address
+from portside.behaviours.dialling import Dialler
+from portside.behaviours.upstream import Upstream
+from portside.client.dial import Route, named
+from portside.errors import PortsideError, reason_of
+from portside.events import CloseReason
+from portside.server.behaviour import Behaviour
+from portside.server.connection import FEED, FLOW, Connection
+from portside.server.hangups import Hangups
+from portside.wire.proxy_header import endpoint_of
+
+PATIENCE_S = 0.5  # what the end of the run waits for an upstream that takes nothing
+Endpoint = tuple[str, int]
+EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
+_RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "error")
+_AT_ONCE: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout")
+
+
+class Forward(Behaviour):
+    """Connects each client with ``address``.
+
+    ``tls`` is the context for it, None in clear; ``encode_header`` makes the PROXY header that comes first from the
+    client's end and ours (None where one is no IP address), None for no header.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        tls: ssl.SSLContext | None = None,
+        encode_header: EncodeHeader | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self._address = address
+        self._tls = tls
+        self._encode_header = encode_header
+        self._timeout = timeout
+        self._dialler = Dialler(address, Route(timeout))
+        self._legs: dict[Connection, Upstream] = {}
+        self._dials: dict[Connection, asyncio.Task[None]] = {}
+        self._watched: dict[Connection, int] = {}  # of the clients that sent FIN
+        self._leaving: set[Upstream] = set()  # whose client is gone, and for which something still waits
+        self._hangups: Hangups | None = None  # made with the first client, when there is a loop
+        self._paused = False
+
+    def opened(self, connection: Connection) -> None:
+        # Whoever relays has no opinion on how long one side lets the other wait.
+        connection.set_write_timeout(math.inf)
+        if self._hangups is None:
+            self._hangups = Hangups(asyncio.get_running_loop())
+        leg = self._legs[connection] = Upstream(connection, self._hangups)
+        if self._paused:
+            leg.hold(FEED)
+        self._dials[connection] = asyncio.get_running_loop().create_task(self._dial(connection, leg))
+
+    async def _dial(self, connection: Connection, leg: Upstream) -> None:
+        try:
+            await self._connect(connection, leg)
+        except PortsideError as error:
+            leg.failed(str(error))
+        except OSError as error:  # of TLS too
+            leg.failed(f"cannot connect to {named(self._address)}: {reason_of(error)}")
+        else:
+            leg.settled()
+        finally:
+            self._dials.pop(connection, None)
+
+    async def _connect(self, connection: Connection, leg: Upstream) -> None:
+        header = b""
+        if self._encode_header is not None:
+            header = self._encode_header(endpoint_of(connection.peer), endpoint_of(connection.local))
+        # Faults of this leg stand between it and its transport.
+        protocol = leg if connection.upstream is None else connection.upstream(leg)
+        sock = await self._dialler.dial(header)
+        loop = asyncio.get_running_loop()
+        try:
+            connect: Any = loop.create_connection if self._address.path is None else loop.create_unix_connection
+            if self._tls is None:
+                await connect(lambda: protocol, sock=sock)
+            else:
+                name, timeout = self._address.host or "localhost", self._timeout
+                await connect(
+                    lambda: protocol, sock=sock, ssl=self._tls, server_hostname=name, ssl_handshake_timeout=timeout
+                )
+        except BaseException:
+            sock.close()
+            raise
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        self._legs[connection].send(data)
+
+    def half_closed(self, connection: Connection) -> bool:
+        self._legs[connection].finish()
+        if self._hangups is not None and connection.transport is not None:
+            fd = connection.transport.get_extra_info("socket").fileno()
+            self._watched[connection] = fd
+            self._hangups.watch(fd, partial(connection.abort, "peer_reset"))
+        return True
+
+    def caught_up(self, connection: Connection) -> None:
+        leg = self._legs.get(connection)
+        if leg is not None:
+            leg.release(FLOW)
+
+    def closed(self, connection: Connection, reason: CloseReason) -> None:
+        dial = self._dials.pop(connection, None)
+        if dial is not None:
+            dial.cancel()
+        watched = self._watched.pop(connection, None)
+        if watched is not None and self._hangups is not None:
+            self._hangups.forget(watched)
+        leg = self._legs.pop(connection, None)
+        if leg is None:
+            return
+        by_fault = connection.link is not None and connection.link.was_reset
+        leg.left(reset=reason in _RESETS or by_fault, waits=reason not in _AT_ONCE)
+        if leg.unsent:
+            leg.gone = asyncio.Event()
+            self._leaving = {each for each in (*self._leaving, leg) if each.unsent}
+
+    def moved(self, connection: Connection) -> bool:
+        leg = self._legs.get(connection)
+        return leg is not None and leg.moved()
+
+    def paused(self) -> None:
+        self._paused = True
+        for leg in self._legs.values():
+            leg.hold(FEED)
+
+    def resumed(self) -> None:
+        self._paused = False
+        for leg in self._legs.values():
+            leg.release(FEED)
+
+    async def end(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                for leg in self._leaving:
+                    if leg.gone is not None:
+                        await leg.gone.wait()
+        for leg in self._leaving:
+            leg.abort()
+        await asyncio.sleep(0)
+        if self._hangups is not None:
+            self._hangups.close()

@@ -1,0 +1,152 @@
+"""``--handler FILE.py:NAME``: an async function of the user's for each connection.
+
+The functions run on a loop and a thread of their own, so one that computes or blocks delays other handlers, never the
+server. One that raises is shown with the lines of its traceback, and its connection is closed.
+"""
+
+import asyncio
+import importlib.util
+import inspect
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from portside.behaviours.handled import Handled
+from portside.errors import PortsideError, UsageError
+from portside.events import CloseReason
+from portside.server.behaviour import Behaviour
+from portside.server.connection import Connection
+
+GRACE_S = 1.0  # that a function may go on when its connection is gone
+_MOST_LINES = 20  # of a traceback
+
+Function = Callable[[Handled], Coroutine[Any, Any, None]]
+Say = Callable[[Connection, bytes], None]
+
+
+def load(where: str) -> tuple[Function, str]:
+    """The function that ``FILE.py:NAME`` names, and the path of its file.
+
+    Raises UsageError where there is none, PortsideError where the file cannot be run.
+    """
+    path, colon, name = where.rpartition(":")
+    if not colon or not path or not name.isidentifier():
+        raise UsageError("--handler", f"{where!r} names no function", "write FILE.py:NAME")
+    path = os.path.abspath(path)
+    if not os.path.isfile(path):
+        raise UsageError("--handler", f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location("portside_handler", path)
+    if spec is None or spec.loader is None:
+        raise UsageError("--handler", f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, os.path.dirname(path))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = own_lines(error, path)
+        hint = lines[-2].strip() if len(lines) > 1 else None
+        raise PortsideError(f"--handler {path}", f"{type(error).__name__}: {error}", hint) from error
+    function = getattr(module, name, None)
+    if not inspect.iscoroutinefunction(function):
+        raise UsageError("--handler", f"{name} in {path} is no async function", f"async def {name}(connection): …")
+    return function, path
+
+
+def own_lines(error: BaseException, path: str) -> list[str]:
+    """A traceback as lines: those of the user's file alone, and what was raised."""
+    frames = traceback.TracebackException.from_exception(error)
+    own = [frame for frame in frames.stack if os.path.abspath(frame.filename) == path]
+    lines = [line for text in traceback.StackSummary.from_list(own).format() for line in text.rstrip("\n").split("\n")]
+    what = [line for text in frames.format_exception_only() for line in text.rstrip("\n").split("\n")]
+    return [*lines[-_MOST_LINES:], *what]
+
+
+class Handlers(Behaviour):
+    """Runs ``function`` for each connection. ``say`` is called with each line of what a function raised."""
+
+    def __init__(self, function: Function, path: str, say: Say) -> None:
+        self._function = function
+        self._path = path
+        self._say = say
+        self._server = asyncio.get_running_loop()
+        self._own = asyncio.new_event_loop()
+        self._tasks: dict[Connection, asyncio.Task[None]] = {}  # the handlers' thread's
+        self._handled: dict[Connection, Handled] = {}  # the server's thread's
+        self._thread = threading.Thread(target=self._run, name="handlers", daemon=True)
+        self._thread.start()
+
+    # On the server's thread.
+
+    def opened(self, connection: Connection) -> None:
+        handled = self._handled[connection] = Handled(connection, self._server, self._own)
+        self._own.call_soon_threadsafe(self._begin, connection, handled)
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        if handled := self._handled.get(connection):
+            handled.feed(data)
+
+    def half_closed(self, connection: Connection) -> bool:
+        handled = self._handled.get(connection)
+        if handled is None:
+            return False
+        self._own.call_soon_threadsafe(handled.ended)
+        return True
+
+    def caught_up(self, connection: Connection) -> None:
+        if handled := self._handled.get(connection):
+            handled.caught_up()
+
+    def closed(self, connection: Connection, reason: CloseReason) -> None:
+        if handled := self._handled.pop(connection, None):
+            self._own.call_soon_threadsafe(self._gone, connection, handled, reason)
+
+    def _over(self, connection: Connection, error: list[str]) -> None:
+        """A function returned, or raised."""
+        for line in error:
+            self._say(connection, line.encode("utf-8", "surrogateescape"))
+        if connection in self._handled:
+            connection.close("error" if error else "local_closed")
+
+    async def end(self) -> None:
+        """Cancel what still runs; a function that blocks is left behind."""
+        self._own.call_soon_threadsafe(self._stop)
+        await self._server.run_in_executor(None, partial(self._thread.join, GRACE_S))
+
+    # On the handlers' thread.
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._own)
+        self._own.run_forever()
+        self._own.close()
+
+    def _begin(self, connection: Connection, handled: Handled) -> None:
+        self._tasks[connection] = self._own.create_task(self._call(connection, handled))
+
+    async def _call(self, connection: Connection, handled: Handled) -> None:
+        error: list[str] = []
+        try:
+            await self._function(handled)
+        except asyncio.CancelledError:
+            raise
+        except ConnectionError:
+            pass  # its client is gone, which is told elsewhere
+        except BaseException as raised:  # noqa: BLE001 - the user's code: SystemExit ends its connection, not the server
+            error = own_lines(raised, self._path)
+        finally:
+            self._tasks.pop(connection, None)
+        self._server.call_soon_threadsafe(self._over, connection, error)
+
+    def _gone(self, connection: Connection, handled: Handled, reason: CloseReason) -> None:
+        handled.gone(reason)
+        if task := self._tasks.get(connection):
+            self._own.call_later(GRACE_S, task.cancel)
+
+    def _stop(self) -> None:
+        for task in list(self._tasks.values()):
+            task.cancel()
+        self._own.call_soon(self._own.stop)

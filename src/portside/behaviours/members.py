@@ -1,0 +1,99 @@
+"""What chat and broker share: bytes from one client to all others, at the pace of those that keep up.
+
+A member that lags is waited for: whoever sends is not read meanwhile. One that lags for longer than ``STALL_S`` is
+waited for no more; what it does not take collects up to ``LIMIT_BYTES``, and then it is closed as ``write_timeout``. So
+a slow member delays the others once, for that moment, and memory is bounded.
+"""
+
+import asyncio
+
+from portside.events import CloseReason
+from portside.server.behaviour import Behaviour
+from portside.server.connection import FLOW, Connection
+
+LIMIT_BYTES = 1 << 20
+TURN_BYTES = 128 * 1024  # that are said at once
+STALL_S = 0.25  # longer than a delayed acknowledgement (40 to 200 ms)
+
+
+class Members(Behaviour):
+    """All clients that are connected."""
+
+    def __init__(self) -> None:
+        self.members: dict[int, Connection] = {}
+        self._lagging: dict[Connection, float] = {}  # since when
+        self._held: set[Connection] = set()
+        self._look_handle: asyncio.TimerHandle | None = None
+        self._said_bytes = 0
+        self._said: list[tuple[Connection | None, bytes]] = []  # in this turn, by whom
+
+    def opened(self, connection: Connection) -> None:
+        if self._said:
+            self._tell_all()  # it was not there
+        self.members[connection.number] = connection
+
+    def closed(self, connection: Connection, reason: CloseReason) -> None:
+        self.members.pop(connection.number, None)
+        self._held.discard(connection)
+        self.caught_up(connection)
+
+    def caught_up(self, connection: Connection) -> None:
+        if self._lagging.pop(connection, None) is not None:
+            self._look()
+
+    def to_others(self, sender: Connection | None, data: bytes) -> None:
+        """Send to every member but one; those too far behind are closed."""
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._tell_all)
+        self._said.append((sender, data))
+        self._said_bytes += len(data)
+        if self._said_bytes > TURN_BYTES:  # the loop may read one client many times in a turn
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        """What was said in this turn of the loop, in one piece for each member: a send costs more than its bytes."""
+        said, self._said, self._said_bytes = self._said, [], 0
+        if not said:
+            return
+        senders = {sender for sender, _ in said}
+        everything = b"".join([data for _, data in said])
+        behind = []
+        for member in self.members.values():
+            data = everything
+            if member in senders:
+                data = b"".join([data for sender, data in said if sender is not member])
+            if data:
+                member.send(data)
+            if member.lagging:
+                self._lagging.setdefault(member, asyncio.get_running_loop().time())
+                if member.unsent > LIMIT_BYTES:
+                    behind.append(member)
+        for member in behind:
+            member.abort("write_timeout")
+        if self._waits():
+            for sender in senders:
+                if sender is not None and sender.number in self.members:
+                    sender.hold(FLOW)
+                    self._held.add(sender)
+            self._look()
+
+    def _waits(self) -> bool:
+        """Whether somebody lags who is still waited for."""
+        if not self._lagging:
+            return False
+        now = asyncio.get_running_loop().time()
+        return any(now - since < STALL_S for since in self._lagging.values())
+
+    def _look(self) -> None:
+        """Let the senders go on when nobody is waited for any more."""
+        if self._look_handle is not None:
+            self._look_handle.cancel()
+            self._look_handle = None
+        if not self._held:
+            return
+        if self._waits():
+            self._look_handle = asyncio.get_running_loop().call_later(STALL_S / 5, self._look)
+            return
+        for sender in self._held:
+            sender.release(FLOW)
+        self._held.clear()

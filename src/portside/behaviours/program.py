@@ -1,0 +1,297 @@
+"""``--exec`` and ``--sh-exec``: a program for each client, with the connection as its standard input and output.
+
+client's bytes   its standard input; while it does not read, the client is not read
+client's FIN     the end of its standard input
+its output       to the client; while the client does not read, the program's output is not read
+end of output    FIN to the client
+its end          the connection closes in order, whatever the client still sends
+standard error   said line by line on the server's
+connection gone  it and its children are ended (its process group: SIGTERM, then SIGKILL)
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from portside.errors import reason_of
+from portside.events import CloseReason
+from portside.server.behaviour import Behaviour
+from portside.server.connection import FLOW, Connection
+
+MOST_AT_ONCE = 100  # as ncat's --max-conns; --max-conns says otherwise
+LEAVES_S = 0.5  # that its output may stay open when it has ended
+TERMINATES_S = 2.0  # that a program may take after SIGTERM
+_LONGEST_LINE = 4096  # bytes of its standard error
+
+Say = Callable[[Connection, bytes], None]
+
+
+def environment(connection: Connection) -> dict[str, str]:
+    """What the program learns of the connection, as programs of ncat, ucspi-tcp and socat expect it."""
+    peer_host, peer_port = _ends(connection.peer)
+    local_host, local_port = _ends(connection.local)
+    return {
+        "NCAT_REMOTE_ADDR": peer_host,
+        "NCAT_REMOTE_PORT": peer_port,
+        "NCAT_LOCAL_ADDR": local_host,
+        "NCAT_LOCAL_PORT": local_port,
+        "NCAT_PROTO": "TCP" if peer_port else "UNIX",
+        "TCPREMOTEIP": peer_host,
+        "TCPREMOTEPORT": peer_port,
+        "TCPLOCALIP": local_host,
+        "TCPLOCALPORT": local_port,
+        "PROTO": "TCP" if peer_port else "UNIX",
+        "SOCAT_PEERADDR": peer_host,
+        "SOCAT_PEERPORT": peer_port,
+        "SOCAT_SOCKADDR": local_host,
+        "SOCAT_SOCKPORT": local_port,
+        "PORTSIDE_CONN": str(connection.number),
+    }
+
+
+def _ends(address: str) -> tuple[str, str]:
+    """Host and port of a printed address; a unix socket's path has no port."""
+    if address.startswith("unix:"):
+        return address.removeprefix("unix:"), ""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+class Programs(Behaviour):
+    """Runs ``words`` for each client. ``say`` is called with each line of a program's standard error."""
+
+    def __init__(self, words: list[str], say: Say) -> None:
+        self._words = words
+        self._say = say
+        self._running: dict[Connection, _Program] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+        self._ending: set[_Program] = set()  # those that were started and run
+        self._lingering: set[_Program] = set()  # those whose children may run on for a moment
+        self._all_ended = asyncio.Event()
+
+    def opened(self, connection: Connection) -> None:
+        program = self._running[connection] = _Program(connection, self._say, self._ended)
+        task = asyncio.get_running_loop().create_task(self._start(program))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self, program: "_Program") -> None:
+        """A task for as long as the program takes to start; it has none while it runs."""
+        connection = program.connection
+        self._ending.add(program)
+        try:
+            await program.start(self._words, {**os.environ, **environment(connection)})
+        except (OSError, ValueError) as error:
+            self._ended(program)
+            self._say(connection, f"cannot run {self._words[0]}: {reason_of(error)}".encode())
+            connection.close("error")
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        if program := self._running.get(connection):
+            program.feed(data)
+
+    def half_closed(self, connection: Connection) -> bool:
+        program = self._running.get(connection)
+        if program is None:
+            return False
+        program.feed_eof()
+        return True
+
+    def caught_up(self, connection: Connection) -> None:
+        if program := self._running.get(connection):
+            program.read(wanted=True)
+
+    def closed(self, connection: Connection, reason: CloseReason) -> None:
+        if program := self._running.pop(connection, None):
+            self._lingering.add(program)
+            program.end()
+            asyncio.get_running_loop().call_later(TERMINATES_S + 1.0, self._lingering.discard, program)
+
+    def _ended(self, program: "_Program") -> None:
+        self._ending.discard(program)
+        if not self._ending:
+            self._all_ended.set()
+
+    async def end(self) -> None:
+        """Wait until every program has ended; after a time they are made to."""
+        for program in list(self._ending):
+            program.end()
+        if self._starting:
+            await asyncio.wait(self._starting)
+        self._all_ended = asyncio.Event()
+        if self._ending:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), TERMINATES_S + 1.0)
+        for program in self._lingering:
+            program.kill()
+
+
+class _Program:
+    """One program and its pipes."""
+
+    def __init__(self, connection: Connection, say: Say, on_ended: Callable[["_Program"], None]) -> None:
+        self.connection = connection
+        self._say = say
+        self._on_ended = on_ended
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exit_fd = -1
+        self._input: asyncio.WriteTransport | None = None
+        self._output: asyncio.ReadTransport | None = None
+        self._early: list[bytes] | None = []  # what came before it had started
+        self._eof = False  # its input is at its end
+        self._asked_to_end = False
+        self._said = b""  # the beginning of a line of its standard error
+
+    async def start(self, words: list[str], variables: dict[str, str]) -> None:
+        """Start it. Raises OSError, and ValueError for words that no program can have."""
+        # Not the loop's own way, which keeps an end of standard output open until the program has ended.
+        loop = asyncio.get_running_loop()
+        pipe = subprocess.PIPE
+        process = self._process = subprocess.Popen(  # noqa: ASYNC220 - a millisecond
+            words, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=variables, start_new_session=True
+        )
+        self._exit_fd = os.pidfd_open(process.pid)
+        loop.add_reader(self._exit_fd, self._exited)
+        self._input = (await loop.connect_write_pipe(lambda: _Input(self), process.stdin))[0]
+        output = partial(_Output, self.output, self.output_ended)
+        self._output = (await loop.connect_read_pipe(output, process.stdout))[0]
+        await loop.connect_read_pipe(lambda: _Output(self.tell, self.tell_rest), process.stderr)
+        early, self._early = self._early or [], None
+        for data in early:
+            self.feed(data)
+        if self._eof:
+            self.feed_eof()
+        self.connection.release(FLOW)
+        if self._asked_to_end:
+            self._terminate()
+
+    # What the program does.
+
+    def output(self, data: bytes) -> None:
+        """It wrote to its standard output."""
+        self.connection.send(data)
+        if self.connection.lagging:
+            self.read(wanted=False)
+
+    def output_ended(self) -> None:
+        """It closed it."""
+        self._output = None
+        if self._exit_fd < 0:
+            self._close()
+        else:
+            self.connection.finish()
+
+    def tell(self, data: bytes) -> None:
+        """It wrote to its standard error."""
+        *lines, self._said = (self._said + data).split(b"\n")
+        if len(self._said) > _LONGEST_LINE:
+            lines.append(self._said)
+            self._said = b""
+        for line in lines:
+            self._say(self.connection, line[:_LONGEST_LINE])
+
+    def tell_rest(self) -> None:
+        """It closed it."""
+        if self._said:
+            self.tell(b"\n")
+
+    def _exited(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._exit_fd)
+        os.close(self._exit_fd)
+        self._exit_fd = -1
+        if self._process is not None:
+            self._process.wait()  # it has ended: this reaps it
+        self._on_ended(self)
+        # What it wrote last is still to be read; a child of it may hold its output open for ever.
+        asyncio.get_running_loop().call_later(LEAVES_S, self._close)
+
+    def _close(self) -> None:
+        if self.connection.transport is not None:
+            self.connection.close("local_closed")
+
+    # Called by the behaviour.
+
+    def feed(self, data: bytes) -> None:
+        """Bytes for its standard input."""
+        if self._early is not None:
+            self._early.append(data)
+            self.connection.hold(FLOW)
+        elif self._input is not None and not self._input.is_closing():
+            self._input.write(data)
+
+    def feed_eof(self) -> None:
+        """The end of its standard input, after what waits for it."""
+        self._eof = True
+        if self._input is not None and not self._input.is_closing():
+            self._input.close()
+
+    def read(self, *, wanted: bool) -> None:
+        """Read its output, or let it wait."""
+        if self._output is None or self._output.is_closing():
+            return
+        if wanted:
+            self._output.resume_reading()
+        else:
+            self._output.pause_reading()
+
+    def end(self) -> None:
+        """Its connection is gone: end it and its children."""
+        if self._asked_to_end:
+            return
+        self._asked_to_end = True
+        if self._process is not None:
+            self._terminate()
+
+    def _terminate(self) -> None:
+        for pipe in (self._input, self._output):
+            if pipe is not None:
+                pipe.close()
+        self._signal(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+
+    def kill(self) -> None:
+        """End what did not end by itself."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """To the whole session: a shell's children, too."""
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return  # none of them is left
+
+
+class _Input(asyncio.BaseProtocol):
+    """The program's standard input: while it does not read, its client is held back."""
+
+    def __init__(self, program: _Program) -> None:
+        self._connection = program.connection
+
+    def pause_writing(self) -> None:
+        self._connection.hold(FLOW)
+
+    def resume_writing(self) -> None:
+        self._connection.release(FLOW)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.release(FLOW)  # it reads no more: what the client still sends is dropped
+
+
+class _Output(asyncio.Protocol):
+    """Its standard output or error."""
+
+    def __init__(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._on_data = on_data
+        self._on_end = on_end
+
+    def data_received(self, data: bytes) -> None:
+        self._on_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_end()

@@ -1,0 +1,248 @@
+"""The far leg of a relayed connection: what comes from there goes to the client, what the client sends goes there.
+
+Each leg is read only while the other takes what it brings, so that memory is bounded: a read and a write buffer for
+each direction. How an end is passed on:
+
+    client sends FIN              FIN upstream, after what waits for it
+    upstream sends FIN            FIN to the client, after what waits for it
+    both have                     both close, when all that waited is gone
+    either is reset               the other is reset
+    upstream fails otherwise      the client is reset, with ``error`` and its words
+
+A reset takes what waits with it, as it does in a kernel. Upstream over TLS, which cannot be closed in one direction
+only, is not told of the client's FIN, and its own end is that of both directions.
+"""
+
+import asyncio
+import socket
+from typing import cast
+
+from portside.errors import reason_of
+from portside.server.connection import FLOW, RESET, WRITE_TIMEOUT_S, Connection
+from portside.server.hangups import Hangups
+from portside.sockopts import unacknowledged
+
+MOST_EARLY_BYTES = 64 * 1024  # that a client may send before it is not read until upstream is there
+_RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+
+
+class Upstream(asyncio.Protocol):
+    """One upstream connection and the client that it belongs to; until it is made, it keeps what the client sends.
+
+    What goes each way passes one place, where something may be done to it: ``send`` and ``data_received``.
+    """
+
+    __slots__ = (
+        "_client",
+        "_early",
+        "_early_bytes",
+        "_fd",
+        "_finished",
+        "_first",
+        "_half_closed",
+        "_hangups",
+        "_holds",
+        "_over",
+        "_reset",
+        "_seen",
+        "_transport",
+        "gone",
+        "lagging",
+    )
+
+    def __init__(self, client: Connection, hangups: Hangups) -> None:
+        self.lagging = False  # more waits for upstream than should
+        self.gone: asyncio.Event | None = None  # set at its end, where somebody waits for that
+        self._client: Connection | None = client  # None: it is gone
+        self._transport: asyncio.Transport | None = None  # None: not there yet, or gone
+        self._early: list[bytes] = []
+        self._early_bytes = 0
+        self._hangups = hangups
+        self._fd = -1
+        self._finished = False  # the client sent FIN
+        self._half_closed = False  # upstream sent FIN
+        self._first = False  # upstream did so before the client
+        self._reset = False  # by upstream, after its FIN
+        self._over = False
+        self._holds = 0  # who holds it back from being read, as of a client
+        self._seen = 0  # ``waiting`` when it was last looked at
+
+    # Called by the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Upstream is there: it gets what the client sent meanwhile."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._fd = transport.get_extra_info("socket").fileno()
+        if self._client is None:
+            self._transport.abort()
+            return
+        self._transport.write(b"".join(self._early))
+        self._early, self._early_bytes = [], 0
+        if self._finished:
+            self._pass_fin()
+        if not self.lagging:
+            self._client.release(FLOW)
+
+    def data_received(self, data: bytes) -> None:
+        """Upstream sent bytes."""
+        client = self._client
+        if client is not None:
+            client.send(data)
+            if client.lagging:
+                self.hold(FLOW)
+
+    def eof_received(self) -> bool:
+        """Upstream sent FIN. True keeps the other direction open."""
+        self._half_closed = True
+        self._first = not self._finished
+        if self._client is None or self._finished:
+            self.close()  # the client follows when all that waits is gone
+            return False
+        if self._transport is None or not self._transport.can_write_eof():
+            return False
+        self._client.finish()
+        self._hangups.watch(self._fd, self._was_reset)
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Upstream is gone, and so the client goes."""
+        self._over, self._transport = True, None
+        self._hangups.forget(self._fd)
+        if self.gone is not None:
+            self.gone.set()
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if self._reset:
+            error = ConnectionResetError()
+        client.set_write_timeout(WRITE_TIMEOUT_S)
+        if error is None and self._finished and not self._first:
+            client.finish()
+            return
+        client.by = "upstream"
+        if error is None:
+            client.close("local_closed")
+        elif isinstance(error, _RESETS):
+            client.reset()
+        else:
+            client.words = f"upstream: {reason_of(error)}"
+            client.reset("error")
+
+    def _was_reset(self) -> None:
+        self._reset = True
+        self.abort()
+
+    def pause_writing(self) -> None:
+        """More waits for upstream than should."""
+        self.lagging = True
+        if self._client is not None:
+            self._client.hold(FLOW)
+
+    def resume_writing(self) -> None:
+        """Upstream caught up."""
+        self.lagging = False
+        if self._client is not None:
+            self._client.release(FLOW)
+
+    # Called by those who made it.
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait on this side for upstream to take them."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else self._early_bytes
+
+    def moved(self) -> bool:
+        """Whether upstream took something since this was last asked."""
+        before, self._seen = self._seen, self._waiting()
+        return before != self._seen
+
+    def settled(self) -> None:
+        """It is there and would be read from now on: not where somebody holds it back already."""
+        if self._holds and self._transport is not None:
+            self._transport.pause_reading()
+
+    def failed(self, words: str) -> None:
+        """It could not be made: the client is reset, as it would have been refused."""
+        self._over = True
+        client, self._client = self._client, None
+        if client is not None:
+            client.by, client.words = "upstream", words
+            client.reset("error")
+
+    def send(self, data: bytes) -> None:
+        """Send the client's bytes; before upstream is there they wait, and soon the client with them."""
+        if self._transport is not None:
+            self._transport.write(data)
+        elif not self._over:
+            self._early.append(data)
+            self._early_bytes += len(data)
+            if self._early_bytes >= MOST_EARLY_BYTES and self._client is not None:
+                self._client.hold(FLOW)
+
+    def finish(self) -> None:
+        """The client sent FIN."""
+        self._finished = True
+        self._pass_fin()
+
+    def left(self, *, reset: bool, waits: bool) -> None:
+        """The client is gone; ``waits`` says whether upstream still gets what waits for it."""
+        self._client = None
+        self._early, self._early_bytes = [], 0
+        if self._transport is None:
+            return
+        if reset and not self._transport.is_closing():
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        if reset or not waits:
+            self._transport.abort()
+        else:
+            self.close()
+
+    def hold(self, who: int) -> None:
+        """Take nothing from upstream."""
+        before, self._holds = self._holds, self._holds | who
+        if not before and self._transport is not None:
+            self._transport.pause_reading()
+
+    def release(self, who: int) -> None:
+        """Take its data again, where nobody else holds it back."""
+        before, self._holds = self._holds, self._holds & ~who
+        if before and not self._holds and self._transport is not None and not self._half_closed:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close in order; what waits goes out first, as long as upstream takes some of it now and then."""
+        if self._transport is not None:
+            self._transport.close()
+            self._give_up(-1)
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _pass_fin(self) -> None:
+        if self._transport is None:
+            return
+        if self._half_closed:
+            self.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _give_up(self, before: int) -> None:
+        """It is closing: end it when it took nothing of what waits for it for too long."""
+        waiting = self._waiting()
+        if self._transport is None or not self.unsent:
+            return
+        if waiting == before:
+            self._transport.abort()
+        else:
+            asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._give_up, waiting)
+
+    def _waiting(self) -> int:
+        if self._transport is None:
+            return self._early_bytes
+        try:
+            return self.unsent + unacknowledged(self._fd)
+        except OSError:
+            return self.unsent  # it is being closed

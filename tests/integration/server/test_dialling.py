@@ -1,0 +1,108 @@
+"""Connecting on the loop: what is tried, for how long, and in whose words it fails."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import DEADLINE_S
+
+from portside.addresses import Address, parse_address
+from portside.app.loop import run
+from portside.behaviours import dialling
+from portside.behaviours.dialling import Dialler
+from portside.client.dial import Candidate, Route
+from portside.errors import PortsideError
+
+
+def dial(where: str, header: bytes = b"", timeout: float = DEADLINE_S) -> socket.socket:
+    return run(Dialler(parse_address(where), Route(timeout)).dial(header))
+
+
+def test_a_header_comes_first() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with dial(f"127.0.0.1:{server.getsockname()[1]}", b"first\n"):
+            taken, _ = server.accept()
+        with taken:
+            assert taken.recv(100) == b"first\n"
+
+
+def test_every_candidate_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        hosts = ("127.0.0.1", "127.0.0.2")
+        found = [Candidate(socket.AF_INET, (host, port)) for host in hosts]
+        monkeypatch.setattr(dialling, "resolve", lambda _address, _route: found)
+        with pytest.raises(PortsideError) as failure:
+            dial(f"a.name:{port}")
+    reasons = ", ".join(f"{host}:{port} Connection refused" for host in hosts)
+    assert str(failure.value) == f"cannot connect to a.name:{port}: {reasons}"
+
+
+def test_one_question_for_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Address] = []
+
+    def resolve(address: Address, _route: Route) -> list[Candidate]:
+        asked.append(address)
+        raise PortsideError("cannot connect to a.name", "nobody knows it")
+
+    monkeypatch.setattr(dialling, "resolve", resolve)
+
+    async def several() -> list[object]:
+        dialler = Dialler(parse_address("a.name:80"), Route())
+        answers: list[object] = await asyncio.gather(*(dialler.dial() for _ in range(50)), return_exceptions=True)
+        with pytest.raises(PortsideError):
+            await dialler.dial()
+        return answers
+
+    assert {str(answer) for answer in run(several())} == {"cannot connect to a.name: nobody knows it"}
+    assert len(asked) == 2
+
+
+def test_nobody_waits_for_the_answer_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer: list[Callable[[], None]] = []
+    monkeypatch.setattr(dialling, "_in_thread", lambda *_: _future(answer))
+
+    async def leave() -> None:
+        dialler = Dialler(parse_address("a.name:80"), Route())
+        task = asyncio.create_task(dialler.dial())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answer[0]()
+        await asyncio.sleep(0)
+
+    run(leave())
+
+
+def _future(answer: list[Callable[[], None]]) -> "asyncio.Future[list[Candidate]]":
+    future: asyncio.Future[list[Candidate]] = asyncio.get_running_loop().create_future()
+    answer.append(lambda: future.set_exception(PortsideError("too", "late")))
+    return future
+
+
+def test_a_queue_that_stays_full(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as filler:
+        server.bind(str(tmp_path / "full"))
+        server.listen(0)
+        filler.connect(str(tmp_path / "full"))
+        with pytest.raises(PortsideError, match=r"no answer within 0\.1s"):
+            dial(f"unix:{tmp_path}/full", timeout=0.1)
+
+
+def test_an_abstract_unix_socket() -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("\0portside-test-dialling")
+        server.listen()
+        dial("unix:@portside-test-dialling").close()
+
+
+def test_a_free_port_is_not_connected_to_itself() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(PortsideError, match="Connection refused"):
+        dial(f"127.0.0.1:{port}")

@@ -1,0 +1,282 @@
+"""``--exec``, ``--sh-exec`` and ``--handler``."""
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from support import Program, connect, memory_kib, read_to_end, reset, several, wait_until
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def read_line(client: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = client.recv(1)
+        assert piece, line
+        line += piece
+    return line
+
+
+def test_a_program_for_each_client(listen: Start) -> None:
+    server = listen("--exec", "rev")
+    for text in (b"abc\n", b"xyz\n"):
+        done = subprocess.run(
+            ["nc", "-N", "127.0.0.1", str(server.port)], input=text, capture_output=True, timeout=30, check=True
+        )
+        assert done.stdout == text.strip()[::-1] + b"\n"
+    assert server.stop() == 0
+
+
+def test_its_environment_and_its_standard_error(listen: Start) -> None:
+    names = (
+        "NCAT_REMOTE_ADDR NCAT_REMOTE_PORT NCAT_LOCAL_PORT TCPREMOTEIP TCPREMOTEPORT TCPLOCALPORT "
+        "SOCAT_PEERADDR SOCAT_PEERPORT SOCAT_SOCKPORT PROTO NCAT_PROTO PORTSIDE_CONN"
+    )
+    words = " ".join(f"${name}" for name in names.split())
+    server = listen("-c", f"echo {words}; printf 'a\\033b' >&2")
+    with connect(server.port) as client:
+        port = client.getsockname()[1]
+        told = read_to_end(client).decode().split()
+        ours = str(server.port)
+    assert told == ["127.0.0.1", str(port), ours] * 1 + ["127.0.0.1", str(port), ours] * 2 + ["TCP", "TCP", "1"]
+    server.wait_for(r"portside: #1: a\\x1bb$", err=True)
+
+
+def test_half_close_both_ways(listen: Start) -> None:
+    server = listen("-c", "cat >/dev/null; echo got all; exec 1>&-; sleep 1000")
+    with connect(server.port) as client:
+        client.sendall(b"x" * 100_000)
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"got all\n"
+
+
+def test_it_and_its_children_end_with_the_connection(listen: Start) -> None:
+    server = listen("-c", "sleep 1000 & echo $$ $!; wait")
+    with connect(server.port) as client:
+        pids = [int(word) for word in read_line(client).split()]
+        assert not any(map(is_gone, pids))
+        reset(client)
+    wait_until(lambda: all(map(is_gone, pids)), "the end of the program and its child")
+    assert server.stop() == 0
+
+
+def test_one_that_does_not_heed_sigterm_ends_with_the_server(listen: Start) -> None:
+    server = listen("-c", "trap '' TERM; echo $$; while :; do sleep 1000; done")
+    with connect(server.port) as client:
+        pid = int(read_line(client))
+        assert server.stop() == 0
+    wait_until(lambda: is_gone(pid), "its end")
+
+
+def test_one_that_dies_by_a_signal(listen: Start) -> None:
+    server = listen("-c", "echo $$; exec sleep 1000")
+    with connect(server.port) as client:
+        os.kill(int(read_line(client)), signal.SIGKILL)
+        assert client.recv(1) == b""
+    server.wait_for("closed")
+
+
+def test_a_flood_to_a_client_that_does_not_read(listen: Start) -> None:
+    server = listen("-c", "exec yes", "--format", "raw", stdout=subprocess.DEVNULL)
+    with connect(server.port) as client, connect(server.port) as reader:
+        before = memory_kib(server.process.pid)
+        for _ in range(300):
+            assert reader.recv(1 << 18)
+        assert memory_kib(server.process.pid) - before < 20_000
+        assert client.recv(2) == b"y\n"
+
+
+def test_one_that_does_not_read_holds_its_client_back(listen: Start) -> None:
+    server = listen("--exec", "sleep 1000", "--format", "raw", stdout=subprocess.DEVNULL)
+    with connect(server.port) as client:
+        client.setblocking(False)
+        before = memory_kib(server.process.pid)
+
+        def takes_no_more() -> bool:
+            try:
+                client.send(b"x" * (1 << 20))
+            except BlockingIOError:
+                return True
+            return False
+
+        wait_until(takes_no_more, "back-pressure")
+        assert memory_kib(server.process.pid) - before < 20_000
+
+
+def test_as_many_as_may_be(listen: Start) -> None:
+    server = listen("--exec", "cat", "--max-conns", "2")
+    with several(3, server.port) as clients:
+        server.wait_for("refused: max_conns")
+        clients[0].sendall(b"x")
+        assert clients[0].recv(1) == b"x"
+
+
+def test_no_such_program(start: Start) -> None:
+    program = start("listen", "127.0.0.1:0", "--exec", "/no/such/program")
+    assert program.wait() == 1
+    assert program.err.startswith(b"portside: --exec: there is no program /no/such/program")
+
+
+HANDLERS = """
+import asyncio, time
+
+async def echo(connection):
+    await connection.send("hi\\n")
+    async for line in connection.lines():
+        if line == b"boom\\n":
+            raise ValueError("bad \\x1b")
+        if line == b"block\\n":
+            time.sleep(0.5)  # it blocks, which no handler should
+        if line == b"reset\\n":
+            await connection.reset()
+            return
+        await connection.send(f"{connection.number} {connection.peer} ".encode() + line.upper())
+
+async def frames(connection):
+    async for frame in connection.frames("fixed:3"):
+        await connection.send(b"<" + frame + b">")
+
+async def flood(connection):
+    while True:
+        await connection.send(b"z" * 100_000)
+
+async def deaf(connection):
+    await asyncio.Event().wait()
+
+def plain(connection):
+    pass
+"""
+
+
+@pytest.fixture
+def handlers(tmp_path: Path) -> str:
+    path = tmp_path / "handlers.py"
+    path.write_text(HANDLERS)
+    return str(path)
+
+
+def test_a_handler(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:echo")
+    with connect(server.port) as client:
+        port = client.getsockname()[1]
+        client.sendall(b"abc\ndef")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client).decode() == f"hi\n1 127.0.0.1:{port} ABC\n1 127.0.0.1:{port} DEF"
+    server.wait_for("closed")
+    assert server.stop() == 0
+
+
+def test_the_example_of_the_docs(listen: Start) -> None:
+    example = Path(__file__).parents[3] / "examples/greeter.py"
+    server = listen("--handler", f"{example}:greet")
+    with connect(server.port) as client:
+        assert read_line(client) == b"who are you?\n"
+        client.sendall(b"anna\n")
+        assert read_line(client).startswith(b"hello anna, you come from 127.0.0.1:")
+
+
+def test_frames_of_a_handler(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:frames")
+    done = subprocess.run(
+        ["nc", "-N", "127.0.0.1", str(server.port)], input=b"abcdefgh", capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout == b"<abc><def><gh>"
+
+
+def test_one_that_raises_is_shown_and_its_connection_closed(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:echo", "--format", "json")
+    with connect(server.port) as client, connect(server.port) as other:
+        client.sendall(b"boom\n")
+        assert read_to_end(client) == b"hi\n"
+        other.sendall(b"x\n")
+        assert read_line(other) == b"hi\n"
+        assert read_line(other).endswith(b" X\n")
+    server.wait_for('"reason":"error"')
+    server.wait_for(rf'portside: #1:   File "{handlers}", line \d+, in echo', err=True)
+    server.wait_for(r"portside: #1: ValueError: bad \\x1b", err=True)
+    assert b"asyncio" not in server.err
+
+
+def test_one_that_resets(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:echo", "--format", "json")
+    with connect(server.port) as client:
+        read_line(client)
+        client.sendall(b"reset\n")
+        with pytest.raises(ConnectionResetError):
+            read_to_end(client)
+    server.wait_for('"reason":"local_reset"')
+
+
+def test_one_that_blocks_does_not_stop_the_server(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:echo", "--format", "json")
+    with connect(server.port) as client, connect(server.port) as other:
+        read_line(client)
+        read_line(other)
+        client.sendall(b"block\n")
+        other.sendall(b"seen meanwhile\n")
+        server.wait_for("seen meanwhile")
+        assert b'"text":"1 ' not in server.out  # the handler has not answered yet
+        assert read_line(client).endswith(b" BLOCK\n")
+
+
+def test_a_handler_that_never_reads(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:deaf", "--format", "raw", stdout=subprocess.DEVNULL)
+    with connect(server.port) as client:
+        client.setblocking(False)
+        before = memory_kib(server.process.pid)
+
+        def takes_no_more() -> bool:
+            try:
+                client.send(b"x" * (1 << 20))
+            except BlockingIOError:
+                return True
+            return False
+
+        wait_until(takes_no_more, "back-pressure")
+        assert memory_kib(server.process.pid) - before < 20_000
+    assert server.stop() == 0
+
+
+def test_a_handler_that_floods_a_client_that_does_not_read(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:flood", "--format", "raw", stdout=subprocess.DEVNULL)
+    with connect(server.port) as client, connect(server.port) as reader:
+        before = memory_kib(server.process.pid)
+        for _ in range(300):
+            assert reader.recv(1 << 18)
+        assert memory_kib(server.process.pid) - before < 30_000
+        assert client.recv(1) == b"z"
+
+
+@pytest.mark.parametrize(
+    ("where", "status", "words"),
+    [
+        ("{}:plain", 2, b"plain in"),
+        ("{}:nobody", 2, b"is no async function"),
+        ("{}", 2, b"names no function"),
+        ("/no/such.py:f", 2, b"there is no file"),
+    ],
+)
+def test_what_is_no_handler(start: Start, handlers: str, where: str, status: int, words: bytes) -> None:
+    program: Program = start("listen", "127.0.0.1:0", "--handler", where.format(handlers))
+    assert program.wait() == status
+    assert words in program.err
+    assert b"Traceback" not in program.err
+
+
+def test_a_file_that_cannot_be_run(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import nothing_of_this_name\n")
+    program = start("listen", "127.0.0.1:0", "--handler", f"{tmp_path}/bad.py:f")
+    assert program.wait() == 1
+    assert b"No module named" in program.err
+    assert b"Traceback" not in program.err
