@@ -1,0 +1,106 @@
+"""The rules of a run: read before the port is open, and again on SIGHUP."""
+
+import os
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from portside.app.say import say
+from portside.errors import PortsideError, reason_of
+from portside.settings.listen import Listen
+from portside.settings.values import Frame
+from portside.wire.rules.dialogue import Play
+from portside.wire.rules.language import FaultyRules
+from portside.wire.rules.read import read_rules
+from portside.wire.rules.reply import read_replies
+
+if TYPE_CHECKING:  # rules are read before the port is open, the loop is loaded after
+    import asyncio
+
+    from portside.behaviours.rules import Rules
+    from portside.server.behaviour import Behaviour
+
+LARGEST_FILE = 4 << 20  # bytes
+DEFAULT_FRAME = Frame("lines")
+
+
+def read_file(path: str) -> Play:
+    """The rules of a file. Raises FaultyRules where they are wrong, PortsideError where it cannot be read."""
+    try:
+        # A FIFO must not stop us; opening one for reading without waiting succeeds.
+        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise PortsideError(f"cannot read {path}", "it is a pipe", "rules are read again on SIGHUP: use a file")
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise PortsideError(f"cannot read {path}", error) from None
+    if len(data) > LARGEST_FILE:
+        raise FaultyRules(f"{path}:1:1", f"more than {LARGEST_FILE >> 20} MiB of rules")
+    try:
+        document = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise FaultyRules(f"{path}:{line}:{column}", "no UTF-8", "TOML is UTF-8") from None
+    return Play(read_rules(document, path))
+
+
+@lru_cache(maxsize=1)
+def first_play(rules: str | None, replies: tuple[str, ...]) -> Play:
+    """What ``--rules`` or ``--reply`` say at the start: once, before the port is open. Raises PortsideError."""
+    return read_file(rules) if rules is not None else Play(read_replies(replies))
+
+
+def frame_of(play: Play, given: Frame | None) -> Frame:
+    """How messages are cut: as --frame says, then the file, then in lines."""
+    return given or play.book.frame or DEFAULT_FRAME
+
+
+def rules_behaviour(settings: Listen) -> "Rules":
+    """What answers by the rules of these settings."""
+    from portside.behaviours.rules import Rules
+
+    play = first_play(settings.rules, settings.reply)
+    return Rules(play, frame_of(play, settings.frame), settings.max_frame)
+
+
+class Reloading:
+    """Reads a file of rules again, in a thread: what is wrong with it is said, and the old rules go on."""
+
+    def __init__(self, path: str, given: Frame | None, behaviour: "Behaviour | None") -> None:
+        from portside.behaviours.rules import Rules
+
+        self._path = path
+        self._given = given
+        self._behaviour = behaviour if isinstance(behaviour, Rules) else None
+        self._reading = False
+        self._again = False
+
+    def start(self) -> None:
+        """Begin; one that is asked for meanwhile follows."""
+        if self._reading:
+            self._again = True
+            return
+        import asyncio
+
+        self._reading = True
+        reading = asyncio.get_running_loop().run_in_executor(None, read_file, self._path)
+        reading.add_done_callback(self._done)
+
+    def _done(self, reading: "asyncio.Future[Play]") -> None:
+        self._reading = False
+        if self._again:
+            self._again = False
+            self.start()
+        if reading.cancelled():
+            return
+        error = reading.exception()
+        if error is None:
+            play = reading.result()
+            if self._behaviour is not None:
+                self._behaviour.replace(play, frame_of(play, self._given))
+            say(f"{self._path}: read again: {len(play.book.rules)} rules")
+            return
+        words = str(error) if isinstance(error, PortsideError) else reason_of(error)
+        hint = error.hint if isinstance(error, PortsideError) else None
+        say(words, f"{hint}; the old rules go on" if hint else "the old rules go on")

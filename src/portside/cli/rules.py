@@ -1,0 +1,25 @@
+"""``portside rules …``: files of rules looked at before they answer anybody."""
+
+from portside.cli.group import run_one, words
+from portside.settings.rules import RULES_COMMANDS, RulesCheck, RulesTest
+
+_ABOUT = "portside rules COMMAND FILE …\n\nWhat `portside listen --rules FILE` answers by."
+
+
+def run(arguments: list[str]) -> int:
+    """Run one of the commands; the exit status."""
+    return run_one("rules", _ABOUT, RULES_COMMANDS, {"check": _check, "test": _test}, arguments)
+
+
+def _check(settings: RulesCheck) -> int:
+    (path,) = words("rules check", settings.path, "FILE")
+    from portside.app import rules_check
+
+    return rules_check.check(path)
+
+
+def _test(settings: RulesTest) -> int:
+    rules, transcript = words("rules test", settings.paths, "FILE TRANSCRIPT")
+    from portside.app import rules_check
+
+    return rules_check.test(settings, rules, transcript)

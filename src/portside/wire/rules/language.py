@@ -1,0 +1,87 @@
+"""The values of the rules language: a rule, what it answers, a book of rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from portside.errors import UsageError
+from portside.settings.values import Frame
+from portside.wire.rules.patterns import Pattern
+from portside.wire.rules.places import Place
+from portside.wire.rules.template import Template
+
+When = Literal["equals", "pattern", "message", "connect", "half-close", "silence"]
+End = Literal["close", "reset", "half-close"]
+
+
+class FaultyRules(UsageError):
+    """Rules that cannot be used: where, what is wrong, and what to do."""
+
+
+class Answer(NamedTuple):
+    """One thing to send, ``delay`` seconds after what was before it."""
+
+    template: Template
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rule:
+    """When it applies, and what happens then."""
+
+    number: int  # from 1, in the order of the file
+    name: str  # for people
+    place: Place
+    states: tuple[str, ...] = ()  # none: in all of them
+    when: When
+    text: bytes = b""  # of ``equals``
+    ignore_case: bool = False  # of ``equals``
+    pattern: Pattern | None = None  # of ``pattern``
+    silence: float = 0.0  # of ``silence``, in seconds
+    repeat: bool = False  # a silence that goes on counts again
+    where: tuple[tuple[int, Template], ...] = ()  # groups and what they must be
+    answers: tuple[Answer, ...] = ()
+    end: End | None = None
+    goto: str | None = None
+
+    @cached_property
+    def uses_groups(self) -> bool:
+        """Whether anything asks what the condition met."""
+        return bool(self.where) or any(answer.template.constant is None for answer in self.answers)
+
+    @property
+    def source(self) -> bytes:
+        """The expression of its condition, empty where it is none."""
+        return self.pattern.source if self.pattern is not None else b""
+
+    @cached_property
+    def is_simple(self) -> bool:
+        """Whether it has one answer or none, at once, and the conversation goes on."""
+        return self.end is None and len(self.answers) < 2 and not any(answer.delay for answer in self.answers)
+
+    @cached_property
+    def plain(self) -> bytes | None:
+        """The answer of a rule that does nothing but to send always the same at once."""
+        if not self.is_simple:
+            return None
+        return self.answers[0].template.constant if self.answers else b""
+
+    def __str__(self) -> str:
+        return f"rule {self.number}" + (f" ({self.name})" if self.name else "")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Book:
+    """All rules of a server, of which the first that applies does; ``states`` in the order in which they are named."""
+
+    rules: Sequence[Rule]
+    start: str
+    states: tuple[str, ...]
+    frame: Frame | None = None
+    source: str = ""  # the file's name
+    start_place: Place = field(default=Place(1, 1))
+
+    def of_state(self, state: str) -> list[Rule]:
+        """The rules that apply in a state, in their order."""
+        return [rule for rule in self.rules if not rule.states or state in rule.states]

@@ -1,0 +1,99 @@
+"""Which rule of a state a message meets.
+
+All texts that a message may equal are one dictionary; all expressions are one RE2 set, which finds in one pass over
+the message those that are in it. So the time for a message does not grow with the number of rules.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import re2
+
+from portside.wire.rules.language import Rule
+from portside.wire.rules.patterns import SET_MEMORY_BYTES, options
+from portside.wire.rules.template import Facts
+
+Know = Callable[[Sequence[bytes], bytes], Facts]
+"""From what the condition's groups met, and the message, to all that is known."""
+
+
+Met = tuple[Rule, Sequence[bytes]]
+"""A rule, and what of the message its condition and the condition's groups met."""
+
+
+class Matcher:
+    """The rules on messages of one state, ready to be asked."""
+
+    __slots__ = ("_any", "_exact", "_first_pattern", "_folded", "_indices", "_patterns", "_rules", "_set")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._exact: dict[bytes, list[int]] = {}
+        self._folded: dict[bytes, list[int]] = {}  # lower case
+        self._patterns: list[int] = []
+        self._any: list[int] = []
+        for index, rule in enumerate(rules):
+            if rule.when == "equals" and rule.ignore_case:
+                self._folded.setdefault(rule.text.lower(), []).append(index)
+            elif rule.when == "equals":
+                self._exact.setdefault(rule.text, []).append(index)
+            elif rule.when == "pattern":
+                self._patterns.append(index)
+            elif rule.when == "message":
+                self._any.append(index)
+        for text, indices in self._exact.items():
+            self._exact[text] = sorted([*indices, *self._any])
+        self._first_pattern = self._patterns[0] if self._patterns else len(rules)
+        self._set = self._make_set() if len(self._patterns) > 1 else None
+
+    def _make_set(self) -> Any:
+        """All expressions as one; None where RE2 has no room for that."""
+        made = re2.Set.SearchSet(options(SET_MEMORY_BYTES))
+        try:
+            for index in self._patterns:
+                made.Add(self._rules[index].source)
+            # One that is always met: where there is no room for the set's states, RE2 says that nothing is, not why.
+            made.Add(b"")
+            made.Compile()
+        except re2.error:
+            return None
+        return made
+
+    def find(self, message: bytes, know: Know) -> Met | None:
+        """The first rule that a message meets. ``know`` tells the facts, for what a group must be (``where``)."""
+        found = self._exact.get(message, self._any)
+        if self._folded and (folded := self._folded.get(message.lower())) is not None:
+            found = sorted({*found, *folded})
+        if self._patterns and (not found or found[0] > self._first_pattern or self._rules[found[0]].where):
+            return self._find_among(message, know, found)
+        for index in found:
+            rule = self._rules[index]
+            if not rule.where or _holds(rule, (message,), message, know):
+                return rule, (message,)
+        return None
+
+    def _find_among(self, message: bytes, know: Know, found: Sequence[int]) -> Met | None:
+        """``find``, with the expressions."""
+        matches: Any = self._set.Match(message) if self._set is not None else None
+        certain = bool(matches)
+        if not certain:
+            matches = range(len(self._patterns))  # there is no set, or RE2 had no room for it
+        patterns = self._patterns
+        size = len(patterns)
+        for index in sorted([*found, *[patterns[match] for match in matches if match < size]]):
+            rule = self._rules[index]
+            groups: Sequence[bytes] = (message,)
+            if rule.pattern is not None and not (certain and not rule.uses_groups):
+                match = rule.pattern.compiled.search(message)
+                if match is None:
+                    continue
+                spans = map(match.span, range(rule.pattern.groups + 1))
+                groups = [message[start:end] for start, end in spans]  # of a group that met nothing it is -1:-1
+            if not rule.where or _holds(rule, groups, message, know):
+                return rule, groups
+        return None
+
+
+def _holds(rule: Rule, groups: Sequence[bytes], message: bytes, know: Know) -> bool:
+    facts = know(groups, message)
+    return all(groups[index] == template.render(facts) for index, template in rule.where)

@@ -1,0 +1,55 @@
+"""``--reply 'PATTERN => ANSWER'``: a rule in one line."""
+
+from collections.abc import Sequence
+
+from portside.errors import UsageError, ValueProblem
+from portside.units import parse_text
+from portside.wire.rules.language import Answer, Book, Rule
+from portside.wire.rules.patterns import Pattern, hexadecimal, regex, wildcards
+from portside.wire.rules.places import Place
+from portside.wire.rules.read import FIRST_STATE
+from portside.wire.rules.template import hex_template, text_template
+
+
+def read_replies(written: Sequence[str]) -> Book:
+    """The rules of some options, in their order. Raises UsageError."""
+    rules = []
+    for number, each in enumerate(written, 1):
+        try:
+            rules.append(_read(each, number))
+        except ValueProblem as problem:
+            raise UsageError(f"--reply {each!r}", str(problem), "see docs/rules.md") from None
+    return Book(rules=rules, start=FIRST_STATE, states=(FIRST_STATE,), source="--reply")
+
+
+def _read(written: str, number: int) -> Rule:
+    pattern, arrow, answer = written.partition("=>")
+    if not arrow:
+        raise ValueProblem("it is written 'PATTERN => ANSWER'")
+    pattern, answer = pattern.strip(" "), answer.lstrip(" ")
+    text, found = _condition(pattern)
+    groups, most = (found.names, found.groups) if found is not None else ({}, 0)
+    if answer.startswith("hex:"):
+        template = hex_template(answer[4:], groups, most)
+    else:
+        template = text_template(answer, groups, most)
+    return Rule(
+        number=number,
+        name=pattern,
+        place=Place(number, 1),
+        when="equals" if found is None else "pattern",
+        text=text,
+        pattern=found,
+        answers=(Answer(template),),
+    )
+
+
+def _condition(pattern: str) -> tuple[bytes, Pattern | None]:
+    """``hex:DE ??``, ``/regex/`` or ``/regex/i``, text with ``*`` for anything, or text."""
+    if pattern.startswith("hex:"):
+        return b"", hexadecimal(pattern[4:])
+    body, slash, flag = pattern[1:].rpartition("/")
+    if pattern.startswith("/") and slash and flag in ("", "i"):
+        return b"", regex(body, ignore_case=flag == "i")
+    parts = [parse_text(part) for part in pattern.split("*")]
+    return (parts[0], None) if len(parts) == 1 else (b"", wildcards(parts))

@@ -1,0 +1,301 @@
+"""What is sent: text or hex in which ``${…}`` stands for something that is known only then.
+
+    ${1} ${name} ${0}           a group of the condition; 0 is all that it met
+    ${message}                  the message, without the end of its frame
+    ${peer} ${local} ${conn} ${count} ${state}
+    ${time} ${time:%H:%M:%S} ${time:unix} ${time:unix-ms}       UTC
+    ${random:1:100} ${random-hex:8} ${random-bytes:4}
+    ${hex:SOURCE}               the bytes of something as hex digits
+    ${u16be:SOURCE+2}           how many bytes it has, as an integer (u8 u16be u16le u32be u32le)
+    ${len:SOURCE:4}             the same in decimal digits, so many at least
+    ${crc16-modbus:SOURCE}      a checksum (``checksums``), as bytes; or :be :le :hex :HEX
+
+A SOURCE is ``message``, a group, or of the answer itself ``before`` and ``after`` this place or all of it: ``answer``;
+each may be followed by a piece of it as Python writes it, ``message[1:-2]``.
+
+A place that speaks of the answer itself has a fixed size, so the answer's shape is known before any of them is filled:
+first all lengths, then the checksums from left to right. One that is not filled yet counts as zeros.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from portside.errors import ValueProblem
+from portside.units import parse_text
+from portside.wire.rules.checksums import CHECKSUMS
+
+Order = Literal["big", "little"]
+
+
+class Facts(msgspec.Struct, gc=False):
+    """What is known when something is sent: ``groups`` begins with all that the condition met, ``at`` is in ns."""
+
+    groups: Sequence[bytes]
+    message: bytes
+    peer: str
+    local: str
+    conn: int
+    messages: int  # of this connection so far
+    state: str
+    at: int  # ns since 1970
+    random: Random
+
+
+Get = Callable[[Facts], bytes]
+
+
+class _Field(NamedTuple):
+    """A place that speaks of the answer itself; ``fill`` gets the answer so far and where the place is in it."""
+
+    size: int
+    is_checksum: bool
+    fill: Callable[[bytearray, int], bytes]
+
+
+Part = bytes | Get | _Field
+
+
+class Template:
+    """Something to send; ``constant`` where it is always the same."""
+
+    __slots__ = ("_fields", "_parts", "constant")
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._fields = any(isinstance(part, _Field) for part in parts)
+        constant = [part for part in parts if isinstance(part, bytes)]
+        self.constant = b"".join(constant) if len(constant) == len(parts) else None
+
+    def render(self, facts: Facts) -> bytes:
+        """The bytes to send."""
+        if self.constant is not None:
+            return self.constant
+        if self._fields:
+            return self._filled(facts)
+        return b"".join([part if type(part) is bytes else part(facts) for part in self._parts])  # type: ignore[operator]
+
+    def _filled(self, facts: Facts) -> bytes:
+        answer = bytearray()
+        places: list[tuple[bool, int, _Field]] = []
+        for part in self._parts:
+            if isinstance(part, _Field):
+                places.append((part.is_checksum, len(answer), part))
+                answer += bytes(part.size)
+            else:
+                answer += part if isinstance(part, bytes) else part(facts)
+        for _, at, field in sorted(places, key=lambda place: place[:2]):
+            answer[at : at + field.size] = field.fill(answer, at)
+        return bytes(answer)
+
+
+_PLACE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
+_SOURCE = re.compile(r"([A-Za-z_]\w*|\d{1,3})(?:\[(-?\d{1,9})?:(-?\d{1,9})?\])?([+-]\d{1,9})?", re.ASCII)
+_INTEGERS: dict[str, tuple[int, Order]] = {
+    "u8": (1, "big"),
+    "u16be": (2, "big"),
+    "u16le": (2, "little"),
+    "u32be": (4, "big"),
+    "u32le": (4, "little"),
+}
+_PLAIN: dict[str, Get] = {
+    "message": lambda facts: facts.message,
+    "peer": lambda facts: facts.peer.encode("utf-8", "replace"),
+    "local": lambda facts: facts.local.encode("utf-8", "replace"),
+    "conn": lambda facts: b"%d" % facts.conn,
+    "count": lambda facts: b"%d" % facts.messages,
+    "state": lambda facts: facts.state.encode(),
+    "time": lambda facts: _iso(facts.at).encode(),
+}
+_ITSELF = ("before", "after", "answer")
+NAMES = frozenset({*_PLAIN, *_ITSELF})
+"""What no group may be called."""
+_MOST_RANDOM = 4096  # bytes, or digits
+
+
+def text_template(text: str, groups: Mapping[str, int], most: int) -> Template:
+    """Text with escapes (``units.parse_text``); ``groups`` are those with names, ``most`` how many there are in all.
+
+    Raises ValueProblem.
+    """
+    return Template(_parts(text, parse_text, groups, most))
+
+
+def hex_template(text: str, groups: Mapping[str, int], most: int) -> Template:
+    """Bytes in hex with ``${…}`` between them. Raises ValueProblem."""
+    return Template(_parts(text, _from_hex, groups, most))
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueProblem(f"no hex: {text.strip()!r}; write 06 ff, and ${{…}} for variables") from None
+
+
+def _parts(text: str, read: Callable[[str], bytes], groups: Mapping[str, int], most: int) -> list[Part]:
+    parts: list[Part] = []
+    at = 0
+    for place in _PLACE.finditer(text):
+        if place[3]:
+            raise ValueProblem(f"{text[place.start() : place.start() + 20]!r} has no end: write ${{name}}, or $${{")
+        parts.append(read(text[at : place.start()]))
+        parts.append(read(place[1]) if place[1] else _Reader(groups, most).part(place[2]))
+        at = place.end()
+    parts.append(read(text[at:]))
+    return [part for part in parts if part != b""]
+
+
+class _Reader:
+    """Reads what stands in ``${…}``."""
+
+    def __init__(self, groups: Mapping[str, int], most: int) -> None:
+        self._groups = groups
+        self._most = most
+
+    def part(self, written: str) -> Part:
+        name, colon, rest = written.partition(":")
+        if name in CHECKSUMS and colon:
+            return self._checksum(name, rest)
+        if name in _INTEGERS and colon:
+            return self._integer(rest, *_INTEGERS[name])
+        if name == "len" and colon:
+            return self._decimal(rest)
+        if name == "hex" and colon:
+            get = self._here(rest)
+            return lambda facts: get(facts).hex().encode()
+        if name == "time" and colon:
+            return _time(rest)
+        if name.startswith("random"):
+            return _random(name, rest)
+        if not colon and name in _PLAIN:
+            return _PLAIN[name]
+        return self._here(written)
+
+    def _source(self, written: str) -> tuple[str, Get | None, slice, int]:
+        """Its name, how to get it (None: of the answer itself), which piece, and what is added to its length."""
+        found = _SOURCE.fullmatch(written)
+        if found is None:
+            raise ValueProblem(f"${{{written}}} is no variable: see docs/rules.md for what there is")
+        name, first, last, more = found.groups()
+        piece = slice(int(first) if first else None, int(last) if last else None)
+        if name in _ITSELF:
+            return name, None, piece, int(more or 0)
+        get = _PLAIN.get(name)
+        if get is None:
+            index = int(name) if name.isdigit() else self._groups.get(name, -1)
+            if index < 0:
+                named = ", ".join(self._groups) or "none"
+                raise ValueProblem(f"{name!r} is no variable, and no group of the condition (it names {named})")
+            if index > self._most:
+                raise ValueProblem(f"there is no group {name}: the condition has {self._most}")
+            get = _group(index)
+        return name, get, piece, int(more or 0)
+
+    def _here(self, written: str) -> Get:
+        """A source whose bytes are known before the answer."""
+        name, get, piece, more = self._source(written)
+        if get is None:
+            raise ValueProblem(f"{name!r} can only be counted or summed, as in ${{crc32:{name}}}")
+        if more:
+            raise ValueProblem(f"+ and - belong to lengths, as in ${{u8:{written}}}")
+        return get if piece == slice(None) else _piece(get, piece)
+
+    def _checksum(self, name: str, rest: str) -> Part:
+        checksum = CHECKSUMS[name]
+        written, _, form = _split(rest)
+        if form not in ("", "be", "le", "hex", "HEX"):
+            raise ValueProblem(f"{form!r} is no form of a checksum: write be, le, hex or HEX")
+        order: Order = {"be": "big", "le": "little"}.get(form, "big" if form else checksum.order)  # type: ignore[assignment]
+
+        def of(data: bytes) -> bytes:
+            value = checksum.of(data).to_bytes(checksum.size, order)
+            if form == "hex":
+                return value.hex().encode()
+            return value.hex().upper().encode() if form == "HEX" else value
+
+        source, get, piece, more = self._source(written)
+        if more:
+            raise ValueProblem("+ and - belong to lengths, as in ${u8:after+2}")
+        if get is not None:
+            return lambda facts: of(get(facts)[piece])
+        size = len(of(b""))
+        return _Field(size, is_checksum=True, fill=lambda data, at: of(bytes(_itself(source, data, at, size)[piece])))
+
+    def _integer(self, rest: str, size: int, order: Order) -> Part:
+        return self._length(rest, size, lambda length: (length % (1 << 8 * size)).to_bytes(size, order))
+
+    def _decimal(self, rest: str) -> Part:
+        written, colon, digits = _split(rest)
+        width = int(digits) if digits.isdigit() and len(digits) == 1 else 0
+        if colon and not width:
+            raise ValueProblem(f"{digits!r} is no number of digits: write 1 to 9")
+        if self._source(written)[1] is None and not width:
+            raise ValueProblem(f"how many digits? write ${{len:{written}:4}}")
+        return self._length(written, width, lambda length: b"%0*d" % (width, max(length, 0) % 10 ** (width or 18)))
+
+    def _length(self, written: str, size: int, write: Callable[[int], bytes]) -> Part:
+        source, get, piece, more = self._source(written)
+        if get is not None:
+            return lambda facts: write(len(get(facts)[piece]) + more)
+        return _Field(
+            size, is_checksum=False, fill=lambda data, at: write(len(_itself(source, data, at, size)[piece]) + more)
+        )
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """A source and what follows its colon; the colon of a piece is none."""
+    end = rest.find("]") + 1
+    source, colon, form = rest[end:].partition(":")
+    return rest[:end] + source, colon, form
+
+
+def _itself(source: str, data: bytearray, at: int, size: int) -> bytearray:
+    if source == "before":
+        return data[:at]
+    return data[at + size :] if source == "after" else data
+
+
+def _group(index: int) -> Get:
+    return lambda facts: facts.groups[index]
+
+
+def _piece(get: Get, piece: slice) -> Get:
+    return lambda facts: get(facts)[piece]
+
+
+def _iso(at: int) -> str:
+    second, nanoseconds = divmod(at, 1_000_000_000)
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds // 1000:06d}Z"
+
+
+def _time(form: str) -> Get:
+    if form == "unix":
+        return lambda facts: b"%d" % (facts.at // 1_000_000_000)
+    if form == "unix-ms":
+        return lambda facts: b"%d" % (facts.at // 1_000_000)
+    if "%" not in form:
+        raise ValueProblem(f"{form!r} is no form of time: write unix, unix-ms, or as in strftime(3): %H:%M:%S")
+    return lambda facts: datetime.fromtimestamp(facts.at // 1_000_000_000, UTC).strftime(form).encode()
+
+
+def _random(name: str, rest: str) -> Get:
+    if name == "random":
+        low, colon, high = rest.partition(":")
+        if colon and _is_integer(low) and _is_integer(high) and int(low) <= int(high):
+            return lambda facts: b"%d" % facts.random.randint(int(low), int(high))
+        raise ValueProblem("a random number is written ${random:LOWEST:HIGHEST}")
+    count = int(rest) if rest.isdigit() and len(rest) < 6 else 0
+    if name not in ("random-hex", "random-bytes") or not 0 < count <= _MOST_RANDOM:
+        raise ValueProblem(f"${{{name}:{rest}}} is none of ${{random:1:100}}, ${{random-hex:8}}, ${{random-bytes:4}}")
+    if name == "random-hex":
+        return lambda facts: b"%0*x" % (count, facts.random.getrandbits(4 * count))
+    return lambda facts: facts.random.randbytes(count)
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None

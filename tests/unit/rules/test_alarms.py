@@ -1,0 +1,48 @@
+"""Many deadlines behind one timer."""
+
+import asyncio
+import math
+
+from portside.behaviours.alarms import Alarms
+
+
+class Item:
+    def __init__(self) -> None:
+        self.alarm = math.inf
+
+
+def test_each_rings_when_it_is_due_and_once() -> None:
+    async def run() -> list[int]:
+        loop = asyncio.get_running_loop()
+        items, rung, done = [Item() for _ in range(4)], [], loop.create_future()
+
+        def ring(item: Item, now: float) -> None:
+            rung.append(items.index(item))
+            if item is items[1]:
+                done.set_result(None)
+
+        alarms = Alarms(loop, ring)
+        start = loop.time()
+        for item, at in ((items[0], 0.02), (items[1], 0.05), (items[2], 0.01), (items[0], 0.0), (items[2], 9.0)):
+            alarms.set(item, start + at)
+        alarms.set(items[3], start + 0.03)
+        alarms.drop(items[3])
+        await done
+        alarms.stop()
+        return rung
+
+    assert asyncio.run(run()) == [0, 2, 1]
+
+
+def test_deadlines_that_come_nearer_leave_nothing_behind() -> None:
+    async def run() -> int:
+        loop = asyncio.get_running_loop()
+        alarms: Alarms[Item] = Alarms(loop, lambda item, now: None)
+        item = Item()
+        for step in range(1000):
+            alarms.set(item, loop.time() + 10_000 - step)
+        size = len(alarms._heap)
+        alarms.stop()
+        return size
+
+    assert asyncio.run(run()) <= 70
