@@ -104,6 +104,8 @@ class Pipe:
                 self._wait(poll)
             try:
                 size = recv_into(buffer)
+            except BlockingIOError:
+                continue  # TLS: what came makes nothing whole yet
             except OSError as error:
                 raise self._broken(error) from None
             if not size:

@@ -1,0 +1,139 @@
+"""What a client passes between being accepted and being connected: its PROXY header, then admission, then TLS.
+
+Who waits here holds a descriptor and a little memory, for a few seconds at most, and nobody waits for it. Admission
+counts a client from before its handshake until it is gone, so --max-conns bounds handshakes too; who sends a PROXY
+header is not known before, and is bounded by the descriptors alone.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from portside.server.admission import Network
+from portside.server.arrival import Arrival
+from portside.server.proxy_header import TIMEOUT_S as HEADER_TIMEOUT_S
+from portside.server.proxy_header import HeaderReader, may_send
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+    from collections.abc import Callable
+
+    from portside.server.server import Server
+    from portside.server.tls import TlsTransport
+
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+LAST_WORDS_S: Final = 1.0  # that a client whose handshake failed has to read why
+
+
+class Gate:
+    """What comes first on each connection: a PROXY header where one is expected, TLS where there is a context.
+
+    ``trusted`` None means that everyone may send a header.
+    """
+
+    def __init__(
+        self, *, tls: "ssl.SSLContext | None", expects_header: bool = False, trusted: list[Network] | None = None
+    ) -> None:
+        self._tls = tls
+        self._expects_header = expects_header
+        self._trusted = trusted
+        self._server: Server
+        self._waiting: set[HeaderReader | Handshake] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def guard(self, server: "Server") -> None:
+        """Stand before this server."""
+        self._server = server
+
+    def take(self, arrival: Arrival) -> None:
+        """Let a client through, in its own time."""
+        server = self._server
+        if not self._expects_header:
+            self._enter(arrival)
+        elif not may_send(arrival.ip, self._trusted):
+            server.refuse(arrival, "proxy_header", "no proxy of --proxy-protocol-from")
+        else:
+            due = server.now() + HEADER_TIMEOUT_S
+            reader = HeaderReader(server.loop, arrival, due, self._headed)
+            self._waiting.add(reader)
+            server.check_at(reader, due)
+
+    def _headed(self, reader: HeaderReader, arrival: Arrival, why: str | None) -> None:
+        self._waiting.discard(reader)
+        if why is None:
+            self._enter(arrival)
+        else:
+            self._server.refuse(arrival, "proxy_header", why)
+
+    def _enter(self, arrival: Arrival) -> None:
+        server = self._server
+        if not server.enter(arrival):
+            return
+        if self._tls is not None:
+            self._waiting.add(Handshake(server, arrival, self._tls, self._waiting.discard))
+        elif server.served_enough:
+            server.refuse(arrival, "max_conns")
+            server.leave(arrival)
+        else:
+            connection = server.connection_of(arrival)
+            server.adopt(arrival.sock, connection.link or connection, connection)
+
+    def end(self) -> None:
+        """Let nobody in any more: the run ends."""
+        for each in list(self._waiting):
+            each.end()
+        self._waiting.clear()
+
+
+class Handshake:
+    """One TLS handshake; ``over`` is told when it is, either way."""
+
+    __slots__ = ("_arrival", "_due", "_over", "_server", "_transport")
+
+    def __init__(
+        self, server: "Server", arrival: Arrival, context: "ssl.SSLContext", over: "Callable[[Handshake], None]"
+    ) -> None:
+        from portside.server.tls import TlsTransport
+
+        self._server = server
+        self._arrival = arrival
+        self._over = over
+        self._transport: TlsTransport | None = TlsTransport(
+            context, opened=self._opened, failed=self._failed, gone=self._gone
+        )
+        self._check_in(HANDSHAKE_TIMEOUT_S)
+        server.adopt(arrival.sock, self._transport)
+
+    def check(self, now: float) -> None:
+        """Whether it is late; called from the wheel."""
+        if self._transport is not None and now >= self._due:
+            self._transport.give_up(f"no handshake within {HANDSHAKE_TIMEOUT_S:g}s")
+
+    def end(self) -> None:
+        """The run ends."""
+        if self._transport is not None:
+            self._transport.give_up(None)
+
+    def _check_in(self, seconds: float) -> None:
+        self._due = self._server.now() + seconds
+        self._server.check_at(self, self._due)
+
+    def _opened(self, transport: "TlsTransport") -> "asyncio.Protocol | None":
+        if self._server.served_enough:
+            self._server.refused(self._arrival, "max_conns")
+            return None
+        self._arrival.tls = transport.agreed
+        self._transport = None
+        self._over(self)
+        connection = self._server.connection_of(self._arrival)
+        return connection.link or connection
+
+    def _failed(self, words: str) -> None:
+        self._server.refused(self._arrival, "tls_failed", words)
+        self._check_in(LAST_WORDS_S)
+
+    def _gone(self) -> None:
+        self._transport = None
+        self._over(self)
+        self._server.leave(self._arrival)

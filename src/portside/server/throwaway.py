@@ -1,0 +1,59 @@
+"""A certificate for one run of the server: self-signed, its key in memory but for the moment of loading it."""
+
+import datetime as dt
+import ipaddress
+import os
+import socket
+import ssl
+import tempfile
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+LIFETIME = dt.timedelta(days=30)
+
+
+def make_certificate() -> tuple[bytes, bytes]:
+    """A certificate for localhost and this machine's name, and its key (EC P-256): both PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in dict.fromkeys(["localhost", *_own_name()])]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))  # clocks differ
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)  # so that it can be a --tls-ca
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), secret
+
+
+def _own_name() -> list[str]:
+    """The name of this machine, where it is one that a certificate can hold."""
+    name = socket.gethostname()
+    return [name] if name.isascii() and name.isprintable() and 0 < len(name) < 64 else []
+
+
+def load_throwaway(context: ssl.SSLContext) -> bytes:
+    """Load a new one into a context; the certificate (DER). Raises OSError where there is no room for the moment."""
+    certificate, secret = make_certificate()
+    fd, path = tempfile.mkstemp(prefix="portside-", suffix=".pem")  # OpenSSL takes files only; mode 0600
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(certificate + secret)
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
+    return ssl.PEM_cert_to_DER_cert(certificate.decode())

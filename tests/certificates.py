@@ -1,0 +1,69 @@
+"""Certificates for tests: an authority, and what it signed."""
+
+import datetime as dt
+import ipaddress
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = dt.timedelta(days=1)
+
+
+class Files(NamedTuple):
+    """The paths of PEM files."""
+
+    certificate: str
+    key: str
+
+
+class Authority:
+    """Signs certificates for ``localhost`` and 127.0.0.1; its own is in ``path``."""
+
+    def __init__(self, folder: Path, name: str = "Test CA") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.path = str(folder / f"{name}.pem")
+        certificate = _signed(self._name, self._key.public_key(), self._name, self._key, days=(-1, 1), ca=True)
+        Path(self.path).write_bytes(certificate)
+
+    def sign(self, name: str, days: tuple[int, int] = (-1, 1)) -> Files:
+        """A certificate with this name as its subject, good between two days counted from now."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        files = Files(str(self._folder / f"{name}.crt"), str(self._folder / f"{name}.key"))
+        Path(files.certificate).write_bytes(_signed(subject, key.public_key(), self._name, self._key, days=days))
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        Path(files.key).write_bytes(secret)
+        return files
+
+
+def _signed(
+    subject: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    days: tuple[int, int],
+    ca: bool = False,
+) -> bytes:
+    now = dt.datetime.now(dt.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + days[0] * DAY)
+        .not_valid_after(now + days[1] * DAY)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
