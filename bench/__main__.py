@@ -11,7 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 
 from bench import build, machine, report
-from bench.rows import Plan, blocks, idle, lines, short, startup, through
+from bench.rows import (
+    Plan,
+    archive,
+    behaviours,
+    blocks,
+    decode,
+    events,
+    forward,
+    idle,
+    lines,
+    live,
+    recording,
+    refresh,
+    short,
+    startup,
+    table,
+    through,
+)
 
 ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "text": lines.text,
@@ -22,6 +39,19 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "startup": startup.startup,
     "connect": through.connect,
     "others": lines.others,
+    "table": table.table,
+    "port": table.of_port,
+    "refresh": refresh.refresh,
+    "decode": decode.decode,
+    "events": events.events,
+    "live": live.live,
+    "recording": recording.lines,
+    "recording-blocks": recording.blocks,
+    "rec-list": archive.listing,
+    "rec-export": archive.export,
+    "forward": forward.forward,
+    "echo": behaviours.echo,
+    "chat": behaviours.chat,
 }
 
 

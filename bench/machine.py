@@ -19,9 +19,9 @@ _PORTS = iter(range(random.randrange(10_000, 20_000), 32_000))
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """What is started in here stays on `core`, with all its threads and children."""
-    os.sched_setaffinity(0, {core})
+def on_core(core: int | None) -> Iterator[None]:
+    """What is started in here stays on `core`, with all its threads and children; None: it goes where it likes."""
+    os.sched_setaffinity(0, CORES if core is None else {core})
     try:
         yield
     finally:
@@ -123,6 +123,10 @@ def facts() -> dict[str, str]:
         "ncat": _said("ncat", "--version"),
         "nc": _said("nc", "-h"),
         "socat": _said("socat", "-V", holding="version"),
+        "ss": _said("ss", "-V"),
+        "netstat": _said("netstat", "-V"),
+        "lsof": _said("lsof", "-v", holding="revision"),
+        "psutil": version("psutil"),
         "portside": version("portside"),
     }
 

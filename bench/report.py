@@ -13,17 +13,21 @@ FULL = 0.9  # a core busy for more than this part of the time sets the rate
 
 @dataclass(frozen=True)
 class Bar:
-    """How much of the peer's median ours must be; with `absolute`, what ours itself must be."""
+    """How much of the peer's median ours must be; with `absolute`, what ours itself must be.
+
+    With `beyond`, by how much ours may be more than the peer's.
+    """
 
     limit: float
     at_most: bool = False
     absolute: bool = False
+    beyond: bool = False
 
     def __str__(self) -> str:
-        return f"{'≤' if self.at_most else '≥'} {self.limit:g}"
+        return f"{'≤' if self.at_most else '≥'} {'peer + ' if self.beyond else ''}{self.limit:g}"
 
     def is_met(self, value: float) -> bool:
-        """Whether a ratio, or with `absolute` a value, is good enough."""
+        """Whether a ratio, with `absolute` a value, or with `beyond` a difference is good enough."""
         return value <= self.limit if self.at_most else value >= self.limit
 
 
@@ -56,8 +60,13 @@ class Result:
         """met, NOT MET, or nothing where there is no bar."""
         if self.bar is None:
             return ""
-        value = median(self.ours) if self.bar.absolute else self.ratio
-        assert value is not None
+        if self.bar.absolute:
+            value = median(self.ours)
+        elif self.bar.beyond:
+            value = median(self.ours) - median(self.theirs)
+        else:
+            assert self.ratio is not None
+            value = self.ratio
         return "met" if self.bar.is_met(value) else "NOT MET"
 
 

@@ -37,7 +37,7 @@ class Work:
 class Server:
     """A running peer. Use it in a `with`; when that ends, so has the server, and its output is whole."""
 
-    def __init__(self, peer: Peer, core: int = machine.SERVER_CORE) -> None:
+    def __init__(self, peer: Peer, core: int | None = machine.SERVER_CORE) -> None:
         self.peer = peer
         self._core = core
         self.port = machine.free_port()

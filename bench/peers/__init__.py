@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.build import compiled
@@ -59,6 +60,42 @@ NCAT = Peer("ncat -lk", lambda port: ["ncat", "-lk", "127.0.0.1", str(port)], ro
 NC = Peer("nc -lk", lambda port: ["nc", "-lk", "127.0.0.1", str(port)], row=LINE)
 SOCAT = Peer("socat fork", lambda port: _socat(port, "fork,reuseaddr"))
 SOCAT_BACKLOG = Peer("socat fork,backlog=128", lambda port: _socat(port, "fork,reuseaddr,backlog=128"))
+ECHO = portside("--echo", "--format", "raw", output="null")
+C_ECHO = reference("echo", output="null")
+ECHOES = (
+    Peer(
+        "socat EXEC:cat",
+        lambda port: ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024", "EXEC:/bin/cat"],
+        output="null",
+    ),
+    Peer(
+        "ncat --exec /bin/cat",
+        lambda port: ["ncat", "-lk", "127.0.0.1", str(port), "--max-conns", "2000", "--exec", "/bin/cat"],
+        output="null",
+    ),
+)
+CHAT = portside("--chat", "--format", "raw", output="null")
+NCAT_CHAT = Peer(
+    "ncat --chat",
+    lambda port: ["ncat", "-lk", "127.0.0.1", str(port), "--max-conns", "1000", "--chat"],
+    output="null",
+)
+Relay = Callable[[int], Peer]
+"""A relay to a port."""
+
+
+def forward_portside(to: int) -> Peer:
+    """`--forward` with the view off."""
+    return portside("--forward", f"127.0.0.1:{to}", "--format", "raw", output="null")
+
+
+def forward_socat(to: int) -> Peer:
+    """A process for each connection, as it is started everywhere."""
+    return Peer("socat fork", partial(_relay, to), output="null")
+
+
+def _relay(to: int, port: int) -> list[str]:
+    return ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=128", f"TCP:127.0.0.1:{to}"]
 
 
 def _socat(port: int, options: str) -> list[str]:

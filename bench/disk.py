@@ -1,0 +1,32 @@
+"""Files for measurements: on the disk of the checkout, with memory that the kernel already has."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.build import OUT
+
+
+@contextmanager
+def folder_on_disk() -> Iterator[str]:
+    """A folder that goes with its files; what an earlier run left for the disk to write is written first."""
+    (OUT / "tmp").mkdir(parents=True, exist_ok=True)
+    os.sync()
+    with TemporaryDirectory(dir=OUT / "tmp") as folder:
+        yield folder
+
+
+def warm(folder: str, size: int) -> None:
+    """Have the kernel get memory for so many bytes of files: whoever comes first would pay for it."""
+    path = Path(folder, "warm")
+    fill(path, size)
+    path.unlink()
+
+
+def fill(path: Path, size: int) -> None:
+    """Make a file of random bytes."""
+    block = os.urandom(1 << 20)
+    with open(path, "wb") as file:
+        file.writelines(block for _ in range(-(-size >> 20)))

@@ -1,0 +1,33 @@
+"""`python -m bench.probes.refresh LOOKS PAUSE`: what the live display does again and again, LOOKS times.
+
+Look at the sockets with their owners, compare them with the look before, and put them in order. The first look, which
+finds the owners, is not timed.
+"""
+
+import json
+import sys
+import time
+
+from portside.settings.watch import Watch
+from portside.tui.looker import Looker
+from portside.tui.order import Sort, Sorter
+
+
+def main() -> None:
+    looks, pause_s = int(sys.argv[1]), float(sys.argv[2])
+    sort, sorter = Sort(), Sorter()
+    looker = Looker(Watch(), sort)
+    times_ms = []
+    for number in range(looks + 1):
+        start = time.perf_counter()
+        picture = looker.look()
+        sorter.order(picture, sort)
+        if number:
+            times_ms.append((time.perf_counter() - start) * 1e3)
+        time.sleep(pause_s)
+    looker.close()
+    print(json.dumps({"refresh": times_ms, "sockets": len(picture.live.keys)}))
+
+
+if __name__ == "__main__":
+    main()
