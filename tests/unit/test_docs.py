@@ -9,7 +9,14 @@ from portside.cli import COMMANDS
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
-from portside.settings import FORMATS, Connect, Listen, Watch, spellings
+from portside.settings import spellings
+from portside.settings.connect import Connect
+from portside.settings.faults import KINDS
+from portside.settings.listen import Listen
+from portside.settings.rec import REC_COMMANDS
+from portside.settings.rules import RULES_COMMANDS
+from portside.settings.values import FORMATS
+from portside.settings.watch import Watch
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -23,7 +30,10 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 
 def test_every_option_is_documented() -> None:
-    for name, settings in (("listen", Listen), ("connect", Connect), ("watch", Watch)):
+    commands = [("listen", Listen), ("connect", Connect), ("watch", Watch)]
+    commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
+    commands += [("rec", settings) for settings in REC_COMMANDS.values()]
+    for name, settings in commands:
         page = (DOCS / f"{name}.md").read_text()
         for _, spelling, _ in spellings(settings):
             for flag in spelling.flags:
@@ -49,6 +59,14 @@ def test_every_command_and_format_is_documented() -> None:
     page = (DOCS / "listen.md").read_text()
     for name in FORMATS:
         assert f"| `{name}` |" in page
+
+
+def test_every_fault_and_clause_is_documented() -> None:
+    page = (DOCS / "faults.md").read_text()
+    for name, kind in KINDS.items():
+        row = next(line for line in page.splitlines() if line.startswith((f"| `{name}`", f"| `{name} ")))
+        for clause in kind.clauses:
+            assert f"`{clause}`" in row, f"{clause} of {name}"
 
 
 def test_every_word_of_the_filter_language_is_documented() -> None:

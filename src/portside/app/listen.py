@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from portside.app.behaviour import make_behaviour
+from portside.app.faults import make_faults
 from portside.app.loop import run as run_loop
 from portside.app.say import say, wants_colour
 from portside.app.stdin import StandardInput
@@ -27,7 +29,7 @@ from portside.server.broadcast import Broadcast
 from portside.server.connection import Connection
 from portside.server.listener import Listener
 from portside.server.server import Server
-from portside.settings import Listen
+from portside.settings.listen import Listen
 from portside.wire.newlines import CrLf
 
 PATIENCE_S = 0.5  # what an end in order waits for a peer or a reader that takes nothing
@@ -37,30 +39,34 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 if TYPE_CHECKING:
+    from portside.app.rules import Reloading
     from portside.record.recorder import Recorder
+    from portside.server.gate import Gate
 
 StopReason = Literal["signal", "once", "output_closed"]
 
 
-def run(settings: Listen, listeners: list[Listener], admission: Admission) -> int:
+def run(settings: Listen, listeners: list[Listener], admission: Admission, gate: "Gate | None") -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after."""
     _raise_descriptor_limit()
     _keep_freed_memory()
-    return run_loop(_Run(settings, admission).serve(listeners))
+    return run_loop(_Run(settings, admission, gate).serve(listeners))
 
 
 class _Run:
     """One run of the server."""
 
-    def __init__(self, settings: Listen, admission: Admission) -> None:
+    def __init__(self, settings: Listen, admission: Admission, gate: "Gate | None") -> None:
         self._settings = settings
         self._admission = admission
+        self._gate = gate
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._troubled: set[str] = set()
         self._files: list[Writer] = []
         self._sinks: list[Sink] = []
         self._recorder: Recorder | None = None
+        self._reloading: Reloading | None = None
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
         self._signals = 0
         self._starved_said = -STARVED_SAID_S
@@ -71,13 +77,23 @@ class _Run:
         loop.set_exception_handler(_say_exception)
         self._stopping = loop.create_future()
         self._feed = feed = Feed(loop)
+        self._behaviour = make_behaviour(settings)
+        if settings.rules is not None:
+            from portside.app.rules import Reloading
+
+            self._reloading = Reloading(settings.rules, settings.frame, self._behaviour)
         self._server = server = Server(
             loop,
             feed.publish,
             admission=self._admission,
             idle_timeout=settings.idle_timeout,
             shows_received=not settings.send_only,
+            shows_sent=settings.format != "raw" or bool(settings.output) or settings.record is not None,
             most_clients=1 if settings.once else None,
+            behaviour=self._behaviour,
+            greeting=settings.greet,
+            faults=make_faults(loop, settings, feed.publish),
+            gate=self._gate,
         )
         try:
             self._open_sinks()
@@ -103,6 +119,8 @@ class _Run:
             server.stop_listening()
             await server.empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
+        if self._behaviour is not None:
+            await self._behaviour.end()
         if reason != "once":
             self._hurry.set()
         feed.publish(Stopped(time.time_ns(), reason))
@@ -205,8 +223,8 @@ class _Run:
         loop = self._loop
         loop.add_signal_handler(signal.SIGINT, self._signalled, 0.0)
         loop.add_signal_handler(signal.SIGTERM, self._signalled, self._settings.drain)
-        if self._settings.output:
-            loop.add_signal_handler(signal.SIGHUP, self._reopen)
+        if self._settings.output or self._settings.rules is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._read_anew)
         elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._signalled, 0.0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -219,7 +237,9 @@ class _Run:
         self._drain = drain
         self._stop("signal")
 
-    def _reopen(self) -> None:
+    def _read_anew(self) -> None:
+        if self._reloading is not None:
+            self._reloading.start()
         self._feed.flush()
         for writer in self._files:
             writer.reopen()
@@ -259,7 +279,7 @@ class _Run:
         self._finishes = settings.once or settings.send_only
         self._crlf = CrLf() if settings.crlf else None
         self._typed = sys.stdin.isatty()
-        wanted = self._typed if settings.stdin is None else settings.stdin
+        wanted = (self._typed and settings.forward is None) if settings.stdin is None else settings.stdin
         if not wanted or settings.recv_only:
             return
         self._server.keeps_half_open = not self._typed
@@ -279,6 +299,8 @@ class _Run:
             return
         if self._crlf is not None:
             data = self._crlf.convert(data)
+        if self._behaviour is not None:
+            data = self._behaviour.typed(data)
         if self._typed:
             if not self._broadcast.send(data):
                 say("no client is connected: not sent")

@@ -16,6 +16,8 @@ from portside.errors import PortsideError, UsageError, reason_of
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
     "connect": "standard input to a peer, the peer to standard output",
+    "rec": "recordings: list, show, export, replay, compare and check them",
+    "rules": "rules for what a server answers: check a file, test it with a transcript",
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
 }
 
@@ -60,17 +62,25 @@ def _run(arguments: list[str]) -> int:
             return 0
         case ["listen", *rest]:
             from portside.cli import listen
-            from portside.settings import Listen
+            from portside.settings.listen import Listen
 
             return listen.run(parse(Listen, "listen", rest))
         case ["connect", *rest]:
             from portside.cli import connect
-            from portside.settings import Connect
+            from portside.settings.connect import Connect
 
             return connect.run(parse(Connect, "connect", rest))
+        case ["rec", *rest]:
+            from portside.cli import rec
+
+            return rec.run(rest)
+        case ["rules", *rest]:
+            from portside.cli import rules
+
+            return rules.run(rest)
         case ["watch", *rest]:
             from portside.cli import watch
-            from portside.settings import Watch
+            from portside.settings.watch import Watch
 
             return watch.run(parse(Watch, "watch", watch.joined(rest)))
         case [name, *_]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from portside.addresses import Address, parse_address
 from portside.cli.parser import parse
 from portside.errors import UsageError, ValueProblem
-from portside.settings import Connect
+from portside.settings.connect import Connect
 
 if TYPE_CHECKING:
     from portside.client.proxy import Proxy
@@ -21,7 +21,9 @@ _EXCLUDING = (
         "scan": "--scan",
     },
     {"scan": "--scan", "proxy": "--proxy"},
+    {"scan": "--scan", "tls": "--tls"},
 )
+_TLS = ("tls_servername", "tls_verify", "tls_ca", "tls_cert", "tls_key", "tls_alpn")
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +38,7 @@ def run(settings: Connect) -> int:
         if len(given) > 1:
             raise UsageError("connect", f"{given[0]} and {given[1]} exclude each other")
     address = _address(settings)
+    _check_tls(settings, address)
     proxy = _proxy(settings, address)
     program = _program(settings)
 
@@ -59,6 +62,21 @@ def _address(settings: Connect) -> Address:
     if address.path is None and address.ports[0] == 0:
         raise UsageError("connect", "nobody can be reached at port 0")
     return address
+
+
+def _check_tls(settings: Connect, address: Address) -> None:
+    """What goes with what. Raises UsageError."""
+    given = [name for name in _TLS if getattr(settings, name) not in (None, ())]
+    if given and not settings.tls:
+        raise UsageError("connect", f"--{given[0].replace('_', '-')} goes with --tls")
+    if settings.tls_key is not None and settings.tls_cert is None:
+        raise UsageError("connect", "--tls-key goes with --tls-cert")
+    if settings.tls_ca is not None and settings.tls_verify is False:
+        raise UsageError("connect", "--tls-ca and --no-tls-verify exclude each other")
+    nameless = address.path is not None and settings.tls_servername is None
+    if settings.tls and nameless and settings.tls_verify is not False:
+        hint = "--tls-servername NAME says whose certificate it is, --no-tls-verify takes any"
+        raise UsageError("connect", "a unix socket has no name that a certificate could prove", hint)
 
 
 def _one_text(target: tuple[str, ...]) -> str:

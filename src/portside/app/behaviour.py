@@ -1,0 +1,73 @@
+"""Which behaviour some settings ask for; each is imported only when it is asked for."""
+
+from typing import TYPE_CHECKING
+
+from portside.app.say import say
+from portside.server.behaviour import Behaviour
+from portside.server.connection import Connection
+from portside.settings.listen import Listen
+from portside.wire.escaping import visible
+
+if TYPE_CHECKING:
+    import ssl
+
+    from portside.behaviours.forward import EncodeHeader
+
+
+def make_behaviour(settings: Listen) -> Behaviour | None:
+    """What a client gets back; None where nothing but --greet is sent."""
+    if settings.echo:
+        from portside.behaviours.echo import Echo
+
+        return Echo()
+    if settings.chat:
+        from portside.behaviours.chat import Chat
+
+        return Chat(settings.max_frame)
+    if settings.broker:
+        from portside.behaviours.broker import Broker
+
+        return Broker()
+    if settings.exec is not None or settings.sh_exec is not None:
+        from portside.behaviours.program import Programs
+        from portside.client.process import words_of
+
+        words = ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else words_of(settings.exec or "")
+        return Programs(words, _say_words)
+    if settings.forward is not None:
+        from portside.behaviours.forward import Forward
+
+        return Forward(
+            settings.forward, tls=_upstream_tls(settings), encode_header=_header_encoder(settings.send_proxy)
+        )
+    if settings.handler is not None:
+        from portside.behaviours.handler import Handlers, load
+
+        return Handlers(*load(settings.handler), _say_words)
+    if settings.rules is not None or settings.reply:
+        from portside.app.rules import rules_behaviour
+
+        return rules_behaviour(settings)
+    return None
+
+
+def _upstream_tls(settings: Listen) -> "ssl.SSLContext | None":
+    """Raises PortsideError where the file is not good."""
+    if not settings.forward_tls:
+        return None
+    from portside.client.tls import client_context
+
+    return client_context(verify=settings.forward_tls_verify is not False, ca=settings.forward_tls_ca)
+
+
+def _header_encoder(version: str | None) -> "EncodeHeader | None":
+    if version is None:
+        return None
+    from portside.wire.proxy_header import encode_v1, encode_v2
+
+    return encode_v1 if version == "v1" else encode_v2
+
+
+def _say_words(connection: Connection, line: bytes) -> None:
+    """What a program or a function says beside its data."""
+    say(f"#{connection.number}: {visible(line)}")
