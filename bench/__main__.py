@@ -24,10 +24,12 @@ from bench.rows import (
     live,
     recording,
     refresh,
+    rules,
     short,
     startup,
     table,
     through,
+    tls,
 )
 
 ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
@@ -52,6 +54,8 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "forward": forward.forward,
     "echo": behaviours.echo,
     "chat": behaviours.chat,
+    "rules": rules.rules,
+    "tls": tls.tls,
 }
 
 

@@ -99,27 +99,27 @@ class Server:
             quiet = quiet + 1 if now[1] == before[1] and now[0] - before[0] < QUIET_S / 20 else 0
             before = now
 
-    def work(self, mode: str, clients: int, count: int, pack: int = 1) -> Work:
-        """Runs the load client against the server, on the other core, and waits until all is done."""
+    def work(self, mode: str, clients: int, count: int, pack: int = 1, load: str = "load") -> Work:
+        """Runs a load client against the server, on the other core, and waits until all is done."""
         cpu = machine.cpu_s(self.pid)
         with machine.on_core(machine.LOAD_CORE):
             done = subprocess.run(
-                [compiled("load"), mode, str(self.port), str(clients), str(count), str(pack)],
+                [compiled(load), mode, str(self.port), str(clients), str(count), str(pack)],
                 capture_output=True,
                 text=True,
                 timeout=WORK_LIMIT_S,
                 check=False,
             )
         if done.returncode:
-            raise RuntimeError(f"load {mode} against {self.peer.name}: {done.stderr.strip()} {self.errors()}")
-        load = json.loads(done.stdout)
+            raise RuntimeError(f"{load} {mode} against {self.peer.name}: {done.stderr.strip()} {self.errors()}")
+        said = json.loads(done.stdout)
         self.wait_until_quiet()
         written = self.output.stat().st_mtime if self.output.exists() else 0.0
         return Work(
-            seconds=max(load["ended"], written) - load["started"],
+            seconds=max(said["ended"], written) - said["started"],
             server_cpu_s=machine.cpu_s(self.pid) - cpu,
-            load_cpu_s=load["cpu_seconds"],
-            failed=load["failed"],
+            load_cpu_s=said["cpu_seconds"],
+            failed=said["failed"],
         )
 
     def stop(self) -> None:

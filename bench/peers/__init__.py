@@ -74,6 +74,32 @@ ECHOES = (
         output="null",
     ),
 )
+
+
+def tls_echoes(pem: str) -> tuple[Peer, ...]:
+    """Echo servers over TLS, ours first; ``pem`` holds certificate and key."""
+    return (
+        portside("--tls", "--tls-cert", pem, "--echo", "--format", "raw", output="null"),
+        Peer(
+            "ncat --ssl --exec /bin/cat",
+            lambda port: [
+                *("ncat", "-lk", "127.0.0.1", str(port), "--max-conns", "2000", "--ssl"),
+                *("--ssl-cert", pem, "--ssl-key", pem, "--exec", "/bin/cat"),
+            ],
+            output="null",
+        ),
+        Peer(
+            "socat OPENSSL-LISTEN fork",
+            lambda port: [
+                "socat",
+                f"OPENSSL-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024,cert={pem},verify=0",
+                "EXEC:/bin/cat",
+            ],
+            output="null",
+        ),
+    )
+
+
 CHAT = portside("--chat", "--format", "raw", output="null")
 NCAT_CHAT = Peer(
     "ncat --chat",
