@@ -34,11 +34,12 @@ def of_port(plan: Plan) -> Iterator[Result]:
         times = plan.by_turns(
             {name: partial(to_a_file, command, f":{port} ".encode(), MATCHES) for name, command in commands.items()}
         )
-    row, bar = f"{MATCHES} of {crowd.sockets:,} sockets", Bar(START_MS, at_most=True, beyond=True)
-    for ours, words, theirs in (
-        ("portside", "watch --once 'sport = :PORT'", "ss -tanp"),
-        ("portside", "watch --once 'sport = :PORT'", "ss -tan"),
-        ("portside -p", "watch --once --no-processes 'sport = :PORT'", "ss -tan"),
+    row, limit = f"{MATCHES} of {crowd.sockets:,} sockets", Bar(START_MS, at_most=True, beyond=True)
+    for ours, words, theirs, bar in (
+        ("portside", "watch --once 'sport = :PORT'", "ss -tanp", limit),
+        ("portside -p", "watch --once --no-processes 'sport = :PORT'", "ss -tan", limit),
+        # For information: it looks for no programs.
+        ("portside", "watch --once 'sport = :PORT'", "ss -tan", None),
     ):
         if theirs in times:
             yield Result(f"{words} > file: {row}", "ms", times[ours], theirs, times[theirs], bar, NOTE)

@@ -64,6 +64,6 @@ def _shakes(plan: Plan, peer: peers.Peer) -> float:
 
 
 NOTE = (
-    "One EC P-256 certificate for all, TLS 1.3, the client in C with OpenSSL checks nothing and resumes nothing. ncat and "
-    "socat run /bin/cat for each client."
+    "One EC P-256 certificate for all, TLS 1.3, the client in C with OpenSSL checks nothing and resumes nothing. ncat "
+    "and socat run /bin/cat for each client."
 )
