@@ -408,7 +408,9 @@ def test_any_width(network: Network, watch: Watch, width: int, wide: str) -> Non
         network.connect(listener)
     client, _ = network.connect(six)
     terminal = watch(f"{wide} --sort -local", (width, 20))
-    screen = terminal.wait("82 sockets", "Foreign Address"[: 12 if width < 80 else 15])
+    terminal.wait("82 sockets", "Foreign Address"[: 12 if width < 80 else 15])
+    terminal.wait_rows(lambda rows: len(rows) == 17, "a whole screen")
+    screen = terminal.wait("Enter")  # the last line
     lines = screen.rstrip("\n").split("\n")
     assert len(lines) == 20
     assert max(map(len, lines)) <= width
