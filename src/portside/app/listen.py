@@ -232,6 +232,8 @@ class _Run:
     def _signalled(self, drain: float) -> None:
         self._signals += 1
         if self._signals > 1:
+            if self._behaviour is not None:
+                self._behaviour.kill()
             os._exit(1)  # asked twice: end at once
         self._hurry.set()
         self._drain = drain
@@ -279,7 +281,9 @@ class _Run:
         self._finishes = settings.once or settings.send_only
         self._crlf = CrLf() if settings.crlf else None
         self._typed = sys.stdin.isatty()
-        wanted = (self._typed and settings.forward is None) if settings.stdin is None else settings.stdin
+        wanted = settings.stdin
+        if wanted is None:
+            wanted = settings.send_only or (self._typed and settings.forward is None)
         if not wanted or settings.recv_only:
             return
         self._server.keeps_half_open = not self._typed
@@ -294,13 +298,18 @@ class _Run:
         self._stdin.start()
 
     async def _deliver(self, data: bytes) -> None:
-        if not data:
-            self._end_of_stdin()
-            return
-        if self._crlf is not None:
+        at_end = not data
+        if self._crlf is not None and data:
             data = self._crlf.convert(data)
         if self._behaviour is not None:
             data = self._behaviour.typed(data)
+        if at_end:
+            if data:
+                self._broadcast.send(data)
+            self._end_of_stdin()
+            return
+        if not data:
+            return
         if self._typed:
             if not self._broadcast.send(data):
                 say("no client is connected: not sent")

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from portside.app.bytes_json import bytes_fields
+from portside.app.bytes_json import bytes_fields, encodable
 from portside.app.output import put
 from portside.app.rec_say import say_found
 from portside.record.compare import Compared, ComparedStream, compare
@@ -59,7 +59,7 @@ def _stream_lines(direction: str, stream: ComparedStream, names: list[str]) -> l
 
 
 def _json(left: Place, right: Place, compared: Compared) -> bytes:
-    places = [{"recording": path, "conn": conn} for path, conn in (left, right)]
+    places = [{"recording": encodable(path), "conn": conn} for path, conn in (left, right)]
     value = {
         "same": compared.same,
         "left": places[0],

@@ -17,10 +17,13 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     """Write the file; the exit status, 1 where something is missing in the recording. Raises PortsideError."""
     pcapng = file.endswith(".pcapng")
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
-    with progress as tell, Recording(path, tell) as recording:
-        say_found(recording)
-        with written(file) as output:
-            done = export(recording, output, conn, tell)
+    try:
+        with progress as tell, Recording(path, tell) as recording:
+            say_found(recording)
+            with written(file) as output:
+                done = export(recording, output, conn, tell)
+    except BrokenPipeError:
+        return 0  # its reader has enough
     of = "connection" if done.connections == 1 else "connections"
     what = "packets" if pcapng else "events"
     say(f"{done.connections} {of} in {done.written} {what} written to {file}")

@@ -1,5 +1,6 @@
 """``portside rec show`` and ``rec cat``: one connection of a recording, as it was seen or as its bytes."""
 
+import shlex
 import sys
 import threading
 import time
@@ -82,5 +83,8 @@ def cat(path: str, conn: int, direction: Direction) -> int:
 
         put(pieces())
     if missing:
-        say(f"connection {conn}: {missing} B are missing in what was written", f"portside rec show {path} {conn}")
+        say(
+            f"connection {conn}: {missing} B are missing in what was written",
+            f"portside rec show {shlex.quote(path)} {conn}",
+        )
     return 1 if missing else 0

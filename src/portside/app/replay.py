@@ -116,9 +116,10 @@ class _Stage:
 
     def _run(self, conn: int, take: Callable[[], Taken]) -> None:
         try:
-            self._play(conn, take)
-        except PortsideError as error:
-            self.report.failed(conn, error)
+            try:
+                self._play(conn, take)
+            except PortsideError as error:
+                self.report.failed(conn, error)
         except BaseException as trouble:  # noqa: BLE001 - the main thread raises it
             self.report.trouble = trouble
         finally:

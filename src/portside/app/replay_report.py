@@ -4,7 +4,7 @@ import threading
 
 import msgspec
 
-from portside.app.bytes_json import bytes_fields
+from portside.app.bytes_json import bytes_fields, encodable
 from portside.app.output import put
 from portside.client.script import Role
 from portside.client.verdict import Played, words
@@ -46,12 +46,15 @@ class Report:
         if self._raises:
             self.trouble = error
         else:
-            self._put(conn, f"failed: {error}", {"error": str(error)}, as_recorded=False)
+            self._put(conn, f"failed: {error}", {"error": encodable(str(error))}, as_recorded=False)
 
     def _put(self, conn: int, text: str, fields: dict[str, object], *, as_recorded: bool) -> None:
         line = f"#{conn} {text}\n".encode("utf-8", "surrogateescape")
         if self._json:
-            line = msgspec.json.encode({"conn": conn, "as_recorded": as_recorded, **fields, "words": text}) + b"\n"
+            line = (
+                msgspec.json.encode({"conn": conn, "as_recorded": as_recorded, **fields, "words": encodable(text)})
+                + b"\n"
+            )
         with self._turn:
             self._all_as_recorded &= as_recorded
             try:

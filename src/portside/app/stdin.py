@@ -61,8 +61,10 @@ class StandardInput:
         self._task = self._loop.create_task(self._hand_over(data))
 
     async def _hand_over(self, data: bytes) -> None:
-        await self._deliver(data)
-        self._next.set()
+        try:
+            await self._deliver(data)
+        finally:
+            self._next.set()
 
 
 def _in_background(fd: int) -> bool:

@@ -4,6 +4,8 @@ A client is ``user7`` until it sends ``/nick NAME``. ``/who`` tells who is here.
 as an escape, so that no member can send another's terminal a command.
 """
 
+import re
+
 from portside.behaviours.members import Members
 from portside.events import CloseReason
 from portside.server.connection import Connection
@@ -13,6 +15,8 @@ from portside.wire.framing import Framer, make_framer
 
 LONGEST_NAME = 32  # characters
 OPERATOR = "server"
+_GIVEN = re.compile(r"user\d+", re.IGNORECASE)
+_LINE_END = b"\r\n"
 
 
 class Chat(Members):
@@ -23,6 +27,7 @@ class Chat(Members):
         self._max_line = max_line
         self._names: dict[int, str] = {}
         self._lines: dict[int, Framer] = {}
+        self._typed = make_framer(Frame("lines"), max_line)
 
     def opened(self, connection: Connection) -> None:
         name = f"user{connection.number}"
@@ -65,18 +70,19 @@ class Chat(Members):
             connection.send(b"* there are /nick NAME and /who\n")
 
     def _rename(self, connection: Connection, name: str) -> None:
-        taken = {OPERATOR, *self._names.values()}
+        taken = {OPERATOR, *(each.casefold() for each in self._names.values())}
+        others = _GIVEN.fullmatch(name) and name != f"user{connection.number}"  # it may be given to somebody yet
         if not name or len(name) > LONGEST_NAME or ":" in name or " " in name or "\\" in name:
             connection.send(f"* a name has 1 to {LONGEST_NAME} characters, no spaces and no colon\n".encode())
-        elif name in taken:
+        elif name.casefold() in taken or others:
             connection.send(b"* that name is taken\n")
         else:
             before, self._names[connection.number] = self._names[connection.number], name
             self._tell(None, f"* {before} is now {name}")
 
     def typed(self, data: bytes) -> bytes:
-        lines = [visible(line.rstrip(b"\r")) for line in data.rstrip(b"\n").split(b"\n")]
-        return "".join(f"{OPERATOR}: {line}\n" for line in lines).encode()
+        lines = self._typed.feed(data, 0.0) if data else self._typed.finish()
+        return "".join(f"{OPERATOR}: {visible(line.rstrip(_LINE_END))}\n" for line in lines).encode()
 
     def _tell(self, sender: Connection | None, words: str) -> None:
         self.to_others(sender, f"{words}\n".encode())

@@ -6,10 +6,10 @@ callbacks (``upstream`` says how their ends are passed on). What the client send
 
 import asyncio
 import math
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from portside.addresses import Address
@@ -20,10 +20,12 @@ from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import FEED, FLOW, Connection
-from portside.server.hangups import Hangups
+from portside.server.hangups import hangups_of
 from portside.wire.proxy_header import endpoint_of
+from portside.wire.tls import TlsError
 
 PATIENCE_S = 0.5  # what the end of the run waits for an upstream that takes nothing
+LAST_WORDS_S = 1.0  # that an upstream whose handshake failed has to read why
 Endpoint = tuple[str, int]
 EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
 _RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "error")
@@ -34,7 +36,8 @@ class Forward(Behaviour):
     """Connects each client with ``address``.
 
     ``tls`` is the context for it, None in clear; ``encode_header`` makes the PROXY header that comes first from the
-    client's end and ours (None where one is no IP address), None for no header.
+    client's end and ours (None where one is no IP address), None for no header. ``timeout`` is for each, connecting and
+    the handshake.
     """
 
     def __init__(
@@ -52,20 +55,17 @@ class Forward(Behaviour):
         self._dialler = Dialler(address, Route(timeout))
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
-        self._watched: dict[Connection, int] = {}  # of the clients that sent FIN
         self._leaving: set[Upstream] = set()  # whose client is gone, and for which something still waits
-        self._hangups: Hangups | None = None  # made with the first client, when there is a loop
         self._paused = False
 
     def opened(self, connection: Connection) -> None:
         # Whoever relays has no opinion on how long one side lets the other wait.
         connection.set_write_timeout(math.inf)
-        if self._hangups is None:
-            self._hangups = Hangups(asyncio.get_running_loop())
-        leg = self._legs[connection] = Upstream(connection, self._hangups)
+        loop = asyncio.get_running_loop()
+        leg = self._legs[connection] = Upstream(connection, hangups_of(loop))
         if self._paused:
             leg.hold(FEED)
-        self._dials[connection] = asyncio.get_running_loop().create_task(self._dial(connection, leg))
+        self._dials[connection] = loop.create_task(self._dial(connection, leg))
 
     async def _dial(self, connection: Connection, leg: Upstream) -> None:
         try:
@@ -86,18 +86,50 @@ class Forward(Behaviour):
         # Faults of this leg stand between it and its transport.
         protocol = leg if connection.upstream is None else connection.upstream(leg)
         sock = await self._dialler.dial(header)
-        loop = asyncio.get_running_loop()
         try:
-            connect: Any = loop.create_connection if self._address.path is None else loop.create_unix_connection
             if self._tls is None:
-                await connect(lambda: protocol, sock=sock)
+                await self._give_to_loop(sock, protocol)
             else:
-                name, timeout = self._address.host or "localhost", self._timeout
-                await connect(
-                    lambda: protocol, sock=sock, ssl=self._tls, server_hostname=name, ssl_handshake_timeout=timeout
-                )
+                await self._shake_hands(sock, protocol, self._tls)
         except BaseException:
             sock.close()
+            raise
+
+    async def _give_to_loop(self, sock: socket.socket, protocol: asyncio.Protocol) -> None:
+        loop = asyncio.get_running_loop()
+        connect: Any = loop.create_connection if self._address.path is None else loop.create_unix_connection
+        await connect(lambda: protocol, sock=sock)
+
+    async def _shake_hands(self, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
+        from portside.server.tls import TlsTransport
+
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def opened(_transport: TlsTransport) -> asyncio.Protocol | None:
+            if done.done():
+                return None  # it is given up
+            done.set_result(None)
+            return protocol
+
+        def failed(words: str) -> None:
+            if not done.done():
+                done.set_exception(TlsError(words))
+
+        name = self._address.host or "localhost"
+        tls = TlsTransport(context, opened=opened, failed=failed, server_side=False, server_hostname=name)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._give_to_loop(sock, tls)
+                await done
+        except TlsError:
+            loop.call_later(LAST_WORDS_S, tls.give_up, None)
+            raise
+        except TimeoutError:
+            tls.give_up(None)
+            raise TlsError(f"no TLS handshake within {self._timeout:g}s") from None
+        except BaseException:
+            tls.give_up(None)
             raise
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -105,10 +137,6 @@ class Forward(Behaviour):
 
     def half_closed(self, connection: Connection) -> bool:
         self._legs[connection].finish()
-        if self._hangups is not None and connection.transport is not None:
-            fd = connection.transport.get_extra_info("socket").fileno()
-            self._watched[connection] = fd
-            self._hangups.watch(fd, partial(connection.abort, "peer_reset"))
         return True
 
     def caught_up(self, connection: Connection) -> None:
@@ -120,9 +148,6 @@ class Forward(Behaviour):
         dial = self._dials.pop(connection, None)
         if dial is not None:
             dial.cancel()
-        watched = self._watched.pop(connection, None)
-        if watched is not None and self._hangups is not None:
-            self._hangups.forget(watched)
         leg = self._legs.pop(connection, None)
         if leg is None:
             return
@@ -155,5 +180,3 @@ class Forward(Behaviour):
         for leg in self._leaving:
             leg.abort()
         await asyncio.sleep(0)
-        if self._hangups is not None:
-            self._hangups.close()

@@ -40,13 +40,21 @@ class Handled:
         self._handed = 0  # bytes; by the handlers' thread alone
         self._sent = 0  # bytes; by the server's thread alone
         self._eof = False
+        self._finished = False
         self._gone: CloseReason | None = None
         self._changed = asyncio.Event()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is gone."""
+        return self._gone is not None
 
     # For the function.
 
     async def receive(self, most: int = 65536) -> bytes:
         """Some of what the client sent, at least a byte; empty after its FIN. Raises ConnectionError after a reset."""
+        if most < 1:
+            raise ValueError(f"most must be at least 1, and is {most}")
         while not self._arrived:
             if self._gone is not None and self._gone != "peer_closed":
                 raise ConnectionResetError(f"connection {self.number} is gone: {self._gone}")
@@ -88,12 +96,15 @@ class Handled:
             await self._wait()
         if self._gone is not None:
             raise ConnectionResetError(f"connection {self.number} is gone: {self._gone}")
+        if self._finished:
+            raise ConnectionError(f"connection {self.number} has been half-closed from this side")
         if payload:
             self._handed += len(payload)
             self._server.call_soon_threadsafe(self._send, payload)
 
     async def finish(self) -> None:
         """Half-close: FIN after what was sent; the client may go on sending."""
+        self._finished = True
         self._server.call_soon_threadsafe(self._connection.finish)
 
     async def close(self) -> None:

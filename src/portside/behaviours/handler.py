@@ -12,7 +12,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any
 
 from portside.behaviours.handled import Handled
@@ -28,6 +29,7 @@ Function = Callable[[Handled], Coroutine[Any, Any, None]]
 Say = Callable[[Connection, bytes], None]
 
 
+@lru_cache(maxsize=1)
 def load(where: str) -> tuple[Function, str]:
     """The function that ``FILE.py:NAME`` names, and the path of its file.
 
@@ -75,6 +77,7 @@ class Handlers(Behaviour):
         self._say = say
         self._server = asyncio.get_running_loop()
         self._own = asyncio.new_event_loop()
+        self._stopped = False
         self._tasks: dict[Connection, asyncio.Task[None]] = {}  # the handlers' thread's
         self._handled: dict[Connection, Handled] = {}  # the server's thread's
         self._thread = threading.Thread(target=self._run, name="handlers", daemon=True)
@@ -112,16 +115,26 @@ class Handlers(Behaviour):
         if connection in self._handled:
             connection.close("error" if error else "local_closed")
 
+    def _tell_one(self, lines: list[str]) -> None:
+        """What a task of theirs raised belongs to no connection: it is said with one that is open."""
+        for connection in [*self._handled][:1]:
+            for line in lines:
+                self._say(connection, line.encode("utf-8", "surrogateescape"))
+
     async def end(self) -> None:
         """Cancel what still runs; a function that blocks is left behind."""
         self._own.call_soon_threadsafe(self._stop)
-        await self._server.run_in_executor(None, partial(self._thread.join, GRACE_S))
+        await self._server.run_in_executor(None, partial(self._thread.join, 2 * GRACE_S))
 
     # On the handlers' thread.
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._own)
-        self._own.run_forever()
+        while not self._stopped:
+            try:
+                self._own.run_forever()
+            except BaseException as raised:  # noqa: BLE001 - a task of the user's raised SystemExit: the others go on
+                self._server.call_soon_threadsafe(self._tell_one, own_lines(raised, self._path))
         self._own.close()
 
     def _begin(self, connection: Connection, handled: Handled) -> None:
@@ -131,15 +144,13 @@ class Handlers(Behaviour):
         error: list[str] = []
         try:
             await self._function(handled)
-        except asyncio.CancelledError:
-            raise
-        except ConnectionError:
-            pass  # its client is gone, which is told elsewhere
         except BaseException as raised:  # noqa: BLE001 - the user's code: SystemExit ends its connection, not the server
-            error = own_lines(raised, self._path)
+            if not self._stopped and not handled.is_gone:  # else its client is gone, which is told elsewhere
+                error = own_lines(raised, self._path)
         finally:
             self._tasks.pop(connection, None)
-        self._server.call_soon_threadsafe(self._over, connection, error)
+        with suppress(RuntimeError):  # the server's loop has ended
+            self._server.call_soon_threadsafe(self._over, connection, error)
 
     def _gone(self, connection: Connection, handled: Handled, reason: CloseReason) -> None:
         handled.gone(reason)
@@ -147,6 +158,15 @@ class Handlers(Behaviour):
             self._own.call_later(GRACE_S, task.cancel)
 
     def _stop(self) -> None:
-        for task in list(self._tasks.values()):
+        self._ending = self._own.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        """Cancel what still runs, and let it do what it does last."""
+        self._stopped = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        self._own.call_soon(self._own.stop)
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_S)
+        await self._own.shutdown_asyncgens()
+        self._own.stop()

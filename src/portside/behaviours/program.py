@@ -108,8 +108,15 @@ class Programs(Behaviour):
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         if program := self._running.pop(connection, None):
             self._lingering.add(program)
-            program.end()
-            asyncio.get_running_loop().call_later(TERMINATES_S + 1.0, self._lingering.discard, program)
+            # Where both sides have said their last it may still read to the end of its input.
+            patience = LEAVES_S if reason == "peer_closed" else 0.0
+            loop = asyncio.get_running_loop()
+            loop.call_later(patience, program.end)
+            loop.call_later(patience + TERMINATES_S + 1.0, self._lingering.discard, program)
+
+    def kill(self) -> None:
+        for program in {*self._running.values(), *self._ending, *self._lingering}:
+            program.kill()
 
     def _ended(self, program: "_Program") -> None:
         self._ending.discard(program)
@@ -141,6 +148,7 @@ class _Program:
         self._exit_fd = -1
         self._input: asyncio.WriteTransport | None = None
         self._output: asyncio.ReadTransport | None = None
+        self._errors: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []  # what came before it had started
         self._eof = False  # its input is at its end
         self._asked_to_end = False
@@ -159,7 +167,8 @@ class _Program:
         self._input = (await loop.connect_write_pipe(lambda: _Input(self), process.stdin))[0]
         output = partial(_Output, self.output, self.output_ended)
         self._output = (await loop.connect_read_pipe(output, process.stdout))[0]
-        await loop.connect_read_pipe(lambda: _Output(self.tell, self.tell_rest), process.stderr)
+        errors = partial(_Output, self.tell, self.tell_rest)
+        self._errors = (await loop.connect_read_pipe(errors, process.stderr))[0]
         early, self._early = self._early or [], None
         for data in early:
             self.feed(data)
@@ -180,8 +189,8 @@ class _Program:
     def output_ended(self) -> None:
         """It closed it."""
         self._output = None
-        if self._exit_fd < 0:
-            self._close()
+        if self._exit_fd < 0 and not self.connection.half_closed and self.connection.transport is not None:
+            self.connection.close("local_closed")
         else:
             self.connection.finish()
 
@@ -210,7 +219,14 @@ class _Program:
         asyncio.get_running_loop().call_later(LEAVES_S, self._close)
 
     def _close(self) -> None:
-        if self.connection.transport is not None:
+        """It has ended and said its last."""
+        if self._errors is not None:
+            self._errors.close()  # a child of it may hold it open for ever
+        if self.connection.transport is None:
+            return
+        if self.connection.half_closed:
+            self.connection.finish()  # the client was first
+        else:
             self.connection.close("local_closed")
 
     # Called by the behaviour.

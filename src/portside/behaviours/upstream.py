@@ -9,8 +9,7 @@ each direction. How an end is passed on:
     either is reset               the other is reset
     upstream fails otherwise      the client is reset, with ``error`` and its words
 
-A reset takes what waits with it, as it does in a kernel. Upstream over TLS, which cannot be closed in one direction
-only, is not told of the client's FIN, and its own end is that of both directions.
+A reset takes what waits with it, as it does in a kernel. Over TLS, close_notify is the FIN of this table.
 """
 
 import asyncio
@@ -98,8 +97,6 @@ class Upstream(asyncio.Protocol):
         if self._client is None or self._finished:
             self.close()  # the client follows when all that waits is gone
             return False
-        if self._transport is None or not self._transport.can_write_eof():
-            return False
         self._client.finish()
         self._hangups.watch(self._fd, self._was_reset)
         return True
@@ -182,6 +179,9 @@ class Upstream(asyncio.Protocol):
     def finish(self) -> None:
         """The client sent FIN."""
         self._finished = True
+        if self._first and self._client is not None:
+            self._client.by = "upstream"
+            self._client.ends("local_closed")  # now, as both have
         self._pass_fin()
 
     def left(self, *, reset: bool, waits: bool) -> None:
@@ -226,7 +226,7 @@ class Upstream(asyncio.Protocol):
             return
         if self._half_closed:
             self.close()
-        elif self._transport.can_write_eof():
+        else:
             self._transport.write_eof()
 
     def _give_up(self, before: int) -> None:

@@ -53,6 +53,8 @@ def run(settings: Listen) -> int:
     given = [flag for name, flag in BEHAVIOURS.items() if getattr(settings, name)]
     if len(given) > 1:
         raise UsageError("listen", f"{given[0]} and {given[1]} exclude each other")
+    if settings.send_only and given:
+        raise UsageError("listen", f"--send-only drops what clients send, and {given[0]} answers it")
     settings = _checked(settings)
     gate = _gate(settings)
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)

@@ -24,7 +24,9 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
     Raises UsageError where they are wrong; prints the help and exits where that is asked for.
     """
     parser = make_parser(settings, name)
-    values = vars(parser.parse_intermixed_args(arguments))
+    # Intermixed parsing forgets that all after -- are arguments.
+    read = parser.parse_args if "--" in arguments else parser.parse_intermixed_args
+    values = vars(read(arguments))
     given = {}
     for field, spelling, default in spellings(settings):
         value = values[field]

@@ -37,7 +37,7 @@ def written(path: str) -> Iterator[BinaryIO]:
     BrokenPipeError where the reader of a pipe went away.
     """
     try:
-        if path == "-" or path.startswith(("/dev/", "/proc/")) or not _is_plain(path):
+        if path == "-" or path.startswith(("/dev/fd/", "/dev/std", "/proc/")) or not _is_plain(path):
             with open(1 if path == "-" else path, "wb", _BUFFER_BYTES, closefd=path != "-") as file:
                 yield file
         else:

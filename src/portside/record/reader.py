@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 from portside.errors import PortsideError
 from portside.record.folder import Folder
 from portside.record.index import Extent
-from portside.record.recovery import opened_segment
 from portside.record.scan import read_block
 from portside.record.segment import Damaged, Entry
 
@@ -31,11 +30,13 @@ class Reader:
         self._opened: tuple[int, int] | None = None  # number and descriptor
 
     def block(self, extent: Extent) -> FlushEntries | None:
-        """The block that lies there; None where it is damaged or gone."""
+        """The block that lies there; None where it is damaged or gone. Raises PortsideError."""
         try:
             block = read_block(self._segment(extent.segment), self._seed, extent.offset)
-        except (Damaged, PortsideError, OSError):
+        except (Damaged, FileNotFoundError):
             return None
+        except OSError as error:
+            raise PortsideError(f"recording {self._folder.segment(extent.segment)}", error) from None
         if block.header.conn != extent.conn:
             return None
         return block.header.flush, block.entries
@@ -69,8 +70,7 @@ class Reader:
     def _segment(self, number: int) -> int:
         if self._opened is None or self._opened[0] != number:
             self.close()
-            with opened_segment(self._folder, number) as fd:
-                self._opened = number, os.dup(fd)
+            self._opened = number, os.open(self._folder.segment(number), os.O_RDONLY | os.O_CLOEXEC)
         return self._opened[1]
 
     def close(self) -> None:

@@ -116,6 +116,9 @@ class Recorder:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._on_room()
 
+    def _has_more(self) -> bool:
+        return bool(self._blocks)
+
     def _write_until_closed(self) -> None:
         changed = self._changed
         while True:
@@ -128,7 +131,7 @@ class Recorder:
                 self._blocks, self._collected = {}, 0
                 closing = self._closing
             if blocks or self._store.retries:
-                self._store.flush(blocks)
+                self._store.flush(blocks, self._has_more)
             with changed:
                 self._pending -= cost
                 tells = self._wants_room and self._pending <= LOW_BYTES

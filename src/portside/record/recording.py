@@ -1,6 +1,7 @@
 """A recording to read: while it is written, after a sudden end, without the right to write."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -77,7 +78,7 @@ class Recording:
             self._index = self._open(segments, progress)
         except sqlite3.Error as error:
             why = f"its index cannot be read: {error}"
-            raise PortsideError(f"recording {path}", why, f"portside rec check {path}") from None
+            raise PortsideError(f"recording {path}", why, f"portside rec check {shlex.quote(path)}") from None
         recording = identity(folder, self._index)
         if recording is None:
             self._index.close()
@@ -168,7 +169,9 @@ class Recording:
         """One of them. Raises PortsideError where there is no such connection."""
         row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
         if row is None:
-            raise PortsideError(f"connection {conn}", f"it is not in {self.path}", f"portside rec list {self.path}")
+            raise PortsideError(
+                f"connection {conn}", f"it is not in {self.path}", f"portside rec list {shlex.quote(self.path)}"
+            )
         return self._recorded(row, self._sums_of_open(conn), self._current_base())
 
     def _recorded(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> Recorded:
@@ -206,7 +209,8 @@ class Recording:
         recorded = self.connection(conn)
         following, after = _Following(conn), (0, 0)
         while True:
-            goes_on = self.folder.is_written() and self.connection(conn).closed is None
+            written = self.folder.is_written() and conn > self._current_base()
+            goes_on = written and self.connection(conn).closed is None
             for extent in self._extents(conn, after):
                 yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
                 after = extent.segment, extent.offset

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from portside.errors import ValueProblem
-from portside.events import Received, Sent
+from portside.events import Gap, Received, Sent
 from portside.record.recording import Recorded, Recording
 
 Progress = Callable[[int, int], None]
@@ -64,11 +64,13 @@ def search(recording: Recording, wanted: Wanted, progress: Progress = lambda _do
 def _is_wanted(each: Recorded, wanted: Wanted) -> bool:
     if wanted.peer is not None and not (each.peer is not None and wanted.peer(each.peer)):
         return False
-    if wanted.since is not None and each.closed is not None and each.closed < wanted.since:
+    if wanted.since is not None and not each.open and (each.closed or each.opened or 0) < wanted.since:
         return False
     if wanted.until is not None and each.opened is not None and each.opened > wanted.until:
         return False
-    return wanted.reason is None or wanted.reason == (each.reason or "open")
+    if wanted.reason == "open":
+        return each.open
+    return wanted.reason is None or wanted.reason == each.reason
 
 
 def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable[[int], None]) -> bool:
@@ -78,6 +80,8 @@ def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable
     searched = 0
     for event in recording.events(conn):
         kind = type(event)
+        if isinstance(event, Gap):  # what stands around it was never adjacent
+            tails = {Received: b"" if event.received else tails[Received], Sent: b"" if event.sent else tails[Sent]}
         if kind not in tails:
             continue
         data = event.data  # type: ignore[attr-defined]

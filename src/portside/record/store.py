@@ -23,6 +23,7 @@ from portside.record.segment import MOST_BLOCK_BYTES, NOTE, Place, encode_block,
 from portside.record.segments import Segments, new_identity
 
 RETRY_S = 1.0
+INDEX_S = 0.04
 SEGMENT_BYTES = 64 << 20
 LEAST_BYTES = 1 << 20  # --record-max
 
@@ -55,6 +56,9 @@ class Store:
         self._gap: OSError | None = None
         self._gap_began = 0
         self._index_behind = False
+        self._index_at = 0.0
+        self._rows: list[Indexed] = []  # written, and not in the index yet,
+        self._indexed: dict[int, int] = {}  # and how far that is in each segment
         self._retry_at = 0.0
         self._flush = 0
         try:
@@ -105,8 +109,11 @@ class Store:
         """Whether something waits for the disk."""
         return self._gap is not None or self._index_behind
 
-    def flush(self, blocks: dict[int, Block]) -> None:
-        """Keep what was collected. Raises nothing: what goes wrong is said, and a gap in the recording."""
+    def flush(self, blocks: dict[int, Block], more: Callable[[], bool] = lambda: False) -> None:
+        """Keep what was collected. Raises nothing: what goes wrong is said, and a gap in the recording.
+
+        Where there is ``more`` to be kept at once, the index may be up to ``INDEX_S`` behind.
+        """
         if self.retries and time.monotonic() < self._retry_at:
             if self._gap is not None:
                 self._lose(blocks)
@@ -119,10 +126,12 @@ class Store:
         if not todo:
             return
         try:
-            self._write(todo)
+            self._write(todo, more=more)
         except Exception as error:  # noqa: BLE001 - a mistake in here must neither end the run nor pass in silence
             self._retry_at = time.monotonic() + RETRY_S
             self._lose(blocks)
+            if self._rows:
+                self._to_index()
             if self._gap is None:
                 self._gap, self._gap_began = _as_os_error(error), _first_time(blocks)
                 self._on_trouble("recording", self._gap)
@@ -149,7 +158,7 @@ class Store:
                 marks.append(block)
         return marks
 
-    def _write(self, blocks: list[Block], run: Run | None = None) -> None:
+    def _write(self, blocks: list[Block], run: Run | None = None, more: Callable[[], bool] = lambda: False) -> None:
         """One flush: segments, accounts, index. Raises OSError where the segment could not be written."""
         self._flush = (self._flush + 1) & 0xFFFFFFFF
         offset = self._segments.begin()
@@ -173,13 +182,20 @@ class Store:
         self._segments.append(buffers)
         for block in blocks:
             self._ledger.kept(block)
-        self._to_index(rows)
+        self._rows += rows
+        self._indexed[number] = self._segments.offset
+        if time.monotonic() >= self._index_at or not more():
+            self._to_index()
 
-    def _to_index(self, rows: list[Indexed]) -> None:
+    def _to_index(self) -> None:
+        """Have the index know what was written: one transaction for some flushes costs less than one for each."""
+        rows, self._rows = self._rows, []
+        indexed, self._indexed = self._indexed, {}
+        self._index_at = time.monotonic() + INDEX_S
         if self._index_behind:
-            return
+            return  # it will be brought up to date from the segments
         try:
-            add(self._index, rows, {self._segments.number: self._segments.offset})
+            add(self._index, rows, indexed)
             if self._room is not None:
                 self._room.keep_below(self._segments.number)
         except Exception as error:  # noqa: BLE001 - the segment is written: whatever it is, the recording is whole
@@ -207,6 +223,8 @@ class Store:
         try:
             if self.retries:
                 self.flush({})
+            if self._rows:
+                self._to_index()
         finally:
             self._let_go()
 

@@ -43,8 +43,14 @@ class Behaviour:
         """It can again."""
 
     def typed(self, data: bytes) -> bytes:
-        """What standard input says to all clients, as they are to get it."""
+        """What standard input says to all clients, as they are to get it.
+
+        At its end it says ``b""``, for what was held back.
+        """
         return data
+
+    def kill(self) -> None:
+        """The process ends this instant: end what would outlive it."""
 
     async def end(self) -> None:
         """The run ends: let go of what is no connection (programs, connections of one's own)."""

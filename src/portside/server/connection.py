@@ -13,11 +13,13 @@ import asyncio
 import math
 import socket
 import struct
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Literal, cast
 
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, HalfClosed, Opened, Proxy, Received, Sent, Tls
+from portside.server.hangups import hangups_of
 from portside.sockopts import unacknowledged
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_server",
         "_write_timeout",
         "by",
+        "finished",
         "half_closed",
         "ip",
         "lagging",
@@ -71,6 +74,7 @@ class Connection(asyncio.Protocol):
         self.received = 0  # bytes
         self.sent = 0  # bytes handed over; ``unsent`` of them have not left
         self.half_closed = False  # the peer sent FIN
+        self.finished = False  # we did
         self.lagging = False  # more waits for the peer than it should
         self.transport: asyncio.Transport | None = None
         self.tls: Tls | None = None
@@ -117,16 +121,22 @@ class Connection(asyncio.Protocol):
             server.behaviour.received(self, data)
 
     def eof_received(self) -> bool:
-        """The peer sent FIN. True keeps our direction open."""
+        """The peer sent FIN. True keeps our direction open, unless we sent ours: then the connection ends."""
         self.half_closed = True
         server = self._server
         server.publish(HalfClosed(time_ns(), self.number, self.peer))
         stays = server.behaviour is not None and server.behaviour.half_closed(self)
-        return stays or server.keeps_half_open
+        if self.finished or not (stays or server.keeps_half_open):
+            return False
+        if self.transport is not None and not self.transport.is_closing():
+            hangups_of(server.loop).watch(self._fd, partial(self.abort, "peer_reset"))
+        return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         server = self._server
+        if self.half_closed:
+            hangups_of(server.loop).forget(self._fd)
         reason, words = self._reason, self.words
         if reason is None:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
@@ -173,8 +183,8 @@ class Connection(asyncio.Protocol):
             return self.unsent  # it is being closed
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the peer; what it does not take at once waits (see ``unsent``)."""
-        if self.transport is None or self.transport.is_closing():
+        """Send bytes to the peer; what it does not take at once waits (see ``unsent``). Dropped after ``finish``."""
+        if self.transport is None or self.finished or not data or self.transport.is_closing():
             return
         self.transport.write(data)
         self.sent += len(data)
@@ -188,11 +198,13 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Half-close: send FIN after what waits; the peer may go on sending."""
-        if self.transport is not None and not self.transport.is_closing():
-            if self.half_closed:
-                self.transport.close()
-            else:
-                self.transport.write_eof()
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.half_closed:
+            self.transport.close()
+        elif not self.finished:
+            self.transport.write_eof()
+        self.finished = True
 
     def ends(self, reason: CloseReason) -> None:
         """Something else is about to end it, for this reason."""

@@ -8,6 +8,7 @@ or not, so one descriptor of ours, which the loop watches, is asked for nothing 
 import asyncio
 import select
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 _AT_ONCE = 256
 
@@ -15,32 +16,41 @@ _AT_ONCE = 256
 class Hangups:
     """Calls back once for each watched socket that is reset. A socket that is closed has to be forgotten before."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._epoll = select.epoll()
+    def __init__(self) -> None:
+        self._epoll: select.epoll | None = None  # made with the first socket
         self._watched: dict[int, Callable[[], None]] = {}
-        loop.add_reader(self._epoll.fileno(), self._look)
 
     def watch(self, fd: int, on_reset: Callable[[], None]) -> None:
-        """Have ``on_reset`` called when the peer of this socket resets it; raises OSError."""
-        self._epoll.register(fd, select.EPOLLET)
+        """Have ``on_reset`` called when the peer of this socket resets it; where the kernel has no room, it is not."""
+        try:
+            if self._epoll is None:
+                self._epoll = select.epoll()
+                asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+            self._epoll.register(fd, select.EPOLLET)
+        except OSError:
+            return
         self._watched[fd] = on_reset
 
     def forget(self, fd: int) -> None:
         """It is being closed."""
-        if self._watched.pop(fd, None) is not None:
+        if self._watched.pop(fd, None) is not None and self._epoll is not None:
             try:
                 self._epoll.unregister(fd)
             except OSError:
                 pass  # it is closed, which does the same
 
-    def close(self) -> None:
-        """Watch nothing any more."""
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
-        self._watched.clear()
-
     def _look(self) -> None:
-        for fd, events in self._epoll.poll(0, _AT_ONCE):
+        for fd, events in self._epoll.poll(0, _AT_ONCE) if self._epoll is not None else ():
             if events & select.EPOLLERR and (on_reset := self._watched.get(fd)) is not None:
                 on_reset()
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Hangups] = WeakKeyDictionary()
+
+
+def hangups_of(loop: asyncio.AbstractEventLoop) -> Hangups:
+    """The one of this loop, which lives as long as the loop does."""
+    hangups = _of_loops.get(loop)
+    if hangups is None:
+        hangups = _of_loops[loop] = Hangups()
+    return hangups

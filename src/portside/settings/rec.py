@@ -8,7 +8,7 @@ from portside.errors import ValueProblem
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
 from portside.settings.values import FORMATS, Frame, parse_frame
-from portside.units import parse_count, parse_duration, parse_positive_size, parse_text
+from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 
 _WHICH, _LOOK, _HOW = "Which connections", "How it is shown", "How it is done"
 
@@ -164,7 +164,7 @@ class RecReplay:
         help="how fast: as recorded, that many times faster, or without pauses", default_help="1x",
     )  # fmt: skip
     timeout: float = option(
-        "-w", "--timeout", metavar="DURATION", parse=parse_duration, default=10.0, group=_HOW,
+        "-w", "--timeout", metavar="DURATION", parse=parse_positive_duration, default=10.0, group=_HOW,
         help="how long an answer is waited for", default_help="10s",
     )  # fmt: skip
     json: bool = flag("--json", help="a JSON object for each connection", group=_LOOK)

@@ -182,3 +182,37 @@ def test_an_echo_ends_in_order(listen: Start) -> None:
         read_until(client, b"x")
         assert server.stop() == 0
         assert read_to_end(client) == b""
+
+
+def test_no_two_members_of_a_chat_have_one_name(listen: Start) -> None:
+    server = listen("--chat")
+    with connect(server.port) as client:
+        read_until(client, b"nobody else\n")
+        client.sendall(b"/nick user9\n/nick SERVER\n/nick user1\n/nick Anna\n")
+        assert read_until(client, b"Anna\n").count(b"* that name is taken\n") == 3
+
+
+def test_lines_of_standard_input_in_a_chat_come_whole(listen: Start) -> None:
+    server = listen("--chat", "--stdin", stdin=subprocess.PIPE)
+    with connect(server.port) as client:
+        read_until(client, b"nobody else\n")
+        assert server.process.stdin
+        for piece in (b"abc", b"def\n\xc3", b"\xa4\nthe rest"):
+            server.process.stdin.write(piece)
+            server.process.stdin.flush()
+        server.process.stdin.close()
+        assert read_until(client, b"rest\n").decode() == "server: abcdef\nserver: ä\nserver: the rest\n"
+
+
+def test_a_file_is_sent_with_send_only(listen: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"all of it\n")
+    with open(tmp_path / "file", "rb") as file:
+        server = listen("--send-only", stdin=file)
+        with connect(server.port) as client:
+            assert read_to_end(client) == b"all of it\n"
+
+
+def test_send_only_and_an_answer(start: Start) -> None:
+    program = start("listen", "127.0.0.1:0", "--send-only", "--echo")
+    assert program.wait() == 2
+    assert b"--send-only drops what clients send" in program.err

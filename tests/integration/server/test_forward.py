@@ -1,5 +1,6 @@
 """`--forward`: what passes, how ends are passed on, and that neither side can make the relay grow."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -484,10 +485,87 @@ def test_tls_to_the_upstream(listen: Start, far: Far, certificate: Path, option:
             assert there.recv(100) == b"in the clear here\n"
             there.sendall(b"and there not\n")
             assert client.recv(100) == b"and there not\n"
-            there.unwrap()
-        assert client.recv(100) == b""
-    end = closed(server)
+            last = in_background(there.unwrap)  # close_notify, and it waits for ours
+            assert client.recv(100) == b""
+            client.shutdown(socket.SHUT_WR)
+            end = closed(server)
+            last.join(DEADLINE_S)
     assert (end["reason"], end["by"]) == ("local_closed", "upstream")
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def secure(request: pytest.FixtureRequest, certificate: Path) -> ssl.SSLContext:
+    """How an upstream speaks TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.maximum_version = request.param
+    return context
+
+
+def test_the_clients_fin_over_tls(listen: Start, far: Far, secure: ssl.SSLContext) -> None:
+    server = listen("--forward", far.address, "--forward-tls", "--no-forward-tls-verify", "--format", "json")
+    with connect(server.port) as client:
+        client.sendall(b"a question\n")
+        client.shutdown(socket.SHUT_WR)
+        raw = far.accept()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = secure.wrap_bio(incoming, outgoing, server_side=True)
+
+        def pump(work: Callable[[], object]) -> object:
+            while True:
+                try:
+                    return work()
+                except ssl.SSLWantReadError:
+                    raw.sendall(outgoing.read())
+                    data = raw.recv(1 << 16)
+                    assert data, "FIN below TLS"
+                    incoming.write(data)
+
+        pump(tls.do_handshake)
+        assert pump(tls.read) == b"a question\n"
+        assert pump(tls.read) == b""  # close_notify, and no FIN
+        tls.write(b"an answer after it\n")
+        raw.sendall(outgoing.read())
+        assert client.recv(100) == b"an answer after it\n"
+        tls.unwrap()
+        raw.sendall(outgoing.read())
+        assert client.recv(100) == b""
+        assert read_to_end(raw) == b""
+    end = closed(server)
+    assert (end["reason"], end["received"], end["sent"]) == ("peer_closed", 11, 19)
+
+
+def test_clients_that_close_are_let_go_over_tls(listen: Start) -> None:
+    upstream = listen("--tls", "--echo", "--format", "json")
+    options = ("--forward-tls", "--no-forward-tls-verify", "--format", "json")
+    server = listen("--forward", f"127.0.0.1:{upstream.port}", *options)
+    for _ in range(5):
+        with connect(server.port) as client:
+            client.sendall(b"x\n")
+            assert client.recv(10) == b"x\n"
+    server.wait_for('"closed"', count=5)
+    upstream.wait_for('"closed"', count=5)
+    assert {event["reason"] for event in server.events if event["event"] == "closed"} == {"peer_closed"}
+
+
+def test_an_upstream_that_speaks_no_tls(listen: Start, far: Far) -> None:
+    server = listen("--forward", far.address, "--forward-tls", "--format", "json")
+    with connect(server.port) as client:
+        far.accept().sendall(b"220 hello\r\n")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert closed(server)["error"] == f"cannot connect to {far.address}: wrong version number"
+
+
+def test_a_client_that_leaves_in_mid_handshake(listen: Start, far: Far) -> None:
+    server = listen("--forward", far.address, "--forward-tls", "--format", "json")
+    client = connect(server.port)
+    there = far.accept()
+    assert there.recv(1) == b"\x16"  # its hello
+    reset(client)
+    assert closed(server)["reason"] == "peer_reset"
+    with contextlib.suppress(ConnectionResetError):
+        read_to_end(there)
 
 
 # Usage.

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -51,6 +52,32 @@ def test_its_environment_and_its_standard_error(listen: Start) -> None:
         ours = str(server.port)
     assert told == ["127.0.0.1", str(port), ours] * 1 + ["127.0.0.1", str(port), ours] * 2 + ["TCP", "TCP", "1"]
     server.wait_for(r"portside: #1: a\\x1bb$", err=True)
+
+
+@pytest.mark.parametrize("options", [(), ("--tls",), ("--fault", "latency 1ms")])
+def test_a_reset_after_fin(listen: Start, options: tuple[str, ...]) -> None:
+    """Nothing is left to be read there, and nothing is being written."""
+    server = listen("-c", "echo $$; exec sleep 1000", "--format", "json", *options)
+    client = connect(server.port)
+    if "--tls" in options:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = context.wrap_socket(client)
+    pid = int(read_line(client))
+    client.shutdown(socket.SHUT_WR)
+    server.wait_for('"half_closed"')
+    reset(client)
+    server.wait_for('"event":"closed".*"reason":"peer_reset"')
+    wait_until(lambda: is_gone(pid), "the program's end")
+
+
+def test_fin_after_ours_ends_it(listen: Start) -> None:
+    server = listen("-c", "echo $$; exec 1>&-; exec sleep 1000", "--format", "json")
+    with connect(server.port) as client:
+        pid = int(read_to_end(client))
+        client.shutdown(socket.SHUT_WR)
+        server.wait_for('"event":"closed".*"reason":"peer_closed"')
+    wait_until(lambda: is_gone(pid), "the program's end")
 
 
 def test_half_close_both_ways(listen: Start) -> None:
@@ -156,6 +183,31 @@ async def deaf(connection):
 
 def plain(connection):
     pass
+
+async def cleans_up(connection):
+    await connection.send("here")
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        await asyncio.sleep(0.01)
+        print("cleaned", flush=True)
+
+async def cancelled(connection):
+    task = asyncio.create_task(asyncio.sleep(1000))
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await task
+
+async def fails_to_connect(connection):
+    await asyncio.open_connection("127.0.0.1", 1)
+
+async def sends_after_fin(connection):
+    await connection.finish()
+    try:
+        await connection.send("x")
+    except ConnectionError as error:
+        print(f"refused: {error}", flush=True)
+
+print("LOADED", flush=True)
 """
 
 
@@ -280,3 +332,78 @@ def test_a_file_that_cannot_be_run(start: Start, tmp_path: Path) -> None:
     assert program.wait() == 1
     assert b"No module named" in program.err
     assert b"Traceback" not in program.err
+
+
+def test_a_handlers_file_is_run_once(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:echo")
+    with connect(server.port) as client:
+        read_line(client)
+    assert server.stop() == 0
+    assert server.out.count(b"LOADED") == 1
+
+
+def test_a_handler_may_do_what_it_does_last(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:cleans_up")
+    with connect(server.port) as client:
+        assert client.recv(4) == b"here"
+        assert server.stop() == 0
+    assert b"cleaned" in server.out
+    assert b"Traceback" not in server.err
+    assert b"destroyed" not in server.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("cancelled", "CancelledError"), ("fails_to_connect", "ConnectionRefused")]
+)
+def test_what_a_handler_raises_is_never_taken_for_the_clients_end(
+    listen: Start, handlers: str, name: str, words: str
+) -> None:
+    server = listen("--handler", f"{handlers}:{name}", "--format", "json")
+    with connect(server.port) as client:
+        assert read_to_end(client) == b""
+    server.wait_for('"reason":"error"')
+    server.wait_for(words, err=True)
+
+
+def test_what_is_sent_after_fin_is_refused(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:sends_after_fin")
+    with connect(server.port) as client:
+        assert read_to_end(client) == b""
+    server.wait_for("refused: connection 1 has been half-closed from this side")
+    assert b"internal error" not in server.err
+
+
+def test_a_second_ctrl_c_ends_programs_too(listen: Start) -> None:
+    server = listen("-c", "trap '' TERM; echo $$; while :; do sleep 1000; done")
+    with connect(server.port) as client:
+        pid = int(read_line(client))
+        server.signal(signal.SIGINT)
+        assert client.recv(1) == b""
+        server.signal(signal.SIGINT)
+        assert server.wait() in (0, 1)
+    wait_until(lambda: is_gone(pid), "its end")
+
+
+def test_the_client_that_was_first_to_close_is_told_so(listen: Start) -> None:
+    server = listen("--exec", "cat", "--format", "json")
+    for _ in range(20):
+        with connect(server.port) as client:
+            client.sendall(b"x")
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b"x"
+    server.wait_for('"closed"', count=20)
+    assert {event["reason"] for event in server.events if event["event"] == "closed"} == {"peer_closed"}
+
+
+def test_standard_input_goes_on_when_one_client_gets_no_more(listen: Start) -> None:
+    server = listen("-c", "exec 1>&-; cat >/dev/null", "--stdin", stdin=subprocess.PIPE)
+    with connect(server.port) as first:
+        assert first.recv(1) == b""  # it has had its FIN
+        with connect(server.port) as second:
+            assert second.recv(1) == b""
+            assert server.process.stdin
+            server.process.stdin.write(b"a line\n")
+            server.process.stdin.flush()
+            first.sendall(b"x")
+            server.wait_for("> x")
+    assert b"internal error" not in server.err

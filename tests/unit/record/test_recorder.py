@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -233,8 +234,8 @@ def test_what_is_collected_is_flushed_early_when_it_is_much(tmp_path: Path, monk
     flushed = threading.Event()
     flush = kept.flush
 
-    def flush_and_tell(blocks: dict[int, Block]) -> None:
-        flush(blocks)
+    def flush_and_tell(blocks: dict[int, Block], more: Callable[[], bool]) -> None:
+        flush(blocks, more)
         flushed.set()
 
     monkeypatch.setattr(kept, "flush", flush_and_tell)

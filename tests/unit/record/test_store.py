@@ -358,3 +358,18 @@ def test_many_buffers_and_short_writes(tmp_path: Path, monkeypatch: pytest.Monke
     assert segments_module.write_at(fd, data, 5) == 5 + sum(map(len, data))
     os.close(fd)
     assert (tmp_path / "file").read_bytes()[5:] == b"".join(data)
+
+
+def test_the_index_may_wait_while_more_is_to_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "INDEX_S", 1000.0)
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, b"one")))
+    kept.flush(blocks(received(1, b"two")), lambda: True)
+    with closing(sqlite3.connect(f"{tmp_path}/index.sqlite")) as index:
+        count = "SELECT sum(received) FROM extents"
+        assert index.execute(count).fetchone() == (3,)
+        kept.flush(blocks(received(1, b"three")))
+        assert index.execute(count).fetchone() == (11,)
+        kept.flush(blocks(received(1, b"four")), lambda: True)
+    kept.close()
+    assert data_of(tmp_path, 1)[0] == b"onetwothreefour"
