@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,26 @@ IN_PROCESS, SERVERS = 80, 20
 RUNS_OF_A_FOLDER = 5  # killed one after the other on the same folder
 CONNS = 6
 _PERIOD = 1 << 20
+
+
+class Sum:
+    """Of all that was killed in this run: moments, bytes sent, bytes kept."""
+
+    killed = sent = kept = 0
+
+    def add(self, killed: int, sent: int, kept: int) -> None:
+        self.killed += killed
+        self.sent += sent
+        self.kept += kept
+
+
+@pytest.fixture(scope="module")
+def total() -> Iterator[Sum]:
+    """Told at the end (`pytest -s`)."""
+    total = Sum()
+    yield total
+    of = total.killed  # one that is not an exact prefix fails its test, and is not counted
+    print(f"SIGKILL: {of} of {of}, {total.sent:,} B sent, {total.kept:,} B kept")
 
 
 class Pattern:
@@ -131,7 +152,7 @@ def pieces_of(recording: Recording, conn: int, direction: Any) -> list[bytes]:
     return pieces
 
 
-def test_80_recorders(tmp_path: Path) -> None:
+def test_80_recorders(tmp_path: Path, total: Sum) -> None:
     seed = int.from_bytes(os.urandom(4))
     print(f"seed {seed}")
     generator = random.Random(seed)
@@ -171,7 +192,7 @@ def test_80_recorders(tmp_path: Path) -> None:
             shutil.rmtree(copy)
         shutil.rmtree(path)
     assert kept
-    print(f"SIGKILL: {IN_PROCESS} of {IN_PROCESS}, {handed_over:,} B handed over, {kept:,} B kept")
+    total.add(IN_PROCESS, handed_over, kept)
 
 
 class Client:
@@ -209,7 +230,7 @@ class Client:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_20_servers(start: Start, tmp_path: Path, part: int) -> None:
+def test_20_servers(start: Start, tmp_path: Path, part: int, total: Sum) -> None:
     seed = int.from_bytes(os.urandom(4))
     print(f"seed {seed}")
     generator = random.Random(seed)
@@ -242,4 +263,5 @@ def test_20_servers(start: Start, tmp_path: Path, part: int) -> None:
                 assert client.got.startswith(out[: len(client.got)]), (run, client.name)
                 kept_out += len(out)
         assert check(os.fspath(path)).whole
-    print(f"SIGKILL: {count} of {count} servers, {handed_over:,} B sent, {kept:,} B kept, {kept_out:,} B of theirs")
+    assert kept_out
+    total.add(count, handed_over, kept)
