@@ -17,7 +17,7 @@ from portside.record.store import RETRY_S, Store
 
 FLUSH_S = 0.02  # how long something is collected; with the writing it is on disk within 100 ms
 FLUSH_BYTES = 2 << 20
-HIGH_BYTES = 8 << 20  # of memory that waits to be written
+HIGH_BYTES = 16 << 20  # of memory that waits to be written
 LOW_BYTES = 2 << 20
 
 
