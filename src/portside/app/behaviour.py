@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from portside.behaviours.forward import EncodeHeader
 
 
-def make_behaviour(settings: Listen) -> Behaviour | None:
-    """What a client gets back; None where nothing but --greet is sent."""
+def make_behaviour(settings: Listen) -> Behaviour:
+    """What a client gets back beside --greet and standard input."""
     if settings.echo:
         from portside.behaviours.echo import Echo
 
@@ -48,7 +48,7 @@ def make_behaviour(settings: Listen) -> Behaviour | None:
         from portside.app.rules import rules_behaviour
 
         return rules_behaviour(settings)
-    return None
+    return Behaviour()
 
 
 def _upstream_tls(settings: Listen) -> "ssl.SSLContext | None":

@@ -119,8 +119,7 @@ class _Run:
             server.stop_listening()
             await server.empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
-        if self._behaviour is not None:
-            await self._behaviour.end()
+        await self._behaviour.end()
         if reason != "once":
             self._hurry.set()
         feed.publish(Stopped(time.time_ns(), reason))
@@ -232,8 +231,7 @@ class _Run:
     def _signalled(self, drain: float) -> None:
         self._signals += 1
         if self._signals > 1:
-            if self._behaviour is not None:
-                self._behaviour.kill()
+            self._behaviour.kill()
             os._exit(1)  # asked twice: end at once
         self._hurry.set()
         self._drain = drain
@@ -298,18 +296,13 @@ class _Run:
         self._stdin.start()
 
     async def _deliver(self, data: bytes) -> None:
-        at_end = not data
-        if self._crlf is not None and data:
-            data = self._crlf.convert(data)
-        if self._behaviour is not None:
-            data = self._behaviour.typed(data)
-        if at_end:
-            if data:
-                self._broadcast.send(data)
+        if not data:
+            self._broadcast.send(self._behaviour.typed(b""))
             self._end_of_stdin()
             return
-        if not data:
-            return
+        if self._crlf is not None:
+            data = self._crlf.convert(data)
+        data = self._behaviour.typed(data)
         if self._typed:
             if not self._broadcast.send(data):
                 say("no client is connected: not sent")

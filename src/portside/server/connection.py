@@ -107,6 +107,12 @@ class Connection(asyncio.Protocol):
             self.transport.close()  # the server ended meanwhile
             return
         server.opened(self)
+        if self._holds:  # the loop begins to read when this returns
+            server.loop.call_soon(self._hold_still)
+
+    def _hold_still(self) -> None:
+        if self._holds and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
@@ -117,16 +123,15 @@ class Connection(asyncio.Protocol):
             self._active_at = server.now()
         if server.shows_received:
             server.publish(Received(time_ns(), self.number, self.peer, data), size)
-        if server.behaviour is not None:
-            server.behaviour.received(self, data)
+        server.behaviour.received(self, data)
 
     def eof_received(self) -> bool:
         """The peer sent FIN. True keeps our direction open, unless we sent ours: then the connection ends."""
         self.half_closed = True
         server = self._server
         server.publish(HalfClosed(time_ns(), self.number, self.peer))
-        stays = server.behaviour is not None and server.behaviour.half_closed(self)
-        if self.finished or not (stays or server.keeps_half_open):
+        stays = server.behaviour.half_closed(self) or server.keeps_half_open
+        if self.finished or not stays:
             return False
         if self.transport is not None and not self.transport.is_closing():
             hangups_of(server.loop).watch(self._fd, partial(self.abort, "peer_reset"))
@@ -276,7 +281,7 @@ class Connection(asyncio.Protocol):
             if self._holds & ~FLOW or (self.link is not None and self.link.keeps_back):
                 self._active_at = now  # we do not read: that nothing comes is not its fault
             if now >= self._active_at + server.idle_timeout:
-                if server.behaviour is None or not server.behaviour.moved(self):
+                if not server.behaviour.moved(self):
                     self.abort("idle_timeout")
                     return
                 self._active_at = now

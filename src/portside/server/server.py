@@ -69,7 +69,7 @@ class Server:
         self.idle_timeout = idle_timeout
         self.shows_received = shows_received
         self.shows_sent = shows_sent
-        self.behaviour = behaviour
+        self.behaviour = behaviour or Behaviour()
         self._greeting = greeting
         self._faults = faults
         self._gate = gate
@@ -117,8 +117,7 @@ class Server:
         self._accept_or_not()
         for connection in self.connections.values():
             connection.hold(FEED)
-        if self.behaviour is not None:
-            self.behaviour.paused()
+        self.behaviour.paused()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
@@ -126,8 +125,7 @@ class Server:
         self._accept_or_not()
         for connection in self.connections.values():
             connection.release(FEED)
-        if self.behaviour is not None:
-            self.behaviour.resumed()
+        self.behaviour.resumed()
 
     def _accept_or_not(self) -> None:
         door = self._door
@@ -249,17 +247,11 @@ class Server:
     def opened(self, connection: Connection) -> None:
         """A connection is ready."""
         if self.paused:
-            # After this turn: the loop begins to read when connection_made returns.
-            self.loop.call_soon(self._pause_still, connection)
+            connection.hold(FEED)
         if self._greeting:
             connection.send(self._greeting)
-        if self.behaviour is not None:
-            self.behaviour.opened(connection)
+        self.behaviour.opened(connection)
         self.on_opened(connection)
-
-    def _pause_still(self, connection: Connection) -> None:
-        if self.paused:
-            connection.hold(FEED)
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """A connection is gone."""
@@ -268,14 +260,12 @@ class Server:
         self._feed_again()
         if not self.connections:
             self._empty.set()
-        if self.behaviour is not None:
-            self.behaviour.closed(connection, reason)
+        self.behaviour.closed(connection, reason)
         self.on_closed(connection, reason)
 
     def caught_up(self, connection: Connection) -> None:
         """A lagging client took what waited for it."""
-        if self.behaviour is not None:
-            self.behaviour.caught_up(connection)
+        self.behaviour.caught_up(connection)
         self.on_caught_up(connection)
 
     def check_at(self, item: Due, at: float) -> None:
