@@ -20,7 +20,6 @@ from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import FEED, FLOW, Connection
-from portside.server.hangups import hangups_of
 from portside.wire.proxy_header import endpoint_of
 from portside.wire.tls import TlsError
 
@@ -62,7 +61,7 @@ class Forward(Behaviour):
         # Whoever relays has no opinion on how long one side lets the other wait.
         connection.set_write_timeout(math.inf)
         loop = asyncio.get_running_loop()
-        leg = self._legs[connection] = Upstream(connection, hangups_of(loop))
+        leg = self._legs[connection] = Upstream(connection, connection.hangups)
         if self._paused:
             leg.hold(FEED)
         self._dials[connection] = loop.create_task(self._dial(connection, leg))

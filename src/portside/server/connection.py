@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, HalfClosed, Opened, Proxy, Received, Sent, Tls
-from portside.server.hangups import hangups_of
 from portside.sockopts import unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.server.faults.link import FaultyLink
+    from portside.server.hangups import Hangups
     from portside.server.server import Server
 
 STALL_CHECK_S = 1.0
@@ -134,14 +134,14 @@ class Connection(asyncio.Protocol):
         if self.finished or not stays:
             return False
         if self.transport is not None and not self.transport.is_closing():
-            hangups_of(server.loop).watch(self._fd, partial(self.abort, "peer_reset"))
+            server.hangups.watch(self._fd, partial(self.abort, "peer_reset"))
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         server = self._server
         if self.half_closed:
-            hangups_of(server.loop).forget(self._fd)
+            server.hangups.forget(self._fd)
         reason, words = self._reason, self.words
         if reason is None:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
@@ -187,6 +187,11 @@ class Connection(asyncio.Protocol):
         except OSError:
             return self.unsent  # it is being closed
 
+    @property
+    def hangups(self) -> "Hangups":
+        """Who hears of resets after FIN."""
+        return self._server.hangups
+
     def send(self, data: bytes) -> None:
         """Send bytes to the peer; what it does not take at once waits (see ``unsent``). Dropped after ``finish``."""
         if self.transport is None or self.finished or not data or self.transport.is_closing():
@@ -200,6 +205,13 @@ class Connection(asyncio.Protocol):
             self._check_at(now + STALL_CHECK_S)
         if self._server.shows_sent:
             self._server.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
+
+    def complete(self) -> None:
+        """All is said: close in order, as ``peer_closed`` where the peer was first and else as ``local_closed``."""
+        if self.half_closed:
+            self.finish()
+        else:
+            self.close("local_closed")
 
     def finish(self) -> None:
         """Half-close: send FIN after what waits; the peer may go on sending."""

@@ -8,7 +8,6 @@ or not, so one descriptor of ours, which the loop watches, is asked for nothing 
 import asyncio
 import select
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 _AT_ONCE = 256
 
@@ -16,7 +15,8 @@ _AT_ONCE = 256
 class Hangups:
     """Calls back once for each watched socket that is reset. A socket that is closed has to be forgotten before."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._epoll: select.epoll | None = None  # made with the first socket
         self._watched: dict[int, Callable[[], None]] = {}
 
@@ -25,7 +25,7 @@ class Hangups:
         try:
             if self._epoll is None:
                 self._epoll = select.epoll()
-                asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+                self._loop.add_reader(self._epoll.fileno(), self._look)
             self._epoll.register(fd, select.EPOLLET)
         except OSError:
             return
@@ -43,14 +43,3 @@ class Hangups:
         for fd, events in self._epoll.poll(0, _AT_ONCE) if self._epoll is not None else ():
             if events & select.EPOLLERR and (on_reset := self._watched.get(fd)) is not None:
                 on_reset()
-
-
-_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Hangups] = WeakKeyDictionary()
-
-
-def hangups_of(loop: asyncio.AbstractEventLoop) -> Hangups:
-    """The one of this loop, which lives as long as the loop does."""
-    hangups = _of_loops.get(loop)
-    if hangups is None:
-        hangups = _of_loops[loop] = Hangups()
-    return hangups

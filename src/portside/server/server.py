@@ -21,6 +21,7 @@ from portside.server.admission import Admission
 from portside.server.arrival import Arrival, unix_peer
 from portside.server.behaviour import Behaviour
 from portside.server.connection import FEED, RESET, Connection
+from portside.server.hangups import Hangups
 from portside.server.listener import Listener
 from portside.server.wheel import Due, Wheel
 
@@ -82,6 +83,7 @@ class Server:
         self.on_caught_up: Callable[[Connection], None] = lambda _connection: None
         self.on_starved: Callable[[OSError], None] = lambda _error: None
         self.loop = loop
+        self.hangups = Hangups(loop)
         self._admission = admission
         self._listeners: list[Listener] = []
         self._accepted = 0
