@@ -68,6 +68,6 @@ def _header_encoder(version: str | None) -> "EncodeHeader | None":
     return encode_v1 if version == "v1" else encode_v2
 
 
-def _say_words(connection: Connection, line: bytes) -> None:
+def _say_words(connection: Connection | None, line: bytes) -> None:
     """What a program or a function says beside its data."""
-    say(f"#{connection.number}: {visible(line)}")
+    say(visible(line) if connection is None else f"#{connection.number}: {visible(line)}")

@@ -31,7 +31,7 @@ class Handled:
         self.number = connection.number
         self.peer = connection.peer
         self.local = connection.local
-        self.tls = getattr(connection, "tls", None)
+        self.tls = connection.tls
         self._connection = connection
         self._server, self._own = server, own
         self._arrived: deque[bytes] = deque()

@@ -26,7 +26,7 @@ GRACE_S = 1.0  # that a function may go on when its connection is gone
 _MOST_LINES = 20  # of a traceback
 
 Function = Callable[[Handled], Coroutine[Any, Any, None]]
-Say = Callable[[Connection, bytes], None]
+Say = Callable[[Connection | None, bytes], None]
 
 
 @lru_cache(maxsize=1)
@@ -110,16 +110,18 @@ class Handlers(Behaviour):
 
     def _over(self, connection: Connection, error: list[str]) -> None:
         """A function returned, or raised."""
-        for line in error:
-            self._say(connection, line.encode("utf-8", "surrogateescape"))
-        if connection in self._handled:
-            connection.close("error" if error else "local_closed")
+        self._tell(connection, error)
+        if connection not in self._handled:
+            return
+        if error:
+            connection.close("error")
+        else:
+            connection.complete()
 
-    def _tell_one(self, lines: list[str]) -> None:
-        """What a task of theirs raised belongs to no connection: it is said with one that is open."""
-        for connection in [*self._handled][:1]:
-            for line in lines:
-                self._say(connection, line.encode("utf-8", "surrogateescape"))
+    def _tell(self, connection: Connection | None, lines: list[str]) -> None:
+        """Say what was raised; in a task of a function's own it belongs to no connection."""
+        for line in lines:
+            self._say(connection, line.encode("utf-8", "surrogateescape"))
 
     async def end(self) -> None:
         """Cancel what still runs; a function that blocks is left behind."""
@@ -134,7 +136,7 @@ class Handlers(Behaviour):
             try:
                 self._own.run_forever()
             except BaseException as raised:  # noqa: BLE001 - a task of the user's raised SystemExit: the others go on
-                self._server.call_soon_threadsafe(self._tell_one, own_lines(raised, self._path))
+                self._server.call_soon_threadsafe(self._tell, None, own_lines(raised, self._path))
         self._own.close()
 
     def _begin(self, connection: Connection, handled: Handled) -> None:

@@ -1,12 +1,14 @@
 """``--exec`` and ``--sh-exec``: a program for each client, with the connection as its standard input and output.
 
-client's bytes   its standard input; while it does not read, the client is not read
-client's FIN     the end of its standard input
-its output       to the client; while the client does not read, the program's output is not read
-end of output    FIN to the client
-its end          the connection closes in order, whatever the client still sends
-standard error   said line by line on the server's
-connection gone  it and its children are ended (its process group: SIGTERM, then SIGKILL)
+What one side does, and what the other one sees of it:
+
+    client's bytes   its standard input; while it does not read, the client is not read
+    client's FIN     the end of its standard input
+    its output       to the client; while the client does not read, the program's output is not read
+    end of output    FIN to the client
+    its end          the connection closes in order, whatever the client still sends
+    standard error   said line by line on the server's
+    connection gone  it and its children are ended (its process group: SIGTERM, then SIGKILL)
 """
 
 import asyncio
@@ -14,15 +16,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
+from typing import IO, cast
 
 from portside.errors import reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import FLOW, Connection
 
-MOST_AT_ONCE = 100  # as ncat's --max-conns; --max-conns says otherwise
 LEAVES_S = 0.5  # that its output may stay open when it has ended
 TERMINATES_S = 2.0  # that a program may take after SIGTERM
 _LONGEST_LINE = 4096  # bytes of its standard error
@@ -67,14 +68,14 @@ class Programs(Behaviour):
     def __init__(self, words: list[str], say: Say) -> None:
         self._words = words
         self._say = say
-        self._running: dict[Connection, _Program] = {}
+        self._of: dict[Connection, _Program] = {}  # while the client is connected
+        self._alive: set[_Program] = set()  # until nothing of it and its children is left
+        self._none_alive = asyncio.Event()
         self._starting: set[asyncio.Task[None]] = set()
-        self._ending: set[_Program] = set()  # those that were started and run
-        self._lingering: set[_Program] = set()  # those whose children may run on for a moment
-        self._all_ended = asyncio.Event()
 
     def opened(self, connection: Connection) -> None:
-        program = self._running[connection] = _Program(connection, self._say, self._ended)
+        program = self._of[connection] = _Program(connection, self._say, self._over)
+        self._alive.add(program)
         task = asyncio.get_running_loop().create_task(self._start(program))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -82,76 +83,69 @@ class Programs(Behaviour):
     async def _start(self, program: "_Program") -> None:
         """A task for as long as the program takes to start; it has none while it runs."""
         connection = program.connection
-        self._ending.add(program)
         try:
             await program.start(self._words, {**os.environ, **environment(connection)})
         except (OSError, ValueError) as error:
-            self._ended(program)
             self._say(connection, f"cannot run {self._words[0]}: {reason_of(error)}".encode())
+            program.kill()
             connection.close("error")
 
     def received(self, connection: Connection, data: bytes) -> None:
-        if program := self._running.get(connection):
+        if program := self._of.get(connection):
             program.feed(data)
 
     def half_closed(self, connection: Connection) -> bool:
-        program = self._running.get(connection)
+        program = self._of.get(connection)
         if program is None:
             return False
         program.feed_eof()
         return True
 
     def caught_up(self, connection: Connection) -> None:
-        if program := self._running.get(connection):
+        if program := self._of.get(connection):
             program.read(wanted=True)
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
-        if program := self._running.pop(connection, None):
-            self._lingering.add(program)
+        if program := self._of.pop(connection, None):
             # Where both sides have said their last it may still read to the end of its input.
-            patience = LEAVES_S if reason == "peer_closed" else 0.0
-            loop = asyncio.get_running_loop()
-            loop.call_later(patience, program.end)
-            loop.call_later(patience + TERMINATES_S + 1.0, self._lingering.discard, program)
+            asyncio.get_running_loop().call_later(LEAVES_S if reason == "peer_closed" else 0.0, program.end)
 
     def kill(self) -> None:
-        for program in {*self._running.values(), *self._ending, *self._lingering}:
+        for program in list(self._alive):
             program.kill()
 
-    def _ended(self, program: "_Program") -> None:
-        self._ending.discard(program)
-        if not self._ending:
-            self._all_ended.set()
+    def _over(self, program: "_Program") -> None:
+        self._alive.discard(program)
+        if not self._alive:
+            self._none_alive.set()
 
     async def end(self) -> None:
-        """Wait until every program has ended; after a time they are made to."""
-        for program in list(self._ending):
-            program.end()
+        """End what still runs, and wait until nothing is left."""
         if self._starting:
             await asyncio.wait(self._starting)
-        self._all_ended = asyncio.Event()
-        if self._ending:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_ended.wait(), TERMINATES_S + 1.0)
-        for program in self._lingering:
-            program.kill()
+        self._none_alive.clear()
+        for program in list(self._alive):
+            program.end()
+        if self._alive:
+            await self._none_alive.wait()  # killed after TERMINATES_S at the latest
 
 
 class _Program:
-    """One program and its pipes."""
+    """One program and its pipes; ``on_over`` is called when nothing of it and its children is left."""
 
-    def __init__(self, connection: Connection, say: Say, on_ended: Callable[["_Program"], None]) -> None:
+    def __init__(self, connection: Connection, say: Say, on_over: Callable[["_Program"], None]) -> None:
         self.connection = connection
         self._say = say
-        self._on_ended = on_ended
+        self._on_over = on_over
         self._process: subprocess.Popen[bytes] | None = None
-        self._exit_fd = -1
+        self._exit_fd = -1  # readable when it has ended; -1 before it started and after
         self._input: asyncio.WriteTransport | None = None
         self._output: asyncio.ReadTransport | None = None
         self._errors: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []  # what came before it had started
         self._eof = False  # its input is at its end
         self._asked_to_end = False
+        self._is_over = False  # nothing of it and its children is left
         self._said = b""  # the beginning of a line of its standard error
 
     async def start(self, words: list[str], variables: dict[str, str]) -> None:
@@ -162,7 +156,12 @@ class _Program:
         process = self._process = subprocess.Popen(  # noqa: ASYNC220 - a millisecond
             words, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=variables, start_new_session=True
         )
-        self._exit_fd = os.pidfd_open(process.pid)
+        try:
+            self._exit_fd = os.pidfd_open(process.pid)
+        except OSError:  # no descriptor is left for it
+            for file in (process.stdin, process.stdout, process.stderr):
+                cast("IO[bytes]", file).close()
+            raise
         loop.add_reader(self._exit_fd, self._exited)
         self._input = (await loop.connect_write_pipe(lambda: _Input(self), process.stdin))[0]
         output = partial(_Output, self.output, self.output_ended)
@@ -189,8 +188,8 @@ class _Program:
     def output_ended(self) -> None:
         """It closed it."""
         self._output = None
-        if self._exit_fd < 0 and not self.connection.half_closed and self.connection.transport is not None:
-            self.connection.close("local_closed")
+        if self._exit_fd < 0:
+            self.connection.complete()
         else:
             self.connection.finish()
 
@@ -209,25 +208,27 @@ class _Program:
             self.tell(b"\n")
 
     def _exited(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._exit_fd)
-        os.close(self._exit_fd)
-        self._exit_fd = -1
-        if self._process is not None:
-            self._process.wait()  # it has ended: this reaps it
-        self._on_ended(self)
+        loop = asyncio.get_running_loop()
+        self._reap()
+        if self._asked_to_end and not self._signal(0):
+            self._over()
         # What it wrote last is still to be read; a child of it may hold its output open for ever.
-        asyncio.get_running_loop().call_later(LEAVES_S, self._close)
+        loop.call_later(LEAVES_S, self._close)
+
+    def _reap(self) -> None:
+        """It has ended, or is about to."""
+        if self._exit_fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._exit_fd)
+            os.close(self._exit_fd)
+            self._exit_fd = -1
+        if self._process is not None:
+            self._process.wait()
 
     def _close(self) -> None:
         """It has ended and said its last."""
         if self._errors is not None:
             self._errors.close()  # a child of it may hold it open for ever
-        if self.connection.transport is None:
-            return
-        if self.connection.half_closed:
-            self.connection.finish()  # the client was first
-        else:
-            self.connection.close("local_closed")
+        self.connection.complete()
 
     # Called by the behaviour.
 
@@ -256,31 +257,40 @@ class _Program:
 
     def end(self) -> None:
         """Its connection is gone: end it and its children."""
-        if self._asked_to_end:
-            return
-        self._asked_to_end = True
-        if self._process is not None:
-            self._terminate()
+        if not self._asked_to_end:
+            self._asked_to_end = True
+            if self._early is None:  # else when it has started
+                self._terminate()
 
     def _terminate(self) -> None:
         for pipe in (self._input, self._output):
             if pipe is not None:
                 pipe.close()
-        self._signal(signal.SIGTERM)
-        asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+        if self._signal(signal.SIGTERM):
+            asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+        else:
+            self._over()
 
     def kill(self) -> None:
-        """End what did not end by itself."""
-        self._signal(signal.SIGKILL)
+        """End what did not end by itself, this instant."""
+        if not self._is_over:
+            self._signal(signal.SIGKILL)
+            self._reap()
+            self._over()
 
-    def _signal(self, number: int) -> None:
-        """To the whole session: a shell's children, too."""
+    def _over(self) -> None:
+        self._is_over = True
+        self._on_over(self)
+
+    def _signal(self, number: int) -> bool:
+        """To the whole session, a shell's children too; whether any of them is left."""
         if self._process is None:
-            return
+            return False
         try:
             os.killpg(self._process.pid, number)
         except (ProcessLookupError, PermissionError):
-            return  # none of them is left
+            return False
+        return True
 
 
 class _Input(asyncio.BaseProtocol):
