@@ -144,6 +144,20 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
+def fill(client: socket.socket, pause_s: float = 0.5) -> int:
+    """Send ``x`` until the peer takes nothing for so long; how many bytes it took. Fails where that has no end."""
+    before = client.gettimeout()
+    client.settimeout(pause_s)
+    block, sent = b"x" * (1 << 16), 0
+    try:
+        while sent < 1 << 28:
+            sent += client.send(block)
+    except TimeoutError:
+        client.settimeout(before)
+        return sent
+    raise AssertionError(f"it took {sent} bytes, and there was no end to it")
+
+
 def read_to_end(client: socket.socket) -> bytes:
     """What the peer sends until it closes."""
     data = bytearray()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, connect, memory_kib, read_to_end, several, wait_until
+from support import DEADLINE_S, connect, fill, memory_kib, read_to_end, several, wait_until
 
 
 def read_until(client: socket.socket, what: bytes) -> bytes:
@@ -44,25 +44,12 @@ def test_echo_of_much_in_both_directions_at_once(listen: Start, tmp_path: Path) 
 def test_echo_to_a_client_that_does_not_read_is_bounded(listen: Start) -> None:
     server = listen("--echo", "--format", "raw", stdout=subprocess.DEVNULL)
     with connect(server.port) as client, connect(server.port) as other:
-        client.setblocking(False)
-        block, taken = b"x" * (1 << 20), 0
         before = memory_kib(server.process.pid)
-
-        def takes_no_more() -> bool:
-            nonlocal taken
-            try:
-                taken += client.send(block)
-            except BlockingIOError:
-                return True
-            return False
-
-        wait_until(takes_no_more, "a server that stops reading")
+        taken = fill(client)
         assert memory_kib(server.process.pid) - before < 20_000
         other.sendall(b"still there?")
         assert read_until(other, b"still there?")
         received = 0
-        client.setblocking(True)
-        client.settimeout(DEADLINE_S)
         rest = threading.Thread(target=client.shutdown, args=(socket.SHUT_WR,))
         rest.start()
         while piece := client.recv(1 << 20):

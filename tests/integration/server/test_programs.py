@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, memory_kib, read_to_end, reset, several, wait_until
+from support import Program, connect, fill, memory_kib, read_to_end, reset, several, wait_until
 
 
 def is_gone(pid: int) -> bool:
@@ -127,17 +127,8 @@ def test_a_flood_to_a_client_that_does_not_read(listen: Start) -> None:
 def test_one_that_does_not_read_holds_its_client_back(listen: Start) -> None:
     server = listen("--exec", "sleep 1000", "--format", "raw", stdout=subprocess.DEVNULL)
     with connect(server.port) as client:
-        client.setblocking(False)
         before = memory_kib(server.process.pid)
-
-        def takes_no_more() -> bool:
-            try:
-                client.send(b"x" * (1 << 20))
-            except BlockingIOError:
-                return True
-            return False
-
-        wait_until(takes_no_more, "back-pressure")
+        fill(client)
         assert memory_kib(server.process.pid) - before < 20_000
 
 
@@ -285,17 +276,8 @@ def test_one_that_blocks_does_not_stop_the_server(listen: Start, handlers: str) 
 def test_a_handler_that_never_reads(listen: Start, handlers: str) -> None:
     server = listen("--handler", f"{handlers}:deaf", "--format", "raw", stdout=subprocess.DEVNULL)
     with connect(server.port) as client:
-        client.setblocking(False)
         before = memory_kib(server.process.pid)
-
-        def takes_no_more() -> bool:
-            try:
-                client.send(b"x" * (1 << 20))
-            except BlockingIOError:
-                return True
-            return False
-
-        wait_until(takes_no_more, "back-pressure")
+        fill(client)
         assert memory_kib(server.process.pid) - before < 20_000
     assert server.stop() == 0
 
