@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from support import wait_until
 ROOT = Path(__file__).parents[2]
 
 
-def netstat(port: int) -> list[list[str]]:
-    """The lines of ``netstat -ntp`` with a port, as fields."""
+def netstat(port: int) -> set[tuple[str, str]]:
+    """The ends of the established connections that ``netstat -ntp`` shows with a port."""
     table = subprocess.run(["netstat", "-ntp"], capture_output=True, text=True, check=True, timeout=30).stdout
-    return [line.split() for line in table.splitlines() if f":{port} " in line]
+    rows = [line.split() for line in table.splitlines() if f":{port} " in line]
+    return {(row[3], row[4]) for row in rows if row[5] == "ESTABLISHED"}
 
 
 def test_the_whole_tutorial(start: Start) -> None:
@@ -98,19 +100,25 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
         return subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
 
     command = f"{sys.executable} -m portside listen 127.0.0.1:0; echo status $?; cat"
-    subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", command], check=True)
-    try:
+    with ExitStack() as stack:
+        subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", command], check=True)
+        stack.callback(subprocess.run, [*tmux, "kill-server"], check=True)
         port = int(wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", screen()), "the port")[1])
-        clients = []
+        clients, ends = [], set()
         for number in range(1, 4):
-            client = subprocess.Popen(["nc", "127.0.0.1", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            client = stack.enter_context(
+                subprocess.Popen(["nc", "127.0.0.1", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            stack.callback(client.kill)
             clients.append(client)
             assert client.stdin
             client.stdin.write(f"I am {number}\n".encode())
             client.stdin.flush()
-            shown = re.compile(rf"#{number} .*> I am {number}")
-            wait_until(partial(lambda shown: shown.search(screen()), shown), "the client")
-        assert len(netstat(port)) == 6
+            shown = re.compile(rf"#{number} (\S+) +> I am {number}")
+            peer = wait_until(partial(lambda shown: shown.search(screen()), shown), "the client")[1]
+            ends |= {(f"127.0.0.1:{port}", peer), (peer, f"127.0.0.1:{port}")}
+        assert len(ends) == 6
+        assert ends <= netstat(port)
         subprocess.run([*tmux, "send-keys", "hello all", "Enter"], check=True)
         for client in clients:
             assert client.stdout
@@ -120,8 +128,6 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
         assert screen().count("closed at the end of the run") == 3
         for client in clients:
             client.communicate(timeout=30)
-    finally:
-        subprocess.run([*tmux, "kill-server"], check=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT])

@@ -20,14 +20,22 @@ def test_it_tells_what_it_has_read() -> None:
     scout.close()
 
 
-def test_it_is_not_waited_for_where_it_is_not_needed() -> None:
+def test_nothing_is_left_of_one_that_was_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    children: list[int] = []
+
+    def fork() -> int:
+        children.append(real_fork())
+        return children[0]
+
+    real_fork = os.fork
+    monkeypatch.setattr(os, "fork", fork)
     before = set(os.listdir("/proc/self/fd"))
     scout = Scout()
     scout.close()
     scout.close()
     assert set(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(children[0], os.WNOHANG)
 
 
 def test_one_that_fails_has_read_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
