@@ -131,14 +131,17 @@ class _Run:
 
     def _start(self, first: SocketTable) -> None:
         """Look for the first time, and count from a moment at which nothing opened meanwhile, if there is one."""
-        before, at_ns, early = None, self._began_ns, []
+        before, at_ns = None, self._began_ns
+        early, last = [], Taken((), 0)
         for _ in range(_ATTEMPTS):
             after = self._count()
+            early.append(last)
+            last = Taken((), 0)
             if before is not None and before == after:
                 break
             before, at_ns = after, time.time_ns()
             first = self._source.read(self._want).table
-            early.append(self._take())
+            last = self._take()
         self._counted_before = before
         self._changes.look(self._with_owners(first), at_ns)
         if not self._settings.json:
@@ -146,6 +149,7 @@ class _Run:
         for taken in early:
             self._apply(taken)
         self._seen_before = self._changes.opened
+        self._apply(last)  # came after the kernel's counts were read, and so is counted by both
 
     def _count(self) -> Counts | None:
         return self._counters.read() if self._counters is not None else None

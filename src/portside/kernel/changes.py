@@ -13,11 +13,14 @@ ended, however short it was. Joined, each connection is reported opened once and
    passed over.
 4. Of a connection in TIME_WAIT, and often in FIN_WAIT2, the kernel keeps a stub. The stub has the cookie of the socket
    if that had been asked for before, else one of its own. So where closings are announced, a stub opens nothing: it
-   is what remains of a connection whose end was announced, or will be when its program closes it. Where nothing is
-   announced a stub is a row like any other.
+   is what remains of a connection whose end was announced, or will be when its program closes it; and so is what a
+   dump meets in the middle of its end, in CLOSE. Where nothing is announced both are rows like any other.
 5. ``disconnect`` (a refused attempt, SO_LINGER of 0, a listener's queue at its end) makes the kernel forget the remote
    port, the local address and all counts before it announces the socket, and moves a sequence number, so that the
    queues are invented. Of those the ends are taken from the looks that showed them; counts and queues are not known.
+6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
+   dump asks for the cookie just then, the two have one each. So what is not known, and has the ends of such a
+   handshake, is what became of it.
 
 The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
 look, and then those that came meanwhile, ``settle`` at last.
@@ -39,6 +42,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.diag import nameless_gaps
+from portside.kernel.layout import Rows
 from portside.kernel.table import Gap, Mask, SocketTable
 
 Kind = Literal["opened", "changed", "closed", "short"]
@@ -100,6 +104,18 @@ class _Known:
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where((self.keys[at] == keys) & self.alive[at], at, -1)
 
+    def find_sockets(self, keys: _Keys, base: Rows) -> _Ints:
+        """As ``find``; what has no place there, but the ends of a handshake, has that one's."""
+        places = self.find(keys)
+        handshakes = self.alive & (self.table.base["state"] == states.SYN_RECV)
+        handshakes[places[places >= 0]] = False
+        if handshakes.any():
+            of_ends = ends_as_keys(self.table.base[handshakes]).tolist()
+            by_ends = dict(zip(of_ends, np.flatnonzero(handshakes).tolist(), strict=True))
+            rest = np.flatnonzero(places < 0)
+            places[rest] = [by_ends.pop(ends, -1) for ends in ends_as_keys(base[rest]).tolist()]
+        return places
+
     def select(self, which: Mask) -> "_Known":
         return _Known(
             self.table.select(which),
@@ -138,7 +154,7 @@ class Changes:
             )
             return []
         happened: list[Happened] = []
-        found = before.find(keys)
+        found = before.find_sockets(keys, table.base)
         moved = (found >= 0) & _other_ends(table, before.table, found)
         if moved.any():  # connect, disconnect, connect again: a new connection of the same socket
             old = np.zeros(len(before.keys), bool)
@@ -150,7 +166,7 @@ class Changes:
         was = np.zeros(len(table), "u1")
         reported = np.zeros(len(table), bool)
         new = np.ones(len(table), bool)
-        for known, places in self._both(before, keys, found):
+        for known, places in self._both(before, keys, table.base, found):
             here = places >= 0
             at = places[here]
             new[here] = False
@@ -186,7 +202,7 @@ class Changes:
         for known in (self._known, self._missing, self._missing_before):
             if known is None:
                 continue
-            places = known.find(keys)
+            places = known.find_sockets(keys, table.base)
             here = (places >= 0) & unseen
             if here.any():
                 unseen &= ~here
@@ -202,20 +218,20 @@ class Changes:
             happened += self._close_unknown(table.select(unseen), at_ns)
         return happened
 
-    def _both(self, before: _Known, keys: _Keys, found: _Ints) -> list[tuple[_Known, _Ints]]:
+    def _both(self, before: _Known, keys: _Keys, base: Rows, found: _Ints) -> list[tuple[_Known, _Ints]]:
         pairs = [(before, found)]
         if self._missing is not None:
-            pairs.append((self._missing, np.where(found < 0, self._missing.find(keys), -1)))
+            pairs.append((self._missing, np.where(found < 0, self._missing.find_sockets(keys, base), -1)))
         return pairs
 
     def _ordered(self, table: SocketTable, before: _Known | None) -> tuple[SocketTable, _Keys]:
         """The rows that matter by the order of their keys, each key once."""
         keys = self._keys(table)
         if self._announced:
-            stub = table.base["timer"] == _TIMEWAIT_TIMER
-            if stub.any():
-                keep = ~stub
-                rest = np.flatnonzero(stub)
+            ended = (table.base["timer"] == _TIMEWAIT_TIMER) | (table.base["state"] == states.CLOSE)
+            if ended.any():
+                keep = ~ended
+                rest = np.flatnonzero(ended)
                 for known in (before, self._missing):
                     if known is not None:
                         keep[rest[known.find(keys[rest]) >= 0]] = True
@@ -232,7 +248,7 @@ class Changes:
         if self._announced or column.known.all():
             cookies: _Keys = column.values
             return cookies
-        return _ends_as_keys(table)
+        return ends_as_keys(table.base)
 
     def _close_unseen(self, gone: _Known, at_ns: int, *, remember: bool) -> list[Happened]:
         """Close what was not announced, with what the last look that showed it knew."""
@@ -384,9 +400,8 @@ def _other_ends(table: SocketTable, before: SocketTable, places: _Ints) -> Mask:
     return other
 
 
-def _ends_as_keys(table: SocketTable) -> _Keys:
+def ends_as_keys(base: Rows) -> _Keys:
     """Both ends as one number each: FNV-1a over words of 64 bits, with more mixing. Equal ends have equal numbers."""
-    base = table.base
     keys = base["family"].astype("u8") << np.uint64(32) | base["local_port"].astype("u8") << np.uint64(16)
     keys |= base["remote_port"].astype("u8")
     for side in ("local", "remote"):

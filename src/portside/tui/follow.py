@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
+from portside.kernel.changes import ends_as_keys
 from portside.kernel.table import Mask, SocketTable
 from portside.kernel.values import Socket
 
@@ -23,8 +24,7 @@ MARKED = ("new", "state", "recv_q", "send_q")
 MARK_LOOKS = 3
 FADE_S = 4.0
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(29)
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two products are equal
 
 
 class Part(NamedTuple):
@@ -161,17 +161,12 @@ def keys_of(table: SocketTable) -> Keys:
     """What each socket is known again by."""
     cookie = table.column("cookie")
     if cookie.known.all():
-        keys: Keys = cookie.values
-        return keys
-    base = table.base
-    ends = np.ascontiguousarray(np.concatenate([base["local"], base["remote"]], axis=1)).view("u8")
-    listening = base["state"] == states.LISTEN
-    numbers = [*ends.T, base["family"], base["local_port"], base["remote_port"], np.where(listening, table.holders, 0)]
-    mixed = np.zeros(len(table), "u8")
-    for number in numbers:
-        mixed = (mixed ^ number.astype("u8")) * _MIX
-        mixed ^= mixed >> _SHIFT
-    return mixed
+        cookies: Keys = cookie.values
+        return cookies
+    keys = ends_as_keys(table.base)
+    listening = table.base["state"] == states.LISTEN
+    keys[listening] ^= table.holders[listening].astype("u8") * _MIX
+    return keys
 
 
 def _find(ordered: Keys, keys: Keys) -> tuple[Mask, npt.NDArray[np.intp]]:

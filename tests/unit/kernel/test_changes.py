@@ -98,6 +98,38 @@ def test_a_change_of_state() -> None:
     assert told_lines(joined.look(table(live(1, CLOSE_WAIT)), 5 * S)) == [("changed", "poll", 1, ESTABLISHED)]
 
 
+def test_a_handshake_that_a_look_met_in_its_last_moment() -> None:
+    """It got a cookie of its own then, and so what is made of it has another (here: the same ends a thousand on)."""
+    joined = changes()
+    joined.look(table(), S)
+    assert told_lines(joined.look(table(live(1, SYN_RECV), live(2, SYN_RECV)), 2 * S)) == [
+        ("opened", "poll", 1, 0),
+        ("opened", "poll", 2, 0),
+    ]
+    assert told_lines(joined.destroyed(table(told(1001), told(2001)), 2 * S)) == [
+        ("closed", "destroy", 1001, SYN_RECV),
+        ("short", "destroy", 2001, 0),  # another connection from there
+    ]
+    assert told_lines(joined.look(table(live(1002)), 3 * S)) == [("changed", "poll", 1002, SYN_RECV)]
+    assert joined.opened == 3
+    assert joined.settle() == joined.look(table(live(1002)), 4 * S) == joined.settle() == []
+    assert told_lines(joined.destroyed(table(told(1002)), 5 * S)) == [("closed", "destroy", 1002, ESTABLISHED)]
+
+
+def test_one_that_a_look_met_in_its_last_moment() -> None:
+    """It is in CLOSE, which the filter does not show; and so its end is told as that of one that no look has met."""
+    joined = changes("state connected")
+    joined.look(table(live(1)), S)
+    assert told_lines(joined.look(table(live(1, CLOSE), live(2, CLOSE)), 2 * S)) == [
+        ("changed", "poll", 1, ESTABLISHED),
+    ]
+    assert told_lines(joined.destroyed(table(told(1), told(2)), 3 * S)) == [
+        ("closed", "destroy", 1, CLOSE),
+        ("short", "destroy", 2, 0),
+    ]
+    assert joined.opened == 1
+
+
 def test_one_that_no_look_has_shown() -> None:
     joined = changes()
     joined.look(table(), S)
