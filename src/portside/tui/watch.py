@@ -8,9 +8,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, TypeVar
+from collections.abc import Callable
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events, on
@@ -23,11 +22,13 @@ from portside.errors import PortsideError
 from portside.kernel import FilterError
 from portside.kernel.filter.tree import Filter
 from portside.settings.watch import Watch
+from portside.tui.beside import Beside
+from portside.tui.choice import Choice
 from portside.tui.columns import columns_of, owners_text, remote_text, safe
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.filterbar import FilterBar
 from portside.tui.follow import Picture
-from portside.tui.looker import Looker, parse_filter
+from portside.tui.looker import Looker
 from portside.tui.order import Sort, Sorter, parse_sort
 from portside.tui.screens import HELP, Confirm, Details, Page
 from portside.tui.sockets import Sockets
@@ -37,8 +38,6 @@ from portside.units import format_duration
 _KEYS = "Enter details  / filter  < > sort  r reverse  space pause  k kill  ? help  q quit"
 _TYPING_S = 0.15
 _LONGEST_S = 10 * 365 * 86400.0  # an interval for ever: more the clocks do not bear
-
-_T = TypeVar("_T")
 
 
 def run(settings: Watch) -> int:
@@ -101,14 +100,13 @@ class WatchApp(App[int]):
         self._sort = sort
         self._sorter = Sorter()
         self._columns = columns_of(settings)
-        self._beside = ThreadPoolExecutor(1, "looking")
-        # The filter that is applied, and the one that was asked for last and may still be on its way to the looker.
-        self._filter = self._asked = self._filter_before = filter_text(settings)
+        self._beside = Beside(self._failed)
+        self._filter = Choice(filter_text(settings), self._look_through)
+        self._filter_before = self._filter.text
         self._takes_keys = self._paused = False
         self._message = self._trouble = ""
         self._wake = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.failure: BaseException | None = None
 
     def compose(self) -> ComposeResult:
@@ -129,7 +127,7 @@ class WatchApp(App[int]):
         self._sockets.focus()
         self._takes_keys = True
         self._put()
-        self._start(self._watch())
+        self._beside.start(self._watch())
 
     def _end(self) -> None:
         end_if_hung_up()
@@ -137,9 +135,7 @@ class WatchApp(App[int]):
 
     async def on_unmount(self) -> None:
         """Let the last look end before what it uses is given back."""
-        for task in self._tasks:
-            task.cancel()
-        self._beside.shutdown(wait=True, cancel_futures=True)
+        self._beside.end()
 
     def on_resize(self, _: events.Resize) -> None:
         """Another width has room for other words."""
@@ -153,24 +149,14 @@ class WatchApp(App[int]):
     def _bar(self) -> FilterBar:
         return self.screen_stack[0].query_one(FilterBar)
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something beside the rest. What goes wrong there ends the display, and `run` raises it.
+    def _failed(self, error: BaseException) -> None:
+        """End, and have `run` raise it.
 
-        Once it ends, what is on the screen goes away: that nothing can be put there any more is no failure.
+        Once the display ends, what is on the screen goes away: that nothing can be put there any more is no failure.
         """
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and self.return_code is None:
+        if self.return_code is None:
             self.failure = error
             self.exit(return_code=1)
-
-    async def _do(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._beside, work)
 
     async def _watch(self) -> None:
         """Look once in an interval, or when something wants it; after a long look, wait at least as long."""
@@ -185,7 +171,7 @@ class WatchApp(App[int]):
             self._wake.clear()
             began = time.monotonic()
             try:
-                self._picture = await self._do(self._looker.look)
+                self._picture = await self._beside.do(self._looker.look)
                 self._trouble = ""
                 await self._look_closer()
             except PortsideError as error:
@@ -204,7 +190,7 @@ class WatchApp(App[int]):
         age_s = self._picture.age_of(details.key)
         if table is not None:
             try:
-                socket = await self._do(lambda: self._looker.look_at(details.key, table))
+                socket = await self._beside.do(lambda: self._looker.look_at(details.key, table))
             except PortsideError as error:
                 self._trouble = str(error)
                 return
@@ -214,7 +200,7 @@ class WatchApp(App[int]):
     def _put(self) -> None:
         order = self._sorter.order(self._picture, self._sort)
         sockets = self._sockets
-        sockets.empty = f"no socket matches  {safe(self._filter)}" if self._filter else self._nothing()
+        sockets.empty = f"no socket matches  {safe(self._filter.text)}" if self._filter.text else self._nothing()
         sockets.show(self._picture, order, self._sort)
         self._put_words()
 
@@ -232,7 +218,8 @@ class WatchApp(App[int]):
         right = f"  PAUSED  {picture.source}" if self._paused else f"  {picture.source}, every {every}"
         left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
         self._line("head", cut(left, max(0, width - len(right))) + right)
-        self._line("filter", f"filter: {safe(self._filter)}" if self._filter and not self._bar.is_open else "")
+        applied = self._filter.text
+        self._line("filter", f"filter: {safe(applied)}" if applied and not self._bar.is_open else "")
         self._line("notes", safe(self._message or self._trouble or " · ".join(picture.notes)))
         self._line("foot", "Enter keep  Escape take back" if self._bar.is_open else _KEYS)
 
@@ -271,10 +258,10 @@ class WatchApp(App[int]):
             self._say("select a socket first, with the arrow keys")
             return
         self.push_screen(Details(line.key, line.socket, line.age_s), lambda _: self._look_away())
-        self._start(self._look_closer())
+        self._beside.start(self._look_closer())
 
     def _look_away(self) -> None:
-        self._beside.submit(self._looker.look_away)
+        self._beside.do_some_time(self._looker.look_away)
 
     def action_reverse(self) -> None:
         """Turn the order round."""
@@ -310,8 +297,8 @@ class WatchApp(App[int]):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        self._filter_before = self._filter
-        self._bar.open(self._filter)
+        self._filter_before = self._filter.text
+        self._bar.open(self._filter_before)
         self._put_words()
 
     async def on_event(self, event: events.Event) -> None:
@@ -349,17 +336,11 @@ class WatchApp(App[int]):
         """Take another filter: the last one that is asked for counts."""
         if self._typing is not None:
             self._typing.cancel()
-        self._typing = self._start(self._choose_soon(text, after_s, closing=closing))
+        self._typing = self._beside.start(self._choose_soon(text, after_s, closing=closing))
 
     async def _choose_soon(self, text: str, after_s: float, *, closing: bool) -> None:
-        await asyncio.sleep(after_s)
         try:
-            # Not in the thread that looks: a name may take the resolver long.
-            tree = await asyncio.to_thread(parse_filter, text)
-            if text != self._asked:
-                self._asked = text
-                # The next key cancels this, but not what is on its way: the words and the table must agree.
-                await asyncio.shield(self._look_through(text, tree))
+            await self._filter.take(text, after_s)
         except FilterError as error:
             if self._bar.is_open:
                 self._bar.explain(error)
@@ -371,14 +352,8 @@ class WatchApp(App[int]):
         if closing:
             self._close_bar()
 
-    async def _look_through(self, text: str, tree: Filter | None) -> None:
-        try:
-            await self._do(lambda: self._looker.choose(tree))
-        except PortsideError:
-            if self._asked == text:
-                self._asked = self._filter
-            raise
-        self._filter = text
+    async def _look_through(self, tree: Filter | None) -> None:
+        await self._beside.do(lambda: self._looker.choose(tree))
         self._sockets.refit()
         self._wake.set()
 
@@ -405,13 +380,13 @@ class WatchApp(App[int]):
 
         def answered(answer: bool | None) -> None:  # noqa: FBT001 - as Textual calls it
             if answer:
-                self._start(self._kill(lambda: self._looker.destroy(table), what))
+                self._beside.start(self._kill(lambda: self._looker.destroy(table), what))
 
         self.push_screen(Confirm(question), answered)
 
     async def _kill(self, work: Callable[[], int], what: str) -> None:
         try:
-            self._message = f"destroyed {what}" if await self._do(work) else f"{what} was gone already"
+            self._message = f"destroyed {what}" if await self._beside.do(work) else f"{what} was gone already"
         except PortsideError as error:
             self._message = f"{error}" + (f" ({error.hint})" if error.hint else "")
         self._wake.set()
