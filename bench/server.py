@@ -1,6 +1,5 @@
 """A peer at work: started on its own core, measured by the kernel's accounting, stopped in order."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,8 +13,9 @@ from typing import Self
 from bench import machine
 from bench.build import OUT, compiled
 from bench.peers import ENVIRONMENT, Peer
+from bench.program import LIMIT_S, ask
 
-START_LIMIT_S, WORK_LIMIT_S = 10, 120
+START_LIMIT_S = 10
 QUIET_S = 0.03  # a server that neither works nor writes for this long, twice, has done its work
 LETTER = b"Q"  # what the load sends, 63 in a line, and no server says of itself
 
@@ -89,10 +89,10 @@ class Server:
     def wait_until_quiet(self) -> None:
         """Until the server has nothing left to do: neither its CPU time nor its output grows."""
         quiet, before = 0, (-1.0, -1)
-        deadline = time.monotonic() + WORK_LIMIT_S
+        deadline = time.monotonic() + LIMIT_S
         while quiet < 2:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.peer.name} still works {WORK_LIMIT_S} s after the last client has left")
+                raise RuntimeError(f"{self.peer.name} still works {LIMIT_S} s after the last client has left")
             time.sleep(QUIET_S)
             now = (machine.cpu_s(self.pid), self.output.stat().st_size if self.output.exists() else 0)
             # A coarse timer of a server at rest is no work.
@@ -102,17 +102,11 @@ class Server:
     def work(self, mode: str, clients: int, count: int, pack: int = 1, load: str = "load") -> Work:
         """Runs a load client against the server, on the other core, and waits until all is done."""
         cpu = machine.cpu_s(self.pid)
-        with machine.on_core(machine.LOAD_CORE):
-            done = subprocess.run(
-                [compiled(load), mode, str(self.port), str(clients), str(count), str(pack)],
-                capture_output=True,
-                text=True,
-                timeout=WORK_LIMIT_S,
-                check=False,
-            )
-        if done.returncode:
-            raise RuntimeError(f"{load} {mode} against {self.peer.name}: {done.stderr.strip()} {self.errors()}")
-        said = json.loads(done.stdout)
+        command = [compiled(load), mode, str(self.port), str(clients), str(count), str(pack)]
+        try:
+            said = ask(command, machine.LOAD_CORE)
+        except RuntimeError as error:
+            raise RuntimeError(f"against {self.peer.name}, {error} {self.errors()}") from None
         self.wait_until_quiet()
         written = self.output.stat().st_mtime if self.output.exists() else 0.0
         return Work(

@@ -1,6 +1,5 @@
 """A program that shows something and ends: how long that takes, and whether it has shown it."""
 
-import json
 import os
 import select
 import subprocess
@@ -12,8 +11,7 @@ from typing import Any
 
 from bench.build import OUT
 from bench.peers import ENVIRONMENT
-
-LIMIT_S = 120
+from bench.program import LIMIT_S, ask
 
 
 def to_a_file(command: Sequence[str], sought: bytes, at_least: int) -> float:
@@ -42,17 +40,7 @@ def to_a_file(command: Sequence[str], sought: bytes, at_least: int) -> float:
 
 def probe(name: str, *arguments: str, sockets: int) -> dict[str, Any]:
     """What one of `bench.probes` measured in a process of its own; it must have seen so many sockets."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"bench.probes.{name}", *arguments],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{name}: {done.stderr.strip()[-300:]}")
-    said: dict[str, Any] = json.loads(done.stdout)
+    said = ask([sys.executable, "-m", f"bench.probes.{name}", *arguments])
     if said["sockets"] < sockets:
         raise RuntimeError(f"{name}: {sockets} sockets should be there, it saw {said['sockets']}")
     return said

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from bench import machine
 from bench.build import OUT, compiled
 from bench.peers import ENVIRONMENT, PORTSIDE
+from bench.program import LIMIT_S, ask
 from bench.report import Bar, Result
 from bench.rows import Plan
 
 RATE, SECONDS = 3_000, 10
 SLOWER = 1.05  # so many times the time it should take, and the rate is another
-LIMIT_S = 60
 
 
 class Told(NamedTuple):
@@ -78,17 +78,7 @@ def _wait_until_it_tells(output: Path) -> None:
 
 
 def _load(port: int, count: int) -> int:
-    with machine.on_core(machine.LOAD_CORE):
-        done = subprocess.run(
-            [compiled("paced"), str(port), str(RATE), str(count)],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    if done.returncode:
-        raise RuntimeError(f"paced: {done.stderr.strip()}")
-    load = json.loads(done.stdout)
+    load = ask([compiled("paced"), str(port), str(RATE), str(count)], machine.LOAD_CORE)
     if load["seconds"] > SLOWER * count / RATE:
         raise RuntimeError(f"{count / load['seconds']:,.0f} connections/s were made, not {RATE:,}")
     made: int = load["count"]
