@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apart import another_network
 from support import wait_until
 
 from portside.kernel.netns import Namespace
 
-INSIDE = "ip link set lo up && echo ready && exec sleep infinity"
 TITLES = "Proto Recv-Q Send-Q Local Address"
 
 
@@ -123,13 +123,7 @@ Watch = Callable[..., Terminal]
 @pytest.fixture
 def network() -> Iterator[Network]:
     with contextlib.ExitStack() as stack:
-        process = stack.enter_context(
-            subprocess.Popen(["unshare", "--net", "sh", "-c", INSIDE], stdout=subprocess.PIPE, text=True)
-        )
-        stack.callback(process.kill)
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        yield Network(process.pid, stack)
+        yield Network(stack.enter_context(another_network()).pid, stack)
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""What needs a network of its own, run by the tests inside ``unshare -Urnm``: python -m kernel.namespaced NAME
-
-There this process may do what root may, to a network, to /run and to sockets that nobody else has.
-"""
+"""What needs a network of its own (``apart``): python -m kernel.namespaced NAME"""
 
 import contextlib
 import os
@@ -9,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from apart import another_network
 
 from portside.kernel import Watcher, snapshot
 from portside.kernel.destroy import DestroyError, destroy
@@ -29,24 +27,12 @@ def run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
-@contextlib.contextmanager
-def network() -> Iterator[subprocess.Popen[bytes]]:
-    """Another network with a listener on 127.0.0.1:5555, and the process that is in it."""
-    code = (
-        "import socket, subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True);"
-        "s = socket.create_server(('127.0.0.1', 5555)); print('ready', flush=True); sys.stdin.read()"
-    )
-    words = ["unshare", "-n", sys.executable, "-c", code]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        yield process
-        process.communicate()
+LISTENER = "listener = socket.create_server(('127.0.0.1', 5555))"
 
 
 def namespace_by_process() -> None:
     before = os.readlink("/proc/self/ns/net")
-    with network() as process:
+    with another_network(LISTENER) as process:
         for source in ("netlink", "proc"):
             seen = snapshot("5555", view="all", netns=str(process.pid), source=source, owners=False)
             assert [row.local for row in seen.table.rows()] == ["127.0.0.1:5555"]
@@ -83,7 +69,7 @@ def namespace_by_name() -> None:
 
 def a_namespace_whose_process_ended() -> None:
     """It stays the network that it was: another filter, one socket in full, and destroying do not ask for it again."""
-    with contextlib.ExitStack() as stack, network() as process:
+    with contextlib.ExitStack() as stack, another_network() as process:
         namespace = stack.enter_context(Namespace(str(process.pid)))
         listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
         port = listener.getsockname()[1]
@@ -101,7 +87,7 @@ def a_namespace_whose_process_ended() -> None:
         assert looker.destroy(picture.live.table) == 1
         with pytest.raises(ConnectionAbortedError):
             client.recv(1)
-    with network() as process, Namespace(str(process.pid)) as given:
+    with another_network(LISTENER) as process, Namespace(str(process.pid)) as given:
         for _ in range(2):
             assert len(snapshot("5555", view="all", netns=given).table) == 1
 
@@ -185,8 +171,4 @@ TESTS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == without_leave.__name__:
-        without_leave()
-    else:
-        run("ip", "link", "set", "lo", "up")
-        TESTS[sys.argv[1]]()
+    globals()[sys.argv[1]]()

@@ -1,6 +1,6 @@
 """``watch --events`` with a real kernel, each test in a network of its own, so that counts are exact.
 
-The stories below run inside ``unshare -Urn``: python -m kernel.test_events NAME
+The stories below run in processes of their own (``apart``): python -m kernel.test_events NAME
 """
 
 import contextlib
@@ -10,14 +10,14 @@ import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
+from apart import another_network, name_loopback, run_apart
 from support import Program, wait_until
 
 from portside.kernel.announcements import Announcements
@@ -248,13 +248,9 @@ def what_a_source_cannot_answer() -> None:
         assert "portside: proc does not tell rtt_us: no condition on it is true\n" in end(program)
 
 
-def another_network() -> None:
+def not_our_network() -> None:
     """Events of a network are told, those of ours are not; also when the process that it was named by has ended."""
-    code = "import subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up']); print('ready', flush=True)"
-    words = ["unshare", "-n", sys.executable, "-c", f"{code}; sys.stdin.read()"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+    with another_network() as process:
         namespace = Namespace(str(process.pid))
         with namespace, watching("--netns", str(process.pid), "--interval", "20ms") as program:
             process.communicate()
@@ -273,14 +269,12 @@ def another_network() -> None:
 
 def names_of_interfaces() -> None:
     """The root of a network may give an interface any name."""
-    code = "import sys; sys.stdin.read()"
     for name, shown in ((b"\x1b[31mEV\x07", "\\x1b[31mEV\\x07"), (b"\xff\xfe0", "\\xff\\xfe0")):
         with contextlib.ExitStack() as stack:
-            words = ["unshare", "-n", sys.executable, "-c", code]
-            process = stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE))
-            stack.callback(process.communicate)
-            namespace = stack.enter_context(named_network(process.pid, name))
-            program = stack.enter_context(watching("--netns", str(process.pid), "--interval", "20ms"))
+            pid = str(stack.enter_context(another_network()).pid)
+            namespace = stack.enter_context(Namespace(pid))
+            namespace.run(partial(name_loopback, name))
+            program = stack.enter_context(watching("--netns", pid, "--interval", "20ms"))
             listener = stack.enter_context(namespace.run(lambda: socket.socket(socket.AF_INET6)))
             listener.bind(("fe80::1", 0, 0, 1))
             listener.listen()
@@ -290,20 +284,6 @@ def names_of_interfaces() -> None:
             program.wait_for(re.escape(f"[fe80::1%{shown}]:{listener.getsockname()[1]}"))
             end(program)
             assert not set(program.out) & {0x1B, 0x07, 0xFF}
-
-
-@contextlib.contextmanager
-def named_network(pid: int, name: bytes) -> Iterator[Namespace]:
-    """The network of a process, its one interface with this name, once it is no longer ours."""
-    wait_until(lambda: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), "the network")
-    with Namespace(str(pid)) as namespace:
-        for words in (
-            [b"link", b"set", b"lo", b"name", name],
-            [b"link", b"set", name, b"up"],
-            [b"addr", b"add", b"fe80::1/64", b"dev", name, b"nodad"],
-        ):
-            namespace.run(lambda: subprocess.run([b"ip", *words], check=True))  # noqa: B023
-        yield namespace
 
 
 def a_reader_that_goes_away() -> None:
@@ -356,7 +336,7 @@ STORIES: dict[str, Callable[[], None]] = {
         one_that_connects_to_itself,
         an_interval_without_end,
         what_a_source_cannot_answer,
-        another_network,
+        not_our_network,
         names_of_interfaces,
         a_reader_that_goes_away,
         a_reader_that_does_not_read,
@@ -367,13 +347,8 @@ STORIES: dict[str, Callable[[], None]] = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_in_a_network_of_its_own(name: str) -> None:
-    words = ["unshare", "-Urn", sys.executable, "-m", "kernel.test_events", name]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=100)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    run_apart("kernel.test_events", name)
 
 
 if __name__ == "__main__":
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     STORIES[sys.argv[1]]()

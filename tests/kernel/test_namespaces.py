@@ -1,11 +1,7 @@
 """Networks of their own: looked into from outside, and what may be done to the sockets in them."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from apart import run_apart
 from kernel.namespaced import TESTS
 
 from portside.kernel.netns import Namespace, NamespaceError
@@ -13,11 +9,7 @@ from portside.kernel.netns import Namespace, NamespaceError
 
 @pytest.mark.parametrize("name", TESTS)
 def test_in_a_network_of_its_own(name: str) -> None:
-    words = ["unshare", "-Urnm", sys.executable, "-m", "kernel.namespaced", name]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    run_apart("kernel.namespaced", name)
 
 
 @pytest.mark.parametrize("name", ["nosuch", "999999999", "../etc", "", ".", ".."])

@@ -1,8 +1,6 @@
-"""What needs a network of its own, run by the tests in ``unshare -Urnm``: python -m integration.watch.namespaced NAME
+"""What needs a network of its own (``apart``): python -m integration.watch.namespaced NAME"""
 
-There this process may do what root may, to a network, to /run and to sockets that nobody else has.
-"""
-
+import contextlib
 import ctypes
 import json
 import os
@@ -13,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from apart import another_network, name_loopback
 from support import wait_until
 
 from portside.app import watch as app
@@ -100,27 +99,24 @@ def destroys_both_ends() -> None:
 
 def kill_in_a_network_whose_process_ends() -> None:
     """Between the look and the killing: its number may stand for another network by then."""
-    code = "import subprocess, sys; subprocess.run(['ip', 'link', 'set', 'lo', 'up']); print('ready', flush=True)"
-    words = ["unshare", "-n", sys.executable, "-c", f"{code}; sys.stdin.read()"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        with Namespace(str(process.pid)) as namespace, pytest.MonkeyPatch.context() as patch:
-            listener = namespace.run(lambda: socket.create_server(("127.0.0.1", 0)))
-            port = listener.getsockname()[1]
-            with listener, namespace.run(lambda: socket.create_connection(("127.0.0.1", port))) as client:
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(another_network())
+        namespace = stack.enter_context(Namespace(str(process.pid)))
+        listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
+        end = listener.getsockname()
+        client = stack.enter_context(namespace.run(lambda: socket.create_connection(end)))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
 
-                def look(*arguments: Any, **options: Any) -> Snapshot:
-                    seen = snapshot(*arguments, **options)
-                    process.communicate()
-                    return seen
+        def look(*arguments: Any, **options: Any) -> Snapshot:
+            seen = snapshot(*arguments, **options)
+            process.communicate()
+            return seen
 
-                patch.setattr(app, "snapshot", look)
-                patch.setattr(app, "say", lambda words: None)
-                settings = Watch(filter=(f"dport = {port}",), kill=True, netns=str(process.pid))
-                assert app.run(settings) == 0
-                with pytest.raises(ConnectionAbortedError):
-                    client.recv(1)
+        patch.setattr(app, "snapshot", look)
+        patch.setattr(app, "say", lambda words: None)
+        assert app.run(Watch(filter=(f"dport = {end[1]}",), kill=True, netns=str(process.pid))) == 0
+        with pytest.raises(ConnectionAbortedError):
+            client.recv(1)
 
 
 def kill_where_nobody_takes_the_table() -> None:
@@ -183,12 +179,7 @@ def names_of_interfaces() -> None:
 
 def an_interface_called(digits: str) -> None:
     name = bytes.fromhex(digits)
-    for words in (
-        [b"link", b"set", b"lo", b"name", name],
-        [b"link", b"set", name, b"up"],
-        [b"addr", b"add", b"fe80::1/64", b"dev", name, b"nodad"],
-    ):
-        subprocess.run([b"ip", *words], check=True)
+    name_loopback(name)
     with socket.socket(socket.AF_INET6) as listener, socket.socket(socket.AF_INET6) as client:
         listener.bind(("fe80::1", 0, 0, 1))
         listener.listen()
@@ -218,10 +209,4 @@ TESTS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == behind_hidepid.__name__:
-        behind_hidepid()
-    elif sys.argv[1] == an_interface_called.__name__:
-        an_interface_called(sys.argv[2])
-    else:
-        run("ip", "link", "set", "lo", "up")
-        TESTS[sys.argv[1]]()
+    globals()[sys.argv[1]](*sys.argv[2:])
