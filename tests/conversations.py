@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Payload, Received, Sent
-from portside.record.batch import Block
-from portside.record.store import Store
+import recorded
+
+from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Received, Sent
 
 BEGAN = 1_700_000_000_000_000_000  # ns since 1970
 PEER, LOCAL = "127.0.0.1:33406", "127.0.0.1:12345"
@@ -38,18 +38,7 @@ def conversation(
 
 def record(path: Path, *flushes: Sequence[Event]) -> str:
     """Write a recording, each list of events in a flush of its own; its path."""
-    store = Store(str(path), version="test")
-    for events in flushes:
-        blocks: dict[int, Block] = {}
-        for event in events:
-            conn: int = event.conn  # type: ignore[attr-defined]
-            block = blocks.setdefault(conn, Block(conn))
-            if isinstance(event, Payload):
-                block.add_payload(event)
-            else:
-                block.add_event(event)
-        store.flush(blocks)
-    store.close()
+    recorded.record(path, *flushes)
     return str(path)
 
 

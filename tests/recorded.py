@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -117,7 +117,3 @@ def pattern(conn: int, size: int, direction: int = 0) -> bytes:
     """Bytes of which every position can be checked."""
     unit = b"".join(b"%d.%d.%07d " % (conn, direction, number) for number in range(size // 8 + 1))
     return unit[:size]
-
-
-def flat(groups: Iterable[Iterable[Event]]) -> list[Event]:
-    return [event for group in groups for event in group]

@@ -1,15 +1,14 @@
 """``portside rec check``: what is whole, what is not, and what was made anew, in words or as JSON."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import msgspec
 
 from portside.app.output import put
+from portside.app.rec_say import Progress
 from portside.record.check import check
 from portside.record.report import Report
 
-Progress = AbstractContextManager[Callable[[int, int], None]]
 _MOST_LINES = 20  # of each kind for a person; JSON has them all
 
 

@@ -1,16 +1,12 @@
 """``portside rec export``: a recording as a file for other tools."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 
 from portside import __version__
-from portside.app.rec_say import say_found
+from portside.app.rec_say import Progress, say_found
 from portside.app.say import say
 from portside.record.export import export_jsonl, export_pcapng, written
 from portside.record.recording import Recording
-
-Progress = AbstractContextManager[Callable[[int, int], None]]
 
 
 def run(path: str, file: str, conn: int | None, progress: Progress) -> int:

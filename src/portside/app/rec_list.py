@@ -1,14 +1,15 @@
 """``portside rec list``: the connections of a recording as a table or as JSON."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import lru_cache
 from itertools import islice
 
 import msgspec
 
 from portside.app.output import put
-from portside.app.rec_say import say_found
+from portside.app.rec_say import Progress, say_found
 from portside.events import utc
 from portside.record.recording import Recorded, Recording
 from portside.record.search import Wanted, search
@@ -19,8 +20,6 @@ from portside.wire.escaping import visible
 _BATCH = 4096
 _HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "Closed")
 _TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
-
-Progress = AbstractContextManager[Callable[[int, int], None]]
 
 
 def run(settings: RecList, path: str, wanted: Wanted, progress: Progress) -> int:
@@ -73,7 +72,7 @@ def _table(found: Iterable[Recorded]) -> Iterator[bytes]:
 def _row(each: Recorded) -> tuple[object, ...]:
     return (
         each.conn,
-        "-" if each.opened is None else local_time(each.opened),
+        "-" if each.opened is None else _local_time(each.opened),
         "-" if each.peer is None else visible(each.peer.encode()),
         "-" if each.local is None else visible(each.local.encode()),
         "-" if each.duration is None else format_duration(each.duration),
@@ -90,15 +89,13 @@ def _ending(each: Recorded) -> str:
     return words if each.dropped is None else f"{words} (its bytes were given up)"
 
 
-def local_time(at: int) -> str:
+def _local_time(at: int) -> str:
     """Nanoseconds since 1970 as ``2026-11-22 12:00:01.123``, local time."""
     second, nanoseconds = divmod(at, 1_000_000_000)
-    text = _seconds.get(second)
-    if text is None:
-        if len(_seconds) > 1000:
-            _seconds.clear()
-        text = _seconds[second] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-    return f"{text}.{nanoseconds // 1_000_000:03d}"
+    return f"{_local_second(second)}.{nanoseconds // 1_000_000:03d}"
 
 
-_seconds: dict[int, str] = {}  # strftime costs more than the rest of a row
+@lru_cache(maxsize=8)
+def _local_second(second: int) -> str:
+    """Neighbours began within the same second, and strftime costs more than the rest of a row."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

@@ -1,7 +1,12 @@
 """What the commands on recordings say beside their data."""
 
+from contextlib import AbstractContextManager
+
 from portside.app.say import say
+from portside.record import recovery
 from portside.record.recording import Recording
+
+Progress = AbstractContextManager[recovery.Progress]  # shown while it is entered
 
 
 def say_found(recording: Recording) -> None:

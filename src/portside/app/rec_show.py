@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -31,20 +30,13 @@ def show(settings: RecShow, path: str, conn: int) -> int:
     )
     with Recording(path) as recording:
         say_found(recording)
-        if settings.follow:
-            pause = threading.Event()
-            events = recording.follow(conn, partial(_wait, pause))
-        else:
-            events = recording.events(conn)
+        wait = partial(time.sleep, _FOLLOW_S)
+        events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
         shown = _Shown(renderer)
         put(shown.pieces(events))
     if shown.gaps and settings.format == "raw":
         say(f"{shown.gaps} gaps in connection {conn} are not shown: bytes are missing")
     return 1 if shown.gaps else 0
-
-
-def _wait(pause: threading.Event) -> None:
-    pause.wait(_FOLLOW_S)
 
 
 class _Shown:

@@ -109,6 +109,10 @@ class _Stage:
         """Play a connection, on a thread, to whom ``take`` connects; a place has been waited for."""
         threading.Thread(target=self._run, args=(conn, take), name=f"replay #{conn}", daemon=True).start()
 
+    def play_on(self, conn: int, taken: Taken) -> None:
+        """The same to whom is connected already."""
+        self.play(conn, lambda: taken)
+
     def empty(self) -> None:
         """Wait until all are played."""
         for _ in range(self._size):
@@ -116,12 +120,9 @@ class _Stage:
 
     def _run(self, conn: int, take: Callable[[], Taken]) -> None:
         try:
-            try:
-                self._play(conn, take)
-            except PortsideError as error:
-                self.report.failed(conn, error)
-        except BaseException as trouble:  # noqa: BLE001 - the main thread raises it
-            self.report.trouble = trouble
+            self._play(conn, take)
+        except BaseException as error:  # noqa: BLE001 - the report is told, and the main thread where it is ours
+            self.report.failed(conn, error)
         finally:
             self._places.release()
 
@@ -169,8 +170,7 @@ def _serve(stage: _Stage, turns: list[_Turn], address: Address) -> None:
         for conn, _ in turns:
             if not stage.wait_for_place():
                 return
-            taken = _accept(listeners)
-            stage.play(conn, lambda taken=taken: taken)  # type: ignore[misc]
+            stage.play_on(conn, _accept(listeners))
     stage.empty()
 
 

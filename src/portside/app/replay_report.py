@@ -41,9 +41,9 @@ class Report:
         fields = _fields(played) if self._json else {}
         self._put(conn, words(played, self._role), fields, as_recorded=played.as_recorded)
 
-    def failed(self, conn: int, error: PortsideError) -> None:
-        """A connection could not be played, or not to its end."""
-        if self._raises:
+    def failed(self, conn: int, error: BaseException) -> None:
+        """A connection could not be played, or not to its end; what is no PortsideError is a mistake of ours."""
+        if self._raises or not isinstance(error, PortsideError):
             self.trouble = error
         else:
             self._put(conn, f"failed: {error}", {"error": encodable(str(error))}, as_recorded=False)

@@ -3,23 +3,29 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 
 from portside.errors import PortsideError
 from portside.events import Gap
 from portside.record.folder import Folder
-from portside.record.index import Extent, Indexed, new_index_in_memory, open_index, open_index_to_read
+from portside.record.index import (
+    Extent,
+    Indexed,
+    name_recording,
+    new_index_in_memory,
+    open_index,
+    open_index_to_read,
+    recording_of,
+)
 from portside.record.rebuild import rebuild
-from portside.record.recovery import MISSING, Found, catch_up, file_header, opened_segment
+from portside.record.recovery import MISSING, Found, Progress, catch_up, file_header, opened_segment, untold
 from portside.record.report import Incomplete, Report, Spot
 from portside.record.scan import Damage, for_index, scan
 from portside.record.segment import FILE_HEADER_SIZE, Damaged, seed_of
 
-Progress = Callable[[int, int], None]
 
-
-def check(path: str, progress: Progress = lambda _done, _all: None) -> Report:
+def check(path: str, progress: Progress = untold) -> Report:
     """Verify the recording in a folder, and make its index anew where that is wrong and may be written.
 
     ``progress`` is called with bytes done and in all, more than once where the index is made anew. Raises PortsideError
@@ -27,15 +33,14 @@ def check(path: str, progress: Progress = lambda _done, _all: None) -> Report:
     """
     folder = Folder(path)
     folder.segments()
-    lock, may_write = None, True
+    lock = None
     try:
         lock = folder.lock()
-    except OSError:
-        may_write = False
+        live = lock is None
+    except OSError:  # no right to write here
+        live = folder.is_written()
     try:
-        return _Check(folder, progress, live=folder.is_written() if not may_write else lock is None).run(
-            may_write=lock is not None
-        )
+        return _Check(folder, progress, live=live).run(may_write=lock is not None)
     except (OSError, sqlite3.Error) as error:
         raise PortsideError(f"cannot check {path}", error) from None
     finally:
@@ -59,8 +64,7 @@ class _Check:
         recordings = self._recordings()
         index = self._open_index(recordings, may_write=may_write)
         with closing(index):
-            row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
-            recording = bytes(row[0])
+            recording = _recording_of(index)
             self._recording, self._seed = recording, seed_of(recording)
             self._segments(index)
             self._told(index)
@@ -123,9 +127,8 @@ class _Check:
 
     def _catch_up(self, index: sqlite3.Connection, recordings: Counter[bytes]) -> None:
         for recording, _ in recordings.most_common(1):
-            index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
-        recording = bytes(index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()[0])
-        catch_up(self._folder, index, recording)
+            name_recording(index, recording)
+        catch_up(self._folder, index, _recording_of(index))
 
     # The segments.
 
@@ -185,10 +188,10 @@ class _Check:
         query = "SELECT 1 FROM connections WHERE conn = ? AND dropped IS NOT NULL"
         if index.execute(query, (extent.conn,)).fetchone():
             return
-        query = "SELECT min((segment << 40) + offset) FROM extents WHERE conn = ?"
-        first = index.execute(query, (extent.conn,)).fetchone()[0]
+        query = "SELECT segment, offset FROM extents WHERE conn = ? ORDER BY 1, 2 LIMIT 1"
+        first = index.execute(query, (extent.conn,)).fetchone()
         given_up = index.execute("SELECT 1 FROM given_up WHERE conn = ?", (extent.conn,)).fetchone()
-        if not given_up or (first is not None and (extent.segment << 40) + extent.offset > first):
+        if not given_up or (first is not None and extent[:2] > first):
             self._report.unknown.append(Spot(*extent[:4]))
 
     def _follow(self, block: Indexed) -> None:
@@ -240,10 +243,15 @@ def _what_is_wrong(index: sqlite3.Connection, recordings: Counter[bytes]) -> str
     with closing(new_index_in_memory()) as right:
         if index.execute(tables).fetchall() != right.execute(tables).fetchall():
             return "it is not complete"
-    row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
-    if row is None:
-        return "it is not complete"
-    return "it belongs to another recording" if recordings and bytes(row[0]) not in recordings else None
+    return "it belongs to another recording" if recordings and _recording_of(index) not in recordings else None
+
+
+def _recording_of(index: sqlite3.Connection) -> bytes:
+    """The name of the recording. Raises sqlite3.DatabaseError where the index does not know it."""
+    recording = recording_of(index)
+    if recording is None:
+        raise sqlite3.DatabaseError("it is not complete")
+    return recording
 
 
 def _extents(index: sqlite3.Connection, number: int) -> Iterator[Extent]:

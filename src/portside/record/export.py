@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from portside.errors import PortsideError
 from portside.events import Closed, CloseReason, Event, Gap, Opened, Payload, payload_to_json, to_json, whose
 from portside.record.recording import Recorded, Recording
+from portside.record.recovery import Progress, untold
 from portside.wire.conversation import Conversation
 from portside.wire.pcapng import file_header, packet_frame
 
-Progress = Callable[[int, int], None]
 _BUFFER_BYTES = 1 << 20
 _INTERFACE = "connections recorded by Portside: the bytes and their times are real, the packets are made around them"
 
@@ -78,7 +78,7 @@ def export_pcapng(
     recording: Recording,
     file: BinaryIO,
     conn: int | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = untold,
     *,
     version: str,
 ) -> Exported:
@@ -117,7 +117,7 @@ def export_pcapng(
 
 
 def export_jsonl(
-    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = lambda _done, _all: None
+    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = untold
 ) -> Exported:
     """Write the events of one connection, or all events, a JSON object a line. Otherwise as ``export_pcapng``."""
     begun = events = gaps = 0

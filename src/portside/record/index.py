@@ -5,8 +5,8 @@ segment has been taken in, so an index that is behind, after SIGKILL say, is bro
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from portside.errors import PortsideError
@@ -190,23 +190,28 @@ def name_the_nameless(index: sqlite3.Connection) -> None:
     )
 
 
-class transaction:  # noqa: N801 - it reads as a statement
+@contextmanager
+def transaction(index: sqlite3.Connection) -> Iterator[None]:
     """All of what is done inside, or nothing."""
+    index.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        index.execute("COMMIT")
+    finally:
+        if index.in_transaction:  # also where it could not be committed
+            with suppress(sqlite3.Error):
+                index.execute("ROLLBACK")
 
-    def __init__(self, index: sqlite3.Connection) -> None:
-        self._index = index
 
-    def __enter__(self) -> None:
-        self._index.execute("BEGIN IMMEDIATE")
+def recording_of(index: sqlite3.Connection) -> bytes | None:
+    """The 16 bytes that name the recording; None where the index does not know them yet."""
+    row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
+    return bytes(row[0]) if row is not None else None
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._index.execute("COMMIT")
-        finally:
-            if self._index.in_transaction:  # also where it could not be committed
-                with suppress(sqlite3.Error):
-                    self._index.execute("ROLLBACK")
+
+def name_recording(index: sqlite3.Connection, recording: bytes) -> None:
+    """Have the index know whose it is, where it does not yet."""
+    index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
 
 
 def last_run(index: sqlite3.Connection) -> int:
@@ -216,5 +221,4 @@ def last_run(index: sqlite3.Connection) -> int:
 
 def last_conn(index: sqlite3.Connection) -> int:
     """The highest number of a connection."""
-    with closing(index.execute("SELECT coalesce(max(conn), 0) FROM connections")) as rows:
-        return int(rows.fetchone()[0])
+    return int(index.execute("SELECT coalesce(max(conn), 0) FROM connections").fetchone()[0])

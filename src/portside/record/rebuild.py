@@ -2,12 +2,11 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing, suppress
 
 from portside.record.folder import Folder
-from portside.record.index import open_index, open_index_to_read
-from portside.record.recovery import MISSING, catch_up
+from portside.record.index import name_recording, open_index, open_index_to_read, recording_of
+from portside.record.recovery import MISSING, Progress, catch_up
 
 _FILES = ("", "-wal", "-shm")
 _SALVAGED = (  # what the segments do not tell
@@ -18,7 +17,7 @@ _SALVAGED = (  # what the segments do not tell
 
 
 def rebuild(
-    folder: Folder, recording: bytes, progress: Callable[[int, int], None], *, gave_up: bool
+    folder: Folder, recording: bytes, progress: Progress, *, gave_up: bool
 ) -> tuple[str | None, list[str], int]:
     """Make the index anew; where the old one lies now, what could not be rebuilt, and the number of connections.
 
@@ -29,7 +28,7 @@ def rebuild(
     _remove(made)
     try:
         with closing(open_index(made, make=True)) as index:
-            index.execute("INSERT INTO meta VALUES ('recording', ?)", (recording,))
+            name_recording(index, recording)
             catch_up(folder, index, recording, progress)
             _carry_over(folder, index, salvaged)
             not_rebuilt = _not_rebuilt(index, known=salvaged is not None, gave_up=gave_up)
@@ -45,8 +44,7 @@ def rebuild(
 def _salvage(folder: Folder, recording: bytes) -> dict[str, list[tuple[object, ...]]] | None:
     """Rows of the old index that the segments do not tell; None where it cannot be read, or is another recording's."""
     with suppress(sqlite3.Error), closing(open_index_to_read(folder.index)) as old:
-        row = old.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
-        if row is not None and bytes(row[0]) == recording:
+        if recording_of(old) == recording:
             return {table: old.execute(query).fetchall() for table, query in _SALVAGED}
     return None
 

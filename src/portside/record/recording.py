@@ -14,14 +14,13 @@ import msgspec
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, Received, Sent
 from portside.record.folder import Folder
-from portside.record.index import Extent, new_index_in_memory, open_index, open_index_to_read
-from portside.record.reader import FlushEntries, Reader
-from portside.record.recovery import Found, catch_up, identity
-from portside.record.scan import event_of
-from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry, seed_of
+from portside.record.following import Following
+from portside.record.index import Extent, name_recording, new_index_in_memory, open_index, open_index_to_read
+from portside.record.reader import Reader
+from portside.record.recovery import Found, Progress, catch_up, identity, untold
+from portside.record.segment import seed_of
 
 Direction = Literal["in", "out"]
-Progress = Callable[[int, int], None]
 _ROWS_AT_ONCE = 500
 
 _CONNECTIONS = (
@@ -68,7 +67,7 @@ class Recording:
     Raises PortsideError where there is none, or none that this version can read.
     """
 
-    def __init__(self, path: str, progress: Progress = lambda _done, _all: None) -> None:
+    def __init__(self, path: str, progress: Progress = untold) -> None:
         self.path = path
         self.folder = folder = Folder(path)
         self.found: list[Found] = []
@@ -137,7 +136,7 @@ class Recording:
         try:
             recording = identity(self.folder, index)
             if recording is not None:
-                index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
+                name_recording(index, recording)
                 self.found = catch_up(self.folder, index, recording, progress)
         except BaseException:
             index.close()
@@ -199,7 +198,7 @@ class Recording:
         Raises PortsideError where there is no such connection.
         """
         recorded = self.connection(conn)
-        following = _Following(conn)
+        following = Following(conn)
         for extent in self._extents(conn):
             yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
         yield from following.missing_at_end(recorded)
@@ -207,7 +206,7 @@ class Recording:
     def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
         """The same of a connection that goes on, until it closes or its run ends; ``wait`` is called between looks."""
         recorded = self.connection(conn)
-        following, after = _Following(conn), (0, 0)
+        following, after = Following(conn), (0, 0)
         while True:
             written = self.folder.is_written() and conn > self._current_base()
             goes_on = written and self.connection(conn).closed is None
@@ -237,13 +236,13 @@ class Recording:
                 if data:
                     yield data
 
-    def everything(self, progress: Progress = lambda _done, _all: None) -> Iterator[Event]:
+    def everything(self, progress: Progress = untold) -> Iterator[Event]:
         """All events up to now in the order of their times, those of one connection always in the order they happened.
 
         What is missing at the end of connections comes last. ``progress``: bytes done and in all.
         """
         peers: dict[int, str] = {}
-        followings: dict[int, _Following] = {}
+        followings: dict[int, Following] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
@@ -255,7 +254,7 @@ class Recording:
                 flush = block[0] if block is not None else None
             conn = extent.conn
             if conn not in followings:
-                followings[conn] = _Following(conn)
+                followings[conn] = Following(conn)
                 peers[conn] = self._peer(conn)
             following, event = followings[conn], None
             for event in following.events(peers[conn], block, extent):
@@ -293,55 +292,6 @@ class Recording:
             for row in rows:
                 yield Extent(*row)
             after = rows[-1][:2]
-
-
-class _Following:
-    """One connection read block by block: entries as events, and what is missing between them."""
-
-    def __init__(self, conn: int) -> None:
-        self._conn = conn
-        self._received = 0
-        self._sent = 0
-        self._at = 0
-        self.latest = 0  # time of its latest event, for those who sort
-
-    def events(self, peer: str, block: FlushEntries | None, extent: Extent) -> Iterator[Event]:
-        """The events of the next block; ``peer`` is what payload says of whom it is."""
-        if block is None:
-            return  # the next one shows how much was in it
-        _, entries = block
-        events = [self._event(peer, entry) for entry in entries]
-        told = any(isinstance(event, Gap) for event in events)
-        if not told and (extent.received_before > self._received or extent.sent_before > self._sent):
-            yield self._gap(extent.first, extent.received_before, extent.sent_before)
-        self._received = extent.received_before + extent.received
-        self._sent = extent.sent_before + extent.sent
-        self._at = extent.last
-        for event in events:
-            if event is not None:
-                yield event
-
-    def missing_at_end(self, recorded: Recorded) -> Iterator[Event]:
-        """What the sums say is missing after the last block."""
-        if recorded.received > self._received or (recorded.closed is not None and recorded.sent > self._sent):
-            yield self._gap(recorded.closed or self._at, recorded.received, recorded.sent)
-
-    def _gap(self, at: int, received: int, sent: int) -> Gap:
-        lost = max(0, received - self._received), max(0, sent - self._sent)
-        duration = max(0, at - self._at) / 1e9 if self._at else 0.0
-        return Gap(at, self._conn, *lost, duration, "damaged or given up")
-
-    def _event(self, peer: str, entry: Entry) -> Event | None:
-        if entry.kind == RECEIVED:
-            return Received(entry.at, self._conn, peer, entry.data)
-        if entry.kind == SENT:
-            return Sent(entry.at, self._conn, peer, entry.data)
-        if entry.kind == EVENT:
-            try:
-                return event_of(entry)
-            except Damaged:
-                return None
-        return None
 
 
 def _in_order(timed: list[tuple[int, Event]]) -> Iterator[Event]:

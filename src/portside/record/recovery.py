@@ -8,12 +8,18 @@ from typing import NamedTuple
 
 from portside.errors import PortsideError
 from portside.record.folder import Folder
-from portside.record.index import Indexed, add, name_the_nameless, transaction
+from portside.record.index import Indexed, add, name_the_nameless, recording_of, transaction
 from portside.record.scan import Damage, for_index, scan
 from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, decode_file_header, seed_of
 
 _BATCH_BLOCKS = 2000
 MISSING = "the segment is missing"
+
+Progress = Callable[[int, int], None]  # bytes done, and in all
+
+
+def untold(_done: int, _whole: int) -> None:
+    """The progress of what nobody watches."""
 
 
 class Found(NamedTuple):
@@ -26,15 +32,14 @@ class Found(NamedTuple):
     torn: bool  # at its end: writing it was interrupted
 
 
-def identity(folder: Folder, index: sqlite3.Connection | None) -> bytes | None:
+def identity(folder: Folder, index: sqlite3.Connection) -> bytes | None:
     """The 16 bytes that name a recording: from the index, else from a segment; None where it has neither.
 
     Raises PortsideError for a segment of a later version.
     """
-    if index is not None:
-        row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
-        if row is not None:
-            return bytes(row[0])
+    recording = recording_of(index)
+    if recording is not None:
+        return recording
     for number in folder.segments():
         with opened_segment(folder, number) as fd:
             try:
@@ -69,12 +74,7 @@ def opened_segment(folder: Folder, number: int) -> Iterator[int]:
         os.close(fd)
 
 
-def catch_up(
-    folder: Folder,
-    index: sqlite3.Connection,
-    recording: bytes,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[Found]:
+def catch_up(folder: Folder, index: sqlite3.Connection, recording: bytes, progress: Progress = untold) -> list[Found]:
     """Take in what the segments hold and the index does not know; what is damaged there.
 
     Nobody may write meanwhile. ``progress`` is called with bytes done and in all. Raises PortsideError and

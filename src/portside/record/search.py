@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from portside.errors import ValueProblem
-from portside.events import Gap, Received, Sent
+from portside.events import Gap, Payload, Received, Sent
 from portside.record.recording import Recorded, Recording
-
-Progress = Callable[[int, int], None]
+from portside.record.recovery import Progress, untold
 
 
 class Wanted(NamedTuple):
@@ -42,7 +41,7 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
     return matches
 
 
-def search(recording: Recording, wanted: Wanted, progress: Progress = lambda _done, _all: None) -> Iterator[Recorded]:
+def search(recording: Recording, wanted: Wanted, progress: Progress = untold) -> Iterator[Recorded]:
     """The connections that are wanted, in the order of their numbers.
 
     ``progress`` is called with the bytes searched and in all, where what passed has to be read.
@@ -54,8 +53,12 @@ def search(recording: Recording, wanted: Wanted, progress: Progress = lambda _do
     candidates = list(chosen)
     whole = sum(each.received + each.sent for each in candidates)
     done = 0
+
+    def searched(size: int) -> None:
+        progress(done + size, whole)
+
     for each in candidates:
-        if _contains(recording, each.conn, wanted.contains, lambda size, before=done: progress(before + size, whole)):  # type: ignore[misc]
+        if _contains(recording, each.conn, wanted.contains, searched):
             yield each
         done += each.received + each.sent
         progress(done, whole)
@@ -76,15 +79,14 @@ def _is_wanted(each: Recorded, wanted: Wanted) -> bool:
 def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable[[int], None]) -> bool:
     """Whether these bytes passed in one direction of a connection, in one piece or in several."""
     keep = len(needle) - 1
-    tails = {Received: b"", Sent: b""}
+    tails: dict[type, bytes] = {Received: b"", Sent: b""}
     searched = 0
     for event in recording.events(conn):
-        kind = type(event)
         if isinstance(event, Gap):  # what stands around it was never adjacent
             tails = {Received: b"" if event.received else tails[Received], Sent: b"" if event.sent else tails[Sent]}
-        if kind not in tails:
+        if not isinstance(event, Payload):
             continue
-        data = event.data  # type: ignore[attr-defined]
+        kind, data = type(event), event.data
         if needle in data or (keep and needle in tails[kind] + data[:keep]):
             return True
         if keep:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from portside.errors import PortsideError, reason_of
 from portside.record.batch import Block
 from portside.record.folder import make_folder
-from portside.record.index import Extent, Indexed, Run, add, last_conn, last_run, open_index
+from portside.record.index import Extent, Indexed, Run, add, last_conn, last_run, name_recording, open_index
 from portside.record.ledger import Ledger
 from portside.record.recovery import Found, catch_up, identity
 from portside.record.room import Room
@@ -95,7 +95,7 @@ class Store:
         recording = identity(folder, index)
         if recording is None:
             recording = new_identity()
-        index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
+        name_recording(index, recording)
         self._recording, self._seed = recording, seed_of(recording)
         self.found: list[Found] = catch_up(folder, index, recording)
         self.base = last_conn(index)

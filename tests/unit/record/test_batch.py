@@ -1,19 +1,16 @@
 """What is collected of a connection until the next flush."""
 
 import pytest
-from recorded import closed, opened, received, sent
+from recorded import blocks, closed, opened, received, sent
 
-from portside.events import Event, Payload
+from portside.events import Event
 from portside.record import batch
 from portside.record.batch import Block
 from portside.record.segment import EVENT, NOTE, RECEIVED, SENT, kind_of
 
 
 def filled(*events: Event) -> Block:
-    block = Block(1)
-    for event in events:
-        block.add_payload(event) if isinstance(event, Payload) else block.add_event(event)
-    return block
+    return blocks(*events)[1]
 
 
 def test_columns_and_sums() -> None:
