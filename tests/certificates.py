@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +43,13 @@ class Authority:
         )
         Path(files.key).write_bytes(secret)
         return files
+
+
+def unverified() -> ssl.SSLContext:
+    """How a client speaks TLS that takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _signed(

@@ -144,11 +144,11 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
-def fill(client: socket.socket, pause_s: float = 0.5) -> int:
-    """Send ``x`` until the peer takes nothing for so long; how many bytes it took. Fails where that has no end."""
+def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 << 16)) -> int:
+    """Send blocks until the peer takes nothing for so long; how many bytes it took. Fails where that has no end."""
     before = client.gettimeout()
     client.settimeout(pause_s)
-    block, sent = b"x" * (1 << 16), 0
+    sent = 0
     try:
         while sent < 1 << 28:
             sent += client.send(block)

@@ -24,6 +24,12 @@ class Address(NamedTuple):
         """The port, where there is just one."""
         return self.ports[0]
 
+    @property
+    def unix_name(self) -> str:
+        """What bind(2) and connect(2) take for the path; that of an abstract socket begins with NUL (unix(7))."""
+        path = self.path or ""
+        return "\0" + path[1:] if path.startswith("@") else path
+
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"

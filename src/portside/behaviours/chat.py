@@ -22,7 +22,7 @@ _LINE_END = b"\r\n"
 class Chat(Members):
     """One room for all clients; ``max_line`` is in bytes, and a longer line is cut."""
 
-    def __init__(self, max_line: int = 64 * 1024) -> None:
+    def __init__(self, max_line: int) -> None:
         super().__init__()
         self._max_line = max_line
         self._names: dict[int, str] = {}
@@ -33,7 +33,7 @@ class Chat(Members):
         name = f"user{connection.number}"
         present = ", ".join(self._names.values()) or "nobody else"
         connection.send(f"* you are {name} (/nick NAME, /who); here: {present}\n".encode())
-        self._tell(None, f"* {name} joined")
+        self._tell(f"* {name} joined")
         super().opened(connection)
         self._names[connection.number] = name
         self._lines[connection.number] = make_framer(Frame("lines"), self._max_line)
@@ -78,14 +78,14 @@ class Chat(Members):
             connection.send(b"* that name is taken\n")
         else:
             before, self._names[connection.number] = self._names[connection.number], name
-            self._tell(None, f"* {before} is now {name}")
+            self._tell(f"* {before} is now {name}")
 
     def typed(self, data: bytes) -> bytes:
         lines = self._typed.feed(data, 0.0) if data else self._typed.finish()
         return "".join(f"{OPERATOR}: {visible(line.rstrip(_LINE_END))}\n" for line in lines).encode()
 
-    def _tell(self, sender: Connection | None, words: str) -> None:
-        self.to_others(sender, f"{words}\n".encode())
+    def _tell(self, words: str) -> None:
+        self.to_others(None, f"{words}\n".encode())
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         super().closed(connection, reason)
@@ -94,4 +94,4 @@ class Chat(Members):
         if framer is not None and (rest := framer.finish()) and name is not None:
             self._say(connection, [f"{name}: {visible(b''.join(rest))}"])
         if name is not None:
-            self._tell(None, f"* {name} left")
+            self._tell(f"* {name} left")

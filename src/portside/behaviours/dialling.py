@@ -1,13 +1,12 @@
 """Connecting on the loop: the addresses of a name in order, as ``client.dial`` does it in blocking calls."""
 
 import asyncio
-import errno
 import os
 import socket
 import threading
 
 from portside.addresses import Address
-from portside.client.dial import Candidate, Route, is_own_end, named, open_socket, resolve, why_none, why_not
+from portside.client.dial import Candidate, Route, named, open_socket, refuse_own_end, resolve, why_none
 from portside.errors import PortsideError
 
 _FULL_QUEUE_S = 0.02  # between two tries where a unix socket's server has no place in its queue
@@ -33,15 +32,12 @@ class Dialler:
                 return await self._dial_one(candidate, header)
             except OSError as error:
                 failures.append((candidate, error))
-        what = f"cannot connect to {named(self._address)}"
-        if self._address.path is not None:
-            raise PortsideError(what, why_not(failures[0][1], self._route))
-        raise PortsideError(what, *why_none(failures, self._route))
+        why, _hint = why_none(failures, self._route)  # the hint is for people at a terminal, not for clients
+        raise PortsideError(f"cannot connect to {named(self._address)}", why)
 
     async def _candidates(self) -> list[Candidate]:
-        path = self._address.path
-        if path is not None:
-            return [Candidate(socket.AF_UNIX, ("\0" + path[1:] if path.startswith("@") else path))]  # type: ignore[arg-type]
+        if self._address.path is not None:
+            return [Candidate(socket.AF_UNIX, self._address.unix_name)]
         if _is_number(self._address.host):
             return resolve(self._address, self._route)
         # One question at a time, however many clients wait for its answer; the next client asks anew.
@@ -65,18 +61,13 @@ class Dialler:
                     await _connect_unix(sock, candidate)
                 else:
                     await _connect(sock, candidate)
-                _refuse_own_end(sock)
+                refuse_own_end(sock)
                 if header:
                     await loop.sock_sendall(sock, header)
         except BaseException:
             sock.close()
             raise
         return sock
-
-
-def _refuse_own_end(sock: socket.socket) -> None:
-    if is_own_end(sock):
-        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def _open(candidate: Candidate, route: Route) -> socket.socket:

@@ -6,6 +6,7 @@ a slow member delays the others once, for that moment, and memory is bounded.
 """
 
 import asyncio
+import math
 
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
@@ -70,19 +71,16 @@ class Members(Behaviour):
                     behind.append(member)
         for member in behind:
             member.abort("write_timeout")
-        if self._waits():
+        if self._waits_until() > asyncio.get_running_loop().time():
             for sender in senders:
                 if sender is not None and sender.number in self.members:
                     sender.hold(FLOW)
                     self._held.add(sender)
             self._look()
 
-    def _waits(self) -> bool:
-        """Whether somebody lags who is still waited for."""
-        if not self._lagging:
-            return False
-        now = asyncio.get_running_loop().time()
-        return any(now - since < STALL_S for since in self._lagging.values())
+    def _waits_until(self) -> float:
+        """When nobody who lags is waited for any more (the loop's clock); unless they catch up before."""
+        return max(self._lagging.values(), default=-math.inf) + STALL_S
 
     def _look(self) -> None:
         """Let the senders go on when nobody is waited for any more."""
@@ -91,8 +89,9 @@ class Members(Behaviour):
             self._look_handle = None
         if not self._held:
             return
-        if self._waits():
-            self._look_handle = asyncio.get_running_loop().call_later(STALL_S / 5, self._look)
+        loop, until = asyncio.get_running_loop(), self._waits_until()
+        if until > loop.time():
+            self._look_handle = loop.call_at(until, self._look)
             return
         for sender in self._held:
             sender.release(FLOW)

@@ -56,10 +56,10 @@ class _Session:
 class Rules(Behaviour):
     """All clients, each somewhere in its own conversation."""
 
-    def __init__(self, play: Play, frame: Frame, max_frame: int, random: Random | None = None) -> None:
+    def __init__(self, play: Play, frame: Frame, max_frame: int) -> None:
         self._frame = frame
         self._max_frame = max_frame
-        self._random = random or Random()  # noqa: S311
+        self._random = Random()  # noqa: S311 - what it draws is shown to clients anyway
         self._loop = asyncio.get_running_loop()
         self._alarms: Alarms[_Session] = Alarms(self._loop, self._ring)
         self._sessions: dict[int, _Session] = {}
@@ -89,14 +89,6 @@ class Rules(Behaviour):
         self._sessions[connection.number] = session
         session.turn = dialogue.connected(now)
         self._work(session, now)
-        if session.turn is not None:
-            # After this turn: the loop begins to read when connection_made returns.
-            self._loop.call_soon(self._hold_still, session)
-
-    def _hold_still(self, session: _Session) -> None:
-        if session.turn is not None:
-            session.connection.release(FLOW)
-            session.connection.hold(FLOW)
 
     def received(self, connection: Connection, data: bytes) -> None:
         session = self._sessions.get(connection.number)
@@ -119,16 +111,11 @@ class Rules(Behaviour):
         turn = session.dialogue.message(message, now)
         if turn is None:
             return
-        if not turn.rule.is_simple or session.finished:
+        if not self._say_at_once(session, turn):
             session.turn = turn
             self._work(session, now)
-            return
-        connection = session.connection
-        for answer in turn.rule.answers:
-            if data := turn.render(answer, time.time_ns()):
-                connection.send(data)
-        if connection.lagging:
-            connection.hold(FLOW)
+        elif session.connection.lagging:
+            session.connection.hold(FLOW)
 
     def half_closed(self, connection: Connection) -> bool:
         session = self._sessions.get(connection.number)
@@ -176,13 +163,8 @@ class Rules(Behaviour):
                 session.turn = dialogue.half_closed(now)
             else:
                 turn = dialogue.message(message, now)
-                if turn is None:
-                    continue
-                plain = turn.rule.plain
-                if plain is None:
+                if turn is not None and not self._say_at_once(session, turn):
                     session.turn = turn
-                elif plain and not session.finished:
-                    connection.send(plain)
         if session.half_closed:
             self._forget(connection)
             if finish:
@@ -198,6 +180,15 @@ class Rules(Behaviour):
     def _go_on(self, session: _Session) -> None:
         if session.wake_at == math.inf:
             self._work(session, self._loop.time())
+
+    def _say_at_once(self, session: _Session, turn: Turn) -> bool:
+        """Send the answer of a turn that has one at most and asks for nothing else; False where there is more to it."""
+        if not turn.rule.is_simple or session.finished:
+            return False
+        for answer in turn.rule.answers:
+            if data := turn.render(answer, time.time_ns()):
+                session.connection.send(data)
+        return True
 
     def _say(self, session: _Session, turn: Turn, now: float) -> bool:
         """Send the answers of a turn; False where one has to wait, or where the conversation is over."""

@@ -53,7 +53,7 @@ class Candidate(NamedTuple):
     """One address that a name stands for."""
 
     family: int
-    sockaddr: tuple[Any, ...]
+    sockaddr: Any  # as connect(2) takes it: a tuple, or the name of a unix socket
 
     def __str__(self) -> str:
         return format_sockaddr(self.family, self.sockaddr)
@@ -65,7 +65,7 @@ def connect(address: Address, route: Route) -> Dialled:
     Raises PortsideError where none does; it says of each why.
     """
     if address.path is not None:
-        return _connect_unix(address.path, route)
+        return _connect_unix(address, route)
     failures: list[tuple[Candidate, OSError]] = []
     for candidate in resolve(address, route):
         try:
@@ -149,6 +149,12 @@ def is_own_end(sock: socket.socket) -> bool:
         return False  # the peer has reset the connection already: reading will say so
 
 
+def refuse_own_end(sock: socket.socket) -> None:
+    """Raise ConnectionRefusedError where a socket is connected to itself, which is what a client would be told."""
+    if is_own_end(sock):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
 def why_not(error: OSError, route: Route) -> str:
     """Why connecting failed, in words."""
     if isinstance(error, TimeoutError) and error.errno is None:
@@ -163,12 +169,10 @@ def _connect_one(candidate: Candidate, route: Route) -> Dialled:
         sock.connect(candidate.sockaddr)
         sock.settimeout(None)
         local = format_sockaddr(candidate.family, sock.getsockname())
+        refuse_own_end(sock)
     except BaseException:
         sock.close()
         raise
-    if is_own_end(sock):
-        sock.close()
-        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return Dialled(sock, str(candidate), local)
 
 
@@ -198,19 +202,19 @@ def _bind(sock: socket.socket, family: int, source: Address) -> None:
         raise OSError(error.errno, f"{reason_of(error)} (from {where})") from None
 
 
-def _connect_unix(path: str, route: Route) -> Dialled:
+def _connect_unix(address: Address, route: Route) -> Dialled:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The kernel waits for a place in the listener's queue only in a blocking call.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(route.timeout))
-        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        sock.connect(address.unix_name)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
-        return Dialled(sock, f"unix:{path}", f"unix:pid={os.getpid()}")
+        return Dialled(sock, str(address), f"unix:pid={os.getpid()}")
     except OSError as error:
         sock.close()
         # The kernel's word for a queue that had no place in time is EAGAIN.
         failure = TimeoutError() if error.errno == errno.EAGAIN else error
-        what = f"cannot connect to unix:{path}"
+        what = f"cannot connect to {address}"
         raise PortsideError(what, why_not(failure, route), _hint(error, _UNIX_HINTS)) from None
     except BaseException:
         sock.close()

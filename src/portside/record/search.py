@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from portside.errors import ValueProblem
 from portside.events import Gap, Payload, Received, Sent
+from portside.networks import is_in
 from portside.record.recording import Recorded, Recording
 from portside.record.recovery import Progress, untold
 
@@ -32,11 +33,9 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
     def matches(peer: str) -> bool:
         host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
         try:
-            address = ipaddress.ip_address(host)
+            return is_in(host, (network,))
         except ValueError:
             return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return address in network or (mapped is not None and mapped in network)
 
     return matches
 

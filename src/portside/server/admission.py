@@ -6,12 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError, UsageError, reason_of
+from portside.networks import Network, is_in
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
     from portside.events import RefuseReason
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_network(text: str, option: str) -> list[Network]:
@@ -78,13 +77,7 @@ class Admission:
                 del self._inside_by_ip[ip]
 
     def _may(self, ip: str) -> bool:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if mapped is not None:
-            address = mapped
-        if any(address in network for network in self._denied):
-            return False
-        return self._allowed is None or any(address in network for network in self._allowed)
+        return not is_in(ip, self._denied) and (self._allowed is None or is_in(ip, self._allowed))
 
 
 def admission_of(settings: Listen) -> Admission:

@@ -7,7 +7,7 @@ header is not known before, and is bounded by the descriptors alone.
 
 from typing import TYPE_CHECKING, Final
 
-from portside.server.admission import Network
+from portside.networks import Network
 from portside.server.arrival import Arrival
 from portside.server.proxy_header import TIMEOUT_S as HEADER_TIMEOUT_S
 from portside.server.proxy_header import HeaderReader, may_send

@@ -120,7 +120,7 @@ def _open_unix(address: Address, backlog: int) -> Listener:
     try:
         if not abstract:
             _remove_stale(path)
-        sock.bind("\0" + path[1:] if abstract else path)
+        sock.bind(address.unix_name)
         sock.listen(backlog)
         sock.setblocking(False)
     except OSError as error:

@@ -4,7 +4,6 @@ What has come is looked at before it is taken (MSG_PEEK), and exactly what belon
 leaves nothing behind that would make the socket readable again, and all after it is left to the connection or to TLS.
 """
 
-import ipaddress
 import os
 import socket
 from typing import TYPE_CHECKING, Final
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from portside.addresses import format_sockaddr
 from portside.errors import ValueProblem, reason_of
 from portside.events import Proxy
-from portside.server.admission import Network
+from portside.networks import Network, is_in
 from portside.server.arrival import Arrival
 from portside.wire.escaping import visible
 from portside.wire.proxy_header import Header, HeaderDecoder
@@ -99,8 +98,4 @@ def introduce(arrival: Arrival, header: Header) -> None:
 
 def may_send(ip: str | None, trusted: list[Network] | None) -> bool:
     """Whether a header is taken from this address; None is a unix socket, whose file has permissions."""
-    if ip is None or trusted is None:
-        return True
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in trusted)
+    return ip is None or trusted is None or is_in(ip, trusted)

@@ -47,7 +47,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         self._sni = server_hostname
-        self._raw: asyncio.Transport | None = None
+        self._raw: asyncio.Transport
+        self._made = False  # the transport below is there
         self._protocol: asyncio.Protocol | None = None
         self._deaf = False  # the handshake failed: what comes is dropped
         self._paused = False
@@ -61,8 +62,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there: the handshake begins."""
-        self._raw = cast("asyncio.Transport", transport)
-        self._shake()
+        self._raw, self._made = cast("asyncio.Transport", transport), True
+        if self._closing:
+            self._raw.abort()  # it was given up meanwhile
+        else:
+            self._shake()
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes came."""
@@ -131,7 +135,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def _fail(self, words: str) -> None:
         self._deaf = True
         self._flush()  # the alert
-        if self._raw is not None and not self._raw.is_closing():
+        if not self._raw.is_closing():
             self._raw.write_eof()
         self._failed(words)
 
@@ -193,7 +197,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._flush()
 
     def _flush(self) -> None:
-        if self._raw is not None and (data := self._outgoing.read()):
+        if data := self._outgoing.read():
             self._raw.write(data)
 
     def _break(self, error: ssl.SSLError) -> None:
@@ -202,8 +206,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._error = TlsError(words_of(error))
             self._closing = True
             self._flush()
-            if self._raw is not None:
-                self._raw.close()
+            self._raw.close()
 
     # Called by the connection, as of any transport.
 
@@ -222,53 +225,31 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if not self._closing:
             self.write_eof()
             self._closing = True
-            if self._raw is not None:
-                self._raw.close()
+            self._raw.close()
 
     def abort(self) -> None:
         """Close now."""
         self._closing = True
-        if self._raw is not None:
+        if self._made:
             self._raw.abort()
 
     def is_closing(self) -> bool:
-        return self._closing or self._raw is None or self._raw.is_closing()
+        return self._closing or self._raw.is_closing()
 
     def pause_reading(self) -> None:
         """Take nothing from the peer."""
         self._paused = True
-        if self._raw is not None:
-            self._raw.pause_reading()
+        self._raw.pause_reading()
 
     def resume_reading(self) -> None:
         """Take its data again, first what is here already."""
         self._paused = False
-        if self._raw is not None:
-            self._raw.resume_reading()
-            asyncio.get_running_loop().call_soon(self._read)
-
-    def is_reading(self) -> bool:
-        return not self._paused and not self._closing
+        self._raw.resume_reading()
+        asyncio.get_running_loop().call_soon(self._read)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that wait, encrypted."""
-        return self._raw.get_write_buffer_size() if self._raw is not None else 0
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._raw.get_write_buffer_limits() if self._raw is not None else (0, 0)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if self._raw is not None:
-            self._raw.set_write_buffer_limits(high, low)
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = cast("asyncio.Protocol", protocol)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        return cast("asyncio.BaseProtocol", self._protocol)
+        return self._raw.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``ssl_object``, or what the transport below tells."""
-        if name == "ssl_object":
-            return self._tls
-        return self._raw.get_extra_info(name, default) if self._raw is not None else default
+        return self._raw.get_extra_info(name, default)

@@ -10,10 +10,10 @@ import re
 from typing import Any, Final, Literal, NamedTuple
 
 from portside.errors import ValueProblem
+from portside.networks import Network
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size
 
 Direction = Literal["in", "out"]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SHARE = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 

@@ -1,6 +1,6 @@
 """Values that only settings have: formats, frames, numbers of tries."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from portside.addresses import Address, parse_address
 from portside.errors import ValueProblem
@@ -16,7 +16,15 @@ class Frame(NamedTuple):
     value: Any = None
 
 
-_LENGTHS = ("u8", "u16be", "u16le", "u32be", "u32le")
+Order = Literal["big", "little"]
+INTEGERS: Final[dict[str, tuple[int, Order]]] = {
+    "u8": (1, "big"),
+    "u16be": (2, "big"),
+    "u16le": (2, "little"),
+    "u32be": (4, "big"),
+    "u32le": (4, "little"),
+}
+"""Their bytes and the order of them, by the names that they have in frames and in rules."""
 
 
 def parse_frame(text: str) -> Frame:
@@ -39,8 +47,8 @@ def parse_frame(text: str) -> Frame:
     if kind == "fixed":
         return Frame(kind, parse_positive_size(value))
     if kind == "length":
-        if value not in _LENGTHS:
-            raise ValueProblem(f"{value!r} is no length: write one of {', '.join(_LENGTHS)}")
+        if value not in INTEGERS:
+            raise ValueProblem(f"{value!r} is no length: write one of {', '.join(INTEGERS)}")
         return Frame(kind, value)
     if kind == "idle":
         return Frame(kind, parse_positive_duration(value))

@@ -4,14 +4,14 @@ Nothing here reads a clock or touches a socket. With the same seed the same clie
 faults at the same bytes: each fault, connection and direction draws from numbers of its own.
 """
 
-import ipaddress
 import math
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from portside.settings.faults import Direction, Fault, Network
+from portside.networks import is_in
+from portside.settings.faults import Direction, Fault
 
 
 class Due(NamedTuple):
@@ -37,7 +37,7 @@ class Plan:
         """The faults of the next connection. ``ip`` is None on a unix socket, which is in no network."""
         found = []
         for index, fault in enumerate(self.faults):
-            if fault.net is not None and not _inside(ip, fault.net):
+            if fault.net is not None and (ip is None or not is_in(ip, (fault.net,))):
                 continue
             self._counts[index] += 1
             count = self._counts[index]
@@ -50,14 +50,6 @@ class Plan:
                 continue
             found.append(Due(fault, seed))
         return tuple(found)
-
-
-def _inside(ip: str | None, net: Network) -> bool:
-    if ip is None:
-        return False
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (address if mapped is None else mapped) in net
 
 
 class Cuts:

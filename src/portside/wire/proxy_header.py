@@ -9,10 +9,10 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
-from functools import cache
 from typing import Final, NamedTuple
 
 from portside.errors import ValueProblem
+from portside.wire.checksums import CHECKSUMS
 from portside.wire.proxy_tlvs import TYPE_CRC32C, Tlv, Tlvs, cut_tlvs, named_tlvs
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -25,6 +25,7 @@ _V2_FAMILIES: Final = {0x11: socket.AF_INET, 0x12: socket.AF_INET, 0x21: socket.
                        0x31: socket.AF_UNIX, 0x32: socket.AF_UNIX}  # fmt: skip
 _HOST_BYTES: Final[dict[int, int]] = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _UNIX_BYTES: Final = 108
+_crc32c = CHECKSUMS["crc32c"].of
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 
 Endpoint = tuple[str, int]
@@ -160,27 +161,8 @@ def _check_crc32c(data: bytes, at: int, tlvs: list[Tlv]) -> None:
             value_at = at + tlv.at
             if len(tlv.value) != 4:
                 raise ValueProblem("the checksum of its PROXY header has not 4 bytes")
-            if crc32c(data[:value_at] + bytes(4) + data[value_at + 4 :]) != int.from_bytes(tlv.value, "big"):
+            if _crc32c(data[:value_at] + bytes(4) + data[value_at + 4 :]) != int.from_bytes(tlv.value, "big"):
                 raise ValueProblem("the checksum of its PROXY header is wrong")
-
-
-def crc32c(data: bytes) -> int:
-    """The checksum of RFC 9260, appendix A; headers are short, and the standard library has none."""
-    table, crc = _crc32c_table(), 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-@cache
-def _crc32c_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
 
 
 # To send one.
@@ -226,7 +208,7 @@ def encode_v2(
         raise ValueProblem("a PROXY header has at most 65535 bytes")
     family = 0x11 if hosts[0].version == 4 else 0x21
     header = SIGNATURE + bytes([0x21, family]) + len(block).to_bytes(2, "big") + block
-    return header[:-4] + crc32c(header).to_bytes(4, "big") if checksum else header
+    return header[:-4] + _crc32c(header).to_bytes(4, "big") if checksum else header
 
 
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address

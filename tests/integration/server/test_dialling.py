@@ -1,9 +1,10 @@
 """Connecting on the loop: what is tried, for how long, and in whose words it fails."""
 
 import asyncio
+import gc
 import socket
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import DEADLINE_S
@@ -62,26 +63,32 @@ def test_one_question_for_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_waits_for_the_answer_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer: list[Callable[[], None]] = []
-    monkeypatch.setattr(dialling, "_in_thread", lambda *_: _future(answer))
+    complaints: list[dict[str, Any]] = []
 
     async def leave() -> None:
-        dialler = Dialler(parse_address("a.name:80"), Route())
-        task = asyncio.create_task(dialler.dial())
-        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, complaint: complaints.append(complaint))
+        asked, answered = asyncio.Event(), asyncio.Event()
+        answer: asyncio.Future[list[Candidate]] = loop.create_future()
+        answer.add_done_callback(lambda _: answered.set())
+
+        def ask(*_: object) -> asyncio.Future[list[Candidate]]:
+            asked.set()
+            return answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(dialling, "_in_thread", ask)
+            task = asyncio.create_task(Dialler(parse_address("a.name:80"), Route()).dial())
+            await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        answer[0]()
-        await asyncio.sleep(0)
+        answer.set_exception(PortsideError("too", "late"))
+        await answered.wait()
 
     run(leave())
-
-
-def _future(answer: list[Callable[[], None]]) -> "asyncio.Future[list[Candidate]]":
-    future: asyncio.Future[list[Candidate]] = asyncio.get_running_loop().create_future()
-    answer.append(lambda: future.set_exception(PortsideError("too", "late")))
-    return future
+    gc.collect()  # a future says then that nobody took its exception
+    assert not complaints
 
 
 def test_a_queue_that_stays_full(tmp_path: Path) -> None:

@@ -6,15 +6,15 @@ import os
 import random
 import select
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from certificates import unverified
 from conftest import Start
-from support import DEADLINE_S, Program, connect, listening_port, memory_kib, read_to_end, reset, wait_until
+from support import DEADLINE_S, Program, connect, fill, listening_port, memory_kib, read_to_end, reset, wait_until
 
 import portside
 
@@ -47,17 +47,6 @@ def reset_at_once(port: int) -> bool:
             return client.recv(1) == b"?"
     except ConnectionResetError:
         return True
-
-
-def fill(client: socket.socket, pause_s: float) -> int:
-    """Send until nothing is taken for so long; how many bytes were."""
-    client.settimeout(pause_s)
-    sent = 0
-    try:
-        while True:
-            sent += client.send(bytes(1 << 16))
-    except TimeoutError:
-        return sent
 
 
 def faults(server: Program, count: int = 1) -> list[dict[str, Any]]:
@@ -257,7 +246,6 @@ def test_a_client_that_does_not_read_for_a_while_gets_everything(listen: Start, 
         server = listen("--fault", spec, "--echo", stdout=null)
         with connect(wait_until(lambda: listening_port(server.process.pid), "the port")) as client:
             sent = fill(client, 0.7)
-            client.settimeout(DEADLINE_S)
             client.shutdown(socket.SHUT_WR)
             assert len(read_to_end(client)) == sent
         assert server.stop() == 0
@@ -272,7 +260,7 @@ def test_what_waits_is_bounded(listen: Start, spec: str) -> None:
         port = wait_until(lambda: listening_port(server.process.pid), "the port")
         before = memory_kib(server.process.pid)
         with connect(port) as client:
-            assert fill(client, 0.5) < 64 << 20
+            assert fill(client) < 64 << 20
             assert memory_kib(server.process.pid) - before < 20_000
             reset(client)
         assert server.stop() == 0
@@ -458,10 +446,8 @@ def test_a_client_reset_by_a_fault_is_reset_upstream(faulty: Start, listen: Star
 
 
 def test_faults_over_tls(faulty: Start) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     server = faulty("latency 100ms", "reset at 200 out", options=("--tls", "--echo"))
-    with connect(server.port) as plain, context.wrap_socket(plain) as client:
+    with connect(server.port) as plain, unverified().wrap_socket(plain) as client:
         for _ in range(2):
             began = time.monotonic()
             client.sendall(LINE)

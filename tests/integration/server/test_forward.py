@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, Program, connect, memory_kib, read_to_end, reset, wait_until
+from support import DEADLINE_S, Program, connect, listening_port, memory_kib, read_to_end, reset, wait_until
+
+from portside.server.throwaway import make_certificate
 
 MEGABYTE = 1 << 20
 
@@ -151,8 +153,6 @@ def test_a_hundred_megabytes_both_ways_at_once(listen: Start, far: Far) -> None:
 
 
 def server_port(server: Program) -> int | None:
-    from support import listening_port
-
     return listening_port(server.process.pid)
 
 
@@ -460,11 +460,7 @@ def test_the_proxy_header(listen: Start, far: Far, version: str) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed one of localhost, with its key."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-keyout", str(path)]
-    command = ["openssl", "req", "-x509", *key, *subject, "-out", f"{path}.crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE_S)
-    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    path.write_bytes(b"".join(make_certificate()))
     return path
 
 

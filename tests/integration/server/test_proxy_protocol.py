@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import unverified
 from conftest import Start
 from support import DEADLINE_S, connect, read_to_end, reset, wait_until
 
@@ -183,12 +184,9 @@ def test_a_check_of_the_proxy_itself_is_shown_as_the_proxy(listen: Start) -> Non
 
 def test_tls_comes_after_the_header(listen: Start) -> None:
     server = listen("--proxy-protocol", "--tls", "--echo")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with connect(server.port) as raw:
-        hello = context.wrap_bio(incoming, outgoing)
+        hello = unverified().wrap_bio(incoming, outgoing)
         with pytest.raises(ssl.SSLWantReadError):
             hello.do_handshake()
         raw.sendall(HEADERS["v2"] + outgoing.read())  # in one segment

@@ -1,5 +1,6 @@
 """TLS, with OpenSSL's own client, ncat, socat, curl and ours at the other end."""
 
+import asyncio
 import re
 import socket
 import ssl
@@ -11,9 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from certificates import Authority
+from certificates import Authority, unverified
 from conftest import Start
 from support import DEADLINE_S, Program, connect, memory_kib, read_to_end, wait_until
+
+from portside.app.loop import run
+from portside.server.tls import TlsTransport
+from portside.server.tls_context import server_context
 
 CLIENTS = {
     "openssl": ["openssl", "s_client", "-connect", "127.0.0.1:{port}", "-quiet"],
@@ -26,13 +31,6 @@ CLIENTS = {
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
-
-
-def unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def shaken(server: Program, context: ssl.SSLContext | None = None, name: str | None = None) -> ssl.SSLSocket:
@@ -248,6 +246,24 @@ def test_a_failed_handshake_is_no_served_client(listen: Start) -> None:
         assert client.recv(100) == b"welcome"
         client.unwrap()
     assert server.wait() == 0
+
+
+def test_one_that_is_given_up_before_the_loop_has_it_is_closed_and_says_so() -> None:
+    def opened(_transport: TlsTransport) -> None:
+        raise AssertionError("nobody shook hands")
+
+    async def give_up(ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        tls = TlsTransport(server_context()[0], opened=opened, failed=lambda _: None, gone=over.set)
+        tls.give_up(None)
+        await loop.connect_accepted_socket(lambda: tls, ours)
+        await asyncio.wait_for(over.wait(), DEADLINE_S)
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        run(give_up(ours))
+        assert read_to_end(theirs) == b""
 
 
 def test_twenty_megabytes_each_way(listen: Start) -> None:

@@ -92,14 +92,14 @@ def test_what_a_file_says() -> None:
     assert [(each.template.constant, each.delay) for each in second.answers] == [(b"x", 0.0), (b"\x06", 2.0)]
     assert str(first) == "rule 1"
     assert book.of_state("b") == [second]
-    assert first.plain is None
-    assert second.plain is None
+    assert not first.is_simple
+    assert not second.is_simple
 
 
 def test_without_states_there_is_one() -> None:
     book = read_rules(RULE, "F")
     assert (book.start, book.states) == ("start", ("start",))
-    assert book.rules[0].plain == b""
+    assert book.rules[0].is_simple
     assert read_rules("start = 'here'\n" + RULE, "F").states == ("here",)
 
 

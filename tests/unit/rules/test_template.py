@@ -6,7 +6,7 @@ import pytest
 from unit.rules.playing import rendered
 
 from portside.errors import ValueProblem
-from portside.wire.rules.checksums import CHECKSUMS
+from portside.wire.checksums import CHECKSUMS
 from portside.wire.rules.template import text_template
 
 CHECK = {  # of b"123456789": the catalogue's check values, turned round where the low byte goes first

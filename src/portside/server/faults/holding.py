@@ -80,12 +80,9 @@ class Holding(While):
     def flush(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-            self._handle = None
         while self._queue:
             self._let_go(len(self._queue[0][1]))
-        if self._ends and not self.lane.stopped:
-            self._ends = False
-            self.next.end()
+        self._go()  # nothing waits: what is left is the end of the stream
 
     def stop(self) -> None:
         super().stop()

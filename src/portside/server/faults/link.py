@@ -61,8 +61,8 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         self._on_done = on_done
         self._transport: asyncio.Transport
         self._timers: list[asyncio.TimerHandle] = []
-        self._timed = [due.fault for due in dues if due.fault.kind in ("reset", "close", "half-close")]
-        self._timed = [fault for fault in self._timed if fault.at is None]
+        ends = [due.fault for due in dues if due.fault.kind in ("reset", "close", "half-close")]
+        self._timed = [fault for fault in ends if fault.at is None]
         self._in = self._lane("in", dues, self._deliver, self._deliver_end)
         self._out = self._lane("out", dues, self._pass, self._pass_end)
         self._early: list[Done] | None = []  # what faults did before the protocol knew of the connection

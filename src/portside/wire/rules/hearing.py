@@ -35,7 +35,7 @@ class Hearing:
             and not self._in_cut
             and not self._framer.held
         ):  # what most clients send: one whole line
-            return [data[:-2] if data.endswith(b"\r\n") else data[:-1]]
+            return [_bare(data)]
         return self._messages(self._framer.feed(data, now))
 
     def expire(self, now: float) -> list[bytes]:
@@ -50,10 +50,7 @@ class Hearing:
         if self._in_cut or any(type(piece) is Cut for piece in pieces):
             pieces = self._uncut(pieces)
         if self._lines:
-            return [
-                piece[:-2] if piece.endswith(b"\r\n") else piece[:-1] if piece.endswith(b"\n") else piece
-                for piece in pieces
-            ]
+            return [_bare(piece) for piece in pieces]
         return [piece.removesuffix(self._end) for piece in pieces] if self._end else pieces
 
     def _uncut(self, pieces: list[bytes]) -> list[bytes]:
@@ -64,3 +61,9 @@ class Hearing:
                 kept.append(piece)
             self._in_cut = is_cut
         return kept
+
+
+def _bare(line: bytes) -> bytes:
+    if line.endswith(b"\r\n"):
+        return line[:-2]
+    return line[:-1] if line.endswith(b"\n") else line

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from portside.errors import UsageError
 from portside.settings.values import Frame
@@ -13,6 +13,7 @@ from portside.wire.rules.template import Template
 
 When = Literal["equals", "pattern", "message", "connect", "half-close", "silence"]
 End = Literal["close", "reset", "half-close"]
+ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
 
 
 class FaultyRules(UsageError):
@@ -59,13 +60,6 @@ class Rule:
     def is_simple(self) -> bool:
         """Whether it has one answer or none, at once, and the conversation goes on."""
         return self.end is None and len(self.answers) < 2 and not any(answer.delay for answer in self.answers)
-
-    @cached_property
-    def plain(self) -> bytes | None:
-        """The answer of a rule that does nothing but to send always the same at once."""
-        if not self.is_simple:
-            return None
-        return self.answers[0].template.constant if self.answers else b""
 
     def __str__(self) -> str:
         return f"rule {self.number}" + (f" ({self.name})" if self.name else "")

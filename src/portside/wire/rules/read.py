@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from portside.errors import ValueProblem
 from portside.settings.values import Frame, parse_frame
 from portside.units import parse_duration, parse_positive_duration, parse_text
-from portside.wire.rules.language import Answer, Book, End, FaultyRules, Rule, When
+from portside.wire.rules.language import ENDS, Answer, Book, FaultyRules, Rule, When
 from portside.wire.rules.patterns import Pattern, containing, hexadecimal, regex
 from portside.wire.rules.places import Path, Place, find_places
 from portside.wire.rules.template import NAMES, Template, hex_template, text_template
@@ -25,7 +25,6 @@ FIRST_STATE = "start"  # where no rule names one
 
 _CONDITIONS = ("equals", "contains", "regex", "hex", "on", "silence")
 _KEYS = (*_CONDITIONS, "name", "state", "ignore-case", "repeat", "where", "answer", "delay", "end", "goto")
-_ENDS: dict[str, End] = {"close": "close", "reset": "reset", "half-close": "half-close"}
 _ON: dict[str, When] = {"connect": "connect", "message": "message", "half-close": "half-close"}
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _HINT = "see docs/rules.md"
@@ -145,8 +144,8 @@ class _Reader:
         when, text, pattern, silence = self._condition((*path, condition), condition, rule[condition], ignore_case)
         groups, most = (pattern.names, pattern.groups) if pattern is not None else ({}, 0)
         end = self._string((*path, "end"), rule["end"], "end") if "end" in rule else None
-        if end is not None and end not in _ENDS:
-            self._fail((*path, "end"), f"{end!r} is no end", f"there are {', '.join(_ENDS)}")
+        if end is not None and end not in ENDS:
+            self._fail((*path, "end"), f"{end!r} is no end", f"there are {', '.join(ENDS)}")
         return Rule(
             number=number,
             name=self._string((*path, "name"), rule.get("name", ""), "name"),
@@ -160,7 +159,7 @@ class _Reader:
             repeat=repeat,
             where=self._where((*path, "where"), rule.get("where", {}), groups, most),
             answers=self._answers(path, rule, groups, most),
-            end=_ENDS[end] if end is not None else None,
+            end=ENDS[end] if end is not None else None,
             goto=self._string((*path, "goto"), rule["goto"], "goto") if "goto" in rule else None,
         )
 

@@ -8,7 +8,7 @@
     ${hex:SOURCE}               the bytes of something as hex digits
     ${u16be:SOURCE+2}           how many bytes it has, as an integer (u8 u16be u16le u32be u32le)
     ${len:SOURCE:4}             the same in decimal digits, so many at least
-    ${crc16-modbus:SOURCE}      a checksum (``checksums``), as bytes; or :be :le :hex :HEX
+    ${crc16-modbus:SOURCE}      a checksum (``wire.checksums``), as bytes; or :be :le :hex :HEX
 
 A SOURCE is ``message``, a group, or of the answer itself ``before`` and ``after`` this place or all of it: ``answer``;
 each may be followed by a piece of it as Python writes it, ``message[1:-2]``.
@@ -21,15 +21,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from portside.errors import ValueProblem
+from portside.settings.values import INTEGERS, Order
 from portside.units import parse_text
-from portside.wire.rules.checksums import CHECKSUMS
-
-Order = Literal["big", "little"]
+from portside.wire.checksums import CHECKSUMS
 
 
 class Facts(msgspec.Struct, gc=False):
@@ -95,13 +94,6 @@ class Template:
 
 _PLACE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
 _SOURCE = re.compile(r"([A-Za-z_]\w*|\d{1,3})(?:\[(-?\d{1,9})?:(-?\d{1,9})?\])?([+-]\d{1,9})?", re.ASCII)
-_INTEGERS: dict[str, tuple[int, Order]] = {
-    "u8": (1, "big"),
-    "u16be": (2, "big"),
-    "u16le": (2, "little"),
-    "u32be": (4, "big"),
-    "u32le": (4, "little"),
-}
 _PLAIN: dict[str, Get] = {
     "message": lambda facts: facts.message,
     "peer": lambda facts: facts.peer.encode("utf-8", "replace"),
@@ -161,8 +153,8 @@ class _Reader:
         name, colon, rest = written.partition(":")
         if name in CHECKSUMS and colon:
             return self._checksum(name, rest)
-        if name in _INTEGERS and colon:
-            return self._integer(rest, *_INTEGERS[name])
+        if name in INTEGERS and colon:
+            return self._integer(rest, *INTEGERS[name])
         if name == "len" and colon:
             return self._decimal(rest)
         if name == "hex" and colon:

@@ -26,13 +26,12 @@ from portside.units import parse_duration, parse_text
 from portside.wire.escaping import visible
 from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
 from portside.wire.rules.hearing import Hearing
-from portside.wire.rules.language import FaultyRules
+from portside.wire.rules.language import ENDS, FaultyRules
 from portside.wire.rules.patterns import Pattern, regex
 
 PEER, LOCAL = "192.0.2.1:50000", "192.0.2.2:12345"  # RFC 5737: addresses for documentation
 SHOWN = 200  # bytes of what differs
 _LINE = re.compile(r"(>>|>x|>|<<|<x|<~|<!|<|!)(?: (.*))?", re.DOTALL)
-_ENDS = ("close", "half-close", "reset")
 
 
 class Step(NamedTuple):
@@ -91,8 +90,8 @@ def _step(number: int, line: str, end: bytes) -> Step:
         case "<~":
             return Step(number, kind, pattern=regex(f"(?:{rest})"))
         case "<!":
-            if rest not in _ENDS:
-                raise ValueProblem(f"{rest!r} is no end: there are {', '.join(_ENDS)}")
+            if rest not in ENDS:
+                raise ValueProblem(f"{rest!r} is no end: there are {', '.join(ENDS)}")
             return Step(number, kind, words=rest)
     if rest.startswith("wait "):
         parse_duration(rest[5:])
@@ -131,7 +130,7 @@ class _Server:
         self._max_frame = max_frame
         self._at = at
         self._now = 0.0
-        self._random = Random()  # noqa: S311
+        self._random = Random()  # noqa: S311 - as in behaviours.rules
         self._client = 0
         self._connect()
 

@@ -1,4 +1,4 @@
-"""Checksums of the protocols that devices speak.
+"""Checksums of protocols, above all of those that devices speak.
 
 The CRCs are named as in the catalogue of Greg Cook (https://reveng.sourceforge.io/crc-catalogue/), in whose notation
 ``crc16-ccitt`` is CRC-16/IBM-3740 (start 0xffff, also called CCITT-FALSE) and ``crc16-modbus`` CRC-16/MODBUS.
@@ -7,28 +7,25 @@ The CRCs are named as in the catalogue of Greg Cook (https://reveng.sourceforge.
 import binascii
 import zlib
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from functools import cache
+from typing import NamedTuple
+
+from portside.settings.values import Order
 
 
 class Checksum(NamedTuple):
     """``size`` bytes, in the order in which its protocols send them."""
 
     size: int
-    order: Literal["big", "little"]
+    order: Order
     of: Callable[[bytes], int]
 
 
 def _reflected(polynomial: int, start: int, last_xor: int) -> Callable[[bytes], int]:
     """A CRC of 8 to 32 bits that takes the lowest bit first; the polynomial has its bits turned round."""
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (polynomial if value & 1 else 0)
-        table.append(value)
 
     def crc(data: bytes) -> int:
-        value = start
+        table, value = _reflected_table(polynomial), start
         for byte in data:
             value = value >> 8 ^ table[(value ^ byte) & 0xFF]
         return value ^ last_xor
@@ -36,6 +33,18 @@ def _reflected(polynomial: int, start: int, last_xor: int) -> Callable[[bytes], 
     return crc
 
 
+@cache
+def _reflected_table(polynomial: int) -> list[int]:
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = value >> 1 ^ (polynomial if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+@cache
 def _crc8_table() -> list[int]:
     table = []
     for byte in range(256):
@@ -46,13 +55,10 @@ def _crc8_table() -> list[int]:
     return table
 
 
-_CRC8 = _crc8_table()
-
-
 def _crc8(data: bytes) -> int:
-    value = 0
+    table, value = _crc8_table(), 0
     for byte in data:
-        value = _CRC8[value ^ byte]
+        value = table[value ^ byte]
     return value
 
 
@@ -80,4 +86,4 @@ CHECKSUMS: dict[str, Checksum] = {
     "crc32c": Checksum(4, "little", _reflected(0x82F63B78, 0xFFFFFFFF, 0xFFFFFFFF)),
     "adler32": Checksum(4, "big", zlib.adler32),
 }
-"""Each by the name that rules call it."""
+"""Each by the name that rules call it; the tables of those that have one are made when they are first asked for."""
