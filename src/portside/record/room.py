@@ -1,21 +1,20 @@
 """``--record-max``: the oldest closed connections go first, then the oldest bytes of those that are open.
 
-Room is given back where a connection's blocks lie, as holes in the segments (fallocate(2), FALLOC_FL_PUNCH_HOLE), and
-as whole segments when nothing that counts is left in them. The index says what was dropped and when:
-of a whole connection in ``connections.dropped``, of the beginning of one that goes on in ``given_up``.
+Room is given back where a connection's blocks lie, as holes in the segments, and as whole segments when nothing that
+counts is left in them. The index says what was dropped and when: of a whole connection in ``connections.dropped``, of
+the beginning of one that goes on in ``given_up``.
 """
 
-import ctypes
 import os
 import sqlite3
 import time
 from contextlib import suppress
 
+from portside.record.fallocate import punch
 from portside.record.folder import Folder
 from portside.record.index import transaction
 from portside.record.segment import FILE_HEADER_SIZE
 
-_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 _AT_ONCE = 64  # connections dropped in one go
 _MOST_DROPPED_ROWS = 100_000  # of connections of which nothing is left but their row, and at most
 _ROW_SHARE = 1024  # one for so many bytes of the limit
@@ -41,7 +40,6 @@ class Room:
         self._most_bytes = most_bytes
         self._looked_at = (0, 0)  # segment and length of the last look
         self._most_rows = min(_MOST_DROPPED_ROWS, most_bytes // _ROW_SHARE)
-        self._libc = ctypes.CDLL(None, use_errno=True)
 
     def keep_below(self, current: int) -> None:
         """Give up what is too much; ``current`` is the segment that is written. Raises sqlite3.Error."""
@@ -144,7 +142,6 @@ class Room:
         with suppress(OSError):
             fd = os.open(self._folder.segment(segment), os.O_RDWR | os.O_CLOEXEC)
             try:
-                hole = ctypes.c_int64(start), ctypes.c_int64(end - start)
-                self._libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, *hole)
+                punch(fd, start, end - start)
             finally:
                 os.close(fd)

@@ -20,7 +20,7 @@ from portside.record.recovery import Found, catch_up, identity
 from portside.record.room import Room
 from portside.record.scan import note_of
 from portside.record.segment import MOST_BLOCK_BYTES, NOTE, Place, encode_block, seed_of
-from portside.record.segments import Segments, new_identity
+from portside.record.segments import Segments, give_back_rest, new_identity
 
 RETRY_S = 1.0
 INDEX_S = 0.04
@@ -100,8 +100,9 @@ class Store:
         self.found: list[Found] = catch_up(folder, index, recording)
         self.base = last_conn(index)
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
-        following = max(folder.segments(), default=0) + 1
-        self._segments = Segments(folder, recording, following, roll, sync=self._sync)
+        last = max(folder.segments(), default=0)
+        give_back_rest(folder.segment(last))
+        self._segments = Segments(folder, recording, last + 1, roll, sync=self._sync)
         self._room = Room(folder, index, most_bytes) if most_bytes is not None else None
 
     @property

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -13,6 +14,7 @@ from recorded import (
     blocks,
     closed,
     data_of,
+    disk_bytes,
     extents,
     gaps_of,
     opened,
@@ -373,3 +375,41 @@ def test_the_index_may_wait_while_more_is_to_be_written(tmp_path: Path, monkeypa
         kept.flush(blocks(received(1, b"four")), lambda: True)
     kept.close()
     assert data_of(tmp_path, 1)[0] == b"onetwothreefour"
+
+
+MEGABYTE = 1 << 20
+
+
+def test_room_is_set_aside_for_much_and_given_back(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, b"little")))
+    assert disk_bytes(tmp_path) < MEGABYTE
+    kept.flush(blocks(received(1, bytes(MEGABYTE))))
+    assert disk_bytes(tmp_path) > 8 * MEGABYTE
+    assert segment(tmp_path).stat().st_size < 2 * MEGABYTE
+    kept.close()
+    assert disk_bytes(tmp_path) < 2 * MEGABYTE
+    assert data_of(tmp_path, 1) == (b"little" + bytes(MEGABYTE), b"")
+
+
+def test_room_that_a_killed_run_had_set_aside_is_given_back_by_the_next(tmp_path: Path) -> None:
+    killed = os.fork()
+    if not killed:
+        store(tmp_path).flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(killed, 0)[1] == signal.SIGKILL
+    assert disk_bytes(tmp_path) > 8 * MEGABYTE
+    store(tmp_path).close()
+    assert disk_bytes(tmp_path) < 2 * MEGABYTE
+    assert data_of(tmp_path, 1) == (bytes(MEGABYTE), b"")
+
+
+def test_a_file_system_that_sets_no_room_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(segments_module, "reserve", refuse)
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
+    kept.close()
+    assert data_of(tmp_path, 1) == (bytes(MEGABYTE), b"")
