@@ -2,7 +2,8 @@
 
 Events are collected by connection; a thread of its own writes what was collected within 100 ms, or as soon as it is
 much. What the caller owes it: while ``full``, take nothing more from anybody. ``wait_for_room`` waits for that, or
-``on_room`` is called, once after each ``ask_for_room``, on the recorder's thread.
+``on_room`` is called, once after each ``ask_for_room``, on the recorder's thread. ``consume`` itself waits a moment
+before it is full: to stop all clients and let them go on costs more than a disk that keeps up needs.
 """
 
 import threading
@@ -17,8 +18,9 @@ from portside.record.store import RETRY_S, Store
 
 FLUSH_S = 0.02  # how long something is collected; with the writing it is on disk within 100 ms
 FLUSH_BYTES = 2 << 20
-HIGH_BYTES = 16 << 20  # of memory that waits to be written
-LOW_BYTES = 2 << 20
+HIGH_BYTES = 8 << 20  # of memory that waits to be written
+LOW_BYTES = 6 << 20
+MOMENT_S = 0.004
 
 
 class Recorder:
@@ -65,6 +67,8 @@ class Recorder:
                 blocks.clear()
             elif empty or self._collected >= FLUSH_BYTES:
                 self._changed.notify_all()
+            if self.full and not self._wants_room:
+                self._changed.wait_for(lambda: not self.full, MOMENT_S)
 
     def _other(self, event: Event) -> None:
         conn = getattr(event, "conn", 0) or 0

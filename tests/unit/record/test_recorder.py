@@ -111,6 +111,45 @@ def test_a_slow_disk_is_felt_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
     assert data_of(tmp_path, 1)[0] == data * count
 
 
+def test_a_moment_passes_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MOMENT_S", DEADLINE_S)
+    kept = store(tmp_path)
+    gate = Gate(monkeypatch)
+    recorder = Recorder(kept)
+    data, full_after = b"x" * 65536, []
+
+    def feed() -> None:
+        for _ in range(HIGH_BYTES // len(data) + 1):
+            recorder.consume([received(1, data)])
+        full_after.append(recorder.full)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    wait_until(lambda: is_full(recorder), "much to wait")
+    gate.opened.set()
+    feeder.join(DEADLINE_S)
+    assert full_after == [False]
+    recorder.close()
+
+
+def test_nothing_is_waited_for_by_those_who_have_asked_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = store(tmp_path)
+    gate = Gate(monkeypatch)
+    room = threading.Event()
+    recorder = Recorder(kept, room.set)
+    recorder.consume([received(1, b"x" * HIGH_BYTES)])
+    recorder.ask_for_room()
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder._changed, "wait_for", fails)
+        recorder.consume([closed(1, HIGH_BYTES, 0)])
+    assert is_full(recorder)
+    gate.opened.set()
+    assert room.wait(DEADLINE_S)
+    recorder.close()
+
+
 def test_many_small_events_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = store(tmp_path)
     gate = Gate(monkeypatch)
