@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr
 from portside.errors import PortsideError
+from portside.server.plain_socket import PlainSocket
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
@@ -21,8 +22,8 @@ class Listener(NamedTuple):
     ``everywhere`` says that it listens on every interface, so that its connections have local addresses of their own.
     """
 
-    socket: socket.socket
-    family: int  # of its clients too; asking a socket for it makes an enumeration member each time
+    socket: PlainSocket
+    family: int  # of its clients too
     name: str
     path: str | None = None
     everywhere: bool = False
@@ -98,8 +99,8 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(places), key=lambda place: place[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, place: tuple[object, ...], backlog: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _bind(family: int, place: tuple[object, ...], backlog: int) -> PlainSocket:
+    sock = PlainSocket(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -116,7 +117,7 @@ def _bind(family: int, place: tuple[object, ...], backlog: int) -> socket.socket
 def _open_unix(address: Address, backlog: int) -> Listener:
     path = address.path or ""
     abstract = path.startswith("@")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = PlainSocket(socket.AF_UNIX)
     try:
         if not abstract:
             _remove_stale(path)
