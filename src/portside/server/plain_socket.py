@@ -11,7 +11,9 @@ from typing import Any
 class PlainSocket(socket.socket):
     """As ``socket.socket(family, SOCK_STREAM)``, and so are those that it accepts."""
 
-    family: int = 0  # type: ignore[assignment]
+    __slots__ = ("family",)
+
+    family: int  # type: ignore[assignment]
     type = socket.SOCK_STREAM
 
     def __init__(self, family: int, fileno: int | None = None) -> None:
