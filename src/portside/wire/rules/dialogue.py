@@ -13,7 +13,7 @@ import msgspec
 
 from portside.wire.rules.language import Answer, Book, Rule
 from portside.wire.rules.matching import Matcher
-from portside.wire.rules.template import Facts
+from portside.wire.rules.template import Facts, Groups
 
 
 class Stage:
@@ -154,6 +154,6 @@ class Dialogue:
         self._entered_at = now
         self._fired.clear()
 
-    def _know(self, groups: Sequence[bytes], message: bytes) -> Facts:
+    def _know(self, groups: Groups, message: bytes) -> Facts:
         peer, local, conn = self._client
         return Facts(groups, message, peer, local, conn, self.count, self._stage.name, 0, self._random)

@@ -35,7 +35,7 @@ class Hearing:
             and not self._in_cut
             and not self._framer.held
         ):  # what most clients send: one whole line
-            return [_bare(data)]
+            return [data[:-2] if data.endswith(b"\r\n") else data[:-1]]
         return self._messages(self._framer.feed(data, now))
 
     def expire(self, now: float) -> list[bytes]:

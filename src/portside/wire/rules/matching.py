@@ -11,20 +11,20 @@ import re2
 
 from portside.wire.rules.language import Rule
 from portside.wire.rules.patterns import SET_MEMORY_BYTES, options
-from portside.wire.rules.template import Facts
+from portside.wire.rules.template import Facts, Groups
 
-Know = Callable[[Sequence[bytes], bytes], Facts]
+Know = Callable[[Groups, bytes], Facts]
 """From what the condition's groups met, and the message, to all that is known."""
 
 
-Met = tuple[Rule, Sequence[bytes]]
+Met = tuple[Rule, Groups]
 """A rule, and what of the message its condition and the condition's groups met."""
 
 
 class Matcher:
     """The rules on messages of one state, ready to be asked."""
 
-    __slots__ = ("_any", "_exact", "_first_pattern", "_folded", "_indices", "_patterns", "_rules", "_set")
+    __slots__ = ("_any", "_exact", "_first_pattern", "_folded", "_patterns", "_places", "_rules", "_set")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
@@ -43,6 +43,7 @@ class Matcher:
                 self._any.append(index)
         for text, indices in self._exact.items():
             self._exact[text] = sorted([*indices, *self._any])
+        self._places = (*self._patterns, len(rules))
         self._first_pattern = self._patterns[0] if self._patterns else len(rules)
         self._set = self._make_set() if len(self._patterns) > 1 else None
 
@@ -53,6 +54,7 @@ class Matcher:
             for index in self._patterns:
                 made.Add(self._rules[index].source)
             # One that is always met: where there is no room for the set's states, RE2 says that nothing is, not why.
+            # It stands behind all rules.
             made.Add(b"")
             made.Compile()
         except re2.error:
@@ -78,22 +80,21 @@ class Matcher:
         certain = bool(matches)
         if not certain:
             matches = range(len(self._patterns))  # there is no set, or RE2 had no room for it
-        patterns = self._patterns
-        size = len(patterns)
-        for index in sorted([*found, *[patterns[match] for match in matches if match < size]]):
+        for index in sorted([*found, *map(self._places.__getitem__, matches)]):
+            if index == len(self._rules):
+                return None
             rule = self._rules[index]
-            groups: Sequence[bytes] = (message,)
-            if rule.pattern is not None and not (certain and not rule.uses_groups):
+            groups: Groups = (message,)
+            if rule.pattern is not None and (rule.uses_groups or not certain):
                 match = rule.pattern.compiled.search(message)
                 if match is None:
                     continue
-                spans = map(match.span, range(rule.pattern.groups + 1))
-                groups = [message[start:end] for start, end in spans]  # of a group that met nothing it is -1:-1
+                groups = match
             if not rule.where or _holds(rule, groups, message, know):
                 return rule, groups
         return None
 
 
-def _holds(rule: Rule, groups: Sequence[bytes], message: bytes, know: Know) -> bool:
+def _holds(rule: Rule, groups: Groups, message: bytes, know: Know) -> bool:
     facts = know(groups, message)
-    return all(groups[index] == template.render(facts) for index, template in rule.where)
+    return all((groups[index] or b"") == template.render(facts) for index, template in rule.where)

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -31,10 +31,16 @@ from portside.units import parse_text
 from portside.wire.checksums import CHECKSUMS
 
 
-class Facts(msgspec.Struct, gc=False):
-    """What is known when something is sent: ``groups`` begins with all that the condition met, ``at`` is in ns."""
+class Groups(Protocol):
+    """What a condition met, all of it first, and what its groups met; None where one is not part of it."""
 
-    groups: Sequence[bytes]
+    def __getitem__(self, group: int, /) -> bytes | None: ...
+
+
+class Facts(msgspec.Struct, gc=False):
+    """What is known when something is sent."""
+
+    groups: Groups
     message: bytes
     peer: str
     local: str
@@ -253,7 +259,7 @@ def _itself(source: str, data: bytearray, at: int, size: int) -> bytearray:
 
 
 def _group(index: int) -> Get:
-    return lambda facts: facts.groups[index]
+    return lambda facts: facts.groups[index] or b""
 
 
 def _piece(get: Get, piece: slice) -> Get:
