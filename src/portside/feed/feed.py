@@ -93,7 +93,12 @@ class Feed:
         for sink in self._sinks:
             if isinstance(sink, TerminalSink):
                 sink.say_skipped()
-        if self.full and not any(sink.full for sink in self._sinks):
+        if not self.full:
+            return
+        full = [sink for sink in self._sinks if sink.full]
+        for sink in full:
+            sink.ask_for_room()  # it may have had room when all were asked
+        if not full:
             self.full = False
             self.on_room()
             self._watch()

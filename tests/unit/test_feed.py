@@ -1,0 +1,54 @@
+"""The fan-out of events where sinks do not keep up."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from portside.events import Event, Listening
+from portside.feed.feed import Feed
+
+
+class Sink:
+    """As full as it is told to be."""
+
+    due = None
+
+    def __init__(self) -> None:
+        self.full = False
+        self.asked = 0
+
+    def consume(self, batch: Sequence[Event]) -> None:
+        """Take nothing."""
+
+    def tick(self) -> None:
+        """Nothing is due."""
+
+    def ask_for_room(self) -> None:
+        self.asked += 1
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    loop = asyncio.new_event_loop()
+    yield Feed(loop)
+    loop.close()
+
+
+def test_one_that_became_full_after_all_were_asked_is_asked_again(feed: Feed) -> None:
+    told: list[str] = []
+    feed.on_full, feed.on_room = (lambda: told.append("full")), (lambda: told.append("room"))
+    first, second = Sink(), Sink()
+    feed.add(first)
+    feed.add(second)
+    first.full = True
+    feed.publish(Listening(1, "127.0.0.1:1"))
+    feed.flush()
+    assert (first.asked, second.asked) == (1, 1)
+    first.full, second.full = False, True
+    feed.room()
+    assert told == ["full"]
+    assert (first.asked, second.asked) == (1, 2), "or nobody would say that it has room"
+    second.full = False
+    feed.room()
+    assert told == ["full", "room"]
