@@ -303,6 +303,8 @@ class _Run:
         if self._crlf is not None:
             data = self._crlf.convert(data)
         data = self._behaviour.typed(data)
+        if not data:
+            return  # it waits for the rest of a line, say
         if self._typed:
             if not self._broadcast.send(data):
                 say("no client is connected: not sent")

@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import IO, cast
 
@@ -120,14 +121,15 @@ class Programs(Behaviour):
             self._none_alive.set()
 
     async def end(self) -> None:
-        """End what still runs, and wait until nothing is left."""
+        """End what still runs, and wait until nothing is left, but for what sleeps in the kernel."""
         if self._starting:
             await asyncio.wait(self._starting)
         self._none_alive.clear()
         for program in list(self._alive):
             program.end()
         if self._alive:
-            await self._none_alive.wait()  # killed after TERMINATES_S at the latest
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._none_alive.wait(), TERMINATES_S + LEAVES_S)
 
 
 class _Program:
@@ -146,6 +148,7 @@ class _Program:
         self._eof = False  # its input is at its end
         self._asked_to_end = False
         self._is_over = False  # nothing of it and its children is left
+        self._killed = False
         self._said = b""  # the beginning of a line of its standard error
 
     async def start(self, words: list[str], variables: dict[str, str]) -> None:
@@ -161,6 +164,8 @@ class _Program:
         except OSError:  # no descriptor is left for it
             for file in (process.stdin, process.stdout, process.stderr):
                 cast("IO[bytes]", file).close()
+            self._signal(signal.SIGKILL)
+            process.wait()  # it has hardly begun
             raise
         loop.add_reader(self._exit_fd, self._exited)
         self._input = (await loop.connect_write_pipe(lambda: _Input(self), process.stdin))[0]
@@ -209,20 +214,15 @@ class _Program:
 
     def _exited(self) -> None:
         loop = asyncio.get_running_loop()
-        self._reap()
-        if self._asked_to_end and not self._signal(0):
+        loop.remove_reader(self._exit_fd)
+        os.close(self._exit_fd)
+        self._exit_fd = -1
+        if self._process is not None:
+            self._process.wait()
+        if self._killed or (self._asked_to_end and not self._signal(0)):
             self._over()
         # What it wrote last is still to be read; a child of it may hold its output open for ever.
         loop.call_later(LEAVES_S, self._close)
-
-    def _reap(self) -> None:
-        """It has ended, or is about to."""
-        if self._exit_fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._exit_fd)
-            os.close(self._exit_fd)
-            self._exit_fd = -1
-        if self._process is not None:
-            self._process.wait()
 
     def _close(self) -> None:
         """It has ended and said its last."""
@@ -272,11 +272,12 @@ class _Program:
             self._over()
 
     def kill(self) -> None:
-        """End what did not end by itself, this instant."""
+        """End what did not end by itself. One that sleeps in the kernel goes when it wakes: nobody waits for that."""
         if not self._is_over:
+            self._killed = True
             self._signal(signal.SIGKILL)
-            self._reap()
-            self._over()
+            if self._exit_fd < 0:  # it is gone, and only children of it were left
+                self._over()
 
     def _over(self) -> None:
         self._is_over = True

@@ -20,6 +20,10 @@ class PlainSocket(socket.socket):
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
         self.family = int(family)
 
+    def dup(self) -> "PlainSocket":
+        """As ``socket.dup``."""
+        return PlainSocket(self.family, socket.dup(self.fileno()))
+
     def accept(self) -> tuple["PlainSocket", Any]:
         """As ``socket.accept``, which calls the same method of its base."""
         fileno, address = self._accept()  # type: ignore[attr-defined]
