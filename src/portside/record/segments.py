@@ -12,6 +12,7 @@ from portside.wire.buffers import MOST_BUFFERS, after
 
 _LARGE_BYTES = 256 << 10  # of a flush: where so much comes at once, more will
 _RESERVED_BYTES = 16 << 20
+_SCARCE_BYTES = 4 * _RESERVED_BYTES  # where less is free, none is set aside
 
 
 class Segments:
@@ -42,18 +43,30 @@ class Segments:
             if self._sync:
                 os.fdatasync(self._fd)
         except BaseException:
-            os.ftruncate(self._fd, offset)
-            self._reserved = 0
+            self.give_back()
             raise
         self.offset = end
 
     def _reserve(self, size: int) -> None:
         """Have room set aside for much at once: page by page, as it is written, that is half of the work of writing."""
         end = self.offset + size
-        if size >= _LARGE_BYTES and end > self._reserved:
-            self._reserved = max(end, min(self.offset + _RESERVED_BYTES, self._roll_bytes))
-            with suppress(OSError):  # not every file system can; and where there is no room, writing will say so
-                reserve(self._fd, self.offset, self._reserved - self.offset)
+        if size < _LARGE_BYTES or end <= self._reserved:
+            return
+        disk = os.fstatvfs(self._fd)
+        if disk.f_bavail * disk.f_frsize < _SCARCE_BYTES:
+            return  # the index needs some, and so do others
+        reserved = max(end, min(self.offset + _RESERVED_BYTES, self._roll_bytes))
+        try:
+            reserve(self._fd, self.offset, reserved - self.offset)
+        except OSError:  # not every file system can; and ext4 keeps what it got before it found no more
+            self.give_back()
+        else:
+            self._reserved = reserved
+
+    def give_back(self) -> None:
+        """Give back what was set aside and is not used, and what was written of a flush that failed. Raises OSError."""
+        os.ftruncate(self._fd, self.offset)
+        self._reserved = 0
 
     def _roll(self) -> None:
         """Begin the next segment. What cannot be begun is tried again with the next flush."""
@@ -76,7 +89,8 @@ class Segments:
         """Close the segment that is written."""
         if self._fd >= 0:
             if self._reserved > self.offset:
-                _give_back_rest(self._fd)
+                with suppress(OSError):
+                    self.give_back()
             os.close(self._fd)
             self._fd = -1
 
@@ -97,14 +111,9 @@ def give_back_rest(path: str) -> None:
     with suppress(OSError):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            _give_back_rest(fd)
+            os.ftruncate(fd, os.fstat(fd).st_size)
         finally:
             os.close(fd)
-
-
-def _give_back_rest(fd: int) -> None:
-    with suppress(OSError):
-        os.ftruncate(fd, os.fstat(fd).st_size)
 
 
 def _sync_folder(path: str) -> None:

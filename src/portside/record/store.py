@@ -78,6 +78,9 @@ class Store:
     def _open(self, version: str, most_bytes: int | None, *, dialled: bool) -> None:
         with ExitStack() as on_failure:
             on_failure.callback(os.close, self._lock)
+            with suppress(PortsideError):  # a new folder has none
+                for number in self._folder.segments()[-1:]:
+                    give_back_rest(self._folder.segment(number))  # before anything asks for room
             self._index = index = open_index(self._folder.index, make=True)
             on_failure.callback(index.close)
             self._bring_up_to_date(most_bytes)
@@ -100,9 +103,8 @@ class Store:
         self.found: list[Found] = catch_up(folder, index, recording)
         self.base = last_conn(index)
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
-        last = max(folder.segments(), default=0)
-        give_back_rest(folder.segment(last))
-        self._segments = Segments(folder, recording, last + 1, roll, sync=self._sync)
+        following = max(folder.segments(), default=0) + 1
+        self._segments = Segments(folder, recording, following, roll, sync=self._sync)
         self._room = Room(folder, index, most_bytes) if most_bytes is not None else None
 
     @property
@@ -202,6 +204,8 @@ class Store:
         except Exception as error:  # noqa: BLE001 - the segment is written: whatever it is, the recording is whole
             self._index_behind = True
             self._retry_at = time.monotonic() + RETRY_S
+            with suppress(OSError):
+                self._segments.give_back()  # the disk may be full of it
             self._on_trouble("the recording's index", error if isinstance(error, sqlite3.Error) else _as_sqlite(error))
 
     def _index_again(self) -> None:

@@ -29,6 +29,7 @@ from portside.errors import PortsideError
 from portside.record import segments as segments_module
 from portside.record import store as store_module
 from portside.record.check import check
+from portside.record.fallocate import reserve
 from portside.record.store import Store
 
 
@@ -402,6 +403,53 @@ def test_room_that_a_killed_run_had_set_aside_is_given_back_by_the_next(tmp_path
     store(tmp_path).close()
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
     assert data_of(tmp_path, 1) == (bytes(MEGABYTE), b"")
+
+
+def test_what_was_found_before_there_was_no_more_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reserve_half(fd: int, offset: int, size: int) -> None:  # as ext4 does on a disk that is nearly full
+        reserve(fd, offset, size // 2)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(segments_module, "reserve", reserve_half)
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
+    assert disk_bytes(tmp_path) < 2 * MEGABYTE
+    kept.close()
+    assert data_of(tmp_path, 1) == (bytes(MEGABYTE), b"")
+
+
+def test_an_index_without_room_has_what_was_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "add", no_room)
+        kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
+    assert waits(kept)
+    assert disk_bytes(tmp_path) < 2 * MEGABYTE
+    retry_now(kept)
+    kept.close()
+    assert data_of(tmp_path, 1) == (bytes(MEGABYTE), b"")
+
+
+def test_where_room_is_scarce_none_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments_module, "_SCARCE_BYTES", 1 << 60)
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
+    assert disk_bytes(tmp_path) < 2 * MEGABYTE
+    kept.close()
+
+
+def test_room_is_given_back_before_the_index_asks_for_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, [opened(1)])
+    with open(segment(tmp_path), "r+b") as file:
+        reserve(file.fileno(), 0, 16 * MEGABYTE)
+    monkeypatch.setattr(store_module, "open_index", no_room)
+    with pytest.raises(PortsideError, match="full"):
+        store(tmp_path)
+    assert disk_bytes(tmp_path) < MEGABYTE
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 def test_a_file_system_that_sets_no_room_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
