@@ -33,7 +33,7 @@ look, and then those that came meanwhile, ``settle`` at last.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -42,6 +42,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.diag import nameless_gaps
+from portside.kernel.known import Ints, Keys, Known, ends_as_keys
 from portside.kernel.layout import Rows
 from portside.kernel.table import Gap, Mask, SocketTable
 
@@ -50,8 +51,6 @@ Seen = Literal["poll", "destroy"]
 Matches = Callable[[SocketTable, npt.NDArray[np.float64]], Mask]
 """Which sockets of a table are to be reported; the ages are in seconds, NaN where not known."""
 
-_Ints = npt.NDArray[np.int64]
-_Keys = npt.NDArray[np.uint64]
 _Floats = npt.NDArray[np.float64]
 
 UNKNOWN = 0
@@ -86,47 +85,6 @@ class Happened(NamedTuple):
         return [self._replace(table=self.table.select(which), was=self.was[which], duration_s=self.duration_s[which])]
 
 
-@dataclass(slots=True, eq=False)
-class _Known:
-    """Connections of one look. ``keys`` are in order; ``first_ns`` is 0 for those that were there at the start."""
-
-    table: SocketTable
-    keys: _Keys
-    first_ns: _Ints
-    reported: Mask
-    alive: Mask
-    at_ns: int
-
-    def find(self, keys: _Keys) -> _Ints:
-        """Where each key is, -1 where it is not or no longer alive."""
-        if not len(self.keys):
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where((self.keys[at] == keys) & self.alive[at], at, -1)
-
-    def find_sockets(self, keys: _Keys, base: Rows) -> _Ints:
-        """As ``find``; what has no place there, but the ends of a handshake, has that one's."""
-        places = self.find(keys)
-        handshakes = self.alive & (self.table.base["state"] == states.SYN_RECV)
-        handshakes[places[places >= 0]] = False
-        if handshakes.any():
-            of_ends = ends_as_keys(self.table.base[handshakes]).tolist()
-            by_ends = dict(zip(of_ends, np.flatnonzero(handshakes).tolist(), strict=True))
-            rest = np.flatnonzero(places < 0)
-            places[rest] = [by_ends.pop(ends, -1) for ends in ends_as_keys(base[rest]).tolist()]
-        return places
-
-    def select(self, which: Mask) -> "_Known":
-        return _Known(
-            self.table.select(which),
-            self.keys[which],
-            self.first_ns[which],
-            self.reported[which],
-            self.alive[which],
-            self.at_ns,
-        )
-
-
 class Changes:
     """Joins looks and announcements. ``announced``: whether closings are announced and tables have cookies.
 
@@ -137,9 +95,9 @@ class Changes:
         self._matches = matches
         self._announced = announced
         self._started_ns = started_ns
-        self._known: _Known | None = None
-        self._missing: _Known | None = None
-        self._missing_before: _Known | None = None
+        self._known: Known | None = None
+        self._missing: Known | None = None
+        self._missing_before: Known | None = None
         self._closed: dict[int, None] = {}
         self.opened = 0
 
@@ -149,7 +107,7 @@ class Changes:
         table, keys = self._ordered(table, before)
         if before is None:
             ages = np.full(len(table), np.nan)
-            self._known = _Known(
+            self._known = Known(
                 table, keys, np.zeros(len(table), "i8"), self._matches(table, ages), np.ones(len(table), bool), at_ns
             )
             return []
@@ -183,7 +141,7 @@ class Changes:
         happened += Happened("opened", "poll", table, at_ns, was, nobody).only(new & matching)
         changed = ~new & (was != state)
         happened += Happened("changed", "poll", table, at_ns, was, nobody).only(changed & (matching | reported))
-        self._known = _Known(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
+        self._known = Known(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
         self._missing_before, self._missing = self._missing, replace(before.select(before.alive), at_ns=at_ns)
         return happened
 
@@ -218,13 +176,13 @@ class Changes:
             happened += self._close_unknown(table.select(unseen), at_ns)
         return happened
 
-    def _both(self, before: _Known, keys: _Keys, base: Rows, found: _Ints) -> list[tuple[_Known, _Ints]]:
+    def _both(self, before: Known, keys: Keys, base: Rows, found: Ints) -> list[tuple[Known, Ints]]:
         pairs = [(before, found)]
         if self._missing is not None:
             pairs.append((self._missing, np.where(found < 0, self._missing.find_sockets(keys, base), -1)))
         return pairs
 
-    def _ordered(self, table: SocketTable, before: _Known | None) -> tuple[SocketTable, _Keys]:
+    def _ordered(self, table: SocketTable, before: Known | None) -> tuple[SocketTable, Keys]:
         """The rows that matter by the order of their keys, each key once."""
         keys = self._keys(table)
         if self._announced:
@@ -243,14 +201,14 @@ class Changes:
             order, keys = np.delete(order, again), np.delete(keys, again)
         return table.select(order), keys
 
-    def _keys(self, table: SocketTable) -> _Keys:
+    def _keys(self, table: SocketTable) -> Keys:
         column = table.column("cookie")
         if self._announced or column.known.all():
-            cookies: _Keys = column.values
+            cookies: Keys = column.values
             return cookies
         return ends_as_keys(table.base)
 
-    def _close_unseen(self, gone: _Known, at_ns: int, *, remember: bool) -> list[Happened]:
+    def _close_unseen(self, gone: Known, at_ns: int, *, remember: bool) -> list[Happened]:
         """Close what was not announced, with what the last look that showed it knew."""
         if remember:
             # A handshake that came to nothing is never announced.
@@ -264,7 +222,7 @@ class Changes:
         matching = gone.reported | self._matches(_with_states(table, was), duration_s)
         return Happened("closed", "poll", table, at_ns, was, duration_s).only(matching)
 
-    def _close_announced(self, told: SocketTable, known: _Known, places: _Ints, at_ns: int) -> list[Happened]:
+    def _close_announced(self, told: SocketTable, known: Known, places: Ints, at_ns: int) -> list[Happened]:
         """Close what a look had shown: who it was is known from there, how it ended from the announcement."""
         seen = known.table.select(places)
         was = seen.base["state"]
@@ -334,7 +292,7 @@ def _with_states(table: SocketTable, state: npt.NDArray[np.uint8]) -> SocketTabl
     return replace(table, base=base)
 
 
-def _durations(first_ns: _Ints, at_ns: int) -> _Floats:
+def _durations(first_ns: Ints, at_ns: int) -> _Floats:
     """Seconds since each was first seen; NaN where it was there before."""
     return np.where(first_ns == _NOT_KNOWN_AT_START, np.nan, np.maximum(at_ns - first_ns, 0) / 1e9)
 
@@ -389,7 +347,7 @@ def _count_opened(state: npt.NDArray[np.uint8], was: npt.NDArray[np.uint8], new:
     return int(np.count_nonzero(counted & (new | (was == states.SYN_RECV))))
 
 
-def _other_ends(table: SocketTable, before: SocketTable, places: _Ints) -> Mask:
+def _other_ends(table: SocketTable, before: SocketTable, places: Ints) -> Mask:
     """Whether a socket that is found has other ports than before, and is no listener that now is."""
     base, old = table.base, before.base
     if not len(old):
@@ -398,14 +356,3 @@ def _other_ends(table: SocketTable, before: SocketTable, places: _Ints) -> Mask:
     for port in ("local_port", "remote_port"):
         other |= base[port] != old[port][places]
     return other
-
-
-def ends_as_keys(base: Rows) -> _Keys:
-    """Both ends as one number each: FNV-1a over words of 64 bits, with more mixing. Equal ends have equal numbers."""
-    keys = base["family"].astype("u8") << np.uint64(32) | base["local_port"].astype("u8") << np.uint64(16)
-    keys |= base["remote_port"].astype("u8")
-    for side in ("local", "remote"):
-        for word in np.ascontiguousarray(base[side]).view("u8").reshape(len(base), 2).T:
-            keys = (keys ^ word) * np.uint64(0x9E3779B97F4A7C15)
-            keys ^= keys >> np.uint64(29)
-    return keys

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.changes import ends_as_keys
+from portside.kernel.known import Keys, ends_as_keys
 from portside.kernel.table import Mask, SocketTable
 from portside.kernel.values import Socket
 
-Keys = npt.NDArray[np.uint64]
 Times = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
 

@@ -1,0 +1,66 @@
+"""What is known of connections from one look to the next, and what they are known again by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel import states
+from portside.kernel.layout import Rows
+from portside.kernel.table import Mask, SocketTable
+
+Ints = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """Connections of one look. ``keys`` are in order; ``first_ns`` is 0 for those that were there at the start."""
+
+    table: SocketTable
+    keys: Keys
+    first_ns: Ints
+    reported: Mask
+    alive: Mask
+    at_ns: int
+
+    def find(self, keys: Keys) -> Ints:
+        """Where each key is, -1 where it is not or no longer alive."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where((self.keys[at] == keys) & self.alive[at], at, -1)
+
+    def find_sockets(self, keys: Keys, base: Rows) -> Ints:
+        """As ``find``; what has no place there, but the ends of a handshake, has that one's."""
+        places = self.find(keys)
+        handshakes = self.alive & (self.table.base["state"] == states.SYN_RECV)
+        handshakes[places[places >= 0]] = False
+        if handshakes.any():
+            of_ends = ends_as_keys(self.table.base[handshakes]).tolist()
+            by_ends = dict(zip(of_ends, np.flatnonzero(handshakes).tolist(), strict=True))
+            rest = np.flatnonzero(places < 0)
+            places[rest] = [by_ends.pop(ends, -1) for ends in ends_as_keys(base[rest]).tolist()]
+        return places
+
+    def select(self, which: Mask) -> "Known":
+        """Those of a mask."""
+        return Known(
+            self.table.select(which),
+            self.keys[which],
+            self.first_ns[which],
+            self.reported[which],
+            self.alive[which],
+            self.at_ns,
+        )
+
+
+def ends_as_keys(base: Rows) -> Keys:
+    """Both ends as one number each: words of 64 bits, multiplied and mixed. Equal ends have equal numbers."""
+    keys = base["family"].astype("u8") << np.uint64(32) | base["local_port"].astype("u8") << np.uint64(16)
+    keys |= base["remote_port"].astype("u8")
+    for side in ("local", "remote"):
+        for word in np.ascontiguousarray(base[side]).view("u8").reshape(len(base), 2).T:
+            keys = (keys ^ word) * np.uint64(0x9E3779B97F4A7C15)
+            keys ^= keys >> np.uint64(29)
+    return keys
