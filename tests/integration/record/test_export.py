@@ -90,6 +90,23 @@ def test_what_clients_sent_is_what_wireshark_follows(start: Start, tmp_path: Pat
     assert exported.written == len(fields(capture, "frame.number"))
 
 
+def test_wireshark_decrypts_a_recording_by_the_keys_that_an_end_logged(start: Start, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    inner = start("listen", "127.0.0.1:0", "--tls", "--echo", env={"SSLKEYLOGFILE": str(keys)})
+    target = f"127.0.0.1:{inner.port}"
+    outer = start("listen", "127.0.0.1:0", "--forward", target, "--format", "json", "--record", str(tmp_path / "rec"))
+    words = ("connect", f"127.0.0.1:{outer.port}", "--tls", "--no-tls-verify")
+    client = [sys.executable, "-m", "portside", *words]
+    assert (
+        subprocess.run(client, input=b"secret\n", stdout=subprocess.PIPE, check=True, timeout=60).stdout == b"secret\n"
+    )
+    wait_until_closed(outer, 1)
+    capture, _ = export(tmp_path / "rec")
+    as_tls = ("-d", f"tcp.port=={outer.port},tls", "-q", "-z", "follow,tls,ascii,0")
+    assert "secret" not in run("tshark", "-r", capture, *as_tls)
+    assert run("tshark", "-r", capture, "-o", f"tls.keylog_file:{keys}", *as_tls).count("secret") == 2
+
+
 def test_reads_of_one_byte_both_ways(start: Start, tmp_path: Path) -> None:
     server = start(
         *("listen", "127.0.0.1:0", "--format", "json", "--stdin", "--record", str(tmp_path / "rec")),
