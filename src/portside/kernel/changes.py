@@ -21,6 +21,8 @@ ended, however short it was. Joined, each connection is reported opened once and
 6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
    dump asks for the cookie just then, the two have one each. So what is not known, and has the ends of such a
    handshake, is what became of it.
+7. The kernel forgets who held a socket when its program has closed it, though the connection goes on to its end. That
+   is taken from the looks before.
 
 The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
 look, and then those that came meanwhile, ``settle`` at last.
@@ -42,7 +44,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.diag import nameless_gaps
-from portside.kernel.known import Ints, Keys, Known, ends_as_keys
+from portside.kernel.known import Ints, Keys, Known, ends_as_keys, keep_owners
 from portside.kernel.layout import Rows
 from portside.kernel.table import Gap, Mask, SocketTable
 
@@ -134,6 +136,7 @@ class Changes:
                 known.reported[at],
             )
             known.alive[at] = False
+            table = keep_owners(table, np.flatnonzero(here), known.table, at)
         matching = self._matches(table, _durations(first_ns, at_ns))
         state = table.base["state"]
         self.opened += _count_opened(state, was, new)

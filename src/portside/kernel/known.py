@@ -1,6 +1,6 @@
 """What is known of connections from one look to the next, and what they are known again by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,34 @@ class Known:
             self.alive[which],
             self.at_ns,
         )
+
+
+def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Ints) -> SocketTable:
+    """``table`` with what ``before``, at ``places``, knew of the owners of ``rows``, where the kernel now tells nobody.
+
+    It forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to its end.
+    """
+    orphaned = (table.holders[rows] == 0) & (before.holders[places] != 0)
+    if not orphaned.any():
+        return table
+    rows, places = rows[orphaned], places[orphaned]
+    base = table.base.copy()
+    for name in ("inode", "uid"):
+        base[name][rows] = before.base[name][places]
+    own_holders = None if table.own_holders is None else table.own_holders.copy()
+    if own_holders is not None:
+        own_holders[rows] = before.holders[places]
+    there = np.ones(len(table), bool)
+    there[rows] = False
+    gaps = tuple(
+        gap if gap.where is None or gap.columns not in (("inode",), ("uid",)) else gap._replace(where=gap.where & there)
+        for gap in table.gaps
+    )
+    owners = table.owners
+    if owners is not None and before.owners is not None:
+        holders = (holder for holder in before.holders[places].tolist() if holder in before.owners)
+        owners = {**owners, **{holder: before.owners[holder] for holder in holders}}
+    return replace(table, base=base, own_holders=own_holders, gaps=gaps, owners=owners)
 
 
 def ends_as_keys(base: Rows) -> Keys:

@@ -299,6 +299,23 @@ def test_owners_stay_known_after_the_end() -> None:
     assert closed.table.row(0).owners == (Owner(12, "nc", 3),)
 
 
+@pytest.mark.parametrize("stub", [{"state": TIME_WAIT, "timer": STUB}, {"state": 4}, {"state": 9}])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_owners_stay_known_when_a_look_shows_what_the_program_left(stub: dict[str, Any], looks: int) -> None:
+    """The kernel forgets who held a socket at once, while its end has yet to be announced."""
+    joined = changes()
+    nc = (Owner(12, "nc", 3),)
+    joined.look(table(live(1), live(2, inode=78)).with_owners({77: nc}), S)
+    for look in range(looks):
+        happened = joined.look(table(live(1, **stub, inode=0, uid=0), live(2, inode=78)).with_owners({}), (2 + look) * S)
+        assert [each.kind for each in happened] == ([] if look else ["changed"])
+        for row in (each.table.row(0) for each in happened):
+            assert (row.inode, row.uid, row.owners) == (77, 1000, nc)
+    (closed,) = joined.destroyed(table(told(1)), 4 * S)
+    row = closed.table.row(0)
+    assert (row.inode, row.uid, row.owners) == (77, 1000, nc)
+
+
 @pytest.mark.parametrize(
     ("text", "matching"),
     [
