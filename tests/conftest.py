@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,16 +13,14 @@ Start = Callable[..., Program]
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start ``portside`` with some arguments; whatever still runs at the end of the test is ended."""
-    started: list[Program] = []
+    with ExitStack() as started:
 
-    def start_one(*arguments: str, **options: Any) -> Program:
-        program = Program(*arguments, **options)
-        started.append(program)
-        return program
+        def start_one(*arguments: str, **options: Any) -> Program:
+            program = Program(*arguments, **options)
+            started.callback(program.kill)
+            return program
 
-    yield start_one
-    for program in started:
-        program.kill()
+        yield start_one
 
 
 @pytest.fixture

@@ -80,22 +80,27 @@ class Program:
             found[:] = [match[0] for match in expression.finditer(bytes(where))]
             return len(found) >= count
 
-        with self._changed:
-            if not self._changed.wait_for(there, DEADLINE_S):
-                raise AssertionError(
-                    f"waited for {count} of {pattern!r}; out: {bytes(self.out[-2000:])!r} err: {bytes(self.err)!r}"
-                )
+        self._wait(there, f"{count} of {pattern!r}")
         return [match.decode("utf-8", "replace") for match in found]
+
+    def _wait(self, said: Callable[[], Any], what: str) -> Any:
+        """The first true value of what is asked of its output."""
+        with self._changed:
+            if not (value := self._changed.wait_for(said, DEADLINE_S)):
+                raise AssertionError(
+                    f"waited for {what}; out: {bytes(self.out[-2000:])!r} err: {bytes(self.err[-2000:])!r}"
+                )
+        return value
 
     @property
     def port(self) -> int:
         """The port it listens on, once it said so."""
-        stream = self.err if b"listening on" in self.err or self.process.stdout is None else self.out
-        pattern = r"(?:[Ll]istening on |\"address\":\").*?:(\d+)"
-        self.wait_for(pattern, err=stream is self.err)
-        match = re.search(pattern.encode(), bytes(stream))
-        assert match
-        return int(match[1])
+        pattern = re.compile(rb"(?:[Ll]istening on |\"address\":\").*?:(\d+)[^\d]")
+
+        def said() -> re.Match[bytes] | None:
+            return pattern.search(bytes(self.err)) or pattern.search(bytes(self.out))
+
+        return int(self._wait(said, "it to say where it listens")[1])
 
     @property
     def lines(self) -> list[str]:
@@ -126,11 +131,13 @@ class Program:
     def kill(self) -> None:
         """End it whatever it does."""
         self.process.kill()
-        self.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        try:
+            self.wait()
+        finally:
+            for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
 
 
 def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
@@ -156,6 +163,14 @@ def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 <
         client.settimeout(before)
         return sent
     raise AssertionError(f"it took {sent} bytes, and there was no end to it")
+
+
+def has_ended(process: Path) -> bool:
+    """Whether the process of a folder of /proc is no more, or only waits for its parent to take notice."""
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def read_to_end(client: socket.socket) -> bytes:

@@ -38,10 +38,8 @@ def test_the_whole_tutorial(start: Start) -> None:
     )
     server.wait_for(r"^Listening on 0\.0\.0\.0:12345\.\.\.$")
     inside = ("nsenter", "--net", "--target", str(server.process.pid))
-    clients = [
-        subprocess.Popen([*inside, "nc", "127.0.0.1", "12345"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
+    nc = [*inside, "nc", "127.0.0.1", "12345"]
+    clients = [start(command=tuple(nc), stdin=subprocess.PIPE) for _ in range(2)]
     server.wait_for("established", count=2)
     shown = subprocess.run([*inside, "netstat", "-ntp"], capture_output=True, text=True, check=True, timeout=30).stdout
     rows = [line.split() for line in shown.splitlines() if ":12345" in line]
@@ -52,11 +50,11 @@ def test_the_whole_tutorial(start: Start) -> None:
         row[0] == "tcp" and row[5] == "ESTABLISHED" and row[6].startswith(f"{server.process.pid}/") for row in ours
     )
     for client in clients:
-        assert client.stdin
-        client.stdin.write(b"hello\n")
-        client.stdin.flush()
+        assert client.process.stdin
+        client.process.stdin.write(b"hello\n")
+        client.process.stdin.flush()
     server.wait_for("hello", count=2)
-    clients[0].kill()
+    clients[0].process.kill()
     server.wait_for("closed")
     again = start(command=(*inside, sys.executable, str(ROOT / "tcp_server.py")))
     assert again.wait() == 1
@@ -71,9 +69,6 @@ def test_the_whole_tutorial(start: Start) -> None:
     assert sum(bool(re.fullmatch(r"Connection from \('127\.0\.0\.1', \d+\) closed\.", line)) for line in lines) == 1
     assert lines[-1] == "Server interrupted. Closing..."
     assert len(lines) == 7
-    for client in clients:
-        client.kill()
-        client.communicate()
 
 
 def test_tcp_server_with_a_bare_python(tmp_path: Path) -> None:
@@ -101,7 +96,7 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
 
     command = f"{sys.executable} -m portside listen 127.0.0.1:0; echo status $?; cat"
     with ExitStack() as stack:
-        subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", command], check=True)
+        subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", "bash", "-c", command], check=True)
         stack.callback(subprocess.run, [*tmux, "kill-server"], check=True)
         port = int(wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", screen()), "the port")[1])
         clients, ends = [], set()
@@ -118,7 +113,7 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
             peer = wait_until(partial(lambda shown: shown.search(screen()), shown), "the client")[1]
             ends |= {(f"127.0.0.1:{port}", peer), (peer, f"127.0.0.1:{port}")}
         assert len(ends) == 6
-        assert ends <= netstat(port)
+        wait_until(lambda: ends <= netstat(port), "the six ends")
         subprocess.run([*tmux, "send-keys", "hello all", "Enter"], check=True)
         for client in clients:
             assert client.stdout

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from apart import another_network
+from support import wait_until
 
 from portside.kernel import Watcher, snapshot
 from portside.kernel.destroy import DestroyError, destroy
@@ -111,7 +112,7 @@ def destroy_sockets() -> None:
             ends[1].recv(1)
         again = destroy(table)
         assert (len(again.table), again.gone) == (0, 1)
-        assert len(snapshot(f"sport = {port} state established").table) == 2
+        wait_until(lambda: len(snapshot(f"sport = {port} state established").table) == 2, "its other end to end")
         with Namespace(str(os.getpid())).run(socket.socket):
             pass
         rest = destroy(snapshot(f"dport = {port} state established").table, Namespace(str(os.getpid())))

@@ -35,9 +35,9 @@ def states() -> Iterator[States]:
 
 def both(filter_: str = OURS) -> tuple[list[Socket], list[Line]]:
     """Our sockets and the lines of ss, each in the order of their ends."""
-    sockets = sorted(snapshot(filter_, view="all").table.rows(), key=lambda each: (each.local, str(each.remote)))
-    lines = sorted(ss(*filter_.split()), key=lambda each: (each.local, str(each.remote)))
-    return sockets, lines
+    table, lines = snapshot(filter_, view="all").table, ss(*filter_.split())
+    sockets = sorted(table.rows(), key=lambda each: (each.local, str(each.remote)))
+    return sockets, sorted(lines, key=lambda each: (each.local, str(each.remote)))
 
 
 def owners_of(socket: Socket) -> tuple[tuple[int, str, int], ...]:
@@ -45,15 +45,16 @@ def owners_of(socket: Socket) -> tuple[tuple[int, str, int], ...]:
 
 
 def test_every_socket_its_state_queues_ends_and_owners(states: States) -> None:
+    sockets: list[Socket] = []
+
     def difference() -> list[object]:
-        sockets, lines = both()
+        sockets[:], lines = both()
         ours = [(s.state, s.recv_q, s.send_q, s.local, s.remote, owners_of(s)) for s in sockets]
         if len(ours) != len(lines):
             return [len(ours), len(lines)]
         return [pair for pair in zip(ours, [line[:6] for line in lines], strict=True) if pair[0] != pair[1]]
 
     wait_until(lambda: not difference(), "no difference")
-    sockets, _ = both()
     assert len(sockets) > 2000
     assert {socket.state for socket in sockets} == EVERY_STATE
 
@@ -129,7 +130,7 @@ def test_every_number_that_ss_has_too(states: States) -> None:
         return not seen
 
     try:
-        wait_until(equal, "no difference", 10)
+        wait_until(equal, "no difference")
     except AssertionError:
         raise AssertionError(f"{len(seen)} differ, first {seen[:1]}") from None
 
@@ -178,7 +179,7 @@ def test_a_filter_means_the_same(states: States, words: str) -> None:
             ours = sorted((s.state if lines and lines[0].state else "", s.local, str(s.remote)) for s in rows)
             return ours == sorted((line.state, line.local, str(line.remote)) for line in lines)
 
-        wait_until(same, f"the same sockets for {whole!r}", 10)
+        wait_until(same, f"the same sockets for {whole!r}")
 
 
 @pytest.mark.parametrize("source", ["proc", "psutil"])
@@ -195,7 +196,7 @@ def test_the_other_sources_see_the_same_sockets(states: States, source: str) -> 
     result = snapshot(OURS, view="all", source=source)
     assert result.source == source
     assert bool(result.notes) == (source == "psutil")
-    wait_until(lambda: not difference(), "no difference", 10)
+    wait_until(lambda: not difference(), "no difference")
 
 
 def test_proc_has_the_same_queues_inodes_and_users(states: States) -> None:
@@ -206,7 +207,7 @@ def test_proc_has_the_same_queues_inodes_and_users(states: States) -> None:
             for s in rows
         )
 
-    wait_until(lambda: values("proc") == values("netlink"), "no difference", 10)
+    wait_until(lambda: values("proc") == values("netlink"), "no difference")
 
 
 def test_netstat_says_the_same(states: States) -> None:
@@ -224,5 +225,5 @@ def test_netstat_says_the_same(states: States) -> None:
             (s.state, str(s.recv_q), str(s.send_q), s.local, str(s.owners[0].pid) if s.owners else "-") for s in rows
         )
 
-    wait_until(lambda: ours() == theirs(), "no difference", 10)
+    wait_until(lambda: ours() == theirs(), "no difference")
     assert str(os.getpid()) in {row[4] for row in ours()}

@@ -150,9 +150,11 @@ def test_owners_follow_a_fork_a_passed_descriptor_and_an_exit(pair: tuple[socket
             if holder == 0:
                 signal.pause()
                 os._exit(1)
-            assert owners() == {os.getpid(), receiver, holder}
-            os.kill(holder, signal.SIGKILL)
-            os.waitpid(holder, 0)
+            try:
+                assert owners() == {os.getpid(), receiver, holder}
+            finally:
+                os.kill(holder, signal.SIGKILL)
+                os.waitpid(holder, 0)
             assert owners() == {os.getpid(), receiver}
         finally:
             os.kill(receiver, signal.SIGKILL)

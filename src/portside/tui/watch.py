@@ -162,17 +162,21 @@ class WatchApp(App[int]):
         """Look once in an interval, or when something wants it; after a long look, wait at least as long."""
         took_s = 0.0
         while True:
+            wanted = True
             try:
                 await asyncio.wait_for(self._wake.wait(), max(self._interval - took_s, took_s, 0.02))
             except TimeoutError:
+                wanted = False
                 if self._paused:
                     took_s = 0.0
                     continue
             self._wake.clear()
             began = time.monotonic()
             try:
-                self._picture = await self._beside.do(self._looker.look)
-                self._trouble = ""
+                picture = await self._beside.do(self._looker.look)
+                if self._paused and not wanted:  # paused meanwhile
+                    continue
+                self._picture, self._trouble = picture, ""
                 await self._look_closer()
             except PortsideError as error:
                 self._trouble = str(error)

@@ -94,7 +94,8 @@ def destroys_both_ends() -> None:
         with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
             lines, err = watch("--kill", f"{port}")
         assert len(lines) == 2
-        assert err == "portside: destroyed 1 socket; 1 had gone before\n"
+        # Where the kernel is late to hand the RST to the other end, that one is destroyed too.
+        assert err in ("portside: destroyed 1 socket; 1 had gone before\n", "portside: destroyed 2 sockets\n")
 
 
 def kill_in_a_network_whose_process_ends() -> None:

@@ -307,7 +307,8 @@ def test_owners_stay_known_when_a_look_shows_what_the_program_left(stub: dict[st
     nc = (Owner(12, "nc", 3),)
     joined.look(table(live(1), live(2, inode=78)).with_owners({77: nc}), S)
     for look in range(looks):
-        happened = joined.look(table(live(1, **stub, inode=0, uid=0), live(2, inode=78)).with_owners({}), (2 + look) * S)
+        left = live(1, **stub, inode=0, uid=0)
+        happened = joined.look(table(left, live(2, inode=78)).with_owners({}), (2 + look) * S)
         assert [each.kind for each in happened] == ([] if look else ["changed"])
         for row in (each.table.row(0) for each in happened):
             assert (row.inode, row.uid, row.owners) == (77, 1000, nc)

@@ -1,5 +1,6 @@
 """The process that reads ahead."""
 
+import gc
 import os
 import socket
 
@@ -29,6 +30,7 @@ def test_nothing_is_left_of_one_that_was_not_needed(monkeypatch: pytest.MonkeyPa
 
     real_fork = os.fork
     monkeypatch.setattr(os, "fork", fork)
+    gc.collect()  # so that no garbage of before gives descriptors back meanwhile
     before = set(os.listdir("/proc/self/fd"))
     scout = Scout()
     scout.close()
