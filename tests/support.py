@@ -109,8 +109,9 @@ class Program:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of standard output so far."""
-        return [json.loads(line) for line in bytes(self.out).splitlines() if line]
+        """The JSON lines of standard output so far; what is not a whole line yet is none."""
+        whole, _, _ = bytes(self.out).rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines() if line]
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -151,6 +152,15 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
+def reset_at_once(port: int) -> bool:
+    """Whether a client is reset without a byte; that may come in time for connect(2) to tell it."""
+    try:
+        with connect(port) as client:
+            return client.recv(1) == b"?"
+    except ConnectionResetError:
+        return True
+
+
 def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 << 16)) -> int:
     """Send blocks until the peer takes nothing for so long; how many bytes it took. Fails where that has no end."""
     before = client.gettimeout()
@@ -165,10 +175,10 @@ def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 <
     raise AssertionError(f"it took {sent} bytes, and there was no end to it")
 
 
-def has_ended(process: Path) -> bool:
-    """Whether the process of a folder of /proc is no more, or only waits for its parent to take notice."""
+def has_ended(pid: int) -> bool:
+    """Whether a process is no more, or only waits for its parent to take notice."""
     try:
-        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
 

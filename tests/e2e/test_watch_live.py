@@ -195,9 +195,9 @@ def test_the_window_is_closed(network: Network, watch: Watch, tries: int) -> Non
         network.connect(listener)
     terminal = watch()
     terminal.wait("60 sockets")
-    process = Path(f"/proc/{terminal.pid()}")
+    pid = terminal.pid()
     terminal.end()
-    wait_until(lambda: has_ended(process), "the program to end")
+    wait_until(lambda: has_ended(pid), "the program to end")
 
 
 def test_standard_error_is_elsewhere(watch: Watch, tmp_path: Path) -> None:

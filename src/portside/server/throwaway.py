@@ -13,11 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = dt.timedelta(days=30)
+_USAGE = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=False, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 def make_certificate() -> tuple[bytes, bytes]:
-    """A certificate for localhost and this machine's name, and its key (EC P-256): both PEM."""
+    """A certificate for localhost and this machine's name, and its key (EC P-256): both PEM.
+
+    It can be a ``--tls-ca``, also of a client that is strict about RFC 5280, section 4.2 (X509_V_FLAG_X509_STRICT).
+    """
     key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
     now = dt.datetime.now(dt.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names: list[x509.GeneralName] = [x509.DNSName(host) for host in dict.fromkeys(["localhost", *_own_name()])]
@@ -26,12 +34,15 @@ def make_certificate() -> tuple[bytes, bytes]:
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))  # clocks differ
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)  # so that it can be a --tls-ca
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_USAGE, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
     )
     secret = key.private_bytes(

@@ -76,8 +76,8 @@ def test_after_the_peers_fin_the_input_still_flows_to_its_end(connect: Connect, 
     size = 20_000_000
     program = connect(peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
-    other.shutdown(socket.SHUT_WR)
     writer = feed(program, b"x" * size)
+    other.shutdown(socket.SHUT_WR)
     assert len(read_to_end(other)) == size
     writer.join(DEADLINE_S)
     assert program.wait() == 0
@@ -90,8 +90,8 @@ def test_after_the_peers_fin_a_slow_peer_gets_everything(connect: Connect, make_
     size = 600_000
     program = connect(peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
-    other.shutdown(socket.SHUT_WR)
     writer = feed(program, b"x" * size)
+    other.shutdown(socket.SHUT_WR)
     pause = threading.Event()
     arrived = 0
     while chunk := other.recv(16_384):
@@ -144,20 +144,20 @@ def test_a_reset_while_send_only_waits_for_the_peer_to_take_all(connect: Connect
 def test_the_idle_timeout(connect: Connect, peer: Peer) -> None:
     program = connect("-i", "300ms", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
-    other.sendall(b"x")
     began = time.monotonic()
+    other.sendall(b"x")
     assert program.wait() == 1
-    assert 0.25 < time.monotonic() - began < 5
+    assert 0.25 < time.monotonic() - began < DEADLINE_S
     assert program.err.decode() == f"portside: connection to {peer.address}: nothing moved for 0.3s\n"
 
 
 def test_a_connection_on_which_bytes_move_one_way_is_not_idle(connect: Connect, peer: Peer) -> None:
-    program = connect("-i", "400ms", peer.address, stdin=subprocess.PIPE)
+    program = connect("-i", "1500ms", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
     pause = threading.Event()
-    for _ in range(8):
+    for _ in range(10):
         other.sendall(b"x")
-        pause.wait(0.1)
+        pause.wait(0.2)
     assert program.process.poll() is None
     assert program.process.stdin
     for _ in range(8):

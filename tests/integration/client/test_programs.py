@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from integration.client.conftest import Connect, Peer
-from support import DEADLINE_S, read_to_end, reset, wait_until
+from support import DEADLINE_S, has_ended, read_to_end, reset, wait_until
 
 # Writes its process id to a file, ignores SIGTERM where that is asked for, and stays.
 STAYING = """
@@ -31,14 +31,6 @@ def staying(path: Path, *stubborn: str) -> str:
 def process_id(path: Path) -> int:
     wait_until(path.exists, "the program")
     return int(path.read_text())
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def test_what_it_writes_goes_to_the_peer_and_its_end_half_closes(connect: Connect, peer: Peer) -> None:
@@ -93,7 +85,7 @@ def test_after_a_reset_it_is_ended(connect: Connect, peer: Peer, tmp_path: Path,
     pid = process_id(tmp_path / "pid")
     reset(other)
     assert program.wait() == 1
-    assert is_gone(pid)
+    assert has_ended(pid)
 
 
 def test_its_whole_group_is_ended(connect: Connect, peer: Peer, tmp_path: Path) -> None:
@@ -102,7 +94,7 @@ def test_its_whole_group_is_ended(connect: Connect, peer: Peer, tmp_path: Path) 
     pid = process_id(tmp_path / "pid")
     reset(other)
     assert program.wait() == 1
-    wait_until(lambda: is_gone(pid), "the end of the program")  # it is no child of ours, so its parent reaps it
+    wait_until(lambda: has_ended(pid), "the end of the program")  # it is no child of ours, so its parent reaps it
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -112,7 +104,7 @@ def test_a_signal_ends_it_too(connect: Connect, peer: Peer, tmp_path: Path, numb
     pid = process_id(tmp_path / "pid")
     program.signal(number)
     assert program.wait() == -number
-    assert is_gone(pid)
+    assert has_ended(pid)
     assert not program.err
     assert read_to_end(other) == b""
 

@@ -51,7 +51,7 @@ def test_20_mb_each_way_at_once(connect: Connect, peer: Peer, noise: bytes, tmp_
     [
         pytest.param(["nc", "-l", "-N", "127.0.0.1", "{port}"], id="nc"),
         pytest.param(["ncat", "--listen", "127.0.0.1", "{port}"], id="ncat"),
-        pytest.param(["socat", "-", "TCP-LISTEN:{port},bind=127.0.0.1"], id="socat"),
+        pytest.param(["socat", "-t30", "-", "TCP-LISTEN:{port},bind=127.0.0.1"], id="socat"),
     ],
 )
 def test_the_netcats_as_peers(

@@ -10,13 +10,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Start
 from recorded import closed, opened, received, sent
-from support import DEADLINE_S, connect
+from support import DEADLINE_S, connect, wait_until
 
 from portside.events import Event, Gap
 from portside.record import store as store_module
@@ -226,6 +227,12 @@ class Client:
         self.socket.close()
 
 
+def keeps_both_directions(path: Path) -> bool:
+    with Recording(os.fspath(path)) as recording:
+        return any(each.received and each.sent for each in recording.connections())
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(4))
 def test_20_servers(start: Start, tmp_path: Path, part: int, total: Sum) -> None:
     seed = int.from_bytes(os.urandom(4))
@@ -240,6 +247,8 @@ def test_20_servers(start: Start, tmp_path: Path, part: int, total: Sum) -> None
             words = ("listen", "127.0.0.1:0", "--format", "raw", "--record", os.fspath(path), "--stdin")
             server = start(*words, stdin=stdin, stdout=null)
             clients = [Client(server.port, number) for number in range(1, CONNS + 1)]
+            if not run:  # so that at least one is killed when both directions are on disk
+                wait_until(partial(keeps_both_directions, path), "something kept each way")
             threading.Event().wait(generator.random() * generator.choice((0.05, 0.5)))  # the random moment
             server.kill()
         for client in clients:

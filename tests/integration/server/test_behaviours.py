@@ -101,8 +101,9 @@ def test_broker_drops_a_member_that_does_not_read_and_delays_nobody_else(listen:
 
         thread = threading.Thread(target=read)
         thread.start()
-        for _ in range(40):
+        for number in range(1, 41):
             sender.sendall(b"y" * (1 << 20))
+            wait_until(lambda: len(received) >= number << 20, "the one who reads to have it")  # noqa: B023
         thread.join(DEADLINE_S)
         assert len(received) == 40 << 20
         assert len(read_to_end(sleeper)) < 40 << 20  # it was closed before

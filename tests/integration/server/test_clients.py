@@ -94,7 +94,7 @@ def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
 
 
 def test_an_idle_client_is_closed_and_a_busy_one_is_not(listen: Start) -> None:
-    server = listen("--format", "json", "--idle-timeout", "400ms")
+    server = listen("--format", "json", "--idle-timeout", "1500ms")
     with several(2, server.port) as (idle, busy):
         idle.settimeout(0.05)
         while True:
@@ -133,9 +133,10 @@ def test_several_addresses_and_a_range(start: Start) -> None:
 
 def test_unix_sockets(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    server = start("listen", f"unix:{path}", "unix:@portside-test", "--format", "json")
+    name = f"portside-test-{os.getpid()}"
+    server = start("listen", f"unix:{path}", f"unix:@{name}", "--format", "json")
     server.wait_for('"listening"', count=2)
-    for address in (str(path), "\0portside-test"):
+    for address in (str(path), f"\0{name}"):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(address)
             client.sendall(b"hello\n")

@@ -9,15 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, fill, memory_kib, read_to_end, reset, several, wait_until
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+from support import Program, connect, fill, has_ended, memory_kib, read_to_end, reset, several, wait_until
 
 
 def read_line(client: socket.socket) -> bytes:
@@ -68,7 +60,7 @@ def test_a_reset_after_fin(listen: Start, options: tuple[str, ...]) -> None:
     server.wait_for('"half_closed"')
     reset(client)
     server.wait_for('"event":"closed".*"reason":"peer_reset"')
-    wait_until(lambda: is_gone(pid), "the program's end")
+    wait_until(lambda: has_ended(pid), "the program's end")
 
 
 def test_fin_after_ours_ends_it(listen: Start) -> None:
@@ -77,7 +69,7 @@ def test_fin_after_ours_ends_it(listen: Start) -> None:
         pid = int(read_to_end(client))
         client.shutdown(socket.SHUT_WR)
         server.wait_for('"event":"closed".*"reason":"peer_closed"')
-    wait_until(lambda: is_gone(pid), "the program's end")
+    wait_until(lambda: has_ended(pid), "the program's end")
 
 
 def test_half_close_both_ways(listen: Start) -> None:
@@ -92,9 +84,9 @@ def test_it_and_its_children_end_with_the_connection(listen: Start) -> None:
     server = listen("-c", "sleep 1000 & echo $$ $!; wait")
     with connect(server.port) as client:
         pids = [int(word) for word in read_line(client).split()]
-        assert not any(map(is_gone, pids))
+        assert not any(map(has_ended, pids))
         reset(client)
-    wait_until(lambda: all(map(is_gone, pids)), "the end of the program and its child")
+    wait_until(lambda: all(map(has_ended, pids)), "the end of the program and its child")
     assert server.stop() == 0
 
 
@@ -103,7 +95,7 @@ def test_one_that_does_not_heed_sigterm_ends_with_the_server(listen: Start) -> N
     with connect(server.port) as client:
         pid = int(read_line(client))
         assert server.stop() == 0
-    wait_until(lambda: is_gone(pid), "its end")
+    wait_until(lambda: has_ended(pid), "its end")
 
 
 def test_one_that_dies_by_a_signal(listen: Start) -> None:
@@ -363,7 +355,7 @@ def test_a_second_ctrl_c_ends_programs_too(listen: Start) -> None:
         assert client.recv(1) == b""
         server.signal(signal.SIGINT)
         assert server.wait() in (0, 1)
-    wait_until(lambda: is_gone(pid), "its end")
+    wait_until(lambda: has_ended(pid), "its end")
 
 
 def test_the_client_that_was_first_to_close_is_told_so(listen: Start) -> None:

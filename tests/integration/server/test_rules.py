@@ -104,18 +104,19 @@ def test_silence_is_answered_and_ended(listen: Start, tmp_path: Path) -> None:
     repeat = true
     answer = 'ping\\n'
     [[rule]]
-    silence = "240ms"
+    silence = "900ms"
     end = "close"
     """
     with playing(listen, tmp_path, rules) as (server, _), several(20, server.port) as clients:
         for client in clients:
-            assert 2 <= read_to_end(client).count(b"ping\n") <= 5
+            assert 2 <= read_to_end(client).count(b"ping\n") <= 18
         server.wait_for('"local_closed"', count=20)
 
 
 def test_messages_that_end_by_time(listen: Start, tmp_path: Path) -> None:
     rules = "[[rule]]\non = 'message'\nanswer = '<${message}>'\n"
-    with playing(listen, tmp_path, rules, "--frame", "idle:100ms") as (server, _), connect(server.port) as client:
+    with playing(listen, tmp_path, rules, "--frame", "idle:1s") as (server, _), connect(server.port) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(b"a")
         client.sendall(b"b")
         assert told(server, client, b"c", 5) == b"<abc>"
@@ -269,7 +270,7 @@ def test_a_client_that_does_not_read_is_not_read_either(listen: Start, tmp_path:
 def test_a_flood_of_messages_delays_nobody_else(listen: Start, tmp_path: Path) -> None:
     rules = "[[rule]]\nregex = '^n(.*)'\n[[rule]]\nequals = 'hi'\nanswer = 'hi\\n'\n"
     with playing(listen, tmp_path, rules) as (server, _), connect(server.port) as flood:
-        flood.sendall(b"n\n" * 500_000 + b"hi\n")
+        flood.sendall(b"n\n" * 100_000 + b"hi\n")
         with connect(server.port) as other:
             assert told(server, other, b"hi\n", 3) == b"hi\n"
         assert told(server, flood, b"", 3) == b"hi\n"

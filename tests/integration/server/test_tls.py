@@ -1,6 +1,7 @@
 """TLS, with OpenSSL's own client, ncat, socat, curl and ours at the other end."""
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,14 @@ def test_the_throwaway_certificate_is_the_one_whose_fingerprint_is_told(listen: 
     assert "IP Address:127.0.0.1" in seen
 
 
+def test_the_throwaway_certificate_is_good_for_a_strict_client_that_knows_it(listen: Start) -> None:
+    server = listen("--tls", "--greet", "x")
+    context = ssl.create_default_context(cadata=ssl.get_server_certificate(("127.0.0.1", server.port)))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+    with shaken(server, context, "localhost") as client:
+        assert client.recv(1) == b"x"
+
+
 def test_a_required_client_certificate_is_accepted_and_shown(listen: Start, authority: Authority) -> None:
     own, theirs = authority.sign("server"), authority.sign("a client")
     server = listen(
@@ -104,6 +113,15 @@ def test_a_required_client_certificate_is_accepted_and_shown(listen: Start, auth
     }
 
 
+def sockets_of(server: Program) -> int:
+    """How many sockets it has open."""
+    found = 0
+    for each in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found += "socket:" in os.readlink(each)
+    return found
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("bad", ["none", "of another authority", "expired"])
 def test_a_client_certificate_that_is_not_good_is_refused_and_the_client_told(
@@ -120,11 +138,13 @@ def test_a_client_certificate_that_is_not_good_is_refused_and_the_client_told(
         context.load_cert_chain(*authority.sign("late", days=(-9, -1)))
     elif bad != "none":
         context.load_cert_chain(*Authority(tmp_path, "Other CA").sign("stranger"))
-    for _ in range(3):  # the place is free again each time
+    server.wait_for('"listening".*\n')
+    idle = sockets_of(server)
+    for count in range(1, 4):  # the place is free again each time
         with pytest.raises(ssl.SSLError, match="alert"), shaken(server, context) as client:
             client.recv(1)
-        server.wait_for('"refused"')
-        wait_until(lambda: server_holds(server) == 0, "the end of the connection")
+        server.wait_for('"refused"', count=count)
+        wait_until(lambda: sockets_of(server) == idle, "the end of the connection")
     refused = [event for event in server.events if event["event"] == "refused"]
     assert {event["reason"] for event in refused} == {"tls_failed"}
     words = {
