@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -384,7 +385,8 @@ def test_ctrl_c_ends_it_though_standard_error_is_stuck_too(tmp_path: Path) -> No
     with subprocess.Popen(
         [sys.executable, "-m", "portside", "listen", "127.0.0.1:0"],
         stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, preexec_fn=lambda: _fill(writing),  # noqa: PLW1509
-    ) as server:  # fmt: skip
+    ) as server, ExitStack() as stack:  # fmt: skip
+        stack.callback(server.kill)
         os.close(writing)
         port = wait_until(lambda: listening_port(server.pid), "the port")
         with connect(port) as client:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -120,10 +121,21 @@ def test_every_interface_in_both_families(listen: Start) -> None:
         server.wait_for(r"#\d \[::1\]:\d+  connected")
 
 
+def three_free_ports(host: str) -> int:
+    """The first of three in a row; below those that the kernel gives to clients."""
+    for first in range(20_000, 32_000, 3):
+        with ExitStack() as trial:
+            try:
+                for port in range(first, first + 3):
+                    trial.enter_context(socket.create_server((host, port)))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no three free ports")
+
+
 def test_several_addresses_and_a_range(start: Start) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
+    free = three_free_ports("127.0.0.2")
     server = start("listen", "127.0.0.1:0", f"127.0.0.2:{free}-{free + 2}", "[::1]:0")
     server.wait_for("listening on", count=5)
     for port in range(free, free + 3):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, reset, several
+from support import connect, reset, several, wait_until
 
 TIME = r"^\d\d:\d\d:\d\d\.\d{3}  "
 
@@ -209,6 +209,7 @@ def test_output_files_beside_stdout_and_their_rotation(listen: Start, tmp_path: 
                 for path in (text, jsonl, raw):
                     path.rename(f"{path}.{turn}")
                 server.signal(signal.SIGHUP)
+                wait_until(lambda: all(path.exists() for path in (text, jsonl, raw)), "the new files")
     server.wait_for("closed by peer")
     assert server.stop() == 0
     assert "".join(path.read_text() for path in _rotated(raw)) == "".join(lines)

@@ -139,7 +139,7 @@ def test_no_such_program(start: Start) -> None:
 
 
 HANDLERS = """
-import asyncio, time
+import asyncio, os
 
 async def echo(connection):
     await connection.send("hi\\n")
@@ -147,7 +147,7 @@ async def echo(connection):
         if line == b"boom\\n":
             raise ValueError("bad \\x1b")
         if line == b"block\\n":
-            time.sleep(0.5)  # it blocks, which no handler should
+            open(os.environ["GO"]).close()  # a FIFO: it blocks, which no handler should
         if line == b"reset\\n":
             await connection.reset()
             return
@@ -253,8 +253,10 @@ def test_one_that_resets(listen: Start, handlers: str) -> None:
     server.wait_for('"reason":"local_reset"')
 
 
-def test_one_that_blocks_does_not_stop_the_server(listen: Start, handlers: str) -> None:
-    server = listen("--handler", f"{handlers}:echo", "--format", "json")
+def test_one_that_blocks_does_not_stop_the_server(listen: Start, handlers: str, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    server = listen("--handler", f"{handlers}:echo", "--format", "json", env={"GO": str(go)})
     with connect(server.port) as client, connect(server.port) as other:
         read_line(client)
         read_line(other)
@@ -262,6 +264,7 @@ def test_one_that_blocks_does_not_stop_the_server(listen: Start, handlers: str) 
         other.sendall(b"seen meanwhile\n")
         server.wait_for("seen meanwhile")
         assert b'"text":"1 ' not in server.out  # the handler has not answered yet
+        go.open("w").close()
         assert read_line(client).endswith(b" BLOCK\n")
 
 

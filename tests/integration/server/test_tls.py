@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import socket
 import ssl
 import subprocess
@@ -75,9 +74,8 @@ def test_the_throwaway_certificate_is_the_one_whose_fingerprint_is_told(listen: 
         ["openssl", "x509", "-inform", "der", "-noout", "-fingerprint", "-sha256", "-ext", "subjectAltName"],
         input=der, capture_output=True, timeout=DEADLINE_S, check=True,
     ).stdout.decode()  # fmt: skip
-    told = re.search(rb"SHA-256 ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})\n", bytes(server.err))
-    assert told
-    assert f"ingerprint={told[1].decode()}" in seen
+    (told,) = server.wait_for(r"(?<=SHA-256 )([0-9A-F]{2}:){31}[0-9A-F]{2}(?=\n)", err=True)
+    assert f"ingerprint={told}" in seen
     assert "DNS:localhost" in seen
     assert "IP Address:127.0.0.1" in seen
 
