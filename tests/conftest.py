@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +12,10 @@ from support import Program
 # How long an example takes is the machine's matter.
 settings.register_profile("tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+# Some tests are a thousand clients: the usual soft limit is 1024.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 8192)), _hard))
 
 Start = Callable[..., Program]
 
