@@ -21,8 +21,8 @@ ended, however short it was. Joined, each connection is reported opened once and
 6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
    dump asks for the cookie just then, the two have one each. So what is not known, and has the ends of such a
    handshake, is what became of it.
-7. The kernel forgets who held a socket when its program has closed it, though the connection goes on to its end. That
-   is taken from the looks before.
+7. The kernel forgets who held a socket when its program has closed it, though the connection goes on to its end. Who
+   is not known any more is taken from the looks before.
 
 The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
 look, and then those that came meanwhile, ``settle`` at last.

@@ -7,10 +7,13 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.layout import Rows
-from portside.kernel.table import Mask, SocketTable
+from portside.kernel.table import Mask, OwnersByHolder, SocketTable, Values
 
 Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
+
+_LEFT = (states.FIN_WAIT1, states.FIN_WAIT2, states.TIME_WAIT, states.CLOSE, states.LAST_ACK, states.CLOSING)
+"""States in which a connection may be whose program has closed it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,31 +59,42 @@ class Known:
 
 
 def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Ints) -> SocketTable:
-    """``table`` with what ``before``, at ``places``, knew of the owners of ``rows``, where the kernel now tells nobody.
+    """``table`` with what ``before``, at ``places``, knew of the owners of ``rows``, where nobody is known any more.
 
-    It forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to its end.
+    The kernel forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to
+    its end; and a program that closes it between the dump and the look at its descriptors is not found.
     """
-    orphaned = (table.holders[rows] == 0) & (before.holders[places] != 0)
-    if not orphaned.any():
+    now, then = table.holders[rows], before.holders[places]
+    if table.owners is None or before.owners is None:
+        lost = (now == 0) & (then != 0)
+    else:
+        lost = _are_in(then, before.owners) & ~_are_in(now, table.owners)
+    lost &= (now == then) | np.isin(table.base["state"][rows], _LEFT)
+    if not lost.any():
         return table
-    rows, places = rows[orphaned], places[orphaned]
+    rows, places = rows[lost], places[lost]
     base = table.base.copy()
     for name in ("inode", "uid"):
         base[name][rows] = before.base[name][places]
     own_holders = None if table.own_holders is None else table.own_holders.copy()
     if own_holders is not None:
         own_holders[rows] = before.holders[places]
-    there = np.ones(len(table), bool)
-    there[rows] = False
+    elsewhere = np.ones(len(table), bool)
+    elsewhere[rows] = False
     gaps = tuple(
-        gap if gap.where is None or gap.columns not in (("inode",), ("uid",)) else gap._replace(where=gap.where & there)
+        gap._replace(where=gap.where & elsewhere)
+        if gap.where is not None and gap.columns in (("inode",), ("uid",))
+        else gap
         for gap in table.gaps
     )
     owners = table.owners
     if owners is not None and before.owners is not None:
-        holders = (holder for holder in before.holders[places].tolist() if holder in before.owners)
-        owners = {**owners, **{holder: before.owners[holder] for holder in holders}}
+        owners = {**{holder: before.owners[holder] for holder in before.holders[places].tolist()}, **owners}
     return replace(table, base=base, own_holders=own_holders, gaps=gaps, owners=owners)
+
+
+def _are_in(holders: Values, owners: OwnersByHolder) -> Mask:
+    return np.isin(holders, np.fromiter(owners, "i8", len(owners)))
 
 
 def ends_as_keys(base: Rows) -> Keys:

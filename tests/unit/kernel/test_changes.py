@@ -1,6 +1,7 @@
 """Looks and announcements joined: each test is a story of a few sockets, told as the kernel tells it."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from portside.kernel.counters import Counts, parse_counts
 from portside.kernel.diag import decode
 from portside.kernel.filter import evaluate, parse
 from portside.kernel.source import SourceError
-from portside.kernel.table import Gap, Mask, SocketTable
+from portside.kernel.table import Gap, Mask, OwnersByHolder, SocketTable
 
 S = 1_000_000_000
 STUB = (3, 60_000, 0)
@@ -315,6 +316,66 @@ def test_owners_stay_known_when_a_look_shows_what_the_program_left(stub: dict[st
     (closed,) = joined.destroyed(table(told(1)), 4 * S)
     row = closed.table.row(0)
     assert (row.inode, row.uid, row.owners) == (77, 1000, nc)
+
+
+def test_owners_stay_known_when_the_program_closes_it_before_its_descriptors_are_read() -> None:
+    joined = changes()
+    nc = (Owner(12, "nc", 3),)
+    joined.look(table(live(1)).with_owners({77: nc}), S)
+    (changed,) = joined.look(table(live(1, CLOSE_WAIT)).with_owners({}), 2 * S)
+    assert changed.table.row(0).owners == nc
+    (changed,) = joined.look(table(live(1, 9, inode=0, uid=0)).with_owners({}), 3 * S)
+    assert changed.table.row(0).owners == nc
+    (closed,) = joined.destroyed(table(told(1)), 4 * S)
+    assert closed.table.row(0).owners == nc
+
+
+def test_who_holds_a_socket_now_is_told_and_not_who_did() -> None:
+    joined = changes()
+    nc, sh = (Owner(12, "nc", 3),), (Owner(13, "sh", 4),)
+    joined.look(table(live(1)).with_owners({77: nc}), S)
+    (changed,) = joined.look(table(live(1, CLOSE_WAIT)).with_owners({77: sh}), 2 * S)
+    assert changed.table.row(0).owners == sh
+
+
+def test_owners_that_nobody_looked_up_are_not_kept() -> None:
+    """Who holds what a filter cannot match is not asked; what nobody can hold has no owner, which a filter may ask."""
+    joined = changes("state fin-wait-2 and not program = sshd")
+    joined.look(table(live(1)).with_owners({}, "hidden"), S)
+    (changed,) = joined.look(table(live(1, 5, inode=0, uid=0)).with_owners({}, "hidden"), 2 * S)
+    assert changed.table.row(0).owners == ()
+
+
+def test_a_new_connection_on_the_same_ends_has_not_the_owners_of_the_old_one() -> None:
+    """The source has no cookies: what is in TIME_WAIT is followed by a handshake, and that by what waits for accept."""
+    joined = changes(announced=False)
+    gap = Gap(("cookie",), None, "not told")
+
+    def proc(message: bytes) -> SocketTable:
+        seen = table(message)
+        return replace(seen, gaps=(*seen.gaps, gap)).with_owners({77: (Owner(12, "nc", 3),)})
+
+    joined.look(proc(live(1)), S)
+    (waits,) = joined.look(proc(live(1, TIME_WAIT, inode=0, uid=0)), 2 * S)
+    assert waits.table.row(0).owners == (Owner(12, "nc", 3),)
+    for state in (SYN_RECV, ESTABLISHED):
+        (changed,) = joined.look(proc(live(1, state, inode=0, uid=0)), 3 * S)
+        assert changed.table.row(0).owners == ()
+
+
+@pytest.mark.parametrize("owners", [None, {1 << 24 | 3: (Owner(1, "nc", 3),)}])
+def test_a_source_with_holders_of_its_own(owners: OwnersByHolder | None) -> None:
+    """psutil tells nobody's sockets as somebody's (1), but in TIME_WAIT."""
+    joined = changes(announced=False)
+
+    def seen(state: int, holder: int, owners: OwnersByHolder | None) -> SocketTable:
+        return replace(table(live(1, state, inode=0)), own_holders=np.array([holder]), owners=owners)
+
+    joined.look(seen(ESTABLISHED, 1 << 24 | 3, owners), S)
+    for state, holder in ((5, 1 if owners else 0), (TIME_WAIT, 0)):
+        (changed,) = joined.look(seen(state, holder, {} if owners else None), 2 * S)
+        assert changed.table.holders.tolist() == [1 << 24 | 3]
+        assert changed.table.row(0).owners == (next(iter(owners.values())) if owners else None)
 
 
 @pytest.mark.parametrize(
