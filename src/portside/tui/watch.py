@@ -103,7 +103,8 @@ class WatchApp(App[int]):
         self._beside = Beside(self._failed)
         self._filter = Choice(filter_text(settings), self._look_through)
         self._filter_before = self._filter.text
-        self._takes_keys = self._paused = False
+        self._takes_keys = self._looking = False
+        self._paused = self._stands_still = False  # asked for, and reached: a look may be under way
         self._message = self._trouble = ""
         self._wake = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
@@ -162,26 +163,25 @@ class WatchApp(App[int]):
         """Look once in an interval, or when something wants it; after a long look, wait at least as long."""
         took_s = 0.0
         while True:
-            wanted = True
             try:
                 await asyncio.wait_for(self._wake.wait(), max(self._interval - took_s, took_s, 0.02))
             except TimeoutError:
-                wanted = False
                 if self._paused:
                     took_s = 0.0
                     continue
             self._wake.clear()
+            self._looking = True
             began = time.monotonic()
             try:
-                picture = await self._beside.do(self._looker.look)
-                if self._paused and not wanted:  # paused meanwhile
-                    continue
-                self._picture, self._trouble = picture, ""
+                self._picture = await self._beside.do(self._looker.look)
+                self._trouble = ""
                 await self._look_closer()
             except PortsideError as error:
                 self._trouble = str(error)
             took_s = time.monotonic() - began
+            self._looking = False
             end_if_hung_up()
+            self._stands_still = self._paused
             self._put()
 
     async def _look_closer(self) -> None:
@@ -219,7 +219,7 @@ class WatchApp(App[int]):
         counts = "  ".join(f"{state} {count:,}" for state, count in picture.counts().items())
         total = len(picture.live.keys)
         every = format_duration(self._interval).replace(".000s", "s").lstrip()
-        right = f"  PAUSED  {picture.source}" if self._paused else f"  {picture.source}, every {every}"
+        right = f"  PAUSED  {picture.source}" if self._stands_still else f"  {picture.source}, every {every}"
         left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
         self._line("head", cut(left, max(0, width - len(right))) + right)
         applied = self._filter.text
@@ -244,11 +244,13 @@ class WatchApp(App[int]):
             self._sockets.unselect()
 
     def action_pause(self) -> None:
-        """Stop looking, or go on."""
+        """Stop looking, or go on; what a look under way shows comes before the word that nothing does."""
         self._paused = not self._paused
         if not self._paused:
             self._wake.set()
-        self._put_words()
+        if not self._looking:
+            self._stands_still = self._paused
+            self._put_words()
 
     def action_help(self) -> None:
         """Tell the keys, and the notes in full."""
