@@ -10,11 +10,11 @@ import tempfile
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = dt.timedelta(days=30)
 _USAGE = x509.KeyUsage(
-    digital_signature=True, key_cert_sign=True, crl_sign=False, content_commitment=False, key_encipherment=False,
+    digital_signature=True, key_cert_sign=False, crl_sign=False, content_commitment=False, key_encipherment=False,
     data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
 )  # fmt: skip
 
@@ -22,7 +22,9 @@ _USAGE = x509.KeyUsage(
 def make_certificate() -> tuple[bytes, bytes]:
     """A certificate for localhost and this machine's name, and its key (EC P-256): both PEM.
 
-    It can be a ``--tls-ca``, also of a client that is strict about RFC 5280, section 4.2 (X509_V_FLAG_X509_STRICT).
+    It is a server's own and no authority's, which some clients insist on (mozilla::pkix, rustls-webpki), and has what
+    others want to see (Apple: the extended usage; OpenSSL with X509_V_FLAG_X509_STRICT: the identifiers). A client that
+    knows it trusts it: it can be a ``--tls-ca``.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
@@ -39,8 +41,9 @@ def make_certificate() -> tuple[bytes, bytes]:
         .not_valid_before(now - dt.timedelta(hours=1))  # clocks differ
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_USAGE, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
