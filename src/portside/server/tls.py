@@ -85,9 +85,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
                 self._fail("the peer closed the connection in mid-handshake")
             return False
         self._read()
-        if not self._ended and not self._closing:
-            self._ended = True
-            self._stays = bool(self._protocol.eof_received())
+        self._peer_ended(self._protocol)
         return self._stays
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -174,7 +172,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._flush()
         if failure is not None:
             self._break(failure)
-        elif last and not self._ended and not self._closing:
+        elif last:
+            self._peer_ended(protocol)
+
+    def _peer_ended(self, protocol: asyncio.Protocol) -> None:
+        if not self._ended and not self._closing:
             self._ended = True
             self._stays = bool(protocol.eof_received())
             if not self._stays:

@@ -294,6 +294,16 @@ def test_twenty_megabytes_each_way(listen: Start) -> None:
     assert client.stdout == data
 
 
+@pytest.mark.parametrize("options", [["--greet", "x"], ["--echo", "--greet", "x"]])
+def test_a_client_that_sends_fin_without_close_notify_gets_ours(listen: Start, options: list[str]) -> None:
+    server = listen("--tls", *options)
+    with unverified().wrap_socket(connect(server.port), suppress_ragged_eofs=False) as client:
+        with socket.socket(fileno=os.dup(client.fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
+        assert client.recv(10) == b"x"
+        assert client.recv(10) == b""
+
+
 def test_keys_are_logged_for_wireshark(listen: Start, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     server = listen("--tls", "--greet", "x", env={"SSLKEYLOGFILE": str(path)})
