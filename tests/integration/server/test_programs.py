@@ -60,7 +60,7 @@ def test_a_reset_after_fin(listen: Start, options: tuple[str, ...]) -> None:
     server.wait_for('"half_closed"')
     reset(client)
     server.wait_for('"event":"closed".*"reason":"peer_reset"')
-    wait_until(lambda: has_ended(pid), "the program's end")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program to end and to be reaped")
 
 
 def test_fin_after_ours_ends_it(listen: Start) -> None:
@@ -69,7 +69,7 @@ def test_fin_after_ours_ends_it(listen: Start) -> None:
         pid = int(read_to_end(client))
         client.shutdown(socket.SHUT_WR)
         server.wait_for('"event":"closed".*"reason":"peer_closed"')
-    wait_until(lambda: has_ended(pid), "the program's end")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program to end and to be reaped")
 
 
 def test_half_close_both_ways(listen: Start) -> None:

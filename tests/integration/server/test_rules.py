@@ -1,6 +1,7 @@
 """--rules and --reply, driven by nc and by plain sockets: conversations, time, other rules meanwhile, bad days."""
 
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -270,7 +271,8 @@ def test_a_client_that_does_not_read_is_not_read_either(listen: Start, tmp_path:
 def test_a_flood_of_messages_delays_nobody_else(listen: Start, tmp_path: Path) -> None:
     rules = "[[rule]]\nregex = '^n(.*)'\n[[rule]]\nequals = 'hi'\nanswer = 'hi\\n'\n"
     with playing(listen, tmp_path, rules) as (server, _), connect(server.port) as flood:
-        flood.sendall(b"n\n" * 100_000 + b"hi\n")
+        flood.sendall(b"n\n" * 300_000 + b"hi\n")
         with connect(server.port) as other:
             assert told(server, other, b"hi\n", 3) == b"hi\n"
+        assert not select.select([flood], [], [], 0)[0]  # it is not done yet
         assert told(server, flood, b"", 3) == b"hi\n"
