@@ -45,7 +45,10 @@ def test_sizes(text: str, size: int) -> None:
         (parse_retry, "never"),
         *[(parse_frame, text) for text in ("", "line", "lines:2", "delim:", "delim:0", "delim:xx", "fixed:0")],
         *[(parse_frame, text) for text in ("fixed", "length:u24", "length", "idle:0", "idle", "delim:" + "00" * 65)],
-        *[(parse_source, text) for text in ("", "a b", "unix:x", "host:1-3", "[::1", "x:y:z:99999999 ")],
+        *[
+            (parse_source, text)
+            for text in ("", "a b", "unix:x", "host:1-3", "[::1", "x:y:z:99999999 ", "localhost", "localhost:1")
+        ],
     ],
 )
 def test_values_that_cannot_be_read(parse: Any, text: str) -> None:
@@ -130,14 +133,15 @@ def test_frames(text: str, frame: Frame) -> None:
 @pytest.mark.parametrize(
     ("text", "host", "port"),
     [("127.0.0.1", "127.0.0.1", 0), ("127.0.0.1:9", "127.0.0.1", 9), ("::1", "::1", 0), ("[::1]", "::1", 0),
-     ("[::1]:9", "::1", 9)],
+     ("[::1]:9", "::1", 9), (":9", None, 9), ("9", None, 9)],
 )  # fmt: skip
-def test_sources(text: str, host: str, port: int) -> None:
+def test_sources(text: str, host: str | None, port: int) -> None:
     assert parse_source(text) == Address(host, range(port, port + 1))
 
 
 def test_retries() -> None:
     assert parse_retry("forever") is None
+    assert parse_retry("0") == 0
     assert parse_retry("3") == 3
 
 

@@ -6,12 +6,14 @@ Most runs move plain bytes and are short, so what only some of them need is impo
 import signal
 import socket
 import time
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.app.output import put
 from portside.app.say import say
-from portside.app.signals import ending_signals
+from portside.app.signals import closing_on_signals, ending_signals
 from portside.client.dial import Dialled, Route, connect, named, retrying
 from portside.client.ends import Ends, OutputClosed
 from portside.client.pipe import Broken, Pipe
@@ -121,14 +123,14 @@ def _serve(settings: Connect, dialled: Dialled, words: list[str] | None) -> None
     from portside.client.process import Program
 
     program = Program(words)
-    with ending_signals(program.terminate):
-        try:
-            _move(settings, dialled, program)
-        finally:
-            program.end()
+    try:
+        _move(settings, dialled, program, program.terminate)
+    finally:
+        program.end()
 
 
-def _move(settings: Connect, dialled: Dialled, ends: Ends) -> None:
+def _move(settings: Connect, dialled: Dialled, ends: Ends, let_go: "Callable[[], None] | None" = None) -> None:
+    """``let_go`` is done first where a signal ends us."""
     crlf = None
     if settings.crlf:
         from portside.wire.newlines import CrLf
@@ -148,18 +150,24 @@ def _move(settings: Connect, dialled: Dialled, ends: Ends) -> None:
     )
     reason: CloseReason
     failure: PortsideError | None = None
-    try:
+    with ExitStack() as stack:
         if shown is not None:
-            shown.opened()
-        reason = pipe.run()
-    except OutputClosed:
-        reason = "local_closed"
-    except PortsideError as error:
-        reason = error.reason if isinstance(error, Broken) else "error"
-        failure = error
-    duration = time.monotonic() - began
-    if shown is not None:
-        shown.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
+            end_now = partial(shown.end_now, lambda: time.monotonic() - began, pipe)
+            stack.enter_context(closing_on_signals([*([let_go] if let_go else []), end_now]))
+        elif let_go is not None:
+            stack.enter_context(ending_signals(let_go))
+        try:
+            if shown is not None:
+                shown.opened()
+            reason = pipe.run()
+        except OutputClosed:
+            reason = "local_closed"
+        except PortsideError as error:
+            reason = error.reason if isinstance(error, Broken) else "error"
+            failure = error
+        duration = time.monotonic() - began
+        if shown is not None:
+            shown.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
     if settings.verbose:
         from portside.feed.render.text import CLOSED
 

@@ -21,7 +21,8 @@ from portside.app.stdin import StandardInput
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
 from portside.feed.feed import Feed
-from portside.feed.render import make_renderer
+from portside.feed.render import Renderer, make_renderer
+from portside.feed.render.without import WithoutReceived
 from portside.feed.sinks import Sink, TerminalSink
 from portside.feed.writer import NullWriter, Writer, is_null_device, open_output
 from portside.server.admission import Admission
@@ -87,7 +88,7 @@ class _Run:
             feed.publish,
             admission=self._admission,
             idle_timeout=settings.idle_timeout,
-            shows_received=not settings.send_only,
+            shows_received=not settings.send_only or settings.record is not None,
             shows_sent=settings.format != "raw" or bool(settings.output) or settings.record is not None,
             most_clients=1 if settings.once else None,
             behaviour=self._behaviour,
@@ -133,13 +134,7 @@ class _Run:
     def _open_sinks(self) -> None:
         settings = self._settings
         terminal = sys.stdout.isatty()
-        renderer = make_renderer(
-            settings.format,
-            frame=settings.frame,
-            max_frame=settings.max_frame,
-            colour=wants_colour(sys.stdout),
-            terminal=terminal,
-        )
+        renderer = self._renderer(settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
         writer = self._writer(1, "standard output", self._stdout_gone)
         self._add_sink(TerminalSink(renderer, writer) if terminal else Sink(renderer, writer))
         for path in settings.output:
@@ -148,10 +143,9 @@ class _Run:
             except OSError as error:
                 raise PortsideError(f"cannot write {path}", error) from None
             name = _FORMATS_BY_END.get(os.path.splitext(path)[1], "text")
-            renderer = make_renderer(name, frame=settings.frame, max_frame=settings.max_frame)
             writer = self._writer(fd, path, partial(say, f"{path}: its reader went away"))
             self._files.append(writer)
-            self._add_sink(Sink(renderer, writer))
+            self._add_sink(Sink(self._renderer(name), writer))
         if settings.record is not None:
             from portside.app.recording import start_recorder
 
@@ -160,6 +154,13 @@ class _Run:
                 settings.record, settings.record_max, sync=settings.record_sync, on_room=on_room
             )
             self._feed.add(self._recorder)
+
+    def _renderer(self, name: str, *, colour: bool = False, terminal: bool = False) -> Renderer:
+        settings = self._settings
+        renderer = make_renderer(
+            name, frame=settings.frame, max_frame=settings.max_frame, colour=colour, terminal=terminal
+        )
+        return WithoutReceived(renderer) if settings.send_only else renderer
 
     def _add_sink(self, sink: Sink) -> None:
         self._sinks.append(sink)

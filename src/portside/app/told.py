@@ -19,6 +19,8 @@ from portside.settings.connect import Connect
 if TYPE_CHECKING:
     from portside.record.recorder import Recorder
 
+_TURN_S = 0.5  # that somebody who tells of something is waited for when a signal ends the run
+
 
 class Told:
     """An observer of the pipe (``client.sender.Observer``). Raises PortsideError where nothing can be recorded."""
@@ -26,7 +28,7 @@ class Told:
     def __init__(self, settings: Connect, dialled: Dialled) -> None:
         self.turn = threading.RLock()
         self._peer, self._local, self._tls = dialled.peer, dialled.local, dialled.tls
-        self._tells_received = not settings.send_only
+        self._shows_received = not settings.send_only
         self._output = Ends(None, 1)
         self._over = False
         self._renderer: Renderer | None = None
@@ -49,8 +51,7 @@ class Told:
         self._tell(lambda at: Opened(at, 1, self._peer, self._local, self._tls))
 
     def received(self, data: bytes) -> None:
-        if self._tells_received:
-            self._tell(lambda at: Received(at, 1, self._peer, data))
+        self._tell(lambda at: Received(at, 1, self._peer, data), shown=self._shows_received)
 
     def sent(self, data: bytes) -> None:
         self._tell(lambda at: Sent(at, 1, self._peer, data))
@@ -68,12 +69,20 @@ class Told:
         if self._recorder is not None:
             self._recorder.close()
 
+    def end_now(self, duration: Callable[[], float], pipe: Pipe) -> None:
+        """A signal ends the run: nothing more is told after this, and whoever tells of something waits for the end.
+
+        For a thread of its own; ``duration`` is in seconds. Where the output takes nothing, it is left as it is.
+        """
+        if self.turn.acquire(timeout=_TURN_S):
+            self.closed("shutdown", pipe, duration(), None)
+
     def tick(self) -> None:
         with self.turn:
             if self._renderer is not None:
                 self._write(self._renderer.tick(time.monotonic()))
 
-    def _tell(self, event_at: Callable[[int], Event]) -> None:
+    def _tell(self, event_at: Callable[[int], Event], *, shown: bool = True) -> None:
         """Tell of an event, which is made here so that the times of two threads are in order, too."""
         with self.turn:
             if self._over:
@@ -82,7 +91,7 @@ class Told:
             if self._recorder is not None:
                 self._recorder.consume(events)
                 self._recorder.wait_for_room()
-            if self._renderer is not None:
+            if self._renderer is not None and shown:
                 self._write(self._renderer.render(events))
 
     def _write(self, pieces: list[bytes]) -> None:

@@ -59,6 +59,10 @@ class Ends:
     def peer_closed(self) -> None:
         """The peer has sent its last."""
 
+    def is_over(self) -> bool:
+        """Whether, after the end of the source, nobody is left to take what the peer sends."""
+        return False
+
     def peer_gone(self) -> None:
         """The peer takes nothing more from the source."""
 

@@ -7,6 +7,7 @@ blocking calls on one buffer, so neither direction waits for the other, and both
 2. After the peer's FIN, what the source yields is sent on while it moves. A terminal ends the run at once; so does
    any other source once it has yielded nothing for GRACE_S. Bytes that we hold wait until the peer takes them.
 3. A program as the source (``patient``) is told of the FIN by the end of its input, and its output is waited for.
+   One that has ended, and whose output the peer has, ends the run: nobody is left to read.
 4. What was sent is waited for to be acknowledged, as long as that goes on: a peer that closed without having read
    it answers with a reset, and only so do we learn of it.
 5. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
@@ -107,13 +108,15 @@ class Pipe:
             except BlockingIOError:
                 continue  # TLS: what came makes nothing whole yet
             except OSError as error:
+                if self._sender is not None and self._sender.complete:
+                    return  # the kernel's answer to what came after the sender had shut the socket down
                 raise self._broken(error) from None
             if not size:
                 return
             self.received += size
-            write(buffer[:size])
-            if observer is not None:
+            if observer is not None:  # before the sink: what that has is recorded, however we end
                 observer.received(bytes(buffer[:size]))
+            write(buffer[:size])
 
     def _wait(self, poll: select.poll) -> None:
         """Until there is something to receive."""

@@ -55,6 +55,10 @@ class Program(Ends):
         self.sink = None
         self._stdin.close()
 
+    def is_over(self) -> bool:
+        """Whether it ends by itself, having closed its output."""
+        return self._reaped_within(_LEAVES_S)
+
     def peer_gone(self) -> None:
         """Stop reading its output: were it to block there, it would no longer read its input either."""
         self._stdout.close()

@@ -131,7 +131,7 @@ class Sender(threading.Thread):
         try:
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
-            if self._ends_run:
+            if self._ends_run or (self._half_close and self._ends.is_over()):
                 self._wait_for_acknowledgement()
         except OSError:
             return  # the connection is gone: whoever receives learns why

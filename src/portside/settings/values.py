@@ -1,5 +1,6 @@
 """Values that only settings have: formats, frames, numbers of tries."""
 
+from ipaddress import ip_address
 from typing import Any, Final, Literal, NamedTuple
 
 from portside.addresses import Address, parse_address
@@ -59,20 +60,30 @@ def parse_frame(text: str) -> Frame:
 
 def parse_retry(text: str) -> int | None:
     """Read a number of further tries, or ``forever`` (None)."""
-    return None if text == "forever" else parse_count(text)
+    return None if text == "forever" else 0 if text == "0" else parse_count(text)
 
 
 def parse_source(text: str) -> Address:
-    """Read the local address to connect from: ``HOST`` or ``HOST:PORT`` (port 0: any)."""
+    """Read the local address to connect from: ``HOST``, ``HOST:PORT`` (port 0: any) or ``PORT``; a host is no name."""
+    if text.isdecimal():
+        text = f":{text}"
     if text.count(":") == 1 or "]:" in text:
         address = parse_address(text)
         if address.path is not None or len(address.ports) > 1:
             raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+        if address.host is not None:
+            _check_source(address.host)
         return address
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or not host.isprintable() or set(host) & set(" []"):
-        raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+    _check_source(host)
     return Address(host, range(1))
+
+
+def _check_source(host: str) -> None:
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueProblem(f"{host!r} is no address of this machine: write one as numbers, 192.0.2.1") from None
 
 
 def parse_alpn(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from integration.client.conftest import Connect, MakePeer, Peer, feed
@@ -139,6 +140,25 @@ def test_a_reset_while_send_only_waits_for_the_peer_to_take_all(connect: Connect
     reset(other)
     assert program.wait() == 1
     program.wait_for("Connection reset by peer", err=True)
+
+
+def test_send_only_ends_well_though_the_peer_goes_on_sending(connect: Connect, peer: Peer) -> None:
+    """What comes when the socket is shut down already is answered with a reset, of which the kernel tells us, too."""
+    for _ in range(5):
+        program = connect("--send-only", peer.address, stdin=subprocess.PIPE)
+        other = peer.accept()
+
+        def flood(other: socket.socket = other) -> None:
+            with suppress(OSError):
+                while True:
+                    other.sendall(b"y\n" * 30_000)
+
+        flooding = threading.Thread(target=flood)
+        flooding.start()
+        feed(program, b"hi\n").join(DEADLINE_S)
+        assert program.wait() == 0
+        assert not program.err
+        flooding.join(DEADLINE_S)
 
 
 def test_the_idle_timeout(connect: Connect, peer: Peer) -> None:

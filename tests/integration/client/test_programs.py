@@ -109,6 +109,24 @@ def test_a_signal_ends_it_too(connect: Connect, peer: Peer, tmp_path: Path, numb
     assert read_to_end(other) == b""
 
 
+@pytest.mark.parametrize("command", ["true", "echo hello"])
+def test_one_that_has_ended_ends_the_run_though_the_peer_stays(connect: Connect, peer: Peer, command: str) -> None:
+    program = connect("--exec", command, peer.address)
+    other = peer.accept()
+    assert program.wait() == 0
+    assert read_to_end(other) == (b"hello\n" if "hello" in command else b"")
+
+
+def test_one_that_closed_its_output_and_reads_on_is_waited_for(connect: Connect, peer: Peer, tmp_path: Path) -> None:
+    program = connect("--sh-exec", f"exec >&-; cat > {tmp_path}/out", peer.address)
+    other = peer.accept()
+    assert other.recv(1) == b""
+    other.sendall(b"still read")
+    other.shutdown(socket.SHUT_WR)
+    assert program.wait() == 0
+    assert (tmp_path / "out").read_bytes() == b"still read"
+
+
 def test_a_signal_ends_all_though_nobody_reads_our_output(connect: Connect, peer: Peer) -> None:
     read_end, write_end = os.pipe()
     program = connect("--exec", "cat", "--format", "json", peer.address, stdout=write_end)
