@@ -24,5 +24,6 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     what = "packets" if pcapng else "events"
     say(f"{done.connections} {of} in {done.written} {what} written to {file}")
     if done.gaps:
-        say(f"{done.gaps} times bytes are missing in the recording; it is marked where")
+        places = "one place" if done.gaps == 1 else f"{done.gaps} places"
+        say(f"bytes are missing in the recording in {places}, each of which is marked")
     return 1 if done.gaps else 0
