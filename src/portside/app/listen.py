@@ -35,6 +35,7 @@ from portside.wire.newlines import CrLf
 
 PATIENCE_S = 0.5  # what an end in order waits for a peer or a reader that takes nothing
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEEP_BYTES = -1, -3, 16 << 20
+_SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
 STARVED_SAID_S = 10.0  # how often it is said that no descriptor is left
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
@@ -70,6 +71,7 @@ class _Run:
         self._reloading: Reloading | None = None
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
         self._signals = 0
+        self._signalled_at = 0.0
         self._starved_said = -STARVED_SAID_S
 
     async def serve(self, listeners: list[Listener]) -> int:
@@ -230,7 +232,11 @@ class _Run:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _signalled(self, drain: float) -> None:
+        now = self._loop.time()
+        if self._signals and now - self._signalled_at < _SAME_SIGNAL_S:
+            return
         self._signals += 1
+        self._signalled_at = now
         if self._signals > 1:
             self._behaviour.kill()
             os._exit(1)  # asked twice: end at once

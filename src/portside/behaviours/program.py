@@ -25,8 +25,9 @@ from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import FLOW, Connection
 
-LEAVES_S = 0.5  # that its output may stay open when it has ended
+LEAVES_S = 0.5  # that its output may stay open, and bring nothing, when it has ended
 TERMINATES_S = 2.0  # that a program may take after SIGTERM
+_LOOKS_S = 0.02  # between looks whether its children are gone
 _LONGEST_LINE = 4096  # bytes of its standard error
 
 Say = Callable[[Connection, bytes], None]
@@ -149,6 +150,7 @@ class _Program:
         self._asked_to_end = False
         self._is_over = False  # nothing of it and its children is left
         self._killed = False
+        self._has_written = False  # since it was last asked
         self._said = b""  # the beginning of a line of its standard error
 
     async def start(self, words: list[str], variables: dict[str, str]) -> None:
@@ -186,6 +188,7 @@ class _Program:
 
     def output(self, data: bytes) -> None:
         """It wrote to its standard output."""
+        self._has_written = True
         self.connection.send(data)
         if self.connection.lagging:
             self.read(wanted=False)
@@ -219,16 +222,33 @@ class _Program:
         self._exit_fd = -1
         if self._process is not None:
             self._process.wait()
-        if self._killed or (self._asked_to_end and not self._signal(0)):
+        if self._killed:
             self._over()
-        # What it wrote last is still to be read; a child of it may hold its output open for ever.
+        elif self._asked_to_end:
+            self._wait_for_rest()
+        if self._output is None:
+            self.connection.complete()
+        self._has_written = False
         loop.call_later(LEAVES_S, self._close)
 
     def _close(self) -> None:
-        """It has ended and said its last."""
+        """It has ended. What it wrote last is read first; a child of it may hold its output open for ever."""
+        if self._output is not None and (self._has_written or self.connection.lagging):
+            self._has_written = False
+            asyncio.get_running_loop().call_later(LEAVES_S, self._close)
+            return
         if self._errors is not None:
-            self._errors.close()  # a child of it may hold it open for ever
+            self._errors.close()
         self.connection.complete()
+
+    def _wait_for_rest(self) -> None:
+        """It has ended, and its children were asked to: until they are gone, or are killed."""
+        if self._is_over:
+            return
+        if self._signal(0):
+            asyncio.get_running_loop().call_later(_LOOKS_S, self._wait_for_rest)
+        else:
+            self._over()
 
     # Called by the behaviour.
 
@@ -268,6 +288,8 @@ class _Program:
                 pipe.close()
         if self._signal(signal.SIGTERM):
             asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+            if self._exit_fd < 0:
+                self._wait_for_rest()
         else:
             self._over()
 

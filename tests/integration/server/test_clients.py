@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -121,6 +122,18 @@ def test_every_interface_in_both_families(listen: Start) -> None:
         server.wait_for(r"#\d \[::1\]:\d+  connected")
 
 
+def test_a_signal_that_is_passed_on_twice_is_one(listen: Start) -> None:
+    """GNU timeout sends it to its child, and to the group that its child is in."""
+    server = listen("--format", "json")
+    with connect(server.port) as client:
+        server.wait_for('"opened"')
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGINT)
+        assert client.recv(1) == b""
+    assert server.wait() == 0
+    assert server.events[-1]["event"] == "stopped"
+
+
 def three_free_ports(host: str) -> int:
     """The first of three in a row; below those that the kernel gives to clients."""
     for first in range(20_000, 32_000, 3):
@@ -230,6 +243,7 @@ def test_a_second_signal_ends_a_drain_at_once(listen: Start) -> None:
         port = server.port
         server.signal(signal.SIGTERM)
         wait_until(lambda: _refuses(port), "the port to be closed")
+        threading.Event().wait(0.2)  # in less time it would be the same signal, passed on
         server.signal(signal.SIGINT)
         assert server.wait() == 1
 

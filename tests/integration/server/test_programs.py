@@ -5,11 +5,16 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, fill, has_ended, memory_kib, read_to_end, reset, several, wait_until
+from support import DEADLINE_S, Program, connect, fill, has_ended, memory_kib, read_to_end, reset, several, wait_until
+
+import portside
 
 
 def read_line(client: socket.socket) -> bytes:
@@ -130,6 +135,65 @@ def test_as_many_as_may_be(listen: Start) -> None:
         server.wait_for("refused: max_conns")
         clients[0].sendall(b"x")
         assert clients[0].recv(1) == b"x"
+
+
+@pytest.mark.parametrize("half_closes", [False, True])
+@pytest.mark.parametrize("size", [3_050_000, 3_100_000, 3_150_000])
+def test_a_client_that_pauses_gets_all_that_a_program_wrote_before_it_ended(
+    listen: Start, size: int, half_closes: bool
+) -> None:
+    server = listen("--sh-exec", f"head -c {size} /dev/zero; echo $$ >&2", "--format", "json")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(DEADLINE_S)
+        client.connect(("127.0.0.1", server.port))
+        if half_closes:
+            client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: not has_room(client, server.port), "the server to be stuck")
+        threading.Event().wait(1.2)  # longer than a program that has ended is waited for
+        assert len(read_to_end(client)) == size
+    server.wait_for(f'"closed".*"sent":{size}')
+
+
+def has_room(client: socket.socket, port: int) -> bool:
+    """Whether what the server sends to a client still moves; it does not when its queue is as full as it was."""
+    here = f"127.0.0.1:{client.getsockname()[1]}"
+
+    def queue() -> int:
+        return sum(row.send_q or 0 for row in portside.sockets(f"src 127.0.0.1:{port} dst {here}", owners=False))
+
+    before = queue()
+    threading.Event().wait(0.1)
+    return not before or queue() != before
+
+
+# The first process of a PID namespace, which takes notice of orphans that have ended, as that of a machine does.
+INIT = """
+import os, signal, subprocess, sys, threading
+server = subprocess.Popen([sys.executable, "-m", "portside", *sys.argv[1:]], stdin=subprocess.DEVNULL)
+def end():
+    sys.stdin.read()
+    server.send_signal(signal.SIGINT)
+threading.Thread(target=end, daemon=True).start()
+while True:
+    pid, status = os.wait()
+    if pid == server.pid:
+        os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_the_end_of_the_run_waits_no_longer_than_the_children_take(start: Start) -> None:
+    command = ("unshare", "--map-root-user", "--pid", "--fork", sys.executable, "-c", INIT)
+    server = start("listen", "127.0.0.1:0", "--sh-exec", "cat | cat", command=command, stdin=subprocess.PIPE)
+    with connect(server.port) as client:
+        client.sendall(b"x\n")
+        assert read_line(client) == b"x\n"
+        began = time.monotonic()
+        assert server.process.stdin
+        server.process.stdin.close()
+        assert client.recv(1) == b""
+        assert server.wait() == 0
+        assert time.monotonic() - began < 1.8  # what does not end is killed after 2 s
 
 
 def test_no_such_program(start: Start) -> None:
