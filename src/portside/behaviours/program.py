@@ -151,6 +151,7 @@ class _Program:
         self._is_over = False  # nothing of it and its children is left
         self._killed = False
         self._has_written = False  # since it was last asked
+        self._output_ended = False
         self._said = b""  # the beginning of a line of its standard error
 
     async def start(self, words: list[str], variables: dict[str, str]) -> None:
@@ -195,7 +196,7 @@ class _Program:
 
     def output_ended(self) -> None:
         """It closed it."""
-        self._output = None
+        self._output, self._output_ended = None, True
         if self._exit_fd < 0:
             self.connection.complete()
         else:
@@ -226,14 +227,16 @@ class _Program:
             self._over()
         elif self._asked_to_end:
             self._wait_for_rest()
-        if self._output is None:
+        if self._output_ended:
             self.connection.complete()
         self._has_written = False
         loop.call_later(LEAVES_S, self._close)
 
     def _close(self) -> None:
         """It has ended. What it wrote last is read first; a child of it may hold its output open for ever."""
-        if self._output is not None and (self._has_written or self.connection.lagging):
+        starting = self._early is not None
+        unread = not self._output_ended and (starting or self._has_written or self.connection.lagging)
+        if unread and not self._killed:
             self._has_written = False
             asyncio.get_running_loop().call_later(LEAVES_S, self._close)
             return

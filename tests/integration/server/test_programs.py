@@ -137,6 +137,12 @@ def test_as_many_as_may_be(listen: Start) -> None:
         assert clients[0].recv(1) == b"x"
 
 
+def test_one_that_ends_before_its_output_is_looked_at_is_heard(listen: Start) -> None:
+    server = listen("--exec", "echo hi", "--format", "raw", stdout=subprocess.DEVNULL)
+    with several(80, server.port) as clients:
+        assert [read_to_end(client) for client in clients] == [b"hi\n"] * 80
+
+
 @pytest.mark.parametrize("half_closes", [False, True])
 @pytest.mark.parametrize("size", [3_050_000, 3_100_000, 3_150_000])
 def test_a_client_that_pauses_gets_all_that_a_program_wrote_before_it_ended(
