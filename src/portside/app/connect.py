@@ -6,14 +6,13 @@ Most runs move plain bytes and are short, so what only some of them need is impo
 import signal
 import socket
 import time
-from contextlib import ExitStack
-from functools import partial
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.app.output import put
 from portside.app.say import say
-from portside.app.signals import closing_on_signals, ending_signals
+from portside.app.signals import ending_signals
 from portside.client.dial import Dialled, Route, connect, named, retrying
 from portside.client.ends import Ends, OutputClosed
 from portside.client.pipe import Broken, Pipe
@@ -150,12 +149,10 @@ def _move(settings: Connect, dialled: Dialled, ends: Ends, let_go: "Callable[[],
     )
     reason: CloseReason
     failure: PortsideError | None = None
-    with ExitStack() as stack:
-        if shown is not None:
-            end_now = partial(shown.end_now, lambda: time.monotonic() - began, pipe)
-            stack.enter_context(closing_on_signals([*([let_go] if let_go else []), end_now]))
-        elif let_go is not None:
-            stack.enter_context(ending_signals(let_go))
+    first = [] if let_go is None else [let_go]
+    if shown is not None:
+        first.append(lambda: shown.end_now(pipe, time.monotonic() - began))
+    with ending_signals(*first) if first else nullcontext():
         try:
             if shown is not None:
                 shown.opened()

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -11,17 +11,32 @@ _STEP_S = 3.0  # that each thing may take that is done first
 
 
 @contextmanager
-def ending_signals(before: Callable[[], None]) -> Iterator[None]:
-    """Let ``before`` be done first when a signal ends us.
+def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
+    """Let ``steps`` be done first when a signal ends us: on threads of their own, while what was interrupted goes on.
 
-    The handler does all of it: an exception that it raised could be lost in whatever it interrupted.
+    So a step may wait for a lock that the interrupted thread holds. One that is stuck does not keep us for long, and
+    more signals change nothing. An exception in the handler could be lost in whatever it interrupted.
     """
     numbers = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    ending: list[tuple[int, threading.Thread]] = []  # by which signal, and what is done first
+    done = threading.Event()
 
     def end(number: int, _: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        before()
+        if not ending:
+            ending.append((number, threading.Thread(target=do_all, args=(number,), daemon=True)))
+            ending[0][1].start()
+        elif done.is_set():
+            die(ending[0][0])
+
+    def do_all(number: int) -> None:
+        for step in steps:
+            doing = threading.Thread(target=step, daemon=True)
+            doing.start()
+            doing.join(_STEP_S)
+        done.set()
+        os.kill(os.getpid(), number)  # whatever the main thread waits for, it runs the handler
+
+    def die(number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
@@ -30,39 +45,8 @@ def ending_signals(before: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def closing_on_signals(steps: Sequence[Callable[[], None]]) -> Iterator[None]:
-    """Let ``steps`` be done first when a signal ends us: on threads of their own, while what was interrupted goes on.
-
-    So a step may wait for locks that the interrupted thread holds. One that is stuck does not keep us for long, and a
-    second signal ends us at once.
-    """
-    numbers = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    ending: list[threading.Thread] = []
-
-    def end(number: int, _: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)
-        ending.append(threading.Thread(target=close_and_end, args=(number,), daemon=True))
-        ending[0].start()
-
-    def close_and_end(number: int) -> None:
-        for step in steps:
-            doing = threading.Thread(target=step, daemon=True)
-            doing.start()
-            doing.join(_STEP_S)
-        os.kill(os.getpid(), number)
-
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for thread in ending:  # the signal is how this run ends, whatever has ended meanwhile
+        for ends_by, thread in ending:  # whatever has ended meanwhile
             thread.join()
+            die(ends_by)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)

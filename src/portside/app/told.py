@@ -69,13 +69,13 @@ class Told:
         if self._recorder is not None:
             self._recorder.close()
 
-    def end_now(self, duration: Callable[[], float], pipe: Pipe) -> None:
+    def end_now(self, pipe: Pipe, duration: float) -> None:
         """A signal ends the run: nothing more is told after this, and whoever tells of something waits for the end.
 
-        For a thread of its own; ``duration`` is in seconds. Where the output takes nothing, it is left as it is.
+        For a thread of its own; ``duration`` as for ``closed``. Where the output takes nothing, it is left as it is.
         """
         if self.turn.acquire(timeout=_TURN_S):
-            self.closed("shutdown", pipe, duration(), None)
+            self.closed("shutdown", pipe, duration, None)
 
     def tick(self) -> None:
         with self.turn:

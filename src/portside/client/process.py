@@ -71,14 +71,14 @@ class Program(Ends):
             self.terminate()
 
     def terminate(self) -> None:
-        """End its whole process group now. A signal handler may call this, whatever it interrupted."""
+        """End its whole process group now. Another thread may call this, whatever the first one does with it."""
         self._signal(signal.SIGTERM)
         if not self._reaped_within(_TERMINATES_S):
             self._signal(signal.SIGKILL)
             self._reaped_within(math.inf)
 
     def _reaped_within(self, seconds: float) -> bool:
-        """Whether it has ended. Not Popen's own wait: that takes a lock, which a handler would wait for."""
+        """Whether it has ended. Not Popen's own wait, which holds a lock for as long as it waits."""
         process = self._process
         deadline = time.monotonic() + seconds
         for pause in pauses():
@@ -87,7 +87,7 @@ class Program(Ends):
             try:
                 pid, status = os.waitpid(process.pid, os.WNOHANG)
             except ChildProcessError:
-                return True  # reaped by the call that this one interrupted
+                return True  # reaped by another thread
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return True
