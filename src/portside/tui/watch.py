@@ -103,8 +103,7 @@ class WatchApp(App[int]):
         self._beside = Beside(self._failed)
         self._filter = Choice(filter_text(settings), self._look_through)
         self._filter_before = self._filter.text
-        self._takes_keys = self._looking = False
-        self._paused = self._stands_still = False  # asked for, and reached: a look may be under way
+        self._takes_keys = self._paused = self._looking = False
         self._message = self._trouble = ""
         self._wake = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
@@ -181,7 +180,6 @@ class WatchApp(App[int]):
             took_s = time.monotonic() - began
             self._looking = False
             end_if_hung_up()
-            self._stands_still = self._paused
             self._put()
 
     async def _look_closer(self) -> None:
@@ -219,7 +217,8 @@ class WatchApp(App[int]):
         counts = "  ".join(f"{state} {count:,}" for state, count in picture.counts().items())
         total = len(picture.live.keys)
         every = format_duration(self._interval).replace(".000s", "s").lstrip()
-        right = f"  PAUSED  {picture.source}" if self._stands_still else f"  {picture.source}, every {every}"
+        stands_still = self._paused and not self._looking
+        right = f"  PAUSED  {picture.source}" if stands_still else f"  {picture.source}, every {every}"
         left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
         self._line("head", cut(left, max(0, width - len(right))) + right)
         applied = self._filter.text
@@ -248,9 +247,7 @@ class WatchApp(App[int]):
         self._paused = not self._paused
         if not self._paused:
             self._wake.set()
-        if not self._looking:
-            self._stands_still = self._paused
-            self._put_words()
+        self._put_words()
 
     def action_help(self) -> None:
         """Tell the keys, and the notes in full."""
