@@ -1,6 +1,5 @@
 """Values that only settings have: formats, frames, numbers of tries."""
 
-from ipaddress import ip_address
 from typing import Any, Final, Literal, NamedTuple
 
 from portside.addresses import Address, parse_address
@@ -80,10 +79,12 @@ def parse_source(text: str) -> Address:
 
 
 def _check_source(host: str) -> None:
+    from ipaddress import ip_address  # which takes longer than all the rest here
+
     try:
         ip_address(host)
     except ValueError:
-        raise ValueProblem(f"{host!r} is no address of this machine: write one as numbers, 192.0.2.1") from None
+        raise ValueProblem(f"{host!r} is no IP address: write HOST, HOST:PORT or PORT, HOST in numbers") from None
 
 
 def parse_alpn(text: str) -> tuple[str, ...]:
