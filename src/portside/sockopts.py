@@ -1,8 +1,20 @@
-"""What the kernel tells of one socket, to the process that holds it."""
+"""Socket options and queries that more than one room needs."""
 
 import fcntl
+import socket
+import struct
 import sys
 import termios
+
+_LINGER_0_S = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
+
+
+def set_abortive_close(sock: socket.socket) -> None:
+    """Have the close of a socket send RST in place of FIN and drop what is not sent yet (SO_LINGER, socket(7)).
+
+    Raises OSError where the socket is closed.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0_S)
 
 
 def unacknowledged(fd: int) -> int:

@@ -254,7 +254,7 @@ class _Run:
     # Clients.
 
     def _opened(self, connection: Connection) -> None:
-        if self._stdin_ended and connection.transport is not None and self._finishes:
+        if self._stdin_ended and connection.is_open and self._finishes:
             connection.finish()
         self._client_came.set()
 
@@ -328,8 +328,8 @@ class _Run:
         for connection in list(self._server.connections.values()):
             if self._finishes:
                 connection.finish()
-            elif connection.half_closed and connection.transport is not None:
-                connection.transport.close()
+            elif connection.half_closed and connection.is_open:
+                connection.complete()
 
 
 def _raise_descriptor_limit() -> None:

@@ -1,7 +1,8 @@
 """``--echo``: what a client sends comes back."""
 
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 
 
 class Echo(Behaviour):
@@ -9,8 +10,8 @@ class Echo(Behaviour):
 
     def received(self, connection: Connection, data: bytes) -> None:
         connection.send(data)
-        if connection.lagging:
-            connection.hold(FLOW)
+        if connection.write_paused:
+            connection.pause_reading(Hold.FLOW)
 
     def caught_up(self, connection: Connection) -> None:
-        connection.release(FLOW)
+        connection.resume_reading(Hold.FLOW)

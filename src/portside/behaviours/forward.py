@@ -19,7 +19,8 @@ from portside.client.dial import Route, named
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FEED, FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 from portside.wire.proxy_header import endpoint_of
 from portside.wire.tls import TlsError
 
@@ -63,7 +64,7 @@ class Forward(Behaviour):
         loop = asyncio.get_running_loop()
         leg = self._legs[connection] = Upstream(connection, connection.hangups)
         if self._paused:
-            leg.hold(FEED)
+            leg.pause_reading(Hold.FEED)
         self._dials[connection] = loop.create_task(self._dial(connection, leg))
 
     async def _dial(self, connection: Connection, leg: Upstream) -> None:
@@ -74,7 +75,7 @@ class Forward(Behaviour):
         except OSError as error:  # of TLS too
             leg.failed(f"cannot connect to {named(self._address)}: {reason_of(error)}")
         else:
-            leg.settled()
+            leg.apply_pauses()
         finally:
             self._dials.pop(connection, None)
 
@@ -141,7 +142,7 @@ class Forward(Behaviour):
     def caught_up(self, connection: Connection) -> None:
         leg = self._legs.get(connection)
         if leg is not None:
-            leg.release(FLOW)
+            leg.resume_reading(Hold.FLOW)
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         dial = self._dials.pop(connection, None)
@@ -152,9 +153,9 @@ class Forward(Behaviour):
             return
         by_fault = connection.link is not None and connection.link.was_reset
         leg.left(reset=reason in _RESETS or by_fault, waits=reason not in _AT_ONCE)
-        if leg.unsent:
+        if leg.buffered_bytes:
             leg.gone = asyncio.Event()
-            self._leaving = {each for each in (*self._leaving, leg) if each.unsent}
+            self._leaving = {each for each in (*self._leaving, leg) if each.buffered_bytes}
 
     def moved(self, connection: Connection) -> bool:
         leg = self._legs.get(connection)
@@ -163,12 +164,12 @@ class Forward(Behaviour):
     def paused(self) -> None:
         self._paused = True
         for leg in self._legs.values():
-            leg.hold(FEED)
+            leg.pause_reading(Hold.FEED)
 
     def resumed(self) -> None:
         self._paused = False
         for leg in self._legs.values():
-            leg.release(FEED)
+            leg.resume_reading(Hold.FEED)
 
     async def end(self) -> None:
         with suppress(TimeoutError):

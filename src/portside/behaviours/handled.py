@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from portside.events import CloseReason
-from portside.server.connection import FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 from portside.settings.values import Frame, parse_frame
 from portside.wire.framing import make_framer
 
@@ -68,7 +69,7 @@ class Handled:
         before = self._fed - self._taken
         self._taken += len(data)
         if before > LOW_BYTES >= self._fed - self._taken:
-            self._server.call_soon_threadsafe(self._connection.release, FLOW)
+            self._server.call_soon_threadsafe(self._connection.resume_reading, Hold.FLOW)
         return data
 
     async def lines(self) -> AsyncIterator[bytes]:
@@ -142,12 +143,12 @@ class Handled:
         """Hand over what came; a function that does not read holds the client back."""
         self._fed += len(data)
         if self._fed - self._taken > HIGH_BYTES:
-            self._connection.hold(FLOW)
+            self._connection.pause_reading(Hold.FLOW)
         self._own.call_soon_threadsafe(self.arrived, data)
 
     def _send(self, data: bytes) -> None:
         self._connection.send(data)
-        if not self._connection.lagging:
+        if not self._connection.write_paused:
             self.caught_up()
 
     def caught_up(self) -> None:

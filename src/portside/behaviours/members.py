@@ -10,7 +10,8 @@ import math
 
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 
 LIMIT_BYTES = 1 << 20
 TURN_BYTES = 128 * 1024  # that are said at once
@@ -65,16 +66,16 @@ class Members(Behaviour):
                 data = b"".join([data for sender, data in said if sender is not member])
             if data:
                 member.send(data)
-            if member.lagging:
+            if member.write_paused:
                 self._lagging.setdefault(member, asyncio.get_running_loop().time())
-                if member.unsent > LIMIT_BYTES:
+                if member.buffered_bytes > LIMIT_BYTES:
                     behind.append(member)
         for member in behind:
             member.abort("write_timeout")
         if self._waits_until() > asyncio.get_running_loop().time():
             for sender in senders:
                 if sender is not None and sender.number in self.members:
-                    sender.hold(FLOW)
+                    sender.pause_reading(Hold.FLOW)
                     self._held.add(sender)
             self._look()
 
@@ -94,5 +95,5 @@ class Members(Behaviour):
             self._look_handle = loop.call_at(until, self._look)
             return
         for sender in self._held:
-            sender.release(FLOW)
+            sender.resume_reading(Hold.FLOW)
         self._held.clear()

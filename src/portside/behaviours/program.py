@@ -23,7 +23,8 @@ from typing import IO, cast
 from portside.errors import reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 
 LEAVES_S = 0.5  # that its output may stay open, and bring nothing, when it has ended
 TERMINATES_S = 2.0  # that a program may take after SIGTERM
@@ -181,7 +182,7 @@ class _Program:
             self.feed(data)
         if self._eof:
             self.feed_eof()
-        self.connection.release(FLOW)
+        self.connection.resume_reading(Hold.FLOW)
         if self._asked_to_end:
             self._terminate()
 
@@ -191,7 +192,7 @@ class _Program:
         """It wrote to its standard output."""
         self._has_written = True
         self.connection.send(data)
-        if self.connection.lagging:
+        if self.connection.write_paused:
             self.read(wanted=False)
 
     def output_ended(self) -> None:
@@ -235,7 +236,7 @@ class _Program:
     def _close(self) -> None:
         """It has ended. What it wrote last is read first; a child of it may hold its output open for ever."""
         starting = self._early is not None
-        unread = not self._output_ended and (starting or self._has_written or self.connection.lagging)
+        unread = not self._output_ended and (starting or self._has_written or self.connection.write_paused)
         if unread and not self._killed:
             self._has_written = False
             asyncio.get_running_loop().call_later(LEAVES_S, self._close)
@@ -259,7 +260,7 @@ class _Program:
         """Bytes for its standard input."""
         if self._early is not None:
             self._early.append(data)
-            self.connection.hold(FLOW)
+            self.connection.pause_reading(Hold.FLOW)
         elif self._input is not None and not self._input.is_closing():
             self._input.write(data)
 
@@ -326,13 +327,13 @@ class _Input(asyncio.BaseProtocol):
         self._connection = program.connection
 
     def pause_writing(self) -> None:
-        self._connection.hold(FLOW)
+        self._connection.pause_reading(Hold.FLOW)
 
     def resume_writing(self) -> None:
-        self._connection.release(FLOW)
+        self._connection.resume_reading(Hold.FLOW)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.release(FLOW)  # it reads no more: what the client still sends is dropped
+        self._connection.resume_reading(Hold.FLOW)  # it reads no more: what the client still sends is dropped
 
 
 class _Output(asyncio.Protocol):

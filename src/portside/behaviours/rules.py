@@ -13,7 +13,8 @@ from random import Random
 from portside.behaviours.alarms import Alarms
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FLOW, Connection
+from portside.server.connection import Connection
+from portside.server.leg import Hold
 from portside.settings.values import Frame
 from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
 from portside.wire.rules.hearing import Hearing
@@ -114,8 +115,8 @@ class Rules(Behaviour):
         if not self._say_at_once(session, turn):
             session.turn = turn
             self._work(session, now)
-        elif session.connection.lagging:
-            session.connection.hold(FLOW)
+        elif session.connection.write_paused:
+            session.connection.pause_reading(Hold.FLOW)
 
     def half_closed(self, connection: Connection) -> bool:
         session = self._sessions.get(connection.number)
@@ -147,13 +148,13 @@ class Rules(Behaviour):
         while True:
             if session.turn is not None and not self._say(session, session.turn, now):
                 return
-            if connection.lagging and (queue or session.turn is not None):
-                connection.hold(FLOW)
+            if connection.write_paused and (queue or session.turn is not None):
+                connection.pause_reading(Hold.FLOW)
                 return
             if not queue:
                 break
             if not left:
-                connection.hold(FLOW)
+                connection.pause_reading(Hold.FLOW)
                 self._loop.call_soon(self._go_on, session)
                 return
             left -= 1
@@ -170,10 +171,10 @@ class Rules(Behaviour):
             if finish:
                 connection.finish()
             return
-        if connection.lagging:
-            connection.hold(FLOW)
-        elif connection.held:
-            connection.release(FLOW)
+        if connection.write_paused:
+            connection.pause_reading(Hold.FLOW)
+        elif connection.read_paused:
+            connection.resume_reading(Hold.FLOW)
         if self._timed:
             self._set_alarm(session)
 
@@ -198,11 +199,11 @@ class Rules(Behaviour):
             answer = answers[session.step]
             if answer.delay and not session.waited:
                 session.wake_at = now + answer.delay
-                connection.hold(FLOW)
+                connection.pause_reading(Hold.FLOW)
                 self._set_alarm(session)
                 return False
-            if connection.lagging:
-                connection.hold(FLOW)
+            if connection.write_paused:
+                connection.pause_reading(Hold.FLOW)
                 return False
             data = turn.render(answer, time.time_ns())
             if data and not session.finished:

@@ -13,19 +13,18 @@ A reset takes what waits with it, as it does in a kernel. Over TLS, close_notify
 """
 
 import asyncio
-import socket
 from typing import cast
 
 from portside.errors import reason_of
-from portside.server.connection import FLOW, RESET, WRITE_TIMEOUT_S, Connection
+from portside.server.connection import WRITE_TIMEOUT_S, Connection
 from portside.server.hangups import Hangups
-from portside.sockopts import unacknowledged
+from portside.server.leg import Hold, Leg
 
 MOST_EARLY_BYTES = 64 * 1024  # that a client may send before it is not read until upstream is there
 _RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(Leg, asyncio.Protocol):
     """One upstream connection and the client that it belongs to; until it is made, it keeps what the client sends.
 
     What goes each way passes one place, where something may be done to it: ``send`` and ``data_received``.
@@ -35,64 +34,55 @@ class Upstream(asyncio.Protocol):
         "_client",
         "_early",
         "_early_bytes",
-        "_fd",
         "_finished",
         "_first",
-        "_half_closed",
         "_hangups",
-        "_holds",
         "_over",
         "_reset",
         "_seen",
-        "_transport",
         "gone",
-        "lagging",
     )
 
     def __init__(self, client: Connection, hangups: Hangups) -> None:
-        self.lagging = False  # more waits for upstream than should
+        super().__init__()
         self.gone: asyncio.Event | None = None  # set at its end, where somebody waits for that
         self._client: Connection | None = client  # None: it is gone
-        self._transport: asyncio.Transport | None = None  # None: not there yet, or gone
         self._early: list[bytes] = []
         self._early_bytes = 0
         self._hangups = hangups
-        self._fd = -1
         self._finished = False  # the client sent FIN
-        self._half_closed = False  # upstream sent FIN
         self._first = False  # upstream did so before the client
         self._reset = False  # by upstream, after its FIN
         self._over = False
-        self._holds = 0  # who holds it back from being read, as of a client
-        self._seen = 0  # ``waiting`` when it was last looked at
+        self._seen = 0  # ``outstanding_bytes`` when it was last looked at
 
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Upstream is there: it gets what the client sent meanwhile."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._fd = transport.get_extra_info("socket").fileno()
+        transport = cast("asyncio.Transport", transport)
+        self.attach(transport)
         if self._client is None:
-            self._transport.abort()
+            transport.abort()
             return
-        self._transport.write(b"".join(self._early))
+        transport.write(b"".join(self._early))
         self._early, self._early_bytes = [], 0
         if self._finished:
             self._pass_fin()
-        if not self.lagging:
-            self._client.release(FLOW)
+        if not self.write_paused:
+            self._client.resume_reading(Hold.FLOW)
 
     def data_received(self, data: bytes) -> None:
         """Upstream sent bytes."""
         client = self._client
         if client is not None:
             client.send(data)
-            if client.lagging:
-                self.hold(FLOW)
+            if client.write_paused:
+                self.pause_reading(Hold.FLOW)
 
     def eof_received(self) -> bool:
         """Upstream sent FIN. True keeps the other direction open."""
-        self._half_closed = True
+        self.half_closed = True
         self._first = not self._finished
         if self._client is None or self._finished:
             self.close()  # the client follows when all that waits is gone
@@ -131,32 +121,27 @@ class Upstream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """More waits for upstream than should."""
-        self.lagging = True
+        self.write_paused = True
         if self._client is not None:
-            self._client.hold(FLOW)
+            self._client.pause_reading(Hold.FLOW)
 
     def resume_writing(self) -> None:
         """Upstream caught up."""
-        self.lagging = False
+        self.write_paused = False
         if self._client is not None:
-            self._client.release(FLOW)
+            self._client.resume_reading(Hold.FLOW)
 
     # Called by those who made it.
 
     @property
-    def unsent(self) -> int:
-        """Bytes that wait on this side for upstream to take them."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else self._early_bytes
+    def buffered_bytes(self) -> int:
+        """Bytes that wait in this process for upstream to take them."""
+        return super().buffered_bytes if self._transport is not None else self._early_bytes
 
     def moved(self) -> bool:
         """Whether upstream took something since this was last asked."""
-        before, self._seen = self._seen, self._waiting()
+        before, self._seen = self._seen, self.outstanding_bytes
         return before != self._seen
-
-    def settled(self) -> None:
-        """It is there and would be read from now on: not where somebody holds it back already."""
-        if self._holds and self._transport is not None:
-            self._transport.pause_reading()
 
     def failed(self, words: str) -> None:
         """It could not be made: the client is reset, as it would have been refused."""
@@ -174,7 +159,7 @@ class Upstream(asyncio.Protocol):
             self._early.append(data)
             self._early_bytes += len(data)
             if self._early_bytes >= MOST_EARLY_BYTES and self._client is not None:
-                self._client.hold(FLOW)
+                self._client.pause_reading(Hold.FLOW)
 
     def finish(self) -> None:
         """The client sent FIN."""
@@ -190,25 +175,12 @@ class Upstream(asyncio.Protocol):
         self._early, self._early_bytes = [], 0
         if self._transport is None:
             return
-        if reset and not self._transport.is_closing():
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        if reset or not waits:
+        if reset:
+            self.abort_with_rst()
+        elif not waits:
             self._transport.abort()
         else:
             self.close()
-
-    def hold(self, who: int) -> None:
-        """Take nothing from upstream."""
-        before, self._holds = self._holds, self._holds | who
-        if not before and self._transport is not None:
-            self._transport.pause_reading()
-
-    def release(self, who: int) -> None:
-        """Take its data again, where nobody else holds it back."""
-        before, self._holds = self._holds, self._holds & ~who
-        if before and not self._holds and self._transport is not None and not self._half_closed:
-            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close in order; what waits goes out first, as long as upstream takes some of it now and then."""
@@ -224,25 +196,17 @@ class Upstream(asyncio.Protocol):
     def _pass_fin(self) -> None:
         if self._transport is None:
             return
-        if self._half_closed:
+        if self.half_closed:
             self.close()
         else:
             self._transport.write_eof()
 
     def _give_up(self, before: int) -> None:
         """It is closing: end it when it took nothing of what waits for it for too long."""
-        waiting = self._waiting()
-        if self._transport is None or not self.unsent:
+        waiting = self.outstanding_bytes
+        if self._transport is None or not self.buffered_bytes:
             return
         if waiting == before:
             self._transport.abort()
         else:
             asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._give_up, waiting)
-
-    def _waiting(self) -> int:
-        if self._transport is None:
-            return self._early_bytes
-        try:
-            return self.unsent + unacknowledged(self._fd)
-        except OSError:
-            return self.unsent  # it is being closed

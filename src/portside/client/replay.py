@@ -19,7 +19,6 @@ stays at one piece of each, however far the other side is ahead of the steps.
 
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 
@@ -28,6 +27,7 @@ from portside.client.progress import Quiet, acknowledged_and_arrived, unacknowle
 from portside.client.script import End, Ending, Finished, Missing, Ours, Script, Step, Theirs
 from portside.client.verdict import Late, Played
 from portside.errors import PortsideError
+from portside.sockopts import set_abortive_close
 
 QUIET_S = 1.0
 _LOOK_S = 0.05  # between looks at what the kernel announces to nobody: acknowledgements
@@ -211,7 +211,7 @@ class Player:
             self._pause(end.at)
         if end.ours == "reset":
             self._until(lambda: not unacknowledged(self._sock), lambda: self._timeout)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            set_abortive_close(self._sock)
             return
         if end.theirs is None:
             self._other.stop_judging()

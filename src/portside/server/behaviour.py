@@ -2,8 +2,8 @@
 
 A behaviour is one object for a whole run, and everything it does is on the loop's thread. What it keeps of a
 connection it keeps under the connection itself, from ``opened`` until ``closed``. It sends with ``connection.send`` and
-asks after each whether ``connection.lagging``: then more waits for the client than should, and whoever brought it
-stops (``connection.hold(FLOW)`` stops the client itself) until ``caught_up``.
+asks after each whether ``connection.write_paused``: then more waits for the client than should, and whoever brought it
+stops (``connection.pause_reading(Hold.FLOW)`` stops the client itself) until ``caught_up``.
 """
 
 from typing import TYPE_CHECKING

@@ -23,16 +23,16 @@ class Broadcast:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._stalled: set[Connection] = set()
-        self._seen: dict[Connection, tuple[int, float]] = {}  # of those that lag: ``waiting``, and since when
+        self._seen: dict[Connection, tuple[int, float]] = {}  # of those that lag: ``outstanding_bytes``, and since when
         self._changed = asyncio.Event()
         server.on_caught_up = self._caught_up
 
     def send(self, data: bytes) -> int:
         """Send to every client; the number of them."""
-        clients = [client for client in self._server.connections.values() if client.transport is not None]
+        clients = [client for client in self._server.connections.values() if client.is_open]
         for client in clients:
             client.send(data)
-            if client.unsent > LIMIT_BYTES:
+            if client.buffered_bytes > LIMIT_BYTES:
                 client.abort("write_timeout")
         return len(clients)
 
@@ -46,10 +46,10 @@ class Broadcast:
     def _must_wait(self) -> bool:
         now, keeps_up, reads = self._server.now(), False, False
         for client in self._server.connections.values():
-            if not client.lagging:
+            if not client.write_paused:
                 keeps_up = True
                 continue
-            waiting = client.waiting
+            waiting = client.outstanding_bytes
             seen, since = self._seen.get(client, (-1, now))
             if waiting < seen or seen < 0:
                 self._seen[client] = waiting, now

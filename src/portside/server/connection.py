@@ -11,15 +11,13 @@ How a connection ends is decided in one place, ``connection_lost``:
 
 import asyncio
 import math
-import socket
-import struct
 from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Literal, cast
 
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, HalfClosed, Opened, Proxy, Received, Sent, Tls
-from portside.sockopts import unacknowledged
+from portside.server.leg import Hold, Leg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,19 +27,16 @@ if TYPE_CHECKING:
     from portside.server.server import Server
 
 STALL_CHECK_S = 1.0
-FEED, FLOW, FAULT, OPERATOR = 1, 2, 4, 8  # who may hold a connection back from being read
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER, on, 0 s: close(2) sends RST
+_FLOW = Hold.FLOW.value
 WRITE_TIMEOUT_S = 10.0  # a peer that takes nothing of what waits for it for this long is closed
 
 
-class Connection(asyncio.Protocol):
+class Connection(Leg, asyncio.Protocol):
     """What the server keeps of a client while it is connected."""
 
     __slots__ = (
         "_active_at",
         "_check_due",
-        "_fd",
-        "_holds",
         "_left",
         "_opened_at",
         "_progress_at",
@@ -50,9 +45,7 @@ class Connection(asyncio.Protocol):
         "_write_timeout",
         "by",
         "finished",
-        "half_closed",
         "ip",
-        "lagging",
         "link",
         "local",
         "number",
@@ -61,22 +54,19 @@ class Connection(asyncio.Protocol):
         "received",
         "sent",
         "tls",
-        "transport",
         "upstream",
         "words",
     )
 
     def __init__(self, server: "Server", number: int, peer: str, local: str, ip: str | None) -> None:
+        super().__init__()
         self.number = number
         self.peer = peer
         self.local = local
         self.ip = ip
         self.received = 0  # bytes
-        self.sent = 0  # bytes handed over; ``unsent`` of them have not left
-        self.half_closed = False  # the peer sent FIN
-        self.finished = False  # we did
-        self.lagging = False  # more waits for the peer than it should
-        self.transport: asyncio.Transport | None = None
+        self.sent = 0  # bytes handed over; ``buffered_bytes`` of them have not left
+        self.finished = False  # we sent FIN
         self.tls: Tls | None = None
         self.proxy: Proxy | None = None  # whose header named the peer
         self.link: FaultyLink | None = None  # the faults that stand before it
@@ -87,9 +77,7 @@ class Connection(asyncio.Protocol):
         self._reason: CloseReason | None = None
         self._opened_at = self._active_at = server.now()
         self._check_due = math.inf  # when the wheel calls ``check`` next
-        self._fd = -1
-        self._holds = 0  # who holds it back: of FEED, FLOW, FAULT, OPERATOR
-        self._left = 0  # ``waiting`` at the last check
+        self._left = 0  # ``outstanding_bytes`` at the last check
         self._progress_at = 0.0
         self._write_timeout = WRITE_TIMEOUT_S
 
@@ -97,22 +85,18 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is ready."""
-        self.transport = cast("asyncio.Transport", transport)
-        self._fd = transport.get_extra_info("socket").fileno()
+        transport = cast("asyncio.Transport", transport)
+        self.attach(transport)
         server = self._server
         self.publish_opened()
         if server.idle_timeout is not None:
             self._check_at(self._active_at + server.idle_timeout)
         if self._reason is not None:
-            self.transport.close()  # the server ended meanwhile
+            transport.close()  # the server ended meanwhile
             return
         server.opened(self)
         if self._holds:  # the loop begins to read when this returns
-            server.loop.call_soon(self._hold_still)
-
-    def _hold_still(self) -> None:
-        if self._holds and self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
+            server.loop.call_soon(self.apply_pauses)
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
@@ -133,7 +117,7 @@ class Connection(asyncio.Protocol):
         stays = server.behaviour.half_closed(self) or server.keeps_half_open
         if self.finished or not stays:
             return False
-        if self.transport is not None and not self.transport.is_closing():
+        if self._transport is not None and not self._transport.is_closing():
             server.hangups.watch(self._fd, partial(self.abort, "peer_reset"))
         return True
 
@@ -151,19 +135,19 @@ class Connection(asyncio.Protocol):
             else:
                 reason = "peer_closed" if self.half_closed else "local_closed"
         duration = round(server.now() - self._opened_at, 6)
-        sent = max(0, self.sent - self.unsent)  # what waits may be encrypted, which makes it more
-        self.transport = None
+        sent = max(0, self.sent - self.buffered_bytes)  # what waits may be encrypted, which makes it more
+        self._transport = None
         by = self.by if reason in ("local_closed", "local_reset", "error") else None
         server.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, words, by))
         server.closed(self, reason)
 
     def pause_writing(self) -> None:
         """More waits for the peer than it should."""
-        self.lagging = True
+        self.write_paused = True
 
     def resume_writing(self) -> None:
         """The peer caught up."""
-        self.lagging = False
+        self.write_paused = False
         self._server.caught_up(self)
 
     # Called by the server and by those who act on it.
@@ -173,30 +157,15 @@ class Connection(asyncio.Protocol):
         self._server.publish(Opened(time_ns(), self.number, self.peer, self.local, self.tls, self.proxy))
 
     @property
-    def unsent(self) -> int:
-        """Bytes that wait on this side for the peer to take them."""
-        return self.transport.get_write_buffer_size() if self.transport is not None else 0
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that the peer has not acknowledged, here or in the kernel: while they get fewer, it reads."""
-        if self.transport is None:
-            return 0
-        try:
-            return self.unsent + unacknowledged(self._fd)
-        except OSError:
-            return self.unsent  # it is being closed
-
-    @property
     def hangups(self) -> "Hangups":
         """Who hears of resets after FIN."""
         return self._server.hangups
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the peer; what it does not take at once waits (see ``unsent``). Dropped after ``finish``."""
-        if self.transport is None or self.finished or not data or self.transport.is_closing():
+        """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``finish``."""
+        if self._transport is None or self.finished or not data or self._transport.is_closing():
             return
-        self.transport.write(data)
+        self._transport.write(data)
         self.sent += len(data)
         now = self._server.now()
         self._active_at = now
@@ -215,12 +184,12 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Half-close: send FIN after what waits; the peer may go on sending."""
-        if self.transport is None or self.transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         if self.half_closed:
-            self.transport.close()
+            self._transport.close()
         elif not self.finished:
-            self.transport.write_eof()
+            self._transport.write_eof()
         self.finished = True
 
     def ends(self, reason: CloseReason) -> None:
@@ -229,68 +198,52 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: CloseReason) -> None:
         """Close in order: what waits for the peer still goes out."""
-        if self.transport is None:
+        if self._transport is None:
             self._reason = reason  # it is told when it is ready
-        elif not self.transport.is_closing():
+        elif not self._transport.is_closing():
             self._reason = self._reason or reason
-            self.transport.close()
+            self._transport.close()
 
     def abort(self, reason: CloseReason) -> None:
         """Close now, whatever waits."""
-        if self.transport is not None:
+        if self._transport is not None:
             self._reason = self._reason or reason
-            self.transport.abort()
+            self._transport.abort()
 
     def reset(self, reason: CloseReason = "local_reset") -> None:
         """Send RST: what waits is lost on both sides."""
-        if self.transport is not None:
-            if not self.transport.is_closing():
-                sock = self.transport.get_extra_info("socket")
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            self.abort(reason)
+        if self._transport is not None:
+            self._reason = self._reason or reason
+            self.abort_with_rst()
 
     def set_write_timeout(self, seconds: float) -> None:
         """How long the peer may take nothing of what waits for it, from now on; ``inf`` is for ever."""
         self._write_timeout = seconds
         self._progress_at = self._server.now()
 
-    @property
-    def held(self) -> int:
-        """Who holds it back from being read; 0 where nobody does."""
-        return self._holds
-
-    def hold(self, who: int) -> None:
-        """Take nothing from the peer: its data waits in the kernel, then on its own side."""
-        before, self._holds = self._holds, self._holds | who
-        if not before and self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def release(self, who: int) -> None:
-        """Take its data again, where nobody else holds it back."""
-        before, self._holds = self._holds, self._holds & ~who
-        if before and not self._holds:
+    def resume_reading(self, hold: Hold) -> None:
+        """Clear a hold, and read again where it was the last one: idle time counts from now."""
+        if self._holds and not self._holds & ~hold._value_:
             self._active_at = self._server.now()
-            # After FIN there is nothing to read but that FIN again.
-            if self.transport is not None and not self.half_closed and not self.transport.is_closing():
-                self.transport.resume_reading()
+        super().resume_reading(hold)
 
     def check(self, now: float) -> None:
         """A deadline may have passed (seconds, the loop's clock); called from the wheel."""
-        if self.transport is None or now < self._check_due:
+        if self._transport is None or now < self._check_due:
             return
         self._check_due = math.inf
         server, next_at = self._server, []
-        if self.unsent:
-            waiting = self.waiting
-            if waiting != self._left or (self.link is not None and self.link.keeps_back):
-                self._left, self._progress_at = waiting, now
+        if self.buffered_bytes:
+            outstanding = self.outstanding_bytes
+            if outstanding != self._left or (self.link is not None and self.link.keeps_back):
+                self._left, self._progress_at = outstanding, now
                 self._active_at = now
             elif now >= self._progress_at + self._write_timeout:
                 self.abort("write_timeout")
                 return
             next_at.append(now + STALL_CHECK_S)
         if server.idle_timeout is not None:
-            if self._holds & ~FLOW or (self.link is not None and self.link.keeps_back):
+            if self._holds & ~_FLOW or (self.link is not None and self.link.keeps_back):
                 self._active_at = now  # we do not read: that nothing comes is not its fault
             if now >= self._active_at + server.idle_timeout:
                 if not server.behaviour.moved(self):

@@ -20,10 +20,12 @@ from portside.events import CloseReason, Event, Refused, RefuseReason
 from portside.server.admission import Admission
 from portside.server.arrival import Arrival, unix_peer
 from portside.server.behaviour import Behaviour
-from portside.server.connection import FEED, RESET, Connection
+from portside.server.connection import Connection
 from portside.server.hangups import Hangups
+from portside.server.leg import Hold
 from portside.server.listener import Listener
 from portside.server.wheel import Due, Wheel
+from portside.sockopts import set_abortive_close
 
 if TYPE_CHECKING:
     from portside.server.faults.faults import Faults
@@ -118,7 +120,7 @@ class Server:
         self.paused = True
         self._accept_or_not()
         for connection in self.connections.values():
-            connection.hold(FEED)
+            connection.pause_reading(Hold.FEED)
         self.behaviour.paused()
 
     def resume(self) -> None:
@@ -126,7 +128,7 @@ class Server:
         self.paused = False
         self._accept_or_not()
         for connection in self.connections.values():
-            connection.release(FEED)
+            connection.resume_reading(Hold.FEED)
         self.behaviour.resumed()
 
     def _accept_or_not(self) -> None:
@@ -178,7 +180,7 @@ class Server:
             arrival.chosen = self._faults.next(arrival.ip)
             if arrival.chosen is not None and arrival.chosen.refused:
                 self.leave(arrival)
-                arrival.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                set_abortive_close(arrival.sock)
                 self.refuse(arrival, "fault")
                 return False
         return True
@@ -249,7 +251,7 @@ class Server:
     def opened(self, connection: Connection) -> None:
         """A connection is ready."""
         if self.paused:
-            connection.hold(FEED)
+            connection.pause_reading(Hold.FEED)
         if self._greeting:
             connection.send(self._greeting)
         self.behaviour.opened(connection)

@@ -1,11 +1,9 @@
 """RST in place of FIN, and when: what the peer has not acknowledged goes with it."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 
-from portside.server.connection import RESET
-from portside.sockopts import unacknowledged
+from portside.sockopts import set_abortive_close, unacknowledged
 
 PATIENCE_S = 1.0
 _LOOK_S = 0.002
@@ -14,7 +12,7 @@ _LOOK_S = 0.002
 def linger_not(transport: asyncio.Transport) -> None:
     """Have the end of a transport be RST."""
     if not transport.is_closing():
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        set_abortive_close(transport.get_extra_info("socket"))
 
 
 def when_taken(

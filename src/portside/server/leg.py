@@ -1,0 +1,105 @@
+"""Flow control of one leg: a socket that is read and written through a transport.
+
+The leg to a client (``Connection``) and the leg of ``--forward`` to its target (``Upstream``) follow the same rules:
+
+1. A leg is read while no ``Hold`` is set. Each is set and cleared on its own; while one is set, what the peer sends
+   waits in the kernel, and then on the peer's own side.
+2. A leg is ``write_paused`` from the transport's ``pause_writing`` to its ``resume_writing``: more bytes are buffered
+   than the transport's high-water mark. Code that writes to the leg has to stop then: nothing else bounds the buffer.
+3. ``buffered_bytes`` are still in this process; ``outstanding_bytes`` include those which the kernel has taken and the
+   peer has not acknowledged. A peer that reads makes the latter fewer, whatever the size of the kernel's buffer.
+4. An abortive close sends RST: what is buffered, here and in the kernel of either side, is lost.
+"""
+
+import enum
+from typing import TYPE_CHECKING
+
+from portside.sockopts import set_abortive_close, unacknowledged
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Hold(enum.Flag):
+    """Reasons for which a leg is not read."""
+
+    FEED = enum.auto()  # events cannot be written as fast as they come
+    FLOW = enum.auto()  # what the leg brings has nowhere to go
+    FAULT = enum.auto()  # a fault keeps bytes back
+    OPERATOR = enum.auto()  # somebody asked for it
+
+
+class Leg:
+    """Flow control of one transport; a base of the protocol that uses the transport, or a part of it."""
+
+    __slots__ = ("_fd", "_holds", "_transport", "half_closed", "write_paused")
+
+    def __init__(self) -> None:
+        self.half_closed = False  # the peer sent FIN
+        self.write_paused = False
+        self._transport: asyncio.Transport | None = None  # None before connection_made and after connection_lost
+        self._fd = -1
+        self._holds = 0  # values of Hold, as a plain number: operations on a Flag cost a microsecond
+
+    def attach(self, transport: "asyncio.Transport") -> None:
+        """Control this transport from now on; for connection_made."""
+        self._transport = transport
+        self._fd = transport.get_extra_info("socket").fileno()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a transport: not before the connection is made, nor after it is lost."""
+        return self._transport is not None
+
+    @property
+    def read_paused(self) -> bool:
+        """Whether any hold is set."""
+        return self._holds != 0
+
+    @property
+    def holds(self) -> Hold:
+        """The reasons for which the leg is not read."""
+        return Hold(self._holds)
+
+    def pause_reading(self, hold: Hold) -> None:
+        """Set a hold: the leg is not read until it, and every other, is cleared."""
+        before, self._holds = self._holds, self._holds | hold._value_
+        if not before:
+            self.apply_pauses()
+
+    def resume_reading(self, hold: Hold) -> None:
+        """Clear a hold, and read again where it was the last one."""
+        before, self._holds = self._holds, self._holds & ~hold._value_
+        transport = self._transport
+        # After FIN there is nothing to read but that FIN again.
+        if before and not self._holds and transport is not None and not self.half_closed and not transport.is_closing():
+            transport.resume_reading()
+
+    def apply_pauses(self) -> None:
+        """Pause the transport where a hold is set: once more after connection_made, when the loop begins to read."""
+        if self._holds and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait in this process for the peer to take them."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def outstanding_bytes(self) -> int:
+        """Bytes that the peer has not acknowledged, in this process or in the kernel."""
+        buffered = self.buffered_bytes
+        if self._transport is None:
+            return buffered
+        try:
+            return buffered + unacknowledged(self._fd)
+        except OSError:
+            return buffered  # the socket is being closed
+
+    def abort_with_rst(self) -> None:
+        """Close at once with RST; only drop what is buffered where the transport is closing already."""
+        transport = self._transport
+        if transport is not None:
+            if not transport.is_closing():
+                set_abortive_close(transport.get_extra_info("socket"))
+            transport.abort()
