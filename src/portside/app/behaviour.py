@@ -30,9 +30,11 @@ def make_behaviour(settings: Listen) -> Behaviour:
         return Broker()
     if settings.exec is not None or settings.sh_exec is not None:
         from portside.behaviours.program import Programs
-        from portside.client.process import words_of
+        from portside.client.process import split_command
 
-        words = ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else words_of(settings.exec or "")
+        words = (
+            ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else split_command(settings.exec or "")
+        )
         return Programs(words, _say_words)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward

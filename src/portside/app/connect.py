@@ -13,9 +13,9 @@ from portside.addresses import Address
 from portside.app.output import put
 from portside.app.say import say
 from portside.app.signals import ending_signals
-from portside.client.dial import Dialled, Route, connect, named, retrying
-from portside.client.ends import Ends, OutputClosed
-from portside.client.pipe import Broken, Pipe
+from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name, retry
+from portside.client.pipe import ConnectionFailed, Pipe
+from portside.client.stdio import OutputClosed, Stdio
 from portside.errors import PortsideError
 from portside.settings.connect import Connect
 from portside.units import format_duration
@@ -23,14 +23,14 @@ from portside.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.app.told import Told
-    from portside.client.proxy import Proxy
+    from portside.app.event_observer import EventObserver
+    from portside.client.proxy import ProxyUrl
     from portside.events import CloseReason
 
 _LONGEST_S = 1e6  # eleven days: a longer time-out is cut to what every system call takes
 
 
-def run(settings: Connect, address: Address, proxy: "Proxy | None", program: list[str] | None) -> int:
+def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: list[str] | None) -> int:
     """Connect and move bytes until the connection ends; the exit status.
 
     ``program`` are the words of a command that runs in place of standard input and output.
@@ -38,21 +38,21 @@ def run(settings: Connect, address: Address, proxy: "Proxy | None", program: lis
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     family = socket.AF_INET if settings.ipv4 else socket.AF_INET6 if settings.ipv6 else socket.AF_UNSPEC
-    route = Route(min(settings.timeout, _LONGEST_S), family, settings.source)
+    options = ConnectOptions(min(settings.timeout, _LONGEST_S), family, settings.source)
 
-    secure: Callable[[Dialled], Dialled] | None = None
+    secure: Callable[[ClientConnection], ClientConnection] | None = None
     if settings.tls:
         from portside.app.tls import client_tls
 
-        secure = client_tls(settings, address, route.timeout)
+        secure = client_tls(settings, address, options.timeout)
 
-    def attempt() -> int | Dialled:
+    def attempt() -> int | ClientConnection:
         if settings.scan:
-            return _scan(settings, address, route)
-        dialled = _dial(address, proxy, route)
-        return dialled if secure is None else secure(dialled)
+            return _scan(settings, address, options)
+        connection = _dial(address, proxy, options)
+        return connection if secure is None else secure(connection)
 
-    result = retrying(
+    result = retry(
         attempt,
         tries=settings.retry,
         interval=min(settings.retry_interval, _LONGEST_S),
@@ -75,31 +75,31 @@ def run(settings: Connect, address: Address, proxy: "Proxy | None", program: lis
     return 0
 
 
-def _dial(address: Address, proxy: "Proxy | None", route: Route) -> Dialled:
+def _dial(address: Address, proxy: "ProxyUrl | None", options: ConnectOptions) -> ClientConnection:
     if proxy is None:
-        return connect(address, route)
+        return connect(address, options)
     from portside.client.proxy import connect_through
 
-    return connect_through(proxy, address, route)
+    return connect_through(proxy, address, options)
 
 
-def _observer(settings: Connect, dialled: Dialled) -> "Told | None":
-    """Who is told what passes, beside the ends: a format other than raw, a recording."""
+def _observer(settings: Connect, connection: ClientConnection) -> "EventObserver | None":
+    """Who is told what passes, beside standard output: a format other than raw, a recording."""
     if settings.format == "raw" and settings.record is None:
         return None
-    from portside.app.told import Told
+    from portside.app.event_observer import EventObserver
 
-    return Told(settings, dialled)
+    return EventObserver(settings, connection)
 
 
-def _scan(settings: Connect, address: Address, route: Route) -> int:
+def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
     """Say which ports are open. Raises PortsideError where none is."""
     from portside.client.scan import scan
 
     count = len(address.ports)
     anything_open = False
     failure = ""
-    for finding in scan(address, route):
+    for finding in scan(address, options):
         if finding.failure is None:
             anything_open = True
             if not put([f"{finding}\n".encode()]):
@@ -109,26 +109,28 @@ def _scan(settings: Connect, address: Address, route: Route) -> int:
             if settings.verbose and count > 1:
                 say(str(finding))
     if not anything_open:
-        raise PortsideError(named(address), failure if count == 1 else f"none of {count} ports is open")
+        raise PortsideError(display_name(address), failure if count == 1 else f"none of {count} ports is open")
     return 0
 
 
-def _serve(settings: Connect, dialled: Dialled, words: list[str] | None) -> None:
+def _serve(settings: Connect, connection: ClientConnection, words: list[str] | None) -> None:
     """Move bytes over a connection until it ends."""
     if words is None:
         sink = None if settings.send_only or settings.format != "raw" else 1
-        _move(settings, dialled, Ends(None if settings.recv_only else 0, sink))
+        _move(settings, connection, Stdio(None if settings.recv_only else 0, sink))
         return
     from portside.client.process import Program
 
     program = Program(words)
     try:
-        _move(settings, dialled, program, program.terminate)
+        _move(settings, connection, program, program.terminate)
     finally:
         program.end()
 
 
-def _move(settings: Connect, dialled: Dialled, ends: Ends, let_go: "Callable[[], None] | None" = None) -> None:
+def _move(
+    settings: Connect, connection: ClientConnection, stdio: Stdio, let_go: "Callable[[], None] | None" = None
+) -> None:
     """``let_go`` is done first where a signal ends us."""
     crlf = None
     if settings.crlf:
@@ -136,11 +138,11 @@ def _move(settings: Connect, dialled: Dialled, ends: Ends, let_go: "Callable[[],
 
         crlf = CrLf()
     began = time.monotonic()
-    shown = _observer(settings, dialled)
+    shown = _observer(settings, connection)
     pipe = Pipe(
-        dialled.sock,
-        dialled.peer,
-        ends,
+        connection.sock,
+        connection.peer,
+        stdio,
         crlf=crlf,
         half_close=not settings.no_shutdown,
         ends_when_sent=settings.send_only,
@@ -160,7 +162,7 @@ def _move(settings: Connect, dialled: Dialled, ends: Ends, let_go: "Callable[[],
         except OutputClosed:
             reason = "local_closed"
         except PortsideError as error:
-            reason = error.reason if isinstance(error, Broken) else "error"
+            reason = error.reason if isinstance(error, ConnectionFailed) else "error"
             failure = error
         duration = time.monotonic() - began
         if shown is not None:

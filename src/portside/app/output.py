@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from portside.client.ends import Ends, OutputClosed
+from portside.client.stdio import OutputClosed, Stdio
 
 
 def put(pieces: Iterable[bytes]) -> bool:
     """Write all pieces to standard output; False where nobody reads it any more. Raises PortsideError."""
-    output = Ends(None, 1)
+    output = Stdio(None, 1)
     try:
         for piece in pieces:
             output.write(memoryview(piece))

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr, parse_address
 from portside.app.rec_say import say_found
-from portside.app.replay_report import Report
+from portside.app.replay_report import ReplayReport
 from portside.app.say import say
 from portside.app.signals import ending_signals
-from portside.client.dial import Route, connect
+from portside.client.dial import ConnectOptions, connect
 from portside.client.replay import Player
 from portside.client.script import Role, make_script
 from portside.errors import PortsideError, UsageError, ValueProblem
@@ -33,7 +33,7 @@ from portside.settings.rec import RecReplay
 AT_ONCE = 100
 _OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 
-Taken = tuple[socket.socket, str]  # a connected socket and its peer
+Peer = tuple[socket.socket, str]  # a connected socket and its peer
 
 
 def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
@@ -50,13 +50,13 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
     if not recorded:
         raise PortsideError(f"recording {path}", "it holds no connection")
     role: Role = "server" if settings.role == "server" else "client"
-    report = Report(role, json=settings.json, raises=conn is not None)
-    stage = _Stage(settings, path, role, report)
+    report = ReplayReport(role, json=settings.json, raises=conn is not None)
+    pool = ReplayPool(settings, path, role, report)
     in_order = _in_order(recorded)
     if role == "server":
-        _serve(stage, in_order, address)
+        _serve(pool, in_order, address)
     else:
-        _dial(stage, in_order, address)
+        _dial(pool, in_order, address)
     return report.status()
 
 
@@ -72,27 +72,27 @@ def _address(settings: RecReplay, where: str) -> Address:
     return address
 
 
-class _Turn(NamedTuple):
+class ScheduledReplay(NamedTuple):
     """A connection to play, and when it began after the first one (ns)."""
 
     conn: int
     offset: int
 
 
-def _in_order(recorded: list[Recorded]) -> list[_Turn]:
+def _in_order(recorded: list[Recorded]) -> list[ScheduledReplay]:
     """By their beginnings; one whose beginning is lost comes with the one before it."""
     first = min((each.opened for each in recorded if each.opened is not None), default=0)
-    turns, offset = [], 0
+    schedule, offset = [], 0
     for each in recorded:
         offset = each.opened - first if each.opened is not None else offset
-        turns.append(_Turn(each.conn, offset))
-    return sorted(turns, key=lambda turn: turn.offset)
+        schedule.append(ScheduledReplay(each.conn, offset))
+    return sorted(schedule, key=lambda each: each.offset)
 
 
-class _Stage:
+class ReplayPool:
     """Where conversations are played, some at a time."""
 
-    def __init__(self, settings: RecReplay, path: str, role: Role, report: Report) -> None:
+    def __init__(self, settings: RecReplay, path: str, role: Role, report: ReplayReport) -> None:
         self.settings = settings
         self.report = report
         self._path = path
@@ -105,11 +105,11 @@ class _Stage:
         self._places.acquire()
         return not self.report.over
 
-    def play(self, conn: int, take: Callable[[], Taken]) -> None:
+    def play(self, conn: int, take: Callable[[], Peer]) -> None:
         """Play a connection, on a thread, to whom ``take`` connects; a place has been waited for."""
         threading.Thread(target=self._run, args=(conn, take), name=f"replay #{conn}", daemon=True).start()
 
-    def play_on(self, conn: int, taken: Taken) -> None:
+    def play_on(self, conn: int, taken: Peer) -> None:
         """The same to whom is connected already."""
         self.play(conn, lambda: taken)
 
@@ -118,7 +118,7 @@ class _Stage:
         for _ in range(self._size):
             self._places.acquire()
 
-    def _run(self, conn: int, take: Callable[[], Taken]) -> None:
+    def _run(self, conn: int, take: Callable[[], Peer]) -> None:
         try:
             self._play(conn, take)
         except BaseException as error:  # noqa: BLE001 - the report is told, and the main thread where it is ours
@@ -126,7 +126,7 @@ class _Stage:
         finally:
             self._places.release()
 
-    def _play(self, conn: int, take: Callable[[], Taken]) -> None:
+    def _play(self, conn: int, take: Callable[[], Peer]) -> None:
         sock, peer = take()
         with sock, Recording(self._path) as recording:
             recorded = recording.connection(conn)
@@ -143,38 +143,38 @@ class _Stage:
         self.report.tell(conn, played)
 
 
-def _dial(stage: _Stage, turns: list[_Turn], address: Address) -> None:
+def _dial(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -> None:
     """Play each to the server at an address."""
-    settings = stage.settings
+    settings = pool.settings
     began = time.monotonic()
 
-    def dial() -> Taken:
-        dialled = connect(address, Route(settings.timeout))
+    def dial() -> Peer:
+        dialled = connect(address, ConnectOptions(settings.timeout))
         return dialled.sock, dialled.peer
 
-    for conn, offset in turns:
+    for conn, offset in schedule:
         if settings.speed is not None:
             time.sleep(max(0.0, began + offset / 1e9 / settings.speed - time.monotonic()))
-        if not stage.wait_for_place():
+        if not pool.wait_for_place():
             return
-        stage.play(conn, dial)
-    stage.empty()
+        pool.play(conn, dial)
+    pool.empty()
 
 
-def _serve(stage: _Stage, turns: list[_Turn], address: Address) -> None:
+def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -> None:
     """Play each to a client that comes to an address."""
     listeners = open_listeners((address,), families=(socket.AF_INET, socket.AF_INET6), backlog=None)
     with _closing(listeners):
         for listener in listeners:
             say(f"listening on {listener.name}")
-        for conn, _ in turns:
-            if not stage.wait_for_place():
+        for conn, _ in schedule:
+            if not pool.wait_for_place():
                 return
-            stage.play_on(conn, _accept(listeners))
-    stage.empty()
+            pool.play_on(conn, _accept(listeners))
+    pool.empty()
 
 
-def _accept(listeners: list[Listener]) -> Taken:
+def _accept(listeners: list[Listener]) -> Peer:
     """The next client."""
     poll = select.poll()
     by_descriptor = {listener.socket.fileno(): listener for listener in listeners}

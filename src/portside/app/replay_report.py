@@ -6,12 +6,12 @@ import msgspec
 
 from portside.app.bytes_json import bytes_fields, encodable
 from portside.app.output import put
+from portside.client.replay_result import ReplayResult, describe_result
 from portside.client.script import Role
-from portside.client.verdict import Played, words
 from portside.errors import PortsideError
 
 
-class Report:
+class ReplayReport:
     """Told by several threads. ``raises``: a failure is the run's own, and not a line among others.
 
     ``trouble`` is what ``status`` raises; ``over`` says that nobody wants to hear more.
@@ -36,10 +36,10 @@ class Report:
             raise self.trouble
         return 0 if self._all_as_recorded else 1
 
-    def tell(self, conn: int, played: Played) -> None:
+    def tell(self, conn: int, result: ReplayResult) -> None:
         """A connection was played."""
-        fields = _fields(played) if self._json else {}
-        self._put(conn, words(played, self._role), fields, as_recorded=played.as_recorded)
+        fields = _fields(result) if self._json else {}
+        self._put(conn, describe_result(result, self._role), fields, as_recorded=result.as_recorded)
 
     def failed(self, conn: int, error: BaseException) -> None:
         """A connection could not be played, or not to its end; what is no PortsideError is a mistake of ours."""
@@ -63,19 +63,19 @@ class Report:
                 self.trouble = error
 
 
-def _fields(played: Played) -> dict[str, object]:
+def _fields(result: ReplayResult) -> dict[str, object]:
     """A result as JSON; what is None is not known, or did not happen."""
     fields: dict[str, object] = {
-        name: getattr(played, name) for name in ("sent", "to_send", "received", "expected", "unknown")
+        name: getattr(result, name) for name in ("sent", "to_send", "received", "expected", "unknown")
     }
-    if played.difference is not None:
-        offset, before, recorded, got = played.difference
+    if result.difference is not None:
+        offset, before, recorded, got = result.difference
         fields["difference"] = {
             "offset": offset,
             "before": bytes_fields(before),
             "recorded": bytes_fields(recorded),
             "got": bytes_fields(got),
         }
-    if played.late is not None:
-        fields["late"] = {"arrived": played.late.arrived, "due": played.late.due}
-    return {**fields, "ended": played.ended, "ended_recorded": played.ended_recorded}
+    if result.late is not None:
+        fields["late"] = {"arrived": result.late.arrived, "due": result.late.due}
+    return {**fields, "ended": result.ended, "ended_recorded": result.ended_recorded}

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from portside.addresses import Address
 from portside.app.say import say
-from portside.client.dial import Dialled
+from portside.client.dial import ClientConnection
 from portside.client.tls import TlsSocket, client_context, speak_tls
 from portside.settings.connect import Connect
 from portside.wire.tls import fingerprint_of
 
 
-def client_tls(settings: Connect, address: Address, timeout: float) -> Callable[[Dialled], Dialled]:
+def client_tls(settings: Connect, address: Address, timeout: float) -> Callable[[ClientConnection], ClientConnection]:
     """What makes a TLS connection of a plain one, in so many seconds. Raises PortsideError for a file."""
     context = client_context(
         verify=settings.tls_verify is not False,
@@ -22,16 +22,16 @@ def client_tls(settings: Connect, address: Address, timeout: float) -> Callable[
     host = None if address.path is not None else (address.host or "localhost").partition("%")[0]
     name = settings.tls_servername or host
 
-    def secure(dialled: Dialled) -> Dialled:
-        sock, tls = speak_tls(dialled.sock, context, name, dialled.peer, timeout)
-        return Dialled(sock, dialled.peer, dialled.local, tls)
+    def secure(connection: ClientConnection) -> ClientConnection:
+        sock, tls = speak_tls(connection.sock, context, name, connection.peer, timeout)
+        return ClientConnection(sock, connection.peer, connection.local, tls)
 
     return secure
 
 
-def say_agreed(dialled: Dialled) -> None:
+def say_agreed(connection: ClientConnection) -> None:
     """Say what a handshake agreed on, and whose certificate the peer has."""
-    tls, sock = dialled.tls, dialled.sock
+    tls, sock = connection.tls, connection.sock
     if tls is None or not isinstance(sock, TlsSocket):
         return
     alpn = "" if tls.alpn is None else f", alpn {tls.alpn}"
@@ -40,7 +40,7 @@ def say_agreed(dialled: Dialled) -> None:
         say(f"the peer's certificate: {tls.peer}, SHA-256 {fingerprint_of(sock.certificate)}")
 
 
-def say_truncated(dialled: Dialled) -> None:
+def say_truncated(connection: ClientConnection) -> None:
     """Say that the peer ended without TLS's own end, where it did."""
-    if isinstance(dialled.sock, TlsSocket) and dialled.sock.truncated:
-        say(f"{dialled.peer} closed without a TLS close_notify: something may be missing at the end")
+    if isinstance(connection.sock, TlsSocket) and connection.sock.truncated:
+        say(f"{connection.peer} closed without a TLS close_notify: something may be missing at the end")

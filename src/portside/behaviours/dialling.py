@@ -6,7 +6,15 @@ import socket
 import threading
 
 from portside.addresses import Address
-from portside.client.dial import Candidate, Route, named, open_socket, refuse_own_end, resolve, why_none
+from portside.client.dial import (
+    Candidate,
+    ConnectOptions,
+    describe_failures,
+    display_name,
+    open_socket,
+    refuse_self_connection,
+    resolve,
+)
 from portside.errors import PortsideError
 
 _FULL_QUEUE_S = 0.02  # between two tries where a unix socket's server has no place in its queue
@@ -15,7 +23,7 @@ _FULL_QUEUE_S = 0.02  # between two tries where a unix socket's server has no pl
 class Dialler:
     """Connects to one address, again and again; ``header`` says what a new connection begins with."""
 
-    def __init__(self, address: Address, route: Route) -> None:
+    def __init__(self, address: Address, route: ConnectOptions) -> None:
         self._address = address
         self._route = route
         self._resolving: asyncio.Future[list[Candidate]] | None = None
@@ -32,8 +40,8 @@ class Dialler:
                 return await self._dial_one(candidate, header)
             except OSError as error:
                 failures.append((candidate, error))
-        why, _hint = why_none(failures, self._route)  # the hint is for people at a terminal, not for clients
-        raise PortsideError(f"cannot connect to {named(self._address)}", why)
+        why, _hint = describe_failures(failures, self._route)  # the hint is for people at a terminal, not for clients
+        raise PortsideError(f"cannot connect to {display_name(self._address)}", why)
 
     async def _candidates(self) -> list[Candidate]:
         if self._address.path is not None:
@@ -61,7 +69,7 @@ class Dialler:
                     await _connect_unix(sock, candidate)
                 else:
                     await _connect(sock, candidate)
-                refuse_own_end(sock)
+                refuse_self_connection(sock)
                 if header:
                     await loop.sock_sendall(sock, header)
         except BaseException:
@@ -70,7 +78,7 @@ class Dialler:
         return sock
 
 
-def _open(candidate: Candidate, route: Route) -> socket.socket:
+def _open(candidate: Candidate, route: ConnectOptions) -> socket.socket:
     if candidate.family == socket.AF_UNIX:
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     return open_socket(candidate, route)
@@ -107,7 +115,7 @@ def _is_number(host: str | None) -> bool:
     return True
 
 
-def _in_thread(address: Address, route: Route) -> "asyncio.Future[list[Candidate]]":
+def _in_thread(address: Address, route: ConnectOptions) -> "asyncio.Future[list[Candidate]]":
     """``resolve`` on a thread that nobody waits for when the run ends: a name server may take long to be silent."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Candidate]] = loop.create_future()

@@ -15,7 +15,7 @@ from typing import Any
 from portside.addresses import Address
 from portside.behaviours.dialling import Dialler
 from portside.behaviours.upstream import Upstream
-from portside.client.dial import Route, named
+from portside.client.dial import ConnectOptions, display_name
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
@@ -52,7 +52,7 @@ class Forward(Behaviour):
         self._tls = tls
         self._encode_header = encode_header
         self._timeout = timeout
-        self._dialler = Dialler(address, Route(timeout))
+        self._dialler = Dialler(address, ConnectOptions(timeout))
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
         self._leaving: set[Upstream] = set()  # whose client is gone, and for which something still waits
@@ -73,7 +73,7 @@ class Forward(Behaviour):
         except PortsideError as error:
             leg.failed(str(error))
         except OSError as error:  # of TLS too
-            leg.failed(f"cannot connect to {named(self._address)}: {reason_of(error)}")
+            leg.failed(f"cannot connect to {display_name(self._address)}: {reason_of(error)}")
         else:
             leg.apply_pauses()
         finally:

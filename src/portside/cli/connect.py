@@ -8,7 +8,7 @@ from portside.errors import UsageError, ValueProblem
 from portside.settings.connect import Connect
 
 if TYPE_CHECKING:
-    from portside.client.proxy import Proxy
+    from portside.client.proxy import ProxyUrl
 
 _USAGE = "portside connect HOST:PORT"
 _EXCLUDING = (
@@ -92,7 +92,7 @@ def _one_text(target: tuple[str, ...]) -> str:
     raise ValueProblem("write HOST:PORT or HOST PORT")
 
 
-def _proxy(settings: Connect, address: Address) -> "Proxy | None":
+def _proxy(settings: Connect, address: Address) -> "ProxyUrl | None":
     if settings.proxy is None:
         return None
     from portside.client.proxy import parse_proxy
@@ -111,6 +111,6 @@ def _program(settings: Connect) -> list[str] | None:
         return ["/bin/sh", "-c", settings.sh_exec]
     if settings.exec is None:
         return None
-    from portside.client.process import words_of
+    from portside.client.process import split_command
 
-    return words_of(settings.exec)
+    return split_command(settings.exec)

@@ -92,9 +92,9 @@ def _gate(settings: Listen) -> "Gate | None":
 def _checked(settings: Listen) -> Listen:
     """What a behaviour needs is looked for before the port is open. Raises PortsideError."""
     if settings.exec is not None:
-        from portside.client.process import words_of
+        from portside.client.process import split_command
 
-        program = words_of(settings.exec)[0]
+        program = split_command(settings.exec)[0]
         if shutil.which(program) is None:
             raise PortsideError("--exec", f"there is no program {program}")
     if (settings.exec is not None or settings.sh_exec is not None) and settings.max_conns is None:

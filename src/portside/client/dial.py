@@ -32,7 +32,7 @@ _UNIX_HINTS = {
 }
 
 
-class Route(NamedTuple):
+class ConnectOptions(NamedTuple):
     """How to get to a peer."""
 
     timeout: float = 10.0  # seconds that one address may take
@@ -40,7 +40,7 @@ class Route(NamedTuple):
     source: Address | None = None  # the local address to connect from
 
 
-class Dialled(NamedTuple):
+class ClientConnection(NamedTuple):
     """A connection, and the names of its ends."""
 
     sock: socket.socket  # blocking
@@ -59,25 +59,23 @@ class Candidate(NamedTuple):
         return format_sockaddr(self.family, self.sockaddr)
 
 
-def connect(address: Address, route: Route) -> Dialled:
+def connect(address: Address, options: ConnectOptions) -> ClientConnection:
     """Connect to the first of the address's candidates that takes the connection.
 
     Raises PortsideError where none does; it says of each why.
     """
     if address.path is not None:
-        return _connect_unix(address, route)
+        return _connect_unix(address, options)
     failures: list[tuple[Candidate, OSError]] = []
-    for candidate in resolve(address, route):
+    for candidate in resolve(address, options):
         try:
-            return _connect_one(candidate, route)
+            return _connect_one(candidate, options)
         except OSError as error:
             failures.append((candidate, error))
-    raise PortsideError(f"cannot connect to {named(address)}", *why_none(failures, route))
+    raise PortsideError(f"cannot connect to {display_name(address)}", *describe_failures(failures, options))
 
 
-def retrying(
-    attempt: Callable[[], Result], *, tries: int | None, interval: float, say: Callable[[str], None]
-) -> Result:
+def retry(attempt: Callable[[], Result], *, tries: int | None, interval: float, say: Callable[[str], None]) -> Result:
     """What ``attempt`` returns; where it raises PortsideError, further attempts, at most ``tries``.
 
     ``tries`` None means for ever; ``interval`` is in seconds; ``say`` is told of each failure that is followed
@@ -97,12 +95,12 @@ def retrying(
         time.sleep(interval)
 
 
-def named(address: Address) -> str:
+def display_name(address: Address) -> str:
     """An address to connect to in words: a bare port is one of localhost."""
     return str(address if address.host or address.path is not None else address._replace(host="localhost"))
 
 
-def resolve(address: Address, route: Route) -> list[Candidate]:
+def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
     """What an address stands for, in the order in which it should be tried: one candidate at least.
 
     Raises PortsideError where the name is not known, or has no address of the family that was asked for.
@@ -111,11 +109,11 @@ def resolve(address: Address, route: Route) -> list[Candidate]:
     try:
         # A str would make Python load its tables for international names, which few names need.
         name = host.encode("ascii") if host.isascii() else host
-        found = socket.getaddrinfo(name, address.port, route.family, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(name, address.port, options.family, socket.SOCK_STREAM)
     except OSError as error:
-        raise PortsideError(f"cannot connect to {named(address)}", error, _hint(error, _HINTS)) from None
+        raise PortsideError(f"cannot connect to {display_name(address)}", error, _hint(error, _HINTS)) from None
     except UnicodeError:
-        raise PortsideError(f"cannot connect to {named(address)}", f"{host!r} is no host name") from None
+        raise PortsideError(f"cannot connect to {display_name(address)}", f"{host!r} is no host name") from None
     return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
@@ -123,12 +121,12 @@ def resolve(address: Address, route: Route) -> list[Candidate]:
 _IP_BIND_ADDRESS_NO_PORT = 24
 
 
-def open_socket(candidate: Candidate, route: Route) -> socket.socket:
+def open_socket(candidate: Candidate, options: ConnectOptions) -> socket.socket:
     """A socket for a candidate, bound to the source where one is asked for. Raises OSError."""
     sock = socket.socket(candidate.family, socket.SOCK_STREAM)
     try:
-        if route.source is not None:
-            _bind(sock, candidate.family, route.source)
+        if options.source is not None:
+            _bind(sock, candidate.family, options.source)
         # What is typed or piped in small pieces leaves at once; large pieces are full segments anyway.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
@@ -137,7 +135,7 @@ def open_socket(candidate: Candidate, route: Route) -> socket.socket:
     return sock
 
 
-def is_own_end(sock: socket.socket) -> bool:
+def is_self_connected(sock: socket.socket) -> bool:
     """Whether a socket is connected to itself.
 
     Dialling a free local port from the same port number is TCP's simultaneous open (RFC 9293, section 3.5):
@@ -149,39 +147,39 @@ def is_own_end(sock: socket.socket) -> bool:
         return False  # the peer has reset the connection already: reading will say so
 
 
-def refuse_own_end(sock: socket.socket) -> None:
+def refuse_self_connection(sock: socket.socket) -> None:
     """Raise ConnectionRefusedError where a socket is connected to itself, which is what a client would be told."""
-    if is_own_end(sock):
+    if is_self_connected(sock):
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
-def why_not(error: OSError, route: Route) -> str:
+def describe_failure(error: OSError, options: ConnectOptions) -> str:
     """Why connecting failed, in words."""
     if isinstance(error, TimeoutError) and error.errno is None:
-        return f"no answer within {route.timeout:g}s"
+        return f"no answer within {options.timeout:g}s"
     return reason_of(error)
 
 
-def _connect_one(candidate: Candidate, route: Route) -> Dialled:
-    sock = open_socket(candidate, route)
+def _connect_one(candidate: Candidate, options: ConnectOptions) -> ClientConnection:
+    sock = open_socket(candidate, options)
     try:
-        sock.settimeout(route.timeout)
+        sock.settimeout(options.timeout)
         sock.connect(candidate.sockaddr)
         sock.settimeout(None)
         local = format_sockaddr(candidate.family, sock.getsockname())
-        refuse_own_end(sock)
+        refuse_self_connection(sock)
     except BaseException:
         sock.close()
         raise
-    return Dialled(sock, str(candidate), local)
+    return ClientConnection(sock, str(candidate), local)
 
 
-def why_none(failures: list[tuple[Candidate, OSError]], route: Route) -> tuple[str, str | None]:
+def describe_failures(failures: list[tuple[Candidate, OSError]], options: ConnectOptions) -> tuple[str, str | None]:
     """Why no candidate took the connection, and a hint."""
     last = failures[-1][1]
     if len(failures) == 1:
-        return why_not(last, route), _hint(last, _HINTS)
-    reasons = (f"{candidate} {why_not(error, route)}" for candidate, error in failures)
+        return describe_failure(last, options), _hint(last, _HINTS)
+    reasons = (f"{candidate} {describe_failure(error, options)}" for candidate, error in failures)
     return ", ".join(reasons), _hint(last, _HINTS)
 
 
@@ -202,20 +200,20 @@ def _bind(sock: socket.socket, family: int, source: Address) -> None:
         raise OSError(error.errno, f"{reason_of(error)} (from {where})") from None
 
 
-def _connect_unix(address: Address, route: Route) -> Dialled:
+def _connect_unix(address: Address, options: ConnectOptions) -> ClientConnection:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The kernel waits for a place in the listener's queue only in a blocking call.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(route.timeout))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(options.timeout))
         sock.connect(address.unix_name)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
-        return Dialled(sock, str(address), f"unix:pid={os.getpid()}")
+        return ClientConnection(sock, str(address), f"unix:pid={os.getpid()}")
     except OSError as error:
         sock.close()
         # The kernel's word for a queue that had no place in time is EAGAIN.
         failure = TimeoutError() if error.errno == errno.EAGAIN else error
         what = f"cannot connect to {address}"
-        raise PortsideError(what, why_not(failure, route), _hint(error, _UNIX_HINTS)) from None
+        raise PortsideError(what, describe_failure(failure, options), _hint(error, _UNIX_HINTS)) from None
     except BaseException:
         sock.close()
         raise

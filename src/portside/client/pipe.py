@@ -20,16 +20,16 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from portside.client.ends import Ends, OutputClosed
-from portside.client.progress import (
-    Quiet,
-    acknowledged_and_arrived,
+from portside.client.sender import BUFFER_SIZE, Observer, Sender
+from portside.client.stdio import OutputClosed, Stdio
+from portside.client.tcp_progress import (
+    StallTimer,
+    acked_and_received,
+    backoff,
     is_reset,
-    pauses,
     pending_error,
     unacknowledged,
 )
-from portside.client.sender import BUFFER_SIZE, Observer, Sender
 from portside.errors import PortsideError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ GRACE_S = 0.5  # as socat's -t
 OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's due while this one waits
 
 
-class Broken(PortsideError):
+class ConnectionFailed(PortsideError):
     """The connection failed; ``reason`` is that of ``events.Closed``."""
 
     def __init__(self, peer: str, reason: "CloseReason", why: str | OSError, hint: str | None = None) -> None:
@@ -49,13 +49,13 @@ class Broken(PortsideError):
 
 
 class Pipe:
-    """One connection between a peer and our ends. ``received`` and ``sent`` count bytes."""
+    """One connection between a peer and our standard input and output. ``received`` and ``sent`` count bytes."""
 
     def __init__(
         self,
         sock: socket.socket,
         peer: str,
-        ends: Ends,
+        stdio: Stdio,
         *,
         crlf: "CrLf | None" = None,
         half_close: bool = True,
@@ -65,12 +65,12 @@ class Pipe:
     ) -> None:
         self._sock = sock  # blocking
         self._peer = peer
-        self._ends = ends
+        self._stdio = stdio
         self._observer = observer
         self._idle_timeout = idle_timeout  # seconds
         self._sender: Sender | None = None
-        if ends.source is not None:
-            self._sender = Sender(sock, ends, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
+        if stdio.source is not None:
+            self._sender = Sender(sock, stdio, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
         self.received = 0
 
     @property
@@ -81,10 +81,10 @@ class Pipe:
     def run(self) -> "CloseReason":
         """Move bytes until the connection ends in order; why it did.
 
-        Raises Broken where the connection fails and PortsideError where our side does. The source may be left
+        Raises ConnectionFailed where the connection fails and PortsideError where our side does. The source may be left
         with a thread that still waits for it.
         """
-        self._idle = Quiet(self._moved, time.monotonic())
+        self._idle = StallTimer(self._moved, time.monotonic())
         if self._sender is not None:
             self._sender.start()
         try:
@@ -96,7 +96,7 @@ class Pipe:
     def _receive(self) -> None:
         """Until the peer's FIN, or until the sender shuts the socket down."""
         buffer = memoryview(bytearray(BUFFER_SIZE))
-        recv_into, write, observer = self._sock.recv_into, self._ends.write, self._observer
+        recv_into, write, observer = self._sock.recv_into, self._stdio.write, self._observer
         waits = observer is not None or self._idle_timeout is not None
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
@@ -133,10 +133,10 @@ class Pipe:
         if observer is not None and observer.due is not None and observer.due <= time.monotonic():
             observer.tick()
         if self._idle_timeout is not None and self._idle.seconds() >= self._idle_timeout:
-            raise Broken(self._peer, "idle_timeout", f"nothing moved for {self._idle_timeout:g}s")
+            raise ConnectionFailed(self._peer, "idle_timeout", f"nothing moved for {self._idle_timeout:g}s")
 
     def _moved(self) -> tuple[int, ...]:
-        return (self.received, self.sent, *acknowledged_and_arrived(self._sock))
+        return (self.received, self.sent, *acked_and_received(self._sock))
 
     def _finish(self) -> "CloseReason":
         """The peer has sent its last, or the sender ends the run."""
@@ -157,23 +157,23 @@ class Pipe:
     def _wait_for_sender(self, sender: Sender) -> None:
         """While what it sends moves on (rules 2 and 3)."""
         since = time.monotonic() if sender.busy else sender.moved_at
-        quiet = Quiet(lambda: (sender.sent, *acknowledged_and_arrived(self._sock)), since)
-        observer, patient = self._observer, self._ends.patient
+        quiet = StallTimer(lambda: (sender.sent, *acked_and_received(self._sock)), since)
+        observer, patient = self._observer, self._stdio.patient
         if observer is not None and not sender.source_ended and (patient or self._goes_on(sender, quiet)):
             observer.half_closed()
-        self._ends.peer_closed()
+        self._stdio.peer_closed()
         while sender.is_alive() and (patient or self._goes_on(sender, quiet)):
             sender.join(min(self._wake_s(), GRACE_S / 10))
             self._time_passed()
 
-    def _goes_on(self, sender: Sender, quiet: Quiet) -> bool:
+    def _goes_on(self, sender: Sender, quiet: StallTimer) -> bool:
         """Bytes in hand are waited for: a peer that is gone answers them with a reset, one that is slow takes them."""
-        return sender.busy or (quiet.seconds() < GRACE_S and not self._ends.interactive)
+        return sender.busy or (quiet.seconds() < GRACE_S and not self._stdio.interactive)
 
     def _wait_for_acknowledgement(self) -> None:
         """Rule 4. What the kernel still holds when this gives up, it goes on sending by itself."""
-        quiet = Quiet(lambda: unacknowledged(self._sock), time.monotonic())
-        for pause in pauses():
+        quiet = StallTimer(lambda: unacknowledged(self._sock), time.monotonic())
+        for pause in backoff():
             left = unacknowledged(self._sock)
             if error := pending_error(self._sock):
                 raise self._broken(error)
@@ -181,8 +181,8 @@ class Pipe:
                 return
             time.sleep(pause)
 
-    def _broken(self, error: OSError) -> Broken:
+    def _broken(self, error: OSError) -> ConnectionFailed:
         if not is_reset(error):
-            return Broken(self._peer, "error", error)
+            return ConnectionFailed(self._peer, "error", error)
         hint = None if error.errno == errno.ECONNRESET else "it closed before it had read everything we sent"
-        return Broken(self._peer, "peer_reset", os.strerror(errno.ECONNRESET), hint)
+        return ConnectionFailed(self._peer, "peer_reset", os.strerror(errno.ECONNRESET), hint)

@@ -8,15 +8,15 @@ import subprocess
 import time
 from typing import IO, cast
 
-from portside.client.ends import Ends
-from portside.client.progress import pauses
+from portside.client.stdio import Stdio
+from portside.client.tcp_progress import backoff
 from portside.errors import PortsideError, UsageError
 
 _LEAVES_S = 0.5  # that a program may take to end by itself once the connection is gone
 _TERMINATES_S = 2.0  # that it may take after SIGTERM
 
 
-def words_of(command: str) -> list[str]:
+def split_command(command: str) -> list[str]:
     """A command line as a shell would cut it, without anything else that a shell does. Raises UsageError."""
     try:
         words = shlex.split(command)
@@ -27,7 +27,7 @@ def words_of(command: str) -> list[str]:
     return words
 
 
-class Program(Ends):
+class Program(Stdio):
     """A running program, in a process group of its own; its standard error is ours.
 
     Whoever starts one calls ``end``, whatever happened in between.
@@ -81,7 +81,7 @@ class Program(Ends):
         """Whether it has ended. Not Popen's own wait, which holds a lock for as long as it waits."""
         process = self._process
         deadline = time.monotonic() + seconds
-        for pause in pauses():
+        for pause in backoff():
             if process.returncode is not None:
                 return True
             try:

@@ -14,7 +14,7 @@ from python_socks import ProxyError, ProxyType
 from python_socks.sync import Proxy as Protocol
 
 from portside.addresses import Address
-from portside.client.dial import Dialled, Route, connect, named
+from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name
 from portside.errors import PortsideError, ValueProblem, reason_of
 from portside.wire.escaping import visible
 
@@ -26,7 +26,7 @@ _MAX_WORDS = 200  # characters of a proxy's words
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
 
 
-class Proxy(NamedTuple):
+class ProxyUrl(NamedTuple):
     """A proxy. Its words never show the credentials."""
 
     scheme: str
@@ -38,10 +38,10 @@ class Proxy(NamedTuple):
         return f"{self.scheme}://{self.address}"
 
     def __repr__(self) -> str:
-        return f"Proxy({self})"
+        return f"ProxyUrl({self})"
 
 
-def parse_proxy(url: str) -> Proxy:
+def parse_proxy(url: str) -> ProxyUrl:
     """Read the URL of a proxy. The ValueProblem that it raises never shows it, for it may hold a password."""
     try:
         parts = urlsplit(url)
@@ -59,21 +59,21 @@ def parse_proxy(url: str) -> Proxy:
         raise ValueProblem("the user and the password of a proxy are at most 255 ASCII characters each")
     if parts.scheme == "http" and ":" in user:
         raise ValueProblem("the user of an http proxy has no colon (RFC 7617)")
-    return Proxy(parts.scheme, Address(host, range(port, port + 1)), user, password)
+    return ProxyUrl(parts.scheme, Address(host, range(port, port + 1)), user, password)
 
 
-def connect_through(proxy: Proxy, address: Address, route: Route) -> Dialled:
-    """Connect to an address through a proxy; ``route`` leads to the proxy, in one timeout for all of it.
+def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) -> ClientConnection:
+    """Connect to an address through a proxy; ``options`` lead to the proxy, in one timeout for all of it.
 
     Raises PortsideError where the proxy cannot be reached, refuses, or speaks something else.
     """
-    what = f"cannot connect to {named(address)} through {proxy}"
-    deadline = time.monotonic() + route.timeout
+    what = f"cannot connect to {display_name(address)} through {proxy}"
+    deadline = time.monotonic() + options.timeout
     try:
-        dialled = connect(proxy.address, route)
+        connection = connect(proxy.address, options)
     except PortsideError as error:
         raise PortsideError(f"cannot connect to the proxy {proxy.address}", error.why, error.hint) from None
-    conversation = _Conversation(dialled.sock, deadline, by_head=proxy.scheme == "http")
+    conversation = _ProxyStream(connection.sock, deadline, by_head=proxy.scheme == "http")
     protocol = Protocol(
         _TYPES[proxy.scheme],
         *_ends(proxy.address),
@@ -85,26 +85,26 @@ def connect_through(proxy: Proxy, address: Address, route: Route) -> Dialled:
     try:
         protocol.connect(*_ends(address))
     except TimeoutError:
-        raise PortsideError(what, f"no answer within {route.timeout:g}s") from None
+        raise PortsideError(what, f"no answer within {options.timeout:g}s") from None
     except ProxyError as error:
         raise PortsideError(what, _words(error), _hint(error)) from None
     except OSError as error:
         raise PortsideError(what, reason_of(error), "is it a proxy of this kind?") from None
     except ValueError:  # from the name's encoding: a part of it or all of it is too long
         raise PortsideError(what, "this name of a host cannot be sent to a proxy") from None
-    dialled.sock.settimeout(None)
-    return Dialled(dialled.sock, named(address), dialled.local)
+    connection.sock.settimeout(None)
+    return ClientConnection(connection.sock, display_name(address), connection.local)
 
 
-class _Conversation:
-    """A dialled socket as the library takes one: a way to the proxy, and then the stream over it."""
+class _ProxyStream:
+    """A connected socket as the library takes one: a way to the proxy, and then the stream over it."""
 
     def __init__(self, sock: socket.socket, deadline: float, *, by_head: bool) -> None:
         self._sock = sock
         self._deadline = deadline
         self._by_head = by_head
 
-    def connect(self, **_: object) -> "_Conversation":
+    def connect(self, **_: object) -> "_ProxyStream":
         return self
 
     def sendall(self, data: bytes) -> None:

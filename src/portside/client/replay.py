@@ -22,10 +22,10 @@ import socket
 import time
 from collections.abc import Callable
 
-from portside.client.answers import Answers
-from portside.client.progress import Quiet, acknowledged_and_arrived, unacknowledged
-from portside.client.script import End, Ending, Finished, Missing, Ours, Script, Step, Theirs
-from portside.client.verdict import Late, Played
+from portside.client.replay_result import LateAnswer, ReplayResult
+from portside.client.response_checker import ResponseChecker
+from portside.client.script import ConnectionEnd, Ending, Expect, HalfClose, MissingData, Script, Send, Step
+from portside.client.tcp_progress import StallTimer, acked_and_received, unacknowledged
 from portside.errors import PortsideError
 from portside.sockopts import set_abortive_close
 
@@ -48,10 +48,10 @@ class Player:
         self._script = script
         self._speed = speed
         self._timeout = timeout
-        self._other = Answers(sock, peer, script.answers)
+        self._other = ResponseChecker(sock, peer, script.answers)
         self._sent = 0
-        self._end: End | None = None  # once that is reached
-        self._late: Late | None = None
+        self._end: ConnectionEnd | None = None  # once that is reached
+        self._late: LateAnswer | None = None
         self._ended: Ending | None = None  # how the other side did, as far as that was judged
         self._stalled = False
         # Rule 1: what must have come before we go on.
@@ -67,7 +67,7 @@ class Player:
         self._began = 0.0
         self._last_at = self._own_at  # of the last step of anybody
 
-    def play(self) -> Played:
+    def play(self) -> ReplayResult:
         """Play all of it; what came of it.
 
         Raises PortsideError where the network fails (a reset is no failure, but an ending), and where the recording
@@ -88,25 +88,25 @@ class Player:
 
     def _do(self, step: Step) -> None:
         match step:
-            case Theirs(at, size):
+            case Expect(at, size):
                 self._due += size
                 self._due_at = at
-            case Finished(at, ours=False):
+            case HalfClose(at, ours=False):
                 self._due_end = True
                 self._due_at = at
-            case Ours(at, data):
+            case Send(at, data):
                 self._wait_for_theirs()
                 self._pause(at)
                 self._send(at, data)
                 self._did(at)
-            case Finished(at):
+            case HalfClose(at):
                 self._wait_for_theirs()
                 self._pause(at)
                 self._finish()
                 self._did(at)
-            case Missing(_, size):
+            case MissingData(_, size):
                 raise PortsideError("the replay", f"{size} B that are to be sent now are missing in the recording")
-            case End():
+            case ConnectionEnd():
                 self._end = step
                 self._wait_for_theirs()
                 self._end_as(step)
@@ -124,7 +124,7 @@ class Player:
             return
         if not self._until(self._has_theirs, self._patience):
             arrived = self._other.arrived
-            self._late = self._late or Late(arrived, self._due, self._timeout)
+            self._late = self._late or LateAnswer(arrived, self._due, self._timeout)
             self._forgiven = max(0, self._due - arrived)
             self._due_end = False
         self._began += max(0.0, time.monotonic() - self._moment(self._due_at))
@@ -149,7 +149,7 @@ class Player:
 
     def _until(self, done: Callable[[], bool], patience: Callable[[], float], events: int = select.POLLIN) -> bool:
         """Take turns until something is done; False where nothing moved for too long."""
-        quiet = Quiet(self._moved, time.monotonic())
+        quiet = StallTimer(self._moved, time.monotonic())
         while not done():
             left = patience() - quiet.seconds()
             if left <= 0:
@@ -159,7 +159,7 @@ class Player:
 
     def _moved(self) -> tuple[int, ...]:
         """Counts that go up while the other side does its part; it does not by talking on for ever."""
-        acknowledged = acknowledged_and_arrived(self._sock)[:1]
+        acknowledged = acked_and_received(self._sock)[:1]
         return (self._sent, min(self._other.arrived, self._script.theirs), *acknowledged)
 
     # Our side: rules 3 to 5.
@@ -204,7 +204,7 @@ class Player:
         except OSError:
             return  # the connection is gone: receiving says why
 
-    def _end_as(self, end: End) -> None:
+    def _end_as(self, end: ConnectionEnd) -> None:
         self._wait_for_end(end)
         self._ended = self._other.ended  # before our own end makes it end, too
         if end.ours is not None:
@@ -219,7 +219,7 @@ class Player:
         # To close with something unread would be a reset, which might take away what we sent last.
         self._until(self._has_ended, lambda: min(QUIET_S, self._timeout))
 
-    def _wait_for_end(self, end: End) -> None:
+    def _wait_for_end(self, end: ConnectionEnd) -> None:
         """Until the other side ends, where that was recorded, and through the silence where it was not (rule 4)."""
         self._due_at = end.at
         silence = min(QUIET_S, self._timeout, max(0, end.at - self._last_at) / 1e9)
@@ -229,10 +229,10 @@ class Player:
         elif end.ours is None:
             self._until(self._has_ended, lambda: silence)
 
-    def _result(self) -> Played:
+    def _result(self) -> ReplayResult:
         other = self._other
         other.stop_judging()
-        return Played(
+        return ReplayResult(
             sent=self._sent,
             to_send=self._script.ours,
             received=other.judged,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from portside.addresses import Address
-from portside.client.dial import Candidate, Route, is_own_end, open_socket, resolve, why_not
+from portside.client.dial import Candidate, ConnectOptions, describe_failure, is_self_connected, open_socket, resolve
 from portside.errors import PortsideError
 
 AT_ONCE = 256  # sockets; half of the descriptors that we may have where that is less
@@ -18,7 +18,7 @@ AT_ONCE = 256  # sockets; half of the descriptors that we may have where that is
 _FINDINGS_AHEAD = 4096
 
 
-class Finding(NamedTuple):
+class PortResult(NamedTuple):
     """One port: the address that took the connection or, where none did, the last one tried and why not."""
 
     address: str
@@ -38,13 +38,13 @@ class _Probe(NamedTuple):
     deadline: float  # time.monotonic()
 
 
-def scan(address: Address, route: Route) -> Iterator[Finding]:
+def scan(address: Address, options: ConnectOptions) -> Iterator[PortResult]:
     """Try each port of an address: a finding a port, in the order of the ports, as soon as that allows.
 
     Raises PortsideError where the host is not known or no socket can be made.
     """
-    candidates = resolve(address, route)
-    run = _Scan(route)
+    candidates = resolve(address, options)
+    run = _Scan(options)
     ports = iter(address.ports)
     waiting = iter(address.ports)
     expected = next(waiting, None)
@@ -69,9 +69,9 @@ def _at_port(candidate: Candidate, port: int) -> Candidate:
 class _Scan:
     """The attempts that are under way, oldest first, and what is known of ports so far."""
 
-    def __init__(self, route: Route) -> None:
-        self.findings: dict[int, Finding] = {}
-        self._route = route
+    def __init__(self, options: ConnectOptions) -> None:
+        self.findings: dict[int, PortResult] = {}
+        self._options = options
         self._under_way: dict[int, _Probe] = {}
         self._poll = select.poll()
         self._at_once = max(1, min(AT_ONCE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
@@ -90,14 +90,14 @@ class _Scan:
         """Try a port at the first of the candidates."""
         candidate, *rest = candidates
         try:
-            sock = open_socket(candidate, self._route)
+            sock = open_socket(candidate, self._options)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise PortsideError("cannot scan", error) from None
             self._failed(port, candidate, rest, error)
             return
         sock.setblocking(False)
-        probe = _Probe(port, candidate, rest, sock, time.monotonic() + self._route.timeout)
+        probe = _Probe(port, candidate, rest, sock, time.monotonic() + self._options.timeout)
         number = sock.connect_ex(candidate.sockaddr)
         if number == errno.EINPROGRESS:
             self._under_way[sock.fileno()] = probe
@@ -130,15 +130,15 @@ class _Scan:
     def _conclude(self, probe: _Probe, number: int) -> None:
         """An attempt has ended with an errno, or with 0."""
         with probe.sock:
-            if not number and is_own_end(probe.sock):
+            if not number and is_self_connected(probe.sock):
                 number = errno.ECONNREFUSED
         if number:
             self._failed(probe.port, probe.candidate, probe.rest, OSError(number, os.strerror(number)))
         else:
-            self.findings[probe.port] = Finding(str(probe.candidate), None)
+            self.findings[probe.port] = PortResult(str(probe.candidate), None)
 
     def _failed(self, port: int, candidate: Candidate, rest: list[Candidate], error: OSError) -> None:
         if rest:
             self.start(port, rest)
         else:
-            self.findings[port] = Finding(str(candidate), why_not(error, self._route))
+            self.findings[port] = PortResult(str(candidate), describe_failure(error, self._options))

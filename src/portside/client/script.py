@@ -34,35 +34,35 @@ _ENDINGS: dict[str, tuple[Ending | None, Ending | None]] = {
 }
 
 
-class Ours(NamedTuple):
+class Send(NamedTuple):
     """Bytes for us to send. ``at`` is the recorded time of any step, ns since 1970."""
 
     at: int
     data: bytes
 
 
-class Theirs(NamedTuple):
+class Expect(NamedTuple):
     """So many bytes came from the other side."""
 
     at: int
     size: int
 
 
-class Finished(NamedTuple):
+class HalfClose(NamedTuple):
     """One of the two half-closed."""
 
     at: int
     ours: bool
 
 
-class Missing(NamedTuple):
+class MissingData(NamedTuple):
     """So many bytes were ours to send, and the recording does not hold them."""
 
     at: int
     size: int
 
 
-class End(NamedTuple):
+class ConnectionEnd(NamedTuple):
     """The connection ended; what each of the two did."""
 
     at: int
@@ -70,7 +70,7 @@ class End(NamedTuple):
     theirs: Ending | None
 
 
-Step = Ours | Theirs | Finished | Missing | End
+Step = Send | Expect | HalfClose | MissingData | ConnectionEnd
 
 
 class Script(NamedTuple):
@@ -124,23 +124,23 @@ def _steps(events: Iterator[Event], role: Role) -> Iterator[Step]:
     for event in events:
         at = event.at
         if isinstance(event, Payload):
-            yield Ours(at, event.data) if type(event) is ours else Theirs(at, len(event.data))
+            yield Send(at, event.data) if type(event) is ours else Expect(at, len(event.data))
         elif isinstance(event, Gap):
             mine, other = (event.received, event.sent) if client else (event.sent, event.received)
             if other:
-                yield Theirs(at, other)
+                yield Expect(at, other)
             if mine:
-                yield Missing(at, mine)
+                yield MissingData(at, mine)
         elif isinstance(event, HalfClosed):
             half_closed = True
-            yield Finished(at, client)
+            yield HalfClose(at, client)
         elif isinstance(event, Closed):
             recorder, peer = _ENDINGS.get(event.reason, (None, None))
             if event.reason == "peer_closed" and not half_closed:  # it is lost in a gap
-                yield Finished(at, client)
-            yield End(at, peer, recorder) if client else End(at, recorder, peer)
+                yield HalfClose(at, client)
+            yield ConnectionEnd(at, peer, recorder) if client else ConnectionEnd(at, recorder, peer)
             return
-    yield End(at, None, None)
+    yield ConnectionEnd(at, None, None)
 
 
 def _answers(events: Iterator[Event], role: Role) -> Iterator[bytes | int]:

@@ -7,8 +7,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from portside.client.ends import Ends, wait_for
-from portside.client.progress import pauses, pending_error, unacknowledged
+from portside.client.stdio import Stdio, wait_for
+from portside.client.tcp_progress import backoff, pending_error, unacknowledged
 
 if TYPE_CHECKING:
     from portside.wire.newlines import CrLf
@@ -53,7 +53,7 @@ class Sender(threading.Thread):
     def __init__(
         self,
         sock: socket.socket,
-        ends: Ends,
+        stdio: Stdio,
         observer: Observer | None,
         *,
         crlf: "CrLf | None",
@@ -62,7 +62,7 @@ class Sender(threading.Thread):
     ) -> None:
         super().__init__(name="sender", daemon=True)  # a blocked read of a terminal must not hold up the exit
         self._sock = sock
-        self._ends = ends
+        self._stdio = stdio
         self._observer = observer
         self._crlf = crlf
         self._half_close = half_close
@@ -81,7 +81,7 @@ class Sender(threading.Thread):
             self._pump()
         except OSError as error:
             self.refusal = error
-            self._ends.peer_gone()
+            self._stdio.peer_gone()
         except BaseException as trouble:  # noqa: BLE001 - the other direction raises it
             self.trouble = trouble
             self._stop_receiving()
@@ -89,7 +89,7 @@ class Sender(threading.Thread):
             self._end()
 
     def _pump(self) -> None:
-        read_into, crlf, observer = self._ends.read_into, self._crlf, self._observer
+        read_into, crlf, observer = self._stdio.read_into, self._crlf, self._observer
         buffer = memoryview(bytearray(BUFFER_SIZE))
         while size := read_into(buffer):
             self.busy = True
@@ -131,13 +131,13 @@ class Sender(threading.Thread):
         try:
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
-            if self._ends_run or (self._half_close and self._ends.is_over()):
+            if self._ends_run or (self._half_close and self._stdio.is_over()):
                 self._wait_for_acknowledgement()
         except OSError:
             return  # the connection is gone: whoever receives learns why
 
     def _wait_for_acknowledgement(self) -> None:
-        for pause in pauses():
+        for pause in backoff():
             if not unacknowledged(self._sock):
                 break
             self.refusal = pending_error(self._sock)

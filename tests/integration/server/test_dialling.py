@@ -13,12 +13,12 @@ from portside.addresses import Address, parse_address
 from portside.app.loop import run
 from portside.behaviours import dialling
 from portside.behaviours.dialling import Dialler
-from portside.client.dial import Candidate, Route
+from portside.client.dial import Candidate, ConnectOptions
 from portside.errors import PortsideError
 
 
 def dial(where: str, header: bytes = b"", timeout: float = DEADLINE_S) -> socket.socket:
-    return run(Dialler(parse_address(where), Route(timeout)).dial(header))
+    return run(Dialler(parse_address(where), ConnectOptions(timeout)).dial(header))
 
 
 def test_a_header_comes_first() -> None:
@@ -45,14 +45,14 @@ def test_every_candidate_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatc
 def test_one_question_for_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Address] = []
 
-    def resolve(address: Address, _route: Route) -> list[Candidate]:
+    def resolve(address: Address, _route: ConnectOptions) -> list[Candidate]:
         asked.append(address)
         raise PortsideError("cannot connect to a.name", "nobody knows it")
 
     monkeypatch.setattr(dialling, "resolve", resolve)
 
     async def several() -> list[object]:
-        dialler = Dialler(parse_address("a.name:80"), Route())
+        dialler = Dialler(parse_address("a.name:80"), ConnectOptions())
         answers: list[object] = await asyncio.gather(*(dialler.dial() for _ in range(50)), return_exceptions=True)
         with pytest.raises(PortsideError):
             await dialler.dial()
@@ -78,7 +78,7 @@ def test_nobody_waits_for_the_answer_any_more(monkeypatch: pytest.MonkeyPatch) -
 
         with monkeypatch.context() as patch:
             patch.setattr(dialling, "_in_thread", ask)
-            task = asyncio.create_task(Dialler(parse_address("a.name:80"), Route()).dial())
+            task = asyncio.create_task(Dialler(parse_address("a.name:80"), ConnectOptions()).dial())
             await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

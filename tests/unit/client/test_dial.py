@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from portside.addresses import Address, parse_address
-from portside.client.dial import Route, connect, is_own_end, named, resolve, retrying
+from portside.client.dial import ConnectOptions, connect, display_name, is_self_connected, resolve, retry
 from portside.errors import PortsideError, UsageError
 
 
@@ -29,7 +29,7 @@ class Attempts:
 def test_retrying_until_it_works(failures: int, tries: int | None) -> None:
     said: list[str] = []
     attempts = Attempts(failures)
-    assert retrying(attempts, tries=tries, interval=0, say=said.append) == "connected"
+    assert retry(attempts, tries=tries, interval=0, say=said.append) == "connected"
     assert said == ["cannot connect: Connection refused; trying again in 0s"] * failures
 
 
@@ -37,14 +37,14 @@ def test_retrying_until_it_works(failures: int, tries: int | None) -> None:
 def test_retrying_no_more_than_asked_for(tries: int) -> None:
     attempts = Attempts(100)
     with pytest.raises(PortsideError):
-        retrying(attempts, tries=tries, interval=0, say=lambda _: None)
+        retry(attempts, tries=tries, interval=0, say=lambda _: None)
     assert attempts.made == tries + 1
 
 
 def test_what_was_written_wrong_is_not_retried() -> None:
     attempts = Attempts(1, UsageError("connect", "wrong"))
     with pytest.raises(UsageError):
-        retrying(attempts, tries=None, interval=0, say=lambda _: None)
+        retry(attempts, tries=None, interval=0, say=lambda _: None)
     assert attempts.made == 1
 
 
@@ -59,13 +59,15 @@ def test_what_was_written_wrong_is_not_retried() -> None:
     ],
 )
 def test_named(text: str, name: str) -> None:
-    assert named(parse_address(text)) == name
+    assert display_name(parse_address(text)) == name
 
 
 def test_resolve_keeps_to_the_family() -> None:
-    assert [str(each) for each in resolve(parse_address("80"), Route(family=socket.AF_INET))] == ["127.0.0.1:80"]
+    assert [str(each) for each in resolve(parse_address("80"), ConnectOptions(family=socket.AF_INET))] == [
+        "127.0.0.1:80"
+    ]
     with pytest.raises(PortsideError, match=r"cannot connect to \[::1\]:80: "):
-        resolve(parse_address("[::1]:80"), Route(family=socket.AF_INET))
+        resolve(parse_address("[::1]:80"), ConnectOptions(family=socket.AF_INET))
 
 
 def test_the_addresses_share_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,21 +82,21 @@ def test_the_addresses_share_no_failure(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        route = Route(5.0, socket.AF_UNSPEC, Address("127.0.0.1", range(1)))
+        route = ConnectOptions(5.0, socket.AF_UNSPEC, Address("127.0.0.1", range(1)))
         dialled = connect(Address("both.test", range(port, port + 1)), route)
         with dialled.sock:
             assert dialled.peer == f"127.0.0.1:{port}"
             assert dialled.sock.getblocking()
-            assert not is_own_end(dialled.sock)
+            assert not is_self_connected(dialled.sock)
 
 
 def test_an_own_end_is_seen() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.connect(sock.getsockname())
-        assert is_own_end(sock)
+        assert is_self_connected(sock)
 
 
 def test_a_socket_that_is_not_connected_is_no_own_end() -> None:
     with socket.socket() as sock:
-        assert not is_own_end(sock)
+        assert not is_self_connected(sock)

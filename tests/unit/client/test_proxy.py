@@ -3,21 +3,21 @@
 import pytest
 
 from portside.addresses import Address
-from portside.client.proxy import Proxy, parse_proxy
+from portside.client.proxy import ProxyUrl, parse_proxy
 from portside.errors import ValueProblem
 
 
 @pytest.mark.parametrize(
     ("url", "proxy"),
     [
-        ("socks5://127.0.0.1:1080", Proxy("socks5", Address("127.0.0.1", range(1080, 1081)), "", "")),
-        ("socks5h://proxy:1080/", Proxy("socks5h", Address("proxy", range(1080, 1081)), "", "")),
-        ("http://[::1]:3128", Proxy("http", Address("::1", range(3128, 3129)), "", "")),
-        ("http://me@proxy:80", Proxy("http", Address("proxy", range(80, 81)), "me", "")),
-        ("HTTP://me:p%40ss%3A@proxy:80", Proxy("http", Address("proxy", range(80, 81)), "me", "p@ss:")),
+        ("socks5://127.0.0.1:1080", ProxyUrl("socks5", Address("127.0.0.1", range(1080, 1081)), "", "")),
+        ("socks5h://proxy:1080/", ProxyUrl("socks5h", Address("proxy", range(1080, 1081)), "", "")),
+        ("http://[::1]:3128", ProxyUrl("http", Address("::1", range(3128, 3129)), "", "")),
+        ("http://me@proxy:80", ProxyUrl("http", Address("proxy", range(80, 81)), "me", "")),
+        ("HTTP://me:p%40ss%3A@proxy:80", ProxyUrl("http", Address("proxy", range(80, 81)), "me", "p@ss:")),
     ],
 )
-def test_urls(url: str, proxy: Proxy) -> None:
+def test_urls(url: str, proxy: ProxyUrl) -> None:
     assert parse_proxy(url) == proxy
 
 

@@ -8,11 +8,11 @@ from itertools import islice
 
 from support import DEADLINE_S, wait_until
 
-from portside.client.progress import (
-    Quiet,
-    acknowledged_and_arrived,
+from portside.client.tcp_progress import (
+    StallTimer,
+    acked_and_received,
+    backoff,
     is_reset,
-    pauses,
     pending_error,
     unacknowledged,
 )
@@ -20,7 +20,7 @@ from portside.client.progress import (
 
 def test_quiet_begins_anew_with_each_movement() -> None:
     counters = [0]
-    quiet = Quiet(lambda: counters[0], time.monotonic() - 100)
+    quiet = StallTimer(lambda: counters[0], time.monotonic() - 100)
     assert quiet.seconds() >= 100
     counters[0] = 1
     assert quiet.seconds() == 0
@@ -28,7 +28,7 @@ def test_quiet_begins_anew_with_each_movement() -> None:
 
 
 def test_pauses_grow_to_a_bound() -> None:
-    assert list(islice(pauses(), 8)) == [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.032, 0.032]
+    assert list(islice(backoff(), 8)) == [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.032, 0.032]
 
 
 def test_the_kernels_counts() -> None:
@@ -38,13 +38,13 @@ def test_the_kernels_counts() -> None:
     ):
         there, _ = listener.accept()
         with there:
-            before, _ = acknowledged_and_arrived(here)
+            before, _ = acked_and_received(here)
             here.sendall(b"x" * 1000)
             there.sendall(b"y" * 7)
             wait_until(lambda: unacknowledged(here) == 0, "acknowledgement")
-            acknowledged, _ = acknowledged_and_arrived(here)
+            acknowledged, _ = acked_and_received(here)
             assert acknowledged - before == 1000
-            wait_until(lambda: acknowledged_and_arrived(here)[1] == 7, "arrival")
+            wait_until(lambda: acked_and_received(here)[1] == 7, "arrival")
 
 
 def test_what_a_peer_does_not_take_is_unacknowledged() -> None:
@@ -66,7 +66,7 @@ def test_unix_sockets_have_nothing_under_way() -> None:
     with one, other:
         one.sendall(b"unread")
         assert unacknowledged(one) == 0
-        assert acknowledged_and_arrived(one) == ()
+        assert acked_and_received(one) == ()
 
 
 def test_a_pending_error_is_taken_away() -> None:

@@ -11,7 +11,7 @@ class OutputClosed(Exception):
     """Nobody reads our output any more: the end of the run, and no failure of it."""
 
 
-class Ends:
+class Stdio:
     """Standard input and output, or some other pair of descriptors; None where that direction is not used.
 
     They may be terminals, pipes, files or sockets, in blocking or non-blocking mode.

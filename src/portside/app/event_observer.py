@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from portside.app.say import wants_colour
-from portside.client.dial import Dialled
-from portside.client.ends import Ends, OutputClosed
+from portside.client.dial import ClientConnection
 from portside.client.pipe import Pipe
+from portside.client.stdio import OutputClosed, Stdio
 from portside.errors import PortsideError
 from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Received, Sent
 from portside.feed.render import Renderer, make_renderer
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _TURN_S = 0.5  # that somebody who tells of something is waited for when a signal ends the run
 
 
-class Told:
+class EventObserver:
     """An observer of the pipe (``client.sender.Observer``). Raises PortsideError where nothing can be recorded."""
 
-    def __init__(self, settings: Connect, dialled: Dialled) -> None:
+    def __init__(self, settings: Connect, connection: ClientConnection) -> None:
         self.turn = threading.RLock()
-        self._peer, self._local, self._tls = dialled.peer, dialled.local, dialled.tls
+        self._peer, self._local, self._tls = connection.peer, connection.local, connection.tls
         self._shows_received = not settings.send_only
-        self._output = Ends(None, 1)
+        self._output = Stdio(None, 1)
         self._over = False
         self._renderer: Renderer | None = None
         self._recorder: Recorder | None = None

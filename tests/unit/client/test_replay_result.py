@@ -4,23 +4,23 @@ from typing import Any
 
 import pytest
 
-from portside.client.verdict import Late, Played, words
+from portside.client.replay_result import LateAnswer, ReplayResult, describe_result
 from portside.wire.compare import Difference
 
 
-def played(**fields: Any) -> Played:
+def played(**fields: Any) -> ReplayResult:
     usual: dict[str, Any] = {
         "sent": 120, "to_send": 120, "received": 3400, "expected": 3400, "unknown": 0, "difference": None,
         "ended": "closed", "ended_recorded": "closed", "late": None, "stalled_s": None,
     }  # fmt: skip
-    return Played(**{**usual, **fields})
+    return ReplayResult(**{**usual, **fields})
 
 
 def test_as_recorded() -> None:
     for fields in ({}, {"ended": None, "ended_recorded": None}, {"ended": "reset", "ended_recorded": None}):
         assert played(**fields).as_recorded
-    assert words(played(), "client") == "answered as recorded: 120 B sent, 3400 B received"
-    assert words(played(), "server") == "sent as recorded: 120 B sent, 3400 B received"
+    assert describe_result(played(), "client") == "answered as recorded: 120 B sent, 3400 B received"
+    assert describe_result(played(), "server") == "sent as recorded: 120 B sent, 3400 B received"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_as_recorded() -> None:
                 "received": 57,
                 "difference": Difference(57, b"", b"b", b""),
                 "ended": None,
-                "late": Late(57, 100, 0.5),
+                "late": LateAnswer(57, 100, 0.5),
             },
             "answered 57 B and then nothing for 0.5s; recorded: 3400 B",
         ),
@@ -59,7 +59,7 @@ def test_as_recorded() -> None:
             {"ended": "reset"},
             "answered as recorded, but reset the connection; recorded: it closed in order",
         ),
-        ({"late": Late(0, 5, 2.0)}, "answered late: 0 of 5 B, then nothing for 2s"),
+        ({"late": LateAnswer(0, 5, 2.0)}, "answered late: 0 of 5 B, then nothing for 2s"),
         ({"sent": 20, "ended": "reset", "ended_recorded": None}, "reset the connection after 20 of 120 B were sent"),
         (
             {"sent": 20, "ended": None, "stalled_s": 10.0},
@@ -77,4 +77,4 @@ def test_as_recorded() -> None:
 )  # fmt: skip
 def test_what_was_different(fields: dict[str, Any], said: str) -> None:
     assert not played(**fields).as_recorded
-    assert words(played(**fields), "client") == said
+    assert describe_result(played(**fields), "client") == said

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from portside.client.progress import is_reset
+from portside.client.tcp_progress import is_reset
 from portside.errors import PortsideError
 from portside.wire.compare import LEFT, RIGHT, Comparison
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BUFFER_SIZE = 256 * 1024  # bytes a call, as client.sender's
 
 
-class Answers:
+class ResponseChecker:
     """What arrives at a non-blocking socket, against the recorded ``answers`` of a script.
 
     ``arrived`` counts bytes, ``judged`` those of them that were compared; ``ended`` is how the other side did.

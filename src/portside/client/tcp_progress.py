@@ -23,7 +23,7 @@ def unacknowledged(sock: socket.socket) -> int:
     return sockopts.unacknowledged(sock.fileno())
 
 
-def acknowledged_and_arrived(sock: socket.socket) -> tuple[int, ...]:
+def acked_and_received(sock: socket.socket) -> tuple[int, ...]:
     """Two counts of bytes since the connection began; empty where the kernel does not count."""
     if sock.family == socket.AF_UNIX:
         return ()
@@ -43,7 +43,7 @@ def is_reset(error: OSError) -> bool:
     return error.errno in (errno.ECONNRESET, errno.EPIPE)
 
 
-class Quiet:
+class StallTimer:
     """How long nothing has moved, judged by counters that are read now and then."""
 
     def __init__(self, counters: Callable[[], object], since: float) -> None:
@@ -60,7 +60,7 @@ class Quiet:
         return now - self._since
 
 
-def pauses() -> Iterator[float]:
+def backoff() -> Iterator[float]:
     """How long to sleep between looks at what the kernel announces to nobody: 1 ms, 2 ms … 32 ms, in seconds."""
     pause = 0.001
     while True:
