@@ -4,11 +4,11 @@ import pytest
 
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import Admission, parse_network, read_networks
-from portside.server.wheel import Wheel
+from portside.server.timer_wheel import TimerWheel
 
 
 def test_the_wheel_gives_each_item_when_it_is_due_and_not_before() -> None:
-    wheel: Wheel[str] = Wheel(0.5)
+    wheel: TimerWheel[str] = TimerWheel(0.5)
     wheel.schedule("a", 10.2)
     wheel.schedule("b", 11.0)
     wheel.schedule("a again", 12.0)
@@ -23,19 +23,19 @@ def test_the_wheel_gives_each_item_when_it_is_due_and_not_before() -> None:
 
 def test_admission_counts_those_inside() -> None:
     admission = Admission(most=2, most_per_ip=1)
-    assert admission.enter("1.1.1.1") is None
-    assert admission.enter("1.1.1.1") == "max_conns_per_ip"
-    assert admission.enter(None) is None
-    assert admission.enter("2.2.2.2") == "max_conns"
-    admission.leave("1.1.1.1")
-    assert admission.enter("1.1.1.1") is None
+    assert admission.admit("1.1.1.1") is None
+    assert admission.admit("1.1.1.1") == "max_conns_per_ip"
+    assert admission.admit(None) is None
+    assert admission.admit("2.2.2.2") == "max_conns"
+    admission.release("1.1.1.1")
+    assert admission.admit("1.1.1.1") is None
 
 
 def test_mapped_addresses_and_scopes_are_matched_as_what_they_are() -> None:
     admission = Admission(allowed=[*parse_network("10.0.0.0/8", ""), *parse_network("fe80::/10", "")])
-    assert admission.enter("::ffff:10.1.2.3") is None
-    assert admission.enter("fe80::1%eth0") is None
-    assert admission.enter("::1") == "denied"
+    assert admission.admit("::ffff:10.1.2.3") is None
+    assert admission.admit("fe80::1%eth0") is None
+    assert admission.admit("::1") == "denied"
 
 
 @pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8"])

@@ -43,25 +43,25 @@ _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 if TYPE_CHECKING:
     from portside.app.rules import Reloading
     from portside.record.recorder import Recorder
-    from portside.server.gate import Gate
+    from portside.server.pre_connect import PreConnect
 
 StopReason = Literal["signal", "once", "output_closed"]
 
 
-def run(settings: Listen, listeners: list[Listener], admission: Admission, gate: "Gate | None") -> int:
+def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: "PreConnect | None") -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after."""
     _raise_descriptor_limit()
     _keep_freed_memory()
-    return run_loop(_Run(settings, admission, gate).serve(listeners))
+    return run_loop(_Run(settings, admission, pre_connect).serve(listeners))
 
 
 class _Run:
     """One run of the server."""
 
-    def __init__(self, settings: Listen, admission: Admission, gate: "Gate | None") -> None:
+    def __init__(self, settings: Listen, admission: Admission, pre_connect: "PreConnect | None") -> None:
         self._settings = settings
         self._admission = admission
-        self._gate = gate
+        self._pre_connect = pre_connect
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._troubled: set[str] = set()
@@ -96,7 +96,7 @@ class _Run:
             behaviour=self._behaviour,
             greeting=settings.greet,
             faults=make_faults(loop, settings, feed.publish),
-            gate=self._gate,
+            pre_connect=self._pre_connect,
         )
         try:
             self._open_sinks()
@@ -120,7 +120,7 @@ class _Run:
         reason = await self._stopping
         if reason == "signal" and self._drain:
             server.stop_listening()
-            await server.empty(self._drain)
+            await server.wait_empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
         await self._behaviour.end()
         if reason != "once":
@@ -255,7 +255,7 @@ class _Run:
 
     def _opened(self, connection: Connection) -> None:
         if self._stdin_ended and connection.is_open and self._finishes:
-            connection.finish()
+            connection.write_eof()
         self._client_came.set()
 
     def _closed(self, connection: Connection, reason: CloseReason) -> None:
@@ -304,12 +304,12 @@ class _Run:
 
     async def _deliver(self, data: bytes) -> None:
         if not data:
-            self._broadcast.send(self._behaviour.typed(b""))
+            self._broadcast.send(self._behaviour.transform_stdin(b""))
             self._end_of_stdin()
             return
         if self._crlf is not None:
             data = self._crlf.convert(data)
-        data = self._behaviour.typed(data)
+        data = self._behaviour.transform_stdin(data)
         if not data:
             return  # it waits for the rest of a line, say
         if self._typed:
@@ -327,9 +327,9 @@ class _Run:
         self._server.keeps_half_open = False
         for connection in list(self._server.connections.values()):
             if self._finishes:
-                connection.finish()
+                connection.write_eof()
             elif connection.half_closed and connection.is_open:
-                connection.complete()
+                connection.close_gracefully()
 
 
 def _raise_descriptor_limit() -> None:

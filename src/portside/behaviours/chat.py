@@ -80,7 +80,7 @@ class Chat(Members):
             before, self._names[connection.number] = self._names[connection.number], name
             self._tell(f"* {before} is now {name}")
 
-    def typed(self, data: bytes) -> bytes:
+    def transform_stdin(self, data: bytes) -> bytes:
         lines = self._typed.feed(data, 0.0) if data else self._typed.finish()
         return "".join(f"{OPERATOR}: {visible(line.rstrip(_LINE_END))}\n" for line in lines).encode()
 

@@ -13,5 +13,5 @@ class Echo(Behaviour):
         if connection.write_paused:
             connection.pause_reading(Hold.FLOW)
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         connection.resume_reading(Hold.FLOW)

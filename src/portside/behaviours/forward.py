@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from portside.addresses import Address
-from portside.behaviours.dialling import Dialler
+from portside.behaviours.dialer import Dialer
 from portside.behaviours.upstream import Upstream
 from portside.client.dial import ConnectOptions, display_name
 from portside.errors import PortsideError, reason_of
@@ -52,7 +52,7 @@ class Forward(Behaviour):
         self._tls = tls
         self._encode_header = encode_header
         self._timeout = timeout
-        self._dialler = Dialler(address, ConnectOptions(timeout))
+        self._dialer = Dialer(address, ConnectOptions(timeout))
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
         self._leaving: set[Upstream] = set()  # whose client is gone, and for which something still waits
@@ -62,7 +62,7 @@ class Forward(Behaviour):
         # Whoever relays has no opinion on how long one side lets the other wait.
         connection.set_write_timeout(math.inf)
         loop = asyncio.get_running_loop()
-        leg = self._legs[connection] = Upstream(connection, connection.hangups)
+        leg = self._legs[connection] = Upstream(connection, connection.reset_monitor)
         if self._paused:
             leg.pause_reading(Hold.FEED)
         self._dials[connection] = loop.create_task(self._dial(connection, leg))
@@ -85,7 +85,7 @@ class Forward(Behaviour):
             header = self._encode_header(endpoint_of(connection.peer), endpoint_of(connection.local))
         # Faults of this leg stand between it and its transport.
         protocol = leg if connection.upstream is None else connection.upstream(leg)
-        sock = await self._dialler.dial(header)
+        sock = await self._dialer.dial(header)
         try:
             if self._tls is None:
                 await self._give_to_loop(sock, protocol)
@@ -139,7 +139,7 @@ class Forward(Behaviour):
         self._legs[connection].finish()
         return True
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         leg = self._legs.get(connection)
         if leg is not None:
             leg.resume_reading(Hold.FLOW)
@@ -157,9 +157,9 @@ class Forward(Behaviour):
             leg.gone = asyncio.Event()
             self._leaving = {each for each in (*self._leaving, leg) if each.buffered_bytes}
 
-    def moved(self, connection: Connection) -> bool:
+    def is_active(self, connection: Connection) -> bool:
         leg = self._legs.get(connection)
-        return leg is not None and leg.moved()
+        return leg is not None and leg.is_active()
 
     def paused(self) -> None:
         self._paused = True

@@ -106,7 +106,7 @@ class Handled:
     async def finish(self) -> None:
         """Half-close: FIN after what was sent; the client may go on sending."""
         self._finished = True
-        self._server.call_soon_threadsafe(self._connection.finish)
+        self._server.call_soon_threadsafe(self._connection.write_eof)
 
     async def close(self) -> None:
         """Close in order: what was sent still goes out."""

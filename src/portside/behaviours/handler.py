@@ -100,7 +100,7 @@ class Handlers(Behaviour):
         self._own.call_soon_threadsafe(handled.ended)
         return True
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         if handled := self._handled.get(connection):
             handled.caught_up()
 
@@ -116,7 +116,7 @@ class Handlers(Behaviour):
         if error:
             connection.close("error")
         else:
-            connection.complete()
+            connection.close_gracefully()
 
     def _tell(self, connection: Connection | None, lines: list[str]) -> None:
         """Say what was raised; in a task of a function's own it belongs to no connection."""

@@ -37,9 +37,9 @@ class Members(Behaviour):
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         self.members.pop(connection.number, None)
         self._held.discard(connection)
-        self.caught_up(connection)
+        self.writable(connection)
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         if self._lagging.pop(connection, None) is not None:
             self._look()
 

@@ -104,7 +104,7 @@ class Programs(Behaviour):
         program.feed_eof()
         return True
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         if program := self._of.get(connection):
             program.read(wanted=True)
 
@@ -199,9 +199,9 @@ class _Program:
         """It closed it."""
         self._output, self._output_ended = None, True
         if self._exit_fd < 0:
-            self.connection.complete()
+            self.connection.close_gracefully()
         else:
-            self.connection.finish()
+            self.connection.write_eof()
 
     def tell(self, data: bytes) -> None:
         """It wrote to its standard error."""
@@ -229,7 +229,7 @@ class _Program:
         elif self._asked_to_end:
             self._wait_for_rest()
         if self._output_ended:
-            self.connection.complete()
+            self.connection.close_gracefully()
         self._has_written = False
         loop.call_later(LEAVES_S, self._close)
 
@@ -243,7 +243,7 @@ class _Program:
             return
         if self._errors is not None:
             self._errors.close()
-        self.connection.complete()
+        self.connection.close_gracefully()
 
     def _wait_for_rest(self) -> None:
         """It has ended, and its children were asked to: until they are gone, or are killed."""

@@ -128,7 +128,7 @@ class Rules(Behaviour):
             self._work(session, self._loop.time(), finish=False)
         return not session.half_closed and connection.number in self._sessions
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         session = self._sessions.get(connection.number)
         if session is not None and session.wake_at == math.inf:
             self._work(session, self._loop.time())
@@ -169,7 +169,7 @@ class Rules(Behaviour):
         if session.half_closed:
             self._forget(connection)
             if finish:
-                connection.finish()
+                connection.write_eof()
             return
         if connection.write_paused:
             connection.pause_reading(Hold.FLOW)
@@ -223,7 +223,7 @@ class Rules(Behaviour):
                 return False
             case "half-close" if not session.finished:
                 session.finished = True
-                connection.finish()
+                connection.write_eof()
         return True
 
     # Time.

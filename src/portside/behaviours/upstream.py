@@ -17,8 +17,8 @@ from typing import cast
 
 from portside.errors import reason_of
 from portside.server.connection import WRITE_TIMEOUT_S, Connection
-from portside.server.hangups import Hangups
 from portside.server.leg import Hold, Leg
+from portside.server.reset_monitor import ResetMonitor
 
 MOST_EARLY_BYTES = 64 * 1024  # that a client may send before it is not read until upstream is there
 _RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
@@ -36,20 +36,20 @@ class Upstream(Leg, asyncio.Protocol):
         "_early_bytes",
         "_finished",
         "_first",
-        "_hangups",
         "_over",
         "_reset",
+        "_reset_monitor",
         "_seen",
         "gone",
     )
 
-    def __init__(self, client: Connection, hangups: Hangups) -> None:
+    def __init__(self, client: Connection, reset_monitor: ResetMonitor) -> None:
         super().__init__()
         self.gone: asyncio.Event | None = None  # set at its end, where somebody waits for that
         self._client: Connection | None = client  # None: it is gone
         self._early: list[bytes] = []
         self._early_bytes = 0
-        self._hangups = hangups
+        self._reset_monitor = reset_monitor
         self._finished = False  # the client sent FIN
         self._first = False  # upstream did so before the client
         self._reset = False  # by upstream, after its FIN
@@ -87,14 +87,14 @@ class Upstream(Leg, asyncio.Protocol):
         if self._client is None or self._finished:
             self.close()  # the client follows when all that waits is gone
             return False
-        self._client.finish()
-        self._hangups.watch(self._fd, self._was_reset)
+        self._client.write_eof()
+        self._reset_monitor.watch(self._fd, self._was_reset)
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """Upstream is gone, and so the client goes."""
         self._over, self._transport = True, None
-        self._hangups.forget(self._fd)
+        self._reset_monitor.forget(self._fd)
         if self.gone is not None:
             self.gone.set()
         client, self._client = self._client, None
@@ -104,7 +104,7 @@ class Upstream(Leg, asyncio.Protocol):
             error = ConnectionResetError()
         client.set_write_timeout(WRITE_TIMEOUT_S)
         if error is None and self._finished and not self._first:
-            client.finish()
+            client.write_eof()
             return
         client.by = "upstream"
         if error is None:
@@ -138,7 +138,7 @@ class Upstream(Leg, asyncio.Protocol):
         """Bytes that wait in this process for upstream to take them."""
         return super().buffered_bytes if self._transport is not None else self._early_bytes
 
-    def moved(self) -> bool:
+    def is_active(self) -> bool:
         """Whether upstream took something since this was last asked."""
         before, self._seen = self._seen, self.outstanding_bytes
         return before != self._seen
@@ -166,7 +166,7 @@ class Upstream(Leg, asyncio.Protocol):
         self._finished = True
         if self._first and self._client is not None:
             self._client.by = "upstream"
-            self._client.ends("local_closed")  # now, as both have
+            self._client.set_close_reason("local_closed")  # now, as both have
         self._pass_fin()
 
     def left(self, *, reset: bool, waits: bool) -> None:

@@ -17,7 +17,7 @@ from portside.server.listener import open_listeners
 from portside.settings.listen import DEFAULT_PORT, Listen
 
 if TYPE_CHECKING:
-    from portside.server.gate import Gate
+    from portside.server.pre_connect import PreConnect
 
 BEHAVIOURS = {
     "echo": "--echo",
@@ -56,7 +56,7 @@ def run(settings: Listen) -> int:
     if settings.send_only and given:
         raise UsageError("listen", f"--send-only drops what clients send, and {given[0]} answers it")
     settings = _checked(settings)
-    gate = _gate(settings)
+    pre_connect = _pre_connect(settings)
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
     if settings.ipv4 or settings.ipv6:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
@@ -68,10 +68,10 @@ def run(settings: Listen) -> int:
 
     from portside.app import listen
 
-    return listen.run(settings, listeners, admission, gate)
+    return listen.run(settings, listeners, admission, pre_connect)
 
 
-def _gate(settings: Listen) -> "Gate | None":
+def _pre_connect(settings: Listen) -> "PreConnect | None":
     """What comes before a client is connected: TLS, a PROXY header. Raises UsageError and PortsideError."""
     for name in ("tls_cert", "tls_key", "tls_ca", "tls_verify", "tls_alpn"):
         if getattr(settings, name) and not settings.tls:
@@ -84,9 +84,9 @@ def _gate(settings: Listen) -> "Gate | None":
         raise UsageError("listen", "--proxy-protocol-from goes with --proxy-protocol")
     if not settings.tls and not settings.proxy_protocol:
         return None
-    from portside.app.gate import make_gate
+    from portside.app.pre_connect import make_pre_connect
 
-    return make_gate(settings)
+    return make_pre_connect(settings)
 
 
 def _checked(settings: Listen) -> Listen:

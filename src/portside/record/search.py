@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from portside.errors import ValueProblem
 from portside.events import Gap, Payload, Received, Sent
-from portside.networks import is_in
+from portside.networks import contains
 from portside.record.recording import Recorded, Recording
 from portside.record.recovery import Progress, untold
 
@@ -33,7 +33,7 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
     def matches(peer: str) -> bool:
         host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
         try:
-            return is_in(host, (network,))
+            return contains(host, (network,))
         except ValueError:
             return False
 

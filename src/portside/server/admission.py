@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError, UsageError, reason_of
-from portside.networks import Network, is_in
+from portside.networks import Network, contains
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
@@ -55,7 +55,7 @@ class Admission:
         self._inside = 0
         self._inside_by_ip: Counter[str] = Counter()
 
-    def enter(self, ip: str | None) -> "RefuseReason | None":
+    def admit(self, ip: str | None) -> "RefuseReason | None":
         """Let a client in, or say why not. ``ip`` is None on a unix socket."""
         if ip is not None and (self._allowed is not None or self._denied) and not self._may(ip):
             return "denied"
@@ -68,7 +68,7 @@ class Admission:
         self._inside += 1
         return None
 
-    def leave(self, ip: str | None) -> None:
+    def release(self, ip: str | None) -> None:
         """A client that was let in is gone."""
         self._inside -= 1
         if self._most_per_ip is not None and ip is not None:
@@ -77,7 +77,7 @@ class Admission:
                 del self._inside_by_ip[ip]
 
     def _may(self, ip: str) -> bool:
-        return not is_in(ip, self._denied) and (self._allowed is None or is_in(ip, self._allowed))
+        return not contains(ip, self._denied) and (self._allowed is None or contains(ip, self._allowed))
 
 
 def admission_of(settings: Listen) -> Admission:

@@ -3,7 +3,7 @@
 A behaviour is one object for a whole run, and everything it does is on the loop's thread. What it keeps of a
 connection it keeps under the connection itself, from ``opened`` until ``closed``. It sends with ``connection.send`` and
 asks after each whether ``connection.write_paused``: then more waits for the client than should, and whoever brought it
-stops (``connection.pause_reading(Hold.FLOW)`` stops the client itself) until ``caught_up``.
+stops (``connection.pause_reading(Hold.FLOW)`` stops the client itself) until ``writable``.
 """
 
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ class Behaviour:
         """It sent FIN; whether our side stays open, because there is still something to send."""
         return False
 
-    def caught_up(self, connection: "Connection") -> None:
+    def writable(self, connection: "Connection") -> None:
         """It took what waited for it; called where it was ``lagging``."""
 
     def closed(self, connection: "Connection", reason: "CloseReason") -> None:
         """It is gone."""
 
-    def moved(self, connection: "Connection") -> bool:
+    def is_active(self, connection: "Connection") -> bool:
         """Whether something moved that the connection itself does not see; asked before it is closed as idle."""
         return False
 
@@ -42,7 +42,7 @@ class Behaviour:
     def resumed(self) -> None:
         """It can again."""
 
-    def typed(self, data: bytes) -> bytes:
+    def transform_stdin(self, data: bytes) -> bytes:
         """What standard input says to all clients, as they are to get it.
 
         At its end it says ``b""``, for what was held back.

@@ -25,7 +25,7 @@ class Broadcast:
         self._stalled: set[Connection] = set()
         self._seen: dict[Connection, tuple[int, float]] = {}  # of those that lag: ``outstanding_bytes``, and since when
         self._changed = asyncio.Event()
-        server.on_caught_up = self._caught_up
+        server.on_writable = self._writable
 
     def send(self, data: bytes) -> int:
         """Send to every client; the number of them."""
@@ -61,9 +61,9 @@ class Broadcast:
 
     def closed(self, client: Connection, reason: CloseReason) -> None:
         """A client is gone."""
-        self._caught_up(client)
+        self._writable(client)
 
-    def _caught_up(self, client: Connection) -> None:
+    def _writable(self, client: Connection) -> None:
         if self._seen.pop(client, None) is not None:
             self._stalled.discard(client)
             self._changed.set()

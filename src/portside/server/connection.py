@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.server.faults.link import FaultyLink
-    from portside.server.hangups import Hangups
+    from portside.server.reset_monitor import ResetMonitor
     from portside.server.server import Server
 
 STALL_CHECK_S = 1.0
@@ -44,7 +44,7 @@ class Connection(Leg, asyncio.Protocol):
         "_server",
         "_write_timeout",
         "by",
-        "finished",
+        "eof_sent",
         "ip",
         "link",
         "local",
@@ -66,7 +66,7 @@ class Connection(Leg, asyncio.Protocol):
         self.ip = ip
         self.received = 0  # bytes
         self.sent = 0  # bytes handed over; ``buffered_bytes`` of them have not left
-        self.finished = False  # we sent FIN
+        self.eof_sent = False  # we sent FIN
         self.tls: Tls | None = None
         self.proxy: Proxy | None = None  # whose header named the peer
         self.link: FaultyLink | None = None  # the faults that stand before it
@@ -90,7 +90,7 @@ class Connection(Leg, asyncio.Protocol):
         server = self._server
         self.publish_opened()
         if server.idle_timeout is not None:
-            self._check_at(self._active_at + server.idle_timeout)
+            self._schedule_check(self._active_at + server.idle_timeout)
         if self._reason is not None:
             transport.close()  # the server ended meanwhile
             return
@@ -115,17 +115,17 @@ class Connection(Leg, asyncio.Protocol):
         server = self._server
         server.publish(HalfClosed(time_ns(), self.number, self.peer))
         stays = server.behaviour.half_closed(self) or server.keeps_half_open
-        if self.finished or not stays:
+        if self.eof_sent or not stays:
             return False
         if self._transport is not None and not self._transport.is_closing():
-            server.hangups.watch(self._fd, partial(self.abort, "peer_reset"))
+            server.reset_monitor.watch(self._fd, partial(self.abort, "peer_reset"))
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         server = self._server
         if self.half_closed:
-            server.hangups.forget(self._fd)
+            server.reset_monitor.forget(self._fd)
         reason, words = self._reason, self.words
         if reason is None:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
@@ -148,7 +148,7 @@ class Connection(Leg, asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer caught up."""
         self.write_paused = False
-        self._server.caught_up(self)
+        self._server.writable(self)
 
     # Called by the server and by those who act on it.
 
@@ -157,13 +157,13 @@ class Connection(Leg, asyncio.Protocol):
         self._server.publish(Opened(time_ns(), self.number, self.peer, self.local, self.tls, self.proxy))
 
     @property
-    def hangups(self) -> "Hangups":
+    def reset_monitor(self) -> "ResetMonitor":
         """Who hears of resets after FIN."""
-        return self._server.hangups
+        return self._server.reset_monitor
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``finish``."""
-        if self._transport is None or self.finished or not data or self._transport.is_closing():
+        """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``write_eof``."""
+        if self._transport is None or self.eof_sent or not data or self._transport.is_closing():
             return
         self._transport.write(data)
         self.sent += len(data)
@@ -171,28 +171,28 @@ class Connection(Leg, asyncio.Protocol):
         self._active_at = now
         if self._check_due > now + STALL_CHECK_S:
             self._left, self._progress_at = 0, now
-            self._check_at(now + STALL_CHECK_S)
+            self._schedule_check(now + STALL_CHECK_S)
         if self._server.shows_sent:
             self._server.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
 
-    def complete(self) -> None:
+    def close_gracefully(self) -> None:
         """All is said: close in order, as ``peer_closed`` where the peer was first and else as ``local_closed``."""
         if self.half_closed:
-            self.finish()
+            self.write_eof()
         else:
             self.close("local_closed")
 
-    def finish(self) -> None:
+    def write_eof(self) -> None:
         """Half-close: send FIN after what waits; the peer may go on sending."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.half_closed:
             self._transport.close()
-        elif not self.finished:
+        elif not self.eof_sent:
             self._transport.write_eof()
-        self.finished = True
+        self.eof_sent = True
 
-    def ends(self, reason: CloseReason) -> None:
+    def set_close_reason(self, reason: CloseReason) -> None:
         """Something else is about to end it, for this reason."""
         self._reason = self._reason or reason
 
@@ -246,15 +246,15 @@ class Connection(Leg, asyncio.Protocol):
             if self._holds & ~_FLOW or (self.link is not None and self.link.keeps_back):
                 self._active_at = now  # we do not read: that nothing comes is not its fault
             if now >= self._active_at + server.idle_timeout:
-                if not server.behaviour.moved(self):
+                if not server.behaviour.is_active(self):
                     self.abort("idle_timeout")
                     return
                 self._active_at = now
             next_at.append(self._active_at + server.idle_timeout)
         if next_at:
-            self._check_at(min(next_at))
+            self._schedule_check(min(next_at))
 
-    def _check_at(self, at: float) -> None:
+    def _schedule_check(self, at: float) -> None:
         # An entry that an earlier one overtook stays in the wheel; it finds nothing to do when its time comes.
         self._check_due = at
-        self._server.check_at(self, at)
+        self._server.schedule_check(self, at)

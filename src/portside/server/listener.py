@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr
 from portside.errors import PortsideError
-from portside.server.plain_socket import PlainSocket
+from portside.server.fast_socket import FastSocket
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
@@ -22,7 +22,7 @@ class Listener(NamedTuple):
     ``everywhere`` says that it listens on every interface, so that its connections have local addresses of their own.
     """
 
-    socket: PlainSocket
+    socket: FastSocket
     family: int  # of its clients too
     name: str
     path: str | None = None
@@ -99,8 +99,8 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(places), key=lambda place: place[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, place: tuple[object, ...], backlog: int) -> PlainSocket:
-    sock = PlainSocket(family)
+def _bind(family: int, place: tuple[object, ...], backlog: int) -> FastSocket:
+    sock = FastSocket(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -117,7 +117,7 @@ def _bind(family: int, place: tuple[object, ...], backlog: int) -> PlainSocket:
 def _open_unix(address: Address, backlog: int) -> Listener:
     path = address.path or ""
     abstract = path.startswith("@")
-    sock = PlainSocket(socket.AF_UNIX)
+    sock = FastSocket(socket.AF_UNIX)
     try:
         if not abstract:
             _remove_stale(path)

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Protocol
 from portside.addresses import format_sockaddr
 from portside.events import CloseReason, Event, Refused, RefuseReason
 from portside.server.admission import Admission
-from portside.server.arrival import Arrival, unix_peer
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
-from portside.server.hangups import Hangups
 from portside.server.leg import Hold
 from portside.server.listener import Listener
-from portside.server.wheel import Due, Wheel
+from portside.server.pending_connection import PendingConnection, unix_peer
+from portside.server.reset_monitor import ResetMonitor
+from portside.server.timer_wheel import HasDeadline, TimerWheel
 from portside.sockopts import set_abortive_close
 
 if TYPE_CHECKING:
     from portside.server.faults.faults import Faults
-    from portside.server.gate import Gate
+    from portside.server.pre_connect import PreConnect
 
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
@@ -47,7 +47,7 @@ class Server:
     """Any number of clients on any number of listeners; everything on the loop's thread.
 
     ``publish`` takes every event; after ``most_clients`` in all the ports close. The callbacks: ``on_opened`` and
-    ``on_closed`` with the connection (and why it closed), ``on_caught_up`` when a lagging client took what waited,
+    ``on_closed`` with the connection (and why it closed), ``on_writable`` when a lagging client took what waited,
     ``on_starved`` each time the process has no descriptor left.
     """
 
@@ -64,7 +64,7 @@ class Server:
         behaviour: Behaviour | None = None,
         greeting: bytes | None = None,
         faults: "Faults | None" = None,
-        gate: "Gate | None" = None,
+        pre_connect: "PreConnect | None" = None,
     ) -> None:
         self.connections: dict[int, Connection] = {}
         self.now = loop.time
@@ -75,17 +75,17 @@ class Server:
         self.behaviour = behaviour or Behaviour()
         self._greeting = greeting
         self._faults = faults
-        self._gate = gate
-        if gate is not None:
-            gate.guard(self)
+        self._pre_connect = pre_connect
+        if pre_connect is not None:
+            pre_connect.guard(self)
         self._door = faults.door(self._accept, self._accept_or_not) if faults is not None else None
         self.keeps_half_open = False  # whether a client that sent FIN stays, for what is still to be sent
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
-        self.on_caught_up: Callable[[Connection], None] = lambda _connection: None
+        self.on_writable: Callable[[Connection], None] = lambda _connection: None
         self.on_starved: Callable[[OSError], None] = lambda _error: None
         self.loop = loop
-        self.hangups = Hangups(loop)
+        self.reset_monitor = ResetMonitor(loop)
         self._admission = admission
         self._listeners: list[Listener] = []
         self._accepted = 0
@@ -93,7 +93,9 @@ class Server:
         self._adopting: set[asyncio.Task[None]] = set()
         self.paused = False
         self._starved = False
-        self._wheel: Wheel[Due] = Wheel(max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
+        self._wheel: TimerWheel[HasDeadline] = TimerWheel(
+            max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0
+        )
         self._turning = False
         self._empty = asyncio.Event()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -159,72 +161,72 @@ class Server:
         family = listener.family
         peer = unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
         ip = str(address[0]) if isinstance(address, tuple) else None
-        arrival = Arrival(sock, peer, ip, listener)
+        pending = PendingConnection(sock, peer, ip, listener)
         if sock.fileno() >= self._most_descriptors:
-            self.refuse(arrival, "no_file_descriptors")
-        elif self._gate is not None:
-            self._gate.take(arrival)
-        elif self.enter(arrival):
-            connection = self.connection_of(arrival)
-            self.adopt(sock, connection.link or connection, connection)
+            self.refuse(pending, "no_file_descriptors")
+        elif self._pre_connect is not None:
+            self._pre_connect.admit(pending)
+        elif self.admit(pending):
+            connection = self.connection_of(pending)
+            self.attach(sock, connection.link or connection, connection)
 
-    # What the gate does with those who arrive, and where there is none, accepting.
+    # What the pre_connect does with those who arrive, and where there is none, accepting.
 
-    def enter(self, arrival: Arrival) -> bool:
+    def admit(self, pending: PendingConnection) -> bool:
         """Let a client in, or refuse it; whoever lets it in says when it leaves, or makes a connection of it."""
-        refusal = self._admission.enter(arrival.ip)
+        refusal = self._admission.admit(pending.ip)
         if refusal is not None:
-            self.refuse(arrival, refusal)
+            self.refuse(pending, refusal)
             return False
         if self._faults is not None:
-            arrival.chosen = self._faults.next(arrival.ip)
-            if arrival.chosen is not None and arrival.chosen.refused:
-                self.leave(arrival)
-                set_abortive_close(arrival.sock)
-                self.refuse(arrival, "fault")
+            pending.chosen = self._faults.next(pending.ip)
+            if pending.chosen is not None and pending.chosen.refused:
+                self.release(pending)
+                set_abortive_close(pending.sock)
+                self.refuse(pending, "fault")
                 return False
         return True
 
-    def leave(self, arrival: Arrival) -> None:
+    def release(self, pending: PendingConnection) -> None:
         """A client that was let in is gone without having been connected."""
-        self._admission.leave(arrival.ip)
+        self._admission.release(pending.ip)
         self._feed_again()
 
-    def refuse(self, arrival: Arrival, reason: RefuseReason, why: str | None = None) -> None:
+    def refuse(self, pending: PendingConnection, reason: RefuseReason, why: str | None = None) -> None:
         """Close a client that is not connected."""
-        arrival.sock.close()
-        self.refused(arrival, reason, why)
+        pending.sock.close()
+        self.refused(pending, reason, why)
 
-    def refused(self, arrival: Arrival, reason: RefuseReason, why: str | None = None) -> None:
+    def refused(self, pending: PendingConnection, reason: RefuseReason, why: str | None = None) -> None:
         """Say that a client was refused."""
-        self.publish(Refused(time.time_ns(), arrival.peer, reason, why))
+        self.publish(Refused(time.time_ns(), pending.peer, reason, why))
 
     @property
-    def served_enough(self) -> bool:
+    def limit_reached(self) -> bool:
         """Whether as many clients were connected as there may be in this run."""
         return self._accepted == self._most_clients
 
-    def connection_of(self, arrival: Arrival) -> Connection:
+    def connection_of(self, pending: PendingConnection) -> Connection:
         """The connection of a client that was let in; not more than may be in this run."""
         self._accepted += 1
-        listener = arrival.listener
-        local = format_sockaddr(listener.family, arrival.sock.getsockname()) if listener.everywhere else listener.name
-        connection = Connection(self, self._accepted, arrival.peer, local, arrival.ip)
-        connection.tls, connection.proxy = arrival.tls, arrival.proxy
-        if self._faults is not None and arrival.chosen is not None:
-            self._faults.link(connection, arrival.chosen)
-        if self.served_enough:
+        listener = pending.listener
+        local = format_sockaddr(listener.family, pending.sock.getsockname()) if listener.everywhere else listener.name
+        connection = Connection(self, self._accepted, pending.peer, local, pending.ip)
+        connection.tls, connection.proxy = pending.tls, pending.proxy
+        if self._faults is not None and pending.chosen is not None:
+            self._faults.link(connection, pending.chosen)
+        if self.limit_reached:
             self.stop_listening()
         self.connections[connection.number] = connection
         return connection
 
-    def adopt(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None = None) -> None:
+    def attach(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None = None) -> None:
         """Give an accepted socket to the loop: a task for one turn, the connection itself has none."""
-        task = self.loop.create_task(self._adopt(sock, protocol, connection))
+        task = self.loop.create_task(self._attach(sock, protocol, connection))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _adopt(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None) -> None:
+    async def _attach(self, sock: socket.socket, protocol: asyncio.Protocol, connection: Connection | None) -> None:
         try:
             await self.loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError as error:
@@ -260,19 +262,19 @@ class Server:
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """A connection is gone."""
         self.connections.pop(connection.number, None)
-        self._admission.leave(connection.ip)
+        self._admission.release(connection.ip)
         self._feed_again()
         if not self.connections:
             self._empty.set()
         self.behaviour.closed(connection, reason)
         self.on_closed(connection, reason)
 
-    def caught_up(self, connection: Connection) -> None:
+    def writable(self, connection: Connection) -> None:
         """A lagging client took what waited for it."""
-        self.behaviour.caught_up(connection)
-        self.on_caught_up(connection)
+        self.behaviour.writable(connection)
+        self.on_writable(connection)
 
-    def check_at(self, item: Due, at: float) -> None:
+    def schedule_check(self, item: HasDeadline, at: float) -> None:
         """Have ``item.check`` called at ``at`` or a little later."""
         self._wheel.schedule(item, at)
         if not self._turning:
@@ -293,18 +295,18 @@ class Server:
     async def shut_down(self, *, patience: float) -> None:
         """Close the ports and every connection in order; what a peer does not take in ``patience`` seconds is lost."""
         self.stop_listening()
-        if self._gate is not None:
-            self._gate.end()
+        if self._pre_connect is not None:
+            self._pre_connect.end()
         for connection in list(self.connections.values()):
             if connection.link is not None:
                 connection.link.give_up()
             connection.close("shutdown")
-        await self.empty(patience)
+        await self.wait_empty(patience)
         for connection in list(self.connections.values()):
             connection.abort("shutdown")
-        await self.empty(patience)
+        await self.wait_empty(patience)
 
-    async def empty(self, patience: float) -> None:
+    async def wait_empty(self, patience: float) -> None:
         """Wait until no client is connected, but no longer than ``patience`` seconds."""
         self._empty.clear()
         if self.connections:

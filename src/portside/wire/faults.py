@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from portside.networks import is_in
+from portside.networks import contains
 from portside.settings.faults import Direction, Fault
 
 
@@ -37,7 +37,7 @@ class Plan:
         """The faults of the next connection. ``ip`` is None on a unix socket, which is in no network."""
         found = []
         for index, fault in enumerate(self.faults):
-            if fault.net is not None and (ip is None or not is_in(ip, (fault.net,))):
+            if fault.net is not None and (ip is None or not contains(ip, (fault.net,))):
                 continue
             self._counts[index] += 1
             count = self._counts[index]

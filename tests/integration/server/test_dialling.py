@@ -11,14 +11,14 @@ from support import DEADLINE_S
 
 from portside.addresses import Address, parse_address
 from portside.app.loop import run
-from portside.behaviours import dialling
-from portside.behaviours.dialling import Dialler
+from portside.behaviours import dialer
+from portside.behaviours.dialer import Dialer
 from portside.client.dial import Candidate, ConnectOptions
 from portside.errors import PortsideError
 
 
 def dial(where: str, header: bytes = b"", timeout: float = DEADLINE_S) -> socket.socket:
-    return run(Dialler(parse_address(where), ConnectOptions(timeout)).dial(header))
+    return run(Dialer(parse_address(where), ConnectOptions(timeout)).dial(header))
 
 
 def test_a_header_comes_first() -> None:
@@ -35,7 +35,7 @@ def test_every_candidate_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatc
         port = taken.getsockname()[1]
         hosts = ("127.0.0.1", "127.0.0.2")
         found = [Candidate(socket.AF_INET, (host, port)) for host in hosts]
-        monkeypatch.setattr(dialling, "resolve", lambda _address, _route: found)
+        monkeypatch.setattr(dialer, "resolve", lambda _address, _route: found)
         with pytest.raises(PortsideError) as failure:
             dial(f"a.name:{port}")
     reasons = ", ".join(f"{host}:{port} Connection refused" for host in hosts)
@@ -49,13 +49,13 @@ def test_one_question_for_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(address)
         raise PortsideError("cannot connect to a.name", "nobody knows it")
 
-    monkeypatch.setattr(dialling, "resolve", resolve)
+    monkeypatch.setattr(dialer, "resolve", resolve)
 
     async def several() -> list[object]:
-        dialler = Dialler(parse_address("a.name:80"), ConnectOptions())
-        answers: list[object] = await asyncio.gather(*(dialler.dial() for _ in range(50)), return_exceptions=True)
+        dialer = Dialer(parse_address("a.name:80"), ConnectOptions())
+        answers: list[object] = await asyncio.gather(*(dialer.dial() for _ in range(50)), return_exceptions=True)
         with pytest.raises(PortsideError):
-            await dialler.dial()
+            await dialer.dial()
         return answers
 
     assert {str(answer) for answer in run(several())} == {"cannot connect to a.name: nobody knows it"}
@@ -77,8 +77,8 @@ def test_nobody_waits_for_the_answer_any_more(monkeypatch: pytest.MonkeyPatch) -
             return answer
 
         with monkeypatch.context() as patch:
-            patch.setattr(dialling, "_in_thread", ask)
-            task = asyncio.create_task(Dialler(parse_address("a.name:80"), ConnectOptions()).dial())
+            patch.setattr(dialer, "_in_thread", ask)
+            task = asyncio.create_task(Dialer(parse_address("a.name:80"), ConnectOptions()).dial())
             await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -63,7 +63,7 @@ class Faults:
 
     def _did(self, connection: Connection, done: Done, *, upstream: bool = False) -> None:
         if done.ends:
-            connection.ends("fault")
+            connection.set_close_reason("fault")
         self._publish(
             FaultEvent(
                 at=time.time_ns(),

@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 
-class PlainSocket(socket.socket):
+class FastSocket(socket.socket):
     """As ``socket.socket(family, SOCK_STREAM)``, and so are those that it accepts."""
 
     __slots__ = ("family",)
@@ -20,11 +20,11 @@ class PlainSocket(socket.socket):
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
         self.family = int(family)
 
-    def dup(self) -> "PlainSocket":
+    def dup(self) -> "FastSocket":
         """As ``socket.dup``."""
-        return PlainSocket(self.family, socket.dup(self.fileno()))
+        return FastSocket(self.family, socket.dup(self.fileno()))
 
-    def accept(self) -> tuple["PlainSocket", Any]:
+    def accept(self) -> tuple["FastSocket", Any]:
         """As ``socket.accept``, which calls the same method of its base."""
         fileno, address = self._accept()  # type: ignore[attr-defined]
-        return PlainSocket(self.family, fileno), address
+        return FastSocket(self.family, fileno), address

@@ -8,9 +8,9 @@ header is not known before, and is bounded by the descriptors alone.
 from typing import TYPE_CHECKING, Final
 
 from portside.networks import Network
-from portside.server.arrival import Arrival
-from portside.server.proxy_header import TIMEOUT_S as HEADER_TIMEOUT_S
-from portside.server.proxy_header import HeaderReader, may_send
+from portside.server.pending_connection import PendingConnection
+from portside.server.proxy_header_reader import TIMEOUT_S as HEADER_TIMEOUT_S
+from portside.server.proxy_header_reader import HeaderReader, is_trusted_proxy
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ HANDSHAKE_TIMEOUT_S: Final = 10.0
 LAST_WORDS_S: Final = 1.0  # that a client whose handshake failed has to read why
 
 
-class Gate:
+class PreConnect:
     """What comes first on each connection: a PROXY header where one is expected, TLS where there is a context.
 
     ``trusted`` None means that everyone may send a header.
@@ -46,38 +46,38 @@ class Gate:
         """Stand before this server."""
         self._server = server
 
-    def take(self, arrival: Arrival) -> None:
+    def admit(self, pending: PendingConnection) -> None:
         """Let a client through, in its own time."""
         server = self._server
         if not self._expects_header:
-            self._enter(arrival)
-        elif not may_send(arrival.ip, self._trusted):
-            server.refuse(arrival, "proxy_header", "no proxy of --proxy-protocol-from")
+            self._enter(pending)
+        elif not is_trusted_proxy(pending.ip, self._trusted):
+            server.refuse(pending, "proxy_header", "no proxy of --proxy-protocol-from")
         else:
             due = server.now() + HEADER_TIMEOUT_S
-            reader = HeaderReader(server.loop, arrival, due, self._headed)
+            reader = HeaderReader(server.loop, pending, due, self._headed)
             self._waiting.add(reader)
-            server.check_at(reader, due)
+            server.schedule_check(reader, due)
 
-    def _headed(self, reader: HeaderReader, arrival: Arrival, why: str | None) -> None:
+    def _headed(self, reader: HeaderReader, pending: PendingConnection, why: str | None) -> None:
         self._waiting.discard(reader)
         if why is None:
-            self._enter(arrival)
+            self._enter(pending)
         else:
-            self._server.refuse(arrival, "proxy_header", why)
+            self._server.refuse(pending, "proxy_header", why)
 
-    def _enter(self, arrival: Arrival) -> None:
+    def _enter(self, pending: PendingConnection) -> None:
         server = self._server
-        if not server.enter(arrival):
+        if not server.admit(pending):
             return
         if self._tls is not None:
-            self._waiting.add(Handshake(server, arrival, self._tls, self._waiting.discard))
-        elif server.served_enough:
-            server.refuse(arrival, "max_conns")
-            server.leave(arrival)
+            self._waiting.add(Handshake(server, pending, self._tls, self._waiting.discard))
+        elif server.limit_reached:
+            server.refuse(pending, "max_conns")
+            server.release(pending)
         else:
-            connection = server.connection_of(arrival)
-            server.adopt(arrival.sock, connection.link or connection, connection)
+            connection = server.connection_of(pending)
+            server.attach(pending.sock, connection.link or connection, connection)
 
     def end(self) -> None:
         """Let nobody in any more: the run ends."""
@@ -92,18 +92,22 @@ class Handshake:
     __slots__ = ("_arrival", "_due", "_over", "_server", "_transport")
 
     def __init__(
-        self, server: "Server", arrival: Arrival, context: "ssl.SSLContext", over: "Callable[[Handshake], None]"
+        self,
+        server: "Server",
+        pending: PendingConnection,
+        context: "ssl.SSLContext",
+        over: "Callable[[Handshake], None]",
     ) -> None:
         from portside.server.tls import TlsTransport
 
         self._server = server
-        self._arrival = arrival
+        self._arrival = pending
         self._over = over
         self._transport: TlsTransport | None = TlsTransport(
             context, opened=self._opened, failed=self._failed, gone=self._gone
         )
         self._check_in(HANDSHAKE_TIMEOUT_S)
-        server.adopt(arrival.sock, self._transport)
+        server.attach(pending.sock, self._transport)
 
     def check(self, now: float) -> None:
         """Whether it is late; called from the wheel."""
@@ -117,10 +121,10 @@ class Handshake:
 
     def _check_in(self, seconds: float) -> None:
         self._due = self._server.now() + seconds
-        self._server.check_at(self, self._due)
+        self._server.schedule_check(self, self._due)
 
     def _opened(self, transport: "TlsTransport") -> "asyncio.Protocol | None":
-        if self._server.served_enough:
+        if self._server.limit_reached:
             self._server.refused(self._arrival, "max_conns")
             return None
         self._arrival.tls = transport.agreed
@@ -136,4 +140,4 @@ class Handshake:
     def _gone(self) -> None:
         self._transport = None
         self._over(self)
-        self._server.leave(self._arrival)
+        self._server.release(self._arrival)

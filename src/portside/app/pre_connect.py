@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from portside.app.say import say
 from portside.server.admission import parse_network
-from portside.server.gate import Gate
+from portside.server.pre_connect import PreConnect
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FROM = "--proxy-protocol-from"
 
 
-def make_gate(settings: Listen) -> Gate:
+def make_pre_connect(settings: Listen) -> PreConnect:
     """TLS and PROXY headers as settings ask for them. Raises PortsideError where a file or a network is not good."""
     trusted = [network for text in settings.proxy_protocol_from for network in parse_network(text, _FROM)]
     context = None
@@ -33,7 +33,7 @@ def make_gate(settings: Listen) -> Gate:
             from portside.wire.tls import fingerprint_of
 
             say(f"a throw-away certificate, SHA-256 {fingerprint_of(throwaway)}")
-    return Gate(
+    return PreConnect(
         tls=context,
         expects_header=settings.proxy_protocol,
         trusted=trusted if settings.proxy_protocol_from else None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _UCRED = struct.Struct("3i")
 
 
-class Arrival:
+class PendingConnection:
     """What is known of it; a PROXY header changes ``peer`` and ``ip`` to those of the client that it names."""
 
     __slots__ = ("chosen", "ip", "listener", "peer", "proxy", "sock", "tls")

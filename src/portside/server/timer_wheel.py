@@ -6,14 +6,14 @@ from typing import Generic, Protocol, TypeVar
 Item = TypeVar("Item")
 
 
-class Due(Protocol):
+class HasDeadline(Protocol):
     """What is told of the time."""
 
     def check(self, now: float) -> None:
         """A deadline may have passed (seconds, the loop's clock)."""
 
 
-class Wheel(Generic[Item]):
+class TimerWheel(Generic[Item]):
     """Items by the tick in which they are due. It reads no clock: times come from the caller, in seconds."""
 
     def __init__(self, tick: float) -> None:

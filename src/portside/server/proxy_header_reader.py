@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from portside.addresses import format_sockaddr
 from portside.errors import ValueProblem, reason_of
 from portside.events import Proxy
-from portside.networks import Network, is_in
-from portside.server.arrival import Arrival
+from portside.networks import Network, contains
+from portside.server.pending_connection import PendingConnection
 from portside.wire.escaping import visible
 from portside.wire.proxy_header import Header, HeaderDecoder
 
@@ -25,24 +25,24 @@ _LOOK_BYTES = 4096  # at once; a longer header comes in several
 
 
 class HeaderReader:
-    """Reads one; then calls ``done`` with the arrival, and None or why there is none. The socket is then theirs."""
+    """Reads one; then calls ``done`` with the pending, and None or why there is none. The socket is then theirs."""
 
     __slots__ = ("_arrival", "_decoder", "_done", "_due", "_loop")
 
     def __init__(
         self,
         loop: "asyncio.AbstractEventLoop",
-        arrival: Arrival,
+        pending: PendingConnection,
         due: float,
-        done: "Callable[[HeaderReader, Arrival, str | None], None]",
+        done: "Callable[[HeaderReader, PendingConnection, str | None], None]",
     ) -> None:
         self._loop = loop
-        self._arrival: Arrival | None = arrival
+        self._arrival: PendingConnection | None = pending
         self._due = due  # the loop's clock
         self._done = done
         self._decoder = HeaderDecoder()
-        arrival.sock.setblocking(False)
-        loop.add_reader(arrival.sock, self._readable, arrival)
+        pending.sock.setblocking(False)
+        loop.add_reader(pending.sock, self._readable, pending)
 
     def check(self, now: float) -> None:
         """Whether it is late; called from the wheel."""
@@ -59,43 +59,43 @@ class HeaderReader:
             self._arrival.sock.close()
             self._arrival = None
 
-    def _readable(self, arrival: Arrival) -> None:
+    def _readable(self, pending: PendingConnection) -> None:
         try:
-            seen = arrival.sock.recv(_LOOK_BYTES, socket.MSG_PEEK)
+            seen = pending.sock.recv(_LOOK_BYTES, socket.MSG_PEEK)
             taken = self._decoder.feed(seen)
             if taken:
-                arrival.sock.recv(taken)
+                pending.sock.recv(taken)
         except BlockingIOError:
             return
         except ValueProblem as problem:
-            self._finish(arrival, str(problem))
+            self._finish(pending, str(problem))
             return
         except OSError as error:
-            self._finish(arrival, reason_of(error))
+            self._finish(pending, reason_of(error))
             return
         if self._decoder.header is not None:
-            introduce(arrival, self._decoder.header)
-            self._finish(arrival, None)
+            apply_proxy_header(pending, self._decoder.header)
+            self._finish(pending, None)
         elif not seen:
-            self._finish(arrival, "it closed before its PROXY header was whole")
+            self._finish(pending, "it closed before its PROXY header was whole")
 
-    def _finish(self, arrival: Arrival, why: str | None) -> None:
-        self._loop.remove_reader(arrival.sock)
+    def _finish(self, pending: PendingConnection, why: str | None) -> None:
+        self._loop.remove_reader(pending.sock)
         self._arrival = None
-        self._done(self, arrival, why)
+        self._done(self, pending, why)
 
 
-def introduce(arrival: Arrival, header: Header) -> None:
-    """Make an arrival that of the client which a header names."""
+def apply_proxy_header(pending: PendingConnection, header: Header) -> None:
+    """Make an pending that of the client which a header names."""
     destination = None
-    via = arrival.peer
+    via = pending.peer
     if header.source is not None:
-        arrival.peer = visible(format_sockaddr(header.family, header.source).encode())
-        arrival.ip = header.source[0] if isinstance(header.source, tuple) else None
+        pending.peer = visible(format_sockaddr(header.family, header.source).encode())
+        pending.ip = header.source[0] if isinstance(header.source, tuple) else None
         destination = visible(format_sockaddr(header.family, header.destination).encode())
-    arrival.proxy = Proxy(via, header.version, destination, dict(header.tlvs))
+    pending.proxy = Proxy(via, header.version, destination, dict(header.tlvs))
 
 
-def may_send(ip: str | None, trusted: list[Network] | None) -> bool:
+def is_trusted_proxy(ip: str | None, trusted: list[Network] | None) -> bool:
     """Whether a header is taken from this address; None is a unix socket, whose file has permissions."""
-    return ip is None or trusted is None or is_in(ip, trusted)
+    return ip is None or trusted is None or contains(ip, trusted)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 _AT_ONCE = 256
 
 
-class Hangups:
+class ResetMonitor:
     """Calls back once for each watched socket that is reset. A socket that is closed has to be forgotten before."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -20,7 +20,7 @@ from portside.errors import PortsideError
 _FULL_QUEUE_S = 0.02  # between two tries where a unix socket's server has no place in its queue
 
 
-class Dialler:
+class Dialer:
     """Connects to one address, again and again; ``header`` says what a new connection begins with."""
 
     def __init__(self, address: Address, route: ConnectOptions) -> None:
