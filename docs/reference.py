@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from portside.cli.parser import default_of
-from portside.settings import spellings
+from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
@@ -25,16 +25,16 @@ def table(command: str, settings: type) -> str:
     """The options of one command as a Markdown table a group."""
     lines: list[str] = [f"\n## portside {command}\n\n{(settings.__doc__ or '').strip()}"] if command else []
     group = None
-    for _name, spelling, default in spellings(settings):
-        if spelling.group != group or group is None:
-            group = spelling.group
+    for _name, spec, default in option_specs(settings):
+        if spec.group != group or group is None:
+            group = spec.group
             lines += ["", f"### {group or 'Arguments'}", "", "| option | meaning | default |", "|---|---|---|"]
-        flags = [f"{flag}|--no-{flag[2:]}" if spelling.negatable else flag for flag in spelling.flags]
-        value = "|".join(spelling.choices) if spelling.choices else spelling.metavar or ""
+        flags = [f"{flag}|--no-{flag[2:]}" if spec.negatable else flag for flag in spec.flags]
+        value = "|".join(spec.choices) if spec.choices else spec.metavar or ""
         written = ", ".join(flags) + (f" {value}" if flags and value else value)
-        if spelling.repeat:
+        if spec.repeat:
             written += " …"
-        cells = (f"`{written}`".replace("|", "\\|"), spelling.help.replace("|", "\\|"), default_of(spelling, default))
+        cells = (f"`{written}`".replace("|", "\\|"), spec.help.replace("|", "\\|"), default_of(spec, default))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n\n"
 

@@ -3,7 +3,7 @@
 import socket
 from typing import NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 _LAST_PORT = 65535
 
@@ -47,18 +47,18 @@ def parse_address(text: str) -> Address:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path or "\0" in path:
-            raise ValueProblem(f"{text!r} names no path")
+            raise InvalidValue(f"{text!r} names no path")
         return Address(None, range(0), path)
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not rest.startswith(":") or not _may_be_host(host):
-            raise ValueProblem(f"{text!r} is no address: write [::1]:PORT")
+            raise InvalidValue(f"{text!r} is no address: write [::1]:PORT")
         return Address(host, parse_ports(rest[1:]))
     host, colon, ports = text.rpartition(":")
     if ":" in host:
-        raise ValueProblem(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
+        raise InvalidValue(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
     if host and not _may_be_host(host):
-        raise ValueProblem(f"{text!r} is no address: a host name has no spaces")
+        raise InvalidValue(f"{text!r} is no address: a host name has no spaces")
     return Address(host or None, parse_ports(ports if colon else text))
 
 
@@ -74,10 +74,10 @@ def parse_ports(text: str) -> range:
         try:
             return _one_port(socket.getservbyname(text, "tcp"))
         except (OSError, ValueError):
-            raise ValueProblem(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}") from None
+            raise InvalidValue(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}") from None
     low, high = _port(first), _port(last if dash else first)
     if dash and (low == 0 or high < low):
-        raise ValueProblem(f"{text!r} is no range of ports: write the lower one first, from 1")
+        raise InvalidValue(f"{text!r} is no range of ports: write the lower one first, from 1")
     return range(low, high + 1)
 
 
@@ -87,7 +87,7 @@ def _one_port(port: int) -> range:
 
 def _port(digits: str) -> int:
     if len(digits) > 5 or int(digits) > _LAST_PORT:
-        raise ValueProblem(f"there is no port {digits[:12]}: the last one is {_LAST_PORT}")
+        raise InvalidValue(f"there is no port {digits[:12]}: the last one is {_LAST_PORT}")
     return int(digits)
 
 

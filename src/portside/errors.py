@@ -25,7 +25,7 @@ class UsageError(PortsideError):
     status = 2
 
 
-class ValueProblem(ValueError):
+class InvalidValue(ValueError):
     """A value that cannot be read: says what is wrong with it and what would be right."""
 
 

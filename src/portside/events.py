@@ -193,7 +193,7 @@ def to_json(event: Event) -> bytes:
     Payload is in ``text`` where it is valid UTF-8 and otherwise in ``base64``; fields that are None are left out.
     """
     if isinstance(event, Payload):
-        return payload_to_json(event, whose(event))
+        return payload_to_json(event, json_prefix(event))
     fields: dict[str, object] = {"event": event.event, "at": utc(event.at)}
     for name in event.__struct_fields__[1:]:
         value = getattr(event, name)
@@ -214,13 +214,13 @@ def from_json(data: bytes, at: int) -> Event:
     return msgspec.convert({**fields, "at": at}, kind)
 
 
-def whose(event: Payload) -> bytes:
+def json_prefix(event: Payload) -> bytes:
     """The part of its JSON that is the same for all payload of one direction of a connection."""
     return b'"conn":%d,"peer":%s,"size":' % (event.conn, _encode(event.peer))
 
 
-def payload_to_json(event: Payload, whose: bytes) -> bytes:
-    """``to_json`` for payload, with ``whose`` made before: the hot path."""
+def payload_to_json(event: Payload, prefix: bytes) -> bytes:
+    """``to_json`` for payload, with ``json_prefix`` made before: the hot path."""
     data = event.data
     try:
         payload = b'"text":' + _encode(data.decode())
@@ -231,7 +231,7 @@ def payload_to_json(event: Payload, whose: bytes) -> bytes:
         b"received" if type(event) is Received else b"sent",
         _utc_second(second),
         nanoseconds // 1000,
-        whose,
+        prefix,
         len(data),
         payload,
         b',"cut":true}' if event.cut else b"}",

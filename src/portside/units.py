@@ -3,7 +3,7 @@
 import math
 import re
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -17,10 +17,10 @@ def parse_duration(text: str) -> float:
     """Read ``500ms``, ``5s``, ``2m``, ``1h`` or bare seconds; the answer is in seconds."""
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None or match[2] not in _DURATION_UNITS:
-        raise ValueProblem(f"{text!r} is no duration: write 500ms, 5s, 2m, 1h or bare seconds")
+        raise InvalidValue(f"{text!r} is no duration: write 500ms, 5s, 2m, 1h or bare seconds")
     seconds = float(match[1]) * _DURATION_UNITS[match[2]]
     if math.isinf(seconds):
-        raise ValueProblem(f"{text!r} is too long a duration")
+        raise InvalidValue(f"{text!r} is too long a duration")
     return seconds
 
 
@@ -28,7 +28,7 @@ def parse_positive_duration(text: str) -> float:
     """Read a duration of at least a millisecond, in seconds."""
     seconds = parse_duration(text)
     if seconds < 0.001:
-        raise ValueProblem("the duration must be at least 1ms")
+        raise InvalidValue("the duration must be at least 1ms")
     return seconds
 
 
@@ -36,10 +36,10 @@ def parse_size(text: str) -> int:
     """Read ``64k``, ``10M``, ``1G`` or bare bytes; powers of 1024; the answer is in bytes."""
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None or match[2].lower() not in _SIZE_UNITS:
-        raise ValueProblem(f"{text!r} is no size: write 64k, 10M, 1G or bare bytes")
+        raise InvalidValue(f"{text!r} is no size: write 64k, 10M, 1G or bare bytes")
     size = float(match[1]) * _SIZE_UNITS[match[2].lower()]
     if not math.isfinite(size) or size > 1 << 62:
-        raise ValueProblem(f"{text!r} is too large a size")
+        raise InvalidValue(f"{text!r} is too large a size")
     return int(size)
 
 
@@ -47,21 +47,21 @@ def parse_positive_size(text: str) -> int:
     """Read a size of at least one byte, in bytes."""
     size = parse_size(text)
     if size < 1:
-        raise ValueProblem("the size must be at least 1 byte")
+        raise InvalidValue("the size must be at least 1 byte")
     return size
 
 
 def parse_count(text: str) -> int:
     """Read a whole number of at least 1."""
     if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) < 1:
-        raise ValueProblem(f"{text!r} is no count: write a whole number from 1")
+        raise InvalidValue(f"{text!r} is no count: write a whole number from 1")
     return int(text)
 
 
 def parse_text(text: str) -> bytes:
     """Read text in which ``\\n``, ``\\r``, ``\\t``, ``\\0``, ``\\xHH`` and ``\\\\`` are understood; as UTF-8."""
     if wrong := _WRONG_ESCAPE.search(text):
-        raise ValueProblem(f"{wrong[1]} is no escape: write \\n \\r \\t \\0 \\xHH or \\\\")
+        raise InvalidValue(f"{wrong[1]} is no escape: write \\n \\r \\t \\0 \\xHH or \\\\")
     return b"".join(
         _escaped(part[1:]) if part.startswith("\\") else part.encode("utf-8", "surrogateescape")
         for part in _ESCAPE.split(text)

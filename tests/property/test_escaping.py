@@ -3,20 +3,20 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portside.wire.escaping import unfinished_utf8, visible
+from portside.wire.escaping import escape, unfinished_utf8
 from portside.wire.newlines import CrLf
 
 
 @given(st.binary(max_size=300))
 @example("\u202edrow\x85\x1b[2J".encode())
 def test_what_is_shown_is_printable(data: bytes) -> None:
-    assert visible(data).isprintable()
+    assert escape(data).isprintable()
 
 
 @given(st.text(max_size=100))
 def test_printable_text_is_shown_as_it_is(text: str) -> None:
     if text.isprintable():
-        assert visible(text.encode()) == text
+        assert escape(text.encode()) == text
 
 
 @given(st.text(max_size=40), st.integers(0, 200))

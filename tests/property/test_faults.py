@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.settings.faults import KINDS, parse_fault
 from portside.wire.faults import Cuts, Flips, Plan
 
@@ -38,7 +38,7 @@ WORDS = st.one_of(
 def test_whatever_is_written_is_read_or_refused(text: str) -> None:
     try:
         fault = parse_fault(text)
-    except ValueProblem:
+    except InvalidValue:
         return
     assert parse_fault(fault.spec) == fault
     assert fault.kind in KINDS

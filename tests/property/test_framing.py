@@ -107,6 +107,6 @@ def test_idle_cuts_where_nothing_came(stream: bytes, cuts: list[int], gaps: list
         now += gap
         model[-1] += read
         out += framer.feed(read, now)
-        assert framer.due == now + 1.0
+        assert framer.deadline == now + 1.0
     out += framer.finish()
     assert out == [message for message in model if message]

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.wire.proxy_header import SIGNATURE, HeaderDecoder, encode_v1, encode_v2
 
 PORTS = st.integers(0, 65535)
@@ -55,10 +55,10 @@ def test_a_header_is_read_wherever_it_is_cut(
 def test_whatever_comes_is_a_header_or_refused(data: bytes, cuts: list[int]) -> None:
     try:
         whole: object = fed(data, [])[0].header
-    except ValueProblem:
-        whole = ValueProblem
+    except InvalidValue:
+        whole = InvalidValue
     try:
         cut: object = fed(data, cuts)[0].header
-    except ValueProblem:
-        cut = ValueProblem
+    except InvalidValue:
+        cut = InvalidValue
     assert whole == cut

@@ -9,7 +9,7 @@ from portside.cli import COMMANDS
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
-from portside.settings import spellings
+from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.faults import KINDS
 from portside.settings.listen import Listen
@@ -35,8 +35,8 @@ def test_every_option_is_documented() -> None:
     commands += [("rec", settings) for settings in REC_COMMANDS.values()]
     for name, settings in commands:
         page = (DOCS / f"{name}.md").read_text()
-        for _, spelling, _ in spellings(settings):
-            for flag in spelling.flags:
+        for _, spec, _ in option_specs(settings):
+            for flag in spec.flags:
                 assert flag in page, f"{flag} of {name}"
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.events import Fault, from_json, to_json
 from portside.feed.render import make_renderer
 from portside.settings.faults import KINDS, parse_fault, parse_seed
@@ -68,13 +68,13 @@ def test_arguments_clauses_and_qualifiers() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_what_would_be_right(text: str, words: str) -> None:
-    with pytest.raises(ValueProblem, match=words):
+    with pytest.raises(InvalidValue, match=words):
         parse_fault(text)
 
 
 def test_a_seed() -> None:
     assert parse_seed("42") == 42
-    with pytest.raises(ValueProblem, match="write a whole number from 0"):
+    with pytest.raises(InvalidValue, match="write a whole number from 0"):
         parse_seed("-1")
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from portside.events import Event, Listening
-from portside.feed.feed import Feed
+from portside.feed.bus import EventBus
 
 
 class Sink:
     """As full as it is told to be."""
 
-    due = None
+    deadline = None
 
     def __init__(self) -> None:
         self.full = False
@@ -24,20 +24,20 @@ class Sink:
     def tick(self) -> None:
         """Nothing is due."""
 
-    def ask_for_room(self) -> None:
+    def request_drain(self) -> None:
         self.asked += 1
 
 
 @pytest.fixture
-def feed() -> Iterator[Feed]:
+def feed() -> Iterator[EventBus]:
     loop = asyncio.new_event_loop()
-    yield Feed(loop)
+    yield EventBus(loop)
     loop.close()
 
 
-def test_one_that_became_full_after_all_were_asked_is_asked_again(feed: Feed) -> None:
+def test_one_that_became_full_after_all_were_asked_is_asked_again(feed: EventBus) -> None:
     told: list[str] = []
-    feed.on_full, feed.on_room = (lambda: told.append("full")), (lambda: told.append("room"))
+    feed.on_full, feed.on_drained = (lambda: told.append("full")), (lambda: told.append("room"))
     first, second = Sink(), Sink()
     feed.add(first)
     feed.add(second)
@@ -46,9 +46,9 @@ def test_one_that_became_full_after_all_were_asked_is_asked_again(feed: Feed) ->
     feed.flush()
     assert (first.asked, second.asked) == (1, 1)
     first.full, second.full = False, True
-    feed.room()
+    feed.drained()
     assert told == ["full"]
     assert (first.asked, second.asked) == (1, 2), "or nobody would say that it has room"
     second.full = False
-    feed.room()
+    feed.drained()
     assert told == ["full", "room"]

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.wire.proxy_header import (
     MOST_V2_BYTES,
     SIGNATURE,
@@ -91,10 +91,10 @@ def test_version_1(line: bytes, header: Header) -> None:
     ],
 )
 def test_what_is_no_header_is_refused_whole_and_byte_by_byte(data: bytes) -> None:
-    with pytest.raises(ValueProblem):
+    with pytest.raises(InvalidValue):
         decode(data)
     decoder = HeaderDecoder()
-    with pytest.raises(ValueProblem):
+    with pytest.raises(InvalidValue):
         feed_bytes(decoder, data)
     assert decoder.header is None
 
@@ -159,7 +159,7 @@ def test_the_checksum() -> None:
     for at in {*range(16, len(header))} - {len(header) - 7}:  # that one says that it is a checksum
         wrong = bytearray(header)
         wrong[at] ^= 1
-        with pytest.raises(ValueProblem):
+        with pytest.raises(InvalidValue):
             decode(bytes(wrong) + bytes(256))
 
 
@@ -169,7 +169,7 @@ def test_what_is_sent() -> None:
     assert encode_v1(ENDS[0], ENDS_6[1]) == b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1234 443\r\n"
     assert encode_v1(None, ENDS[1]) == encode_v1(ENDS[0], None) == b"PROXY UNKNOWN\r\n"
     assert encode_v2(*ENDS) == v2(ADDRESSES)
-    with pytest.raises(ValueProblem, match="at most 65535"):
+    with pytest.raises(InvalidValue, match="at most 65535"):
         encode_v2(*ENDS, [(0xE0, bytes(65535))])
 
 

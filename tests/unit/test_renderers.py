@@ -28,9 +28,9 @@ def received(data: bytes) -> Received:
 
 def later(renderer: Renderer) -> str:
     """What is shown when what it waits for is due."""
-    due = renderer.due
-    assert due is not None
-    return b"".join(renderer.tick(due)).decode()
+    deadline = renderer.deadline
+    assert deadline is not None
+    return b"".join(renderer.tick(deadline)).decode()
 
 
 EVERYTHING = [
@@ -91,16 +91,16 @@ def test_an_unfinished_line_is_shown_after_a_while_and_its_rest_on_a_line_of_its
     renderer = make_renderer("text")
     assert shown(renderer, received(b"one\ntw")) == "12:00:01.123  #1 127.0.0.1:33406  > one\n"
     assert later(renderer).endswith("> tw\n")
-    assert renderer.due is None
+    assert renderer.deadline is None
     assert shown(renderer, received(b"o\n")).endswith("> o\n")
 
 
 def test_an_unfinished_line_that_grows_is_due_as_before() -> None:
     renderer = make_renderer("text")
     shown(renderer, received(b"a"))
-    due = renderer.due
+    deadline = renderer.deadline
     shown(renderer, received(b"b"))
-    assert renderer.due == due
+    assert renderer.deadline == deadline
     assert later(renderer).endswith("> ab\n")
 
 
@@ -108,8 +108,8 @@ def test_an_unfinished_character_is_waited_for() -> None:
     renderer = make_renderer("text")
     now = time.monotonic()
     shown(renderer, received(b"h\xc3"))
-    assert renderer.due is not None
-    assert renderer.due > now + 2
+    assert renderer.deadline is not None
+    assert renderer.deadline > now + 2
     assert renderer.tick(now + 1) == []
     assert shown(renderer, received(b"\xa9llo\n")).endswith("> héllo\n")
     assert renderer.tick(now + 60) == []
@@ -120,7 +120,7 @@ def test_what_is_unfinished_at_the_end_is_shown_before_the_end() -> None:
     lines = shown(renderer, received(b"rest\xc3"), Closed(AT, 1, PEER, "peer_closed", 5, 0, 1.0)).splitlines()
     assert [line.split("  ")[-1] for line in lines] == [r"> rest\xc3", "closed by peer after 1.000s, 5 B in, 0 B out"]
     assert renderer.tick(time.monotonic() + 60) == []
-    assert renderer.due is None
+    assert renderer.deadline is None
 
 
 def test_half_closed_is_shown_only_of_a_connection_that_stays() -> None:
@@ -161,7 +161,7 @@ def test_idle_frames_come_when_they_are_due() -> None:
 def test_lines_in_json_wait_for_their_end() -> None:
     renderer = make_renderer("json", frame=Frame("lines"))
     assert shown(renderer, received(b"a")) == ""
-    assert renderer.due is None
+    assert renderer.deadline is None
     assert '"text":"ab\\n"' in shown(renderer, received(b"b\n"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from portside.addresses import Address, format_sockaddr, parse_address
-from portside.errors import PortsideError, ValueProblem, reason_of
+from portside.errors import InvalidValue, PortsideError, reason_of
 from portside.settings.values import Frame, parse_frame, parse_retry, parse_source
 from portside.units import (
     format_duration,
@@ -52,7 +52,7 @@ def test_sizes(text: str, size: int) -> None:
     ],
 )
 def test_values_that_cannot_be_read(parse: Any, text: str) -> None:
-    with pytest.raises(ValueProblem) as problem:
+    with pytest.raises(InvalidValue) as problem:
         parse(text)
     assert len(str(problem.value)) > 5
 
@@ -93,7 +93,7 @@ def test_addresses(text: str, host: str | None, ports: list[int], path: str | No
      "unix:", "host:99999999999999", "1-99999", "\x1b:1"],
 )  # fmt: skip
 def test_addresses_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(ValueProblem):
+    with pytest.raises(InvalidValue):
         parse_address(text)
 
 

@@ -46,7 +46,7 @@ def test_reads_are_messages_where_nothing_is_cut() -> None:
 def test_time_cuts_only_where_it_is_asked_to() -> None:
     lines = make_framer(Frame("lines"), 100)
     lines.feed(b"unfinished", 0.0)
-    assert lines.due is None
+    assert lines.deadline is None
     assert lines.expire(99.0) == []
     idle = make_framer(Frame("idle", 1.0), 100)
     assert idle.expire(99.0) == []

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.settings.listen import Listen
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 if TYPE_CHECKING:
     import ssl
@@ -72,4 +72,4 @@ def _header_encoder(version: str | None) -> "EncodeHeader | None":
 
 def _say_words(connection: Connection | None, line: bytes) -> None:
     """What a program or a function says beside its data."""
-    say(visible(line) if connection is None else f"#{connection.number}: {visible(line)}")
+    write_notice(escape(line) if connection is None else f"#{connection.number}: {escape(line)}")

@@ -10,9 +10,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
-from portside.app.output import put
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.app.signals import ending_signals
+from portside.app.stdout import write_stdout
 from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name, retry
 from portside.client.pipe import ConnectionFailed, Pipe
 from portside.client.stdio import OutputClosed, Stdio
@@ -56,13 +56,13 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         attempt,
         tries=settings.retry,
         interval=min(settings.retry_interval, _LONGEST_S),
-        say=say if settings.verbose else lambda _: None,
+        say=write_notice if settings.verbose else lambda _: None,
     )
     if isinstance(result, int):
         return result
     if settings.verbose:
         through = f" through {proxy}" if proxy else ""
-        say(f"connected to {result.peer}{through} from {result.local}")
+        write_notice(f"connected to {result.peer}{through} from {result.local}")
     if result.tls is not None:
         from portside.app.tls import say_agreed, say_truncated
 
@@ -102,12 +102,12 @@ def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
     for finding in scan(address, options):
         if finding.failure is None:
             anything_open = True
-            if not put([f"{finding}\n".encode()]):
+            if not write_stdout([f"{finding}\n".encode()]):
                 return 0
         else:
             failure = finding.failure
             if settings.verbose and count > 1:
-                say(str(finding))
+                write_notice(str(finding))
     if not anything_open:
         raise PortsideError(display_name(address), failure if count == 1 else f"none of {count} ports is open")
     return 0
@@ -171,6 +171,6 @@ def _move(
         from portside.feed.render.text import CLOSED
 
         after = f"{CLOSED[reason]} after {format_duration(duration)}"
-        say(f"{after}, {pipe.received} B in, {pipe.sent} B out")
+        write_notice(f"{after}, {pipe.received} B in, {pipe.sent} B out")
     if failure is not None:
         raise failure

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from portside.app.say import wants_colour
+from portside.app.notices import wants_colour
 from portside.client.dial import ClientConnection
 from portside.client.pipe import Pipe
 from portside.client.stdio import OutputClosed, Stdio
@@ -44,7 +44,7 @@ class EventObserver:
     @property
     def due(self) -> float | None:
         """When a line is due that is unfinished."""
-        return self._renderer.due if self._renderer is not None else None
+        return self._renderer.deadline if self._renderer is not None else None
 
     def opened(self) -> None:
         """The connection is there."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.app.event_lines import HEADER, json_lines, text_lines
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.app.watch import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
 from portside.kernel import FilterError, states
@@ -107,26 +107,26 @@ class _Run:
                 why = str(error)
         else:
             why = f"the source is {name}"
-        say(f"only polling: connections shorter than {self._settings.interval:g} s may be missed ({why})")
+        write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed ({why})")
         return None
 
     def _open_source(self) -> tuple[Source, SocketTable]:
         opened = open_source(self._want, self._settings.source, self._namespace)
         for note in opened.notes:
-            say(note)
+            write_notice(note)
         if self._announcements is not None and opened.source.name != "netlink":
-            say(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
+            write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
             self._announcements.close()
             self._announcements = None
         for note in untold(self._columns, opened.reading.table, opened.source.name):
-            say(note)
+            write_notice(note)
         return opened.source, opened.reading.table
 
     def _open_counters(self, stack: ExitStack) -> Counters | None:
         try:
             return stack.enter_context(Counters(self._namespace))
         except SourceError as error:
-            say(f"what is seen cannot be compared with the kernel's own counts: {error}")
+            write_notice(f"what is seen cannot be compared with the kernel's own counts: {error}")
             return None
 
     def _start(self, first: SocketTable) -> None:
@@ -215,7 +215,7 @@ class _Run:
             self._show(self._changes.destroyed(decode(data).table, at_ns))
         if taken.lost:
             self._lost += taken.lost
-            say(
+            write_notice(
                 f"{taken.lost} announcements of closed connections were lost: the kernel had no room for them",
                 "as root the buffer is larger; without, net.core.rmem_max limits it",
             )
@@ -246,7 +246,7 @@ class _Run:
         try:
             counts = self._counters.read().since(self._counted_before)
         except PortsideError as error:
-            say(str(error))
+            write_notice(str(error))
             return
         told = (self._changes.opened - self._seen_before, counts)
         if not at_end and told == self._told:
@@ -255,7 +255,7 @@ class _Run:
         failed = f", {counts.failed} attempts failed" if counts.failed else ""
         resets = f", {counts.resets} reset" if counts.resets else ""
         lost = f"; {self._lost} announcements were lost" if self._lost else ""
-        say(
+        write_notice(
             f"seen {told[0]} of {counts.opened} ends of connections that the kernel counted: "
             f"{counts.active} opened from here, {counts.passive} accepted here{failed}{resets}{lost}"
         )

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.events import Event
 from portside.settings.listen import Listen
 
@@ -23,5 +23,5 @@ def make_faults(loop: asyncio.AbstractEventLoop, settings: Listen, publish: Call
     if seed is None:
         seed = secrets.randbelow(1 << 32)
         if any(fault.random for fault in settings.fault):
-            say(f"faults are drawn by chance: --fault-seed {seed} repeats them")
+            write_notice(f"faults are drawn by chance: --fault-seed {seed} repeats them")
     return Faults(loop, settings.fault, seed, publish)

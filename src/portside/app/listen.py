@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Literal
 from portside.app.behaviour import make_behaviour
 from portside.app.faults import make_faults
 from portside.app.loop import run as run_loop
-from portside.app.say import say, wants_colour
+from portside.app.notices import wants_colour, write_notice
 from portside.app.stdin import StandardInput
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
-from portside.feed.feed import Feed
+from portside.feed.bus import EventBus
 from portside.feed.render import Renderer, make_renderer
-from portside.feed.render.without import WithoutReceived
-from portside.feed.sinks import Sink, TerminalSink
+from portside.feed.render.filters import DropReceived
+from portside.feed.sinks import LosslessSink, TerminalSink
 from portside.feed.writer import NullWriter, Writer, is_null_device, open_output
 from portside.server.admission import Admission
 from portside.server.broadcast import Broadcast
@@ -66,7 +66,7 @@ class _Run:
         self._stopping: asyncio.Future[StopReason]
         self._troubled: set[str] = set()
         self._files: list[Writer] = []
-        self._sinks: list[Sink] = []
+        self._sinks: list[LosslessSink] = []
         self._recorder: Recorder | None = None
         self._reloading: Reloading | None = None
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
@@ -79,7 +79,7 @@ class _Run:
         self._loop = loop = asyncio.get_running_loop()
         loop.set_exception_handler(_say_exception)
         self._stopping = loop.create_future()
-        self._feed = feed = Feed(loop)
+        self._feed = feed = EventBus(loop)
         self._behaviour = make_behaviour(settings)
         if settings.rules is not None:
             from portside.app.rules import Reloading
@@ -106,7 +106,7 @@ class _Run:
             raise
         self._feed_has_room = asyncio.Event()
         self._feed_has_room.set()
-        feed.on_full, feed.on_room = self._full, self._room
+        feed.on_full, feed.on_drained = self._full, self._room
         server.on_starved = self._starved
         server.on_closed = self._closed
         server.on_opened = self._opened
@@ -115,7 +115,7 @@ class _Run:
         for listener in listeners:
             feed.publish(Listening(time.time_ns(), listener.name))
             if settings.format == "raw":
-                say(f"listening on {listener.name}")
+                write_notice(f"listening on {listener.name}")
         server.start(listeners)
         reason = await self._stopping
         if reason == "signal" and self._drain:
@@ -137,23 +137,23 @@ class _Run:
         settings = self._settings
         terminal = sys.stdout.isatty()
         renderer = self._renderer(settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
-        writer = self._writer(1, "standard output", self._stdout_gone)
-        self._add_sink(TerminalSink(renderer, writer) if terminal else Sink(renderer, writer))
+        writer = self._writer(1, "standard output", self._stdout_broken)
+        self._add_sink(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
         for path in settings.output:
             try:
                 fd = open_output(path)
             except OSError as error:
                 raise PortsideError(f"cannot write {path}", error) from None
             name = _FORMATS_BY_END.get(os.path.splitext(path)[1], "text")
-            writer = self._writer(fd, path, partial(say, f"{path}: its reader went away"))
+            writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
             self._files.append(writer)
-            self._add_sink(Sink(self._renderer(name), writer))
+            self._add_sink(LosslessSink(self._renderer(name), writer))
         if settings.record is not None:
             from portside.app.recording import start_recorder
 
-            on_room = partial(self._loop.call_soon_threadsafe, self._feed.room)
+            on_drained = partial(self._loop.call_soon_threadsafe, self._feed.drained)
             self._recorder = start_recorder(
-                settings.record, settings.record_max, sync=settings.record_sync, on_room=on_room
+                settings.record, settings.record_max, sync=settings.record_sync, on_drained=on_drained
             )
             self._feed.add(self._recorder)
 
@@ -162,21 +162,21 @@ class _Run:
         renderer = make_renderer(
             name, frame=settings.frame, max_frame=settings.max_frame, colour=colour, terminal=terminal
         )
-        return WithoutReceived(renderer) if settings.send_only else renderer
+        return DropReceived(renderer) if settings.send_only else renderer
 
-    def _add_sink(self, sink: Sink) -> None:
+    def _add_sink(self, sink: LosslessSink) -> None:
         self._sinks.append(sink)
         self._feed.add(sink)
 
-    def _writer(self, fd: int, name: str, on_gone: Callable[[], None]) -> Writer:
+    def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Writer:
         if is_null_device(fd):
             return NullWriter(fd, name)
         return Writer(
             fd,
             name,
             self._loop.call_soon_threadsafe,
-            on_room=self._feed.room,
-            on_gone=on_gone,
+            on_drained=self._feed.drained,
+            on_broken=on_broken,
             on_trouble=self._trouble,
             on_stale=self._stale,
         )
@@ -189,26 +189,26 @@ class _Run:
         self._feed_has_room.set()
         self._server.resume()
 
-    def _stdout_gone(self) -> None:
-        self._feed.room()
+    def _stdout_broken(self) -> None:
+        self._feed.drained()
         self._stop("output_closed")
 
     def _trouble(self, name: str, error: OSError | None) -> None:
         if error is None:
             self._troubled.discard(name)
-            say(f"{name} takes data again")
+            write_notice(f"{name} takes data again")
         else:
             self._troubled.add(name)
-            say(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
+            write_notice(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
 
     def _stale(self, name: str, error: OSError) -> None:
-        say(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
+        write_notice(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
 
     def _close_sinks(self) -> None:
         for sink in self._sinks:
             lost = sink.writer.close(PATIENCE_S, self._hurry)
-            if lost and not sink.writer.gone:
-                say(f"{lost} B for {sink.writer.name} were not written")
+            if lost and not sink.writer.broken:
+                write_notice(f"{lost} B for {sink.writer.name} were not written")
                 if sink.writer.name in self._troubled:
                     self._status = 1
         if self._recorder is not None:
@@ -271,7 +271,7 @@ class _Run:
         if now < self._starved_said + STARVED_SAID_S:
             return
         self._starved_said = now
-        say(
+        write_notice(
             f"no file descriptor is left for new clients: {reason_of(error)}",
             f"{len(self._server.connections)} are connected; more wait until one leaves (see `ulimit -n`)",
         )
@@ -314,7 +314,7 @@ class _Run:
             return  # it waits for the rest of a line, say
         if self._typed:
             if not self._broadcast.send(data):
-                say("no client is connected: not sent")
+                write_notice("no client is connected: not sent")
             return
         await self._client_came.wait()
         self._broadcast.send(data)
@@ -353,6 +353,6 @@ def _keep_freed_memory() -> None:
 def _say_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
     words = reason_of(error) if isinstance(error, BaseException) else ""
-    say(f"internal error: {context.get('message')}: {words}")
+    write_notice(f"internal error: {context.get('message')}: {words}")
     if os.environ.get("PORTSIDE_DEBUG") and isinstance(error, BaseException):
         sys.excepthook(type(error), error, error.__traceback__)

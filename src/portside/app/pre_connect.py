@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.server.admission import parse_network
 from portside.server.pre_connect import PreConnect
 from portside.settings.listen import Listen
@@ -32,7 +32,7 @@ def make_pre_connect(settings: Listen) -> PreConnect:
         if throwaway is not None:
             from portside.wire.tls import fingerprint_of
 
-            say(f"a throw-away certificate, SHA-256 {fingerprint_of(throwaway)}")
+            write_notice(f"a throw-away certificate, SHA-256 {fingerprint_of(throwaway)}")
     return PreConnect(
         tls=context,
         expects_header=settings.proxy_protocol,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from portside.app.output import put
 from portside.app.rec_say import Progress
+from portside.app.stdout import write_stdout
 from portside.record.check import check
 from portside.record.report import Report
 
@@ -17,9 +17,9 @@ def run(path: str, progress: Progress, *, json: bool) -> int:
     with progress as tell:
         report = check(path, tell)
     if json:
-        put([msgspec.json.encode({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
+        write_stdout([msgspec.json.encode({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
     else:
-        put(f"{line}\n".encode() for line in _lines(report))
+        write_stdout(f"{line}\n".encode() for line in _lines(report))
     return 0 if report.whole else 1
 
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import msgspec
 
 from portside.app.bytes_json import bytes_fields, encodable
-from portside.app.output import put
 from portside.app.rec_say import say_found
+from portside.app.stdout import write_stdout
 from portside.record.compare import Compared, ComparedStream, compare
 from portside.record.recording import Recording
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 Place = tuple[str, int]
 
@@ -25,7 +25,7 @@ def run(left: Place, right: Place, *, json: bool) -> int:
             recordings.append(stack.enter_context(Recording(path)))
             say_found(recordings[-1])
         compared = compare((recordings[0], left[1]), (recordings[-1], right[1]))
-    put([_json(left, right, compared)] if json else [_text(left, right, compared)])
+    write_stdout([_json(left, right, compared)] if json else [_text(left, right, compared)])
     return 0 if compared.same else 1
 
 
@@ -53,7 +53,7 @@ def _stream_lines(direction: str, stream: ComparedStream, names: list[str]) -> l
     offset, before, *sides = stream.difference
     lines = [f"{direction:<5}differs at byte {offset}{missing}"]
     for name, size, data in zip(names, stream.sizes, sides, strict=True):
-        shown = f'"{visible(before + data)}"' if data else f'"{visible(before)}" and ends there'
+        shown = f'"{escape(before + data)}"' if data else f'"{escape(before)}" and ends there'
         lines.append(f"     {name}  {shown}, {size} B")
     return lines
 

@@ -3,8 +3,8 @@
 from functools import partial
 
 from portside import __version__
+from portside.app.notices import write_notice
 from portside.app.rec_say import Progress, say_found
-from portside.app.say import say
 from portside.record.export import export_jsonl, export_pcapng, written
 from portside.record.recording import Recording
 
@@ -22,8 +22,8 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
         return 0  # its reader has enough
     of = "connection" if done.connections == 1 else "connections"
     what = "packets" if pcapng else "events"
-    say(f"{done.connections} {of} in {done.written} {what} written to {file}")
+    write_notice(f"{done.connections} {of} in {done.written} {what} written to {file}")
     if done.gaps:
         places = "one place" if done.gaps == 1 else f"{done.gaps} places"
-        say(f"bytes are missing in the recording in {places}, each of which is marked")
+        write_notice(f"bytes are missing in the recording in {places}, each of which is marked")
     return 1 if done.gaps else 0

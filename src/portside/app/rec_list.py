@@ -8,14 +8,14 @@ from itertools import islice
 
 import msgspec
 
-from portside.app.output import put
 from portside.app.rec_say import Progress, say_found
+from portside.app.stdout import write_stdout
 from portside.events import utc
 from portside.record.recording import Recorded, Recording
 from portside.record.search import Wanted, search
 from portside.settings.rec import RecList
 from portside.units import format_duration
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 _BATCH = 4096
 _HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "Closed")
@@ -31,7 +31,7 @@ def run(settings: RecList, path: str, wanted: Wanted, progress: Progress) -> int
             if wanted.contains is not None:
                 found = iter(list(found))
         say_found(recording)
-        put(_json(found) if settings.json else _table(found))
+        write_stdout(_json(found) if settings.json else _table(found))
     return 0
 
 
@@ -73,8 +73,8 @@ def _row(each: Recorded) -> tuple[object, ...]:
     return (
         each.conn,
         "-" if each.opened is None else _local_time(each.opened),
-        "-" if each.peer is None else visible(each.peer.encode()),
-        "-" if each.local is None else visible(each.local.encode()),
+        "-" if each.peer is None else escape(each.peer.encode()),
+        "-" if each.local is None else escape(each.local.encode()),
         "-" if each.duration is None else format_duration(each.duration),
         each.received,
         each.sent,
@@ -85,7 +85,7 @@ def _row(each: Recorded) -> tuple[object, ...]:
 def _ending(each: Recorded) -> str:
     words = each.reason or ("open" if each.open else "unknown: the recording ends before it")
     if each.error is not None:
-        words += f": {visible(each.error.encode())}"
+        words += f": {escape(each.error.encode())}"
     return words if each.dropped is None else f"{words} (its bytes were given up)"
 
 

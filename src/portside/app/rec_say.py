@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.record import recovery
 from portside.record.recording import Recording
 
@@ -13,4 +13,6 @@ def say_found(recording: Recording) -> None:
     """Say what an earlier run left damaged, the first time that it is seen."""
     for each in recording.found:
         what = "was cut off" if each.torn else "is damaged"
-        say(f"recording {recording.path}: segment {each.segment} {what} at {each.offset}, {each.length} B: {each.why}")
+        write_notice(
+            f"recording {recording.path}: segment {each.segment} {what} at {each.offset}, {each.length} B: {each.why}"
+        )

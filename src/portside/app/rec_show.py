@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from portside.app.output import put
+from portside.app.notices import wants_colour, write_notice
 from portside.app.rec_say import say_found
-from portside.app.say import say, wants_colour
+from portside.app.stdout import write_stdout
 from portside.events import Event, Gap
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
@@ -33,9 +33,9 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         wait = partial(time.sleep, _FOLLOW_S)
         events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
         shown = _Shown(renderer)
-        put(shown.pieces(events))
+        write_stdout(shown.pieces(events))
     if shown.gaps and settings.format == "raw":
-        say(f"{shown.gaps} gaps in connection {conn} are not shown: bytes are missing")
+        write_notice(f"{shown.gaps} gaps in connection {conn} are not shown: bytes are missing")
     return 1 if shown.gaps else 0
 
 
@@ -73,9 +73,9 @@ def cat(path: str, conn: int, direction: Direction) -> int:
                 else:
                     yield piece
 
-        put(pieces())
+        write_stdout(pieces())
     if missing:
-        say(
+        write_notice(
             f"connection {conn}: {missing} B are missing in what was written",
             f"portside rec show {shlex.quote(path)} {conn}",
         )

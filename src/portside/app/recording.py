@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 from portside import __version__
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.errors import reason_of
 from portside.record.recorder import Recorder
 from portside.record.store import Store
@@ -16,7 +16,7 @@ def start_recorder(
     *,
     sync: bool,
     dialled: bool = False,
-    on_room: Callable[[], object] = lambda: None,
+    on_drained: Callable[[], object] = lambda: None,
 ) -> Recorder:
     """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError.
 
@@ -24,16 +24,20 @@ def start_recorder(
     """
     store = Store(path, version=__version__, sync=sync, most_bytes=most_bytes, dialled=dialled, on_trouble=_say_trouble)
     for each in store.found:
-        say(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
+        write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
     after = f", connection 1 is number {store.base + 1} there" if store.base else ""
-    say(f"recording to {path}{after}")
-    return Recorder(store, on_room)
+    write_notice(f"recording to {path}{after}")
+    return Recorder(store, on_drained)
 
 
 def _say_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:
     if error is None:
-        say(f"{what} can be written again")
+        write_notice(f"{what} can be written again")
     elif isinstance(error, OSError):
-        say(f"cannot write the {what}: {reason_of(error)}", "the run goes on; what passes meanwhile is a gap in it")
+        write_notice(
+            f"cannot write the {what}: {reason_of(error)}", "the run goes on; what passes meanwhile is a gap in it"
+        )
     else:
-        say(f"cannot write {what}: {reason_of(error)}", "it is brought up to date later; the recording goes on")
+        write_notice(
+            f"cannot write {what}: {reason_of(error)}", "it is brought up to date later; the recording goes on"
+        )

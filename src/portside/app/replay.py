@@ -18,14 +18,14 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr, parse_address
+from portside.app.notices import write_notice
 from portside.app.rec_say import say_found
 from portside.app.replay_report import ReplayReport
-from portside.app.say import say
 from portside.app.signals import ending_signals
 from portside.client.dial import ConnectOptions, connect
 from portside.client.replay import Player
 from portside.client.script import Role, make_script
-from portside.errors import PortsideError, UsageError, ValueProblem
+from portside.errors import InvalidValue, PortsideError, UsageError
 from portside.record.recording import Recorded, Recording
 from portside.server.listener import Listener, open_listeners
 from portside.settings.rec import RecReplay
@@ -63,7 +63,7 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
 def _address(settings: RecReplay, where: str) -> Address:
     try:
         address = parse_address(where)
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError("rec replay", str(problem)) from None
     if len(address.ports) > 1:
         raise UsageError("rec replay", f"{address} is a range of ports, and it takes one")
@@ -166,7 +166,7 @@ def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) 
     listeners = open_listeners((address,), families=(socket.AF_INET, socket.AF_INET6), backlog=None)
     with _closing(listeners):
         for listener in listeners:
-            say(f"listening on {listener.name}")
+            write_notice(f"listening on {listener.name}")
         for conn, _ in schedule:
             if not pool.wait_for_place():
                 return

@@ -5,7 +5,7 @@ import threading
 import msgspec
 
 from portside.app.bytes_json import bytes_fields, encodable
-from portside.app.output import put
+from portside.app.stdout import write_stdout
 from portside.client.replay_result import ReplayResult, describe_result
 from portside.client.script import Role
 from portside.errors import PortsideError
@@ -58,7 +58,7 @@ class ReplayReport:
         with self._turn:
             self._all_as_recorded &= as_recorded
             try:
-                self._unread = self._unread or not put([line])
+                self._unread = self._unread or not write_stdout([line])
             except PortsideError as error:  # standard output cannot be written
                 self.trouble = error
 

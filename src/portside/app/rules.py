@@ -5,7 +5,7 @@ import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.errors import PortsideError, reason_of
 from portside.settings.listen import Listen
 from portside.settings.values import Frame
@@ -99,8 +99,8 @@ class Reloading:
             play = reading.result()
             if self._behaviour is not None:
                 self._behaviour.replace(play, frame_of(play, self._given))
-            say(f"{self._path}: read again: {len(play.book.rules)} rules")
+            write_notice(f"{self._path}: read again: {len(play.book.rules)} rules")
             return
         words = str(error) if isinstance(error, PortsideError) else reason_of(error)
         hint = error.hint if isinstance(error, PortsideError) else None
-        say(words, f"{hint}; the old rules go on" if hint else "the old rules go on")
+        write_notice(words, f"{hint}; the old rules go on" if hint else "the old rules go on")

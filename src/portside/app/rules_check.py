@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from portside.app.output import put
 from portside.app.rules import frame_of, read_file
+from portside.app.stdout import write_stdout
 from portside.errors import PortsideError
 from portside.settings.rules import RulesTest
 from portside.wire.rules.language import Book, FaultyRules
@@ -20,7 +20,7 @@ def check(path: str) -> int:
         book = read_file(path).book
     except FaultyRules as faulty:
         raise PortsideError(faulty.what, faulty.why, faulty.hint) from None  # found what was looked for: 1, not 2
-    put(f"{line}\n".encode() for line in _summary(path, book))
+    write_stdout(f"{line}\n".encode() for line in _summary(path, book))
     return 0
 
 
@@ -55,5 +55,5 @@ def test(settings: RulesTest, path: str, transcript: str) -> int:
     frame = frame_of(play, settings.frame)
     steps = read_transcript(text, transcript, frame)
     verdict = run_transcript(play, steps, frame, settings.max_frame, time.time_ns())
-    put(f"{line}\n".encode() for line in lines_of(verdict, transcript))
+    write_stdout(f"{line}\n".encode() for line in lines_of(verdict, transcript))
     return 0 if verdict.difference is None else 1

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from portside.kernel.summary import summarize
 from portside.kernel.table import SocketTable
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 _UNKNOWN = "-"
 
@@ -38,7 +38,7 @@ def _count(count: int | None, unit: str = "") -> str:
 
 
 def _program(name: str | None) -> str:
-    return _UNKNOWN if name is None else visible(name.encode("utf-8", "backslashreplace"))
+    return _UNKNOWN if name is None else escape(name.encode("utf-8", "backslashreplace"))
 
 
 def _block(name: str, counts: Iterable[tuple[str, int]], most: int | None) -> bytes:

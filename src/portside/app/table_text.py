@@ -14,7 +14,7 @@ from portside.kernel import states
 from portside.kernel.layout import TIMERS
 from portside.kernel.table import Column, SocketTable
 from portside.kernel.text import endpoints
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 _IPV4 = 2
 _UNKNOWN = "-"
@@ -84,7 +84,7 @@ def owner_texts(table: SocketTable) -> _Texts:
 
 def owner_text(pid: int, program: str | None) -> str:
     """``53140/python3``; a process may give itself any name, and so it is escaped."""
-    return f"{pid}/{_UNKNOWN if program is None else visible(program.encode('utf-8', 'backslashreplace'))}"
+    return f"{pid}/{_UNKNOWN if program is None else escape(program.encode('utf-8', 'backslashreplace'))}"
 
 
 def size_text(count: int) -> str:
@@ -169,7 +169,7 @@ _SIMPLE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 _LAST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("Drops", "drops", str),
-    ("Congestion", "congestion", visible),
+    ("Congestion", "congestion", escape),
     ("User", "uid", str),
     ("Inode", "inode", str),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from portside.addresses import Address
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.client.dial import ClientConnection
 from portside.client.tls import TlsSocket, client_context, speak_tls
 from portside.settings.connect import Connect
@@ -35,12 +35,12 @@ def say_agreed(connection: ClientConnection) -> None:
     if tls is None or not isinstance(sock, TlsSocket):
         return
     alpn = "" if tls.alpn is None else f", alpn {tls.alpn}"
-    say(f"{tls.version} {tls.cipher}{alpn}")
+    write_notice(f"{tls.version} {tls.cipher}{alpn}")
     if sock.certificate is not None:
-        say(f"the peer's certificate: {tls.peer}, SHA-256 {fingerprint_of(sock.certificate)}")
+        write_notice(f"the peer's certificate: {tls.peer}, SHA-256 {fingerprint_of(sock.certificate)}")
 
 
 def say_truncated(connection: ClientConnection) -> None:
     """Say that the peer ended without TLS's own end, where it did."""
     if isinstance(connection.sock, TlsSocket) and connection.sock.truncated:
-        say(f"{connection.peer} closed without a TLS close_notify: something may be missing at the end")
+        write_notice(f"{connection.peer} closed without a TLS close_notify: something may be missing at the end")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 
-from portside.app.output import put
-from portside.app.say import say
+from portside.app.notices import write_notice
 from portside.app.scout import Scout
+from portside.app.stdout import write_stdout
 from portside.app.table_order import Order
 from portside.app.table_text import table_text
 from portside.errors import UsageError
@@ -49,10 +49,10 @@ def _run(settings: Watch, order: Order | None, scout: Scout | None) -> int:
         seen = _look(settings, tree, namespace, order, scout)
         if settings.kill:
             return _kill(settings, seen, namespace)
-        read = put(_pieces(settings, seen.table))
+        read = write_stdout(_pieces(settings, seen.table))
         if read:
             for note in seen.notes:
-                say(note)
+                write_notice(note)
             if settings.listening and not settings.json:
                 _say_drops(namespace)
     return 0
@@ -116,10 +116,10 @@ def _say_drops(namespace: Namespace | None) -> None:
 
     drops = listen_drops(namespace)
     if drops is None:
-        say("this kernel does not tell how often an accept queue was full")
+        write_notice("this kernel does not tell how often an accept queue was full")
         return
     overflows, dropped = drops
-    say(
+    write_notice(
         f"in this network, since it began: {overflows} times a full accept queue (ListenOverflows), "
         f"{dropped} connections dropped by listeners (ListenDrops)"
     )
@@ -137,12 +137,12 @@ def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
         if not len(table):
             raise
     try:
-        put(_pieces(settings, table))
+        write_stdout(_pieces(settings, table))
     finally:
         for note in seen.notes:
-            say(note)
+            write_notice(note)
         after = f"; {gone} had gone before" if gone else ""
-        say(f"destroyed {len(table)} socket{'' if len(table) == 1 else 's'}{after}")
+        write_notice(f"destroyed {len(table)} socket{'' if len(table) == 1 else 's'}{after}")
     if refused is not None:
         raise refused
     return 0

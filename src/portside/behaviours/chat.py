@@ -10,7 +10,7 @@ from portside.behaviours.members import Members
 from portside.events import CloseReason
 from portside.server.connection import Connection
 from portside.settings.values import Frame
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 from portside.wire.framing import Framer, make_framer
 
 LONGEST_NAME = 32  # characters
@@ -45,7 +45,7 @@ class Chat(Members):
         name = self._names[connection.number]
         said: list[str] = []
         for line in framer.feed(data, 0.0):
-            text = visible(line.rstrip(b"\r\n"))
+            text = escape(line.rstrip(b"\r\n"))
             if text.startswith("/"):
                 self._say(connection, said)
                 said = []
@@ -82,7 +82,7 @@ class Chat(Members):
 
     def transform_stdin(self, data: bytes) -> bytes:
         lines = self._typed.feed(data, 0.0) if data else self._typed.finish()
-        return "".join(f"{OPERATOR}: {visible(line.rstrip(_LINE_END))}\n" for line in lines).encode()
+        return "".join(f"{OPERATOR}: {escape(line.rstrip(_LINE_END))}\n" for line in lines).encode()
 
     def _tell(self, words: str) -> None:
         self.to_others(None, f"{words}\n".encode())
@@ -92,6 +92,6 @@ class Chat(Members):
         framer = self._lines.pop(connection.number, None)
         name = self._names.pop(connection.number, None)
         if framer is not None and (rest := framer.finish()) and name is not None:
-            self._say(connection, [f"{name}: {visible(b''.join(rest))}"])
+            self._say(connection, [f"{name}: {escape(b''.join(rest))}"])
         if name is not None:
             self._tell(f"* {name} left")

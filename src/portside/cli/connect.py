@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_address
 from portside.cli.parser import parse
-from portside.errors import UsageError, ValueProblem
+from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _address(settings: Connect) -> Address:
     """Whom to connect to. Raises UsageError."""
     try:
         address = parse_address(_one_text(settings.target))
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError("connect", str(problem), _USAGE) from None
     if settings.scan and address.path is not None:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
@@ -85,11 +85,11 @@ def _one_text(target: tuple[str, ...]) -> str:
         case [text]:
             return text
         case []:
-            raise ValueProblem("it names nobody to connect to")
+            raise InvalidValue("it names nobody to connect to")
         case [host, port] if host:
             bare = host.removeprefix("[").removesuffix("]")
             return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
-    raise ValueProblem("write HOST:PORT or HOST PORT")
+    raise InvalidValue("write HOST:PORT or HOST PORT")
 
 
 def _proxy(settings: Connect, address: Address) -> "ProxyUrl | None":
@@ -101,7 +101,7 @@ def _proxy(settings: Connect, address: Address) -> "ProxyUrl | None":
         raise UsageError("connect", "a proxy leads to no unix socket")
     try:
         return parse_proxy(settings.proxy)
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError("--proxy", str(problem)) from None
 
 

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from portside.errors import UsageError, ValueProblem
-from portside.settings import Spelling, spellings
+from portside.errors import InvalidValue, UsageError
+from portside.settings import OptionSpec, option_specs
 
 Settings = TypeVar("Settings")
 
@@ -28,9 +28,9 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
     read = parser.parse_args if "--" in arguments else parser.parse_intermixed_args
     values = vars(read(arguments))
     given = {}
-    for field, spelling, default in spellings(settings):
+    for field, spec, default in option_specs(settings):
         value = values[field]
-        if spelling.repeat:
+        if spec.repeat:
             value = tuple(value or ()) or default
         given[field] = value
     return settings(**given)
@@ -46,11 +46,11 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
         formatter_class=_formatter,
     )
     groups: dict[str, Any] = {"": parser}
-    for field, spelling, default in spellings(settings):
-        group = groups.get(spelling.group)
+    for field, spec, default in option_specs(settings):
+        group = groups.get(spec.group)
         if group is None:
-            group = groups[spelling.group] = parser.add_argument_group(spelling.group)
-        _add(group, field, spelling, default)
+            group = groups[spec.group] = parser.add_argument_group(spec.group)
+        _add(group, field, spec, default)
     last = parser.add_argument_group("Help")
     last.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
@@ -72,46 +72,44 @@ def _width() -> int:
         return 78
 
 
-def _add(group: Any, field: str, spelling: Spelling, default: object) -> None:
-    words = spelling.help.replace("%", "%%")
-    if default_words := default_of(spelling, default):
+def _add(group: Any, field: str, spec: OptionSpec, default: object) -> None:
+    words = spec.help.replace("%", "%%")
+    if default_words := default_of(spec, default):
         words += f" (default: {default_words})"
-    if not spelling.flags:
-        group.add_argument(field, nargs="*", metavar=spelling.metavar, type=_reader(spelling), help=words, default=())
-    elif spelling.negatable:
-        group.add_argument(
-            *spelling.flags, dest=field, action=argparse.BooleanOptionalAction, default=default, help=words
-        )
-    elif spelling.metavar is None:
-        group.add_argument(*spelling.flags, dest=field, action="store_true", help=words)
+    if not spec.flags:
+        group.add_argument(field, nargs="*", metavar=spec.metavar, type=_reader(spec), help=words, default=())
+    elif spec.negatable:
+        group.add_argument(*spec.flags, dest=field, action=argparse.BooleanOptionalAction, default=default, help=words)
+    elif spec.metavar is None:
+        group.add_argument(*spec.flags, dest=field, action="store_true", help=words)
     else:
         group.add_argument(
-            *spelling.flags,
+            *spec.flags,
             dest=field,
-            action="append" if spelling.repeat else "store",
-            metavar="|".join(spelling.choices) if spelling.choices else spelling.metavar,
-            type=_reader(spelling),
-            default=None if spelling.repeat else default,
+            action="append" if spec.repeat else "store",
+            metavar="|".join(spec.choices) if spec.choices else spec.metavar,
+            type=_reader(spec),
+            default=None if spec.repeat else default,
             help=words,
         )
 
 
-def _reader(spelling: Spelling) -> Callable[[str], Any]:
+def _reader(spec: OptionSpec) -> Callable[[str], Any]:
     """What argparse calls with the text of a value: our reader, with its words for what is wrong."""
 
     def read(text: str) -> Any:
-        if spelling.choices is not None and text not in spelling.choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(spelling.choices)}")
+        if spec.choices is not None and text not in spec.choices:
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(spec.choices)}")
         try:
-            return spelling.parse(text)
-        except ValueProblem as problem:
+            return spec.parse(text)
+        except InvalidValue as problem:
             raise argparse.ArgumentTypeError(str(problem)) from None
 
     return read
 
 
-def default_of(spelling: Spelling, default: object) -> str:
+def default_of(spec: OptionSpec, default: object) -> str:
     """How a default reads in the help and in the reference; empty where there is none to tell."""
-    if spelling.default_help:
-        return spelling.default_help
+    if spec.default_help:
+        return spec.default_help
     return "" if default in (None, False, ()) else str(default)

@@ -1,7 +1,7 @@
 """``portside rec …``: what can be done with a recording, one function a command."""
 
 from portside.cli.group import Run, run_one, words
-from portside.errors import UsageError, ValueProblem
+from portside.errors import InvalidValue, UsageError
 from portside.settings.rec import (
     REC_COMMANDS,
     RecCat,
@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
 def _conn(name: str, text: str) -> int:
     try:
         return parse_conn(text)
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError(f"rec {name}", str(problem)) from None
 
 
@@ -40,7 +40,7 @@ def _list(settings: RecList) -> int:
 
     try:
         peer = None if settings.peer is None else peer_matcher(settings.peer)
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError("rec list --peer", str(problem)) from None
     needle = settings.contains if settings.contains_hex is None else settings.contains_hex
     wanted = Wanted(peer, settings.since, settings.until, settings.reason, needle)
@@ -77,7 +77,7 @@ def _replay(settings: RecReplay) -> int:
 
     try:
         number = parse_conn_or_all(conn)
-    except ValueProblem as problem:
+    except InvalidValue as problem:
         raise UsageError("rec replay", str(problem)) from None
     return replay.run(settings, path, number, address)
 

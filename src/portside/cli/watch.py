@@ -4,7 +4,7 @@ import os
 import sys
 
 from portside.errors import UsageError
-from portside.settings import spellings
+from portside.settings import option_specs
 from portside.settings.watch import Watch
 
 _EXCLUDING = (
@@ -59,9 +59,9 @@ def _is_live(settings: Watch) -> bool:
 def _check(settings: Watch) -> None:
     """Raise UsageError for what contradicts itself."""
     given = {
-        spelling.flags[-1]
-        for name, spelling, default in spellings(Watch)
-        if spelling.flags and getattr(settings, name) != default
+        spec.flags[-1]
+        for name, spec, default in option_specs(Watch)
+        if spec.flags and getattr(settings, name) != default
     }
     for first, *others in _EXCLUDING:
         for other in others:

@@ -15,8 +15,8 @@ from python_socks.sync import Proxy as Protocol
 
 from portside.addresses import Address
 from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name
-from portside.errors import PortsideError, ValueProblem, reason_of
-from portside.wire.escaping import visible
+from portside.errors import InvalidValue, PortsideError, reason_of
+from portside.wire.escaping import escape
 
 _TYPES = {"socks5": ProxyType.SOCKS5, "socks5h": ProxyType.SOCKS5, "http": ProxyType.HTTP}
 _FORM = "write socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"
@@ -42,23 +42,23 @@ class ProxyUrl(NamedTuple):
 
 
 def parse_proxy(url: str) -> ProxyUrl:
-    """Read the URL of a proxy. The ValueProblem that it raises never shows it, for it may hold a password."""
+    """Read the URL of a proxy. The InvalidValue that it raises never shows it, for it may hold a password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueProblem(f"this is no URL of a proxy: {_FORM}; {_ESCAPES}") from None
+        raise InvalidValue(f"this is no URL of a proxy: {_FORM}; {_ESCAPES}") from None
     if parts.scheme not in _TYPES:
-        raise ValueProblem(f"the URL of a proxy begins with socks5:// or http://: {_FORM}")
+        raise InvalidValue(f"the URL of a proxy begins with socks5:// or http://: {_FORM}")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueProblem(f"the URL of a proxy ends with its port: {_FORM}; {_ESCAPES}")
+        raise InvalidValue(f"the URL of a proxy ends with its port: {_FORM}; {_ESCAPES}")
     if not host or not port:
-        raise ValueProblem(f"the URL of a proxy names its host and its port: {_FORM}")
+        raise InvalidValue(f"the URL of a proxy names its host and its port: {_FORM}")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or max(len(user), len(password)) > 255:
-        raise ValueProblem("the user and the password of a proxy are at most 255 ASCII characters each")
+        raise InvalidValue("the user and the password of a proxy are at most 255 ASCII characters each")
     if parts.scheme == "http" and ":" in user:
-        raise ValueProblem("the user of an http proxy has no colon (RFC 7617)")
+        raise InvalidValue("the user of an http proxy has no colon (RFC 7617)")
     return ProxyUrl(parts.scheme, Address(host, range(port, port + 1)), user, password)
 
 
@@ -143,7 +143,7 @@ def _ends(address: Address) -> tuple[str, int]:
 
 def _words(error: ProxyError) -> str:
     """What the proxy said; an HTTP proxy's words come from the network as they are, in any length."""
-    words = visible(str(error).encode("utf-8", "surrogateescape"))
+    words = escape(str(error).encode("utf-8", "surrogateescape"))
     return words if len(words) <= _MAX_WORDS else words[:_MAX_WORDS] + "…"
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from portside.client.script import Ending, Role
 from portside.wire.compare import Difference
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 _ENDED = {"closed": "closed in order", "reset": "reset the connection", None: "did not close"}
 
@@ -79,8 +79,8 @@ def _difference_words(result: ReplayResult, difference: Difference, said: str) -
             how = f"and then nothing for {result.late.timeout_s:g}s"
         return f"{said} {result.received} B {how}; recorded: {result.expected} B"
     if not recorded:
-        return f'{said} more than the {offset} B recorded: "{visible(got)}"'
-    recorded_text, got_text = visible(before + recorded), visible(before + got)
+        return f'{said} more than the {offset} B recorded: "{escape(got)}"'
+    recorded_text, got_text = escape(before + recorded), escape(before + got)
     return f'differs at byte {offset} of what it {said}: recorded "{recorded_text}" got "{got_text}"'
 
 

@@ -13,7 +13,7 @@ VIEW_BYTES = 256 * 1024  # a terminal this far behind skips
 _JOIN_BYTES = 512 * 1024  # below this one write of joined buffers costs less than many buffers
 
 
-class Consumer(Protocol):
+class Sink(Protocol):
     """What a feed hands batches of events to."""
 
     @property
@@ -21,7 +21,7 @@ class Consumer(Protocol):
         """Whether it should get no more for now."""
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
 
     def consume(self, batch: Sequence[Event]) -> None:
@@ -30,11 +30,11 @@ class Consumer(Protocol):
     def tick(self) -> None:
         """Do what is due because time passed."""
 
-    def ask_for_room(self) -> None:
+    def request_drain(self) -> None:
         """Have the feed's ``room`` called once when there is room again."""
 
 
-class Sink:
+class LosslessSink:
     """Loses nothing: when its descriptor does not keep up, it is ``full``, and whoever feeds it stops."""
 
     def __init__(self, renderer: Renderer, writer: Writer) -> None:
@@ -42,18 +42,18 @@ class Sink:
         self.writer = writer
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When ``tick`` should be called (``time.monotonic()``)."""
-        return self._renderer.due
+        return self._renderer.deadline
 
     @property
     def full(self) -> bool:
         """Whether it should get no more for now."""
         return self.writer.pending > HIGH_BYTES
 
-    def ask_for_room(self) -> None:
-        """Have the writer's ``on_room`` called once when little waits to be written."""
-        self.writer.ask_for_room()
+    def request_drain(self) -> None:
+        """Have the writer's ``on_drained`` called once when little waits to be written."""
+        self.writer.request_drain()
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Render events and hand them to the writer."""
@@ -64,14 +64,14 @@ class Sink:
         self._put(self._renderer.tick(time.monotonic()))
 
     def _put(self, buffers: list[bytes]) -> None:
-        if not buffers or self.writer.gone:
+        if not buffers or self.writer.broken:
             return
         if len(buffers) > 1 and sum(map(len, buffers)) < _JOIN_BYTES:
             buffers = [b"".join(buffers)]
         self.writer.put(buffers)
 
 
-class TerminalSink(Sink):
+class TerminalSink(LosslessSink):
     """A person's view: a flood is thinned, and a line says by how much."""
 
     def __init__(self, renderer: Renderer, writer: Writer) -> None:
@@ -89,7 +89,7 @@ class TerminalSink(Sink):
             return
         if self.writer.pending > VIEW_BYTES:
             if not self._skipped_bytes:
-                self.writer.ask_for_room()
+                self.writer.request_drain()
             self._skipped_lines += sum(buffer.count(b"\n") for buffer in buffers)
             self._skipped_bytes += sum(map(len, buffers))
             return

@@ -24,8 +24,8 @@ PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader i
 class Writer:
     """The descriptor ``fd``, known to the user as ``name``.
 
-    ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_room`` when
-    ``pending`` has fallen to ``low`` after ``ask_for_room``; ``on_gone`` when the reader went away; ``on_trouble``
+    ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_drained`` when
+    ``pending`` has fallen to ``low`` after ``request_drain``; ``on_broken`` when the reader went away; ``on_trouble``
     with an error that is being retried, and with None when it has passed; ``on_stale`` when the file could not be
     opened anew, so that the old one is written on.
     """
@@ -36,22 +36,23 @@ class Writer:
         name: str,
         call_soon: Callable[..., object],
         *,
-        on_room: Callable[[], None],
-        on_gone: Callable[[], None],
+        on_drained: Callable[[], None],
+        on_broken: Callable[[], None],
         on_trouble: Callable[[str, OSError | None], None],
         on_stale: Callable[[str, OSError], None],
         low: int = 256 * 1024,
     ) -> None:
         self.name = name
-        self.gone = False
+        self.broken = False
         self._fd = fd
         self._call_soon = call_soon
-        self._on_room, self._on_gone, self._on_trouble, self._on_stale = on_room, on_gone, on_trouble, on_stale
+        self._on_drained, self._on_broken = on_drained, on_broken
+        self._on_trouble, self._on_stale = on_trouble, on_stale
         self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         self._low = low
         self._taken = 0  # bytes; written by the loop's thread alone
         self._done = 0  # bytes; written by the writer's thread alone
-        self._wants_room = False
+        self._drain_requested = False
         self._queue: SimpleQueue[list[bytes] | str | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"writer of {name}", daemon=True)
@@ -71,11 +72,11 @@ class Writer:
         """Open the file of this name anew, between two calls of ``put``; the old one stays where that fails."""
         self._queue.put(self.name)
 
-    def ask_for_room(self) -> None:
-        """Have ``on_room`` called once when ``pending`` is low."""
-        self._wants_room = True
+    def request_drain(self) -> None:
+        """Have ``on_drained`` called once when ``pending`` is low."""
+        self._drain_requested = True
         if self.pending <= self._low:
-            self._tell_room()
+            self._report_drained()
 
     def close(self, patience: float, hurry: threading.Event) -> int:
         """Write what waits; the number of bytes not written.
@@ -93,10 +94,10 @@ class Writer:
         self._stopping.set()
         return self.pending
 
-    def _tell_room(self) -> None:
-        if self._wants_room:
-            self._wants_room = False
-            self._call_soon(self._on_room)
+    def _report_drained(self) -> None:
+        if self._drain_requested:
+            self._drain_requested = False
+            self._call_soon(self._on_drained)
 
     # On the writer's own thread.
 
@@ -129,13 +130,13 @@ class Writer:
                 self._done += written
                 if left:
                     part = after(part, written)
-        if self._wants_room and self.pending <= self._low:
-            self._tell_room()
+        if self._drain_requested and self.pending <= self._low:
+            self._report_drained()
 
     def _writev(self, part: list[bytes | memoryview], size: int) -> int:
         """Write some of ``part``; the number of its bytes that are dealt with."""
         troubled = False
-        while not self.gone:
+        while not self.broken:
             try:
                 written = os.writev(self._fd, part if self._is_file else _piece(part))
             except BlockingIOError:
@@ -143,8 +144,8 @@ class Writer:
                 select.select([], [self._fd], [])
             except OSError as error:
                 if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF) and not self._is_file:
-                    self.gone = True
-                    self._call_soon(self._on_gone)
+                    self.broken = True
+                    self._call_soon(self._on_broken)
                     break
                 if not troubled:
                     troubled = True
@@ -172,7 +173,7 @@ class NullWriter(Writer):
 
     def __init__(self, fd: int, name: str) -> None:
         self.name = name
-        self.gone = False
+        self.broken = False
         self._fd = fd
 
     @property
@@ -186,7 +187,7 @@ class NullWriter(Writer):
     def reopen(self) -> None:
         return
 
-    def ask_for_room(self) -> None:
+    def request_drain(self) -> None:
         return
 
     def close(self, patience: float, hurry: threading.Event) -> int:

@@ -4,7 +4,7 @@ import os
 import pwd
 import socket
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
@@ -17,14 +17,14 @@ class SystemNames:
         try:
             return socket.getservbyname(service, "tcp")
         except (OSError, ValueError):
-            raise ValueProblem(f"no service is called {service!r}") from None
+            raise InvalidValue(f"no service is called {service!r}") from None
 
     def addresses(self, host: str) -> list[bytes]:
         """Every address of a host."""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, ValueError):  # ValueError: no name of a host can look like this
-            raise ValueProblem(f"no host is called {host!r}") from None
+            raise InvalidValue(f"no host is called {host!r}") from None
         inet = [(family, str(address[0]).partition("%")[0]) for family, _, _, _, address in found]
         return list(dict.fromkeys(socket.inet_pton(family, text) for family, text in inet))
 
@@ -33,7 +33,7 @@ class SystemNames:
         try:
             return socket.if_nametoindex(name)
         except (OSError, ValueError):
-            raise ValueProblem(f"no interface is called {name!r}") from None
+            raise InvalidValue(f"no interface is called {name!r}") from None
 
     def cgroup(self, path: str) -> int:
         """The number of a control group: the inode of its folder, given from the root of the hierarchy or whole."""
@@ -41,11 +41,11 @@ class SystemNames:
             folder = f"{root}/{path.lstrip('/')}"
             if os.path.exists(f"{folder}/cgroup.controllers"):
                 return os.stat(folder).st_ino
-        raise ValueProblem(f"there is no control group {path!r}")
+        raise InvalidValue(f"there is no control group {path!r}")
 
     def user(self, name: str) -> int:
         """The number of a user."""
         try:
             return pwd.getpwnam(name).pw_uid
         except (KeyError, ValueError):
-            raise ValueProblem(f"no user is called {name!r}") from None
+            raise InvalidValue(f"no user is called {name!r}") from None

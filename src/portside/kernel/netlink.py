@@ -20,7 +20,7 @@ from portside.kernel.layout import Extension
 from portside.kernel.netns import Namespace
 from portside.kernel.source import Reading, SourceError, Want
 from portside.kernel.table import INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 NETLINK_SOCK_DIAG = 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -90,7 +90,7 @@ class NetlinkSource:
 
     def _interfaces(self) -> dict[int, str]:
         """The name of each interface by its number. The root of a container may name one as he likes: any bytes."""
-        return {number: visible(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
+        return {number: escape(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
 
     def _whole(self, want: Want) -> Dump:
         """A dump that was not interrupted, or after several attempts one that was."""

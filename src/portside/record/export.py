@@ -11,7 +11,17 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from portside.errors import PortsideError
-from portside.events import Closed, CloseReason, Event, Gap, Opened, Payload, payload_to_json, to_json, whose
+from portside.events import (
+    Closed,
+    CloseReason,
+    Event,
+    Gap,
+    Opened,
+    Payload,
+    json_prefix,
+    payload_to_json,
+    to_json,
+)
 from portside.record.recording import Recorded, Recording
 from portside.record.recovery import Progress, untold
 from portside.wire.conversation import Conversation
@@ -130,7 +140,7 @@ def export_jsonl(
             begun += 1
             whose_of[number] = b""
         if isinstance(event, Payload):
-            same = whose_of[number] = whose_of[number] or whose(event)
+            same = whose_of[number] = whose_of[number] or json_prefix(event)
             write(payload_to_json(event, same) + b"\n")
             continue
         write(to_json(event) + b"\n")

@@ -2,7 +2,7 @@
 
 Events are collected by connection; a thread of its own writes what was collected within 100 ms, or as soon as it is
 much. What the caller owes it: while ``full``, take nothing more from anybody. ``wait_for_room`` waits for that, or
-``on_room`` is called, once after each ``ask_for_room``, on the recorder's thread. ``consume`` itself waits a moment
+``on_drained`` is called, once after each ``request_drain``, on the recorder's thread. ``consume`` itself waits a moment
 before it is full: to stop all clients and let them go on costs more than a disk that keeps up needs.
 """
 
@@ -26,16 +26,16 @@ MOMENT_S = 0.004
 class Recorder:
     """One run of a server, or of a client, into a store. It closes the store."""
 
-    due = None  # it has a clock of its own
+    deadline = None  # it has a clock of its own
 
-    def __init__(self, store: Store, on_room: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, store: Store, on_drained: Callable[[], object] = lambda: None) -> None:
         self._store = store
-        self._on_room = on_room
+        self._on_drained = on_drained
         self._base = store.base
         self._blocks: dict[int, Block] = {}
         self._collected = 0  # bytes of memory in ``_blocks``
         self._pending = 0  # the same, with what is being written
-        self._wants_room = False
+        self._drain_requested = False
         self._closing = False
         self._dead = False  # a mistake of ours ended its thread: it takes what it gets, and keeps nothing
         self._changed = threading.Condition()
@@ -67,7 +67,7 @@ class Recorder:
                 blocks.clear()
             elif empty or self._collected >= FLUSH_BYTES:
                 self._changed.notify_all()
-            if self.full and not self._wants_room:
+            if self.full and not self._drain_requested:
                 self._changed.wait_for(lambda: not self.full, MOMENT_S)
 
     def _other(self, event: Event) -> None:
@@ -80,10 +80,10 @@ class Recorder:
     def tick(self) -> None:
         """Nothing is due: it has a clock of its own."""
 
-    def ask_for_room(self) -> None:
-        """Have ``on_room`` called once when little waits to be written."""
+    def request_drain(self) -> None:
+        """Have ``on_drained`` called once when little waits to be written."""
         with self._changed:
-            self._wants_room = not self._dead
+            self._drain_requested = not self._dead
             self._changed.notify_all()
         if self._dead:
             self._tell()
@@ -110,7 +110,7 @@ class Recorder:
             with self._changed:
                 self._dead = True
                 self._blocks.clear()
-                tells, self._wants_room = self._wants_room, False
+                tells, self._drain_requested = self._drain_requested, False
                 self._changed.notify_all()
             self._store.give_up(error)
             if tells:
@@ -118,7 +118,7 @@ class Recorder:
 
     def _tell(self) -> None:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
-            self._on_room()
+            self._on_drained()
 
     def _has_more(self) -> bool:
         return bool(self._blocks)
@@ -127,7 +127,7 @@ class Recorder:
         changed = self._changed
         while True:
             with changed:
-                if not self._blocks and not self._closing and not self._wants_room:
+                if not self._blocks and not self._closing and not self._drain_requested:
                     changed.wait(RETRY_S if self._store.retries else None)
                 if self._blocks and self._collected < FLUSH_BYTES and not self._closing:
                     changed.wait(FLUSH_S)
@@ -138,9 +138,9 @@ class Recorder:
                 self._store.flush(blocks, self._has_more)
             with changed:
                 self._pending -= cost
-                tells = self._wants_room and self._pending <= LOW_BYTES
+                tells = self._drain_requested and self._pending <= LOW_BYTES
                 if tells:
-                    self._wants_room = False
+                    self._drain_requested = False
                 changed.notify_all()
             if tells:
                 self._tell()

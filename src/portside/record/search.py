@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.events import Gap, Payload, Received, Sent
 from portside.networks import contains
 from portside.record.recording import Recorded, Recording
@@ -22,12 +22,12 @@ class Wanted(NamedTuple):
 
 
 def peer_matcher(text: str) -> Callable[[str], bool]:
-    """Whether a peer is this address, this ``HOST:PORT``, this unix path, or in this network. Raises ValueProblem."""
+    """Whether a peer is this address, this ``HOST:PORT``, this unix path, or in this network. Raises InvalidValue."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         if ":" not in text and not text.startswith("unix:"):
-            raise ValueProblem(f"{text!r} is no peer: write an address, HOST:PORT or a network (10.0.0.0/8)") from None
+            raise InvalidValue(f"{text!r} is no peer: write an address, HOST:PORT or a network (10.0.0.0/8)") from None
         return text.__eq__
 
     def matches(peer: str) -> bool:

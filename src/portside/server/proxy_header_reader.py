@@ -9,11 +9,11 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from portside.addresses import format_sockaddr
-from portside.errors import ValueProblem, reason_of
+from portside.errors import InvalidValue, reason_of
 from portside.events import Proxy
 from portside.networks import Network, contains
 from portside.server.pending_connection import PendingConnection
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 from portside.wire.proxy_header import Header, HeaderDecoder
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class HeaderReader:
                 pending.sock.recv(taken)
         except BlockingIOError:
             return
-        except ValueProblem as problem:
+        except InvalidValue as problem:
             self._finish(pending, str(problem))
             return
         except OSError as error:
@@ -90,9 +90,9 @@ def apply_proxy_header(pending: PendingConnection, header: Header) -> None:
     destination = None
     via = pending.peer
     if header.source is not None:
-        pending.peer = visible(format_sockaddr(header.family, header.source).encode())
+        pending.peer = escape(format_sockaddr(header.family, header.source).encode())
         pending.ip = header.source[0] if isinstance(header.source, tuple) else None
-        destination = visible(format_sockaddr(header.family, header.destination).encode())
+        destination = escape(format_sockaddr(header.family, header.destination).encode())
     pending.proxy = Proxy(via, header.version, destination, dict(header.tlvs))
 
 

@@ -2,7 +2,7 @@
 
 One module a command, each with a class; the command line and the reference pages are made from these, so an option
 is spelled here and nowhere else. A field is an option (``option``, ``flag``, ``switch``) or a positional argument
-(``argument``); its value is read by ``parse``, which raises ``ValueProblem`` where the text is wrong.
+(``argument``); its value is read by ``parse``, which raises ``InvalidValue`` where the text is wrong.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from dataclasses import field, fields
 from typing import Any, NamedTuple
 
 
-class Spelling(NamedTuple):
+class OptionSpec(NamedTuple):
     """How one setting is written on the command line."""
 
     flags: tuple[str, ...]  # empty: a positional argument
@@ -26,7 +26,7 @@ class Spelling(NamedTuple):
 
 def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
     """The positional arguments, any number of them: a tuple."""
-    return field(default=(), metadata={"spelling": Spelling((), help, "", parse, metavar, repeat=True)})
+    return field(default=(), metadata={"spec": OptionSpec((), help, "", parse, metavar, repeat=True)})
 
 
 def option(
@@ -40,26 +40,26 @@ def option(
     default_help: str = "",
 ) -> Any:
     """An option that takes a value."""
-    spelling = Spelling(flags, help, group, parse, metavar, choices, default_help=default_help)
-    return field(default=default, metadata={"spelling": spelling})
+    spec = OptionSpec(flags, help, group, parse, metavar, choices, default_help=default_help)
+    return field(default=default, metadata={"spec": spec})
 
 
 def options(*flags: str, parse: Callable[[str], Any] = str, metavar: str, help: str, group: str) -> Any:  # noqa: A002
     """An option that takes a value and may be given several times: a tuple, empty by default."""
-    return field(default=(), metadata={"spelling": Spelling(flags, help, group, parse, metavar, repeat=True)})
+    return field(default=(), metadata={"spec": OptionSpec(flags, help, group, parse, metavar, repeat=True)})
 
 
 def flag(*flags: str, help: str, group: str) -> Any:  # noqa: A002
     """An option without a value: False, or True where it is given."""
-    return field(default=False, metadata={"spelling": Spelling(flags, help, group)})
+    return field(default=False, metadata={"spec": OptionSpec(flags, help, group)})
 
 
 def switch(flag: str, help: str, group: str, *, default_help: str) -> Any:  # noqa: A002
     """An option with a ``--no-`` form: None where neither is given."""
-    spelling = Spelling((flag,), help, group, negatable=True, default_help=default_help)
-    return field(default=None, metadata={"spelling": spelling})
+    spec = OptionSpec((flag,), help, group, negatable=True, default_help=default_help)
+    return field(default=None, metadata={"spec": spec})
 
 
-def spellings(settings: type) -> list[tuple[str, Spelling, Any]]:
-    """The settings of a class in their order: (name, spelling, default)."""
-    return [(each.name, each.metadata["spelling"], each.default) for each in fields(settings)]
+def option_specs(settings: type) -> list[tuple[str, OptionSpec, Any]]:
+    """The settings of a class in their order: (name, spec, default)."""
+    return [(each.name, each.metadata["spec"], each.default) for each in fields(settings)]

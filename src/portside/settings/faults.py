@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import Any, Final, Literal, NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.networks import Network
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size
 
@@ -78,12 +78,12 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 def parse_fault(text: str) -> Fault:
-    """Read one fault. Raises ValueProblem, which says what is wrong and what would be right."""
+    """Read one fault. Raises InvalidValue, which says what is wrong and what would be right."""
     words = text.split()
     name = words.pop(0) if words else ""
     kind = KINDS.get(name)
     if kind is None:
-        raise ValueProblem(f"{name!r} is no fault{_nearest(name)}: write one of {', '.join(KINDS)}")
+        raise InvalidValue(f"{name!r} is no fault{_nearest(name)}: write one of {', '.join(KINDS)}")
     return _Reader(" ".join((name, *words)), name, kind, words).read()
 
 
@@ -101,15 +101,15 @@ class _Reader:
         kind = self._kind
         if kind.argument is not None:
             if not self._words:
-                raise ValueProblem(f"{self._name} says too little: write as in {kind.example!r}")
+                raise InvalidValue(f"{self._name} says too little: write as in {kind.example!r}")
             self._set(kind.argument, _ARGUMENTS[self._name](self._words.pop(0)), self._name)
         while self._words:
             self._clause(self._words.pop(0))
         given = self._given
         if "at" in given and "after" in given:
-            raise ValueProblem(f"{self._name} begins at a size or after a time, not both")
+            raise InvalidValue(f"{self._name} begins at a size or after a time, not both")
         if kind.clauses == _ONCE and "at" not in given and "directions" in given:
-            raise ValueProblem(
+            raise InvalidValue(
                 f"{self._name} has a direction only where it counts bytes, as in '{self._name} at 1k in'"
             )
         given.setdefault("directions", kind.directions)
@@ -117,14 +117,14 @@ class _Reader:
 
     def _set(self, field: str, value: object, word: str) -> None:
         if field in self._given:
-            raise ValueProblem(f"{word!r}: {self._name} has that twice")
+            raise InvalidValue(f"{word!r}: {self._name} has that twice")
         self._given[field] = value
 
     def _clause(self, word: str) -> None:
         key, equals, value = word.partition("=")
         if word in self._kind.clauses:
             if not self._words:
-                raise ValueProblem(f"{word!r} says too little: write as in {_CLAUSES[word][1]!r}")
+                raise InvalidValue(f"{word!r} says too little: write as in {_CLAUSES[word][1]!r}")
             self._timed(word, self._words.pop(0))
         elif word in ("in", "out", "both") and self._kind.directions:
             self._set("directions", _BOTH if word == "both" else (word,), word)
@@ -133,7 +133,7 @@ class _Reader:
         elif equals and key in _SHARES and self._kind.chosen:
             self._set(key, _SHARES[key](value), word)
         else:
-            raise ValueProblem(f"{word!r} says nothing to {self._name}: {self._takes()}")
+            raise InvalidValue(f"{word!r} says nothing to {self._name}: {self._takes()}")
 
     def _timed(self, word: str, value: str) -> None:
         if word == "after" and "at" in self._kind.clauses and _is_size(value):
@@ -165,7 +165,7 @@ def _nearest(name: str) -> str:
 def _rate(text: str) -> int:
     amount, slash, per = text.partition("/")
     if not slash or per != "s":
-        raise ValueProblem(f"{text!r} is no rate: write bytes a second as 10k/s")
+        raise InvalidValue(f"{text!r} is no rate: write bytes a second as 10k/s")
     return parse_positive_size(amount)
 
 
@@ -173,14 +173,14 @@ def _sizes(text: str) -> tuple[int, int]:
     low, dots, high = text.partition("..")
     sizes = parse_positive_size(low), parse_positive_size(high if dots else low)
     if sizes[1] < sizes[0]:
-        raise ValueProblem(f"{text!r}: write the smaller size first")
+        raise InvalidValue(f"{text!r}: write the smaller size first")
     return sizes
 
 
 def _share(text: str) -> float:
     share = float(text) if len(text) < 32 and _SHARE.fullmatch(text) else 0.0
     if not 0 < share <= 1:
-        raise ValueProblem(f"{text!r} is no share: write a number above 0 and up to 1, as 0.1")
+        raise InvalidValue(f"{text!r} is no share: write a number above 0 and up to 1, as 0.1")
     return share
 
 
@@ -188,7 +188,7 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueProblem(f"{text!r} is no network: write as in net=10.0.0.0/8") from None
+        raise InvalidValue(f"{text!r} is no network: write as in net=10.0.0.0/8") from None
 
 
 _FIELDS: Final = {"for": "lasts"}
@@ -213,5 +213,5 @@ _SHARES: Final[dict[str, Any]] = {"p": _share, "first": parse_count, "every": pa
 def parse_seed(text: str) -> int:
     """Read a seed: a whole number from 0."""
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise ValueProblem(f"{text!r} is no seed: write a whole number from 0")
+        raise InvalidValue(f"{text!r} is no seed: write a whole number from 0")
     return int(text)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
 from portside.settings.values import FORMATS, Frame, parse_frame
@@ -21,8 +21,8 @@ def parse_time(text: str) -> int:
         pass
     try:
         return round((datetime.now().timestamp() - parse_duration(text)) * 1_000_000_000)  # noqa: DTZ005
-    except ValueProblem:
-        raise ValueProblem(f"{text!r} is no time: write 2026-11-22T12:00:01Z, or 5m for five minutes ago") from None
+    except InvalidValue:
+        raise InvalidValue(f"{text!r} is no time: write 2026-11-22T12:00:01Z, or 5m for five minutes ago") from None
 
 
 def parse_hex(text: str) -> bytes:
@@ -32,7 +32,7 @@ def parse_hex(text: str) -> bytes:
     except ValueError:
         data = b""
     if not data:
-        raise ValueProblem(f"{text!r} is no bytes in hex: write 0d0a")
+        raise InvalidValue(f"{text!r} is no bytes in hex: write 0d0a")
     return data
 
 
@@ -40,7 +40,7 @@ def parse_needle(text: str) -> bytes:
     """Read a text to look for; ``\\n``, ``\\xHH`` and the like are understood."""
     data = parse_text(text)
     if not data:
-        raise ValueProblem("there is nothing to look for")
+        raise InvalidValue("there is nothing to look for")
     return data
 
 
@@ -53,7 +53,7 @@ def parse_speed(text: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0.001 <= speed <= 1e6:
-        raise ValueProblem(f"{text!r} is no speed: write 1x, 10x or max")
+        raise InvalidValue(f"{text!r} is no speed: write 1x, 10x or max")
     return speed
 
 
@@ -71,7 +71,7 @@ def parse_place(text: str) -> tuple[str, int]:
     """Read ``DIR:CONN``."""
     path, colon, conn = text.rpartition(":")
     if not colon or not path:
-        raise ValueProblem(f"{text!r} is no connection of a recording: write DIR:CONN")
+        raise InvalidValue(f"{text!r} is no connection of a recording: write DIR:CONN")
     return path, parse_conn(conn)
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal, NamedTuple
 
 from portside.addresses import Address, parse_address
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.units import parse_count, parse_positive_duration, parse_positive_size
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
@@ -42,17 +42,17 @@ def parse_frame(text: str) -> Frame:
         except ValueError:
             delimiter = b""
         if not 0 < len(delimiter) <= 64:
-            raise ValueProblem(f"{value!r} is no delimiter: write 1 to 64 bytes in hex, as in delim:0d0a")
+            raise InvalidValue(f"{value!r} is no delimiter: write 1 to 64 bytes in hex, as in delim:0d0a")
         return Frame(kind, delimiter)
     if kind == "fixed":
         return Frame(kind, parse_positive_size(value))
     if kind == "length":
         if value not in INTEGERS:
-            raise ValueProblem(f"{value!r} is no length: write one of {', '.join(INTEGERS)}")
+            raise InvalidValue(f"{value!r} is no length: write one of {', '.join(INTEGERS)}")
         return Frame(kind, value)
     if kind == "idle":
         return Frame(kind, parse_positive_duration(value))
-    raise ValueProblem(
+    raise InvalidValue(
         f"{text!r} is no way to frame: write none, lines, delim:HEX, fixed:N, length:u16be or idle:DURATION"
     )
 
@@ -69,7 +69,7 @@ def parse_source(text: str) -> Address:
     if text.count(":") == 1 or "]:" in text:
         address = parse_address(text)
         if address.path is not None or len(address.ports) > 1:
-            raise ValueProblem(f"{text!r} is no source: write HOST or HOST:PORT")
+            raise InvalidValue(f"{text!r} is no source: write HOST or HOST:PORT")
         if address.host is not None:
             _check_source(address.host)
         return address
@@ -84,14 +84,14 @@ def _check_source(host: str) -> None:
     try:
         ip_address(host)
     except ValueError:
-        raise ValueProblem(f"{host!r} is no IP address: write HOST, HOST:PORT or PORT, HOST in numbers") from None
+        raise InvalidValue(f"{host!r} is no IP address: write HOST, HOST:PORT or PORT, HOST in numbers") from None
 
 
 def parse_alpn(text: str) -> tuple[str, ...]:
     """Read the names of protocols, ``h2,http/1.1``: 1 to 255 ASCII characters each (RFC 7301, section 3.1)."""
     names = tuple(text.split(","))
     if not all(0 < len(name) <= 255 and name.isascii() and name.isprintable() for name in names):
-        raise ValueProblem(f"{text!r} are no names of protocols: write h2,http/1.1")
+        raise InvalidValue(f"{text!r} are no names of protocols: write h2,http/1.1")
     return names
 
 
@@ -99,9 +99,9 @@ def parse_upstream(text: str) -> Address:
     """Read the one address to connect to: ``12345``, ``HOST:PORT``, ``[::1]:PORT`` or ``unix:PATH``."""
     address = parse_address(text)
     if len(address.ports) > 1:
-        raise ValueProblem(f"{text!r} is a range of ports, and it takes one")
+        raise InvalidValue(f"{text!r} is a range of ports, and it takes one")
     if address.path is None and address.port == 0:
-        raise ValueProblem("nobody can be reached at port 0")
+        raise InvalidValue("nobody can be reached at port 0")
     return address
 
 
@@ -109,5 +109,5 @@ def parse_record_max(text: str) -> int:
     """Read the most bytes of a recording: at least 1M."""
     size = parse_positive_size(text)
     if size < 1 << 20:
-        raise ValueProblem("a recording needs at least 1M")
+        raise InvalidValue("a recording needs at least 1M")
     return size

@@ -10,7 +10,7 @@ from portside.kernel.values import Owner, Socket
 from portside.settings.watch import Watch
 from portside.tui.follow import Line
 from portside.tui.widths import Need, cut, cut_middle
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 GONE = "gone"
 UNKNOWN = "-"
@@ -55,7 +55,7 @@ def _queue(size: int | None) -> str:
 
 def safe(text: str) -> str:
     """Text from a process or the system, safe to show."""
-    return text if text.isprintable() else visible(text.encode("utf-8", "backslashreplace"))
+    return text if text.isprintable() else escape(text.encode("utf-8", "backslashreplace"))
 
 
 def remote_text(socket: Socket) -> str:

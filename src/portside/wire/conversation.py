@@ -16,7 +16,7 @@ the conversation reads as one without loss:
 from typing import Final, NamedTuple
 
 from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Opened, Payload, Received
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 from portside.wire.tcpip import (
     ACK,
     FIN,
@@ -195,7 +195,7 @@ def _names(peer: str, there: Endpoint | None, local: str, here: Endpoint | None)
     """What the addresses of packets do not tell of who the ends are: names that are none, and scopes."""
     ends = ("peer", peer, there), ("local", local, here)
     return "\n".join(
-        f"{end}: {visible(name.encode('utf-8', 'surrogateescape')) or 'not recorded'}"
+        f"{end}: {escape(name.encode('utf-8', 'surrogateescape')) or 'not recorded'}"
         for end, name, address in ends
         if not address or "%" in name
     )

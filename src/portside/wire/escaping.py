@@ -13,7 +13,7 @@ _ASCII_CONTROLS = {code: _NAMED.get(code, f"\\x{code:02x}") for code in (*range(
 PRINTABLE_ASCII = bytes(range(32, 127))
 
 
-def visible(data: bytes) -> str:
+def escape(data: bytes) -> str:
     """Show bytes as one line of text, whatever they are."""
     text = data.decode("utf-8", "backslashreplace")
     if text.isprintable():

@@ -7,7 +7,7 @@ Rules that every framer keeps:
 2. A message longer than ``max_frame`` bytes comes in pieces of ``max_frame`` bytes. Each piece but the last is a
    ``Cut``: bytes that are not the end of their message.
 3. At most ``max_frame`` bytes (and one delimiter or length) are held back, whatever arrives.
-4. No clock: where time matters (``idle``), the caller passes it in and calls ``expire`` at ``due``.
+4. No clock: where time matters (``idle``), the caller passes it in and calls ``expire`` at ``deadline``.
 """
 
 from typing import Literal, Protocol
@@ -25,7 +25,7 @@ class Framer(Protocol):
     """One direction of one connection."""
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When ``expire`` should be called, on the clock of ``feed``; None where no time matters."""
 
     @property
@@ -69,7 +69,7 @@ class Unframed:
 
     __slots__ = ()
 
-    due = None
+    deadline = None
     held = 0
     tail = b""
 
@@ -88,7 +88,7 @@ class _Holding:
 
     __slots__ = ("_held", "_max")
 
-    due: float | None = None
+    deadline: float | None = None
 
     def __init__(self, max_frame: int) -> None:
         self._held = bytearray()
@@ -243,24 +243,24 @@ class LengthPrefixed(_Holding):
 class Idle(_Holding):
     """A message ends when nothing arrives for a while."""
 
-    __slots__ = ("_gap", "due")
+    __slots__ = ("_gap", "deadline")
 
     def __init__(self, gap: float, max_frame: int) -> None:
         super().__init__(max_frame)
         self._gap = gap  # seconds
-        self.due: float | None = None
+        self.deadline: float | None = None
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         messages = self.expire(now)
         messages += self._more(data)
-        self.due = now + self._gap
+        self.deadline = now + self._gap
         return messages
 
     def expire(self, now: float) -> list[bytes]:
-        if self.due is None or now < self.due:
+        if self.deadline is None or now < self.deadline:
             return []
         return self.finish()
 
     def finish(self) -> list[bytes]:
-        self.due = None
+        self.deadline = None
         return super().finish()

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.wire.checksums import CHECKSUMS
 from portside.wire.proxy_tlvs import TYPE_CRC32C, Tlv, Tlvs, cut_tlvs, named_tlvs
 
@@ -53,7 +53,7 @@ class HeaderDecoder:
     def feed(self, data: bytes) -> int:
         """How many of these bytes, the next ones, belong to the header.
 
-        It is all of them until the header is whole. Raises ValueProblem where this is no header.
+        It is all of them until the header is whole. Raises InvalidValue where this is no header.
         """
         taken = 0
         while self.header is None and taken < len(data):
@@ -71,7 +71,7 @@ class HeaderDecoder:
     def _look(self) -> None:
         data = self._data
         if not (_V1.startswith(data[: len(_V1)]) or SIGNATURE.startswith(data[: len(SIGNATURE)])):
-            raise ValueProblem("it begins with no PROXY header")
+            raise InvalidValue("it begins with no PROXY header")
         if self._is_v1():
             self._look_v1()
         elif len(data) >= _V2_HEAD:
@@ -84,21 +84,21 @@ class HeaderDecoder:
         if b"\n" in data:
             self.header = _decode_v1(bytes(data))
         elif len(data) >= MOST_V1_BYTES:
-            raise ValueProblem(f"the line of its PROXY header is longer than {MOST_V1_BYTES} bytes")
+            raise InvalidValue(f"the line of its PROXY header is longer than {MOST_V1_BYTES} bytes")
         else:
             self._wanted = MOST_V1_BYTES
 
     def _look_v2(self) -> None:
         length = int.from_bytes(self._data[14:16], "big")
         if length > MOST_V2_BYTES:
-            raise ValueProblem(f"its PROXY header has {length} bytes, more than {MOST_V2_BYTES}")
+            raise InvalidValue(f"its PROXY header has {length} bytes, more than {MOST_V2_BYTES}")
         self._wanted = _V2_HEAD + length
         if len(self._data) >= self._wanted:
             self.header = _decode_v2(bytes(self._data))
 
 
 def _decode_v1(line: bytes) -> Header:
-    problem = ValueProblem("its PROXY header is malformed")
+    problem = InvalidValue("its PROXY header is malformed")
     if not line.endswith(b"\r\n") or not line.isascii():
         raise problem
     words = line[:-2].decode().split(" ")
@@ -122,16 +122,16 @@ def _decode_v1(line: bytes) -> Header:
 def _decode_v2(data: bytes) -> Header:
     version_and_command, family_and_protocol = data[12], data[13]
     if version_and_command not in (0x20, 0x21):
-        raise ValueProblem(f"its PROXY header has the version and command 0x{version_and_command:02x}")
+        raise InvalidValue(f"its PROXY header has the version and command 0x{version_and_command:02x}")
     if family_and_protocol != 0 and family_and_protocol not in _V2_FAMILIES:
-        raise ValueProblem(f"its PROXY header has the family and protocol 0x{family_and_protocol:02x}")
+        raise InvalidValue(f"its PROXY header has the family and protocol 0x{family_and_protocol:02x}")
     if version_and_command == 0x20 or family_and_protocol == 0:
         return Header(2)  # LOCAL or UNSPEC: what follows is to be ignored
     family = _V2_FAMILIES[family_and_protocol]
     size = 2 * _UNIX_BYTES if family == socket.AF_UNIX else 2 * _HOST_BYTES[family] + 4
     block = data[_V2_HEAD:]
     if len(block) < size:
-        raise ValueProblem("its PROXY header is too short for its addresses")
+        raise InvalidValue("its PROXY header is too short for its addresses")
     tlvs = cut_tlvs(block[size:])
     _check_crc32c(data, _V2_HEAD + size, tlvs)
     source, destination = _ends(family, block[:size])
@@ -160,9 +160,9 @@ def _check_crc32c(data: bytes, at: int, tlvs: list[Tlv]) -> None:
         if tlv.type == TYPE_CRC32C:
             value_at = at + tlv.at
             if len(tlv.value) != 4:
-                raise ValueProblem("the checksum of its PROXY header has not 4 bytes")
+                raise InvalidValue("the checksum of its PROXY header has not 4 bytes")
             if _crc32c(data[:value_at] + bytes(4) + data[value_at + 4 :]) != int.from_bytes(tlv.value, "big"):
-                raise ValueProblem("the checksum of its PROXY header is wrong")
+                raise InvalidValue("the checksum of its PROXY header is wrong")
 
 
 # To send one.
@@ -195,7 +195,7 @@ def encode_v2(
 ) -> bytes:
     """As ``encode_v1``, with TLVs as (type, value) and, where asked for, CRC32C; LOCAL where either end is None.
 
-    Raises ValueProblem where it grows beyond what a header can say.
+    Raises InvalidValue where it grows beyond what a header can say.
     """
     if source is None or destination is None:
         return SIGNATURE + bytes([0x20, 0, 0, 0])
@@ -205,7 +205,7 @@ def encode_v2(
     for kind, value in given:
         block += bytes([kind]) + min(len(value), 65535).to_bytes(2, "big") + value
     if len(block) > 65535:
-        raise ValueProblem("a PROXY header has at most 65535 bytes")
+        raise InvalidValue("a PROXY header has at most 65535 bytes")
     family = 0x11 if hosts[0].version == 4 else 0x21
     header = SIGNATURE + bytes([0x21, family]) + len(block).to_bytes(2, "big") + block
     return header[:-4] + _crc32c(header).to_bytes(4, "big") if checksum else header

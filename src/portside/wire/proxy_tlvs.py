@@ -5,8 +5,8 @@ Everything comes from the network: text is escaped, what has no text is written 
 
 from typing import Final, NamedTuple
 
-from portside.errors import ValueProblem
-from portside.wire.escaping import visible
+from portside.errors import InvalidValue
+from portside.wire.escaping import escape
 
 TYPE_CRC32C: Final = 0x03
 TYPE_NOOP: Final = 0x04
@@ -28,12 +28,12 @@ class Tlv(NamedTuple):
 
 
 def cut_tlvs(block: bytes) -> list[Tlv]:
-    """Cut a block into its TLVs. Raises ValueProblem where they do not fill it."""
+    """Cut a block into its TLVs. Raises InvalidValue where they do not fill it."""
     tlvs, at = [], 0
     while at < len(block):
         end = at + 3 + int.from_bytes(block[at + 1 : at + 3], "big")
         if at + 3 > len(block) or end > len(block):
-            raise ValueProblem("a TLV of its PROXY header goes beyond the header's end")
+            raise InvalidValue("a TLV of its PROXY header goes beyond the header's end")
         tlvs.append(Tlv(block[at], block[at + 3 : end], at + 3))
         at = end
     return tlvs
@@ -42,7 +42,7 @@ def cut_tlvs(block: bytes) -> list[Tlv]:
 def named_tlvs(tlvs: list[Tlv]) -> Tlvs:
     """TLVs by name, for showing: ``alpn``, ``authority``, ``unique_id``, ``ssl`` …; one without a name by its number.
 
-    What comes more than once is a list. Raises ValueProblem where that of TLS is malformed.
+    What comes more than once is a list. Raises InvalidValue where that of TLS is malformed.
     """
     named: Tlvs = {}
     for tlv in tlvs:
@@ -53,19 +53,19 @@ def named_tlvs(tlvs: list[Tlv]) -> Tlvs:
             continue
         text = tlv.type in _TEXTS
         name = _TEXTS.get(tlv.type) or _HEXES.get(tlv.type) or f"0x{tlv.type:02x}"
-        _put(named, name, visible(tlv.value) if text else tlv.value.hex())
+        _put(named, name, escape(tlv.value) if text else tlv.value.hex())
     return named
 
 
 def _ssl(value: bytes) -> Tlvs:
     """How the client speaks to the proxy: 1 byte of bits, 4 of OpenSSL's verify result, TLVs."""
     if len(value) < 5:
-        raise ValueProblem("the TLV on TLS of its PROXY header is too short")
+        raise InvalidValue("the TLV on TLS of its PROXY header is too short")
     ssl: Tlvs = {name: bool(value[0] & bit) for name, bit in _SSL_CLIENT.items()}
     ssl["verify"] = int.from_bytes(value[1:5], "big")  # 0: it has a certificate, and that is good
     for tlv in cut_tlvs(value[5:]):
         name = _SSL_TEXTS.get(tlv.type)
-        _put(ssl, name or f"0x{tlv.type:02x}", visible(tlv.value) if name else tlv.value.hex())
+        _put(ssl, name or f"0x{tlv.type:02x}", escape(tlv.value) if name else tlv.value.hex())
     return ssl
 
 

@@ -8,7 +8,7 @@ import ssl
 
 from portside.errors import PortsideError
 from portside.events import Tls
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 _MOST_WORDS = 200  # characters; a certificate's names come from the network in any length
 _AROUND = re.compile(r"^\[[^\]]*\] ?| ?\(_ssl\.c:\d+\)$")
@@ -47,7 +47,7 @@ def fingerprint_of(certificate: bytes) -> str:
 
 def shortened(text: str) -> str:
     """Text from the network, escaped and not too long to be shown."""
-    words = visible(text.encode("utf-8", "surrogateescape"))
+    words = escape(text.encode("utf-8", "surrogateescape"))
     return words if len(words) <= _MOST_WORDS else words[:_MOST_WORDS] + "…"
 
 

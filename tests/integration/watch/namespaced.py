@@ -18,7 +18,7 @@ from portside.app import watch as app
 from portside.kernel import Snapshot, snapshot
 from portside.kernel.netns import Namespace
 from portside.settings.watch import Watch
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 
 
 def watch(*arguments: str, status: int = 0, prefix: tuple[str, ...] = ()) -> tuple[list[str], str]:
@@ -114,7 +114,7 @@ def kill_in_a_network_whose_process_ends() -> None:
             return seen
 
         patch.setattr(app, "snapshot", look)
-        patch.setattr(app, "say", lambda words: None)
+        patch.setattr(app, "write_notice", lambda words: None)
         assert app.run(Watch(filter=(f"dport = {end[1]}",), kill=True, netns=str(process.pid))) == 0
         with pytest.raises(ConnectionAbortedError):
             client.recv(1)
@@ -190,7 +190,7 @@ def an_interface_called(digits: str) -> None:
             portside = [sys.executable, "-m", "portside", "watch", "-a", option]
             done = subprocess.run(portside, capture_output=True, check=True, timeout=30)
             assert not set(done.stdout) & {0x1B, 0x07, 0xFF}
-            shown = visible(name).replace("\\", "\\\\" if option == "--json" else "\\")
+            shown = escape(name).replace("\\", "\\\\" if option == "--json" else "\\")
             assert f"[fe80::1%{shown}]".encode() in done.stdout
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from portside.addresses import Address
 from portside.client.proxy import ProxyUrl, parse_proxy
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_the_password_is_in_no_words() -> None:
     "url", ["", "proxy:80", "ftp://proxy:80", "http://proxy", "http://:80", "http://p:80/x", "http://p:80?x"]
 )
 def test_no_urls(url: str) -> None:
-    with pytest.raises(ValueProblem, match="proxy"):
+    with pytest.raises(InvalidValue, match="proxy"):
         parse_proxy(url)

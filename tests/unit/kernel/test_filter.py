@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.kernel import states
 from portside.kernel.diag import decode
 from portside.kernel.filter import (
@@ -33,7 +33,7 @@ from portside.kernel.values import Owner
 class Names:
     def port(self, service: str) -> int:
         if service not in (ports := {"https": 443, "ssh": 22}):
-            raise ValueProblem(f"no service is called {service!r}")
+            raise InvalidValue(f"no service is called {service!r}")
         return ports[service]
 
     def addresses(self, host: str) -> list[bytes]:
@@ -220,7 +220,7 @@ def test_what_is_said_where_it_is_wrong(text: str, at: int, width: int, problem:
     assert (error.problem, error.at, error.width) == (problem, at, width)
     lines = str(error).split("\n")
     assert lines == [problem, f"  {text}", f"  {' ' * at}{'^' * width}"]
-    assert isinstance(error, ValueProblem)
+    assert isinstance(error, InvalidValue)
 
 
 def test_the_place_is_under_the_word_whatever_the_text() -> None:

@@ -27,7 +27,7 @@ def test_everything_is_kept(tmp_path: Path) -> None:
     recorder.tick()
     recorder.consume([HalfClosed(2, 1, peer(1)), Refused(3, "p", "denied"), received(1, b"c"), closed(1, 2, 1)])
     recorder.close()
-    assert recorder.due is None
+    assert recorder.deadline is None
     assert data_of(tmp_path, 1) == (b"ac", b"b")
     with Recording(os.fspath(tmp_path)) as recording:
         assert {event.event for event in recording.everything()} == {
@@ -95,7 +95,7 @@ def test_a_slow_disk_is_felt_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
         recorder.consume([received(1, data)])
         count += 1
         assert count * len(data) <= HIGH_BYTES + len(data)
-    recorder.ask_for_room()
+    recorder.request_drain()
     assert not room.is_set()
     waited = threading.Thread(target=recorder.wait_for_room)
     waited.start()
@@ -105,7 +105,7 @@ def test_a_slow_disk_is_felt_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
     assert not waited.is_alive()
     assert recorder._pending <= LOW_BYTES
     room.clear()
-    recorder.ask_for_room()  # it is told at once where there is room
+    recorder.request_drain()  # it is told at once where there is room
     assert room.wait(DEADLINE_S)
     recorder.close()
     assert data_of(tmp_path, 1)[0] == data * count
@@ -140,7 +140,7 @@ def test_nothing_is_waited_for_by_those_who_have_asked_for_room(
     room = threading.Event()
     recorder = Recorder(kept, room.set)
     recorder.consume([received(1, b"x" * HIGH_BYTES)])
-    recorder.ask_for_room()
+    recorder.request_drain()
     with monkeypatch.context() as patch:
         patch.setattr(recorder._changed, "wait_for", fails)
         recorder.consume([closed(1, HIGH_BYTES, 0)])
@@ -186,7 +186,7 @@ def test_a_thread_that_dies_says_so_and_hangs_nobody(tmp_path: Path, monkeypatch
     data = b"x" * 1_000_000
     while not is_full(recorder):
         recorder.consume([received(1, data)])
-    recorder.ask_for_room()
+    recorder.request_drain()
     gate.set()
     recorder.wait_for_room()
     assert room.wait(DEADLINE_S)
@@ -196,7 +196,7 @@ def test_a_thread_that_dies_says_so_and_hangs_nobody(tmp_path: Path, monkeypatch
         recorder.consume([received(1, data)])
     assert not is_full(recorder)
     assert not recorder._blocks, "what it cannot keep it does not hold"
-    recorder.ask_for_room()
+    recorder.request_drain()
     assert room.is_set()
     recorder.close()
     ((what, why),) = troubles
@@ -225,9 +225,9 @@ def test_whoever_wants_room_may_be_gone(tmp_path: Path) -> None:
 
     recorder = Recorder(store(tmp_path), gone)
     recorder.consume([opened(1)])
-    recorder.ask_for_room()
+    recorder.request_drain()
     recorder.wait_for_room()
-    wait_until(lambda: not recorder._wants_room, "the recorder")
+    wait_until(lambda: not recorder._drain_requested, "the recorder")
     recorder.consume([received(1, b"still kept")])
     recorder.close()
     assert data_of(tmp_path, 1) == (b"still kept", b"")

@@ -5,7 +5,7 @@ import re
 import pytest
 from unit.rules.playing import rendered
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.wire.checksums import CHECKSUMS
 from portside.wire.rules.template import text_template
 
@@ -100,5 +100,5 @@ def test_random_answers() -> None:
     ],
 )
 def test_answers_that_are_none(answer: str, words: str) -> None:
-    with pytest.raises(ValueProblem, match=re.escape(words)):
+    with pytest.raises(InvalidValue, match=re.escape(words)):
         text_template(answer, {"user": 1}, 1)

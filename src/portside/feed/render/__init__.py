@@ -11,7 +11,7 @@ class Renderer(Protocol):
     """Turns batches of events into bytes. It keeps what it needs of each connection until that closes."""
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:

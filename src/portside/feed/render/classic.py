@@ -14,7 +14,7 @@ from portside.events import (
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 from portside.wire.framing import Cut
 
 
@@ -22,7 +22,7 @@ def address_of(peer: str) -> str:
     """A peer as Python shows the address of a socket: ``('127.0.0.1', 33406)``."""
     host, _, port = peer.rpartition(":")
     if peer.startswith("unix:"):
-        return visible(peer.encode())
+        return escape(peer.encode())
     if host.startswith("["):
         address, _, _scope = host[1:-1].partition("%")
         return f"({address!r}, {port}, 0, 0)"
@@ -39,7 +39,7 @@ class ClassicRenderer(StreamRenderer):
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         for message in messages:
             line = message.removesuffix(b"\n") if self._frame.kind == "lines" else message
-            out.append(b"%s%s\n" % (stream.prefix, visible(line).encode()))
+            out.append(b"%s%s\n" % (stream.prefix, escape(line).encode()))
             if type(message) is Cut:
                 out.append(f"Message cut at {self._max_frame} bytes, it goes on.\n".encode())
 
@@ -50,7 +50,7 @@ class ClassicRenderer(StreamRenderer):
     def _words(self, event: Event) -> str:
         match event:
             case Listening(address=address):
-                return f"Listening on {visible(address.encode())}..."
+                return f"Listening on {escape(address.encode())}..."
             case Opened(peer=peer):
                 return f"Connection from {address_of(peer)} established."
             case Closed(peer=peer, reason="peer_reset"):
@@ -63,9 +63,9 @@ class ClassicRenderer(StreamRenderer):
                 return f"Connection from {address_of(peer)} refused: {reason}."
             case Fault(peer=peer, spec=spec, over=over):
                 on = f" on {address_of(peer)}" if peer is not None else ""
-                return f"Fault{on}{' is over' if over else ''}: {visible(spec.encode())}."
+                return f"Fault{on}{' is over' if over else ''}: {escape(spec.encode())}."
             case Gap(conn=conn, why=why):
-                return f"Not in the recording of connection {conn}: {visible(why.encode())}."
+                return f"Not in the recording of connection {conn}: {escape(why.encode())}."
             case Stopped(reason="signal"):
                 return "Server interrupted. Closing..."
             case Stopped():

@@ -30,7 +30,7 @@ class HexRenderer(LineRenderer):
             if type(message) is Cut:
                 out.append(self.cut_note(stream, at))
 
-    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         if self._frame.kind != "none":
             return False
         self.messages(out, stream, event.at, [event.data])

@@ -1,6 +1,6 @@
 """The format ``json``: one event a line, as every program gets them."""
 
-from portside.events import Event, Payload, payload_to_json, to_json, whose
+from portside.events import Event, Payload, json_prefix, payload_to_json, to_json
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.framing import Cut
 
@@ -11,9 +11,9 @@ class JsonRenderer(StreamRenderer):
     shows_unfinished = False
 
     def prefix(self, event: Payload) -> bytes:
-        return whose(event)
+        return json_prefix(event)
 
-    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         if self._frame.kind != "none":
             return False
         out.append(payload_to_json(event, stream.prefix))

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from portside.events import Closed, Event, Received
-from portside.wire.escaping import unfinished_utf8, visible
+from portside.wire.escaping import escape, unfinished_utf8
 
 
 class RawRenderer:
     """What clients sent, in the order of its arrival."""
 
-    due = None
+    deadline = None
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         return [event.data for event in batch if type(event) is Received]
@@ -39,4 +39,4 @@ class EscapedRenderer(RawRenderer):
 
 
 def _escape(data: bytes) -> bytes:
-    return b"\n".join(b"\t".join(visible(part).encode() for part in line.split(b"\t")) for line in data.split(b"\n"))
+    return b"\n".join(b"\t".join(escape(part).encode() for part in line.split(b"\t")) for line in data.split(b"\n"))

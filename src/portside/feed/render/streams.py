@@ -43,7 +43,7 @@ class StreamRenderer:
         self._out: dict[int, Stream] = {}
         self._waiting: dict[Stream, float] = {}
         self._half_closed: dict[int, tuple[HalfClosed, float]] = {}
-        self.due: float | None = None
+        self.deadline: float | None = None
 
     # What a format writes.
 
@@ -64,7 +64,7 @@ class StreamRenderer:
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         out: list[bytes] = []
         now = time.monotonic()
-        streams_in, streams_out, whole = self._in, self._out, self.whole
+        streams_in, streams_out, fast_path = self._in, self._out, self.fast_path
         for event in batch:
             if isinstance(event, Received):
                 streams = streams_in
@@ -76,7 +76,7 @@ class StreamRenderer:
             stream = streams.get(event.conn)
             if stream is None:
                 stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
-            if stream.since is not None or not whole(out, stream, event):
+            if stream.since is not None or not fast_path(out, stream, event):
                 self._cut(out, stream, event, now)
         return out
 
@@ -101,32 +101,32 @@ class StreamRenderer:
             return
         if messages or stream.since is None:
             stream.since = now
-        due = framer.due
-        if due is None and self.shows_unfinished and self._frame.kind == "lines":
+        deadline = framer.deadline
+        if deadline is None and self.shows_unfinished and self._frame.kind == "lines":
             unfinished = unfinished_utf8(framer.tail)
-            due = now + UNFINISHED_CHARACTER_S if unfinished else stream.since + UNFINISHED_S
-        if due is not None:
-            self._waiting[stream] = due
-            self._wait_until(due)
+            deadline = now + UNFINISHED_CHARACTER_S if unfinished else stream.since + UNFINISHED_S
+        if deadline is not None:
+            self._waiting[stream] = deadline
+            self._wait_until(deadline)
 
-    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         """A short cut for data that is whole messages and nothing else: True where it was taken."""
         return False
 
-    def _wait_until(self, due: float) -> None:
-        if self.due is None or due < self.due:
-            self.due = due
+    def _wait_until(self, deadline: float) -> None:
+        if self.deadline is None or deadline < self.deadline:
+            self.deadline = deadline
 
     def tick(self, now: float, at: int | None = None) -> list[bytes]:
         out: list[bytes] = []
         if at is None:
             at = time.time_ns()
-        for stream in [stream for stream, due in self._waiting.items() if due <= now]:
+        for stream in [stream for stream, deadline in self._waiting.items() if deadline <= now]:
             self._finish(out, stream, at)
-        still_open = [conn for conn, (_, due) in self._half_closed.items() if due <= now]
+        still_open = [conn for conn, (_, deadline) in self._half_closed.items() if deadline <= now]
         out += [self.other(self._half_closed.pop(conn)[0]) for conn in still_open]
-        dues = [*self._waiting.values(), *(due for _, due in self._half_closed.values())]
-        self.due = min(dues, default=None)
+        deadlines = [*self._waiting.values(), *(deadline for _, deadline in self._half_closed.values())]
+        self.deadline = min(deadlines, default=None)
         return out
 
     def _finish(self, out: list[bytes], stream: Stream, at: int) -> None:

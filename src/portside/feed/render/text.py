@@ -24,7 +24,7 @@ from portside.events import (
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.settings.values import Frame
 from portside.units import format_duration
-from portside.wire.escaping import PRINTABLE_ASCII, visible
+from portside.wire.escaping import PRINTABLE_ASCII, escape
 from portside.wire.framing import Cut
 
 SAFE_LINES: Final = PRINTABLE_ASCII + b"\n"
@@ -82,7 +82,7 @@ class LineRenderer(StreamRenderer):
     def who(self, conn: int, peer: str) -> str:
         """A connection as it stands in each of its lines."""
         palette = self._palette
-        return f"  {palette.client(conn)}#{conn}{palette.reset} {visible(peer.encode())}  "
+        return f"  {palette.client(conn)}#{conn}{palette.reset} {escape(peer.encode())}  "
 
     def prefix(self, event: Payload) -> bytes:
         palette = self._palette
@@ -96,14 +96,14 @@ class LineRenderer(StreamRenderer):
         palette = self._palette
         match event:
             case Listening(address=address):
-                return f"  listening on {visible(address.encode())}"
+                return f"  listening on {escape(address.encode())}"
             case Opened(conn=conn, peer=peer):
-                return f"{self.who(conn, peer)}connected{visible(_how(event).encode())}"
+                return f"{self.who(conn, peer)}connected{escape(_how(event).encode())}"
             case HalfClosed(conn=conn, peer=peer):
                 return f"{self.who(conn, peer)}sent its last and still reads"
             case Closed(conn=conn, peer=peer):
                 colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
-                error = f": {visible(event.error.encode())}" if event.error else ""
+                error = f": {escape(event.error.encode())}" if event.error else ""
                 how = BY_UPSTREAM.get(event.reason, CLOSED[event.reason]) if event.by else CLOSED[event.reason]
                 return (
                     f"{self.who(conn, peer)}{colour}{how} after "
@@ -111,15 +111,15 @@ class LineRenderer(StreamRenderer):
                     f"{event.received} B in, {event.sent} B out{error}"
                 )
             case Refused(peer=peer, reason=reason):
-                error = f": {visible(event.error.encode())}" if event.error else ""
-                return f"  {visible(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
+                error = f": {escape(event.error.encode())}" if event.error else ""
+                return f"  {escape(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
             case Fault():
                 who = self.who(event.conn, event.peer or "") if event.conn is not None else "  "
-                return f"{who}{palette.bad}! fault: {visible(fault_words(event).encode())}{palette.reset}"
+                return f"{who}{palette.bad}! fault: {escape(fault_words(event).encode())}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else f"{event.connections} connections"
                 lost = f"{received} B in and {sent} B out are not in the recording"
-                return f"  {palette.bad}! {what}: {lost}: {visible(why.encode())}{palette.reset}"
+                return f"  {palette.bad}! {what}: {lost}: {escape(why.encode())}{palette.reset}"
             case Stopped(reason=reason):
                 return f"  stopped: {reason}"
         raise TypeError(event)
@@ -168,7 +168,7 @@ class TextRenderer(LineRenderer):
         super().__init__(frame, max_frame, colour=colour)
         self._lines = frame.kind == "lines"
 
-    def whole(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
+    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
         data = event.data
         if not self._lines or data[-1] != 10 or len(data) > self._max_frame or data.translate(None, SAFE_LINES):
             return False
@@ -188,6 +188,6 @@ class TextRenderer(LineRenderer):
                 return
         for message in messages:
             line = message[:-1] if self._lines and message[-1] == 10 else message
-            out.append(b"%s%s\n" % (head, visible(line).encode()))
+            out.append(b"%s%s\n" % (head, escape(line).encode()))
             if type(message) is Cut:
                 out.append(self.cut_note(stream, at))

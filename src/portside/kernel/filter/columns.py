@@ -6,7 +6,7 @@ Beyond these, every number of a socket's ``info`` can be used by its own name (`
 from collections.abc import Callable
 from typing import NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.kernel.table import COLUMNS
 from portside.units import parse_duration, parse_size
 
@@ -25,7 +25,7 @@ def parse_integer(text: str) -> int:
     except ValueError:
         number = -1
     if not text.isascii() or "_" in text or not 0 <= number < 1 << 64:
-        raise ValueProblem(f"{text!r} is no whole number")
+        raise InvalidValue(f"{text!r} is no whole number")
     return number
 
 

@@ -1,9 +1,9 @@
 """What is wrong with a filter, and where."""
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 
-class FilterError(ValueProblem):
+class FilterError(InvalidValue):
     """A filter that cannot be read: ``problem`` in one line; ``str`` adds the filter with a mark under the place.
 
     ``at`` and ``width`` are characters of ``text``.

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, parse_integer
 from portside.kernel.filter.errors import FilterError
@@ -78,7 +78,7 @@ class _Parser:
     def _read(self, token: Token, parse: Callable[[str], _T]) -> _T:
         try:
             return parse(token.text)
-        except ValueProblem as problem:
+        except InvalidValue as problem:
             raise self._wrong(token, str(problem)) from None
 
     # The rules.
@@ -224,7 +224,7 @@ class _Parser:
 def _parse_state(text: str) -> int:
     word = text.lower().replace("_", "-")
     if word not in states.WORDS:
-        raise ValueProblem(f"no state is called {text!r}{_like(word, states.WORDS)}")
+        raise InvalidValue(f"no state is called {text!r}{_like(word, states.WORDS)}")
     return states.WORDS[word]
 
 
@@ -232,7 +232,7 @@ def _parse_mark(text: str) -> Mark:
     mark, slash, mask = text.partition("/")
     values = parse_integer(mark), parse_integer(mask) if slash else _ALL_MARK_BITS
     if max(values) > _ALL_MARK_BITS:
-        raise ValueProblem(f"{text!r} is no mark: it has 32 bits")
+        raise InvalidValue(f"{text!r} is no mark: it has 32 bits")
     return Mark(*values)
 
 

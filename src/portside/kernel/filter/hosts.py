@@ -1,8 +1,8 @@
-"""Ports and hosts as ss writes them, as leaves of the tree. What is wrong raises ValueProblem."""
+"""Ports and hosts as ss writes them, as leaves of the tree. What is wrong raises InvalidValue."""
 
 from socket import AF_INET, AF_INET6, inet_pton
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.kernel.filter.names import Names
 from portside.kernel.filter.tree import EVERYTHING, And, Filter, HostIn, Or, PortIn, Side
 
@@ -18,10 +18,10 @@ def parse_port_range(text: str, names: Names) -> tuple[int, int]:
     if _is_number(first) and (not dash or _is_number(last)):
         low, high = _port(first), _port(last if dash else first)
         if high < low:
-            raise ValueProblem(f"{port!r} is no range of ports: write the lower one first")
+            raise InvalidValue(f"{port!r} is no range of ports: write the lower one first")
         return low, high
     if not port or ":" in port:
-        raise ValueProblem(f"{text!r} is no port: write :443, 443, 8000-8010 or the name of a service")
+        raise InvalidValue(f"{text!r} is no port: write :443, 443, 8000-8010 or the name of a service")
     service = names.port(port)
     return service, service
 
@@ -46,7 +46,7 @@ def _any_of(side: Side, host: str, family: int | None, names: Names) -> Filter:
     length = None if family is None else 4 if family == AF_INET else 16
     leaves = tuple(HostIn(side, address, bits) for address, bits in found if length in (None, len(address)))
     if not leaves:
-        raise ValueProblem(f"{host!r} has no address of this family")
+        raise InvalidValue(f"{host!r} has no address of this family")
     return leaves[0] if len(leaves) == 1 else Or(leaves)
 
 
@@ -67,7 +67,7 @@ def _split(text: str) -> tuple[str, str | None]:
         inside, bracket, after = text[1:].partition("]")
         bits, colon, port = after.partition(":")
         if not bracket or (bits and (not bits.startswith("/") or "/" in inside)):
-            raise ValueProblem(f"{text!r} is no host: write [::1]:PORT")
+            raise InvalidValue(f"{text!r} is no host: write [::1]:PORT")
         return inside + bits, port if colon else None
     host, colon, port = text.rpartition(":")
     if not colon or "/" in port:
@@ -85,7 +85,7 @@ def _prefix(text: str) -> tuple[bytes, int] | None:
         return None
     most = 8 * len(address or bytes(16))
     if address is None or (slash and not (_is_number(bits) and len(bits) < 4 and int(bits) <= most)):
-        raise ValueProblem(f"{text!r} is no network: write an address, a slash and a number of bits up to {most}")
+        raise InvalidValue(f"{text!r} is no network: write an address, a slash and a number of bits up to {most}")
     return address, int(bits) if slash else most
 
 
@@ -105,5 +105,5 @@ def _is_number(text: str) -> bool:
 
 def _port(digits: str) -> int:
     if len(digits) > 5 or int(digits) > LAST_PORT:
-        raise ValueProblem(f"there is no port {digits[:12]}: the last one is {LAST_PORT}")
+        raise InvalidValue(f"there is no port {digits[:12]}: the last one is {LAST_PORT}")
     return int(digits)

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 
 class Names(Protocol):
-    """Finds what a name stands for. Each raises ValueProblem where there is no such name."""
+    """Finds what a name stands for. Each raises InvalidValue where there is no such name."""
 
     def port(self, service: str) -> int:
         """The TCP port of a service, ``https``."""
@@ -28,16 +28,16 @@ class NoNames:
     """Knows no name: filters of numbers only."""
 
     def port(self, service: str) -> int:
-        raise ValueProblem(f"no service is called {service!r}")
+        raise InvalidValue(f"no service is called {service!r}")
 
     def addresses(self, host: str) -> list[bytes]:
-        raise ValueProblem(f"no host is called {host!r}")
+        raise InvalidValue(f"no host is called {host!r}")
 
     def interface(self, name: str) -> int:
-        raise ValueProblem(f"no interface is called {name!r}")
+        raise InvalidValue(f"no interface is called {name!r}")
 
     def cgroup(self, path: str) -> int:
-        raise ValueProblem(f"there is no control group {path!r}")
+        raise InvalidValue(f"there is no control group {path!r}")
 
     def user(self, name: str) -> int:
-        raise ValueProblem(f"no user is called {name!r}")
+        raise InvalidValue(f"no user is called {name!r}")

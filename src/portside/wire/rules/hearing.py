@@ -23,7 +23,7 @@ class Hearing:
     @property
     def due(self) -> float | None:
         """When ``expire`` should be called; None where no time matters."""
-        return self._framer.due
+        return self._framer.deadline
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         """The messages that are complete with it."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import re2
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 
 LONGEST = 1000  # bytes of an expression
 LARGEST_PROGRAM = 2000  # instructions; with n of them RE2 takes at worst n steps a byte
@@ -39,25 +39,25 @@ def options(memory: int = _MEMORY_BYTES) -> Any:
 
 
 def regex(text: str, *, ignore_case: bool = False) -> Pattern:
-    """An expression as it is written, found anywhere in a message. Raises ValueProblem."""
+    """An expression as it is written, found anywhere in a message. Raises InvalidValue."""
     source = text.encode("utf-8", "surrogateescape")
     if len(source) > LONGEST:
-        raise ValueProblem(f"an expression of {len(source)} B: at most {LONGEST} are taken")
+        raise InvalidValue(f"an expression of {len(source)} B: at most {LONGEST} are taken")
     return _compile(source, ignore_case=ignore_case)
 
 
 def containing(text: bytes, *, ignore_case: bool = False) -> Pattern:
-    """A text anywhere in a message. Raises ValueProblem."""
+    """A text anywhere in a message. Raises InvalidValue."""
     return _compile(_quoted(text), ignore_case=ignore_case)
 
 
 def wildcards(parts: list[bytes]) -> Pattern:
-    """A whole message: the parts with anything between them, each thing between a group. Raises ValueProblem."""
+    """A whole message: the parts with anything between them, each thing between a group. Raises InvalidValue."""
     return _compile(rb"(?s)\A" + b"(.*?)".join(map(_quoted, parts)) + rb"\z")
 
 
 def hexadecimal(text: str) -> Pattern:
-    """A whole message in hex: ``de ?? be*``. Raises ValueProblem.
+    """A whole message in hex: ``de ?? be*``. Raises InvalidValue.
 
     ``??`` is any byte, ``d?`` one with that half, ``*`` any bytes or none. Each run of ``??`` and each ``*`` is a
     group, and so is what is in parentheses: ``02 (length:??) (* 03)``.
@@ -67,7 +67,7 @@ def hexadecimal(text: str) -> Pattern:
     while at < len(text):
         token = _HEX_TOKEN.match(text, at)
         if token is None:
-            raise ValueProblem(f"no hex at {text[at : at + 10]!r}: write de ?? be * (name: ?? ??)")
+            raise InvalidValue(f"no hex at {text[at : at + 10]!r}: write de ?? be * (name: ?? ??)")
         byte, star, opening, closing = token.groups()
         is_wildcard = byte == "??" and open_at < 0
         if after_wildcard and not is_wildcard:
@@ -81,21 +81,21 @@ def hexadecimal(text: str) -> Pattern:
             made.append(b".*?" if open_at >= 0 else b"(.*?)")
         elif opening:
             if open_at >= 0:
-                raise ValueProblem("parentheses in parentheses")
+                raise InvalidValue("parentheses in parentheses")
             open_at = at
             made.append(b"(?P<%s>" % opening[1:-1].encode() if len(opening) > 1 else b"(")
         else:
             if open_at < 0:
-                raise ValueProblem("a ) without its (")
+                raise InvalidValue("a ) without its (")
             open_at = -1
             made.append(closing.encode())
         at = token.end()
     if open_at >= 0:
-        raise ValueProblem("a ( without its )")
+        raise InvalidValue("a ( without its )")
     if after_wildcard:
         made.append(b")")
     if not made:
-        raise ValueProblem("there is no hex: write de ?? be *")
+        raise InvalidValue("there is no hex: write de ?? be *")
     return _compile(rb"(?s)\A" + b"".join(made) + rb"\z")
 
 
@@ -121,9 +121,9 @@ def _compile(source: bytes, *, ignore_case: bool = False) -> Pattern:
         compiled = re2.compile(source, options())
     except re2.error as error:
         words = error.args[0].decode("utf-8", "replace") if error.args else "it cannot be read"
-        raise ValueProblem(f"RE2 does not take it: {words}") from None
+        raise InvalidValue(f"RE2 does not take it: {words}") from None
     if compiled.programsize > LARGEST_PROGRAM:
-        raise ValueProblem(
+        raise InvalidValue(
             f"too large an expression: {compiled.programsize} instructions, at most {LARGEST_PROGRAM} are taken"
         )
     names = {name.decode(): index for name, index in compiled.groupindex.items()}

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.settings.values import Frame, parse_frame
 from portside.units import parse_duration, parse_positive_duration, parse_text
 from portside.wire.rules.language import ENDS, Answer, Book, FaultyRules, Rule, When
@@ -65,7 +65,7 @@ class _Reader:
     def _read(self, path: Path, read: Callable[[str], Value], text: str) -> Value:
         try:
             return read(text)
-        except ValueProblem as problem:
+        except InvalidValue as problem:
             self._fail(path, str(problem))
 
     def _only(self, path: Path, table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from portside.errors import UsageError, ValueProblem
+from portside.errors import InvalidValue, UsageError
 from portside.units import parse_text
 from portside.wire.rules.language import Answer, Book, Rule
 from portside.wire.rules.patterns import Pattern, hexadecimal, regex, wildcards
@@ -17,7 +17,7 @@ def read_replies(written: Sequence[str]) -> Book:
     for number, each in enumerate(written, 1):
         try:
             rules.append(_read(each, number))
-        except ValueProblem as problem:
+        except InvalidValue as problem:
             raise UsageError(f"--reply {each!r}", str(problem), "see docs/rules.md") from None
     return Book(rules=rules, start=FIRST_STATE, states=(FIRST_STATE,), source="--reply")
 
@@ -25,7 +25,7 @@ def read_replies(written: Sequence[str]) -> Book:
 def _read(written: str, number: int) -> Rule:
     pattern, arrow, answer = written.partition("=>")
     if not arrow:
-        raise ValueProblem("it is written 'PATTERN => ANSWER'")
+        raise InvalidValue("it is written 'PATTERN => ANSWER'")
     pattern, answer = pattern.strip(" "), answer.lstrip(" ")
     text, found = _condition(pattern)
     groups, most = (found.names, found.groups) if found is not None else ({}, 0)

@@ -25,7 +25,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.settings.values import INTEGERS, Order
 from portside.units import parse_text
 from portside.wire.checksums import CHECKSUMS
@@ -118,13 +118,13 @@ _MOST_RANDOM = 4096  # bytes, or digits
 def text_template(text: str, groups: Mapping[str, int], most: int) -> Template:
     """Text with escapes (``units.parse_text``); ``groups`` are those with names, ``most`` how many there are in all.
 
-    Raises ValueProblem.
+    Raises InvalidValue.
     """
     return Template(_parts(text, parse_text, groups, most))
 
 
 def hex_template(text: str, groups: Mapping[str, int], most: int) -> Template:
-    """Bytes in hex with ``${…}`` between them. Raises ValueProblem."""
+    """Bytes in hex with ``${…}`` between them. Raises InvalidValue."""
     return Template(_parts(text, _from_hex, groups, most))
 
 
@@ -132,7 +132,7 @@ def _from_hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise ValueProblem(f"no hex: {text.strip()!r}; write 06 ff, and ${{…}} for variables") from None
+        raise InvalidValue(f"no hex: {text.strip()!r}; write 06 ff, and ${{…}} for variables") from None
 
 
 def _parts(text: str, read: Callable[[str], bytes], groups: Mapping[str, int], most: int) -> list[Part]:
@@ -140,7 +140,7 @@ def _parts(text: str, read: Callable[[str], bytes], groups: Mapping[str, int], m
     at = 0
     for place in _PLACE.finditer(text):
         if place[3]:
-            raise ValueProblem(f"{text[place.start() : place.start() + 20]!r} has no end: write ${{name}}, or $${{")
+            raise InvalidValue(f"{text[place.start() : place.start() + 20]!r} has no end: write ${{name}}, or $${{")
         parts.append(read(text[at : place.start()]))
         parts.append(read(place[1]) if place[1] else _Reader(groups, most).part(place[2]))
         at = place.end()
@@ -178,7 +178,7 @@ class _Reader:
         """Its name, how to get it (None: of the answer itself), which piece, and what is added to its length."""
         found = _SOURCE.fullmatch(written)
         if found is None:
-            raise ValueProblem(f"${{{written}}} is no variable: see docs/rules.md for what there is")
+            raise InvalidValue(f"${{{written}}} is no variable: see docs/rules.md for what there is")
         name, first, last, more = found.groups()
         piece = slice(int(first) if first else None, int(last) if last else None)
         if name in _ITSELF:
@@ -188,9 +188,9 @@ class _Reader:
             index = int(name) if name.isdigit() else self._groups.get(name, -1)
             if index < 0:
                 named = ", ".join(self._groups) or "none"
-                raise ValueProblem(f"{name!r} is no variable, and no group of the condition (it names {named})")
+                raise InvalidValue(f"{name!r} is no variable, and no group of the condition (it names {named})")
             if index > self._most:
-                raise ValueProblem(f"there is no group {name}: the condition has {self._most}")
+                raise InvalidValue(f"there is no group {name}: the condition has {self._most}")
             get = _group(index)
         return name, get, piece, int(more or 0)
 
@@ -198,16 +198,16 @@ class _Reader:
         """A source whose bytes are known before the answer."""
         name, get, piece, more = self._source(written)
         if get is None:
-            raise ValueProblem(f"{name!r} can only be counted or summed, as in ${{crc32:{name}}}")
+            raise InvalidValue(f"{name!r} can only be counted or summed, as in ${{crc32:{name}}}")
         if more:
-            raise ValueProblem(f"+ and - belong to lengths, as in ${{u8:{written}}}")
+            raise InvalidValue(f"+ and - belong to lengths, as in ${{u8:{written}}}")
         return get if piece == slice(None) else _piece(get, piece)
 
     def _checksum(self, name: str, rest: str) -> Part:
         checksum = CHECKSUMS[name]
         written, _, form = _split(rest)
         if form not in ("", "be", "le", "hex", "HEX"):
-            raise ValueProblem(f"{form!r} is no form of a checksum: write be, le, hex or HEX")
+            raise InvalidValue(f"{form!r} is no form of a checksum: write be, le, hex or HEX")
         order: Order = {"be": "big", "le": "little"}.get(form, "big" if form else checksum.order)  # type: ignore[assignment]
 
         def of(data: bytes) -> bytes:
@@ -218,7 +218,7 @@ class _Reader:
 
         source, get, piece, more = self._source(written)
         if more:
-            raise ValueProblem("+ and - belong to lengths, as in ${u8:after+2}")
+            raise InvalidValue("+ and - belong to lengths, as in ${u8:after+2}")
         if get is not None:
             return lambda facts: of(get(facts)[piece])
         size = len(of(b""))
@@ -231,9 +231,9 @@ class _Reader:
         written, colon, digits = _split(rest)
         width = int(digits) if digits.isdigit() and len(digits) == 1 else 0
         if colon and not width:
-            raise ValueProblem(f"{digits!r} is no number of digits: write 1 to 9")
+            raise InvalidValue(f"{digits!r} is no number of digits: write 1 to 9")
         if self._source(written)[1] is None and not width:
-            raise ValueProblem(f"how many digits? write ${{len:{written}:4}}")
+            raise InvalidValue(f"how many digits? write ${{len:{written}:4}}")
         return self._length(written, width, lambda length: b"%0*d" % (width, max(length, 0) % 10 ** (width or 18)))
 
     def _length(self, written: str, size: int, write: Callable[[int], bytes]) -> Part:
@@ -277,7 +277,7 @@ def _time(form: str) -> Get:
     if form == "unix-ms":
         return lambda facts: b"%d" % (facts.at // 1_000_000)
     if "%" not in form:
-        raise ValueProblem(f"{form!r} is no form of time: write unix, unix-ms, or as in strftime(3): %H:%M:%S")
+        raise InvalidValue(f"{form!r} is no form of time: write unix, unix-ms, or as in strftime(3): %H:%M:%S")
     return lambda facts: datetime.fromtimestamp(facts.at // 1_000_000_000, UTC).strftime(form).encode()
 
 
@@ -286,10 +286,10 @@ def _random(name: str, rest: str) -> Get:
         low, colon, high = rest.partition(":")
         if colon and _is_integer(low) and _is_integer(high) and int(low) <= int(high):
             return lambda facts: b"%d" % facts.random.randint(int(low), int(high))
-        raise ValueProblem("a random number is written ${random:LOWEST:HIGHEST}")
+        raise InvalidValue("a random number is written ${random:LOWEST:HIGHEST}")
     count = int(rest) if rest.isdigit() and len(rest) < 6 else 0
     if name not in ("random-hex", "random-bytes") or not 0 < count <= _MOST_RANDOM:
-        raise ValueProblem(f"${{{name}:{rest}}} is none of ${{random:1:100}}, ${{random-hex:8}}, ${{random-bytes:4}}")
+        raise InvalidValue(f"${{{name}:{rest}}} is none of ${{random:1:100}}, ${{random-hex:8}}, ${{random-bytes:4}}")
     if name == "random-hex":
         return lambda facts: b"%0*x" % (count, facts.random.getrandbits(4 * count))
     return lambda facts: facts.random.randbytes(count)

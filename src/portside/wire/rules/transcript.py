@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from portside.errors import ValueProblem
+from portside.errors import InvalidValue
 from portside.settings.values import Frame
 from portside.units import parse_duration, parse_text
-from portside.wire.escaping import visible
+from portside.wire.escaping import escape
 from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
 from portside.wire.rules.hearing import Hearing
 from portside.wire.rules.language import ENDS, FaultyRules
@@ -67,7 +67,7 @@ def read_transcript(text: str, name: str, frame: Frame) -> list[Step]:
         if line.strip() and not line.startswith("#"):
             try:
                 steps.append(_step(number, line, b"\n" if frame.kind == "lines" else b""))
-            except ValueProblem as problem:
+            except InvalidValue as problem:
                 raise FaultyRules(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
     return steps
 
@@ -75,7 +75,7 @@ def read_transcript(text: str, name: str, frame: Frame) -> list[Step]:
 def _step(number: int, line: str, end: bytes) -> Step:
     found = _LINE.fullmatch(line)
     if found is None:
-        raise ValueProblem("a line begins with > >> >x < << <x <~ ! <! or #")
+        raise InvalidValue("a line begins with > >> >x < << <x <~ ! <! or #")
     kind, rest = found[1], found[2] or ""
     match kind:
         case ">" | "<":
@@ -86,17 +86,17 @@ def _step(number: int, line: str, end: bytes) -> Step:
             try:
                 return Step(number, kind[0], bytes.fromhex(rest))
             except ValueError:
-                raise ValueProblem(f"no hex: {rest!r}") from None
+                raise InvalidValue(f"no hex: {rest!r}") from None
         case "<~":
             return Step(number, kind, pattern=regex(f"(?:{rest})"))
         case "<!":
             if rest not in ENDS:
-                raise ValueProblem(f"{rest!r} is no end: there are {', '.join(ENDS)}")
+                raise InvalidValue(f"{rest!r} is no end: there are {', '.join(ENDS)}")
             return Step(number, kind, words=rest)
     if rest.startswith("wait "):
         parse_duration(rest[5:])
     elif rest not in ("close", "connect"):
-        raise ValueProblem(f"{rest!r} is nothing that happens: there are wait DURATION, close, connect")
+        raise InvalidValue(f"{rest!r} is nothing that happens: there are wait DURATION, close, connect")
     return Step(number, kind, words=rest)
 
 
@@ -218,7 +218,7 @@ class _Server:
             whole = line.removesuffix(b"\r")
             found = step.pattern.compiled.fullmatch(whole)
             if found is None:
-                return f"expected a line like {visible(step.pattern.source[3:-1])}, got {_shown(whole)}"
+                return f"expected a line like {escape(step.pattern.source[3:-1])}, got {_shown(whole)}"
             self._said = rest
             return None
         if not self._said.startswith(step.data):
@@ -234,7 +234,7 @@ class _Server:
 def _shown(data: bytes) -> str:
     if not data:
         return "nothing"
-    return f"'{visible(data[:SHOWN])}'" + ("…" if len(data) > SHOWN else "")
+    return f"'{escape(data[:SHOWN])}'" + ("…" if len(data) > SHOWN else "")
 
 
 def lines_of(verdict: Verdict, name: str) -> Iterator[str]:

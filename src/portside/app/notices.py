@@ -6,7 +6,7 @@ import sys
 from typing import TextIO
 
 
-def say(words: str, hint: str | None = None) -> None:
+def write_notice(words: str, hint: str | None = None) -> None:
     """Say something; a standard error that is gone is no reason to fail."""
     text = f"portside: {words}\n" + (f"hint: {hint}\n" if hint else "")
     try:

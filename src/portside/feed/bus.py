@@ -1,6 +1,6 @@
 """The fan-out of events: collected for a turn of the loop, under load for a millisecond, then handed to every sink.
 
-What the caller owes it: while ``full`` (``on_full`` was called and ``on_room`` not yet), publish nothing that can be
+What the caller owes it: while ``full`` (``on_full`` was called and ``on_drained`` not yet), publish nothing that can be
 put off. Payload that comes in one turn of the loop is bounded too: a batch that grows large is flushed at once, so
 that ``on_full`` comes before the next read.
 """
@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop, Handle, TimerHandle
 from typing import TYPE_CHECKING
 
 from portside.events import Event
-from portside.feed.sinks import Consumer, TerminalSink
+from portside.feed.sinks import Sink, TerminalSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +20,15 @@ _BATCH_BYTES = 64 * 1024  # reads this large gain nothing from waiting for more,
 _SMALL_BYTES = 2048  # smaller reads are not counted: a turn of the loop has at most a thousand of them
 
 
-class Feed:
+class EventBus:
     """Events of one run to its sinks; everything on the loop's thread."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.full = False
         self.on_full: Callable[[], None] = lambda: None
-        self.on_room: Callable[[], None] = lambda: None
+        self.on_drained: Callable[[], None] = lambda: None
         self._loop = loop
-        self._sinks: list[Consumer] = []
+        self._sinks: list[Sink] = []
         self._batch: list[Event] = []
         self._batch_bytes = 0
         self._flush_handle: Handle | None = None
@@ -36,7 +36,7 @@ class Feed:
         self._tick_handle: TimerHandle | None = None
         self._tick_at = 0.0
 
-    def add(self, sink: Consumer) -> None:
+    def add(self, sink: Sink) -> None:
         """Hand everything that is published from now on to a sink too."""
         self._sinks.append(sink)
 
@@ -73,14 +73,14 @@ class Feed:
             self.full = True
             self.on_full()
             for sink in self._sinks:
-                sink.ask_for_room()
-        due = min((due for sink in self._sinks if (due := sink.due) is not None), default=None)
-        if due is None or (self._tick_handle is not None and self._tick_at <= due):
+                sink.request_drain()
+        deadline = min((deadline for sink in self._sinks if (deadline := sink.deadline) is not None), default=None)
+        if deadline is None or (self._tick_handle is not None and self._tick_at <= deadline):
             return
         if self._tick_handle is not None:
             self._tick_handle.cancel()
-        self._tick_at = due
-        self._tick_handle = self._loop.call_later(max(0.0, due - time.monotonic()), self._tick)
+        self._tick_at = deadline
+        self._tick_handle = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._tick)
 
     def _tick(self) -> None:
         self._tick_handle = None
@@ -88,8 +88,8 @@ class Feed:
             sink.tick()
         self._watch()
 
-    def room(self) -> None:
-        """A writer has room again (its ``on_room``)."""
+    def drained(self) -> None:
+        """A writer has room again (its ``on_drained``)."""
         for sink in self._sinks:
             if isinstance(sink, TerminalSink):
                 sink.say_skipped()
@@ -97,8 +97,8 @@ class Feed:
             return
         full = [sink for sink in self._sinks if sink.full]
         for sink in full:
-            sink.ask_for_room()  # it may have had room when all were asked
+            sink.request_drain()  # it may have had room when all were asked
         if not full:
             self.full = False
-            self.on_room()
+            self.on_drained()
             self._watch()

@@ -6,7 +6,7 @@ from portside.events import Event, Received
 from portside.feed.render import Renderer
 
 
-class WithoutReceived:
+class DropReceived:
     """A renderer, without what peers send: `--send-only` drops that, where a recording keeps it."""
 
     def __init__(self, renderer: Renderer) -> None:
@@ -14,8 +14,8 @@ class WithoutReceived:
         self.tick = renderer.tick
 
     @property
-    def due(self) -> float | None:
-        return self._renderer.due
+    def deadline(self) -> float | None:
+        return self._renderer.deadline
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         return self._renderer.render([event for event in batch if not isinstance(event, Received)])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from portside.client.stdio import OutputClosed, Stdio
 
 
-def put(pieces: Iterable[bytes]) -> bool:
+def write_stdout(pieces: Iterable[bytes]) -> bool:
     """Write all pieces to standard output; False where nobody reads it any more. Raises PortsideError."""
     output = Stdio(None, 1)
     try:
