@@ -82,9 +82,9 @@ class Forward(Behaviour):
     async def _connect(self, connection: Connection, leg: Upstream) -> None:
         header = b""
         if self._encode_header is not None:
-            header = self._encode_header(endpoint_of(connection.peer), endpoint_of(connection.local))
+            header = self._encode_header(endpoint_of(connection.peer), endpoint_of(connection.info.local))
         # Faults of this leg stand between it and its transport.
-        protocol = leg if connection.upstream is None else connection.upstream(leg)
+        protocol = leg if connection.faults is None else connection.faults.wrap_upstream(leg)
         sock = await self._dialer.dial(header)
         try:
             if self._tls is None:
@@ -151,7 +151,7 @@ class Forward(Behaviour):
         leg = self._legs.pop(connection, None)
         if leg is None:
             return
-        by_fault = connection.link is not None and connection.link.was_reset
+        by_fault = connection.faults is not None and connection.faults.was_reset
         leg.left(reset=reason in _RESETS or by_fault, waits=reason not in _AT_ONCE)
         if leg.buffered_bytes:
             leg.gone = asyncio.Event()

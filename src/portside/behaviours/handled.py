@@ -31,8 +31,8 @@ class Handled:
     ) -> None:
         self.number = connection.number
         self.peer = connection.peer
-        self.local = connection.local
-        self.tls = connection.tls
+        self.local = connection.info.local
+        self.tls = connection.info.tls
         self._connection = connection
         self._server, self._own = server, own
         self._arrived: deque[bytes] = deque()

@@ -37,7 +37,7 @@ Say = Callable[[Connection, bytes], None]
 def environment(connection: Connection) -> dict[str, str]:
     """What the program learns of the connection, as programs of ncat, ucspi-tcp and socat expect it."""
     peer_host, peer_port = _ends(connection.peer)
-    local_host, local_port = _ends(connection.local)
+    local_host, local_port = _ends(connection.info.local)
     return {
         "NCAT_REMOTE_ADDR": peer_host,
         "NCAT_REMOTE_PORT": peer_port,

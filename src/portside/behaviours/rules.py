@@ -84,7 +84,7 @@ class Rules(Behaviour):
 
     def opened(self, connection: Connection) -> None:
         now = self._loop.time()
-        client = Client(connection.peer, connection.local, connection.number)
+        client = Client(connection.peer, connection.info.local, connection.number)
         dialogue = Dialogue(self._play, client, self._random, now)
         session = _Session(connection, dialogue, Hearing(self._frame, self._max_frame))
         self._sessions[connection.number] = session

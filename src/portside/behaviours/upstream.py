@@ -106,14 +106,12 @@ class Upstream(Leg, asyncio.Protocol):
         if error is None and self._finished and not self._first:
             client.write_eof()
             return
-        client.by = "upstream"
         if error is None:
-            client.close("local_closed")
+            client.close("local_closed", by="upstream")
         elif isinstance(error, _RESETS):
-            client.reset()
+            client.reset(by="upstream")
         else:
-            client.words = f"upstream: {reason_of(error)}"
-            client.reset("error")
+            client.reset("error", error=f"upstream: {reason_of(error)}", by="upstream")
 
     def _was_reset(self) -> None:
         self._reset = True
@@ -148,8 +146,7 @@ class Upstream(Leg, asyncio.Protocol):
         self._over = True
         client, self._client = self._client, None
         if client is not None:
-            client.by, client.words = "upstream", words
-            client.reset("error")
+            client.reset("error", error=words, by="upstream")
 
     def send(self, data: bytes) -> None:
         """Send the client's bytes; before upstream is there they wait, and soon the client with them."""
@@ -165,8 +162,7 @@ class Upstream(Leg, asyncio.Protocol):
         """The client sent FIN."""
         self._finished = True
         if self._first and self._client is not None:
-            self._client.by = "upstream"
-            self._client.set_close_reason("local_closed")  # now, as both have
+            self._client.set_close_reason("local_closed", by="upstream")  # now, as both have
         self._pass_fin()
 
     def left(self, *, reset: bool, waits: bool) -> None:

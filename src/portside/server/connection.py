@@ -1,165 +1,246 @@
-"""One accepted connection: a callback protocol, no task and no timer of its own.
+"""One accepted connection: a callback protocol, without a task or a timer of its own.
 
 How a connection ends is decided in one place, ``connection_lost``:
 
-    set before by this side (idle, write timeout, shutdown …)   that reason
-    the peer reset, or our write met its reset                  peer_reset
-    the peer sent FIN                                           peer_closed
-    another error of the network                                error, with its words
-    none of these                                               local_closed
+    a cause was set before (idle, write timeout, shutdown …)     that cause: the first counts
+    the peer reset, or our write met its reset                   peer_reset
+    the network reported another error                           error, with its text
+    the peer sent FIN                                            peer_closed
+    none of these                                                local_closed
 """
 
 import asyncio
 import math
 from functools import partial
 from time import time_ns
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+
+import msgspec
 
 from portside.errors import reason_of
-from portside.events import Closed, CloseReason, HalfClosed, Opened, Proxy, Received, Sent, Tls
+from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Proxy, Received, Sent, Tls
 from portside.server.leg import Hold, Leg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.server.faults.link import FaultyLink
     from portside.server.reset_monitor import ResetMonitor
-    from portside.server.server import Server
 
 STALL_CHECK_S = 1.0
+WRITE_TIMEOUT_S = 10.0  # a peer that takes no byte of what is buffered for it for this long is closed
 _FLOW = Hold.FLOW.value
-WRITE_TIMEOUT_S = 10.0  # a peer that takes nothing of what waits for it for this long is closed
+
+
+class ConnectionInfo(msgspec.Struct, frozen=True, gc=False):
+    """Facts about a connection that are known when it opens. Addresses are as shown to users."""
+
+    peer: str
+    local: str
+    ip: str | None  # of the peer; None on a unix socket
+    tls: Tls | None = None
+    proxy: Proxy | None = None  # the header that named the peer
+
+
+class CloseCause(NamedTuple):
+    """Why a connection is closed; ``error`` in words, ``by`` where this side only passes on somebody else's close."""
+
+    reason: CloseReason
+    error: str | None = None
+    by: Literal["upstream"] | None = None
+
+
+class Publish(Protocol):
+    """Takes an event and the size of its payload in bytes."""
+
+    def __call__(self, event: Event, size: int = 0, /) -> None: ...
+
+
+class ConnectionBehaviour(Protocol):
+    """What a connection asks of the behaviour that answers its peer; see ``server.behaviour``."""
+
+    def received(self, connection: "Connection", data: bytes) -> None: ...
+    def half_closed(self, connection: "Connection") -> bool: ...
+    def is_active(self, connection: "Connection") -> bool: ...
+
+
+class ConnectionFaults(Protocol):
+    """The faults of one connection, for itself and for a behaviour that relays it."""
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol for the transport to call: the faults, or the connection where none is its own."""
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a fault keeps bytes back, so that nothing moves."""
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether a fault has reset the connection."""
+
+    def wrap_upstream(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        """Put the faults of the upstream leg before its protocol; the protocol that its transport calls."""
+
+    def give_up(self) -> None:
+        """Drop what is kept back: the run ends."""
+
+
+class ConnectionHost(Protocol):
+    """What a connection asks of the server that keeps it. Times are in seconds of the loop's clock."""
+
+    loop: asyncio.AbstractEventLoop
+    now: "Callable[[], float]"
+    publish: Publish
+    idle_timeout: float | None
+    shows_received: bool  # whether anybody wants Received events
+    shows_sent: bool  # whether anybody wants Sent events
+    keeps_half_open: bool  # whether a connection stays after the peer's FIN, whatever the behaviour answers
+    reset_monitor: "ResetMonitor"
+
+    @property
+    def behaviour(self) -> ConnectionBehaviour: ...
+
+    def opened(self, connection: "Connection") -> None: ...
+    def closed(self, connection: "Connection", reason: CloseReason) -> None: ...
+    def writable(self, connection: "Connection") -> None: ...
+    def schedule_check(self, connection: "Connection", at: float, /) -> None: ...
 
 
 class Connection(Leg, asyncio.Protocol):
-    """What the server keeps of a client while it is connected."""
+    """A client while it is connected.
+
+    More attributes than a class should have: each further object would cost an idle connection 100 bytes, and each read
+    one more lookup.
+    """
 
     __slots__ = (
         "_active_at",
+        "_cause",
         "_check_due",
-        "_left",
+        "_host",
         "_opened_at",
+        "_outstanding",
         "_progress_at",
-        "_reason",
-        "_server",
         "_write_timeout",
-        "by",
         "eof_sent",
-        "ip",
-        "link",
-        "local",
+        "faults",
+        "info",
         "number",
         "peer",
-        "proxy",
         "received",
         "sent",
-        "tls",
-        "upstream",
-        "words",
     )
 
-    def __init__(self, server: "Server", number: int, peer: str, local: str, ip: str | None) -> None:
+    def __init__(
+        self,
+        host: ConnectionHost,
+        number: int,
+        info: ConnectionInfo,
+        make_faults: "Callable[[Connection], ConnectionFaults] | None" = None,
+    ) -> None:
         super().__init__()
         self.number = number
-        self.peer = peer
-        self.local = local
-        self.ip = ip
+        self.info = info
+        self.peer = info.peer  # here too: each read needs it
         self.received = 0  # bytes
         self.sent = 0  # bytes handed over; ``buffered_bytes`` of them have not left
-        self.eof_sent = False  # we sent FIN
-        self.tls: Tls | None = None
-        self.proxy: Proxy | None = None  # whose header named the peer
-        self.link: FaultyLink | None = None  # the faults that stand before it
-        self.upstream: Callable[[asyncio.Protocol], asyncio.Protocol] | None = None  # puts faults before another leg
-        self.words: str | None = None  # why, where this side closes it with ``error``
-        self.by: Literal["upstream"] | None = None  # who ended it, where this side only passes that on
-        self._server = server
-        self._reason: CloseReason | None = None
-        self._opened_at = self._active_at = server.now()
-        self._check_due = math.inf  # when the wheel calls ``check`` next
-        self._left = 0  # ``outstanding_bytes`` at the last check
+        self.eof_sent = False
+        self._host = host
+        self._cause: CloseCause | None = None
+        self._opened_at = self._active_at = host.now()
+        self._check_due = math.inf  # when the host calls ``check`` next
+        self._outstanding = 0  # bytes, at the last check
         self._progress_at = 0.0
         self._write_timeout = WRITE_TIMEOUT_S
+        self.faults = make_faults(self) if make_faults is not None else None
 
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is ready."""
+        """Open: the transport is ready."""
         transport = cast("asyncio.Transport", transport)
         self.attach(transport)
-        server = self._server
+        host = self._host
         self.publish_opened()
-        if server.idle_timeout is not None:
-            self._schedule_check(self._active_at + server.idle_timeout)
-        if self._reason is not None:
+        if host.idle_timeout is not None:
+            self._schedule_check(self._active_at + host.idle_timeout)
+        if self._cause is not None:
             transport.close()  # the server ended meanwhile
             return
-        server.opened(self)
+        host.opened(self)
         if self._holds:  # the loop begins to read when this returns
-            server.loop.call_soon(self.apply_pauses)
+            host.loop.call_soon(self.apply_pauses)
 
     def data_received(self, data: bytes) -> None:
-        """The peer sent bytes."""
+        """Publish bytes that the peer sent, and pass them to the behaviour."""
         size = len(data)
         self.received += size
-        server = self._server
-        if server.idle_timeout is not None:
-            self._active_at = server.now()
-        if server.shows_received:
-            server.publish(Received(time_ns(), self.number, self.peer, data), size)
-        server.behaviour.received(self, data)
+        host = self._host
+        if host.idle_timeout is not None:
+            self._active_at = host.now()
+        if host.shows_received:
+            host.publish(Received(time_ns(), self.number, self.peer, data), size)
+        host.behaviour.received(self, data)
 
     def eof_received(self) -> bool:
-        """The peer sent FIN. True keeps our direction open, unless we sent ours: then the connection ends."""
+        """Note the peer's FIN. True keeps our direction open, unless our FIN is sent: then the connection ends."""
         self.half_closed = True
-        server = self._server
-        server.publish(HalfClosed(time_ns(), self.number, self.peer))
-        stays = server.behaviour.half_closed(self) or server.keeps_half_open
+        host = self._host
+        host.publish(HalfClosed(time_ns(), self.number, self.peer))
+        stays = host.behaviour.half_closed(self) or host.keeps_half_open
         if self.eof_sent or not stays:
             return False
         if self._transport is not None and not self._transport.is_closing():
-            server.reset_monitor.watch(self._fd, partial(self.abort, "peer_reset"))
+            host.reset_monitor.watch(self._fd, partial(self.abort, "peer_reset"))
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection is gone."""
-        server = self._server
+        """Publish the end of the connection, and why it ended."""
+        host = self._host
         if self.half_closed:
-            server.reset_monitor.forget(self._fd)
-        reason, words = self._reason, self.words
-        if reason is None:
+            host.reset_monitor.forget(self._fd)
+        cause = self._cause
+        if cause is None:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-                reason = "peer_reset"
+                cause = CloseCause("peer_reset")
             elif error is not None:
-                reason, words = "error", reason_of(error)
+                cause = CloseCause("error", reason_of(error))
             else:
-                reason = "peer_closed" if self.half_closed else "local_closed"
-        duration = round(server.now() - self._opened_at, 6)
-        sent = max(0, self.sent - self.buffered_bytes)  # what waits may be encrypted, which makes it more
+                cause = CloseCause("peer_closed" if self.half_closed else "local_closed")
+        reason, text, by = cause
+        if reason not in {"local_closed", "local_reset", "error"}:
+            by = None
+        duration = round(host.now() - self._opened_at, 6)
+        sent = max(0, self.sent - self.buffered_bytes)  # what is buffered may be encrypted, which makes it more
         self._transport = None
-        by = self.by if reason in ("local_closed", "local_reset", "error") else None
-        server.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, words, by))
-        server.closed(self, reason)
+        host.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, text, by))
+        host.closed(self, reason)
 
     def pause_writing(self) -> None:
-        """More waits for the peer than it should."""
+        """Note that more is buffered than should be."""
         self.write_paused = True
 
     def resume_writing(self) -> None:
-        """The peer caught up."""
+        """Note that the peer has taken what was buffered, and have the behaviour go on."""
         self.write_paused = False
-        self._server.writable(self)
+        self._host.writable(self)
 
     # Called by the server and by those who act on it.
 
     def publish_opened(self) -> None:
-        """Say that it is there."""
-        self._server.publish(Opened(time_ns(), self.number, self.peer, self.local, self.tls, self.proxy))
+        """Publish that the connection is open."""
+        info = self.info
+        self._host.publish(Opened(time_ns(), self.number, self.peer, info.local, info.tls, info.proxy))
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol for the transport to call: this one, or the faults that stand before it."""
+        return self if self.faults is None else self.faults.protocol
 
     @property
     def reset_monitor(self) -> "ResetMonitor":
-        """Who hears of resets after FIN."""
-        return self._server.reset_monitor
+        """The monitor of resets after FIN, for another leg that ends with this one."""
+        return self._host.reset_monitor
 
     def send(self, data: bytes) -> None:
         """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``write_eof``."""
@@ -167,23 +248,24 @@ class Connection(Leg, asyncio.Protocol):
             return
         self._transport.write(data)
         self.sent += len(data)
-        now = self._server.now()
+        host = self._host
+        now = host.now()
         self._active_at = now
         if self._check_due > now + STALL_CHECK_S:
-            self._left, self._progress_at = 0, now
+            self._outstanding, self._progress_at = 0, now
             self._schedule_check(now + STALL_CHECK_S)
-        if self._server.shows_sent:
-            self._server.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
+        if host.shows_sent:
+            host.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
 
     def close_gracefully(self) -> None:
-        """All is said: close in order, as ``peer_closed`` where the peer was first and else as ``local_closed``."""
+        """Close in order after the last answer: as ``peer_closed`` after the peer's FIN, else as ``local_closed``."""
         if self.half_closed:
             self.write_eof()
         else:
             self.close("local_closed")
 
     def write_eof(self) -> None:
-        """Half-close: send FIN after what waits; the peer may go on sending."""
+        """Half-close: send FIN after what is buffered; the peer may go on sending."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.half_closed:
@@ -192,69 +274,79 @@ class Connection(Leg, asyncio.Protocol):
             self._transport.write_eof()
         self.eof_sent = True
 
-    def set_close_reason(self, reason: CloseReason) -> None:
-        """Something else is about to end it, for this reason."""
-        self._reason = self._reason or reason
+    def set_close_reason(
+        self, reason: CloseReason, *, error: str | None = None, by: Literal["upstream"] | None = None
+    ) -> None:
+        """Say why the connection is about to end; the first reason counts."""
+        if self._cause is None:
+            self._cause = CloseCause(reason, error, by)
 
-    def close(self, reason: CloseReason) -> None:
-        """Close in order: what waits for the peer still goes out."""
+    def close(self, reason: CloseReason, *, error: str | None = None, by: Literal["upstream"] | None = None) -> None:
+        """Close in order, as soon as it is open: what is buffered for the peer still goes out."""
         if self._transport is None:
-            self._reason = reason  # it is told when it is ready
+            self.set_close_reason(reason, error=error, by=by)
         elif not self._transport.is_closing():
-            self._reason = self._reason or reason
+            self.set_close_reason(reason, error=error, by=by)
             self._transport.close()
 
     def abort(self, reason: CloseReason) -> None:
-        """Close now, whatever waits."""
+        """Close at once: what is buffered is lost."""
         if self._transport is not None:
-            self._reason = self._reason or reason
+            self.set_close_reason(reason)
             self._transport.abort()
 
-    def reset(self, reason: CloseReason = "local_reset") -> None:
-        """Send RST: what waits is lost on both sides."""
+    def reset(
+        self,
+        reason: CloseReason = "local_reset",
+        *,
+        error: str | None = None,
+        by: Literal["upstream"] | None = None,
+    ) -> None:
+        """Send RST: what is buffered is lost on both sides."""
         if self._transport is not None:
-            self._reason = self._reason or reason
+            self.set_close_reason(reason, error=error, by=by)
             self.abort_with_rst()
 
     def set_write_timeout(self, seconds: float) -> None:
-        """How long the peer may take nothing of what waits for it, from now on; ``inf`` is for ever."""
+        """Limit how long the peer may take nothing of what is buffered for it, from now on; ``inf`` is no limit."""
         self._write_timeout = seconds
-        self._progress_at = self._server.now()
+        self._progress_at = self._host.now()
 
     def resume_reading(self, hold: Hold) -> None:
         """Clear a hold, and read again where it was the last one: idle time counts from now."""
         if self._holds and not self._holds & ~hold._value_:
-            self._active_at = self._server.now()
+            self._active_at = self._host.now()
         super().resume_reading(hold)
 
     def check(self, now: float) -> None:
-        """A deadline may have passed (seconds, the loop's clock); called from the wheel."""
+        """Close the connection where it was idle, or its peer took nothing, for too long; called by the host."""
         if self._transport is None or now < self._check_due:
             return
         self._check_due = math.inf
-        server, next_at = self._server, []
+        host, faults, next_at = self._host, self.faults, math.inf
+        blocked = faults is not None and faults.is_blocking
         if self.buffered_bytes:
             outstanding = self.outstanding_bytes
-            if outstanding != self._left or (self.link is not None and self.link.keeps_back):
-                self._left, self._progress_at = outstanding, now
+            if outstanding != self._outstanding or blocked:
+                self._outstanding, self._progress_at = outstanding, now
                 self._active_at = now
             elif now >= self._progress_at + self._write_timeout:
                 self.abort("write_timeout")
                 return
-            next_at.append(now + STALL_CHECK_S)
-        if server.idle_timeout is not None:
-            if self._holds & ~_FLOW or (self.link is not None and self.link.keeps_back):
-                self._active_at = now  # we do not read: that nothing comes is not its fault
-            if now >= self._active_at + server.idle_timeout:
-                if not server.behaviour.is_active(self):
+            next_at = now + STALL_CHECK_S
+        if host.idle_timeout is not None:
+            if self._holds & ~_FLOW or blocked:
+                self._active_at = now  # this side does not read: that nothing comes is not the peer's fault
+            if now >= self._active_at + host.idle_timeout:
+                if not host.behaviour.is_active(self):
                     self.abort("idle_timeout")
                     return
                 self._active_at = now
-            next_at.append(self._active_at + server.idle_timeout)
-        if next_at:
-            self._schedule_check(min(next_at))
+            next_at = min(next_at, self._active_at + host.idle_timeout)
+        if next_at < math.inf:
+            self._schedule_check(next_at)
 
     def _schedule_check(self, at: float) -> None:
-        # An entry that an earlier one overtook stays in the wheel; it finds nothing to do when its time comes.
+        # A check that an earlier one overtook stays scheduled, and finds nothing to do when its time comes.
         self._check_due = at
-        self._server.schedule_check(self, at)
+        self._host.schedule_check(self, at)

@@ -77,7 +77,7 @@ class PreConnect:
             server.release(pending)
         else:
             connection = server.connection_of(pending)
-            server.attach(pending.sock, connection.link or connection, connection)
+            server.attach(pending.sock, connection.protocol, connection)
 
     def end(self) -> None:
         """Let nobody in any more: the run ends."""
@@ -131,7 +131,7 @@ class Handshake:
         self._transport = None
         self._over(self)
         connection = self._server.connection_of(self._arrival)
-        return connection.link or connection
+        return connection.protocol
 
     def _failed(self, words: str) -> None:
         self._server.refused(self._arrival, "tls_failed", words)

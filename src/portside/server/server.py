@@ -13,13 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from portside.addresses import format_sockaddr
-from portside.events import CloseReason, Event, Refused, RefuseReason
+from portside.events import CloseReason, Refused, RefuseReason
 from portside.server.admission import Admission
 from portside.server.behaviour import Behaviour
-from portside.server.connection import Connection
+from portside.server.connection import Connection, ConnectionInfo, Publish
 from portside.server.leg import Hold
 from portside.server.listener import Listener
 from portside.server.pending_connection import PendingConnection, unix_peer
@@ -35,12 +35,6 @@ ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
 RETRY_ACCEPT_S = 1.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Publish(Protocol):
-    """Takes an event and the size of its payload in bytes."""
-
-    def __call__(self, event: Event, size: int = 0, /) -> None: ...
 
 
 class Server:
@@ -168,7 +162,7 @@ class Server:
             self._pre_connect.admit(pending)
         elif self.admit(pending):
             connection = self.connection_of(pending)
-            self.attach(sock, connection.link or connection, connection)
+            self.attach(sock, connection.protocol, connection)
 
     # What the pre_connect does with those who arrive, and where there is none, accepting.
 
@@ -211,10 +205,11 @@ class Server:
         self._accepted += 1
         listener = pending.listener
         local = format_sockaddr(listener.family, pending.sock.getsockname()) if listener.everywhere else listener.name
-        connection = Connection(self, self._accepted, pending.peer, local, pending.ip)
-        connection.tls, connection.proxy = pending.tls, pending.proxy
-        if self._faults is not None and pending.chosen is not None:
-            self._faults.link(connection, pending.chosen)
+        info = ConnectionInfo(pending.peer, local, pending.ip, pending.tls, pending.proxy)
+        faults = (
+            self._faults.factory(pending.chosen) if self._faults is not None and pending.chosen is not None else None
+        )
+        connection = Connection(self, self._accepted, info, faults)
         if self.limit_reached:
             self.stop_listening()
         self.connections[connection.number] = connection
@@ -262,7 +257,7 @@ class Server:
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """A connection is gone."""
         self.connections.pop(connection.number, None)
-        self._admission.release(connection.ip)
+        self._admission.release(connection.info.ip)
         self._feed_again()
         if not self.connections:
             self._empty.set()
@@ -298,8 +293,8 @@ class Server:
         if self._pre_connect is not None:
             self._pre_connect.end()
         for connection in list(self.connections.values()):
-            if connection.link is not None:
-                connection.link.give_up()
+            if connection.faults is not None:
+                connection.faults.give_up()
             connection.close("shutdown")
         await self.wait_empty(patience)
         for connection in list(self.connections.values()):

@@ -10,12 +10,14 @@ import pytest
 
 from portside.behaviours.program import Programs
 from portside.events import CloseReason
+from portside.server.connection import ConnectionInfo
 
 
 class Client:
     """As much of a connection as a program wants."""
 
-    peer, local, number, half_closed = "127.0.0.1:1", "127.0.0.1:2", 1, False
+    peer, number, half_closed = "127.0.0.1:1", 1, False
+    info = ConnectionInfo(peer, "127.0.0.1:2", "127.0.0.1")
 
     def __init__(self) -> None:
         self.closed: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()

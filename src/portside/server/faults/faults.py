@@ -24,6 +24,53 @@ class Chosen(NamedTuple):
     upstream: tuple[Due, ...] = ()  # those of the other leg of --forward
 
 
+class ClientFaults:
+    """The faults of one connection: before the connection itself, and before the upstream leg of ``--forward``."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        chosen: Chosen,
+        on_done: Callable[[Connection, Done, bool], None],
+        connection: Connection,
+    ) -> None:
+        self._loop = loop
+        self._upstream = chosen.upstream
+        self._on_done = on_done
+        self._connection = connection
+        self._link = FaultyLink(loop, connection, chosen.dues, self._did) if chosen.dues else None
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol for the transport to call: the faults, or the connection where none is its own."""
+        return self._link or self._connection
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a fault keeps bytes back, so that nothing moves."""
+        return self._link is not None and self._link.keeps_back
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether a fault has reset the connection."""
+        return self._link is not None and self._link.was_reset
+
+    def wrap_upstream(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        """Put the faults of the upstream leg before its protocol; the protocol that its transport calls."""
+        return FaultyLink(self._loop, protocol, self._upstream, self._did_upstream) if self._upstream else protocol
+
+    def give_up(self) -> None:
+        """Drop what is kept back: the run ends."""
+        if self._link is not None:
+            self._link.give_up()
+
+    def _did(self, done: Done) -> None:
+        self._on_done(self._connection, done, False)
+
+    def _did_upstream(self, done: Done) -> None:
+        self._on_done(self._connection, done, True)
+
+
 class Faults:
     """What ``--fault`` asks for. A client is asked about once, with ``next``, in the order in which they come."""
 
@@ -52,16 +99,11 @@ class Faults:
             tuple(due for due in dues if due.fault.upstream),
         )
 
-    def link(self, connection: Connection, chosen: Chosen) -> None:
-        """Put its faults before a connection that the loop does not know yet: ``connection.link``."""
-        if chosen.upstream:
-            did_there = partial(self._did, connection, upstream=True)
-            connection.upstream = lambda protocol: FaultyLink(self._loop, protocol, chosen.upstream, did_there)
-        if chosen.dues:
-            did = partial(self._did, connection)
-            connection.link = FaultyLink(self._loop, connection, chosen.dues, did)
+    def factory(self, chosen: Chosen) -> "Callable[[Connection], ClientFaults] | None":
+        """A function that makes the faults of a client's connection; None where it has none."""
+        return partial(ClientFaults, self._loop, chosen, self._did) if chosen.dues or chosen.upstream else None
 
-    def _did(self, connection: Connection, done: Done, *, upstream: bool = False) -> None:
+    def _did(self, connection: Connection, done: Done, upstream: bool) -> None:  # noqa: FBT001
         if done.ends:
             connection.set_close_reason("fault")
         self._publish(
