@@ -57,9 +57,9 @@ def _upstream_tls(settings: Listen) -> "ssl.SSLContext | None":
     """Raises PortsideError where the file is not good."""
     if not settings.forward_tls:
         return None
-    from portside.client.tls import client_context
+    from portside.app.tls import upstream_context
 
-    return client_context(verify=settings.forward_tls_verify is not False, ca=settings.forward_tls_ca)
+    return upstream_context(settings)
 
 
 def _header_encoder(version: str | None) -> "EncodeHeader | None":

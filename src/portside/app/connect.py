@@ -40,17 +40,17 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
     family = socket.AF_INET if settings.ipv4 else socket.AF_INET6 if settings.ipv6 else socket.AF_UNSPEC
     options = ConnectOptions(min(settings.timeout, _LONGEST_S), family, settings.source)
 
-    secure: Callable[[ClientConnection], ClientConnection] | None = None
+    start_tls: Callable[[ClientConnection], ClientConnection] | None = None
     if settings.tls:
-        from portside.app.tls import client_tls
+        from portside.app.connect_tls import make_tls_starter
 
-        secure = client_tls(settings, address, options.timeout)
+        start_tls = make_tls_starter(settings, address, options.timeout)
 
     def attempt() -> int | ClientConnection:
         if settings.scan:
             return _scan(settings, address, options)
         connection = _dial(address, proxy, options)
-        return connection if secure is None else secure(connection)
+        return connection if start_tls is None else start_tls(connection)
 
     result = retry(
         attempt,
@@ -64,14 +64,14 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         through = f" through {proxy}" if proxy else ""
         write_notice(f"connected to {result.peer}{through} from {result.local}")
     if result.tls is not None:
-        from portside.app.tls import say_agreed, say_truncated
+        from portside.app.connect_tls import report_handshake, report_truncation
 
         if settings.verbose:
-            say_agreed(result)
+            report_handshake(result)
     with result.sock:
         _serve(settings, result, program)
         if result.tls is not None:
-            say_truncated(result)
+            report_truncation(result)
     return 0
 
 

@@ -22,10 +22,8 @@ from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
 from portside.wire.proxy_header import endpoint_of
-from portside.wire.tls import TlsError
 
 PATIENCE_S = 0.5  # what the end of the run waits for an upstream that takes nothing
-LAST_WORDS_S = 1.0  # that an upstream whose handshake failed has to read why
 Endpoint = tuple[str, int]
 EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
 _RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "error")
@@ -101,36 +99,13 @@ class Forward(Behaviour):
         await connect(lambda: protocol, sock=sock)
 
     async def _shake_hands(self, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
-        from portside.server.tls import TlsTransport
+        from portside.server.tls_transport import client_handshake
 
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def opened(_transport: TlsTransport) -> asyncio.Protocol | None:
-            if done.done():
-                return None  # it is given up
-            done.set_result(None)
-            return protocol
-
-        def failed(words: str) -> None:
-            if not done.done():
-                done.set_exception(TlsError(words))
+        async def attach(tls: asyncio.Protocol) -> None:
+            await self._give_to_loop(sock, tls)
 
         name = self._address.host or "localhost"
-        tls = TlsTransport(context, opened=opened, failed=failed, server_side=False, server_hostname=name)
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._give_to_loop(sock, tls)
-                await done
-        except TlsError:
-            loop.call_later(LAST_WORDS_S, tls.give_up, None)
-            raise
-        except TimeoutError:
-            tls.give_up(None)
-            raise TlsError(f"no TLS handshake within {self._timeout:g}s") from None
-        except BaseException:
-            tls.give_up(None)
-            raise
+        await client_handshake(context, protocol, attach, server_hostname=name, timeout_s=self._timeout)
 
     def received(self, connection: Connection, data: bytes) -> None:
         self._legs[connection].send(data)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.server.server import Server
-    from portside.server.tls import TlsTransport
+    from portside.server.tls_transport import TlsTransport
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 LAST_WORDS_S: Final = 1.0  # that a client whose handshake failed has to read why
@@ -98,7 +98,7 @@ class Handshake:
         context: "ssl.SSLContext",
         over: "Callable[[Handshake], None]",
     ) -> None:
-        from portside.server.tls import TlsTransport
+        from portside.server.tls_transport import TlsTransport
 
         self._server = server
         self._arrival = pending
@@ -127,7 +127,7 @@ class Handshake:
         if self._server.limit_reached:
             self._server.refused(self._arrival, "max_conns")
             return None
-        self._arrival.tls = transport.agreed
+        self._arrival.tls = transport.negotiated
         self._transport = None
         self._over(self)
         connection = self._server.connection_of(self._arrival)

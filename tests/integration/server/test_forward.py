@@ -27,7 +27,7 @@ from support import (
     wait_until,
 )
 
-from portside.server.throwaway import make_certificate
+from portside.tls.self_signed import make_certificate
 
 MEGABYTE = 1 << 20
 

@@ -17,8 +17,8 @@ from conftest import Start
 from support import DEADLINE_S, Program, connect, memory_kib, read_to_end, wait_until
 
 from portside.app.loop import run
-from portside.server.tls import TlsTransport
-from portside.server.tls_context import server_context
+from portside.server.tls_transport import TlsTransport
+from portside.tls.contexts import server_context
 
 CLIENTS = {
     "openssl": ["openssl", "s_client", "-connect", "127.0.0.1:{port}", "-quiet"],

@@ -1,4 +1,4 @@
-"""A certificate for one run of the server: self-signed, its key in memory but for the moment of loading it."""
+"""A self-signed certificate for one run of the server; its key is in memory but for the moment of loading it."""
 
 import datetime as dt
 import ipaddress
@@ -22,9 +22,9 @@ _USAGE = x509.KeyUsage(
 def make_certificate() -> tuple[bytes, bytes]:
     """A certificate for localhost and this machine's name, and its key (EC P-256): both PEM.
 
-    It is a server's own and no authority's, which some clients insist on (mozilla::pkix, rustls-webpki), and has what
-    others want to see (Apple: the extended usage; OpenSSL with X509_V_FLAG_X509_STRICT: the identifiers). A client that
-    knows it trusts it: it can be a ``--tls-ca``.
+    The certificate is an end entity's and no authority's, which some clients insist on (mozilla::pkix, rustls-webpki),
+    and has the extensions that others want (Apple: the extended usage; OpenSSL with X509_V_FLAG_X509_STRICT: the
+    identifiers). A client that is given it as a trusted certificate accepts it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
@@ -60,8 +60,8 @@ def _own_name() -> list[str]:
     return [name] if name.isascii() and name.isprintable() and 0 < len(name) < 64 else []
 
 
-def load_throwaway(context: ssl.SSLContext) -> bytes:
-    """Load a new one into a context; the certificate (DER). Raises OSError where there is no room for the moment."""
+def load_self_signed(context: ssl.SSLContext) -> bytes:
+    """Load a new certificate into a context: its DER. Raises OSError where the temporary file cannot be written."""
     certificate, secret = make_certificate()
     fd, path = tempfile.mkstemp(prefix="portside-", suffix=".pem")  # OpenSSL takes files only; mode 0600
     try:

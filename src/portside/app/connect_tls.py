@@ -1,0 +1,72 @@
+"""TLS of ``connect``: the handshake on a new connection, and what standard error says about it."""
+
+import ssl
+from collections.abc import Callable
+
+from portside.addresses import Address
+from portside.app.notices import write_notice
+from portside.app.tls import client_context
+from portside.client.dial import ClientConnection
+from portside.client.tls_socket import TlsSocket
+from portside.errors import PortsideError
+from portside.settings.connect import Connect
+from portside.tls.words import TlsError, fingerprint_of
+
+_NO_TLS = "does it speak TLS on this port?"
+_HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": "--tls-ca FILE says who may have signed it, --tls-servername NAME whose it may be; "
+    "--no-tls-verify takes any",
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+}
+
+
+def make_tls_starter(
+    settings: Connect, address: Address, timeout_s: float
+) -> Callable[[ClientConnection], ClientConnection]:
+    """A function that shakes hands on a connection, within so many seconds, and returns it with TLS.
+
+    Files are read now. Raises PortsideError for one that is not good, as does the function where the handshake fails.
+    """
+    context = client_context(settings)
+    host = None if address.path is not None else (address.host or "localhost").partition("%")[0]
+    name = settings.tls_servername or host
+    return lambda connection: _start_tls(connection, context, name, timeout_s)
+
+
+def _start_tls(
+    connection: ClientConnection, context: ssl.SSLContext, server_hostname: str | None, timeout_s: float
+) -> ClientConnection:
+    """Shake hands on a connection, which is closed where that fails. Raises PortsideError."""
+    what = f"no TLS with {connection.peer}"
+    try:
+        sock = TlsSocket(connection.sock, context, server_hostname)
+    except ValueError as error:  # a name that cannot be a host's
+        connection.sock.close()
+        raise PortsideError(what, str(error)) from None
+    try:
+        return connection._replace(sock=sock, tls=sock.handshake(timeout_s))
+    except TimeoutError:
+        failure = PortsideError(what, f"no handshake within {timeout_s:g}s", _NO_TLS)
+    except TlsError as error:
+        failure = PortsideError(what, error, _HINTS.get(error.reason or ""))
+    except OSError as error:
+        failure = PortsideError(what, error)
+    sock.close()
+    raise failure
+
+
+def report_handshake(connection: ClientConnection) -> None:
+    """Say what a handshake agreed on, and whose certificate the peer has."""
+    tls, sock = connection.tls, connection.sock
+    if tls is None or not isinstance(sock, TlsSocket):
+        return
+    alpn = "" if tls.alpn is None else f", alpn {tls.alpn}"
+    write_notice(f"{tls.version} {tls.cipher}{alpn}")
+    if sock.peer_certificate is not None:
+        write_notice(f"the peer's certificate: {tls.peer}, SHA-256 {fingerprint_of(sock.peer_certificate)}")
+
+
+def report_truncation(connection: ClientConnection) -> None:
+    """Say that the peer ended without close_notify, where it did."""
+    if isinstance(connection.sock, TlsSocket) and connection.sock.is_truncated:
+        write_notice(f"{connection.peer} closed without a TLS close_notify: something may be missing at the end")

@@ -1,0 +1,217 @@
+"""TLS without I/O: ciphertext and the peer's FIN come in as arguments, ciphertext and plaintext go out as results.
+
+OpenSSL works on two buffers in memory, so that whoever owns the socket decides when to read and to write: callbacks
+of an event loop in ``server.tls_transport``, two threads that block in ``client.tls_socket``.
+
+What an engine is owed:
+
+1. ``feed`` gets what arrives, in pieces of any size; ``feed_eof`` is the peer's FIN, once all before it is read.
+2. After each ``feed`` comes ``handshake`` until that returns True, and ``read`` from then on; once more right after the
+   handshake, for the peer's first data may have come with the end of it.
+3. What ``data_to_send`` returns is sent after each ``handshake`` (one that failed leaves the alert that tells the peer
+   why), each ``read`` (key updates, alerts) and ``close_notify``. ``encrypt`` returns its ciphertext.
+4. One thread at a time uses an engine.
+
+States of the session. Each direction has a state of its own while the session is OPEN:
+
+    state         entered when                                                   next
+    HANDSHAKING   the engine is made                                             OPEN, FAILED
+    OPEN          handshake: both sides have finished                            FAILED
+    FAILED        handshake, read, encrypt: OpenSSL rejects a record, a
+                  certificate, or reports the peer's alert;
+                  feed_eof: FIN in mid-handshake                                 none
+
+    direction     state       entered when                                       next
+    sending       OPEN        the engine is made                                 CLOSED
+                  CLOSED      close_notify: ours is in data_to_send              none
+    receiving     OPEN        the engine is made                                 CLOSED, TRUNCATED
+                  CLOSED      read: the peer's close_notify                      none
+                  TRUNCATED   feed_eof: FIN without close_notify, which somebody
+                              on the way may have made (RFC 8446, section 6.1)   none
+
+close_notify ends one direction, as FIN does: the other stays open (RFC 8446, section 6.1; in TLS 1.2, RFC 5246,
+section 7.2.1, the peer should close its own at once, and not all do).
+"""
+
+import enum
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from portside.tls.words import TlsError, shortened, subject_of, tls_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portside.events import Tls
+
+_RECORD_BYTES = 16 * 1024  # the most plaintext of one record (RFC 8446, section 5.1)
+
+
+class State(enum.Enum):
+    """How far a session has come; the table in the module's head says what leads from one to the next."""
+
+    HANDSHAKING = enum.auto()
+    OPEN = enum.auto()
+    FAILED = enum.auto()
+
+
+class Half(enum.Enum):
+    """One direction of an open session."""
+
+    OPEN = enum.auto()
+    CLOSED = enum.auto()
+    TRUNCATED = enum.auto()
+
+
+class TlsEngine:
+    """One side of one TLS session.
+
+    ``server_hostname`` is what a client asks for in SNI, and whose certificate the server must have where ``context``
+    verifies; ValueError where it cannot be the name of a host. ``feed(ciphertext)`` and ``data_to_send()`` are methods
+    of OpenSSL's buffers, with no Python around them. ``failure`` is what led to FAILED.
+    """
+
+    __slots__ = (
+        "_incoming", "_outgoing", "_server_hostname", "_tls", "data_to_send", "failure", "feed", "receiving",
+        "sending", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self, context: ssl.SSLContext, *, server_side: bool = False, server_hostname: str | None = None
+    ) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        self._server_hostname = server_hostname
+        self.state = State.HANDSHAKING
+        self.receiving = self.sending = Half.OPEN
+        self.failure: TlsError | None = None
+        self.feed: Callable[[Any], object] = self._incoming.write
+        self.data_to_send: Callable[[], bytes] = self._outgoing.read
+
+    def handshake(self) -> bool:
+        """Take the handshake as far as what was fed allows: whether it is finished. Raises TlsError."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except OSError as error:
+            raise self._fail(tls_error(error)) from None
+        self.state = State.OPEN
+        return True
+
+    def negotiated(self) -> "Tls":
+        """What a finished handshake agreed on; the name is the one that the client asked for."""
+        from portside.events import Tls
+
+        tls = self._tls
+        cipher, alpn = tls.cipher(), tls.selected_alpn_protocol()
+        sni = self._server_hostname or getattr(tls, "sni", None)  # contexts.server_context keeps it there
+        return Tls(
+            version=tls.version() or "",
+            cipher=cipher[0] if cipher else "",
+            sni=None if sni is None else shortened(sni),
+            alpn=None if alpn is None else shortened(alpn),
+            peer=subject_of(self.peer_certificate),
+        )
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The peer's certificate (DER), where it has sent one."""
+        return self._tls.getpeercert(binary_form=True)
+
+    @property
+    def has_data_to_send(self) -> bool:
+        """Whether ``data_to_send`` would return something."""
+        return self._outgoing.pending > 0
+
+    # Receiving.
+
+    def read(self) -> bytes:
+        """The plaintext of all that was fed; b"" where that makes no whole record.
+
+        Never raises: plaintext that came before the end of the session or a failure is not lost, and ``receiving`` and
+        ``state`` say whether either followed it.
+        """
+        tls, incoming = self._tls, self._incoming
+        pieces: list[bytes] = []
+        try:
+            while incoming.pending or tls.pending():  # to be told that there is nothing would cost an exception
+                piece = tls.read(_RECORD_BYTES)
+                if not piece:
+                    self._close_receiving()
+                    break
+                pieces.append(piece)
+        except ssl.SSLError as error:
+            self._stop_reading(error)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_into(self, room: memoryview) -> int:
+        """Put the plaintext of what was fed into ``room``, as far as that goes: its size in bytes.
+
+        What finds no room is returned by the next call. In all else as ``read``.
+        """
+        tls, incoming = self._tls, self._incoming
+        size = 0
+        try:
+            while size < len(room) and (incoming.pending or tls.pending()):
+                got = int(tls.read(len(room) - size, room[size:]))
+                if not got:
+                    self._close_receiving()
+                    break
+                size += got
+        except ssl.SSLError as error:
+            self._stop_reading(error)
+        return size
+
+    def feed_eof(self) -> None:
+        """The peer's FIN: a failure in mid-handshake, truncation where no close_notify came before it."""
+        if self.state is State.HANDSHAKING:
+            self._fail(TlsError("the peer closed the connection in mid-handshake"))
+        elif self.state is State.OPEN and self.receiving is Half.OPEN:
+            self.receiving = Half.TRUNCATED
+
+    def _stop_reading(self, error: ssl.SSLError) -> None:
+        if isinstance(error, ssl.SSLWantReadError):
+            return  # the rest of a record is still to come
+        if isinstance(error, ssl.SSLZeroReturnError):  # how the peer's close_notify reads after ours
+            self._close_receiving()
+        else:
+            self._fail(tls_error(error))
+
+    def _close_receiving(self) -> None:
+        self.receiving = Half.CLOSED
+        self.feed = _ignore
+
+    # Sending.
+
+    def encrypt(self, data: Any) -> bytes:
+        """The ciphertext of ``data`` (not empty), with what else was to be sent before it. Raises TlsError."""
+        try:
+            self._tls.write(data)  # all of it: Python does not set SSL_MODE_ENABLE_PARTIAL_WRITE
+        except ssl.SSLError as error:
+            raise self._fail(tls_error(error)) from None
+        return self._outgoing.read()
+
+    def close_notify(self) -> None:
+        """Say that our side sends no more; the peer may go on. Nothing happens in a session that is not open."""
+        if self.state is not State.OPEN or self.sending is not Half.OPEN:
+            return
+        self.sending = Half.CLOSED
+        # OpenSSL sends it, and then looks for the peer's; data in its place is an error from which it does not recover.
+        fed = self._incoming.read()
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:
+            pass  # SSLWantReadError: sent, and the peer's has not come
+        if fed:
+            self._incoming.write(fed)
+
+    def _fail(self, failure: TlsError) -> TlsError:
+        self.state = State.FAILED
+        self.failure = failure
+        self.feed = _ignore
+        return failure
+
+
+def _ignore(_data: Any) -> None:
+    """Data after a closure alert is ignored (RFC 8446, section 6.1), and not kept either."""
