@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signed."""
+"""Certificates for tests: an authority, and the certificates that it signs."""
 
 import datetime as dt
 import ipaddress
@@ -18,7 +18,7 @@ _SIGNS = x509.KeyUsage(
 )  # fmt: skip
 
 
-class Files(NamedTuple):
+class CertificateFiles(NamedTuple):
     """The paths of PEM files."""
 
     certificate: str
@@ -26,7 +26,7 @@ class Files(NamedTuple):
 
 
 class Authority:
-    """Signs certificates for ``localhost`` and 127.0.0.1; its own is in ``path``."""
+    """A certificate authority for ``localhost`` and 127.0.0.1; ``path`` is its own certificate."""
 
     def __init__(self, folder: Path, name: str = "Test CA") -> None:
         self._folder = folder
@@ -36,11 +36,11 @@ class Authority:
         certificate = _signed(self._name, self._key.public_key(), self._name, self._key, days=(-1, 1), ca=True)
         Path(self.path).write_bytes(certificate)
 
-    def sign(self, name: str, days: tuple[int, int] = (-1, 1)) -> Files:
-        """A certificate with this name as its subject, good between two days counted from now."""
+    def sign(self, name: str, days: tuple[int, int] = (-1, 1)) -> CertificateFiles:
+        """A certificate whose subject is ``name``; ``days`` are the first and last day of validity, from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        files = Files(str(self._folder / f"{name}.crt"), str(self._folder / f"{name}.key"))
+        files = CertificateFiles(str(self._folder / f"{name}.crt"), str(self._folder / f"{name}.key"))
         Path(files.certificate).write_bytes(_signed(subject, key.public_key(), self._name, self._key, days=days))
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -49,8 +49,8 @@ class Authority:
         return files
 
 
-def unverified() -> ssl.SSLContext:
-    """How a client speaks TLS that takes any certificate."""
+def unverified_context() -> ssl.SSLContext:
+    """A client's TLS context that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -1,4 +1,4 @@
-"""What tests share: the program as a process of its own, and waiting for things with a deadline."""
+"""Helpers for many tests: ``portside`` as a process, TCP clients, and waiting with a deadline."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ DEADLINE_S = 30.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
-    """The first true value of a condition that something outside this process brings about."""
+    """Poll a condition on another process or the kernel until it is true; its value. Fails after the deadline."""
     end = time.monotonic() + deadline_s
     pause = threading.Event()
     while not (value := condition()):
@@ -30,7 +30,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
 
 
 class Program:
-    """A running ``portside`` whose standard output and error are collected as they come."""
+    """A running ``portside``; threads collect its standard output in ``out`` and its standard error in ``err``."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Program:
         stdout: int | IO[bytes] | None = subprocess.PIPE,
         env: dict[str, str] | None = None,
         command: tuple[str, ...] = (sys.executable, "-m", "portside"),
-        prepare: Callable[[], None] | None = None,
+        preexec: Callable[[], None] | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Program:
             stderr=subprocess.PIPE,
             env={**os.environ, "TZ": "UTC", **(env or {})},
             cwd=cwd,
-            preexec_fn=prepare,  # noqa: PLW1509
+            preexec_fn=preexec,  # noqa: PLW1509
         )
         self.out = bytearray()
         self.err = bytearray()
@@ -71,7 +71,7 @@ class Program:
             self._changed.notify_all()
 
     def wait_for(self, pattern: str, *, err: bool = False, count: int = 1) -> list[str]:
-        """Wait until standard output (or error) holds a pattern so many times; what it found."""
+        """Wait until standard output (or error) matches a pattern ``count`` times; the matches."""
         expression = re.compile(pattern.encode(), re.MULTILINE)
         where = self.err if err else self.out
         found: list[bytes] = []
@@ -83,10 +83,10 @@ class Program:
         self._wait(there, f"{count} of {pattern!r}")
         return [match.decode("utf-8", "replace") for match in found]
 
-    def _wait(self, said: Callable[[], Any], what: str) -> Any:
-        """The first true value of what is asked of its output."""
+    def _wait(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait until a condition on the collected output is true; its value."""
         with self._changed:
-            if not (value := self._changed.wait_for(said, DEADLINE_S)):
+            if not (value := self._changed.wait_for(condition, DEADLINE_S)):
                 raise AssertionError(
                     f"waited for {what}; out: {bytes(self.out[-2000:])!r} err: {bytes(self.err[-2000:])!r}"
                 )
@@ -94,13 +94,13 @@ class Program:
 
     @property
     def port(self) -> int:
-        """The port it listens on, once it said so."""
+        """The port that the program listens on, once the program has printed it."""
         pattern = re.compile(rb"(?:[Ll]istening on |\"address\":\").*?:(\d+)[^\d]")
 
-        def said() -> re.Match[bytes] | None:
+        def find() -> re.Match[bytes] | None:
             return pattern.search(bytes(self.err)) or pattern.search(bytes(self.out))
 
-        return int(self._wait(said, "it to say where it listens")[1])
+        return int(self._wait(find, "the port")[1])
 
     @property
     def lines(self) -> list[str]:
@@ -109,28 +109,28 @@ class Program:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of standard output so far; what is not a whole line yet is none."""
+        """The JSON lines of standard output so far, without an unfinished last line."""
         whole, _, _ = bytes(self.out).rpartition(b"\n")
         return [json.loads(line) for line in whole.splitlines() if line]
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send the program a signal."""
         self.process.send_signal(number)
 
     def wait(self, deadline_s: float = DEADLINE_S) -> int:
-        """Its exit status, when it has ended by itself and all it printed is collected."""
+        """Wait for the program to end by itself; its exit status. All its output is collected by then."""
         status = self.process.wait(deadline_s)
         for reader in self._readers:
             reader.join(deadline_s)
         return status
 
     def stop(self) -> int:
-        """End it as Ctrl-C does; its exit status."""
+        """Stop the program as Ctrl-C does; its exit status."""
         self.signal(signal.SIGINT)
         return self.wait()
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill the program and close its pipes."""
         self.process.kill()
         try:
             self.wait()
@@ -142,7 +142,7 @@ class Program:
 
 
 def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """A client whose calls have a deadline."""
+    """A client socket whose calls time out."""
     return socket.create_connection((host, port), timeout=DEADLINE_S)
 
 
@@ -152,8 +152,8 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
-def reset_at_once(port: int) -> bool:
-    """Whether a client is reset without a byte; that may come in time for connect(2) to tell it."""
+def is_reset_on_connect(port: int) -> bool:
+    """Whether a new client is reset before it receives a byte: in connect(2) already, or in the first recv(2)."""
     try:
         with connect(port) as client:
             return client.recv(1) == b"?"
@@ -162,7 +162,7 @@ def reset_at_once(port: int) -> bool:
 
 
 def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 << 16)) -> int:
-    """Send blocks until the peer takes nothing for so long; how many bytes it took. Fails where that has no end."""
+    """Send blocks until the peer has read nothing for ``pause_s``; the bytes sent. Fails after 256 MiB."""
     before = client.gettimeout()
     client.settimeout(pause_s)
     sent = 0
@@ -172,11 +172,11 @@ def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 <
     except TimeoutError:
         client.settimeout(before)
         return sent
-    raise AssertionError(f"it took {sent} bytes, and there was no end to it")
+    raise AssertionError(f"the peer still reads after {sent} bytes")
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is no more, or only waits for its parent to take notice."""
+    """Whether a process has ended; a zombie counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -184,7 +184,7 @@ def has_ended(pid: int) -> bool:
 
 
 def read_to_end(client: socket.socket) -> bytes:
-    """What the peer sends until it closes."""
+    """All that the peer sends until it closes."""
     data = bytearray()
     while chunk := client.recv(1 << 16):
         data += chunk
@@ -205,15 +205,15 @@ def listening_port(pid: int) -> int | None:
 
 
 def memory_kib(pid: int) -> int:
-    """What of a process's memory is its own, in KiB."""
+    """The private memory of a process, in KiB (Private_Dirty)."""
     match = re.search(r"^Private_Dirty:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert match
     return int(match[1])
 
 
 @contextlib.contextmanager
-def several(number: int, port: int) -> Iterator[list[socket.socket]]:
-    """So many clients at once."""
+def connect_many(number: int, port: int) -> Iterator[list[socket.socket]]:
+    """``number`` clients, connected until the end of the ``with``."""
     clients: list[socket.socket] = []
     try:
         for _ in range(number):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apart import another_network
+from netns import other_netns
 from support import has_ended, wait_until
 
 from portside.kernel.netns import Namespace
@@ -129,7 +129,7 @@ Watch = Callable[..., Terminal]
 @pytest.fixture
 def network() -> Iterator[Network]:
     with contextlib.ExitStack() as stack:
-        yield Network(stack.enter_context(another_network()).pid, stack)
+        yield Network(stack.enter_context(other_netns()).pid, stack)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What ``ss`` says, in our words."""
+"""The output of ``ss``, parsed, with netstat's names of the states."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ _OWNER = re.compile(r'\("((?:[^"\\]|\\.)*)",pid=(\d+),fd=(\d+)\)')
 
 
 class Line(NamedTuple):
-    """A line of ``ss``; ``details`` are its words of the form ``key:value``."""
+    """A socket as ``ss`` prints it; ``details`` are the words of the form ``key:value``."""
 
     state: str
     recv_q: int
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def ss(*words: str, options: str = "-tanpeimOH") -> list[Line]:
-    """Run ``ss`` with a filter."""
+    """Run ``ss`` with a filter; a ``Line`` for each socket."""
     out = subprocess.run(["ss", options, *words], check=True, capture_output=True, text=True).stdout
     return [_line(line) for line in out.splitlines()]
 

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from kernel.made_states import NETWORK, States, made_states, quiet_network
 from kernel.ss import Line, ss
+from kernel.tcp_states import NETWORK, States, every_tcp_state, private_netns
 from support import wait_until
 
 from portside.kernel import Socket, snapshot
@@ -18,7 +18,7 @@ EVERY_STATE = set(NAMES.values()) - {"CLOSE"}
 
 @pytest.fixture(scope="module")
 def states() -> Iterator[States]:
-    with quiet_network(), made_states(1000) as states:
+    with private_netns(), every_tcp_state(1000) as states:
         missing: set[str] = set()
 
         def complete() -> bool:

@@ -1,6 +1,6 @@
 """``watch --events`` with a real kernel, each test in a network of its own, so that counts are exact.
 
-The stories below run in processes of their own (``apart``): python -m kernel.test_events NAME
+The scenarios below run in a network namespace of their own (``netns``): python -m kernel.test_events SCENARIO
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from apart import another_network, name_loopback, run_apart
+from netns import other_netns, rename_loopback, run_in_netns
 from support import Program, wait_until
 
 from portside.kernel.announcements import Announcements
@@ -260,7 +260,7 @@ def what_a_source_cannot_answer() -> None:
 
 def not_our_network() -> None:
     """Events of a network are told, those of ours are not; also when the process that it was named by has ended."""
-    with another_network() as process:
+    with other_netns() as process:
         namespace = Namespace(str(process.pid))
         with namespace, watching("--netns", str(process.pid), "--interval", "20ms") as program:
             process.communicate()
@@ -283,9 +283,9 @@ def names_of_interfaces() -> None:
     """The root of a network may give an interface any name."""
     for name, shown in ((b"\x1b[31mEV\x07", "\\x1b[31mEV\\x07"), (b"\xff\xfe0", "\\xff\\xfe0")):
         with contextlib.ExitStack() as stack:
-            pid = str(stack.enter_context(another_network()).pid)
+            pid = str(stack.enter_context(other_netns()).pid)
             namespace = stack.enter_context(Namespace(pid))
-            namespace.run(partial(name_loopback, name))
+            namespace.run(partial(rename_loopback, name))
             program = stack.enter_context(watching("--netns", pid, "--interval", "20ms"))
             listener = stack.enter_context(namespace.run(lambda: socket.socket(socket.AF_INET6)))
             listener.bind(("fe80::1", 0, 0, 1))
@@ -332,9 +332,9 @@ def an_overrun_is_counted() -> None:
             announcements.close()
 
 
-STORIES: dict[str, Callable[[], None]] = {
-    story.__name__: story
-    for story in (
+SCENARIOS: dict[str, Callable[[], None]] = {
+    scenario.__name__: scenario
+    for scenario in (
         short_connections,
         each_closed_once_in_json,
         one_that_lives,
@@ -357,10 +357,10 @@ STORIES: dict[str, Callable[[], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_in_a_network_of_its_own(name: str) -> None:
-    run_apart("kernel.test_events", name)
+    run_in_netns("kernel.test_events", name)
 
 
 if __name__ == "__main__":
-    STORIES[sys.argv[1]]()
+    SCENARIOS[sys.argv[1]]()

@@ -1,15 +1,15 @@
 """Networks of their own: looked into from outside, and what may be done to the sockets in them."""
 
 import pytest
-from apart import run_apart
-from kernel.namespaced import TESTS
+from kernel.in_netns import SCENARIOS
+from netns import run_in_netns
 
 from portside.kernel.netns import Namespace, NamespaceError
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_in_a_network_of_its_own(name: str) -> None:
-    run_apart("kernel.namespaced", name)
+    run_in_netns("kernel.in_netns", name)
 
 
 @pytest.mark.parametrize("name", ["nosuch", "999999999", "../etc", "", ".", ".."])

@@ -69,7 +69,7 @@ def test_a_port_that_does_not_answer(connect: Connect, make_peer: MakePeer) -> N
 
 
 def test_all_ports_with_few_descriptors(connect: Connect, peer: Peer) -> None:
-    program = connect("-z", "127.0.0.1:1-65535", prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    program = connect("-z", "127.0.0.1:1-65535", preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
     assert program.wait(100) == 0
     assert f"{peer.address} open" in program.lines
     ports = [int(line.split(":")[1].split()[0]) for line in program.lines]

@@ -112,9 +112,9 @@ def test_no_shutdown_keeps_our_side_open(connect: Connect, peer: Peer) -> None:
     assert program.wait() == 0
 
 
-@pytest.mark.parametrize("prepare", [None, lambda: os.close(0)], ids=["/dev/null", "closed"])
-def test_an_input_that_has_ended_half_closes_at_once(connect: Connect, peer: Peer, prepare: object) -> None:
-    program = connect(peer.address, prepare=prepare)
+@pytest.mark.parametrize("preexec", [None, lambda: os.close(0)], ids=["/dev/null", "closed"])
+def test_an_input_that_has_ended_half_closes_at_once(connect: Connect, peer: Peer, preexec: object) -> None:
+    program = connect(peer.address, preexec=preexec)
     other = peer.accept()
     assert other.recv(1) == b""
     other.sendall(b"still read")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, listening_port, memory_kib, read_to_end, reset, several, wait_until
+from support import connect, connect_many, listening_port, memory_kib, read_to_end, reset, wait_until
 
 
 def still_serves(server: object) -> None:
@@ -69,7 +69,7 @@ def test_5000_resets_in_mid_message(listen: Start) -> None:
 
 def test_1000_clients_that_say_nothing(listen: Start) -> None:
     server = listen()
-    with several(1000, server.port):
+    with connect_many(1000, server.port):
         server.wait_for("connected$", count=1000)
         still_serves(server)
 
@@ -79,8 +79,8 @@ def limit_descriptors(number: int) -> object:
 
 
 def test_no_file_descriptor_left(listen: Start) -> None:
-    server = listen("--format", "json", prepare=limit_descriptors(80))
-    with several(100, server.port) as clients:
+    server = listen("--format", "json", preexec=limit_descriptors(80))
+    with connect_many(100, server.port) as clients:
         server.wait_for('"no_file_descriptors"')
         server.wait_for('"(opened|refused)"', count=100)
         clients[0].sendall(b"served on\n")
@@ -136,7 +136,7 @@ def test_a_reader_that_stops(start: Start) -> None:
 def test_a_reader_that_stops_does_not_keep_it_from_ending(start: Start) -> None:
     reading, writing = os.pipe()
     with open(writing, "wb") as out:
-        server = start("listen", "127.0.0.1:0", stdout=out, prepare=lambda: _fill(writing))
+        server = start("listen", "127.0.0.1:0", stdout=out, preexec=lambda: _fill(writing))
     try:
         port = wait_until(lambda: listening_port(server.process.pid), "the port")
         with connect(port) as client:
@@ -427,7 +427,7 @@ def test_the_socket_file_of_another_server_is_left_alone(start: Start, tmp_path:
 def test_one_stalled_client_and_others_that_come_and_go_delay_nobody(listen: Start) -> None:
     with open("/dev/zero", "rb") as zeros:
         server = listen("--stdin", "--format", "raw", stdin=zeros, stdout=subprocess.DEVNULL)
-        with several(2, server.port) as (reader, _sleeper):
+        with connect_many(2, server.port) as (reader, _sleeper):
             taken = 0
             while taken < 100_000_000:
                 taken += len(reader.recv(1 << 20))

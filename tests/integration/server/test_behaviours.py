@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, connect, fill, memory_kib, read_to_end, several, wait_until
+from support import DEADLINE_S, connect, connect_many, fill, memory_kib, read_to_end, wait_until
 
 
 def read_until(client: socket.socket, what: bytes) -> bytes:
@@ -79,7 +79,7 @@ def test_a_client_that_never_reads_its_echo_is_closed(listen: Start) -> None:
 
 def test_broker(listen: Start) -> None:
     server = listen("--broker")
-    with several(3, server.port) as (first, second, third):
+    with connect_many(3, server.port) as (first, second, third):
         server.wait_for("connected$", count=3)
         first.sendall(b"\x00\xffbytes")
         assert read_until(second, b"bytes") == read_until(third, b"bytes") == b"\x00\xffbytes"
@@ -89,7 +89,7 @@ def test_broker(listen: Start) -> None:
 
 def test_broker_drops_a_member_that_does_not_read_and_delays_nobody_else(listen: Start) -> None:
     server = listen("--broker", "--format", "raw", stdout=subprocess.DEVNULL)
-    with several(3, server.port) as (sender, reader, sleeper):
+    with connect_many(3, server.port) as (sender, reader, sleeper):
         sender.sendall(b"!")
         assert reader.recv(1) == b"!"
         assert sleeper.recv(1) == b"!"

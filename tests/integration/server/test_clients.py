@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, read_to_end, reset, several, wait_until
+from support import connect, connect_many, read_to_end, reset, wait_until
 
 
 def closed_reasons(events: list[dict[str, object]]) -> list[object]:
@@ -41,7 +41,7 @@ def test_half_close_is_reported_and_answered_by_a_close(listen: Start) -> None:
 
 def test_one_client_more_than_allowed_is_refused_and_the_place_is_free_again(listen: Start) -> None:
     server = listen("--format", "json", "--max-conns", "2")
-    with several(2, server.port) as clients:
+    with connect_many(2, server.port) as clients:
         server.wait_for('"opened"', count=2)
         with connect(server.port) as third:
             assert read_to_end(third) == b""
@@ -97,7 +97,7 @@ def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
 
 def test_an_idle_client_is_closed_and_a_busy_one_is_not(listen: Start) -> None:
     server = listen("--format", "json", "--idle-timeout", "1500ms")
-    with several(2, server.port) as (idle, busy):
+    with connect_many(2, server.port) as (idle, busy):
         idle.settimeout(0.05)
         while True:
             busy.sendall(b"x")

@@ -51,14 +51,14 @@ def test_one_question_for_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(dialer, "resolve", resolve)
 
-    async def several() -> list[object]:
+    async def connect_many() -> list[object]:
         dialer = Dialer(parse_address("a.name:80"), ConnectOptions())
         answers: list[object] = await asyncio.gather(*(dialer.dial() for _ in range(50)), return_exceptions=True)
         with pytest.raises(PortsideError):
             await dialer.dial()
         return answers
 
-    assert {str(answer) for answer in run(several())} == {"cannot connect to a.name: nobody knows it"}
+    assert {str(answer) for answer in run(connect_many())} == {"cannot connect to a.name: nobody knows it"}
     assert len(asked) == 2
 
 

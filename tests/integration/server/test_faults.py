@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from certificates import unverified
+from certificates import unverified_context
 from conftest import Start
 from support import (
     DEADLINE_S,
     Program,
     connect,
     fill,
+    is_reset_on_connect,
     listening_port,
     memory_kib,
     read_to_end,
     reset,
-    reset_at_once,
     wait_until,
 )
 
@@ -110,7 +110,7 @@ def test_reset_at_100_of_what_goes_out(faulty: Start) -> None:
 @pytest.mark.parametrize("spec", ["reset", "reset after 100ms"])
 def test_reset_in_time(faulty: Start, spec: str) -> None:
     server = faulty(spec, options=("--echo",))
-    assert reset_at_once(server.port)
+    assert is_reset_on_connect(server.port)
     assert closed(server)["reason"] == "fault"
 
 
@@ -346,7 +346,7 @@ def test_refused_is_reset_and_reported(faulty: Start) -> None:
             client.sendall(b"served\n")
             assert read(client, 7) == b"served\n"
         closed(server, count)
-        assert reset_at_once(server.port)
+        assert is_reset_on_connect(server.port)
         server.wait_for('"refused".*\n', count=count)
     assert [event["reason"] for event in told(server, "refused")] == ["fault", "fault"]
 
@@ -452,7 +452,7 @@ def test_a_client_reset_by_a_fault_is_reset_upstream(faulty: Start, listen: Star
 
 def test_faults_over_tls(faulty: Start) -> None:
     server = faulty("latency 100ms", "reset at 200 out", options=("--tls", "--echo"))
-    with connect(server.port) as plain, unverified().wrap_socket(plain) as client:
+    with connect(server.port) as plain, unverified_context().wrap_socket(plain) as client:
         for _ in range(2):
             began = time.monotonic()
             client.sendall(LINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, reset, several, wait_until
+from support import connect, connect_many, reset, wait_until
 
 TIME = r"^\d\d:\d\d:\d\d\.\d{3}  "
 
@@ -42,7 +42,7 @@ def test_text_is_as_in_the_contract(listen: Start) -> None:
 
 def test_an_unfinished_line_is_shown_as_it_stands_but_not_an_unfinished_character(listen: Start) -> None:
     server = listen()
-    with several(2, server.port) as (first, second):
+    with connect_many(2, server.port) as (first, second):
         server.wait_for("connected", count=2)
         first.sendall(b"h\303")
         server.wait_for("#1")
@@ -74,7 +74,7 @@ def test_nothing_from_the_network_is_unescaped(listen: Start, sent: bytes, shown
 
 def test_an_escape_sequence_in_two_reads(listen: Start) -> None:
     server = listen()
-    with several(2, server.port) as (first, second):
+    with connect_many(2, server.port) as (first, second):
         first.sendall(b"a\033")
         server.wait_for(r"> a\\x1b$")
         first.sendall(b"[2J\n")

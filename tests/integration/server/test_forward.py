@@ -19,11 +19,11 @@ from support import (
     DEADLINE_S,
     Program,
     connect,
+    is_reset_on_connect,
     listening_port,
     memory_kib,
     read_to_end,
     reset,
-    reset_at_once,
     wait_until,
 )
 
@@ -32,8 +32,8 @@ from portside.tls.self_signed import make_certificate
 MEGABYTE = 1 << 20
 
 
-class Far:
-    """An upstream that the test plays itself."""
+class UpstreamServer:
+    """The upstream of a relay, in the hands of the test."""
 
     def __init__(self, family: int = socket.AF_INET, where: Any = ("127.0.0.1", 0), backlog: int = 16) -> None:
         self.listener = socket.socket(family, socket.SOCK_STREAM)
@@ -59,15 +59,15 @@ class Far:
 
 
 @pytest.fixture
-def far() -> Iterator[Far]:
-    upstream = Far()
-    yield upstream
-    upstream.close()
+def upstream() -> Iterator[UpstreamServer]:
+    server = UpstreamServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def relay(listen: Start, far: Far) -> Program:
-    return listen("--forward", far.address, "--format", "json")
+def relay(listen: Start, upstream: UpstreamServer) -> Program:
+    return listen("--forward", upstream.address, "--format", "json")
 
 
 def closed(server: Program) -> dict[str, Any]:
@@ -133,8 +133,8 @@ def test_tls_here_and_clear_there(listen: Start, page: tuple[bytes, int]) -> Non
     assert closed(server)["reason"] in ("peer_closed", "local_closed")
 
 
-def test_a_hundred_megabytes_both_ways_at_once(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address, "--format", "raw", stdout=subprocess.DEVNULL)
+def test_a_hundred_megabytes_both_ways_at_once(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address, "--format", "raw", stdout=subprocess.DEVNULL)
     port = wait_until(lambda: server_port(server), "the port")
     data = os.urandom(MEGABYTE)
     sums: dict[str, str] = {}
@@ -153,7 +153,7 @@ def test_a_hundred_megabytes_both_ways_at_once(listen: Start, far: Far) -> None:
         sums[name] = found.hexdigest()
 
     with connect(port) as client:
-        there = far.accept()
+        there = upstream.accept()
         other = in_background(lambda: both("upstream", there))
         both("client", client)
         other.join(DEADLINE_S)
@@ -167,22 +167,22 @@ def server_port(server: Program) -> int | None:
 
 
 def test_an_upstream_on_a_unix_socket(listen: Start, tmp_path: Path) -> None:
-    far = Far(socket.AF_UNIX, str(tmp_path / "upstream"))
-    server = listen("--forward", far.address, "--format", "json")
+    upstream = UpstreamServer(socket.AF_UNIX, str(tmp_path / "upstream"))
+    server = listen("--forward", upstream.address, "--format", "json")
     with connect(server.port) as client:
         client.sendall(b"to a path\n")
-        there = far.accept()
+        there = upstream.accept()
         assert there.recv(100) == b"to a path\n"
         there.sendall(b"and back\n")
         assert client.recv(100) == b"and back\n"
-    far.close()
+    upstream.close()
 
 
-def test_the_next_address_of_a_name_is_tried(listen: Start, far: Far) -> None:
+def test_the_next_address_of_a_name_is_tried(listen: Start, upstream: UpstreamServer) -> None:
     """localhost is ::1 too, where nobody listens."""
-    server = listen("--forward", far.address.replace("127.0.0.1", "localhost"), "--format", "json")
+    server = listen("--forward", upstream.address.replace("127.0.0.1", "localhost"), "--format", "json")
     with connect(server.port) as client:
-        far.accept().sendall(b"here\n")
+        upstream.accept().sendall(b"here\n")
         assert client.recv(100) == b"here\n"
 
 
@@ -190,9 +190,9 @@ def test_the_next_address_of_a_name_is_tried(listen: Start, far: Far) -> None:
 
 
 @pytest.mark.parametrize("command", [("nc", "-N"), ("ncat",)])
-def test_the_clients_fin(relay: Program, far: Far, command: tuple[str, ...]) -> None:
+def test_the_clients_fin(relay: Program, upstream: UpstreamServer, command: tuple[str, ...]) -> None:
     client = subprocess.Popen([*command, "127.0.0.1", str(relay.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    there = far.accept()
+    there = upstream.accept()
     assert client.stdin
     client.stdin.write(b"a question\n")
     client.stdin.close()
@@ -207,9 +207,9 @@ def test_the_clients_fin(relay: Program, far: Far, command: tuple[str, ...]) -> 
     assert sum(event["event"] == "half_closed" for event in relay.events) == 1
 
 
-def test_the_upstreams_fin(relay: Program, far: Far) -> None:
+def test_the_upstreams_fin(relay: Program, upstream: UpstreamServer) -> None:
     with connect(relay.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         there.sendall(b"my last\n")
         there.shutdown(socket.SHUT_WR)
         assert read_to_end(client) == b"my last\n"
@@ -222,24 +222,24 @@ def test_the_upstreams_fin(relay: Program, far: Far) -> None:
     assert (end["reason"], end["by"], end["received"], end["sent"]) == ("local_closed", "upstream", 13, 8)
 
 
-def test_who_closed_first_in_words(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address)
+def test_who_closed_first_in_words(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address)
     with connect(server.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         there.close()
         assert client.recv(10) == b""
     server.wait_for("closed by upstream after .*, 0 B in, 0 B out")
     with connect(server.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         client.sendall(b"x")
         assert there.recv(1) == b"x"
         reset(there)
         server.wait_for("reset by upstream after .*, 1 B in, 0 B out")
 
 
-def test_the_clients_reset(relay: Program, far: Far) -> None:
+def test_the_clients_reset(relay: Program, upstream: UpstreamServer) -> None:
     client = connect(relay.port)
-    there = far.accept()
+    there = upstream.accept()
     client.sendall(b"before\n")
     assert there.recv(100) == b"before\n"
     reset(client)
@@ -248,9 +248,9 @@ def test_the_clients_reset(relay: Program, far: Far) -> None:
     assert closed(relay)["reason"] == "peer_reset"
 
 
-def test_the_upstreams_reset(relay: Program, far: Far) -> None:
+def test_the_upstreams_reset(relay: Program, upstream: UpstreamServer) -> None:
     with connect(relay.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         client.sendall(b"x")
         assert there.recv(1) == b"x"  # the relay has seen that it is connected
         there.sendall(b"before\n")
@@ -263,10 +263,10 @@ def test_the_upstreams_reset(relay: Program, far: Far) -> None:
 
 
 @pytest.mark.parametrize("who", ["client", "upstream"])
-def test_a_reset_after_fin(relay: Program, far: Far, who: str) -> None:
+def test_a_reset_after_fin(relay: Program, upstream: UpstreamServer, who: str) -> None:
     """Nothing is left to be read there, and nothing is being written."""
     client = connect(relay.port)
-    there = far.accept()
+    there = upstream.accept()
     first, other = (client, there) if who == "client" else (there, client)
     first.shutdown(socket.SHUT_WR)
     assert other.recv(10) == b""
@@ -280,11 +280,11 @@ def test_a_reset_after_fin(relay: Program, far: Far, who: str) -> None:
     other.close()
 
 
-def test_an_upstream_that_refuses(listen: Start, far: Far) -> None:
-    address = far.address
-    far.close()
+def test_an_upstream_that_refuses(listen: Start, upstream: UpstreamServer) -> None:
+    address = upstream.address
+    upstream.close()
     server = listen("--forward", address, "--format", "json")
-    assert reset_at_once(server.port)
+    assert is_reset_on_connect(server.port)
     end = closed(server)
     assert (end["reason"], end["by"]) == ("error", "upstream")
     assert end["error"] == f"cannot connect to {address}: Connection refused"
@@ -293,19 +293,19 @@ def test_an_upstream_that_refuses(listen: Start, far: Far) -> None:
 def test_an_upstream_without_a_name(listen: Start) -> None:
     quick = {"RES_OPTIONS": "timeout:1 attempts:1"}
     server = listen("--forward", "no-such-host.invalid:80", "--format", "json", env=quick)
-    assert reset_at_once(server.port)
+    assert is_reset_on_connect(server.port)
     assert closed(server)["error"].startswith("cannot connect to no-such-host.invalid:80: ")
 
 
 def test_a_path_without_a_socket(listen: Start, tmp_path: Path) -> None:
     server = listen("--forward", f"unix:{tmp_path}/none", "--format", "json")
-    assert reset_at_once(server.port)
+    assert is_reset_on_connect(server.port)
     assert closed(server)["error"] == f"cannot connect to unix:{tmp_path}/none: No such file or directory"
 
 
-def test_the_end_of_the_run(relay: Program, far: Far) -> None:
+def test_the_end_of_the_run(relay: Program, upstream: UpstreamServer) -> None:
     with connect(relay.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         client.sendall(b"x\n")
         assert there.recv(10) == b"x\n"
         assert relay.stop() == 0
@@ -318,17 +318,17 @@ def test_the_end_of_the_run(relay: Program, far: Far) -> None:
 
 
 @pytest.fixture
-def busy(tmp_path: Path) -> Iterator[Far]:
-    """An upstream whose queue is full."""
-    far = Far(socket.AF_UNIX, str(tmp_path / "busy"), backlog=0)
+def busy(tmp_path: Path) -> Iterator[UpstreamServer]:
+    """An upstream server whose accept queue is full."""
+    upstream = UpstreamServer(socket.AF_UNIX, str(tmp_path / "busy"), backlog=0)
     filler = socket.socket(socket.AF_UNIX)
     filler.connect(str(tmp_path / "busy"))
-    yield far
+    yield upstream
     filler.close()
-    far.close()
+    upstream.close()
 
 
-def test_what_is_sent_early_waits(listen: Start, busy: Far) -> None:
+def test_what_is_sent_early_waits(listen: Start, busy: UpstreamServer) -> None:
     server = listen("--forward", busy.address, "--format", "json")
     with connect(server.port) as client:
         client.sendall(b"early\n")
@@ -343,7 +343,7 @@ def test_what_is_sent_early_waits(listen: Start, busy: Far) -> None:
     assert closed(server)["reason"] == "peer_closed"
 
 
-def test_early_data_is_bounded(listen: Start, busy: Far) -> None:
+def test_early_data_is_bounded(listen: Start, busy: UpstreamServer) -> None:
     server = listen("--forward", busy.address, "--format", "json", "-o", "/dev/null", stdout=subprocess.DEVNULL)
     port = wait_until(lambda: server_port(server), "the port")
     with connect(port) as client:
@@ -355,7 +355,7 @@ def test_early_data_is_bounded(listen: Start, busy: Far) -> None:
         assert len(read_to_end(there)) == sent
 
 
-def test_a_client_that_leaves_early(listen: Start, busy: Far) -> None:
+def test_a_client_that_leaves_early(listen: Start, busy: UpstreamServer) -> None:
     server = listen("--forward", busy.address, "--format", "json")
     client = connect(server.port)
     server.wait_for('"opened"')
@@ -386,11 +386,11 @@ def send_for_ever(sender: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("stalled", ["upstream", "client"])
-def test_a_side_that_stalls_stops_the_other(listen: Start, far: Far, stalled: str) -> None:
-    server = listen("--forward", far.address, "--format", "json", "-o", "/dev/null", stdout=subprocess.DEVNULL)
+def test_a_side_that_stalls_stops_the_other(listen: Start, upstream: UpstreamServer, stalled: str) -> None:
+    server = listen("--forward", upstream.address, "--format", "json", "-o", "/dev/null", stdout=subprocess.DEVNULL)
     port = wait_until(lambda: server_port(server), "the port")
     with connect(port) as client:
-        there = far.accept()
+        there = upstream.accept()
         sender, reader = (client, there) if stalled == "upstream" else (there, client)
         before = memory_kib(server.process.pid)
         sent = send_until_full(sender)
@@ -399,13 +399,13 @@ def test_a_side_that_stalls_stops_the_other(listen: Start, far: Far, stalled: st
         assert len(read_to_end(reader)) == sent
 
 
-def test_an_output_that_nobody_reads_stops_both(listen: Start, far: Far) -> None:
+def test_an_output_that_nobody_reads_stops_both(listen: Start, upstream: UpstreamServer) -> None:
     read_fd, write_fd = os.pipe()
-    server = listen("--forward", far.address, "--format", "json", stdout=write_fd)
+    server = listen("--forward", upstream.address, "--format", "json", stdout=write_fd)
     os.close(write_fd)
     port = wait_until(lambda: server_port(server), "the port")
     with connect(port) as client, open(read_fd, "rb") as output:
-        there = far.accept()
+        there = upstream.accept()
         drop = in_background(lambda: read_to_end(client))
         sent = send_until_full(there)
         assert memory_kib(server.process.pid) < 150_000
@@ -418,10 +418,10 @@ def test_an_output_that_nobody_reads_stops_both(listen: Start, far: Far) -> None
         shown.join(DEADLINE_S)
 
 
-def test_nothing_moves_either_way(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address, "--format", "json", "--idle-timeout", "2s")
+def test_nothing_moves_either_way(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address, "--format", "json", "--idle-timeout", "2s")
     with connect(server.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         for _ in range(15):
             there.sendall(b".")
             assert client.recv(1) == b"."
@@ -432,12 +432,12 @@ def test_nothing_moves_either_way(listen: Start, far: Far) -> None:
     assert closed(server)["reason"] == "idle_timeout"
 
 
-def test_a_stalled_upstream_is_idle(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address, "--format", "raw", "--idle-timeout", "1s", "-o", "/dev/null",
+def test_a_stalled_upstream_is_idle(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address, "--format", "raw", "--idle-timeout", "1s", "-o", "/dev/null",
                     stdout=subprocess.DEVNULL)  # fmt: skip
     port = wait_until(lambda: server_port(server), "the port")
     with connect(port) as client:
-        far.accept()
+        upstream.accept()
         with pytest.raises(ConnectionError):
             send_for_ever(client)
 
@@ -446,10 +446,10 @@ def test_a_stalled_upstream_is_idle(listen: Start, far: Far) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_the_proxy_header(listen: Start, far: Far, version: str) -> None:
-    server = listen("--forward", far.address, "--send-proxy", version, "--format", "json")
+def test_the_proxy_header(listen: Start, upstream: UpstreamServer, version: str) -> None:
+    server = listen("--forward", upstream.address, "--send-proxy", version, "--format", "json")
     with connect(server.port) as client:
-        there = far.accept()
+        there = upstream.accept()
         client.sendall(b"mine\n")
         client.shutdown(socket.SHUT_WR)
         came = read_to_end(there)
@@ -473,19 +473,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("option", [("--no-forward-tls-verify",), ("--forward-tls-ca",), ()])
-def test_tls_to_the_upstream(listen: Start, far: Far, certificate: Path, option: tuple[str, ...]) -> None:
+def test_tls_to_the_upstream(
+    listen: Start, upstream: UpstreamServer, certificate: Path, option: tuple[str, ...]
+) -> None:
     options = (*option, str(certificate)) if "--forward-tls-ca" in option else option
-    server = listen("--forward", far.address, "--forward-tls", *options, "--format", "json")
+    server = listen("--forward", upstream.address, "--forward-tls", *options, "--format", "json")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with connect(server.port) as client:
         client.sendall(b"in the clear here\n")
         if not option:
             with pytest.raises(ssl.SSLError):
-                context.wrap_socket(far.accept(), server_side=True)
+                context.wrap_socket(upstream.accept(), server_side=True)
             assert "self-signed certificate" in closed(server)["error"]
             return
-        with context.wrap_socket(far.accept(), server_side=True) as there:
+        with context.wrap_socket(upstream.accept(), server_side=True) as there:
             assert there.recv(100) == b"in the clear here\n"
             there.sendall(b"and there not\n")
             assert client.recv(100) == b"and there not\n"
@@ -506,12 +508,12 @@ def secure(request: pytest.FixtureRequest, certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def test_the_clients_fin_over_tls(listen: Start, far: Far, secure: ssl.SSLContext) -> None:
-    server = listen("--forward", far.address, "--forward-tls", "--no-forward-tls-verify", "--format", "json")
+def test_the_clients_fin_over_tls(listen: Start, upstream: UpstreamServer, secure: ssl.SSLContext) -> None:
+    server = listen("--forward", upstream.address, "--forward-tls", "--no-forward-tls-verify", "--format", "json")
     with connect(server.port) as client:
         client.sendall(b"a question\n")
         client.shutdown(socket.SHUT_WR)
-        raw = far.accept()
+        raw = upstream.accept()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = secure.wrap_bio(incoming, outgoing, server_side=True)
 
@@ -552,19 +554,19 @@ def test_clients_that_close_are_let_go_over_tls(listen: Start) -> None:
     assert {event["reason"] for event in server.events if event["event"] == "closed"} == {"peer_closed"}
 
 
-def test_an_upstream_that_speaks_no_tls(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address, "--forward-tls", "--format", "json")
+def test_an_upstream_that_speaks_no_tls(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address, "--forward-tls", "--format", "json")
     with connect(server.port) as client:
-        far.accept().sendall(b"220 hello\r\n")
+        upstream.accept().sendall(b"220 hello\r\n")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-    assert closed(server)["error"] == f"cannot connect to {far.address}: wrong version number"
+    assert closed(server)["error"] == f"cannot connect to {upstream.address}: wrong version number"
 
 
-def test_a_client_that_leaves_in_mid_handshake(listen: Start, far: Far) -> None:
-    server = listen("--forward", far.address, "--forward-tls", "--format", "json")
+def test_a_client_that_leaves_in_mid_handshake(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address, "--forward-tls", "--format", "json")
     client = connect(server.port)
-    there = far.accept()
+    there = upstream.accept()
     assert there.recv(1) == b"\x16"  # its hello
     reset(client)
     assert closed(server)["reason"] == "peer_reset"

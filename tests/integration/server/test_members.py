@@ -3,7 +3,7 @@
 import socket
 
 from conftest import Start
-from support import several
+from support import connect_many
 
 
 def until(client: socket.socket, size: int) -> bytes:
@@ -15,7 +15,7 @@ def until(client: socket.socket, size: int) -> bytes:
 
 def test_many_at_once(listen: Start) -> None:
     server = listen("--broker", "--format", "json")
-    with several(20, server.port) as clients:
+    with connect_many(20, server.port) as clients:
         server.wait_for('"opened"', count=20)
         for number, client in enumerate(clients):
             client.sendall(b"%d here\n" % number)
@@ -32,11 +32,11 @@ def test_many_at_once(listen: Start) -> None:
 
 def test_who_joins_hears_nothing_of_before(listen: Start) -> None:
     server = listen("--chat", "--format", "json")
-    with several(1, server.port) as (first,):
+    with connect_many(1, server.port) as (first,):
         server.wait_for('"opened"')
         for number in range(2, 12):
             first.sendall(b"before %d\n" % number)
-            with several(1, server.port) as (joins,):
+            with connect_many(1, server.port) as (joins,):
                 greeting = until(joins, len(b"* you are user2 (/nick NAME, /who); here: user1\n"))
                 assert greeting.startswith(b"* you are user%d " % number)
                 first.sendall(b"after %d\n" % number)

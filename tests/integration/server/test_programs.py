@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, Program, connect, fill, has_ended, memory_kib, read_to_end, reset, several, wait_until
+from support import (
+    DEADLINE_S,
+    Program,
+    connect,
+    connect_many,
+    fill,
+    has_ended,
+    memory_kib,
+    read_to_end,
+    reset,
+    wait_until,
+)
 
 import portside
 
@@ -131,7 +142,7 @@ def test_one_that_does_not_read_holds_its_client_back(listen: Start) -> None:
 
 def test_as_many_as_may_be(listen: Start) -> None:
     server = listen("--exec", "cat", "--max-conns", "2")
-    with several(3, server.port) as clients:
+    with connect_many(3, server.port) as clients:
         server.wait_for("refused: max_conns")
         clients[0].sendall(b"x")
         assert clients[0].recv(1) == b"x"
@@ -139,7 +150,7 @@ def test_as_many_as_may_be(listen: Start) -> None:
 
 def test_one_that_ends_before_its_output_is_looked_at_is_heard(listen: Start) -> None:
     server = listen("--exec", "echo hi", "--format", "raw", stdout=subprocess.DEVNULL)
-    with several(80, server.port) as clients:
+    with connect_many(80, server.port) as clients:
         assert [read_to_end(client) for client in clients] == [b"hi\n"] * 80
 
 

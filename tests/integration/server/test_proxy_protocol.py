@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from certificates import unverified
+from certificates import unverified_context
 from conftest import Start
-from support import DEADLINE_S, connect, read_to_end, reset, several, wait_until
+from support import DEADLINE_S, connect, connect_many, read_to_end, reset, wait_until
 
 from portside.wire.proxy_header import encode_v1, encode_v2
 
@@ -73,7 +73,7 @@ def test_a_header_may_come_in_any_two_pieces(listen: Start, version: str) -> Non
     header = HEADERS[version]
     for first in range(0, len(header) + 1, 10):  # a few at a time: a header has to be whole in 5 s
         cuts = range(first, min(first + 10, len(header) + 1))
-        with several(len(cuts), server.port) as clients:
+        with connect_many(len(cuts), server.port) as clients:
             for cut, client in zip(cuts, clients, strict=True):
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 client.sendall(header[:cut])
@@ -185,7 +185,7 @@ def test_tls_comes_after_the_header(listen: Start) -> None:
     server = listen("--proxy-protocol", "--tls", "--echo")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with connect(server.port) as raw:
-        hello = unverified().wrap_bio(incoming, outgoing)
+        hello = unverified_context().wrap_bio(incoming, outgoing)
         with pytest.raises(ssl.SSLWantReadError):
             hello.do_handshake()
         raw.sendall(HEADERS["v2"] + outgoing.read())  # in one segment

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, Program, connect, fill, memory_kib, read_to_end, several
+from support import DEADLINE_S, Program, connect, connect_many, fill, memory_kib, read_to_end
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -108,7 +108,7 @@ def test_silence_is_answered_and_ended(listen: Start, tmp_path: Path) -> None:
     silence = "900ms"
     end = "close"
     """
-    with playing(listen, tmp_path, rules) as (server, _), several(20, server.port) as clients:
+    with playing(listen, tmp_path, rules) as (server, _), connect_many(20, server.port) as clients:
         for client in clients:
             assert 2 <= read_to_end(client).count(b"ping\n") <= 18
         server.wait_for('"local_closed"', count=20)

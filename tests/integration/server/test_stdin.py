@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, listening_port, read_to_end, reset, several, wait_until
+from support import Program, connect, connect_many, listening_port, read_to_end, reset, wait_until
 
 
 def test_a_pipe_goes_to_every_client(listen: Start) -> None:
     server = listen("--stdin", "--format", "json", stdin=subprocess.PIPE)
     assert server.process.stdin
-    with several(3, server.port) as clients:
+    with connect_many(3, server.port) as clients:
         server.wait_for('"opened"', count=3)
         server.process.stdin.write(b"to all\n")
         server.process.stdin.flush()
@@ -86,7 +86,7 @@ def test_a_half_closed_client_gets_the_rest_of_a_pipe(listen: Start) -> None:
 def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(listen: Start) -> None:
     server = listen("--stdin", "--format", "json", "-o", "/dev/null", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.process.stdin
-    with several(2, server.port) as (reader, sleeper):
+    with connect_many(2, server.port) as (reader, sleeper):
         server.wait_for('"opened"', count=2)
         peer = "{}:{}".format(*sleeper.getsockname())
         block = b"x" * 65535 + b"\n"
@@ -138,7 +138,7 @@ def test_typed_lines_go_to_every_client() -> None:
         port = server.port
         os.write(master, b"too early\n")
         server.wait_for("no client is connected", err=True)
-        with several(2, port) as clients:
+        with connect_many(2, port) as clients:
             server.wait_for("connected", count=2)
             os.write(master, b"typed\n")
             assert [client.recv(100) for client in clients] == [b"typed\n"] * 2

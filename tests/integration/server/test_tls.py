@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from certificates import Authority, unverified
+from certificates import Authority, unverified_context
 from conftest import Start
 from support import DEADLINE_S, Program, connect, memory_kib, read_to_end, wait_until
 
@@ -34,7 +34,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def shaken(server: Program, context: ssl.SSLContext | None = None, name: str | None = None) -> ssl.SSLSocket:
-    return (context or unverified()).wrap_socket(connect(server.port), server_hostname=name)
+    return (context or unverified_context()).wrap_socket(connect(server.port), server_hostname=name)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -130,7 +130,7 @@ def test_a_client_certificate_that_is_not_good_is_refused_and_the_client_told(
         "--format", "json", "--max-conns", "1", "--tls", "--tls-cert", own.certificate, "--tls-key", own.key,
         "--tls-ca", authority.path, "--tls-verify",
     )  # fmt: skip
-    context = unverified()
+    context = unverified_context()
     context.minimum_version = context.maximum_version = version
     if bad == "expired":
         context.load_cert_chain(*authority.sign("late", days=(-9, -1)))
@@ -194,7 +194,7 @@ def test_a_name_that_is_none_harms_nobody(listen: Start) -> None:
 
 def _hello(name: str) -> bytes:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = unverified().wrap_bio(incoming, outgoing, server_hostname=name)
+    client = unverified_context().wrap_bio(incoming, outgoing, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
     return outgoing.read()
@@ -225,7 +225,7 @@ def test_a_thousand_that_stop_in_mid_handshake_delay_nobody_and_are_refused(list
 def test_half_close_is_close_notify_and_the_answer_comes_after_it(listen: Start, version: ssl.TLSVersion) -> None:
     server = listen("--format", "json", "--tls", "--sh-exec", "sort")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = unverified()
+    context = unverified_context()
     context.maximum_version = version
     client = context.wrap_bio(incoming, outgoing)
     with connect(server.port) as raw:
@@ -297,7 +297,7 @@ def test_twenty_megabytes_each_way(listen: Start) -> None:
 @pytest.mark.parametrize("options", [["--greet", "x"], ["--echo", "--greet", "x"]])
 def test_a_client_that_sends_fin_without_close_notify_gets_ours(listen: Start, options: list[str]) -> None:
     server = listen("--tls", *options)
-    with unverified().wrap_socket(connect(server.port), suppress_ragged_eofs=False) as client:
+    with unverified_context().wrap_socket(connect(server.port), suppress_ragged_eofs=False) as client:
         with socket.socket(fileno=os.dup(client.fileno())) as below:
             below.shutdown(socket.SHUT_WR)
         assert client.recv(10) == b"x"

@@ -1,10 +1,10 @@
 """``--netns`` and ``--kill``, in networks of their own."""
 
 import pytest
-from apart import run_apart
-from integration.watch.namespaced import TESTS
+from integration.watch.in_netns import SCENARIOS
+from netns import run_in_netns
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_in_a_network_of_its_own(name: str) -> None:
-    run_apart("integration.watch.namespaced", name)
+    run_in_netns("integration.watch.in_netns", name)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from conftest import Start
-from kernel.made_states import NETWORK, made_states, quiet_network
 from kernel.ss import ss
+from kernel.tcp_states import NETWORK, every_tcp_state, private_netns
 from support import DEADLINE_S, wait_until
 
 from portside.app import watch
@@ -72,7 +72,7 @@ def pair(listener: socket.socket) -> Iterator[tuple[socket.socket, socket.socket
 
 def test_the_picture_of_the_tutorial(start: Start) -> None:
     """A server, two ``nc``, and the same picture as ``netstat -ntp`` gives."""
-    with quiet_network(), contextlib.ExitStack() as stack:
+    with private_netns(), contextlib.ExitStack() as stack:
         server = start("listen", "127.0.0.1:0")
         port = server.port
         for number in range(2):
@@ -100,7 +100,7 @@ def test_the_picture_of_the_tutorial(start: Start) -> None:
 
 def test_json_and_table_beside_ss_in_every_state() -> None:
     """2,000 sockets: every one that ss has, with its state, queues, ends and owners."""
-    with quiet_network(), made_states(1000):
+    with private_netns(), every_tcp_state(1000):
 
         def theirs() -> list[tuple[object, ...]]:
             lines = ss(*OURS.split(), options="-tanpOH")

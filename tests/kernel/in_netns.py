@@ -1,4 +1,4 @@
-"""What needs a network of its own (``apart``): python -m kernel.namespaced NAME"""
+"""Scenarios for a network namespace of their own (``netns``): python -m kernel.in_netns SCENARIO"""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from apart import another_network
+from netns import other_netns
 from support import wait_until
 
 from portside.kernel import Watcher, snapshot
@@ -33,7 +33,7 @@ LISTENER = "listener = socket.create_server(('127.0.0.1', 5555))"
 
 def namespace_by_process() -> None:
     before = os.readlink("/proc/self/ns/net")
-    with another_network(LISTENER) as process:
+    with other_netns(LISTENER) as process:
         for source in ("netlink", "proc"):
             seen = snapshot("5555", view="all", netns=str(process.pid), source=source, owners=False)
             assert [row.local for row in seen.table.rows()] == ["127.0.0.1:5555"]
@@ -69,8 +69,8 @@ def namespace_by_name() -> None:
 
 
 def a_namespace_whose_process_ended() -> None:
-    """It stays the network that it was: another filter, one socket in full, and destroying do not ask for it again."""
-    with contextlib.ExitStack() as stack, another_network() as process:
+    """A watch of it goes on: a new filter, one socket in full and destroying do not look the process up again."""
+    with contextlib.ExitStack() as stack, other_netns() as process:
         namespace = stack.enter_context(Namespace(str(process.pid)))
         listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
         port = listener.getsockname()[1]
@@ -88,7 +88,7 @@ def a_namespace_whose_process_ended() -> None:
         assert looker.destroy(picture.live.table) == 1
         with pytest.raises(ConnectionAbortedError):
             client.recv(1)
-    with another_network(LISTENER) as process, Namespace(str(process.pid)) as given:
+    with other_netns(LISTENER) as process, Namespace(str(process.pid)) as given:
         for _ in range(2):
             assert len(snapshot("5555", view="all", netns=given).table) == 1
 
@@ -121,12 +121,12 @@ def destroy_sockets() -> None:
             each.close()
 
 
-def no_leave() -> None:
-    """In a user namespace inside this one, which has no say about the network that it is in."""
-    run("unshare", "-U", sys.executable, "-m", "kernel.namespaced", "without_leave")
+def without_permission_to_destroy() -> None:
+    """In a nested user namespace, which has no rights over its network namespace."""
+    run("unshare", "-U", sys.executable, "-m", "kernel.in_netns", "unprivileged")
 
 
-def without_leave() -> None:
+def unprivileged() -> None:
     with socket.create_server(("127.0.0.1", 0)):
         table = snapshot("state listening").table
         assert len(table) == 1
@@ -138,7 +138,7 @@ def without_leave() -> None:
 
 
 def listener_with_its_drops() -> None:
-    """The accept queue, its limit, and what was dropped: of a SYN that found the queue full."""
+    """The accept queue, its limit, and the drops of SYNs that found the queue full."""
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener, contextlib.ExitStack() as stack:
         for _ in range(4):
             client = stack.enter_context(socket.socket())
@@ -157,7 +157,7 @@ def listener_with_its_drops() -> None:
         assert np.all(table.column("send_q").known)
 
 
-TESTS: dict[str, Callable[[], None]] = {
+SCENARIOS: dict[str, Callable[[], None]] = {
     test.__name__: test
     for test in (
         namespace_by_process,
@@ -165,7 +165,7 @@ TESTS: dict[str, Callable[[], None]] = {
         a_namespace_whose_process_ended,
         every_source_where_there_is_no_socket,
         destroy_sockets,
-        no_leave,
+        without_permission_to_destroy,
         listener_with_its_drops,
     )
 }

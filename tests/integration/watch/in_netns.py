@@ -1,4 +1,4 @@
-"""What needs a network of its own (``apart``): python -m integration.watch.namespaced NAME"""
+"""Scenarios for a network namespace of their own (``netns``): python -m integration.watch.in_netns SCENARIO"""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from apart import another_network, name_loopback
+from netns import other_netns, rename_loopback
 from support import wait_until
 
 from portside.app import watch as app
@@ -33,7 +33,7 @@ def run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
-def another_network_by_name() -> None:
+def other_netns_by_name() -> None:
     run("mount", "-t", "tmpfs", "none", "/run")
     run("ip", "netns", "add", "blue")
     run("ip", "-n", "blue", "link", "set", "lo", "up")
@@ -101,7 +101,7 @@ def destroys_both_ends() -> None:
 def kill_in_a_network_whose_process_ends() -> None:
     """Between the look and the killing: its number may stand for another network by then."""
     with contextlib.ExitStack() as stack:
-        process = stack.enter_context(another_network())
+        process = stack.enter_context(other_netns())
         namespace = stack.enter_context(Namespace(str(process.pid)))
         listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
         end = listener.getsockname()
@@ -157,7 +157,7 @@ def owners_in_another_pid_namespace() -> None:
 
 
 def owners_behind_hidepid() -> None:
-    run("unshare", "-pf", "--mount-proc", sys.executable, "-m", "integration.watch.namespaced", "behind_hidepid")
+    run("unshare", "-pf", "--mount-proc", sys.executable, "-m", "integration.watch.in_netns", "behind_hidepid")
 
 
 def behind_hidepid() -> None:
@@ -175,12 +175,12 @@ def behind_hidepid() -> None:
 def names_of_interfaces() -> None:
     """The root of a network may give an interface any name."""
     for name in (b"\x1b[31mEV\x07", b"\xff\xfe0"):
-        run("unshare", "-n", sys.executable, "-m", "integration.watch.namespaced", "an_interface_called", name.hex())
+        run("unshare", "-n", sys.executable, "-m", "integration.watch.in_netns", "an_interface_called", name.hex())
 
 
 def an_interface_called(digits: str) -> None:
     name = bytes.fromhex(digits)
-    name_loopback(name)
+    rename_loopback(name)
     with socket.socket(socket.AF_INET6) as listener, socket.socket(socket.AF_INET6) as client:
         listener.bind(("fe80::1", 0, 0, 1))
         listener.listen()
@@ -194,10 +194,10 @@ def an_interface_called(digits: str) -> None:
             assert f"[fe80::1%{shown}]".encode() in done.stdout
 
 
-TESTS: dict[str, Callable[[], None]] = {
+SCENARIOS: dict[str, Callable[[], None]] = {
     test.__name__: test
     for test in (
-        another_network_by_name,
+        other_netns_by_name,
         kill,
         destroys_both_ends,
         kill_in_a_network_whose_process_ends,

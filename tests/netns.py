@@ -1,4 +1,4 @@
-"""Networks of their own: for a test that needs one for itself, and beside the one that it is in."""
+"""Network namespaces for tests: one that a scenario runs in, and a second one beside it."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ LOOPBACK = 'ip link set lo up && exec "$@"'
 LIMIT_S = 100
 
 
-def run_apart(module: str, story: str) -> None:
-    """Have ``python -m MODULE STORY`` run where it may do what root may, to a network, to /run and to its sockets.
+def run_in_netns(module: str, scenario: str) -> None:
+    """Run ``python -m MODULE SCENARIO`` as root of new user, network and mount namespaces, with the loopback up.
 
-    It has to end well and say nothing.
+    Fails unless the scenario exits with 0 and writes nothing to standard error.
     """
-    words = ["unshare", "-Urnm", "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, story]
+    words = ["unshare", "-Urnm", "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, scenario]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
@@ -24,8 +24,8 @@ def run_apart(module: str, story: str) -> None:
 
 
 @contextlib.contextmanager
-def another_network(code: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """Another network, and a process in it that has run some code; it ends with its standard input."""
+def other_netns(code: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a second network namespace that has run ``code``; the process ends with its standard input."""
     script = f"import socket, sys\n{code}\nprint('ready', flush=True)\nsys.stdin.read()"
     words = ["unshare", "-n", "sh", "-c", LOOPBACK, "sh", sys.executable, "-c", script]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -34,8 +34,8 @@ def another_network(code: str = "") -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-def name_loopback(name: bytes) -> None:
-    """Give this network's loopback a name, which may be any, and the address fe80::1."""
+def rename_loopback(name: bytes) -> None:
+    """Rename the loopback interface of this namespace, to any bytes, and give it the address fe80::1."""
     for words in (
         [b"link", b"set", b"lo", b"down"],
         [b"link", b"set", b"lo", b"name", name],

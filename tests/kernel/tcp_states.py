@@ -1,4 +1,4 @@
-"""Sockets in every state that can be made on loopback without root, all on addresses of their own."""
+"""Sockets in every TCP state that can be produced on loopback without root, on addresses that no other test uses."""
 
 import contextlib
 import ctypes
@@ -13,7 +13,7 @@ HOST = "127.77.0.1"
 
 
 class States:
-    """The sockets, and what the kernel needs to be asked for to see only them."""
+    """The sockets, and the listening ports that select them in a filter."""
 
     def __init__(self) -> None:
         self.stack = contextlib.ExitStack()
@@ -26,13 +26,13 @@ class States:
         return listener
 
     def connect(self, listener: socket.socket, host: str = HOST) -> tuple[socket.socket, socket.socket]:
-        """A connection: the end that dialled, and the one that was accepted."""
+        """Both ends of a connection: the client's, and the accepted one."""
         client = self.stack.enter_context(socket.create_connection((host, listener.getsockname()[1])))
         accepted = self.stack.enter_context(listener.accept()[0])
         return client, accepted
 
-    def stuff(self, sender: socket.socket) -> None:
-        """Send until neither side takes more, so that nothing that is said after it arrives."""
+    def fill_buffers(self, sender: socket.socket) -> None:
+        """Send until the peer's receive buffer and our send buffer are full; a FIN after that stays queued."""
         sender.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -40,10 +40,10 @@ class States:
 
 
 @contextlib.contextmanager
-def quiet_network() -> Iterator[None]:
-    """A network where nobody else is, for this thread and the programs that it starts.
+def private_netns() -> Iterator[None]:
+    """An empty network namespace, for this thread and the programs that it starts.
 
-    Without root it stays the machine's own, where others' load may get in the way.
+    Without root this thread stays in the machine's network, where the load of others may disturb a test.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net") as before:
@@ -58,21 +58,21 @@ def quiet_network() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def made_states(count: int = 100) -> Iterator[States]:
-    """Every state; ``count`` connections are simply established."""
+def every_tcp_state(count: int = 100) -> Iterator[States]:
+    """Sockets in every state, ``count`` of the connections simply established."""
     states = States()
     with states.stack:
         listener = states.listener()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         for _ in range(count):
             states.connect(listener)
-        # ESTABLISHED with data on its way, and some that was read only in part.
+        # ESTABLISHED with data in flight, and with data that was read only in part.
         client, accepted = states.connect(listener)
         client.send(b"x" * 5000)
         accepted.recv(100)
         accepted.send(b"answer")
         client, _ = states.connect(listener)
-        states.stuff(client)
+        states.fill_buffers(client)
         # CLOSE_WAIT and FIN_WAIT2.
         client, _ = states.connect(listener)
         client.shutdown(socket.SHUT_WR)
@@ -81,30 +81,30 @@ def made_states(count: int = 100) -> Iterator[States]:
             client, accepted = states.connect(listener)
             client.close()
             accepted.close()
-        # FIN_WAIT1: a FIN behind data that the peer does not take; one still held, one that nobody holds.
+        # FIN_WAIT1: a FIN behind data that the peer does not read; one socket still open, one orphaned.
         client, _ = states.connect(listener)
-        states.stuff(client)
+        states.fill_buffers(client)
         client.shutdown(socket.SHUT_WR)
         client, _ = states.connect(listener)
-        states.stuff(client)
+        states.fill_buffers(client)
         client.close()
         # CLOSING and FIN_WAIT2: the peer closes too, while our FIN waits.
         client, accepted = states.connect(listener)
-        states.stuff(client)
+        states.fill_buffers(client)
         client.shutdown(socket.SHUT_WR)
         accepted.shutdown(socket.SHUT_WR)
         # LAST_ACK: the peer closed first, and our FIN waits behind data.
         client, accepted = states.connect(listener)
-        states.stuff(client)
+        states.fill_buffers(client)
         accepted.shutdown(socket.SHUT_WR)
         client.shutdown(socket.SHUT_WR)
-        # Connections that wait to be accepted, and SYN_SENT where no more may wait.
+        # Connections in an accept queue, and SYN_SENT where that queue is full.
         full = states.listener(backlog=1)
         for _ in range(4):
             waiting = states.stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        # SYN_RECV: the server wants data before it believes in a connection.
+        # SYN_RECV: TCP_DEFER_ACCEPT holds the handshake open until data comes.
         deferring = states.listener()
         deferring.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
         states.stack.enter_context(socket.create_connection(deferring.getsockname()))
