@@ -1,28 +1,26 @@
-"""Fixtures of all tests."""
+"""Fixtures that all tests share."""
 
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from neutral import make_neutral
 from support import Program
 
-# How long an example takes is the machine's matter.
+# How long an example takes depends on the machine.
 settings.register_profile("tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-# Some tests are a thousand clients: the usual soft limit is 1024.
-_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, min(_hard, 8192)), _hard))
+make_neutral()
 
 Start = Callable[..., Program]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start ``portside`` with some arguments; whatever still runs at the end of the test is ended."""
+    """Start ``portside`` with the given arguments; programs that still run at the end of the test are killed."""
     with ExitStack() as started:
 
         def start_one(*arguments: str, **options: Any) -> Program:
