@@ -6,7 +6,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.framing import Cut, make_framer
 
 frames = st.one_of(

@@ -6,7 +6,7 @@ import pytest
 
 from portside.events import Closed, HalfClosed, Listening, Opened, Received, Refused, Sent, Stopped
 from portside.feed.render import Renderer, make_renderer
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 
 AT = 1_763_812_801_123_456_789  # 2025-11-22 12:00:01.123456789 UTC
 PEER = "127.0.0.1:33406"

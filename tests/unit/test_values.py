@@ -7,7 +7,7 @@ import pytest
 
 from portside.addresses import Address, format_sockaddr, parse_address
 from portside.errors import InvalidValue, PortsideError, reason_of
-from portside.settings.values import Frame, parse_frame, parse_retry, parse_source
+from portside.settings.values import parse_retry, parse_source
 from portside.units import (
     format_duration,
     parse_count,
@@ -16,6 +16,7 @@ from portside.units import (
     parse_positive_size,
     parse_size,
 )
+from portside.wire.frame import Frame, parse_frame
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from portside.settings.values import Frame
 from portside.wire.escaping import unfinished_utf8
+from portside.wire.frame import Frame
 from portside.wire.framing import Cut, make_framer
 from portside.wire.newlines import CrLf
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from portside.app.notices import write_notice
 from portside.errors import PortsideError, reason_of
 from portside.settings.listen import Listen
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.dialogue import Play
 from portside.wire.rules.language import FaultyRules
 from portside.wire.rules.read import read_rules

@@ -9,8 +9,8 @@ import re
 from portside.behaviours.members import Members
 from portside.events import CloseReason
 from portside.server.connection import Connection
-from portside.settings.values import Frame
 from portside.wire.escaping import escape
+from portside.wire.frame import Frame
 from portside.wire.framing import Framer, make_framer
 
 LONGEST_NAME = 32  # characters

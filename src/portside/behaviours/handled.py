@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from portside.events import CloseReason
 from portside.server.connection import Connection
 from portside.server.leg import Hold
-from portside.settings.values import Frame, parse_frame
+from portside.wire.frame import Frame, parse_frame
 from portside.wire.framing import make_framer
 
 HIGH_BYTES = 256 * 1024  # in each direction

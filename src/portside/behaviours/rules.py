@@ -15,7 +15,7 @@ from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
 from portside.wire.rules.hearing import Hearing
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from portside.addresses import Address, parse_address
 from portside.settings import argument, flag, option, options, switch
 from portside.settings.faults import Fault, parse_fault, parse_seed
-from portside.settings.values import FORMATS, Frame, parse_alpn, parse_frame, parse_record_max, parse_upstream
+from portside.settings.values import FORMATS, parse_alpn, parse_record_max, parse_upstream
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
+from portside.wire.frame import Frame, parse_frame
 
 DEFAULT_PORT = 12345
 

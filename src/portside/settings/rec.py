@@ -7,8 +7,9 @@ from typing import get_args
 from portside.errors import InvalidValue
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
-from portside.settings.values import FORMATS, Frame, parse_frame
+from portside.settings.values import FORMATS
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
+from portside.wire.frame import Frame, parse_frame
 
 _WHICH, _LOOK, _HOW = "Which connections", "How it is shown", "How it is done"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from portside.settings import argument, option
-from portside.settings.values import Frame, parse_frame
 from portside.units import parse_positive_size
+from portside.wire.frame import Frame, parse_frame
 
 _HOW = "How messages are cut"
 

@@ -1,60 +1,10 @@
-"""Values that only settings have: formats, frames, numbers of tries."""
-
-from typing import Any, Final, Literal, NamedTuple
+"""Values of options that no other part reads: formats, numbers of tries, addresses to connect from and to."""
 
 from portside.addresses import Address, parse_address
 from portside.errors import InvalidValue
-from portside.units import parse_count, parse_positive_duration, parse_positive_size
+from portside.units import parse_count, parse_positive_size
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
-
-
-class Frame(NamedTuple):
-    """How a stream is cut into messages; ``value`` belongs to the kind (see ``parse_frame``)."""
-
-    kind: str
-    value: Any = None
-
-
-Order = Literal["big", "little"]
-INTEGERS: Final[dict[str, tuple[int, Order]]] = {
-    "u8": (1, "big"),
-    "u16be": (2, "big"),
-    "u16le": (2, "little"),
-    "u32be": (4, "big"),
-    "u32le": (4, "little"),
-}
-"""Their bytes and the order of them, by the names that they have in frames and in rules."""
-
-
-def parse_frame(text: str) -> Frame:
-    """Read ``none``, ``lines``, ``delim:HEX``, ``fixed:N``, ``length:u16be`` or ``idle:DURATION``.
-
-    The value of ``delim`` is bytes, of ``fixed`` bytes a message, of ``length`` the name of an integer and of
-    ``idle`` seconds.
-    """
-    kind, colon, value = text.partition(":")
-    if kind in ("none", "lines") and not colon:
-        return Frame(kind)
-    if kind == "delim":
-        try:
-            delimiter = bytes.fromhex(value)
-        except ValueError:
-            delimiter = b""
-        if not 0 < len(delimiter) <= 64:
-            raise InvalidValue(f"{value!r} is no delimiter: write 1 to 64 bytes in hex, as in delim:0d0a")
-        return Frame(kind, delimiter)
-    if kind == "fixed":
-        return Frame(kind, parse_positive_size(value))
-    if kind == "length":
-        if value not in INTEGERS:
-            raise InvalidValue(f"{value!r} is no length: write one of {', '.join(INTEGERS)}")
-        return Frame(kind, value)
-    if kind == "idle":
-        return Frame(kind, parse_positive_duration(value))
-    raise InvalidValue(
-        f"{text!r} is no way to frame: write none, lines, delim:HEX, fixed:N, length:u16be or idle:DURATION"
-    )
 
 
 def parse_retry(text: str) -> int | None:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from portside.settings.values import Order
+from portside.wire.frame import ByteOrder
 
 
 class Checksum(NamedTuple):
     """``size`` bytes, in the order in which its protocols send them."""
 
     size: int
-    order: Order
+    order: ByteOrder
     of: Callable[[bytes], int]
 
 

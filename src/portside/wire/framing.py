@@ -10,9 +10,9 @@ Rules that every framer keeps:
 4. No clock: where time matters (``idle``), the caller passes it in and calls ``expire`` at ``deadline``.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
-from portside.settings.values import Frame
+from portside.wire.frame import INTEGERS, Frame
 
 
 class Cut(bytes):
@@ -197,15 +197,6 @@ class Fixed(_Holding):
         return super().finish()
 
 
-_INTEGERS: dict[str, tuple[int, Literal["big", "little"]]] = {
-    "u8": (1, "big"),
-    "u16be": (2, "big"),
-    "u16le": (2, "little"),
-    "u32be": (4, "big"),
-    "u32le": (4, "little"),
-}
-
-
 class LengthPrefixed(_Holding):
     """Messages that begin with the number of the bytes that follow: an integer of 1, 2 or 4 bytes."""
 
@@ -213,7 +204,7 @@ class LengthPrefixed(_Holding):
 
     def __init__(self, integer: str, max_frame: int) -> None:
         super().__init__(max_frame)
-        self._width, self._order = _INTEGERS[integer]
+        self._width, self._order = INTEGERS[integer]
         self._header = b""  # the length as far as it has come; empty while the bytes after it come
         self._left = 0  # bytes that are still to come after the length
 

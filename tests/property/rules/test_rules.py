@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.rules.playing import Talk
 
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.hearing import Hearing
 from portside.wire.rules.language import FaultyRules
 from portside.wire.rules.places import find_places

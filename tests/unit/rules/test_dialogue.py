@@ -5,7 +5,7 @@ import math
 import pytest
 from unit.rules.playing import Talk
 
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules import matching
 from portside.wire.rules.dialogue import Play
 from portside.wire.rules.hearing import Hearing

@@ -3,7 +3,7 @@
 import pytest
 
 from portside.errors import UsageError
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.language import FaultyRules
 from portside.wire.rules.read import MOST_RULES, read_rules
 from portside.wire.rules.reply import read_replies

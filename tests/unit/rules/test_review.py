@@ -3,7 +3,7 @@
 import pytest
 from unit.rules.playing import AT
 
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.dialogue import Play
 from portside.wire.rules.language import FaultyRules
 from portside.wire.rules.read import read_rules

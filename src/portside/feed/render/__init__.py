@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from portside.events import Event
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 
 
 class Renderer(Protocol):

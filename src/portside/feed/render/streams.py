@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 
 from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent
-from portside.settings.values import Frame
 from portside.wire.escaping import unfinished_utf8
+from portside.wire.frame import Frame
 from portside.wire.framing import make_framer
 
 UNFINISHED_S = 0.1

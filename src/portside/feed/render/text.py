@@ -22,9 +22,9 @@ from portside.events import (
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.settings.values import Frame
 from portside.units import format_duration
 from portside.wire.escaping import PRINTABLE_ASCII, escape
+from portside.wire.frame import Frame
 from portside.wire.framing import Cut
 
 SAFE_LINES: Final = PRINTABLE_ASCII + b"\n"

@@ -4,7 +4,7 @@ A line comes without its LF or CR LF, a message of ``delim:HEX`` without the del
 A message longer than --max-frame meets no rule, so none of it comes out.
 """
 
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.framing import Cut, make_framer
 
 

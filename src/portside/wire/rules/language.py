@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Final, Literal, NamedTuple, get_args
 
 from portside.errors import UsageError
-from portside.settings.values import Frame
+from portside.wire.frame import Frame
 from portside.wire.rules.patterns import Pattern
 from portside.wire.rules.places import Place
 from portside.wire.rules.template import Template

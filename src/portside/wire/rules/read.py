@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from portside.errors import InvalidValue
-from portside.settings.values import Frame, parse_frame
 from portside.units import parse_duration, parse_positive_duration, parse_text
+from portside.wire.frame import Frame, parse_frame
 from portside.wire.rules.language import ENDS, Answer, Book, FaultyRules, Rule, When
 from portside.wire.rules.patterns import Pattern, containing, hexadecimal, regex
 from portside.wire.rules.places import Path, Place, find_places

@@ -26,9 +26,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from portside.errors import InvalidValue
-from portside.settings.values import INTEGERS, Order
 from portside.units import parse_text
 from portside.wire.checksums import CHECKSUMS
+from portside.wire.frame import INTEGERS, ByteOrder
 
 
 class Groups(Protocol):
@@ -208,7 +208,7 @@ class _Reader:
         written, _, form = _split(rest)
         if form not in ("", "be", "le", "hex", "HEX"):
             raise InvalidValue(f"{form!r} is no form of a checksum: write be, le, hex or HEX")
-        order: Order = {"be": "big", "le": "little"}.get(form, "big" if form else checksum.order)  # type: ignore[assignment]
+        order: ByteOrder = {"be": "big", "le": "little"}.get(form, "big" if form else checksum.order)  # type: ignore[assignment]
 
         def of(data: bytes) -> bytes:
             value = checksum.of(data).to_bytes(checksum.size, order)
@@ -224,7 +224,7 @@ class _Reader:
         size = len(of(b""))
         return _Field(size, is_checksum=True, fill=lambda data, at: of(bytes(_itself(source, data, at, size)[piece])))
 
-    def _integer(self, rest: str, size: int, order: Order) -> Part:
+    def _integer(self, rest: str, size: int, order: ByteOrder) -> Part:
         return self._length(rest, size, lambda length: (length % (1 << 8 * size)).to_bytes(size, order))
 
     def _decimal(self, rest: str) -> Part:

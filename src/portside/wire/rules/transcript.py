@@ -21,9 +21,9 @@ from random import Random
 from typing import NamedTuple
 
 from portside.errors import InvalidValue
-from portside.settings.values import Frame
 from portside.units import parse_duration, parse_text
 from portside.wire.escaping import escape
+from portside.wire.frame import Frame
 from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
 from portside.wire.rules.hearing import Hearing
 from portside.wire.rules.language import ENDS, FaultyRules
