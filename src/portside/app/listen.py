@@ -29,6 +29,7 @@ from portside.server.admission import Admission
 from portside.server.broadcast import Broadcast
 from portside.server.connection import Connection
 from portside.server.listener import Listener
+from portside.server.pre_connect import PreConnect
 from portside.server.server import Server
 from portside.settings.listen import Listen
 from portside.wire.newlines import CrLf
@@ -36,19 +37,18 @@ from portside.wire.newlines import CrLf
 PATIENCE_S = 0.5  # what an end in order waits for a peer or a reader that takes nothing
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEEP_BYTES = -1, -3, 16 << 20
 _SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
-STARVED_SAID_S = 10.0  # how often it is said that no descriptor is left
+_EXHAUSTION_REPORT_S = 10.0  # how often it is said that no descriptor is left
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 if TYPE_CHECKING:
     from portside.app.rules import Reloading
     from portside.record.recorder import Recorder
-    from portside.server.pre_connect import PreConnect
 
 StopReason = Literal["signal", "once", "output_closed"]
 
 
-def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: "PreConnect | None") -> int:
+def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect) -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after."""
     _raise_descriptor_limit()
     _keep_freed_memory()
@@ -58,7 +58,7 @@ def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_c
 class _Run:
     """One run of the server."""
 
-    def __init__(self, settings: Listen, admission: Admission, pre_connect: "PreConnect | None") -> None:
+    def __init__(self, settings: Listen, admission: Admission, pre_connect: PreConnect) -> None:
         self._settings = settings
         self._admission = admission
         self._pre_connect = pre_connect
@@ -72,7 +72,7 @@ class _Run:
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
         self._signals = 0
         self._signalled_at = 0.0
-        self._starved_said = -STARVED_SAID_S
+        self._exhaustion_reported_at = -_EXHAUSTION_REPORT_S
 
     async def serve(self, listeners: list[Listener]) -> int:
         settings = self._settings
@@ -107,7 +107,7 @@ class _Run:
         self._feed_has_room = asyncio.Event()
         self._feed_has_room.set()
         feed.on_full, feed.on_drained = self._full, self._room
-        server.on_starved = self._starved
+        server.acceptor.on_descriptors_exhausted = self._descriptors_exhausted
         server.on_closed = self._closed
         server.on_opened = self._opened
         self._handle_signals()
@@ -116,10 +116,10 @@ class _Run:
             feed.publish(Listening(time.time_ns(), listener.name))
             if settings.format == "raw":
                 write_notice(f"listening on {listener.name}")
-        server.start(listeners)
+        server.acceptor.start(listeners)
         reason = await self._stopping
         if reason == "signal" and self._drain:
-            server.stop_listening()
+            server.acceptor.stop_listening()
             await server.wait_empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
         await self._behaviour.end()
@@ -266,11 +266,11 @@ class _Run:
             self._status = 0 if reason in ("peer_closed", "local_closed") else 1
             self._stop("once")
 
-    def _starved(self, error: OSError) -> None:
+    def _descriptors_exhausted(self, error: OSError) -> None:
         now = self._loop.time()
-        if now < self._starved_said + STARVED_SAID_S:
+        if now < self._exhaustion_reported_at + _EXHAUSTION_REPORT_S:
             return
-        self._starved_said = now
+        self._exhaustion_reported_at = now
         write_notice(
             f"no file descriptor is left for new clients: {reason_of(error)}",
             f"{len(self._server.connections)} are connected; more wait until one leaves (see `ulimit -n`)",

@@ -8,16 +8,13 @@ import shutil
 import signal
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
 from portside.server.listener import open_listeners
+from portside.server.pre_connect import PreConnect
 from portside.settings.listen import DEFAULT_PORT, Listen
-
-if TYPE_CHECKING:
-    from portside.server.pre_connect import PreConnect
 
 BEHAVIOURS = {
     "echo": "--echo",
@@ -71,7 +68,7 @@ def run(settings: Listen) -> int:
     return listen.run(settings, listeners, admission, pre_connect)
 
 
-def _pre_connect(settings: Listen) -> "PreConnect | None":
+def _pre_connect(settings: Listen) -> PreConnect:
     """What comes before a client is connected: TLS, a PROXY header. Raises UsageError and PortsideError."""
     for name in ("tls_cert", "tls_key", "tls_ca", "tls_verify", "tls_alpn"):
         if getattr(settings, name) and not settings.tls:
@@ -83,10 +80,10 @@ def _pre_connect(settings: Listen) -> "PreConnect | None":
     if settings.proxy_protocol_from and not settings.proxy_protocol:
         raise UsageError("listen", "--proxy-protocol-from goes with --proxy-protocol")
     if not settings.tls and not settings.proxy_protocol:
-        return None
-    from portside.app.pre_connect import make_pre_connect
+        return PreConnect()
+    from portside.app.handshakes import make_handshakes
 
-    return make_pre_connect(settings)
+    return make_handshakes(settings)
 
 
 def _checked(settings: Listen) -> Listen:

@@ -161,7 +161,7 @@ class Connection(Leg, asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)
         self.attach(transport)
         host = self._host
-        self.publish_opened()
+        self._publish_opened()
         if host.idle_timeout is not None:
             self._schedule_check(self._active_at + host.idle_timeout)
         if self._cause is not None:
@@ -227,8 +227,12 @@ class Connection(Leg, asyncio.Protocol):
 
     # Called by the server and by those who act on it.
 
-    def publish_opened(self) -> None:
-        """Publish that the connection is open."""
+    def open_failed(self, error: OSError) -> None:
+        """Publish that the connection opened and broke: it was accepted, and the loop could not take its socket."""
+        self._publish_opened()
+        self.connection_lost(error)
+
+    def _publish_opened(self) -> None:
         info = self.info
         self._host.publish(Opened(time_ns(), self.number, self.peer, info.local, info.tls, info.proxy))
 

@@ -1,4 +1,4 @@
-"""A client that is accepted and not yet connected: a PROXY header or a handshake may come first."""
+"""A client that is accepted and not connected yet: a PROXY header or a TLS handshake may come first."""
 
 import socket
 import struct
@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING
 from portside.addresses import format_sockaddr
 
 if TYPE_CHECKING:
-    from portside.events import Proxy, Tls
-    from portside.server.faults.faults import Chosen
+    from collections.abc import Callable
+
+    from portside.events import Proxy
+    from portside.server.connection import Connection, ConnectionFaults
     from portside.server.listener import Listener
 
 _UCRED = struct.Struct("3i")
 
 
 class PendingConnection:
-    """What is known of it; a PROXY header changes ``peer`` and ``ip`` to those of the client that it names."""
+    """An accepted socket and its client. A PROXY header replaces ``peer`` and ``ip`` by the client that it names."""
 
-    __slots__ = ("chosen", "ip", "listener", "peer", "proxy", "sock", "tls")
+    __slots__ = ("ip", "listener", "make_faults", "peer", "proxy", "sock")
 
     def __init__(self, sock: socket.socket, peer: str, ip: str | None, listener: "Listener") -> None:
         self.sock = sock
         self.peer = peer
         self.ip = ip  # None on a unix socket
         self.listener = listener
-        self.tls: Tls | None = None
         self.proxy: Proxy | None = None
-        self.chosen: Chosen | None = None  # the faults that it is to meet
+        self.make_faults: Callable[[Connection], ConnectionFaults] | None = None
 
 
 def unix_peer(sock: socket.socket, address: object) -> str:

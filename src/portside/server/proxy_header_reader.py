@@ -1,7 +1,7 @@
 """The PROXY header of a client that has been accepted: read from its socket, and not one byte beyond it.
 
-What has come is looked at before it is taken (MSG_PEEK), and exactly what belongs to the header is taken: a part of it
-leaves nothing behind that would make the socket readable again, and all after it is left to the connection or to TLS.
+Bytes are looked at before they are taken (MSG_PEEK), and exactly those of the header are taken: a part of a header
+leaves nothing behind that would make the socket readable again, and the bytes after it are left to the connection.
 """
 
 import os
@@ -17,52 +17,56 @@ from portside.wire.escaping import escape
 from portside.wire.proxy_header import Header, HeaderDecoder
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
+    from portside.server.pre_connect import PreConnectHost
+
 TIMEOUT_S: Final = 5.0
-_LOOK_BYTES = 4096  # at once; a longer header comes in several
+_PEEK_BYTES = 4096  # at once; a longer header comes in several
 
 
 class HeaderReader:
-    """Reads one; then calls ``done`` with the pending, and None or why there is none. The socket is then theirs."""
+    """Reads one header; then calls ``done`` with None, or with the reason for which there is none.
 
-    __slots__ = ("_arrival", "_decoder", "_done", "_due", "_loop")
+    The socket is closed by the reader only where ``end`` is called before.
+    """
+
+    __slots__ = ("_deadline", "_decoder", "_done", "_loop", "_pending")
 
     def __init__(
         self,
-        loop: "asyncio.AbstractEventLoop",
+        host: "PreConnectHost",
         pending: PendingConnection,
-        due: float,
         done: "Callable[[HeaderReader, PendingConnection, str | None], None]",
     ) -> None:
-        self._loop = loop
-        self._arrival: PendingConnection | None = pending
-        self._due = due  # the loop's clock
+        self._loop = host.loop
+        self._pending: PendingConnection | None = pending
         self._done = done
         self._decoder = HeaderDecoder()
+        self._deadline = host.now() + TIMEOUT_S
         pending.sock.setblocking(False)
-        loop.add_reader(pending.sock, self._readable, pending)
+        host.loop.add_reader(pending.sock, self._readable, pending)
+        host.schedule_check(self, self._deadline)
 
     def check(self, now: float) -> None:
-        """Whether it is late; called from the wheel."""
-        if self._arrival is not None and now >= self._due:
-            # uvloop tells a reader of the peer's FIN, and not of its reset.
-            error = self._arrival.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        """Give up on a header that takes too long."""
+        if self._pending is not None and now >= self._deadline:
+            # uvloop reports the peer's FIN to a reader, and not its reset.
+            error = self._pending.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             late = f"no whole PROXY header came within {TIMEOUT_S:g}s"
-            self._finish(self._arrival, os.strerror(error) if error else late)
+            self._finish(self._pending, os.strerror(error) if error else late)
 
     def end(self) -> None:
-        """The run ends."""
-        if self._arrival is not None:
-            self._loop.remove_reader(self._arrival.sock)
-            self._arrival.sock.close()
-            self._arrival = None
+        """Close the client: the run ends."""
+        if self._pending is not None:
+            self._loop.remove_reader(self._pending.sock)
+            self._pending.sock.close()
+            self._pending = None
 
     def _readable(self, pending: PendingConnection) -> None:
         try:
-            seen = pending.sock.recv(_LOOK_BYTES, socket.MSG_PEEK)
-            taken = self._decoder.feed(seen)
+            peeked = pending.sock.recv(_PEEK_BYTES, socket.MSG_PEEK)
+            taken = self._decoder.feed(peeked)
             if taken:
                 pending.sock.recv(taken)
         except BlockingIOError:
@@ -76,17 +80,17 @@ class HeaderReader:
         if self._decoder.header is not None:
             apply_proxy_header(pending, self._decoder.header)
             self._finish(pending, None)
-        elif not seen:
+        elif not peeked:
             self._finish(pending, "it closed before its PROXY header was whole")
 
-    def _finish(self, pending: PendingConnection, why: str | None) -> None:
+    def _finish(self, pending: PendingConnection, error: str | None) -> None:
         self._loop.remove_reader(pending.sock)
-        self._arrival = None
-        self._done(self, pending, why)
+        self._pending = None
+        self._done(self, pending, error)
 
 
 def apply_proxy_header(pending: PendingConnection, header: Header) -> None:
-    """Make an pending that of the client which a header names."""
+    """Replace the proxy that connected by the client that its header names."""
     destination = None
     via = pending.peer
     if header.source is not None:

@@ -1,5 +1,6 @@
 """Deadlines of many things in one coarse wheel: no timer for each, no work while nothing is due."""
 
+import asyncio
 import math
 from typing import Generic, Protocol, TypeVar
 
@@ -7,14 +8,14 @@ Item = TypeVar("Item")
 
 
 class HasDeadline(Protocol):
-    """What is told of the time."""
+    """A thing that is to be checked when a deadline of its own may have passed."""
 
     def check(self, now: float) -> None:
-        """A deadline may have passed (seconds, the loop's clock)."""
+        """Act where a deadline has passed (seconds, the loop's clock)."""
 
 
 class TimerWheel(Generic[Item]):
-    """Items by the tick in which they are due. It reads no clock: times come from the caller, in seconds."""
+    """Items by the tick in which they are due. No clock is read: times come from the caller, in seconds."""
 
     def __init__(self, tick: float) -> None:
         self.tick = tick
@@ -35,3 +36,28 @@ class TimerWheel(Generic[Item]):
         self._next = max(self._next, current + 1)
         due = sorted(slot for slot in self._slots if slot <= current)
         return [item for slot in due for item in self._slots.pop(slot)]
+
+
+class DeadlineScheduler:
+    """Checks items when they are due, by one timer of the loop that runs only while an item is scheduled."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: float) -> None:
+        self._loop = loop
+        self._wheel: TimerWheel[HasDeadline] = TimerWheel(tick)
+        self._running = False
+
+    def schedule(self, item: HasDeadline, at: float) -> None:
+        """Have ``item.check`` called at ``at`` (seconds, the loop's clock) or up to two ticks later."""
+        self._wheel.schedule(item, at)
+        if not self._running:
+            self._running = True
+            self._loop.call_later(self._wheel.tick, self._turn)
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        self._running = False
+        for item in self._wheel.take_due(now):
+            item.check(now)
+        if self._wheel and not self._running:
+            self._running = True
+            self._loop.call_later(self._wheel.tick, self._turn)

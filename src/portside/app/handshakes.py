@@ -1,13 +1,13 @@
 """What ``listen`` asks of a client before it is connected: made before the port is open, so that files are checked."""
 
 from portside.server.admission import parse_network
-from portside.server.pre_connect import PreConnect
+from portside.server.handshakes import Handshakes
 from portside.settings.listen import Listen
 
 _FROM = "--proxy-protocol-from"
 
 
-def make_pre_connect(settings: Listen) -> PreConnect:
+def make_handshakes(settings: Listen) -> Handshakes:
     """TLS and PROXY headers as settings ask for them. Raises PortsideError where a file or a network is not good."""
     trusted = [network for text in settings.proxy_protocol_from for network in parse_network(text, _FROM)]
     context = None
@@ -15,7 +15,7 @@ def make_pre_connect(settings: Listen) -> PreConnect:
         from portside.app.tls import server_context
 
         context = server_context(settings)
-    return PreConnect(
+    return Handshakes(
         tls=context,
         expects_header=settings.proxy_protocol,
         trusted=trusted if settings.proxy_protocol_from else None,

@@ -1,0 +1,220 @@
+"""Accepting clients from the listeners' backlogs.
+
+Accepting is our own, not the loop's: a client that is refused costs one accept and one close; running out of file
+descriptors is noticed before the kernel reports it; and accepting can pause without losing the clients that wait in the
+backlog. An accepted client is asked, in this order:
+
+    is a descriptor left for it                     else refused as no_file_descriptors
+    its PROXY header (the pre-connect stage)        proxy_header
+    admission: networks, number of clients          denied, max_conns, max_conns_per_ip
+    has it the fault ``refuse``                     fault
+    the TLS handshake (the pre-connect stage)       tls_failed
+
+Then it gets a number and a connection.
+"""
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from portside.addresses import format_sockaddr
+from portside.events import Refused, RefuseReason, Tls
+from portside.server.admission import Admission
+from portside.server.attach import Attacher
+from portside.server.connection import Connection, ConnectionFaults, ConnectionInfo, Publish
+from portside.server.listener import Listener
+from portside.server.pending_connection import PendingConnection, unix_peer
+from portside.server.pre_connect import PreConnect
+from portside.server.timer_wheel import DeadlineScheduler
+from portside.sockopts import set_abortive_close
+
+if TYPE_CHECKING:
+    from portside.server.faults.faults import Faults
+
+ACCEPTS_PER_TURN = 64  # so that those connected are served between them
+SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
+RETRY_ACCEPT_S = 1.0
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_log = logging.getLogger("portside.server.accept")
+
+MakeFaults = Callable[[Connection], ConnectionFaults] | None
+
+
+class Acceptor:
+    """Accepts clients, and has ``make_connection`` called with the number and the facts of each that is admitted.
+
+    After ``most_clients`` in all the ports close. ``on_descriptors_exhausted`` is called each time the kernel has none
+    left. More attributes than a class should have: half of them are other parts' methods, kept for speed.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        publish: Publish,
+        scheduler: DeadlineScheduler,
+        make_connection: Callable[[int, ConnectionInfo, MakeFaults], Connection],
+        *,
+        admission: Admission,
+        pre_connect: PreConnect,
+        faults: "Faults | None" = None,
+        most_clients: int | None = None,
+    ) -> None:
+        self.loop = loop
+        self.now = loop.time
+        self.schedule_check = scheduler.schedule
+        self.attach = Attacher(loop).attach
+        self.on_descriptors_exhausted: Callable[[OSError], None] = lambda _error: None
+        self._publish = publish
+        self._make_connection = make_connection
+        self._admission = admission
+        self._pre_connect = pre_connect
+        self._faults = faults
+        self._throttle = faults.door(self._accept, self._update_readers) if faults is not None else None
+        self._listeners: list[Listener] = []
+        self._connected = 0  # clients, since the start
+        self._most_clients = most_clients
+        self._paused = False
+        self._exhausted = False  # no descriptor is left; accepting is tried again after a while
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_descriptors = sys.maxsize if limit == resource.RLIM_INFINITY else limit - SPARE_DESCRIPTORS
+        pre_connect.bind(self)
+
+    # Listening.
+
+    def start(self, listeners: Sequence[Listener]) -> None:
+        """Accept from these listeners from now on, and close them at the end."""
+        self._listeners = list(listeners)
+        if self._throttle is not None:
+            self._throttle.start()
+        self._update_readers()
+
+    def stop_listening(self) -> None:
+        """Close the ports. Clients that are accepted go on."""
+        for listener in self._listeners:
+            self.loop.remove_reader(listener.socket)
+            listener.close()
+            _log.debug("closed %s", listener.name)
+        self._listeners = []
+
+    def end(self) -> None:
+        """Close the ports, and the clients that are not connected yet."""
+        self.stop_listening()
+        self._pre_connect.end()
+
+    def pause(self) -> None:
+        """Let new clients wait in the backlog."""
+        self._paused = True
+        self._update_readers()
+
+    def resume(self) -> None:
+        """Accept again after ``pause``."""
+        self._paused = False
+        self._update_readers()
+
+    def _update_readers(self) -> None:
+        throttle = self._throttle
+        accept = self._accept if throttle is None else throttle.knock
+        for listener in self._listeners:
+            if self._paused or self._exhausted or (throttle is not None and throttle.shut):
+                self.loop.remove_reader(listener.socket)
+            else:
+                self.loop.add_reader(listener.socket, accept, listener)
+
+    def _accept(self, listener: Listener, most: int = ACCEPTS_PER_TURN) -> None:
+        family = listener.family
+        for _ in range(most):
+            if not self._listeners or self._paused:
+                return
+            try:
+                sock, address = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS:
+                    self._wait_for_descriptors(error)
+                    return
+                continue  # that client went away while it waited (accept(2): treat as EAGAIN)
+            peer = unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
+            ip = str(address[0]) if isinstance(address, tuple) else None
+            pending = PendingConnection(sock, peer, ip, listener)
+            if sock.fileno() >= self._most_descriptors:
+                self.refuse(pending, "no_file_descriptors")
+            else:
+                self._pre_connect.begin(pending)
+
+    def _wait_for_descriptors(self, error: OSError) -> None:
+        """Let new clients wait until a descriptor may be free: none is left, for all that were kept spare."""
+        _log.info("no file descriptor left: %s; accepting again in %g s", error, RETRY_ACCEPT_S)
+        self._exhausted = True
+        self._update_readers()
+        self.on_descriptors_exhausted(error)
+        self.loop.call_later(RETRY_ACCEPT_S, self._retry)
+
+    def _retry(self) -> None:
+        if self._exhausted:
+            self._exhausted = False
+            self._update_readers()
+
+    # Called by the pre-connect stage.
+
+    def admit(self, pending: PendingConnection) -> bool:
+        """Count a client in, or refuse it. One that was admitted is either connected or released."""
+        refusal = self._admission.admit(pending.ip)
+        if refusal is not None:
+            self.refuse(pending, refusal)
+            return False
+        if self._faults is not None:
+            faults = self._faults.next(pending.ip)
+            if faults.refused:
+                self.release(pending)
+                set_abortive_close(pending.sock)
+                self.refuse(pending, "fault")
+                return False
+            pending.make_faults = self._faults.factory(faults)
+        return True
+
+    def release(self, client: PendingConnection | ConnectionInfo) -> None:
+        """Count out a client that was admitted: its connection is gone, or it was never connected."""
+        self._admission.release(client.ip)
+        if self._exhausted:
+            self._retry()
+
+    def refuse(self, pending: PendingConnection, reason: RefuseReason, error: str | None = None) -> None:
+        """Close the socket of a client that is not admitted, and publish why."""
+        pending.sock.close()
+        self.publish_refusal(pending, reason, error)
+
+    def publish_refusal(self, pending: PendingConnection, reason: RefuseReason, error: str | None = None) -> None:
+        """Publish why a client was refused whose socket is closed elsewhere."""
+        _log.debug("refused %s: %s", pending.peer, reason)
+        self._publish(Refused(time.time_ns(), pending.peer, reason, error))
+
+    @property
+    def limit_reached(self) -> bool:
+        """Whether as many clients were connected as there may be in this run."""
+        return self._connected == self._most_clients
+
+    def connect(self, pending: PendingConnection) -> None:
+        """Make an admitted client a connection, and give its socket to the loop."""
+        if self._connected == self._most_clients:
+            self.refuse(pending, "max_conns")
+            self.release(pending)
+            return
+        connection = self.open_connection(pending, None)
+        self.attach(pending.sock, connection.protocol, connection.open_failed)
+
+    def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:
+        """Make an admitted client a connection; not more of them than may be in this run."""
+        self._connected += 1
+        listener = pending.listener
+        local = format_sockaddr(listener.family, pending.sock.getsockname()) if listener.everywhere else listener.name
+        info = ConnectionInfo(pending.peer, local, pending.ip, tls, pending.proxy)
+        if self._connected == self._most_clients:
+            self.stop_listening()
+        return self._make_connection(self._connected, info, pending.make_faults)

@@ -1,0 +1,120 @@
+"""The pre-connect stage of a port that expects a PROXY header, or TLS, or both.
+
+Each client passes, in this order, its PROXY header, admission, and the TLS handshake. A client in this stage holds a
+descriptor and a little memory, for a few seconds at most, and delays no other client. An admitted client counts from
+before its handshake until it is gone, so --max-conns bounds handshakes too; the clients whose PROXY header is not read
+yet are bounded by the descriptors alone.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from portside.networks import Network
+from portside.server.pending_connection import PendingConnection
+from portside.server.pre_connect import PreConnect, PreConnectHost
+from portside.server.proxy_header_reader import HeaderReader, is_trusted_proxy
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+    from collections.abc import Callable
+
+    from portside.server.tls_transport import TlsTransport
+
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+ALERT_LINGER_S: Final = 1.0  # that a client whose handshake failed has to read the alert
+
+
+class Handshakes(PreConnect):
+    """Reads a PROXY header where ``expects_header``, and does a TLS handshake where there is a context.
+
+    ``trusted`` lists the networks that may send a header; None is every network.
+    """
+
+    def __init__(
+        self, *, tls: "ssl.SSLContext | None", expects_header: bool = False, trusted: list[Network] | None = None
+    ) -> None:
+        self._tls = tls
+        self._expects_header = expects_header
+        self._trusted = trusted
+        self._unfinished: set[HeaderReader | TlsHandshake] = set()
+
+    def begin(self, pending: PendingConnection) -> None:
+        if not self._expects_header:
+            self._admit(pending)
+        elif not is_trusted_proxy(pending.ip, self._trusted):
+            self._host.refuse(pending, "proxy_header", "no proxy of --proxy-protocol-from")
+        else:
+            self._unfinished.add(HeaderReader(self._host, pending, self._header_read))
+
+    def _header_read(self, reader: HeaderReader, pending: PendingConnection, error: str | None) -> None:
+        self._unfinished.discard(reader)
+        if error is None:
+            self._admit(pending)
+        else:
+            self._host.refuse(pending, "proxy_header", error)
+
+    def _admit(self, pending: PendingConnection) -> None:
+        if self._tls is None:
+            super().begin(pending)
+        elif self._host.admit(pending):
+            self._unfinished.add(TlsHandshake(self._host, pending, self._tls, self._unfinished.discard))
+
+    def end(self) -> None:
+        for each in list(self._unfinished):
+            each.end()
+        self._unfinished.clear()
+
+
+class TlsHandshake:
+    """One TLS handshake of an admitted client; ``on_over`` is called when it has succeeded, or failed."""
+
+    __slots__ = ("_deadline", "_host", "_on_over", "_pending", "_transport")
+
+    def __init__(
+        self,
+        host: PreConnectHost,
+        pending: PendingConnection,
+        context: "ssl.SSLContext",
+        on_over: "Callable[[TlsHandshake], None]",
+    ) -> None:
+        from portside.server.tls_transport import TlsTransport
+
+        self._host = host
+        self._pending = pending
+        self._on_over = on_over
+        transport = TlsTransport(context, opened=self._opened, failed=self._failed, gone=self._gone)
+        self._transport: TlsTransport | None = transport
+        self._set_deadline(HANDSHAKE_TIMEOUT_S)
+        host.attach(pending.sock, transport, transport.connection_lost)
+
+    def check(self, now: float) -> None:
+        """Give up a handshake that takes too long, or a client that had time to read the alert."""
+        if self._transport is not None and now >= self._deadline:
+            self._transport.give_up(f"no handshake within {HANDSHAKE_TIMEOUT_S:g}s")
+
+    def end(self) -> None:
+        """Close the client: the run ends."""
+        if self._transport is not None:
+            self._transport.give_up(None)
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._deadline = self._host.now() + seconds
+        self._host.schedule_check(self, self._deadline)
+
+    def _opened(self, transport: "TlsTransport") -> "asyncio.Protocol | None":
+        host = self._host
+        if host.limit_reached:
+            host.publish_refusal(self._pending, "max_conns")
+            return None
+        self._transport = None
+        self._on_over(self)
+        return host.open_connection(self._pending, transport.negotiated).protocol
+
+    def _failed(self, error: str) -> None:
+        self._host.publish_refusal(self._pending, "tls_failed", error)
+        self._set_deadline(ALERT_LINGER_S)
+
+    def _gone(self) -> None:
+        self._transport = None
+        self._on_over(self)
+        self._host.release(self._pending)
