@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from portside.kernel.diag import DecodeError, decode
+from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import to_json
 from portside.kernel.table import COLUMNS, SocketTable
-from portside.kernel.values import to_json
 
 DUMPS = Path(__file__).parent.parent / "tests/unit/kernel/dumps"
 INTERESTING = (0, 1, 2, 3, 4, 5, 15, 16, 20, 72, 88, 127, 128, 255)
@@ -50,7 +51,7 @@ def read_everything(table: SocketTable, chance: random.Random) -> None:
     if chance.random() < 0.05:
         for name in COLUMN_NAMES:
             table.column(name)
-        for row in table.rows():
+        for row in to_sockets(table):
             to_json(row)
     else:
         table.column(chance.choice(COLUMN_NAMES))

@@ -6,8 +6,9 @@ import struct
 import sys
 import time
 
-from portside.kernel.diag import NLMSG_DONE, SOCK_DIAG_BY_FAMILY
-from portside.kernel.layout import Extension
+from portside.kernel.backend import DumpRequest
+from portside.kernel.decoder import NLMSG_DONE, SOCK_DIAG_BY_FAMILY
+from portside.kernel.inet_diag import Extension
 from portside.kernel.netlink import (
     FAMILIES,
     HEADER,
@@ -15,16 +16,15 @@ from portside.kernel.netlink import (
     NLM_F_DUMP,
     NLM_F_REQUEST,
     REQUEST,
-    NetlinkSource,
+    NetlinkBackend,
 )
-from portside.kernel.source import Want
 
 _END = struct.Struct("=IHHIIi")  # struct nlmsghdr, and an errno: the end of a dump
 
 
 def main() -> None:
-    want = Want(details=sys.argv[1] == "details")
-    source = NetlinkSource()
+    want = DumpRequest(details=sys.argv[1] == "details")
+    source = NetlinkBackend()
     channel = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_SOCK_DIAG)
     area = bytearray(1 << 16)
     table_ms, raw_ms = [], []
@@ -41,7 +41,7 @@ def main() -> None:
     print(json.dumps({"table": table_ms, "raw": raw_ms, "sockets": sockets}))
 
 
-def _receive(channel: socket.socket, want: Want, area: bytearray) -> None:
+def _receive(channel: socket.socket, want: DumpRequest, area: bytearray) -> None:
     """The same requests, and each datagram over the one before."""
     for family in want.families:
         extensions = Extension.ALL if want.details else 0

@@ -9,24 +9,24 @@ import sys
 import time
 
 from portside.settings.watch import Watch
-from portside.tui.looker import Looker
 from portside.tui.order import Sort, Sorter
+from portside.tui.poller import Poller
 
 
 def main() -> None:
     looks, pause_s = int(sys.argv[1]), float(sys.argv[2])
     sort, sorter = Sort(), Sorter()
-    looker = Looker(Watch(), sort)
+    poller = Poller(Watch(), sort)
     times_ms = []
     for number in range(looks + 1):
         start = time.perf_counter()
-        picture = looker.look()
-        sorter.order(picture, sort)
+        view = poller.look()
+        sorter.order(view, sort)
         if number:
             times_ms.append((time.perf_counter() - start) * 1e3)
         time.sleep(pause_s)
-    looker.close()
-    print(json.dumps({"refresh": times_ms, "sockets": len(picture.live.keys)}))
+    poller.close()
+    print(json.dumps({"refresh": times_ms, "sockets": len(view.live.keys)}))
 
 
 if __name__ == "__main__":

@@ -12,37 +12,37 @@ _SOCKET = "socket:["
 _ZOMBIE = b"Z"
 _MANY = 1000
 
-Links = list[tuple[int, int]]
+SocketFds = list[tuple[int, int]]
 """Inode and descriptor of each socket that a process holds, by descriptor."""
 
 
-class Seen(NamedTuple):
+class ProcessSockets(NamedTuple):
     """What was read of a process; ``sockets`` is None where it may not be read."""
 
     pid: int
     started: int
     program: str
     descriptors: int
-    sockets: Links | None
+    sockets: SocketFds | None
 
 
-def everything(proc: str = PROC) -> Iterator[Seen]:
+def iter_processes(proc: str = PROC) -> Iterator[ProcessSockets]:
     """All processes with their sockets, now."""
-    counts = counts_descriptors(proc)
+    counts = fd_count_is_exact(proc)
     for name in os.listdir(proc):
-        if name.isdigit() and (seen := identity(f"{proc}/{name}")) is not None:
+        if name.isdigit() and (seen := process_identity(f"{proc}/{name}")) is not None:
             # Counted before it is read: what changes meanwhile is a difference the next time.
-            descriptors = count_descriptors(proc, name, exact=counts)
-            yield Seen(int(name), *seen, descriptors, links(f"{proc}/{name}", descriptors))
+            descriptors = count_fds(proc, name, exact=counts)
+            yield ProcessSockets(int(name), *seen, descriptors, socket_fds(f"{proc}/{name}", descriptors))
 
 
-def counts_descriptors(proc: str = PROC) -> bool:
+def fd_count_is_exact(proc: str = PROC) -> bool:
     """Whether the size of a folder of descriptors is their number: from Linux 6.2 on."""
     return _size(f"{proc}/self/fd") > 0
 
 
-def count_descriptors(proc: str, name: str, *, exact: bool) -> int:
-    """How many descriptors a process has open; -1 where that may not be known. ``exact``: ``counts_descriptors``."""
+def count_fds(proc: str, name: str, *, exact: bool) -> int:
+    """How many descriptors a process has open; -1 where that may not be known. ``exact``: ``fd_count_is_exact``."""
     folder = f"{proc}/{name}/fd"
     if exact:
         return _size(folder)
@@ -60,7 +60,7 @@ def _size(path: str) -> int:
         return -1
 
 
-def identity(folder: str) -> tuple[int, str] | None:
+def process_identity(folder: str) -> tuple[int, str] | None:
     """When a process started (ticks since the machine did) and its program; None where it ended (proc_pid_stat(5))."""
     try:
         with open(f"{folder}/stat", "rb", buffering=0) as file:
@@ -74,9 +74,9 @@ def identity(folder: str) -> tuple[int, str] | None:
     return int(fields[19]), text[opening + 1 : closing].decode("utf-8", "backslashreplace")
 
 
-def links(folder: str, descriptors: int) -> Links | None:
+def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
     """The sockets among the descriptors of a process; None where it may not be read. None of a process that ended."""
-    found: Links = []
+    found: SocketFds = []
     try:
         opened = os.open(f"{folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:

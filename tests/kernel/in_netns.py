@@ -14,14 +14,15 @@ from netns import other_netns
 from support import wait_until
 
 from portside.kernel import Watcher, snapshot
+from portside.kernel.backend import BackendError
+from portside.kernel.backends import NAMES
 from portside.kernel.destroy import DestroyError, destroy
 from portside.kernel.filter import parse
+from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace, NamespaceError
-from portside.kernel.source import SourceError
-from portside.kernel.sources import NAMES
 from portside.settings.watch import Watch
-from portside.tui.looker import Looker
 from portside.tui.order import Sort
+from portside.tui.poller import Poller
 
 
 def run(*words: str) -> None:
@@ -36,11 +37,11 @@ def namespace_by_process() -> None:
     with other_netns(LISTENER) as process:
         for source in ("netlink", "proc"):
             seen = snapshot("5555", view="all", netns=str(process.pid), source=source, owners=False)
-            assert [row.local for row in seen.table.rows()] == ["127.0.0.1:5555"]
+            assert [row.local for row in to_sockets(seen.table)] == ["127.0.0.1:5555"]
             assert len(snapshot("5555", view="all", source=source).table) == 0
-        with pytest.raises(SourceError, match="cannot look into another network namespace"):
+        with pytest.raises(BackendError, match="cannot look into another network namespace"):
             snapshot(netns=str(process.pid), source="psutil")
-        (row,) = snapshot("5555", view="all", netns=str(process.pid)).table.rows()
+        (row,) = to_sockets(snapshot("5555", view="all", netns=str(process.pid)).table)
         assert row.owners is not None
         assert [owner.pid for owner in row.owners] == [process.pid]
     assert os.readlink("/proc/self/ns/net") == before
@@ -75,17 +76,17 @@ def a_namespace_whose_process_ended() -> None:
         listener = stack.enter_context(namespace.run(lambda: socket.create_server(("127.0.0.1", 0))))
         port = listener.getsockname()[1]
         client = stack.enter_context(namespace.run(lambda: socket.create_connection(("127.0.0.1", port))))
-        looker = Looker(Watch(netns=str(process.pid)), Sort())
-        stack.callback(looker.close)
-        assert len(looker.look().live.table) == 2
+        poller = Poller(Watch(netns=str(process.pid)), Sort())
+        stack.callback(poller.close)
+        assert len(poller.look().live.table) == 2
         process.communicate()
-        looker.choose(parse(f"dport = {port}"))
-        picture = looker.look()
-        assert len(picture.live.table) == 1
-        socket_in_full = looker.look_at(int(picture.keys[0]), picture.live.table)
+        poller.choose(parse(f"dport = {port}"))
+        view = poller.look()
+        assert len(view.live.table) == 1
+        socket_in_full = poller.look_at(int(view.keys[0]), view.live.table)
         assert socket_in_full is not None
         assert socket_in_full.remote == f"127.0.0.1:{port}"
-        assert looker.destroy(picture.live.table) == 1
+        assert poller.destroy(view.live.table) == 1
         with pytest.raises(ConnectionAbortedError):
             client.recv(1)
     with other_netns(LISTENER) as process, Namespace(str(process.pid)) as given:
@@ -96,7 +97,7 @@ def a_namespace_whose_process_ended() -> None:
 def every_source_where_there_is_no_socket() -> None:
     for name in NAMES:
         seen = snapshot(view="all", source=name)
-        assert (seen.source, len(seen.table), list(seen.table.rows())) == (name, 0, [])
+        assert (seen.source, len(seen.table), list(to_sockets(seen.table))) == (name, 0, [])
 
 
 def destroy_sockets() -> None:
@@ -147,7 +148,7 @@ def listener_with_its_drops() -> None:
         end = time.monotonic() + 20
         while True:
             table = snapshot(view="listening", owners=False).table
-            (row,) = table.rows()
+            (row,) = to_sockets(table)
             drops = table.column("drops")
             if int(drops.values[0]) > 0:
                 break

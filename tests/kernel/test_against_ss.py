@@ -10,6 +10,7 @@ from kernel.tcp_states import NETWORK, States, every_tcp_state, private_netns
 from support import wait_until
 
 from portside.kernel import Socket, snapshot
+from portside.kernel.materialize import to_sockets
 from portside.kernel.states import NAMES
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"
@@ -36,7 +37,7 @@ def states() -> Iterator[States]:
 def both(filter_: str = OURS) -> tuple[list[Socket], list[Line]]:
     """Our sockets and the lines of ss, each in the order of their ends."""
     table, lines = snapshot(filter_, view="all").table, ss(*filter_.split())
-    sockets = sorted(table.rows(), key=lambda each: (each.local, str(each.remote)))
+    sockets = sorted(to_sockets(table), key=lambda each: (each.local, str(each.remote)))
     return sockets, sorted(lines, key=lambda each: (each.local, str(each.remote)))
 
 
@@ -174,7 +175,7 @@ def test_a_filter_means_the_same(states: States, words: str) -> None:
         whole = f"{head} {OURS} {f'and ( {term} )' if term else ''}" if begins_with_state else f"{OURS} and ( {text} )"
 
         def same(whole: str = whole) -> bool:
-            rows = snapshot(whole, view="all", owners=False).table.rows()
+            rows = to_sockets(snapshot(whole, view="all", owners=False).table)
             lines = ss(*whole.split(), options="-tanOH")
             ours = sorted((s.state if lines and lines[0].state else "", s.local, str(s.remote)) for s in rows)
             return ours == sorted((line.state, line.local, str(line.remote)) for line in lines)
@@ -187,7 +188,7 @@ def test_the_other_sources_see_the_same_sockets(states: States, source: str) -> 
     most = None if source == "proc" else 1  # psutil names one owner of each
 
     def seen(name: str) -> set[object]:
-        rows = snapshot(OURS, view="all", source=name).table.rows()
+        rows = to_sockets(snapshot(OURS, view="all", source=name).table)
         return {(s.proto, s.state, s.local, s.remote, owners_of(s)[:most]) for s in rows}
 
     def difference() -> set[object]:
@@ -201,7 +202,7 @@ def test_the_other_sources_see_the_same_sockets(states: States, source: str) -> 
 
 def test_proc_has_the_same_queues_inodes_and_users(states: States) -> None:
     def values(source: str) -> list[tuple[object, ...]]:
-        rows = snapshot(OURS, view="all", source=source, owners=False).table.rows()
+        rows = to_sockets(snapshot(OURS, view="all", source=source, owners=False).table)
         return sorted(
             (s.local, str(s.remote), s.state, s.recv_q, s.send_q if not s.listening else 0, s.inode or 0, s.uid or 0)
             for s in rows
@@ -220,7 +221,7 @@ def test_netstat_says_the_same(states: States) -> None:
         )
 
     def ours() -> list[tuple[str, ...]]:
-        rows = snapshot(f"state established src {NETWORK}", families=(4,)).table.rows()
+        rows = to_sockets(snapshot(f"state established src {NETWORK}", families=(4,)).table)
         return sorted(
             (s.state, str(s.recv_q), str(s.send_q), s.local, str(s.owners[0].pid) if s.owners else "-") for s in rows
         )

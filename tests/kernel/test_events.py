@@ -20,7 +20,7 @@ import pytest
 from netns import other_netns, rename_loopback, run_in_netns
 from support import Program, wait_until
 
-from portside.kernel.announcements import Announcements
+from portside.kernel.destroy_monitor import DestroyMonitor
 from portside.kernel.netns import Namespace
 
 RESET = struct.pack("ii", 1, 0)
@@ -103,7 +103,7 @@ def each_closed_once_in_json() -> None:
 
 
 def one_that_lives() -> None:
-    """Seen by looks: its program, its states, and its bytes at the end."""
+    """Detection by looks: its program, its states, and its bytes at the end."""
     with socket.create_server(("127.0.0.1", 0)) as listener, watching("--interval", "20ms") as program:
         with socket.create_connection(listener.getsockname()) as client:
             accepted = listener.accept()[0]
@@ -321,7 +321,7 @@ def a_reader_that_does_not_read() -> None:
 
 def an_overrun_is_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        announcements = Announcements(buffer_bytes=1)
+        announcements = DestroyMonitor(buffer_bytes=1)
         try:
             with announcements._lock:  # the thread that receives has to wait
                 connections(listener, 300)

@@ -14,11 +14,12 @@ import pytest
 from support import wait_until
 
 from portside.errors import UsageError
-from portside.kernel import FilterError, SocketTable, Watcher, netlink, proc, snapshot, to_json
-from portside.kernel.names import SystemNames
-from portside.kernel.netlink import NetlinkSource
-from portside.kernel.source import SourceError
-from portside.kernel.values import Owner
+from portside.kernel import FilterError, SocketTable, Watcher, netlink, proc_net_tcp, snapshot, to_json
+from portside.kernel.backend import BackendError
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Owner
+from portside.kernel.netlink import NetlinkBackend
+from portside.kernel.resolver import SystemResolver
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_view(listener: socket.socket, pair: tuple[socket.socket, socket.soc
     port = port_of(listener)
 
     def states(filter_: str, view: str | None) -> list[str]:
-        rows = snapshot(filter_, view=view, owners=False).table.rows()  # type: ignore[arg-type]
+        rows = to_sockets(snapshot(filter_, view=view, owners=False).table)  # type: ignore[arg-type]
         return sorted(row.state for row in rows)
 
     established = ["ESTABLISHED", "ESTABLISHED"]
@@ -67,16 +68,16 @@ def test_the_view(listener: socket.socket, pair: tuple[socket.socket, socket.soc
 
 def test_owners_by_number_and_by_name(pair: tuple[socket.socket, socket.socket]) -> None:
     for condition in (f"pid = {os.getpid()}", f"program = '{program()}'", f"not pid = {os.getpid() + 1}"):
-        (row,) = snapshot(f"{between(pair)} and {condition}", owners=False).table.rows()
+        (row,) = to_sockets(snapshot(f"{between(pair)} and {condition}", owners=False).table)
         assert row.owners == (Owner(os.getpid(), program(), pair[0].fileno()),)
     assert len(snapshot(f"{between(pair)} and pid = 1000000000").table) == 0
 
 
 def test_details_come_where_the_filter_needs_them(pair: tuple[socket.socket, socket.socket]) -> None:
-    (plain,) = snapshot(between(pair), owners=False, details=False).table.rows()
+    (plain,) = to_sockets(snapshot(between(pair), owners=False, details=False).table)
     assert plain.gaps["info"] == "not asked for"
     assert plain.gaps["owners"] == "not looked up"
-    (full,) = snapshot(f"{between(pair)} rtt > 0", owners=False, details=False).table.rows()
+    (full,) = to_sockets(snapshot(f"{between(pair)} rtt > 0", owners=False, details=False).table)
     assert (full.info or {})["mss"]
 
 
@@ -90,7 +91,7 @@ def test_one_family() -> None:
 def test_the_json_of_what_is_there(pair: tuple[socket.socket, socket.socket]) -> None:
     pair[0].send(b"hello")
     client, server = port_of(pair[0]), port_of(pair[1])
-    line = json.loads(to_json(snapshot(between(pair)).table.row(0)))
+    line = json.loads(to_json(next(to_sockets(snapshot(between(pair)).table))))
     inode = os.fstat(pair[0].fileno()).st_ino
     assert {name: line[name] for name in list(line)[:10]} == {
         "proto": "tcp",
@@ -126,7 +127,7 @@ def test_owners_follow_a_fork_a_passed_descriptor_and_an_exit(pair: tuple[socket
     with Watcher(between(pair)) as watcher, ours:
 
         def owners() -> set[int]:
-            return {owner.pid for owner in watcher.look().table.row(0).owners or ()}
+            return {owner.pid for owner in next(to_sockets(watcher.look().table)).owners or ()}
 
         assert owners() == {os.getpid()}
         receiver = os.fork()
@@ -176,7 +177,7 @@ def test_without_leave_the_table_is_there_and_says_what_is_not(listener: socket.
                 os.setresgid(65534, 65534, 65534)
                 os.setresuid(65534, 65534, 65534)
             seen = snapshot("", view="all")
-            (row,) = snapshot(filter_, view="listening").table.rows()
+            (row,) = to_sockets(snapshot(filter_, view="listening").table)
             os.write(tell, json.dumps([seen.source, seen.notes, row.inode, row.gaps.get("owners")]).encode())
         finally:
             os._exit(0)
@@ -197,38 +198,38 @@ def test_without_leave_the_table_is_there_and_says_what_is_not(listener: socket.
 def test_without_netlink_the_next_best_is_used_and_says_why(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_netlink(self: NetlinkSource) -> socket.socket:
-        raise SourceError("opening netlink", "Protocol not supported")
+    def no_netlink(self: NetlinkBackend) -> socket.socket:
+        raise BackendError("opening netlink", "Protocol not supported")
 
-    monkeypatch.setattr(NetlinkSource, "_open", no_netlink)
+    monkeypatch.setattr(NetlinkBackend, "_open", no_netlink)
     filter_ = f"sport = {port_of(listener)}"
     seen = snapshot(filter_, view="listening")
     assert seen.source == "proc"
     assert seen.notes == ("sockets come from proc: opening netlink: Protocol not supported",)
-    (row,) = seen.table.rows()
+    (row,) = to_sockets(seen.table)
     assert [owner.pid for owner in row.owners or ()] == [os.getpid()]
     assert row.send_q is None
 
-    monkeypatch.setattr(proc, "_FOLDER", "/nowhere")
+    monkeypatch.setattr(proc_net_tcp, "_FOLDER", "/nowhere")
     seen = snapshot(filter_, view="listening")
     assert seen.source == "psutil"
     assert seen.notes[1] == "sockets come from psutil: reading /proc/net/tcp: there is no such file"
-    (row,) = seen.table.rows()
+    (row,) = to_sockets(seen.table)
     assert [owner.pid for owner in row.owners or ()] == [os.getpid()]
 
     def refuse(kind: str) -> None:
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil, "net_connections", refuse)
-    with pytest.raises(SourceError, match="no source of sockets works here: opening netlink"):
+    with pytest.raises(BackendError, match="no source of sockets works here: opening netlink"):
         snapshot(filter_)
-    with pytest.raises(SourceError, match="Protocol not supported"):
+    with pytest.raises(BackendError, match="Protocol not supported"):
         snapshot(filter_, source="netlink")
 
 
 def test_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "psutil", None)
-    with pytest.raises(SourceError, match="psutil"):
+    with pytest.raises(BackendError, match="psutil"):
         snapshot(source="psutil")
 
 
@@ -237,7 +238,7 @@ def test_a_process_that_psutil_may_not_name(listener: socket.socket, monkeypatch
         raise psutil.NoSuchProcess(pid)
 
     monkeypatch.setattr(psutil, "Process", gone)
-    (row,) = snapshot(f"sport = {port_of(listener)}", view="listening", source="psutil").table.rows()
+    (row,) = to_sockets(snapshot(f"sport = {port_of(listener)}", view="listening", source="psutil").table)
     assert [(owner.pid, owner.program) for owner in row.owners or ()] == [(os.getpid(), None)]
 
 
@@ -246,7 +247,7 @@ def test_listeners_on_one_port_by_psutil() -> None:
         first = stack.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
         port = port_of(first)
         second = stack.enter_context(socket.create_server(("127.0.0.1", port), reuse_port=True))
-        rows = list(snapshot(f"sport = {port}", view="listening", source="psutil").table.rows())
+        rows = list(to_sockets(snapshot(f"sport = {port}", view="listening", source="psutil").table))
         found = sorted((owner.pid, owner.fd) for row in rows for owner in row.owners or ())
         assert len(rows) == 2
         assert found == sorted((os.getpid(), each.fileno()) for each in (first, second))
@@ -265,7 +266,7 @@ def test_what_psutil_knows_no_process_of(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(psutil, "net_connections", lambda kind: told)
     monkeypatch.setattr(psutil, "LINUX", False)
     seen = snapshot(view="all", source="psutil")
-    assert [None if row.owners is None else [owner.pid for owner in row.owners] for row in seen.table.rows()] == [
+    assert [None if row.owners is None else [owner.pid for owner in row.owners] for row in to_sockets(seen.table)] == [
         None,
         [],
         [4_000_000, 4_000_001],
@@ -278,14 +279,14 @@ def test_what_psutil_knows_no_process_of(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_dump_that_fails_later_gives_the_source_back(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
-    close = NetlinkSource.close
+    close = NetlinkBackend.close
 
-    def closing(self: NetlinkSource) -> None:
+    def closing(self: NetlinkBackend) -> None:
         closed.append(self)
         close(self)
 
-    monkeypatch.setattr(NetlinkSource, "read", lambda self, want: 1 // 0)
-    monkeypatch.setattr(NetlinkSource, "close", closing)
+    monkeypatch.setattr(NetlinkBackend, "read", lambda self, want: 1 // 0)
+    monkeypatch.setattr(NetlinkBackend, "close", closing)
     with pytest.raises(ZeroDivisionError):
         snapshot()
     assert len(closed) == 1
@@ -314,7 +315,7 @@ def test_the_kernel_filters_what_it_can(
 
 
 def test_names_of_this_machine() -> None:
-    names = SystemNames()
+    names = SystemResolver()
     assert names.addresses("127.0.0.1") == [b"\x7f\0\0\1"]
     assert bytes(15) + b"\1" in names.addresses("::1")
     assert names.interface("lo") == socket.if_nametoindex("lo")
@@ -329,7 +330,7 @@ def test_a_control_group_by_its_path(tmp_path: os.PathLike[str]) -> None:
     folder = os.fspath(tmp_path)
     with open(f"{folder}/cgroup.controllers", "w"):
         pass
-    assert SystemNames().cgroup(folder) == os.stat(folder).st_ino
+    assert SystemResolver().cgroup(folder) == os.stat(folder).st_ino
 
 
 def test_sockets_that_come_while_looking_are_no_trouble(listener: socket.socket) -> None:

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from portside.kernel import states, to_json
-from portside.kernel.changes import FORGOTTEN, UNKNOWN, Happened, forgotten
+from portside.kernel.address_text import endpoints, remotes
+from portside.kernel.connection_tracker import FORGOTTEN, UNKNOWN, EventBatch, forgotten
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Socket
 from portside.kernel.table import SocketTable
-from portside.kernel.text import endpoints, remotes
-from portside.kernel.values import Socket
 from portside.units import format_duration
 
 HEADER = (
@@ -24,26 +25,27 @@ _S = 1_000_000_000
 _UNKNOWN = "-"
 
 
-def text_lines(happened: Happened, *, owners: bool = True) -> bytes:
+def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
     """A line for each event; what is not known is ``-``."""
-    table = happened.table
+    table = batch.table
     wiped = forgotten(table)
-    local, remote = endpoints(table, "local"), [end or "*" for end in remotes(table)]
+    local = endpoints(table.base, "local", table.interfaces)
+    remote = [end or "*" for end in remotes(table.base, table.interfaces)]
     for index in np.flatnonzero(wiped).tolist():
-        listener = happened.was[index] == states.LISTEN
+        listener = batch.was[index] == states.LISTEN
         remote[index] = "*" if listener else f"{remote[index].removesuffix(':0')}:?"
     programs = _programs(table) if owners else [""] * len(table)
     state = [states.name_of(number) for number in table.base["state"].tolist()]
-    was = [states.name_of(number) if number != UNKNOWN else "" for number in happened.was.tolist()]
+    was = [states.name_of(number) if number != UNKNOWN else "" for number in batch.was.tolist()]
     received, sent, rtt = _received(table), _sent(table), _round_trips(table)
-    durations = [_UNKNOWN if math.isnan(each) else format_duration(each) for each in happened.duration_s.tolist()]
-    at = _clock(happened.at_ns // 1_000_000)
+    durations = [_UNKNOWN if math.isnan(each) else format_duration(each) for each in batch.duration_s.tolist()]
+    at = _clock(batch.at_ns // 1_000_000)
     lines = []
-    kind = "closed" if happened.kind == "short" else happened.kind
+    kind = "closed" if batch.kind == "short" else batch.kind
     for index in range(len(table)):
         ends = f"{local[index]:<21} {remote[index]:<21}"
-        if happened.kind == "short":
-            opened = _clock(_opened_ns(happened, index) // 1_000_000)
+        if batch.kind == "short":
+            opened = _clock(_opened_ns(batch, index) // 1_000_000)
             lines.append(f"{opened}  opened  {ends}".rstrip() + "\n")
         change = f"{was[index]} -> {state[index]}" if was[index] else state[index]
         if kind == "opened":
@@ -57,19 +59,19 @@ def text_lines(happened: Happened, *, owners: bool = True) -> bytes:
     return "".join(lines).encode("utf-8", "backslashreplace")
 
 
-def json_lines(happened: Happened) -> bytes:
+def json_lines(batch: EventBatch) -> bytes:
     """A JSON object a line, as CONTRACT.md has them; ``changed`` has the state before, ``closed`` the duration."""
-    kind = "closed" if happened.kind == "short" else happened.kind
-    at = _stamp(happened.at_ns)
-    seen = happened.seen
+    kind = "closed" if batch.kind == "short" else batch.kind
+    at = _stamp(batch.at_ns)
+    seen = batch.seen
     head = f'{{"event":"{kind}","at":"{at}","seen":"{seen}","socket":'.encode()
     lines: list[bytes] = []
-    was = happened.was.tolist()
-    durations = happened.duration_s.tolist()
-    for index, socket in enumerate(_sockets(happened)):
+    was = batch.was.tolist()
+    durations = batch.duration_s.tolist()
+    for index, socket in enumerate(_sockets(batch)):
         value = to_json(socket)
-        if happened.kind == "short":
-            opened = _stamp(_opened_ns(happened, index))
+        if batch.kind == "short":
+            opened = _stamp(_opened_ns(batch, index))
             lines.append(f'{{"event":"opened","at":"{opened}","seen":"{seen}","socket":'.encode() + value + b"}\n")
         more = ""
         if kind != "opened":
@@ -81,10 +83,10 @@ def json_lines(happened: Happened) -> bytes:
     return b"".join(lines)
 
 
-def _sockets(happened: Happened) -> Iterator[Socket]:
+def _sockets(batch: EventBatch) -> Iterator[Socket]:
     """The sockets as values; what the kernel has forgotten of an end is unknown, not 0. A listener has none."""
-    table = happened.table
-    for socket, wiped, was in zip(table.rows(), forgotten(table).tolist(), happened.was.tolist(), strict=True):
+    table = batch.table
+    for socket, wiped, was in zip(to_sockets(table), forgotten(table).tolist(), batch.was.tolist(), strict=True):
         if not wiped:
             yield socket
             continue
@@ -96,15 +98,15 @@ def _sockets(happened: Happened) -> Iterator[Socket]:
         yield msgspec.structs.replace(socket, remote=None, gaps=gaps)
 
 
-def _opened_ns(happened: Happened, index: int) -> int:
-    lived = float(happened.duration_s[index])
-    return happened.at_ns if math.isnan(lived) else happened.at_ns - round(lived * _S)
+def _opened_ns(batch: EventBatch, index: int) -> int:
+    lived = float(batch.duration_s[index])
+    return batch.at_ns if math.isnan(lived) else batch.at_ns - round(lived * _S)
 
 
 def _programs(table: SocketTable) -> list[str]:
     owners = table.owners or {}
     texts = []
-    for holder in table.holders.tolist():
+    for holder in table.owner_keys.tolist():
         names = dict.fromkeys(f"{owner.pid}/{owner.program}" for owner in owners.get(holder, ()) if holder)
         texts.append(",".join(names) or _UNKNOWN)
     return [text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text for text in texts]

@@ -19,18 +19,18 @@ from portside.app.notices import write_notice
 from portside.app.watch import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
 from portside.kernel import FilterError, states
-from portside.kernel.announcements import Announcements, Taken
-from portside.kernel.changes import Changes, Happened
-from portside.kernel.counters import Counters, Counts
-from portside.kernel.diag import decode
+from portside.kernel.backend import BackendError, DumpRequest, Source
+from portside.kernel.backends import open_backend
+from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
+from portside.kernel.counters import TcpCounters, TcpMib
+from portside.kernel.decoder import decode
+from portside.kernel.destroy_monitor import DestroyMonitor, DestroyNotifications
 from portside.kernel.filter import evaluate, parse, possible
 from portside.kernel.filter.tree import And, StateIn, columns_of, mentions_state
-from portside.kernel.names import SystemNames
 from portside.kernel.netns import Namespace
-from portside.kernel.owners import Owners
-from portside.kernel.snapshot import untold
-from portside.kernel.source import Source, SourceError, Want
-from portside.kernel.sources import open_source
+from portside.kernel.owners import OwnerFinder
+from portside.kernel.resolver import SystemResolver
+from portside.kernel.snapshot import unsupported_columns
 from portside.kernel.table import Mask, SocketTable
 from portside.settings.watch import Watch
 
@@ -61,7 +61,7 @@ class _Run:
     def __init__(self, settings: Watch, stack: ExitStack) -> None:
         self._settings = settings
         try:
-            tree = parse(filter_text(settings), SystemNames())
+            tree = parse(filter_text(settings), SystemResolver())
         except FilterError as error:
             raise wrong_filter(error) from None
         view = view_of(settings)
@@ -70,7 +70,7 @@ class _Run:
         self._family = 2 if settings.ipv4 else 10 if settings.ipv6 else None
         self._columns = columns_of(tree)
         wants_owners = not settings.no_processes or bool(self._columns & _OWNER_COLUMNS)
-        self._owners = Owners() if wants_owners else None
+        self._owners = OwnerFinder() if wants_owners else None
         self._namespace = Namespace(settings.netns) if settings.netns is not None else None
         if self._namespace is not None:
             stack.callback(self._namespace.close)
@@ -80,28 +80,30 @@ class _Run:
         if self._announcements is not None:
             stack.callback(self._announcements.close)
         self._began_ns = time.time_ns()
-        self._source, first = self._open_source()
+        self._source, first = self._open_backend()
         stack.callback(self._source.close)
-        self._changes = Changes(self._matches, announced=self._announcements is not None, started_ns=self._began_ns)
+        self._changes = ConnectionTracker(
+            self._matches, announced=self._announcements is not None, started_ns=self._began_ns
+        )
         self._counters = self._open_counters(stack)
         self._lost = 0
-        self._told: tuple[int, Counts] | None = None
-        self._counted_before: Counts | None = None
+        self._told: tuple[int, TcpMib] | None = None
+        self._counted_before: TcpMib | None = None
         self._seen_before = 0
         self._first = first
 
     # What it reads from.
 
     @property
-    def _want(self) -> Want:
-        return Want(states=states.ALL & ~(1 << states.CLOSE))
+    def _want(self) -> DumpRequest:
+        return DumpRequest(states=states.ALL & ~(1 << states.CLOSE))
 
-    def _open_announcements(self) -> Announcements | None:
+    def _open_announcements(self) -> DestroyMonitor | None:
         name = self._settings.source
         if name in (None, "netlink"):
             try:
-                return Announcements(self._namespace)
-            except SourceError as error:
+                return DestroyMonitor(self._namespace)
+            except BackendError as error:
                 if name is not None:
                     raise
                 why = str(error)
@@ -110,40 +112,40 @@ class _Run:
         write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed ({why})")
         return None
 
-    def _open_source(self) -> tuple[Source, SocketTable]:
-        opened = open_source(self._want, self._settings.source, self._namespace)
+    def _open_backend(self) -> tuple[Source, SocketTable]:
+        opened = open_backend(self._want, self._settings.source, self._namespace)
         for note in opened.notes:
             write_notice(note)
         if self._announcements is not None and opened.source.name != "netlink":
             write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
             self._announcements.close()
             self._announcements = None
-        for note in untold(self._columns, opened.reading.table, opened.source.name):
+        for note in unsupported_columns(self._columns, opened.reading.table, opened.source.name):
             write_notice(note)
         return opened.source, opened.reading.table
 
-    def _open_counters(self, stack: ExitStack) -> Counters | None:
+    def _open_counters(self, stack: ExitStack) -> TcpCounters | None:
         try:
-            return stack.enter_context(Counters(self._namespace))
-        except SourceError as error:
+            return stack.enter_context(TcpCounters(self._namespace))
+        except BackendError as error:
             write_notice(f"what is seen cannot be compared with the kernel's own counts: {error}")
             return None
 
     def _start(self, first: SocketTable) -> None:
         """Look for the first time, and count from a moment at which nothing opened meanwhile, if there is one."""
         before, at_ns = None, self._began_ns
-        early, last = [], Taken((), 0)
+        early, last = [], DestroyNotifications((), 0)
         for _ in range(_ATTEMPTS):
             after = self._count()
             early.append(last)
-            last = Taken((), 0)
+            last = DestroyNotifications((), 0)
             if before is not None and before == after:
                 break
             before, at_ns = after, time.time_ns()
             first = self._source.read(self._want).table
             last = self._take()
         self._counted_before = before
-        self._changes.look(self._with_owners(first), at_ns)
+        self._changes.on_snapshot(self._with_owners(first), at_ns)
         if not self._settings.json:
             self._output.write(HEADER)  # from here on nothing is missed
         for taken in early:
@@ -151,7 +153,7 @@ class _Run:
         self._seen_before = self._changes.opened
         self._apply(last)  # came after the kernel's counts were read, and so is counted by both
 
-    def _count(self) -> Counts | None:
+    def _count(self) -> TcpMib | None:
         return self._counters.read() if self._counters is not None else None
 
     # Which sockets are reported.
@@ -168,7 +170,7 @@ class _Run:
             return table
         shown = possible(self._filter, table)
         inodes, cookies = table.base["inode"][shown], table.column("cookie")
-        found = self._owners.of(inodes, cookies.values[shown] if cookies.known.all() else None)
+        found = self._owners.find(inodes, cookies.values[shown] if cookies.known.all() else None)
         return table.with_owners(dict(found), self._owners.hidden)
 
     # The loop.
@@ -200,19 +202,19 @@ class _Run:
         self._drain()
         at_ns = time.time_ns()
         reading = self._source.read(self._want)
-        self._show(self._changes.look(self._with_owners(reading.table), at_ns))
+        self._show(self._changes.on_snapshot(self._with_owners(reading.table), at_ns))
         self._drain()
-        self._show(self._changes.settle())
+        self._show(self._changes.expire())
 
     def _drain(self) -> None:
         self._apply(self._take())
 
-    def _take(self) -> Taken:
-        return self._announcements.take() if self._announcements is not None else Taken((), 0)
+    def _take(self) -> DestroyNotifications:
+        return self._announcements.take() if self._announcements is not None else DestroyNotifications((), 0)
 
-    def _apply(self, taken: Taken) -> None:
+    def _apply(self, taken: DestroyNotifications) -> None:
         for data, at_ns in taken.batches:
-            self._show(self._changes.destroyed(decode(data).table, at_ns))
+            self._show(self._changes.on_destroy(decode(data).table, at_ns))
         if taken.lost:
             self._lost += taken.lost
             write_notice(
@@ -234,9 +236,9 @@ class _Run:
                 return
             select.select([self._announcements], [], [], min(left, 0.05))
 
-    def _show(self, happened: list[Happened]) -> None:
+    def _show(self, events: list[EventBatch]) -> None:
         owners = self._owners is not None and not self._settings.no_processes
-        for each in happened:
+        for each in events:
             self._output.write(json_lines(each) if self._settings.json else text_lines(each, owners=owners))
 
     def _tell(self, *, at_end: bool = False) -> None:
@@ -281,7 +283,7 @@ class _Output:
         os.close(self._woken)
         os.close(self._wake)
 
-    def wait(self, announcements: Announcements | None, timeout_s: float) -> bool:
+    def wait(self, announcements: DestroyMonitor | None, timeout_s: float) -> bool:
         """Wait until something is announced or the time is over; False when the run ends."""
         if self.ending:
             return False

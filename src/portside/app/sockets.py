@@ -1,6 +1,7 @@
 """``portside.sockets``: one look at the kernel's table, from Python."""
 
 from portside.kernel import Socket, View, snapshot
+from portside.kernel.materialize import to_sockets
 
 
 def sockets(
@@ -21,4 +22,4 @@ def sockets(
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
     """
-    return list(snapshot(filter, view=view, netns=netns, source=source, owners=owners).table.rows())
+    return list(to_sockets(snapshot(filter, view=view, netns=netns, source=source, owners=owners).table))

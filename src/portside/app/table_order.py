@@ -82,7 +82,7 @@ def _ends(table: SocketTable, side: str) -> npt.NDArray[Any]:
 def _owners(table: SocketTable, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """The lowest process number, or the name of that process, of each socket."""
     owners = table.owners or {}
-    first = [owners.get(holder, (None,))[0] if holder else None for holder in table.holders.tolist()]
+    first = [owners.get(holder, (None,))[0] if holder else None for holder in table.owner_keys.tolist()]
     unknown = np.array([owner is None for owner in first], bool)
     if name == "pid":
         return np.array([owner.pid if owner else 0 for owner in first], "i8"), unknown

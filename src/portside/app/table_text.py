@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from portside.kernel import states
-from portside.kernel.layout import TIMERS
+from portside.kernel.address_text import endpoints
+from portside.kernel.inet_diag import TIMERS
 from portside.kernel.table import Column, SocketTable
-from portside.kernel.text import endpoints
 from portside.wire.escaping import escape
 
 _IPV4 = 2
@@ -32,7 +32,7 @@ def table_text(table: SocketTable, *, owners: bool = True, wide: bool = False, d
         _fixed("Proto", ["tcp" if family == _IPV4 else "tcp6" for family in families], "-5"),
         _fixed("Recv-Q", _integers(table.column("recv_q")), "6"),
         _fixed("Send-Q", _integers(table.column("send_q")), "6"),
-        _left("Local Address", endpoints(table, "local"), _ADDRESS_WIDTH),
+        _left("Local Address", endpoints(table.base, "local", table.interfaces), _ADDRESS_WIDTH),
         _left("Foreign Address", _foreign(table, families), _ADDRESS_WIDTH),
         _left("State", state_names(table), _STATE_WIDTH),
     ]
@@ -67,7 +67,7 @@ def owner_texts(table: SocketTable) -> _Texts:
     of = table.owners.get
     named: dict[int, str] = {}
     texts = []
-    for holder in table.holders.tolist():
+    for holder in table.owner_keys.tolist():
         owners = of(holder) if holder else None
         if not owners:
             texts.append(_UNKNOWN)
@@ -117,7 +117,7 @@ def milliseconds_text(count: int) -> str:
 
 def _foreign(table: SocketTable, families: list[int]) -> _Texts:
     """The other ends; of a listener every one, as netstat writes it."""
-    texts = endpoints(table, "remote")
+    texts = endpoints(table.base, "remote", table.interfaces)
     for index in np.flatnonzero(table.base["state"] == states.LISTEN).tolist():
         texts[index] = "0.0.0.0:*" if families[index] == _IPV4 else "[::]:*"
     return texts

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import islice
 
 from portside.app.notices import write_notice
-from portside.app.scout import Scout
+from portside.app.proc_prefetcher import ProcPrefetcher
 from portside.app.stdout import write_stdout
 from portside.app.table_order import Order
 from portside.app.table_text import table_text
@@ -15,38 +15,39 @@ from portside.errors import UsageError
 from portside.kernel import FilterError, Snapshot, SocketTable, View, snapshot
 from portside.kernel.filter import parse
 from portside.kernel.filter.tree import Filter
-from portside.kernel.names import SystemNames
+from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace
+from portside.kernel.resolver import SystemResolver
 from portside.settings.watch import Watch
 
 _JSON_BATCH = 1024
 _MOST_ON_A_TERMINAL = 20
 
 
-def run(settings: Watch, scout: Scout | None = None) -> int:
-    """Look once, show what was seen, and end; the exit status. ``scout`` is on its way to the processes."""
+def run(settings: Watch, prefetcher: ProcPrefetcher | None = None) -> int:
+    """Look once, show what was seen, and end; the exit status. ``prefetcher`` is on its way to the processes."""
     order = Order(settings.sort) if settings.sort is not None else None
     # Nothing here is garbage before the end, and looking for it takes a fifth of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _run(settings, order, scout)
+        return _run(settings, order, prefetcher)
     finally:
-        if scout is not None:
-            scout.close()
+        if prefetcher is not None:
+            prefetcher.close()
         if collects:
             gc.enable()
 
 
-def _run(settings: Watch, order: Order | None, scout: Scout | None) -> int:
+def _run(settings: Watch, order: Order | None, prefetcher: ProcPrefetcher | None) -> int:
     try:
-        tree = parse(filter_text(settings), SystemNames())
+        tree = parse(filter_text(settings), SystemResolver())
     except FilterError as error:
         raise wrong_filter(error) from None
     with ExitStack() as stack:
         # Opened once: when its process has ended, its number may come to stand for another network.
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
-        seen = _look(settings, tree, namespace, order, scout)
+        seen = _look(settings, tree, namespace, order, prefetcher)
         if settings.kill:
             return _kill(settings, seen, namespace)
         read = write_stdout(_pieces(settings, seen.table))
@@ -54,12 +55,12 @@ def _run(settings: Watch, order: Order | None, scout: Scout | None) -> int:
             for note in seen.notes:
                 write_notice(note)
             if settings.listening and not settings.json:
-                _say_drops(namespace)
+                _report_listen_overflows(namespace)
     return 0
 
 
 def _look(
-    settings: Watch, tree: Filter, namespace: Namespace | None, order: Order | None, scout: Scout | None
+    settings: Watch, tree: Filter, namespace: Namespace | None, order: Order | None, prefetcher: ProcPrefetcher | None
 ) -> Snapshot:
     """What the settings choose, in their order."""
     plain = not (settings.json or settings.wide or settings.listening or (order and order.needs_details))
@@ -71,7 +72,7 @@ def _look(
         families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
         view=view_of(settings),
         details=not plain,
-        scout=scout.seen if scout is not None else None,
+        prefetched=prefetcher.processes if prefetcher is not None else None,
     )
     return seen if order is None else seen._replace(table=seen.table.select(order.of(seen.table)))
 
@@ -106,15 +107,15 @@ def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
 def _json(table: SocketTable) -> Iterator[bytes]:
     from portside.kernel import to_json
 
-    lines = map(to_json, table.rows())
+    lines = map(to_json, to_sockets(table))
     while batch := list(islice(lines, _JSON_BATCH)):
         yield b"\n".join((*batch, b""))
 
 
-def _say_drops(namespace: Namespace | None) -> None:
-    from portside.app.drops import listen_drops
+def _report_listen_overflows(namespace: Namespace | None) -> None:
+    from portside.kernel.listen_overflows import read_listen_overflows
 
-    drops = listen_drops(namespace)
+    drops = read_listen_overflows(namespace)
     if drops is None:
         write_notice("this kernel does not tell how often an accept queue was full")
         return

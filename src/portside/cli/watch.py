@@ -29,14 +29,14 @@ def run(settings: Watch) -> int:
         from portside.tui import watch as live
 
         return live.run(settings)
-    scout = None
+    prefetcher = None
     if not settings.no_processes and settings.source != "psutil":
-        from portside.app.scout import Scout
+        from portside.app.proc_prefetcher import ProcPrefetcher
 
-        scout = Scout()
+        prefetcher = ProcPrefetcher()
     from portside.app import watch
 
-    return watch.run(settings, scout)
+    return watch.run(settings, prefetcher)
 
 
 def joined(arguments: list[str]) -> list[str]:

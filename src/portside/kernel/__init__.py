@@ -3,13 +3,25 @@
 ::
 
     seen = snapshot("state established and dport = :443")
-    for socket in seen.table.rows():
+    for socket in to_sockets(seen.table):
         print(socket.local, socket.remote, socket.owners)
 """
 
 from portside.kernel.filter import FilterError
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Owner, Socket, to_json
 from portside.kernel.snapshot import Snapshot, View, Watcher, snapshot
 from portside.kernel.table import SocketTable
-from portside.kernel.values import Owner, Socket, to_json
 
-__all__ = ["FilterError", "Owner", "Snapshot", "Socket", "SocketTable", "View", "Watcher", "snapshot", "to_json"]
+__all__ = [
+    "FilterError",
+    "Owner",
+    "Snapshot",
+    "Socket",
+    "SocketTable",
+    "View",
+    "Watcher",
+    "snapshot",
+    "to_json",
+    "to_sockets",
+]

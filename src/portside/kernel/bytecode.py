@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from portside.kernel import states
 from portside.kernel.filter.tree import And, Filter, HostIn, Not, Or, PortIn, Side, StateIn
-from portside.kernel.layout import IPV4, IPV6
+from portside.kernel.inet_diag import IPV4, IPV6
 
 _JUMP = 1
 _PORT_AT_LEAST = {"local": 2, "remote": 4}

@@ -6,15 +6,15 @@ They belong to a network namespace, and count IPv4 and IPv6 together.
 import os
 from typing import NamedTuple, Self
 
+from portside.kernel.backend import BackendError
 from portside.kernel.netns import Namespace
-from portside.kernel.source import SourceError
 
 _PATH = "/proc/thread-self/net/snmp"
 _NAMES = ("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets")
 _READ_BYTES = 1 << 16
 
 
-class Counts(NamedTuple):
+class TcpMib(NamedTuple):
     """Ends of connections: those that called ``connect``, those a listener made, and how many failed or were reset.
 
     A connection within this machine has one of each.
@@ -30,37 +30,37 @@ class Counts(NamedTuple):
         """All ends that were opened, failed attempts included."""
         return self.active + self.passive
 
-    def since(self, before: "Counts") -> "Counts":
+    def since(self, before: "TcpMib") -> "TcpMib":
         """What was counted after ``before``."""
-        return Counts(*(now - then for now, then in zip(self, before, strict=True)))
+        return TcpMib(*(now - then for now, then in zip(self, before, strict=True)))
 
 
-def parse_counts(text: bytes) -> Counts:
-    """Read /proc/net/snmp: a line of names, then a line of numbers. Raises SourceError where they are not there."""
+def parse_tcp_mib(text: bytes) -> TcpMib:
+    """Read /proc/net/snmp: a line of names, then a line of numbers. Raises BackendError where they are not there."""
     lines = [line.split() for line in text.splitlines() if line.startswith(b"Tcp:")]
     try:
         names, numbers = lines
         found = dict(zip(names[1:], map(int, numbers[1:]), strict=True))
-        return Counts(*(found[name.encode()] for name in _NAMES))
+        return TcpMib(*(found[name.encode()] for name in _NAMES))
     except (ValueError, KeyError) as error:
-        raise SourceError("reading the kernel's counts", "the line Tcp is not as expected") from error
+        raise BackendError("reading the kernel's counts", "the line Tcp is not as expected") from error
 
 
-class Counters:
-    """The counts of a network namespace, kept open. Raises SourceError where there are none."""
+class TcpCounters:
+    """The counts of a network namespace, kept open. Raises BackendError where there are none."""
 
     def __init__(self, namespace: Namespace | None = None) -> None:
         try:
             self._fd = namespace.run(_opened) if namespace else _opened()
         except OSError as error:
-            raise SourceError("reading the kernel's counts", error) from error
+            raise BackendError("reading the kernel's counts", error) from error
 
-    def read(self) -> Counts:
+    def read(self) -> TcpMib:
         """The counts now."""
         try:
-            return parse_counts(os.pread(self._fd, _READ_BYTES, 0))
+            return parse_tcp_mib(os.pread(self._fd, _READ_BYTES, 0))
         except OSError as error:
-            raise SourceError("reading the kernel's counts", error) from error
+            raise BackendError("reading the kernel's counts", error) from error
 
     def close(self) -> None:
         """Give the file back."""

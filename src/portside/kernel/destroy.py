@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from portside.errors import PortsideError
+from portside.kernel.address_text import endpoints
 from portside.kernel.netlink import (
     HEADER,
     NETLINK_SOCK_DIAG,
@@ -61,7 +62,8 @@ def destroy(table: SocketTable, namespace: Namespace | None = None) -> Destroyed
         for index in range(len(table)):
             number = _destroy_one(channel, table, index)
             if number not in (0, errno.ENOENT):
-                what = f"destroying {table.row(index).local}"
+                (local,) = endpoints(table.base[index : index + 1], "local", table.interfaces)
+                what = f"destroying {local}"
                 before = Destroyed(table.select(destroyed), gone)
                 raise DestroyError(what, os.strerror(number), _HOPELESS.get(number), before)
             destroyed[index] = number == 0

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.errors import PortsideError
-from portside.kernel.diag import NLMSG_DONE, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, Dump, decode
-from portside.kernel.layout import Extension
+from portside.kernel.backend import BackendError, Dump, DumpRequest
+from portside.kernel.decoder import NLMSG_DONE, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, DecodedMessages, decode
+from portside.kernel.inet_diag import Extension
 from portside.kernel.netns import Namespace
-from portside.kernel.source import Reading, SourceError, Want
-from portside.kernel.table import INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
+from portside.kernel.table import INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
 from portside.wire.escaping import escape
 
 NETLINK_SOCK_DIAG = 4
@@ -58,10 +58,10 @@ class _LostError(Exception):
     """Messages of a dump were lost on the way: it has to be made again."""
 
 
-class NetlinkSource:
+class NetlinkBackend:
     """Dumps of all TCP sockets of a network namespace: this process's own, or another.
 
-    One dump at a time. Raises SourceError where there is no netlink.
+    One dump at a time. Raises BackendError where there is no netlink.
     """
 
     name = "netlink"
@@ -77,25 +77,25 @@ class NetlinkSource:
         """Give the socket back."""
         self._socket.close()
 
-    def read(self, want: Want) -> Reading:
-        """Every socket that is wanted, now. Raises SourceError, and NetlinkError where the kernel refuses."""
+    def read(self, want: DumpRequest) -> Dump:
+        """Every socket that is wanted, now. Raises BackendError, and NetlinkError where the kernel refuses."""
         dump = self._whole(want)
         table = _once(dump.table)
         if not want.details:
             columns = (*INFO_COLUMNS, *SKMEM_COLUMNS, "congestion")
-            table = replace(table, gaps=(*table.gaps, Gap(columns, None, "not asked for")))
+            table = replace(table, unavailable=(*table.unavailable, Unavailable(columns, None, "not asked for")))
         if table.base["interface"].any():
             table = replace(table, interfaces=self._interfaces())
-        return Reading(table, (_CHANGED,) if dump.interrupted else ())
+        return Dump(table, (_CHANGED,) if dump.interrupted else ())
 
     def _interfaces(self) -> dict[int, str]:
         """The name of each interface by its number. The root of a container may name one as he likes: any bytes."""
         return {number: escape(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
 
-    def _whole(self, want: Want) -> Dump:
+    def _whole(self, want: DumpRequest) -> DecodedMessages:
         """A dump that was not interrupted, or after several attempts one that was."""
         lost: Exception | None = None
-        dump: Dump | None = None
+        dump: DecodedMessages | None = None
         for _ in range(_ATTEMPTS):
             try:
                 dump = decode(self._receive_all(want))
@@ -109,15 +109,15 @@ class NetlinkSource:
                     self._takes_bytecode = False  # an older kernel: the caller filters what we read anyway
                     continue
                 if error.number in _NOT_HERE:
-                    raise SourceError(error.what, error.why) from error
+                    raise BackendError(error.what, error.why) from error
                 raise
             if not dump.interrupted:
                 return dump
         if dump is None:
-            raise SourceError("reading sockets by netlink", str(lost))
+            raise BackendError("reading sockets by netlink", str(lost))
         return dump
 
-    def _receive_all(self, want: Want) -> npt.NDArray[np.uint8]:
+    def _receive_all(self, want: DumpRequest) -> npt.NDArray[np.uint8]:
         filled = 0
         for number, family in enumerate(want.families):
             self._request(FAMILIES[family], want)
@@ -129,7 +129,7 @@ class NetlinkSource:
                 # This machine has no IPv6, and so no sockets of it.
         return self._kept(filled)
 
-    def _request(self, family: int, want: Want) -> None:
+    def _request(self, family: int, want: DumpRequest) -> None:
         self._sequence += 1
         attribute = b""
         if want.bytecode and self._takes_bytecode:
@@ -197,7 +197,7 @@ class NetlinkSource:
             # Not settimeout, with which Python would ask the kernel twice for each datagram.
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(_TIMEOUT_S), 0))
         except (OSError, AttributeError) as error:  # AttributeError: not Linux
-            raise SourceError("opening netlink", error) from error
+            raise BackendError("opening netlink", error) from error
         return channel
 
     def _reopen(self) -> None:

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from portside.kernel.values import Owner
-from portside.procfs import PROC, Links, Seen, count_descriptors, counts_descriptors, identity, links
+from portside.kernel.models import Owner
+from portside.procfs import PROC, ProcessSockets, SocketFds, count_fds, fd_count_is_exact, process_identity, socket_fds
 
 _INODES_AT_ONCE = 1024  # get_next_ino() in fs/inode.c
 _REREAD_DESCRIPTORS = 5000  # about 30 ms
@@ -40,10 +40,10 @@ class _Process:
     program: str
     descriptors: int
     read_at: float
-    sockets: Links | None
+    sockets: SocketFds | None
 
 
-class Owners:
+class OwnerFinder:
     """Finds the owners of sockets, and remembers them from one call to the next."""
 
     def __init__(
@@ -55,16 +55,16 @@ class Owners:
         self._processes: dict[int, _Process] = {}
         self._cookies: dict[int, int] = {}
         self._owners: dict[int, tuple[Owner, ...]] = {}
-        self._scouted = False
+        self._preloaded = False
         self._oldest_new = 0  # sockets made after the scout's time have larger inodes
-        self._counts = counts_descriptors(proc)
+        self._counts = fd_count_is_exact(proc)
 
-    def scouted(self, seen: Iterable[Seen]) -> None:
+    def preload(self, seen: Iterable[ProcessSockets]) -> None:
         """Take what was read of all processes a moment ago."""
         now = self._clock()
         for pid, started, program, descriptors, sockets in seen:
             self._processes[pid] = _Process(started, program, descriptors, now, sockets)
-        self._scouted = True
+        self._preloaded = True
         newest = max((inode for each in self._processes.values() for inode, _ in each.sockets or ()), default=0)
         self._oldest_new = newest - _INODES_AT_ONCE * (os.cpu_count() or 1)
 
@@ -79,7 +79,7 @@ class Owners:
         count = self.unreadable
         return f"{count} process{'es' if count != 1 else ''} could not be read" if count else _NOT_SEEN
 
-    def of(
+    def find(
         self, inodes: npt.NDArray[np.unsignedinteger], cookies: npt.NDArray[np.unsignedinteger] | None = None
     ) -> dict[int, tuple[Owner, ...]]:
         """The owners of sockets by inode, each descriptor of each process; sockets that have none are left out.
@@ -91,8 +91,8 @@ class Owners:
         known = self._cookies
         everything_new = any(known.get(inode) != cookie for inode, cookie in asked.items())
         self._cookies = asked
-        if self._scouted:
-            self._scouted = False
+        if self._preloaded:
+            self._preloaded = False
             self._refresh(everything_new=False)
             self._owners = self._collect(asked)
             everything_new = any(inode > self._oldest_new for inode in asked.keys() - self._owners.keys())
@@ -108,7 +108,7 @@ class Owners:
         before, self._processes = self._processes, {}
         changed = False
         for name in os.listdir(self._proc):
-            if not name.isdigit() or (seen := identity(f"{self._proc}/{name}")) is None:
+            if not name.isdigit() or (seen := process_identity(f"{self._proc}/{name}")) is None:
                 continue
             pid, (started, program) = int(name), seen
             # Counted before it is read: what changes meanwhile is a difference the next time.
@@ -139,11 +139,11 @@ class Owners:
             process.sockets, process.read_at = links, now
         return changed
 
-    def _read(self, name: str, descriptors: int) -> Links | None:
-        return links(f"{self._proc}/{name}", descriptors)
+    def _read(self, name: str, descriptors: int) -> SocketFds | None:
+        return socket_fds(f"{self._proc}/{name}", descriptors)
 
     def _descriptors(self, name: str) -> int:
-        return count_descriptors(self._proc, name, exact=self._counts)
+        return count_fds(self._proc, name, exact=self._counts)
 
     def _collect(self, asked: dict[int, int]) -> dict[int, tuple[Owner, ...]]:
         found: dict[int, tuple[Owner, ...]] = {}

@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
+from portside.kernel.backend import DumpRequest
+from portside.kernel.backends import Opened, open_backend
 from portside.kernel.bytecode import compile_filter, states_of
 from portside.kernel.filter import evaluate, parse, possible
 from portside.kernel.filter.tree import EVERYTHING, And, Filter, StateIn, columns_of, mentions_state
-from portside.kernel.names import SystemNames
 from portside.kernel.netns import Namespace
-from portside.kernel.owners import Owners
-from portside.kernel.source import Want
-from portside.kernel.sources import Opened, open_source
+from portside.kernel.owners import OwnerFinder
+from portside.kernel.resolver import SystemResolver
 from portside.kernel.table import Mask, SocketTable
-from portside.procfs import Seen
+from portside.procfs import ProcessSockets
 
 View = Literal["connected", "listening", "all"]
 _VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
@@ -45,20 +45,27 @@ def snapshot(
     families: tuple[int, ...] = (4, 6),
     view: View | None = None,
     details: bool = True,
-    scout: Callable[[], Iterable[Seen]] | None = None,
+    prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
 ) -> Snapshot:
     """The TCP sockets of this machine that match a filter, now.
 
     ``netns`` is the name of another network namespace, or the number of a process in it; or the namespace itself,
     which stays open: a name or a number may stand for another one later. ``view`` says which states
     are shown; without it, every state where the filter names states, else all but listeners. ``details`` asks for
-    tcp_info and memory too. ``scout`` gives what was read of all processes meanwhile.
+    tcp_info and memory too. ``prefetched`` gives what was read of all processes meanwhile.
 
-    Raises FilterError, NamespaceError, UsageError for a source that is none, SourceError where none works, and
+    Raises FilterError, NamespaceError, UsageError for a source that is none, BackendError where none works, and
     NetlinkError where the kernel refuses.
     """
     with Watcher(
-        filter, source=source, netns=netns, owners=owners, families=families, view=view, details=details, scout=scout
+        filter,
+        source=source,
+        netns=netns,
+        owners=owners,
+        families=families,
+        view=view,
+        details=details,
+        prefetched=prefetched,
     ) as watcher:
         return watcher.look()
 
@@ -76,22 +83,22 @@ class Watcher:
         families: tuple[int, ...] = (4, 6),
         view: View | None = None,
         details: bool = True,
-        scout: Callable[[], Iterable[Seen]] | None = None,
+        prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
     ) -> None:
-        tree = parse(filter, SystemNames()) if isinstance(filter, str) else filter or EVERYTHING
+        tree = parse(filter, SystemResolver()) if isinstance(filter, str) else filter or EVERYTHING
         if view is None:
             view = "all" if mentions_state(tree) else "connected"
         self._filter = And((tree, StateIn(_VIEWS[view])))
         columns = columns_of(tree)
-        self._want = Want(
+        self._want = DumpRequest(
             families,
             states_of(self._filter),
             details or not columns <= _OWNER_COLUMNS | _PLAIN_COLUMNS,
             compile_filter(self._filter),
         )
-        self._owners = Owners() if owners or columns & _OWNER_COLUMNS else None
+        self._owners = OwnerFinder() if owners or columns & _OWNER_COLUMNS else None
         self._columns = columns
-        self._scout = scout
+        self._prefetched = prefetched
         self._own_namespace = Namespace(netns) if isinstance(netns, str) else None
         self._namespace = netns if isinstance(netns, Namespace) else self._own_namespace
         self._source_name = source
@@ -103,14 +110,14 @@ class Watcher:
         Raises what ``snapshot`` does.
         """
         if self._opened is None:
-            self._opened = open_source(self._want, self._source_name, self._namespace)
+            self._opened = open_backend(self._want, self._source_name, self._namespace)
             reading = self._opened.reading
         else:
             reading = self._opened.source.read(self._want)
         table = reading.table
         age_s = ages(table) if ages else None
         table, age_s = _narrow(table, age_s, possible(self._filter, table, age_s))
-        unanswered = untold(self._columns, table, self._opened.source.name)
+        unanswered = unsupported_columns(self._columns, table, self._opened.source.name)
         notes = list(dict.fromkeys((*self._opened.notes, *reading.notes, *unanswered)))
         if "age_s" in self._columns and ages is None:
             notes.append("one look does not tell how old a connection is, so that no condition on its age is true")
@@ -139,18 +146,18 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _with_owners(self, table: SocketTable, owners: Owners) -> SocketTable:
-        if self._scout is not None:
-            owners.scouted(self._scout())
-            self._scout = None
+    def _with_owners(self, table: SocketTable, owners: OwnerFinder) -> SocketTable:
+        if self._prefetched is not None:
+            owners.preload(self._prefetched())
+            self._prefetched = None
         cookie = table.column("cookie")
-        found = owners.of(table.base["inode"], cookie.values if cookie.known.all() else None)
+        found = owners.find(table.base["inode"], cookie.values if cookie.known.all() else None)
         return table.with_owners(found, owners.hidden)
 
 
-def untold(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:
+def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:
     """What is to be said of a filter that looks at these columns, where a source does not tell some at all."""
-    nowhere = {name for gap in table.gaps if gap.where is None for name in gap.columns}
+    nowhere = {name for gap in table.unavailable if gap.where is None for name in gap.columns}
     return tuple(
         f"{source} does not tell {name}: no condition on it is true" for name in sorted(nowhere & set(columns))
     )
@@ -160,9 +167,9 @@ def _count_hidden(table: SocketTable) -> int:
     """How many sockets are held by somebody whom we may not see."""
     if not table.hidden_owners or table.owners is None:
         return 0
-    holders = table.holders[table.holders != 0]
+    owner_keys = table.owner_keys[table.owner_keys != 0]
     known = np.fromiter(table.owners, "i8", len(table.owners))
-    return int((~np.isin(holders, known)).sum())
+    return int((~np.isin(owner_keys, known)).sum())
 
 
 def _narrow(

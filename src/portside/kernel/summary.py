@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from portside.kernel import states
+from portside.kernel.address_text import hosts
 from portside.kernel.table import SocketTable
-from portside.kernel.text import hosts
 
 
 class Summary(NamedTuple):
@@ -41,7 +41,7 @@ def summarize(table: SocketTable) -> Summary:
         total=len(table),
         states=dict(by_state.most_common()),
         programs=_programs(table),
-        peers=dict(Counter(hosts(others, "remote")).most_common()),
+        peers=dict(Counter(hosts(others.base, "remote", others.interfaces)).most_common()),
         recv_q=_sum(others, "recv_q"),
         send_q=_sum(others, "send_q"),
         waiting=_sum(listeners, "recv_q"),
@@ -53,7 +53,7 @@ def _programs(table: SocketTable) -> dict[str | None, int] | None:
     if table.owners is None:
         return None
     counts = Counter[str | None]()
-    for holder in table.holders.tolist():
+    for holder in table.owner_keys.tolist():
         counts.update({owner.program for owner in table.owners.get(holder, ())} or {None})
     return dict(counts.most_common())
 

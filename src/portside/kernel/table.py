@@ -2,13 +2,14 @@
 
 1. A row is a ``struct inet_diag_msg`` (``base``). What the kernel tells beyond it (tcp_info, memory, congestion
    control) stays in its messages: ``message`` says where that of a row begins, ``layout`` what shape it has.
-2. Nothing more is decoded until somebody asks: ``column`` takes a field out of the messages, ``rows`` makes values.
+2. Nothing more is decoded until somebody asks: ``column`` takes a field out of the messages,
+   ``materialize.to_sockets`` makes a value of each row.
 3. What is not known is not 0: a column comes with a mask that says where it is known, and ``gaps`` says why not.
 
 Tables are never changed after they are made; ``with_owners`` and ``select`` make new ones.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.layout import INFO, INFO_BITS, OPTION_WINDOW_SCALE, SKMEM, Attribute, Rows
-from portside.kernel.values import Owner, Socket
+from portside.kernel.inet_diag import INFO, INFO_BITS, OPTION_WINDOW_SCALE, SKMEM, Attribute, Rows
+from portside.kernel.models import Owner
 
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[Any]
-OwnersByHolder = Mapping[int, tuple[Owner, ...]]
+OwnersByKey = Mapping[int, tuple[Owner, ...]]
 
 
-class Gap(NamedTuple):
+class Unavailable(NamedTuple):
     """Columns that are not known where ``where`` says (None: nowhere), and why."""
 
     columns: tuple[str, ...]
@@ -110,9 +111,9 @@ _WITHOUT_INFO = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SocketTable:
-    """Sockets as columns. ``len`` of them; ``row(i)`` is one as a value.
+    """Sockets as columns, ``len`` rows.
 
-    ``owners`` are found by ``holders``, which is the inode but for sources that know owners and no inode; None:
+    ``owners`` are found by ``owner_keys``, which is the inode but for sources that know owners and no inode; None:
     not looked up, and ``no_owners`` says why. ``hidden_owners`` says why a socket without a known owner may have one
     all the same; empty where it cannot. ``interfaces`` names interfaces by their number, safe to show.
     """
@@ -121,9 +122,9 @@ class SocketTable:
     message: npt.NDArray[np.int64]
     layout: npt.NDArray[np.int32]
     messages: Messages = NO_MESSAGES
-    gaps: tuple[Gap, ...] = ()
-    owners: OwnersByHolder | None = None
-    own_holders: npt.NDArray[np.int64] | None = None
+    unavailable: tuple[Unavailable, ...] = ()
+    owners: OwnersByKey | None = None
+    own_owner_keys: npt.NDArray[np.int64] | None = None
     interfaces: Mapping[int, str] = field(default_factory=dict)
     no_owners: str = "not looked up"
     hidden_owners: str = ""
@@ -132,9 +133,9 @@ class SocketTable:
         return len(self.base)
 
     @property
-    def holders(self) -> Values:
+    def owner_keys(self) -> Values:
         """For each socket the key of its owners; 0 where it has none."""
-        return self.base["inode"] if self.own_holders is None else self.own_holders
+        return self.base["inode"] if self.own_owner_keys is None else self.own_owner_keys
 
     def select(self, which: Mask | npt.NDArray[np.integer]) -> "SocketTable":
         """The sockets of a mask, or those of an array of row numbers in its order."""
@@ -143,40 +144,31 @@ class SocketTable:
             base=self.base[which],
             message=self.message[which],
             layout=self.layout[which],
-            gaps=tuple(
-                Gap(gap.columns, None if gap.where is None else gap.where[which], gap.reason) for gap in self.gaps
+            unavailable=tuple(
+                Unavailable(gap.columns, None if gap.where is None else gap.where[which], gap.reason)
+                for gap in self.unavailable
             ),
-            own_holders=None if self.own_holders is None else self.own_holders[which],
+            own_owner_keys=None if self.own_owner_keys is None else self.own_owner_keys[which],
         )
 
-    def with_owners(self, owners: OwnersByHolder, hidden: str = "") -> "SocketTable":
+    def with_owners(self, owners: OwnersByKey, hidden: str = "") -> "SocketTable":
         """The same sockets with the processes that hold them."""
         return replace(self, owners=owners, hidden_owners=hidden)
 
     def column(self, name: str) -> Column:
         """One of ``COLUMNS`` for every socket. Raises KeyError where there is no such column."""
         if name in BASE_COLUMNS:
-            return Column(self._base_values(name), ~self._unknown(self.gaps_of(name)))
-        return Column(self._detail_values(name), ~self._unknown(self.gaps_of(name)))
+            return Column(self._base_values(name), ~self._unknown(self.reasons_unknown(name)))
+        return Column(self._detail_values(name), ~self._unknown(self.reasons_unknown(name)))
 
-    def gaps_of(self, name: str) -> list[tuple[Mask, str]]:
+    def reasons_unknown(self, name: str) -> list[tuple[Mask, str]]:
         """Where a column is not known, each place with its reason; a place may be in several."""
         everywhere = np.ones(len(self), bool)
-        named = [gap for gap in self.gaps if name in gap.columns]
+        named = [gap for gap in self.unavailable if name in gap.columns]
         gaps = [(everywhere if gap.where is None else gap.where, gap.reason) for gap in named]
         if name in BASE_COLUMNS or any(gap.where is None for gap in named):
             return gaps
         return [*gaps, *self._detail_gaps(name)]
-
-    def rows(self, which: npt.NDArray[np.integer] | None = None) -> Iterator[Socket]:
-        """The sockets as values: all, or those of an array of row numbers."""
-        from portside.kernel.rows import rows
-
-        return rows(self if which is None else self.select(which))
-
-    def row(self, index: int) -> Socket:
-        """One socket as a value. Raises IndexError where there is no such row."""
-        return next(self.rows(np.arange(len(self))[[index]]))
 
     def _unknown(self, gaps: list[tuple[Mask, str]]) -> Mask:
         unknown = np.zeros(len(self), bool)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from portside.app.table_text import microseconds_text, owner_text, size_text
-from portside.kernel.values import Owner, Socket
+from portside.kernel.models import Owner, Socket
 from portside.settings.watch import Watch
-from portside.tui.follow import Line
-from portside.tui.widths import Need, cut, cut_middle
+from portside.tui.snapshot_diff import Line
+from portside.tui.widths import WidthRequest, cut, cut_middle
 from portside.wire.escaping import escape
 
 GONE = "gone"
@@ -20,7 +20,8 @@ _SHORT_STATES = {"ESTABLISHED": "ESTAB"}
 
 
 class Column(NamedTuple):
-    """``sort`` is its name for sorting, ``mark`` that of what it shows, for marks. ``drop`` and ``grow`` as in Need.
+    """``sort`` is its name for sorting, ``mark`` that of what it shows, for marks. ``drop`` and ``grow``
+    as in WidthRequest.
 
     ``middle``: cut there. It has ``most`` cells at most.
     """
@@ -36,11 +37,11 @@ class Column(NamedTuple):
     middle: bool = False
     most: int = 60
 
-    def need(self, texts: list[str], before: int = 0, *, sorted_by: bool = False) -> Need:
+    def need(self, texts: list[str], before: int = 0, *, sorted_by: bool = False) -> WidthRequest:
         """What the column needs to show these, and an arrow at its title; ``before``: it was so wide."""
         title = len(self.title) + sorted_by
         glad = min(max(title, before, *map(cell_len, texts)), max(self.most, title))
-        return Need(self.least, max(self.least, glad), self.drop, self.grow)
+        return WidthRequest(self.least, max(self.least, glad), self.drop, self.grow)
 
     def cell(self, text: str, width: int) -> str:
         """The text, as wide as the column."""

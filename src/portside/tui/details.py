@@ -1,6 +1,6 @@
 """One socket in full, as lines of text: what is known, and why the rest is not."""
 
-from portside.kernel.values import Socket
+from portside.kernel.models import Socket
 from portside.tui.columns import remote_text, safe, seconds_text
 from portside.tui.widths import cut
 

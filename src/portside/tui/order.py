@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from portside.app.table_order import Order as TableOrder
 from portside.kernel.filter.columns import FILTER_COLUMNS
-from portside.kernel.layout import IPV4
-from portside.kernel.table import Mask, OwnersByHolder, SocketTable, Values
-from portside.tui.follow import Part, Picture
+from portside.kernel.inet_diag import IPV4
+from portside.kernel.table import Mask, OwnersByKey, SocketTable, Values
+from portside.tui.snapshot_diff import Part, ViewState
 
 Order = npt.NDArray[np.intp]
 
@@ -43,26 +43,26 @@ class Sorter:
 
     def __init__(self) -> None:
         self._short = False
-        self._ranks: tuple[OwnersByHolder, Values, Values] | None = None
+        self._ranks: tuple[OwnersByKey, Values, Values] | None = None
         self._last: tuple[Sort, Values, Order] | None = None
 
-    def order(self, picture: Picture, sort: Sort) -> Order:
+    def order(self, view: ViewState, sort: Sort) -> Order:
         """The rows in order; equal ones by their keys, so that they stay where they are."""
         fixed = sort.column in ("proto", "local", "remote", "age_s")
         if fixed and self._last is not None and self._last[0] == sort:
             _, keys, order = self._last
-            if len(keys) == len(picture.keys) and (keys == picture.keys).all():
+            if len(keys) == len(view.keys) and (keys == view.keys).all():
                 return order
-        self._short = all((part.table.base["family"] == IPV4).all() for part in picture.parts)
-        columns = [self._keys(part, sort.column, picture.at) for part in picture.parts]
+        self._short = all((part.table.base["family"] == IPV4).all() for part in view.parts)
+        columns = [self._keys(part, sort.column, view.at) for part in view.parts]
         values = [np.concatenate(each) for each in zip(*(values for values, _ in columns), strict=True)]
         known = np.concatenate([mask for _, mask in columns])
-        order = np.lexsort((picture.keys, *reversed(values)))
+        order = np.lexsort((view.keys, *reversed(values)))
         if sort.reverse:
             order = order[::-1]
         if not known.all():
             order = np.concatenate([order[known[order]], order[~known[order]]])
-        self._last = sort, picture.keys, order
+        self._last = sort, view.keys, order
         return order
 
     def _keys(self, part: Part, column: str, now: float) -> tuple[list[Values], Mask]:
@@ -87,16 +87,16 @@ class Sorter:
         if not owners:
             return [nowhere, nowhere], nowhere
         if self._ranks is None or self._ranks[0] is not owners:
-            holders = np.fromiter(owners, "u8", len(owners))
+            owner_keys = np.fromiter(owners, "u8", len(owners))
             first = [(each[0].program or "", each[0].pid) if each else ("", 0) for each in owners.values()]
             ranks = {owner: rank for rank, owner in enumerate(sorted(set(first)))}
             numbers = np.array([(ranks[owner], owner[1]) for owner in first], "i8")
-            ascending = np.argsort(holders)
-            self._ranks = owners, holders[ascending], numbers[ascending]
-        _, holders, numbers = self._ranks
-        at = np.minimum(np.searchsorted(holders, table.holders), len(holders) - 1)
+            ascending = np.argsort(owner_keys)
+            self._ranks = owners, owner_keys[ascending], numbers[ascending]
+        _, owner_keys, numbers = self._ranks
+        at = np.minimum(np.searchsorted(owner_keys, table.owner_keys), len(owner_keys) - 1)
         chosen = numbers[at, 1 if by_pid else 0]
-        return [chosen, chosen], holders[at] == table.holders
+        return [chosen, chosen], owner_keys[at] == table.owner_keys
 
 
 def _end(table: SocketTable, side: str, *, short: bool) -> list[Values]:

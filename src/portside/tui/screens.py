@@ -9,7 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from portside.kernel.values import Socket
+from portside.kernel.models import Socket
 from portside.tui.details import detail_lines, title
 
 HELP = """\

@@ -1,7 +1,7 @@
 """The live display of ``portside watch``: the kernel's table on a terminal, again and again.
 
-1. Looking and comparing run in one thread beside the display (``looker``), so that a key never waits for the kernel.
-2. A picture holds columns; text is made only for the rows that can be seen (``sockets``).
+1. Looking and comparing run in one thread beside the display (``poller``), so that a key never waits for the kernel.
+2. A view holds columns; text is made only for the rows that can be seen (``sockets``).
 3. The terminal keeps its own colours and background, and nothing reaches it that was not made visible first.
 """
 
@@ -22,17 +22,17 @@ from portside.errors import PortsideError
 from portside.kernel import FilterError
 from portside.kernel.filter.tree import Filter
 from portside.settings.watch import Watch
-from portside.tui.beside import Beside
-from portside.tui.choice import Choice
 from portside.tui.columns import columns_of, owners_text, remote_text, safe
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
-from portside.tui.filterbar import FilterBar
-from portside.tui.follow import Picture
-from portside.tui.looker import Looker
+from portside.tui.filter_bar import FilterBar
+from portside.tui.filter_state import FilterState
 from portside.tui.order import Sort, Sorter, parse_sort
+from portside.tui.poller import Poller
 from portside.tui.screens import HELP, Confirm, Details, Page
-from portside.tui.sockets import Sockets
+from portside.tui.snapshot_diff import ViewState
+from portside.tui.socket_table import Sockets
 from portside.tui.widths import cut
+from portside.tui.worker import Worker
 from portside.units import format_duration
 
 _KEYS = "Enter details  / filter  < > sort  r reverse  space pause  k kill  ? help  q quit"
@@ -48,22 +48,22 @@ def run(settings: Watch) -> int:
     """
     sort = parse_sort(settings.sort) if settings.sort else Sort()
     try:
-        looker = Looker(settings, sort)
+        poller = Poller(settings, sort)
     except FilterError as error:
         raise wrong_filter(error) from None
     try:
-        first = looker.look()
-        app = WatchApp(settings, looker, first, sort)
+        first = poller.look()
+        app = WatchApp(settings, poller, first, sort)
         app.run()
         if app.failure is not None:
             raise app.failure
         return app.return_code or 0
     finally:
-        looker.close()
+        poller.close()
 
 
 class WatchApp(App[int]):
-    """The display. It owns the looker until it ends."""
+    """The display. It owns the poller until it ends."""
 
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
@@ -90,18 +90,18 @@ class WatchApp(App[int]):
         *(Binding(str(number), f"sort_column({number})") for number in range(1, 10)),
     ]
 
-    def __init__(self, settings: Watch, looker: Looker, first: Picture, sort: Sort) -> None:
+    def __init__(self, settings: Watch, poller: Poller, first: ViewState, sort: Sort) -> None:
         super().__init__(StandardOutput, ansi_color=True)
         self.theme = "ansi-dark"
         self._settings = settings
         self._interval = min(settings.interval, _LONGEST_S)
-        self._looker = looker
-        self._picture = first
+        self._poller = poller
+        self._view = first
         self._sort = sort
         self._sorter = Sorter()
         self._columns = columns_of(settings)
-        self._beside = Beside(self._failed)
-        self._filter = Choice(filter_text(settings), self._look_through)
+        self._worker = Worker(self._failed)
+        self._filter = FilterState(filter_text(settings), self._look_through)
         self._filter_before = self._filter.text
         self._takes_keys = self._paused = self._looking = False
         self._message = self._trouble = ""
@@ -127,7 +127,7 @@ class WatchApp(App[int]):
         self._sockets.focus()
         self._takes_keys = True
         self._put()
-        self._beside.start(self._watch())
+        self._worker.start(self._watch())
 
     def _end(self) -> None:
         end_if_hung_up()
@@ -135,7 +135,7 @@ class WatchApp(App[int]):
 
     async def on_unmount(self) -> None:
         """Let the last look end before what it uses is given back."""
-        self._beside.end()
+        self._worker.end()
 
     def on_resize(self, _: events.Resize) -> None:
         """Another width has room for other words."""
@@ -172,7 +172,7 @@ class WatchApp(App[int]):
             self._looking = True
             began = time.monotonic()
             try:
-                self._picture = await self._beside.do(self._looker.look)
+                self._view = await self._worker.do(self._poller.look)
                 self._trouble = ""
                 await self._look_closer()
             except PortsideError as error:
@@ -187,12 +187,12 @@ class WatchApp(App[int]):
         details = self.screen
         if not isinstance(details, Details):
             return
-        table = self._picture.only(details.key)
+        table = self._view.only(details.key)
         socket = None
-        age_s = self._picture.age_of(details.key)
+        age_s = self._view.age_of(details.key)
         if table is not None:
             try:
-                socket = await self._beside.do(lambda: self._looker.look_at(details.key, table))
+                socket = await self._worker.do(lambda: self._poller.look_at(details.key, table))
             except PortsideError as error:
                 self._trouble = str(error)
                 return
@@ -200,10 +200,10 @@ class WatchApp(App[int]):
             details.tell(socket, age_s)
 
     def _put(self) -> None:
-        order = self._sorter.order(self._picture, self._sort)
+        order = self._sorter.order(self._view, self._sort)
         sockets = self._sockets
         sockets.empty = f"no socket matches  {safe(self._filter.text)}" if self._filter.text else self._nothing()
-        sockets.show(self._picture, order, self._sort)
+        sockets.show(self._view, order, self._sort)
         self._put_words()
 
     def _nothing(self) -> str:
@@ -213,17 +213,17 @@ class WatchApp(App[int]):
     def _put_words(self) -> None:
         """The lines around the table."""
         width = self.size.width
-        picture = self._picture
-        counts = "  ".join(f"{state} {count:,}" for state, count in picture.counts().items())
-        total = len(picture.live.keys)
+        view = self._view
+        counts = "  ".join(f"{state} {count:,}" for state, count in view.counts().items())
+        total = len(view.live.keys)
         every = format_duration(self._interval).replace(".000s", "s").lstrip()
         stands_still = self._paused and not self._looking
-        right = f"  PAUSED  {picture.source}" if stands_still else f"  {picture.source}, every {every}"
+        right = f"  PAUSED  {view.source}" if stands_still else f"  {view.source}, every {every}"
         left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
         self._line("head", cut(left, max(0, width - len(right))) + right)
         applied = self._filter.text
         self._line("filter", f"filter: {safe(applied)}" if applied and not self._bar.is_open else "")
-        self._line("notes", safe(self._message or self._trouble or " · ".join(picture.notes)))
+        self._line("notes", safe(self._message or self._trouble or " · ".join(view.notes)))
         self._line("foot", "Enter keep  Escape take back" if self._bar.is_open else _KEYS)
 
     def _line(self, name: str, words: str) -> None:
@@ -251,7 +251,7 @@ class WatchApp(App[int]):
 
     def action_help(self) -> None:
         """Tell the keys, and the notes in full."""
-        notes = "".join(f"\n{safe(note)}" for note in self._picture.notes)
+        notes = "".join(f"\n{safe(note)}" for note in self._view.notes)
         self.push_screen(Page("portside watch", HELP + notes))
 
     def action_details(self) -> None:
@@ -260,11 +260,11 @@ class WatchApp(App[int]):
         if line is None:
             self._say("select a socket first, with the arrow keys")
             return
-        self.push_screen(Details(line.key, line.socket, line.age_s), lambda _: self._look_away())
-        self._beside.start(self._look_closer())
+        self.push_screen(Details(line.key, line.socket, line.age_s), lambda _: self._stop_details())
+        self._worker.start(self._look_closer())
 
-    def _look_away(self) -> None:
-        self._beside.do_some_time(self._looker.look_away)
+    def _stop_details(self) -> None:
+        self._worker.do_some_time(self._poller.stop_details)
 
     def action_reverse(self) -> None:
         """Turn the order round."""
@@ -339,7 +339,7 @@ class WatchApp(App[int]):
         """Take another filter: the last one that is asked for counts."""
         if self._typing is not None:
             self._typing.cancel()
-        self._typing = self._beside.start(self._choose_soon(text, after_s, closing=closing))
+        self._typing = self._worker.start(self._choose_soon(text, after_s, closing=closing))
 
     async def _choose_soon(self, text: str, after_s: float, *, closing: bool) -> None:
         try:
@@ -356,7 +356,7 @@ class WatchApp(App[int]):
             self._close_bar()
 
     async def _look_through(self, tree: Filter | None) -> None:
-        await self._beside.do(lambda: self._looker.choose(tree))
+        await self._worker.do(lambda: self._poller.choose(tree))
         self._sockets.refit()
         self._wake.set()
 
@@ -370,12 +370,12 @@ class WatchApp(App[int]):
         if line is None:
             self._say("select a socket first, with the arrow keys")
             return
-        table = self._picture.only(line.key)
+        table = self._view.only(line.key)
         if table is None:
             self._say("it is gone already")
             return
-        if self._picture.source != "netlink":
-            self._say(f"sockets can be destroyed by netlink alone, and these come from {self._picture.source}")
+        if self._view.source != "netlink":
+            self._say(f"sockets can be destroyed by netlink alone, and these come from {self._view.source}")
             return
         socket = line.socket
         what = f"{safe(socket.local)} - {remote_text(socket)}"
@@ -383,13 +383,13 @@ class WatchApp(App[int]):
 
         def answered(answer: bool | None) -> None:  # noqa: FBT001 - as Textual calls it
             if answer:
-                self._beside.start(self._kill(lambda: self._looker.destroy(table), what))
+                self._worker.start(self._kill(lambda: self._poller.destroy(table), what))
 
         self.push_screen(Confirm(question), answered)
 
     async def _kill(self, work: Callable[[], int], what: str) -> None:
         try:
-            self._message = f"destroyed {what}" if await self._beside.do(work) else f"{what} was gone already"
+            self._message = f"destroyed {what}" if await self._worker.do(work) else f"{what} was gone already"
         except PortsideError as error:
             self._message = f"{error}" + (f" ({error.hint})" if error.hint else "")
         self._wake.set()

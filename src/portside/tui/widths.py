@@ -12,7 +12,7 @@ EXTRA = 10
 """From this ``drop`` on a column is there only where it takes no room from the others."""
 
 
-class Need(NamedTuple):
+class WidthRequest(NamedTuple):
     """What a column needs: at least so much, gladly so much.
 
     The highest ``drop`` goes first where there is no room; the lowest ``grow`` gets room first.
@@ -24,7 +24,7 @@ class Need(NamedTuple):
     grow: int
 
 
-def fit(needs: Sequence[Need], width: int) -> list[int]:
+def fit(needs: Sequence[WidthRequest], width: int) -> list[int]:
     """The width of each column, 0 for those that are left out; one space is between two columns."""
 
     def drop_until_there_is_room(droppable: Sequence[int], wanted: Sequence[int]) -> None:

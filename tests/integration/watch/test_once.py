@@ -19,8 +19,8 @@ from support import DEADLINE_S, wait_until
 from portside.app import watch
 from portside.cli import parser
 from portside.kernel import destroy
-from portside.kernel.netlink import NetlinkSource
-from portside.kernel.source import SourceError
+from portside.kernel.backend import BackendError
+from portside.kernel.netlink import NetlinkBackend
 from portside.settings.watch import Watch
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"
@@ -89,7 +89,7 @@ def test_the_picture_of_the_tutorial(start: Start) -> None:
             out = subprocess.run(["netstat", "-ntp"], capture_output=True, text=True, check=True).stdout
             return sorted(line.split() for line in out.splitlines() if f":{port} " in line)
 
-        wait_until(lambda: sorted(table(str(port), "--once")) == theirs(), "the same picture")
+        wait_until(lambda: sorted(table(str(port), "--once")) == theirs(), "the same view")
         assert len(theirs()) == 4
         done = run(str(port), "--once")
         assert done.stdout.splitlines()[0] == HEADER
@@ -351,10 +351,10 @@ def test_without_netlink_it_falls_back_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def no_netlink(self: NetlinkSource) -> socket.socket:
-        raise SourceError("opening netlink", "Protocol not supported")
+    def no_netlink(self: NetlinkBackend) -> socket.socket:
+        raise BackendError("opening netlink", "Protocol not supported")
 
-    monkeypatch.setattr(NetlinkSource, "_open", no_netlink)
+    monkeypatch.setattr(NetlinkBackend, "_open", no_netlink)
     assert watch.run(parser.parse(Watch, "watch", [f"sport = {port}", "--once"])) == 0
     out, err = capfd.readouterr()
     assert len(out.splitlines()) == 2

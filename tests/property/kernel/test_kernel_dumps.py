@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.kernel.messages import attribute, socket_message
 
-from portside.kernel.diag import DecodeError, decode
+from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.materialize import to_sockets
 
 FUZZ = Path(__file__).parents[3] / "fuzz/sock_diag.py"
 
@@ -34,10 +35,10 @@ def test_any_bytes(data: bytes) -> None:
         table = decode(data).table
     except DecodeError:
         return
-    assert len(list(table.rows())) == len(table)
+    assert len(list(to_sockets(table))) == len(table)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=300)), max_size=6))
 def test_any_attributes(attributes: list[tuple[int, bytes]]) -> None:
-    (socket,) = decode(socket_message(attributes=b"".join(attribute(*each) for each in attributes))).table.rows()
+    (socket,) = to_sockets(decode(socket_message(attributes=b"".join(attribute(*each) for each in attributes))).table)
     assert socket.local == "127.0.0.1:12345"

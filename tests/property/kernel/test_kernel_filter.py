@@ -10,15 +10,15 @@ from unit.kernel.messages import attribute, socket_message, tcp_info
 
 from portside.kernel import states
 from portside.kernel.bytecode import compile_filter, states_of
-from portside.kernel.diag import decode
+from portside.kernel.decoder import decode
 from portside.kernel.filter import (
     And,
     Filter,
     FilterError,
     HostIn,
-    NoNames,
     Not,
     Number,
+    NumericResolver,
     Or,
     PortIn,
     StateIn,
@@ -224,7 +224,7 @@ def test_any_text_is_a_filter_or_an_error_that_points_into_it(text: str) -> None
 
 def parsed(text: str) -> Filter | FilterError:
     try:
-        return parse(text, NoNames())
+        return parse(text, NumericResolver())
     except FilterError as error:
         return error
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from portside.kernel.diag import decode
+from portside.kernel.decoder import decode
 from portside.kernel.table import SocketTable
 
 FOLDER = Path(__file__).parent / "dumps"

@@ -5,7 +5,7 @@ from unit.kernel.kernel_program import Entry, audit, run
 
 from portside.kernel import states
 from portside.kernel.bytecode import compile_filter, states_of
-from portside.kernel.filter import And, NoNames, Or, PortIn, parse
+from portside.kernel.filter import And, NumericResolver, Or, PortIn, parse
 
 FOUR = Entry(2, b"\x0a\0\0\1", b"\x0a\x09\x09\x09", 80, 1000)
 SIX = Entry(10, bytes(15) + b"\1", bytes(15) + b"\2", 443, 2000)
@@ -39,7 +39,7 @@ ENTRIES = (FOUR, SIX, MAPPED)
     ],
 )
 def test_what_passes(text: str, passing: tuple[Entry, ...]) -> None:
-    program = compile_filter(parse(text, NoNames()))
+    program = compile_filter(parse(text, NumericResolver()))
     assert program is not None
     audit(program)
     assert tuple(entry for entry in ENTRIES if run(program, entry)) == passing

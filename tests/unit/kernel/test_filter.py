@@ -6,16 +6,16 @@ from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, t
 
 from portside.errors import InvalidValue
 from portside.kernel import states
-from portside.kernel.diag import decode
+from portside.kernel.decoder import decode
 from portside.kernel.filter import (
     And,
     Filter,
     FilterError,
     HostIn,
     Mark,
-    NoNames,
     Not,
     Number,
+    NumericResolver,
     Or,
     PortIn,
     ProgramIs,
@@ -26,11 +26,11 @@ from portside.kernel.filter import (
     possible,
 )
 from portside.kernel.filter.tree import EVERYTHING, columns_of, mentions_state
+from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
-from portside.kernel.values import Owner
 
 
-class Names:
+class NameResolver:
     def port(self, service: str) -> int:
         if service not in (ports := {"https": 443, "ssh": 22}):
             raise InvalidValue(f"no service is called {service!r}")
@@ -50,7 +50,7 @@ class Names:
 
 
 def read(text: str) -> Filter:
-    return parse(text, Names())
+    return parse(text, NameResolver())
 
 
 A, B, C = PortIn("local", 1, 1), PortIn("local", 2, 2), PortIn("local", 3, 3)
@@ -232,7 +232,7 @@ def test_the_place_is_under_the_word_whatever_the_text() -> None:
 @pytest.mark.parametrize("text", ["sport = https", "src host", "dev = eth0", "cgroup = /x", "uid = root"])
 def test_without_names_there_are_only_numbers(text: str) -> None:
     with pytest.raises(FilterError, match=r"is called|there is no control group"):
-        parse(text, NoNames())
+        parse(text, NumericResolver())
 
 
 def test_many_conditions_side_by_side_are_not_deep() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from portside.kernel import owners as module
-from portside.kernel.owners import Owners
-from portside.kernel.values import Owner
-from portside.procfs import everything
-from portside.procfs import links as procfs_links
+from portside.kernel.models import Owner
+from portside.kernel.owners import OwnerFinder
+from portside.procfs import iter_processes
+from portside.procfs import socket_fds as procfs_socket_fds
 
 
 class Machine:
@@ -24,7 +24,7 @@ class Machine:
         self.cookies: dict[int, int] = {}
         (root / "self").mkdir()
         (root / "uptime").touch()
-        self.owners = Owners(proc=str(root), max_age_s=5, clock=lambda: self.now)
+        self.owners = OwnerFinder(proc=str(root), max_age_s=5, clock=lambda: self.now)
 
     def process(self, pid: int, program: str, *descriptors: str, started: int = 1, state: str = "S") -> None:
         folder = self.root / str(pid)
@@ -37,50 +37,50 @@ class Machine:
     def end(self, pid: int) -> None:
         shutil.rmtree(self.root / str(pid))
 
-    def of(self, *inodes: int) -> dict[int, list[tuple[int, str | None, int | None]]]:
+    def find(self, *inodes: int) -> dict[int, list[tuple[int, str | None, int | None]]]:
         cookies = [self.cookies.get(inode, inode) for inode in inodes]
-        found = self.owners.of(np.array(inodes, "u4"), np.array(cookies, "u8"))
+        found = self.owners.find(np.array(inodes, "u4"), np.array(cookies, "u8"))
         return {inode: [(owner.pid, owner.program, owner.fd) for owner in each] for inode, each in found.items()}
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
-    read = procfs_links
+    read = procfs_socket_fds
 
     def counted(folder: str, descriptors: int) -> list[tuple[int, int]] | None:
         machine.reads.append(int(folder.rsplit("/", maxsplit=1)[-1]))
         return read(folder, descriptors)
 
-    monkeypatch.setattr(module, "links", counted)
+    monkeypatch.setattr(module, "socket_fds", counted)
     return machine
 
 
 def test_each_descriptor_of_each_process(machine: Machine) -> None:
     machine.process(10, "nc", "/dev/null", "socket:[7]", "socket:[8]", "socket:[7]")
     machine.process(9, "a (b) c", "pipe:[7]", "socket:[7]")
-    assert machine.of(7, 8, 99, 0) == {7: [(9, "a (b) c", 1), (10, "nc", 1), (10, "nc", 3)], 8: [(10, "nc", 2)]}
+    assert machine.find(7, 8, 99, 0) == {7: [(9, "a (b) c", 1), (10, "nc", 1), (10, "nc", 3)], 8: [(10, "nc", 2)]}
 
 
 def test_nothing_is_read_again_while_nothing_changes(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
     machine.process(11, "nc", "socket:[9]")
-    first = machine.of(7, 99)
+    first = machine.find(7, 99)
     machine.now = 4.9
-    assert machine.of(7, 99) == machine.of(7) == first
+    assert machine.find(7, 99) == machine.find(7) == first
     assert sorted(machine.reads) == [10, 11]
 
 
 def test_everything_is_read_again_after_a_while(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
-    machine.of(7)
+    machine.find(7)
     link = machine.root / "10/fd/0"
     link.unlink()
     link.symlink_to("socket:[8]")
     machine.now = 4
-    assert 7 in machine.of(7)
+    assert 7 in machine.find(7)
     machine.now = 5
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
 
 
 def test_of_large_processes_only_some_are_read_again_in_one_look(
@@ -89,14 +89,14 @@ def test_of_large_processes_only_some_are_read_again_in_one_look(
     monkeypatch.setattr(module, "_REREAD_DESCRIPTORS", 3)
     for pid in (10, 11, 12, 13):
         machine.process(pid, "nc", f"socket:[{pid}]", "/dev/null")
-    machine.of(10, 11, 12, 13)
+    machine.find(10, 11, 12, 13)
     machine.reads.clear()
     machine.now = 5
-    machine.of(10, 11, 12, 13)
+    machine.find(10, 11, 12, 13)
     assert machine.reads == [10, 11]
-    machine.of(10, 11, 12, 13)
+    machine.find(10, 11, 12, 13)
     assert machine.reads == [10, 11, 12, 13]
-    machine.of(10, 11, 12, 13)
+    machine.find(10, 11, 12, 13)
     assert len(machine.reads) == 4
 
 
@@ -107,65 +107,65 @@ def test_a_process_with_a_great_many_descriptors(machine: Machine, status: str |
     (machine.root / "10/fd/500").unlink()
     if status is not None:
         (machine.root / "10/status").write_text(status)
-    found = machine.of(*range(1, 1010))
+    found = machine.find(*range(1, 1010))
     assert found == {number: [(10, "nc", number)] for number in range(1, 1010, 2)}
 
 
 def test_a_fork_shows_at_once(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
-    machine.of(7)
+    machine.find(7)
     machine.process(11, "nc", "socket:[7]")
-    assert [owner[0] for owner in machine.of(7)[7]] == [10, 11]
+    assert [owner[0] for owner in machine.find(7)[7]] == [10, 11]
     assert machine.reads == [10, 11]
 
 
 def test_a_descriptor_that_is_passed_on_shows_at_once(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
     machine.process(11, "nc", "/dev/null")
-    machine.of(7)
+    machine.find(7)
     (machine.root / "11/fd/5").symlink_to("socket:[7]")
     (machine.root / "10/fd/0").unlink()
-    assert machine.of(7) == {7: [(11, "nc", 5)]}
+    assert machine.find(7) == {7: [(11, "nc", 5)]}
 
 
 def test_an_exit_shows_at_once(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
-    machine.of(7)
+    machine.find(7)
     machine.end(10)
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
 
 
 def test_a_process_number_that_is_used_again(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]", started=5)
-    machine.of(7)
+    machine.find(7)
     machine.process(10, "cat", "/dev/null", started=6)
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
 
 
 def test_an_inode_that_is_used_again(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
     machine.process(11, "cat", "/dev/null")
-    machine.of(7)
+    machine.find(7)
     for pid, target in (("10", "/dev/null"), ("11", "socket:[7]")):
         link = machine.root / pid / "fd/0"
         link.unlink()
         link.symlink_to(target)
-    assert machine.of(7) == {7: [(10, "nc", 0)]}
+    assert machine.find(7) == {7: [(10, "nc", 0)]}
     machine.cookies[7] = 1234
-    assert machine.of(7) == {7: [(11, "cat", 0)]}
+    assert machine.find(7) == {7: [(11, "cat", 0)]}
 
 
 def test_another_program_in_the_same_process(machine: Machine) -> None:
     machine.process(10, "sh", "socket:[7]")
-    machine.of(7)
+    machine.find(7)
     machine.process(10, "nc", "socket:[7]")
-    assert machine.of(7) == {7: [(10, "nc", 0)]}
+    assert machine.find(7) == {7: [(10, "nc", 0)]}
     assert machine.reads == [10]
 
 
 def test_a_process_that_ended_but_was_not_waited_for_holds_nothing(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]", state="Z")
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
     assert machine.owners.unreadable == 0
 
 
@@ -180,7 +180,7 @@ def test_a_process_that_vanishes_while_it_is_read(machine: Machine, monkeypatch:
 
     original = os.readlink
     monkeypatch.setattr(os, "readlink", lambda *a, **k: readlink(*a, **k) if k else original(*a))
-    assert machine.of(7, 8) == {}
+    assert machine.find(7, 8) == {}
     assert machine.owners.unreadable == 0
 
 
@@ -194,17 +194,17 @@ def test_processes_that_may_not_be_read_are_counted(
         raise PermissionError
 
     monkeypatch.setattr(os, where, refuse)
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
     assert machine.owners.unreadable == 1
 
 
 def test_a_stat_that_is_cut_is_a_process_that_ended(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
     (machine.root / "10/stat").write_text("10 (nc) S 1")
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
     machine.process(10, "nc", "socket:[7]")
     (machine.root / "10/stat").unlink()
-    assert machine.of(7) == {}
+    assert machine.find(7) == {}
 
 
 def test_where_the_kernel_counts_descriptors_they_are_not_listed(
@@ -212,10 +212,10 @@ def test_where_the_kernel_counts_descriptors_they_are_not_listed(
 ) -> None:
     machine = Machine(tmp_path)
     (tmp_path / "self/fd").mkdir()
-    counted = Owners(proc=str(tmp_path))
+    counted = OwnerFinder(proc=str(tmp_path))
     machine.process(10, "nc", "socket:[7]")
     inodes = np.array([7], "u4")
-    assert counted.of(inodes) == {7: (Owner(10, "nc", 0),)}
+    assert counted.find(inodes) == {7: (Owner(10, "nc", 0),)}
     listed: list[object] = []
 
     def listdir(path: object) -> list[str]:
@@ -224,19 +224,19 @@ def test_where_the_kernel_counts_descriptors_they_are_not_listed(
 
     monkeypatch.setattr(os, "listdir", listdir)
     shutil.rmtree(tmp_path / "10/fd")
-    assert counted.of(inodes) == {}
+    assert counted.find(inodes) == {}
     assert listed == [str(tmp_path)]
 
 
 def test_the_program_may_have_any_name(machine: Machine) -> None:
     machine.process(10, "x", "socket:[7]")
     (machine.root / "10/stat").write_bytes(b"10 (\xff\x1b) S " + b"0 " * 18 + b"1 0\n")
-    assert machine.of(7) == {7: [(10, "\\xff\x1b", 0)]}
+    assert machine.find(7) == {7: [(10, "\\xff\x1b", 0)]}
 
 
 def test_who_holds_a_socket_may_be_out_of_sight(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.process(10, "nc", "socket:[7]")
-    assert 8 not in machine.of(7, 8)
+    assert 8 not in machine.find(7, 8)
     assert machine.owners.hidden == "no process that can be seen here holds it"
     machine.process(11, "nc", "socket:[8]")
 
@@ -244,38 +244,38 @@ def test_who_holds_a_socket_may_be_out_of_sight(machine: Machine, monkeypatch: p
         raise PermissionError
 
     monkeypatch.setattr(os, "open", refuse)
-    machine.of(7, 8, 9)
+    machine.find(7, 8, 9)
     assert machine.owners.hidden == "2 processes could not be read"
 
 
 def test_what_a_scout_has_read_is_not_read_again(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]", "socket:[90000]")
     machine.process(11, "nc", "socket:[8]")
-    machine.owners.scouted(list(everything(str(machine.root))))
-    assert machine.of(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
+    machine.owners.preload(list(iter_processes(str(machine.root))))
+    assert machine.find(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
     assert not machine.reads
     machine.now = 1.0
-    assert machine.of(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
+    assert machine.find(7, 8) == {7: [(10, "nc", 0)], 8: [(11, "nc", 0)]}
     assert not machine.reads
 
 
-def test_a_socket_that_is_newer_than_the_scout_is_looked_for(machine: Machine) -> None:
+def test_a_socket_that_is_newer_than_what_was_prefetched_is_looked_for(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]", "/dev/null")
-    machine.owners.scouted(list(everything(str(machine.root))))
+    machine.owners.preload(list(iter_processes(str(machine.root))))
     machine.process(10, "nc", "socket:[7]", "socket:[12]")  # as many descriptors as before
-    assert machine.of(7, 12) == {7: [(10, "nc", 0)], 12: [(10, "nc", 1)]}
+    assert machine.find(7, 12) == {7: [(10, "nc", 0)], 12: [(10, "nc", 1)]}
 
 
 def test_an_old_socket_whose_holder_is_out_of_sight_costs_no_second_look(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[1000000]")
-    machine.owners.scouted(list(everything(str(machine.root))))
-    assert machine.of(7, 1000000) == {1000000: [(10, "nc", 0)]}
+    machine.owners.preload(list(iter_processes(str(machine.root))))
+    assert machine.find(7, 1000000) == {1000000: [(10, "nc", 0)]}
     assert not machine.reads
 
 
-def test_a_process_that_began_after_the_scout_is_read(machine: Machine) -> None:
+def test_a_process_that_began_after_what_was_prefetched_is_read(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[1000000]")
-    machine.owners.scouted(list(everything(str(machine.root))))
+    machine.owners.preload(list(iter_processes(str(machine.root))))
     machine.process(11, "nc", "socket:[7]")
-    assert machine.of(7, 1000000) == {7: [(11, "nc", 0)], 1000000: [(10, "nc", 0)]}
+    assert machine.find(7, 1000000) == {7: [(11, "nc", 0)], 1000000: [(10, "nc", 0)]}
     assert machine.reads == [11]

@@ -3,10 +3,10 @@
 from unit.kernel.messages import LISTEN, TIME_WAIT, socket_message
 from unit.kernel.stored import table
 
-from portside.kernel.diag import decode
+from portside.kernel.decoder import decode
+from portside.kernel.models import Owner
 from portside.kernel.summary import Summary, summarize
-from portside.kernel.table import Gap, SocketTable
-from portside.kernel.values import Owner
+from portside.kernel.table import SocketTable, Unavailable
 
 
 def test_counts_and_totals() -> None:
@@ -35,7 +35,9 @@ def test_counts_and_totals() -> None:
 
 def test_what_the_source_does_not_tell_is_not_counted() -> None:
     plain = table("plain4")
-    counted = summarize(SocketTable(plain.base, plain.message, plain.layout, gaps=(Gap(("send_q",), None, "no"),)))
+    counted = summarize(
+        SocketTable(plain.base, plain.message, plain.layout, unavailable=(Unavailable(("send_q",), None, "no"),))
+    )
     assert (counted.programs, counted.send_q, counted.full) == (None, None, None)
     assert counted.waiting == 1
     assert counted.recv_q == 1020

@@ -8,10 +8,11 @@ from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, t
 from unit.kernel.stored import table
 
 from portside.kernel import states
-from portside.kernel.diag import decode
-from portside.kernel.table import COLUMNS, Gap, SocketTable
-from portside.kernel.text import endpoints, remotes
-from portside.kernel.values import Owner, to_json
+from portside.kernel.address_text import endpoints, remotes
+from portside.kernel.decoder import decode
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Owner, to_json
+from portside.kernel.table import COLUMNS, SocketTable, Unavailable
 
 
 def made(*messages: bytes) -> SocketTable:
@@ -24,11 +25,11 @@ def test_each_column_has_a_value_and_a_mask_for_each_socket(name: str) -> None:
     column = sockets.column(name)
     assert len(column.values) == len(column.known) == len(sockets) == 23
     known = ~column.known
-    for where, reason in sockets.gaps_of(name):
+    for where, reason in sockets.reasons_unknown(name):
         assert reason
         known |= where
     unknown = np.zeros(len(sockets), bool)
-    for where, _ in sockets.gaps_of(name):
+    for where, _ in sockets.reasons_unknown(name):
         unknown |= where
     assert (unknown == ~column.known).all()
 
@@ -40,25 +41,25 @@ def test_there_is_no_such_column() -> None:
 
 def test_a_selection_is_the_same_sockets() -> None:
     sockets = table("full4", "full6")
-    rows = list(sockets.rows())
+    rows = list(to_sockets(sockets))
     odd = np.arange(len(sockets)) % 2 == 1
-    assert list(sockets.select(odd).rows()) == rows[1::2]
-    assert list(sockets.rows(np.array([4, 2]))) == [rows[4], rows[2]]
-    assert sockets.row(3) == rows[3]
-    assert sockets.row(-1) == rows[-1]
+    assert list(to_sockets(sockets.select(odd))) == rows[1::2]
+    assert list(to_sockets(sockets.select(np.array([4, 2])))) == [rows[4], rows[2]]
+    assert list(to_sockets(sockets))[3] == rows[3]
+    assert list(to_sockets(sockets))[-1] == rows[-1]
     with pytest.raises(IndexError):
-        sockets.row(len(sockets))
+        list(to_sockets(sockets))[len(sockets)]
 
 
 def test_more_sockets_than_a_batch() -> None:
     sockets = made(*(socket_message(cookie=number, inode=number + 1) for number in range(5000)))
-    assert [socket.inode for socket in sockets.rows()] == list(range(1, 5001))
+    assert [socket.inode for socket in to_sockets(sockets)] == list(range(1, 5001))
 
 
 def test_the_json_of_a_socket() -> None:
     info = attribute(2, tcp_info(248, rtt=("I", 68, 250), retrans=("I", 100, 3)))
     sockets = made(socket_message(queues=(5, 6), attributes=info)).with_owners({77: (Owner(53140, "python3", 5),)})
-    line = json.loads(to_json(sockets.row(0)))
+    line = json.loads(to_json(next(to_sockets(sockets))))
     assert list(line)[:11] == [
         "proto", "family", "state", "recv_q", "send_q", "local", "remote", "inode", "uid", "owners", "info",
     ]  # fmt: skip
@@ -68,7 +69,7 @@ def test_the_json_of_a_socket() -> None:
 
 
 def test_the_json_has_gaps_only_where_there_are_any() -> None:
-    socket = made(socket_message()).with_owners({}).row(0)
+    socket = next(to_sockets(made(socket_message()).with_owners({})))
     assert socket.gaps == {"info": "the kernel did not tell it"}
     assert b'"gaps":{"info"' in to_json(socket)
     socket.gaps.clear()
@@ -76,20 +77,20 @@ def test_the_json_has_gaps_only_where_there_are_any() -> None:
 
 
 def test_owners_that_were_not_looked_up_are_unknown() -> None:
-    socket = made(socket_message()).row(0)
+    socket = next(to_sockets(made(socket_message())))
     assert socket.owners is None
     assert socket.gaps["owners"] == "not looked up"
 
 
 def test_owners_that_may_be_hidden_are_unknown() -> None:
     sockets = made(socket_message(inode=1), socket_message(inode=2), socket_message(inode=0))
-    found = list(sockets.with_owners({1: (Owner(9, "nc", 3),)}, "2 processes could not be read").rows())
+    found = list(to_sockets(sockets.with_owners({1: (Owner(9, "nc", 3),)}, "2 processes could not be read")))
     assert [socket.owners for socket in found] == [(Owner(9, "nc", 3),), None, ()]
     assert found[1].gaps["owners"] == "2 processes could not be read"
 
 
 def test_nobody_holds_it() -> None:
-    assert made(socket_message(inode=2)).with_owners({}).row(0).owners == ()
+    assert next(to_sockets(made(socket_message(inode=2)).with_owners({}))).owners == ()
 
 
 def test_a_gap_of_a_source_hides_a_column() -> None:
@@ -100,11 +101,14 @@ def test_a_gap_of_a_source_hides_a_column() -> None:
         sockets.message,
         sockets.layout,
         sockets.messages,
-        gaps=(Gap(("send_q",), listening, "no limit"), Gap(("rtt_us",), None, "no time")),
+        unavailable=(Unavailable(("send_q",), listening, "no limit"), Unavailable(("rtt_us",), None, "no time")),
     )
     assert sockets.column("send_q").known.tolist() == [False, True]
-    assert sockets.gaps_of("rtt_us")[0][1] == "no time"
-    assert [(socket.send_q, socket.gaps.get("send_q")) for socket in sockets.rows()] == [(None, "no limit"), (0, None)]
+    assert sockets.reasons_unknown("rtt_us")[0][1] == "no time"
+    assert [(socket.send_q, socket.gaps.get("send_q")) for socket in to_sockets(sockets)] == [
+        (None, "no limit"),
+        (0, None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,19 +127,19 @@ def test_a_gap_of_a_source_hides_a_column() -> None:
 def test_how_an_end_is_shown(local: str, interface: int, shown: str) -> None:
     sockets = made(socket_message(local=(local, 12345), remote=(local, 1), interface=interface))
     sockets = SocketTable(sockets.base, sockets.message, sockets.layout, sockets.messages, interfaces={3: "eth0"})
-    assert endpoints(sockets, "local") == [shown]
-    info = sockets.row(0).info
+    assert endpoints(sockets.base, "local", sockets.interfaces) == [shown]
+    info = next(to_sockets(sockets)).info
     assert info is not None
     assert info.get("interface") == ({3: "eth0", 4: "4"}.get(interface))
 
 
 def test_a_listener_has_no_remote_end() -> None:
     sockets = made(socket_message(state=LISTEN), socket_message(state=TIME_WAIT, remote=("10.0.0.1", 5)))
-    assert remotes(sockets) == [None, "10.0.0.1:5"]
+    assert remotes(sockets.base, sockets.interfaces) == [None, "10.0.0.1:5"]
 
 
 def test_timers_and_states_of_newer_kernels_have_a_name() -> None:
-    socket = made(socket_message(state=13, timer=(9, 40, 2))).row(0)
+    socket = next(to_sockets(made(socket_message(state=13, timer=(9, 40, 2)))))
     assert socket.state == "STATE_13"
     assert socket.info is not None
     assert (socket.info["timer"], socket.info["timer_ms"], socket.info["retransmits"]) == ("timer_9", 40, 2)
@@ -143,7 +147,7 @@ def test_timers_and_states_of_newer_kernels_have_a_name() -> None:
 
 def test_boolean_details() -> None:
     attributes = attribute(11, b"\1") + attribute(2, tcp_info(248, flags=("B", 7, 1), rate=("Q", 160, 9)))
-    info = made(socket_message(attributes=attributes)).row(0).info
+    info = next(to_sockets(made(socket_message(attributes=attributes)))).info
     assert info is not None
     assert (info["v6only"], info["app_limited"], info["delivery_rate"]) == (True, True, 9)
 
@@ -156,8 +160,10 @@ def test_state_names_are_netstats() -> None:
 
 def test_a_gap_of_some_sockets_does_not_hide_what_the_kernel_did_not_tell() -> None:
     sockets = made(socket_message(), socket_message(state=LISTEN), socket_message(state=TIME_WAIT, timer=(3, 1, 0)))
-    gap = Gap(("rtt_us",), np.array([True, False, False]), "no time")
-    sockets = SocketTable(sockets.base, sockets.message, sockets.layout, sockets.messages, gaps=(gap,))
+    gap = Unavailable(("rtt_us",), np.array([True, False, False]), "no time")
+    sockets = SocketTable(sockets.base, sockets.message, sockets.layout, sockets.messages, unavailable=(gap,))
     assert sockets.column("rtt_us").known.tolist() == [False] * 3
-    reasons = [next(reason for where, reason in sockets.gaps_of("rtt_us") if where[index]) for index in range(3)]
+    reasons = [
+        next(reason for where, reason in sockets.reasons_unknown("rtt_us") if where[index]) for index in range(3)
+    ]
     assert reasons == ["no time", "a listener carries no data", "the kernel keeps no more of a connection in TIME_WAIT"]

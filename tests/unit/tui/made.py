@@ -2,9 +2,9 @@
 
 from unit.kernel.messages import socket_message
 
-from portside.kernel.diag import decode
+from portside.kernel.decoder import decode
 from portside.kernel.table import SocketTable
-from portside.tui.follow import Follower, Picture
+from portside.tui.snapshot_diff import SnapshotDiff, ViewState
 
 
 def made(*messages: bytes) -> SocketTable:
@@ -23,18 +23,18 @@ class Looks:
     """A follower that is shown tables, one a second."""
 
     def __init__(self) -> None:
-        self.follower = Follower()
+        self.follower = SnapshotDiff()
         self.now = 100.0
 
-    def __call__(self, table: SocketTable, after_s: float = 1.0) -> Picture:
+    def __call__(self, table: SocketTable, after_s: float = 1.0) -> ViewState:
         self.now += after_s
         self.follower.ages(table, self.now)
         return self.follower.follow(table, "netlink", (), self.now)
 
 
-def shown(picture: Picture) -> dict[int, set[str]]:
+def shown(view: ViewState) -> dict[int, set[str]]:
     """The marks of each socket that is shown, by its key; ``gone`` for those that fade."""
     import numpy as np
 
-    lines = picture.lines(np.arange(len(picture.keys)))
+    lines = view.lines(np.arange(len(view.keys)))
     return {line.key: {"gone"} if line.gone_s is not None else set(line.marked) for line in lines}

@@ -5,8 +5,9 @@ import pytest
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made
 
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
-from portside.kernel.values import Owner
 from portside.settings.watch import Watch
 from portside.tui.columns import columns_of, seconds_text
 from portside.tui.details import detail_lines, title
@@ -85,7 +86,7 @@ def test_columns_that_the_settings_ask_for() -> None:
 
 
 def test_details_say_why_something_is_not_known() -> None:
-    socket = made(socket_message(state=TIME_WAIT, inode=0, cookie=1)).row(0)
+    socket = next(to_sockets(made(socket_message(state=TIME_WAIT, inode=0, cookie=1))))
     lines = detail_lines(socket, 61, 60)
     assert title(socket) == "tcp 127.0.0.1:12345 - 127.0.0.1:40000 TIME_WAIT"
     assert "not known, and why" in lines
@@ -96,7 +97,7 @@ def test_details_say_why_something_is_not_known() -> None:
 def test_details_fit_into_the_width() -> None:
     memory = attribute(7, bytes(36))
     info = attribute(2, tcp_info(248, rtt=("I", 68, 1234)))
-    socket = made(socket_message(attributes=info + memory)).with_owners({}).row(0)
+    socket = next(to_sockets(made(socket_message(attributes=info + memory)).with_owners({})))
     for width in (40, 60, 100, 200):
         known = detail_lines(socket, 0, width)
         known = known[: known.index("not known, and why")]

@@ -10,20 +10,20 @@ from portside.errors import PortsideError
 from portside.kernel.filter.tree import Filter
 from portside.settings.watch import Watch
 from portside.tui import watch as module
-from portside.tui.follow import Picture
-from portside.tui.looker import Looker
 from portside.tui.order import Sort
+from portside.tui.poller import Poller
+from portside.tui.snapshot_diff import ViewState
 from portside.tui.watch import WatchApp
 
 
-class MadeLooker(Looker):
+class MadeLooker(Poller):
     """Sees one socket, and has no other filter."""
 
     def __init__(self) -> None:
         self.looked = threading.Event()
         self._looks = Looks()
 
-    def look(self) -> Picture:
+    def look(self) -> ViewState:
         self.looked.set()
         return self._looks(numbered(1))
 
@@ -32,18 +32,18 @@ class MadeLooker(Looker):
 
 
 @pytest.fixture
-def looker(monkeypatch: pytest.MonkeyPatch) -> MadeLooker:
+def poller(monkeypatch: pytest.MonkeyPatch) -> MadeLooker:
     monkeypatch.setattr(module, "end_if_hung_up", lambda: None)
     return MadeLooker()
 
 
-def display(looker: MadeLooker, interval: float = 3600.0) -> WatchApp:
-    return WatchApp(Watch(interval=interval), looker, looker.look(), Sort())
+def display(poller: MadeLooker, interval: float = 3600.0) -> WatchApp:
+    return WatchApp(Watch(interval=interval), poller, poller.look(), Sort())
 
 
-def test_a_filter_that_cannot_be_applied_is_said(looker: MadeLooker) -> None:
+def test_a_filter_that_cannot_be_applied_is_said(poller: MadeLooker) -> None:
     async def run() -> None:
-        app = display(looker)
+        app = display(poller)
         async with app.run_test(size=(80, 20)):
             app._choose("5")
             assert app._typing is not None
@@ -54,30 +54,30 @@ def test_a_filter_that_cannot_be_applied_is_said(looker: MadeLooker) -> None:
     asyncio.run(run())
 
 
-def test_an_interval_that_no_clock_bears(looker: MadeLooker) -> None:
+def test_an_interval_that_no_clock_bears(poller: MadeLooker) -> None:
     async def run() -> None:
-        app = display(looker, 1e308)
+        app = display(poller, 1e308)
         async with app.run_test(size=(80, 20)):
-            looker.looked.clear()
+            poller.looked.clear()
             app._wake.set()
-            assert await asyncio.to_thread(looker.looked.wait, 20)
+            assert await asyncio.to_thread(poller.looked.wait, 20)
         assert app.failure is None
 
     asyncio.run(run())
 
 
-def test_what_cannot_be_shown_any_more_is_no_failure(looker: MadeLooker) -> None:
+def test_what_cannot_be_shown_any_more_is_no_failure(poller: MadeLooker) -> None:
     """A look that comes back while the screen is taken down."""
 
     async def fail() -> None:
         raise LookupError
 
     async def run(*, ending: bool) -> WatchApp:
-        app = display(looker)
+        app = display(poller)
         async with app.run_test(size=(80, 20)):
             if ending:
                 app.exit(0)
-            await asyncio.wait([app._beside.start(fail())])
+            await asyncio.wait([app._worker.start(fail())])
         return app
 
     ended = asyncio.run(run(ending=True))

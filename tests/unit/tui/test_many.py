@@ -12,7 +12,7 @@ from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
 from portside.tui.columns import columns_of
 from portside.tui.order import Sort, Sorter
-from portside.tui.sockets import Sockets
+from portside.tui.socket_table import Sockets
 
 MANY = 50_000
 HEIGHT = 24
@@ -30,8 +30,8 @@ class One(App[None]):
         yield self.table
 
     def put(self, sockets: SocketTable, sort: Sort = Sort("remote")) -> None:  # noqa: B008
-        picture = self.look(sockets)
-        self.table.show(picture, Sorter().order(picture, sort), sort)
+        view = self.look(sockets)
+        self.table.show(view, Sorter().order(view, sort), sort)
 
     async def shown(self, pilot: Pilot[None], text: str, line: int | None = None) -> int:
         """Which line of the screen has a text, once one has; or once that line has."""

@@ -5,14 +5,14 @@ from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made, numbered
 
 from portside.errors import UsageError
+from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
-from portside.kernel.values import Owner
 from portside.tui.order import Sort, Sorter, parse_sort
 
 
 def keys(table: SocketTable, *sorts: Sort) -> list[list[int]]:
-    picture, sorter = Looks()(table), Sorter()
-    return [picture.keys[sorter.order(picture, sort)].tolist() for sort in sorts]
+    view, sorter = Looks()(table), Sorter()
+    return [view.keys[sorter.order(view, sort)].tolist() for sort in sorts]
 
 
 def test_addresses() -> None:
@@ -86,6 +86,6 @@ def test_a_family_of_which_only_one_that_fades_is_left() -> None:
     looks, sorter = Looks(), Sorter()
     four, six = socket_message(cookie=2, local=("10.0.0.9", 80)), socket_message(cookie=1, local=("::1", 1))
     sorter.order(looks(made(four, six)), Sort("local"))
-    picture = looks(made(four, socket_message(cookie=3, local=("10.0.0.9", 81))))
-    assert len(picture.parts) == 2
-    assert picture.keys[sorter.order(picture, Sort("local"))].tolist() == [2, 3, 1]
+    view = looks(made(four, socket_message(cookie=3, local=("10.0.0.9", 81))))
+    assert len(view.parts) == 2
+    assert view.keys[sorter.order(view, Sort("local"))].tolist() == [2, 3, 1]

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from portside.tui.widths import EXTRA, Need, cut, cut_middle, fit
+from portside.tui.widths import EXTRA, WidthRequest, cut, cut_middle, fit
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_an_address_is_cut_in_its_middle(address: str, width: int, expected: str
     assert cell_len(expected) == width
 
 
-NEEDS = [Need(5, 5, 2, 0), Need(10, 20, 1, 1), Need(10, 30, 0, 1), Need(5, 9, EXTRA, 2)]
+NEEDS = [WidthRequest(5, 5, 2, 0), WidthRequest(10, 20, 1, 1), WidthRequest(10, 30, 0, 1), WidthRequest(5, 9, EXTRA, 2)]
 
 
 @pytest.mark.parametrize(

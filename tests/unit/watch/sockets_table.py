@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from portside.kernel.proc import _table, parse
+from portside.kernel.models import Owner
+from portside.kernel.proc_net_tcp import _table, parse
 from portside.kernel.table import SocketTable
-from portside.kernel.values import Owner
 
 _TITLE = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 _FOUR = (

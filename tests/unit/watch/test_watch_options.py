@@ -86,7 +86,7 @@ def test_who_shows_it(
         called.append(name)
         return 0
 
-    monkeypatch.setattr("portside.app.scout.Scout", lambda: None)
+    monkeypatch.setattr("portside.app.proc_prefetcher.ProcPrefetcher", lambda: None)
     homes = {"live": ("portside.tui", "watch"), "once": ("portside.app", "watch"), "events": ("portside.app", "events")}
     for name, (package, module) in homes.items():
         fake = SimpleNamespace(run=partial(show, name))

@@ -22,7 +22,7 @@ What is not known of a socket is neither true nor false: it matches neither a co
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.grammar import parse
-from portside.kernel.filter.names import Names, NoNames
+from portside.kernel.filter.resolver import NameResolver, NumericResolver
 from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "FilterError",
     "HostIn",
     "Mark",
-    "Names",
-    "NoNames",
+    "NameResolver",
     "Not",
     "Number",
+    "NumericResolver",
     "Or",
     "PortIn",
     "ProgramIs",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
+from portside.kernel.address_text import is_mapped
 from portside.kernel.filter.tree import (
     And,
     Comparison,
@@ -25,10 +26,9 @@ from portside.kernel.filter.tree import (
     ProgramIs,
     StateIn,
 )
-from portside.kernel.layout import IPV4, IPV6
+from portside.kernel.inet_diag import IPV4, IPV6
+from portside.kernel.models import Owner
 from portside.kernel.table import Mask, SocketTable
-from portside.kernel.text import mapped
-from portside.kernel.values import Owner
 
 _COMPARE: dict[Comparison, Callable[[npt.NDArray[np.generic], float], Mask]] = {
     "=": np.equal,
@@ -57,7 +57,7 @@ def evaluate(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | 
     """Which sockets of a table match a filter.
 
     ``age_s`` says for each socket how long it has been seen, in seconds, NaN where that is not known; without it no
-    age is. Owners are those that the table has.
+    age is. OwnerFinder are those that the table has.
     """
     return _evaluate(node, table, age_s).true
 
@@ -124,8 +124,8 @@ def _in_network(node: HostIn, table: SocketTable) -> Mask:
         inside = (family == IPV6) & _begins(addresses, network, node.bits)
         return inside
     inside = (family == IPV4) & _begins(addresses[:, :4], network, node.bits)
-    if (is_mapped := mapped(table, node.side)).any():
-        inside |= is_mapped & _begins(addresses[:, 12:], network, node.bits)
+    if (mapped := is_mapped(table.base, node.side)).any():
+        inside |= mapped & _begins(addresses[:, 12:], network, node.bits)
     return inside
 
 
@@ -143,11 +143,11 @@ def _by_owner(table: SocketTable, matches: Callable[[Owner], bool]) -> _Truth:
     if table.owners is None:
         nowhere = np.zeros(len(table), bool)
         return _Truth(nowhere, nowhere)
-    holders = table.holders
-    true = np.isin(holders, _holders_of(table, matches))
+    owner_keys = table.owner_keys
+    true = np.isin(owner_keys, _holders_of(table, matches))
     if not table.hidden_owners:
         return _known(true)
-    known = (holders == 0) | np.isin(holders, np.fromiter(table.owners, "i8", len(table.owners)))
+    known = (owner_keys == 0) | np.isin(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
     return _where(true, known)
 
 

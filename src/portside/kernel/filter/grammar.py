@@ -10,7 +10,7 @@ from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, parse_i
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.hosts import LAST_PORT, parse_host, parse_port_range
 from portside.kernel.filter.lexer import Token, tokens
-from portside.kernel.filter.names import Names, NoNames
+from portside.kernel.filter.resolver import NameResolver, NumericResolver
 from portside.kernel.filter.tree import (
     EVERYTHING,
     And,
@@ -36,13 +36,13 @@ _WORDS = ("state", "exclude", "src", "dst", "sport", "dport", "program", "mark",
 _T = TypeVar("_T")
 
 
-def parse(text: str, names: Names | None = None) -> Filter:
+def parse(text: str, names: NameResolver | None = None) -> Filter:
     """Read a filter; an empty one is true of every socket. Raises FilterError."""
-    return _Parser(text, names or NoNames()).whole()
+    return _Parser(text, names or NumericResolver()).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, names: Names) -> None:
+    def __init__(self, text: str, names: NameResolver) -> None:
         self._text = text
         self._names = names
         self._tokens = tokens(text)

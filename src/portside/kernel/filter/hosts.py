@@ -3,13 +3,13 @@
 from socket import AF_INET, AF_INET6, inet_pton
 
 from portside.errors import InvalidValue
-from portside.kernel.filter.names import Names
+from portside.kernel.filter.resolver import NameResolver
 from portside.kernel.filter.tree import EVERYTHING, And, Filter, HostIn, Or, PortIn, Side
 
 LAST_PORT = 65535
 
 
-def parse_port_range(text: str, names: Names) -> tuple[int, int]:
+def parse_port_range(text: str, names: NameResolver) -> tuple[int, int]:
     """Read ``:443``, ``443``, ``https``, ``8000-8010`` or ``*``: the first port and the last."""
     port = text.removeprefix(":")
     if port == "*":
@@ -26,7 +26,7 @@ def parse_port_range(text: str, names: Names) -> tuple[int, int]:
     return service, service
 
 
-def parse_host(text: str, side: Side, names: Names) -> Filter:
+def parse_host(text: str, side: Side, names: NameResolver) -> Filter:
     """Read what is after ``src`` or ``dst``: ``10.0.0.0/8``, ``[::1]:80``, ``*:443``, ``:80``, a name."""
     family, rest = _family(text)
     host, port = _split(rest)
@@ -40,7 +40,7 @@ def parse_host(text: str, side: Side, names: Names) -> Filter:
     return terms[0] if len(terms) == 1 else And(tuple(terms)) if terms else EVERYTHING
 
 
-def _any_of(side: Side, host: str, family: int | None, names: Names) -> Filter:
+def _any_of(side: Side, host: str, family: int | None, names: NameResolver) -> Filter:
     prefix = _prefix(host)
     found = [prefix] if prefix else [(address, 8 * len(address)) for address in names.addresses(host)]
     length = None if family is None else 4 if family == AF_INET else 16

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portside.app import drops
+from portside.kernel import listen_overflows
 
 
 @pytest.mark.parametrize(
@@ -18,17 +18,17 @@ from portside.app import drops
     ],
 )
 def test_counters(text: str, counters: dict[str, int]) -> None:
-    assert drops.parse(text) == counters
+    assert listen_overflows.parse(text) == counters
 
 
 def test_of_this_machine() -> None:
-    counts = drops.listen_drops()
+    counts = listen_overflows.read_listen_overflows()
     assert counts is not None
     assert min(counts) >= 0
 
 
 def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drops, "_PATH", "/nowhere/netstat")
-    assert drops.listen_drops() is None
-    monkeypatch.setattr(drops, "_PATH", "/proc/self/stat")
-    assert drops.listen_drops() is None
+    monkeypatch.setattr(listen_overflows, "_PATH", "/nowhere/netstat")
+    assert listen_overflows.read_listen_overflows() is None
+    monkeypatch.setattr(listen_overflows, "_PATH", "/proc/self/stat")
+    assert listen_overflows.read_listen_overflows() is None

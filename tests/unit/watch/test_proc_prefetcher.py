@@ -6,19 +6,19 @@ import socket
 
 import pytest
 
-from portside.app import scout as module
-from portside.app.scout import Scout
+from portside.app import proc_prefetcher as module
+from portside.app.proc_prefetcher import ProcPrefetcher
 
 
-def inodes_of(scout: Scout) -> set[int]:
-    return {inode for seen in scout.seen() if seen.pid == os.getpid() for inode, _ in seen.sockets or ()}
+def inodes_of(prefetcher: ProcPrefetcher) -> set[int]:
+    return {inode for seen in prefetcher.processes() if seen.pid == os.getpid() for inode, _ in seen.sockets or ()}
 
 
 def test_it_tells_what_it_has_read() -> None:
     with socket.socket() as held:
-        scout = Scout()
-        assert os.fstat(held.fileno()).st_ino in inodes_of(scout)
-    scout.close()
+        prefetcher = ProcPrefetcher()
+        assert os.fstat(held.fileno()).st_ino in inodes_of(prefetcher)
+    prefetcher.close()
 
 
 def test_nothing_is_left_of_one_that_was_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,9 +32,9 @@ def test_nothing_is_left_of_one_that_was_not_needed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fork", fork)
     gc.collect()  # so that no garbage of before gives descriptors back meanwhile
     before = set(os.listdir("/proc/self/fd"))
-    scout = Scout()
-    scout.close()
-    scout.close()
+    prefetcher = ProcPrefetcher()
+    prefetcher.close()
+    prefetcher.close()
     assert set(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(children[0], os.WNOHANG)
@@ -44,8 +44,8 @@ def test_one_that_fails_has_read_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail() -> None:
         raise ValueError
 
-    monkeypatch.setattr(module, "everything", fail)
-    assert list(Scout().seen()) == []
+    monkeypatch.setattr(module, "iter_processes", fail)
+    assert list(ProcPrefetcher().processes()) == []
 
 
 def test_no_process_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,4 +53,4 @@ def test_no_process_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
         raise BlockingIOError
 
     monkeypatch.setattr(os, "fork", fork)
-    assert list(Scout().seen()) == []
+    assert list(ProcPrefetcher().processes()) == []

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from portside.kernel.backend import BackendError
 from portside.kernel.netlink import NETLINK_SOCK_DIAG
 from portside.kernel.netns import Namespace
-from portside.kernel.source import SourceError
 
 _GROUPS = 1 << 0 | 1 << 2  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, as bits
 _SO_RCVBUFFORCE = 33
@@ -46,15 +46,15 @@ class Batch(NamedTuple):
     at_ns: int
 
 
-class Taken(NamedTuple):
+class DestroyNotifications(NamedTuple):
     """What came since it was last asked. ``lost`` announcements were dropped by the kernel since then."""
 
     batches: tuple[Batch, ...]
     lost: int
 
 
-class Announcements:
-    """Receives from the moment it is made. Raises SourceError where there is no netlink.
+class DestroyMonitor:
+    """Receives from the moment it is made. Raises BackendError where there is no netlink.
 
     ``fileno`` is readable when something waits: the descriptor is for poll(2), and ``take`` empties it.
     """
@@ -64,7 +64,7 @@ class Announcements:
             self._datagrams = _Datagrams()
             self._socket = namespace.run(_opened) if namespace else _opened()
         except (OSError, AttributeError) as error:  # AttributeError: not Linux
-            raise SourceError("listening to the kernel's announcements", error) from error
+            raise BackendError("listening to the kernel's announcements", error) from error
         _enlarge(self._socket, buffer_bytes)
         self._waiting, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ended, self._end = os.pipe2(os.O_CLOEXEC)
@@ -80,8 +80,8 @@ class Announcements:
         """Readable when something waits to be taken."""
         return self._waiting
 
-    def take(self) -> Taken:
-        """Everything that the kernel has announced before this call. Raises SourceError where receiving failed."""
+    def take(self) -> DestroyNotifications:
+        """Everything that the kernel has announced before this call. Raises BackendError where receiving failed."""
         with self._lock:
             while self._receive():
                 pass
@@ -92,8 +92,8 @@ class Announcements:
                 pass
             before, self._drops = self._drops, self._count_drops()
             if self._failure is not None:
-                raise SourceError("receiving the kernel's announcements", self._failure)
-            return Taken(batches, (self._drops - before) & 0xFFFFFFFF)
+                raise BackendError("receiving the kernel's announcements", self._failure)
+            return DestroyNotifications(batches, (self._drops - before) & 0xFFFFFFFF)
 
     def close(self) -> None:
         """End the thread and give the sockets back; a second time there is nothing to do."""

@@ -13,8 +13,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from portside.tui.columns import Column
-from portside.tui.follow import Line, Picture
 from portside.tui.order import Order, Sort
+from portside.tui.snapshot_diff import Line, ViewState
 from portside.tui.widths import cut, fit
 
 _TITLE = Style(bold=True, reverse=True)
@@ -59,7 +59,7 @@ class Sockets(ScrollView, can_focus=True):
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__()
         self._columns = columns
-        self._picture: Picture | None = None
+        self._view: ViewState | None = None
         self._order: Order = np.zeros(0, np.intp)
         self._sort = Sort()
         self._key: int | None = None
@@ -78,26 +78,26 @@ class Sockets(ScrollView, can_focus=True):
     @property
     def selected_line(self) -> Line | None:
         """The socket that is selected."""
-        if self._key is None or self._picture is None or not len(self._order):
+        if self._key is None or self._view is None or not len(self._order):
             return None
-        return self._picture.lines(self._order[[self._cursor]])[0]
+        return self._view.lines(self._order[[self._cursor]])[0]
 
     @property
     def _width(self) -> int:
         """The cells of a line, without the scroll bar."""
         return self.scrollable_content_region.width
 
-    def show(self, picture: Picture, order: Order, sort: Sort) -> None:
+    def show(self, view: ViewState, order: Order, sort: Sort) -> None:
         """Show another picture or order."""
         shift = 0
         if self._key is not None:
-            where = np.flatnonzero(picture.keys[order] == np.uint64(self._key))
+            where = np.flatnonzero(view.keys[order] == np.uint64(self._key))
             cursor = int(where[0]) if len(where) else min(self._cursor, max(0, len(order) - 1))
             shift = cursor - self._cursor
             self._cursor = cursor
             if not len(where):
-                self._key = int(picture.keys[order[cursor]]) if len(order) else None
-        self._picture, self._order, self._sort = picture, order, sort
+                self._key = int(view.keys[order[cursor]]) if len(order) else None
+        self._view, self._order, self._sort = view, order, sort
         self.virtual_size = Size(self._width, len(order) + 1)
         if shift:
             self.scroll_to(y=max(0, self.scroll_offset.y + shift), animate=False)
@@ -129,10 +129,10 @@ class Sockets(ScrollView, can_focus=True):
 
     def select(self, cursor: int) -> None:
         """Select the socket of a row, and scroll there. There is no row beyond the last."""
-        if self._picture is None or not len(self._order):
+        if self._view is None or not len(self._order):
             return
         self._cursor = min(max(cursor, 0), len(self._order) - 1)
-        self._key = int(self._picture.keys[self._order[self._cursor]])
+        self._key = int(self._view.keys[self._order[self._cursor]])
         top, height = self.scroll_offset.y, max(1, self.size.height - 1)
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False)
@@ -167,8 +167,8 @@ class Sockets(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         top = self.scroll_offset.y
-        if top + y - 1 not in self._strips and self._picture is not None:
-            self._make(self._picture, top)
+        if top + y - 1 not in self._strips and self._view is not None:
+            self._make(self._view, top)
         if y == 0 and self._titles is not None:
             return self._titles
         if y == 2 and not len(self._order):
@@ -180,9 +180,9 @@ class Sockets(ScrollView, can_focus=True):
         self._titles = None
         self.refresh()
 
-    def _make(self, picture: Picture, top: int) -> None:
+    def _make(self, view: ViewState, top: int) -> None:
         """Make the lines that can be seen from a row on."""
-        shown = picture.lines(self._order[top : top + max(1, self.size.height - 1)])
+        shown = view.lines(self._order[top : top + max(1, self.size.height - 1)])
         texts = [[column.text(line) for line in shown] for column in self._columns]
         needs = []
         for index, column in enumerate(self._columns):

@@ -6,7 +6,7 @@ from portside.kernel.netns import Namespace
 _PATH = "/proc/thread-self/net/netstat"
 
 
-def listen_drops(namespace: Namespace | None = None) -> tuple[int, int] | None:
+def read_listen_overflows(namespace: Namespace | None = None) -> tuple[int, int] | None:
     """ListenOverflows and ListenDrops of a network namespace since it began; None where the kernel does not tell."""
     try:
         text = namespace.run(_read) if namespace else _read()

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from portside.kernel import states
-from portside.kernel.layout import IPV4, OPTIONS, TIMERS
+from portside.kernel.address_text import endpoints, remotes
+from portside.kernel.inet_diag import IPV4, OPTIONS, TIMERS
+from portside.kernel.models import Owner, Socket
 from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Mask, SocketTable
-from portside.kernel.text import endpoints, remotes
-from portside.kernel.values import Owner, Socket
 
 _BATCH = 2048
 _ANY_INFO = "cwnd"  # a field that every tcp_info has, so where it is known there is a tcp_info
@@ -19,8 +19,8 @@ _Gaps = list[dict[str, str]]
 _Infos = list[dict[str, Any]]
 
 
-def rows(table: SocketTable) -> Iterator[Socket]:
-    """Each socket of a table as a value, in its order."""
+def to_sockets(table: SocketTable) -> Iterator[Socket]:
+    """Make a ``Socket`` of each row of a table, in the table's order; a batch of rows is decoded at a time."""
     for start in range(0, len(table), _BATCH):
         yield from _batch(table.select(np.arange(start, min(start + _BATCH, len(table)))))
 
@@ -29,7 +29,8 @@ def _batch(table: SocketTable) -> Iterator[Socket]:
     gaps: _Gaps = [{} for _ in range(len(table))]
     recv_q, send_q, inode, uid = (_values(table, name, gaps) for name in ("recv_q", "send_q", "inode", "uid"))
     infos, owners = _infos(table, gaps), _owners(table, gaps)
-    local, remote = endpoints(table, "local"), remotes(table)
+    local = endpoints(table.base, "local", table.interfaces)
+    remote = remotes(table.base, table.interfaces)
     family, state = table.base["family"].tolist(), table.base["state"].tolist()
     for index in range(len(table)):
         yield Socket(
@@ -51,7 +52,7 @@ def _batch(table: SocketTable) -> Iterator[Socket]:
 def _values(table: SocketTable, name: str, gaps: _Gaps, only: Mask | None = None, prefix: str = "") -> list[Any]:
     """A column as Python values, None where it is not known; the reasons go to ``gaps``."""
     values: list[Any] = table.column(name).values.tolist()
-    for where, reason in table.gaps_of(name):
+    for where, reason in table.reasons_unknown(name):
         for index in np.flatnonzero(where if only is None else where & only).tolist():
             values[index] = None
             gaps[index].setdefault(prefix + name, reason)
@@ -62,7 +63,7 @@ def _infos(table: SocketTable, gaps: _Gaps) -> _Infos:
     """``info`` of each socket. One reason stands for a tcp_info that is not there at all."""
     infos: _Infos = [{} for _ in range(len(table))]
     informed = table.column(_ANY_INFO).known
-    for where, reason in table.gaps_of(_ANY_INFO):
+    for where, reason in table.reasons_unknown(_ANY_INFO):
         for index in np.flatnonzero(where).tolist():
             gaps[index].setdefault("info", reason)
     for name in INFO_COLUMNS:
@@ -119,7 +120,7 @@ def _owners(table: SocketTable, gaps: _Gaps) -> list[tuple[Owner, ...] | None]:
             gap["owners"] = table.no_owners
         return [None] * len(table)
     found: list[tuple[Owner, ...] | None] = []
-    for index, holder in enumerate(table.holders.tolist()):
+    for index, holder in enumerate(table.owner_keys.tolist()):
         owners = table.owners.get(holder, ()) if holder else ()
         if not owners and holder and table.hidden_owners:
             gaps[index]["owners"] = table.hidden_owners

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from portside.procfs import Seen, everything
+from portside.procfs import ProcessSockets, iter_processes
 
 
-class Scout:
+class ProcPrefetcher:
     """One that is on its way. ``seen`` waits for what it has read; without it, ``close``."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Scout:
         os.close(write_end)
         self._from = read_end
 
-    def seen(self) -> Iterator[Seen]:
+    def processes(self) -> Iterator[ProcessSockets]:
         """All processes it has read; nothing where it could not."""
         with open(self._from, "rb") as report:
             text = report.read()
@@ -37,7 +37,7 @@ class Scout:
         self.close()
         with suppress(ValueError, EOFError, TypeError):
             for each in marshal.loads(text):  # noqa: S302 - of our own child
-                yield Seen(*each)
+                yield ProcessSockets(*each)
 
     def close(self) -> None:
         """Do without it."""
@@ -54,7 +54,7 @@ def _report(write_end: int) -> None:
     """The child's whole life. It shares everything with its parent, and so leaves without a word."""
     try:
         with open(write_end, "wb") as report:
-            report.write(marshal.dumps([tuple(seen) for seen in everything()]))
+            report.write(marshal.dumps([tuple(seen) for seen in iter_processes()]))
     except BaseException:  # noqa: BLE001 - its parent reads for itself
         os._exit(1)
     os._exit(0)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.layout import Rows
-from portside.kernel.table import Mask, OwnersByHolder, SocketTable, Values
+from portside.kernel.inet_diag import Rows
+from portside.kernel.table import Mask, OwnersByKey, SocketTable, Values
 
 Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
@@ -17,7 +17,7 @@ _LEFT = (states.FIN_WAIT1, states.FIN_WAIT2, states.TIME_WAIT, states.CLOSE, sta
 
 
 @dataclass(slots=True, eq=False)
-class Known:
+class TrackedSockets:
     """Connections of one look. ``keys`` are in order; ``first_ns`` is 0 for those that were there at the start."""
 
     table: SocketTable
@@ -46,9 +46,9 @@ class Known:
             places[rest] = [by_ends.pop(ends, -1) for ends in ends_as_keys(base[rest]).tolist()]
         return places
 
-    def select(self, which: Mask) -> "Known":
+    def select(self, which: Mask) -> "TrackedSockets":
         """Those of a mask."""
-        return Known(
+        return TrackedSockets(
             self.table.select(which),
             self.keys[which],
             self.first_ns[which],
@@ -64,7 +64,7 @@ def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Int
     The kernel forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to
     its end; and a program that closes it between the dump and the look at its descriptors is not found.
     """
-    now, then = table.holders[rows], before.holders[places]
+    now, then = table.owner_keys[rows], before.owner_keys[places]
     if table.owners is None or before.owners is None:
         lost = (now == 0) & (then != 0)
     else:
@@ -76,25 +76,25 @@ def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Int
     base = table.base.copy()
     for name in ("inode", "uid"):
         base[name][rows] = before.base[name][places]
-    own_holders = None if table.own_holders is None else table.own_holders.copy()
-    if own_holders is not None:
-        own_holders[rows] = before.holders[places]
+    own_owner_keys = None if table.own_owner_keys is None else table.own_owner_keys.copy()
+    if own_owner_keys is not None:
+        own_owner_keys[rows] = before.owner_keys[places]
     elsewhere = np.ones(len(table), bool)
     elsewhere[rows] = False
-    gaps = tuple(
+    unavailable = tuple(
         gap._replace(where=gap.where & elsewhere)
         if gap.where is not None and gap.columns in (("inode",), ("uid",))
         else gap
-        for gap in table.gaps
+        for gap in table.unavailable
     )
     owners = table.owners
     if owners is not None and before.owners is not None:
-        owners = {**{holder: before.owners[holder] for holder in before.holders[places].tolist()}, **owners}
-    return replace(table, base=base, own_holders=own_holders, gaps=gaps, owners=owners)
+        owners = {**{holder: before.owners[holder] for holder in before.owner_keys[places].tolist()}, **owners}
+    return replace(table, base=base, own_owner_keys=own_owner_keys, unavailable=unavailable, owners=owners)
 
 
-def _are_in(holders: Values, owners: OwnersByHolder) -> Mask:
-    return np.isin(holders, np.fromiter(owners, "i8", len(owners)))
+def _are_in(owner_keys: Values, owners: OwnersByKey) -> Mask:
+    return np.isin(owner_keys, np.fromiter(owners, "i8", len(owners)))
 
 
 def ends_as_keys(base: Rows) -> Keys:

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from portside.errors import PortsideError
 from portside.kernel.filter.tree import Filter
-from portside.tui.looker import parse_filter
+from portside.tui.poller import parse_filter
 
 
-class Choice:
+class FilterState:
     """``text`` is the filter that is applied. ``apply`` takes them in the order in which they are asked for."""
 
     def __init__(self, text: str, apply: Callable[[Filter | None], Awaitable[None]]) -> None:

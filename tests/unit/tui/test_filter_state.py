@@ -1,4 +1,4 @@
-"""The filter that is shown is the one that is applied, also while another is on its way to the looker or fails."""
+"""The filter that is shown is the one that is applied, also while another is on its way to the poller or fails."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from portside.errors import PortsideError
 from portside.kernel import FilterError
 from portside.kernel.filter import PortIn
 from portside.kernel.filter.tree import Filter
-from portside.tui.choice import Choice
-from portside.tui.looker import parse_filter
+from portside.tui.filter_state import FilterState
+from portside.tui.poller import parse_filter
 
 
 class Applying:
@@ -30,7 +30,7 @@ class Applying:
 def test_on_its_way_it_is_not_applied_yet() -> None:
     async def run() -> None:
         applying = Applying()
-        choice = Choice("", applying)
+        choice = FilterState("", applying)
         first = asyncio.create_task(choice.take("5", 0.0))
         assert await applying.begun.get() == parse_filter("5")
         assert choice.text == ""
@@ -50,7 +50,7 @@ def test_one_that_is_applied_is_not_applied_again() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        choice = Choice("", applying)
+        choice = FilterState("", applying)
         for text in ("", "sport = 5", "sport = 5"):
             await choice.take(text, 0.0)
         assert choice.text == "sport = 5"
@@ -64,7 +64,7 @@ def test_one_that_fails_is_not_applied() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        choice = Choice("", applying)
+        choice = FilterState("", applying)
         with pytest.raises(FilterError):
             await choice.take("5 and", 0.0)
         assert applying.begun.empty()

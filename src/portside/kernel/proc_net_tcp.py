@@ -9,11 +9,11 @@ import struct
 import numpy as np
 
 from portside.kernel import states
-from portside.kernel.diag import nameless_gaps
-from portside.kernel.layout import BASE, IPV4, IPV6
+from portside.kernel.backend import BackendError, Dump, DumpRequest
+from portside.kernel.decoder import unavailable_inodes
+from portside.kernel.inet_diag import BASE, IPV4, IPV6
 from portside.kernel.netns import Namespace
-from portside.kernel.source import Reading, SourceError, Want
-from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
+from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
 
 # The namespace of the thread that opens it; /proc/net is that of the process's first thread.
 _FOLDER = "/proc/thread-self/net"
@@ -28,7 +28,7 @@ _WORD = struct.Struct("=I")
 _MESSAGE = struct.Struct("=BBBB2s2s16s16s12xIIIII")
 
 
-class ProcSource:
+class ProcBackend:
     """Reads of /proc/net/tcp and tcp6 of a network namespace: this process's own, or another."""
 
     name = "proc"
@@ -39,8 +39,8 @@ class ProcSource:
     def close(self) -> None:
         """There is nothing to give back."""
 
-    def read(self, want: Want) -> Reading:
-        """Every socket of the wanted families, in every state. Raises SourceError where there is no such file."""
+    def read(self, want: DumpRequest) -> Dump:
+        """Every socket of the wanted families, in every state. Raises BackendError where there is no such file."""
         texts = self._namespace.run(_read_files) if self._namespace else _read_files()
         found = []
         for family in want.families:
@@ -48,16 +48,16 @@ class ProcSource:
             if text is not None:
                 found.append(parse(text, family))
         if not found:
-            raise SourceError("reading /proc/net/tcp", "there is no such file")
-        return Reading(_table(b"".join(found)))
+            raise BackendError("reading /proc/net/tcp", "there is no such file")
+        return Dump(_table(b"".join(found)))
 
 
 def parse(text: bytes, family: int) -> bytes:
-    """The lines of one file as a ``struct inet_diag_msg`` each. Raises SourceError where a line is malformed."""
+    """The lines of one file as a ``struct inet_diag_msg`` each. Raises BackendError where a line is malformed."""
     try:
         return b"".join(_message(line.split(), _FAMILIES[family]) for line in text.splitlines()[1:])
     except (ValueError, IndexError, struct.error, OverflowError) as error:
-        raise SourceError(f"reading /proc/net/{_FILES[family]}", f"a line is not as expected: {error}") from error
+        raise BackendError(f"reading /proc/net/{_FILES[family]}", f"a line is not as expected: {error}") from error
 
 
 def _message(fields: list[bytes], family: int) -> bytes:
@@ -98,10 +98,10 @@ def _table(messages: bytes) -> SocketTable:
         base,
         message=np.zeros(len(base), "i8"),
         layout=np.full(len(base), -1, "i4"),
-        gaps=(
-            *nameless_gaps(base),
-            Gap((*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS, "cookie", "interface"), None, _NOT_TOLD),
-            Gap(("send_q",), listening, "/proc/net/tcp does not tell how long the accept queue may be"),
+        unavailable=(
+            *unavailable_inodes(base),
+            Unavailable((*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS, "cookie", "interface"), None, _NOT_TOLD),
+            Unavailable(("send_q",), listening, "/proc/net/tcp does not tell how long the accept queue may be"),
         ),
     )
 
@@ -115,5 +115,5 @@ def _read_files() -> dict[int, bytes]:
         except FileNotFoundError:  # a kernel without IPv6 has no tcp6
             continue
         except OSError as error:
-            raise SourceError(f"reading {_FOLDER}/{name}", error) from error
+            raise BackendError(f"reading {_FOLDER}/{name}", error) from error
     return texts

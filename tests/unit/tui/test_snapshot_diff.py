@@ -6,12 +6,12 @@ import numpy as np
 from unit.kernel.messages import ESTABLISHED, LISTEN, TIME_WAIT, socket_message
 from unit.tui.made import Looks, made, numbered, shown
 
-from portside.kernel.table import Gap, SocketTable
-from portside.tui.follow import FADE_S, MARK_LOOKS, keys_of
+from portside.kernel.table import SocketTable, Unavailable
+from portside.tui.snapshot_diff import FADE_S, MARK_LOOKS, keys_of
 
 
 def without_cookies(table: SocketTable) -> SocketTable:
-    return replace(table, gaps=(*table.gaps, Gap(("cookie",), None, "not told")))
+    return replace(table, unavailable=(*table.unavailable, Unavailable(("cookie",), None, "not told")))
 
 
 def test_the_first_look_marks_nothing() -> None:
@@ -37,10 +37,10 @@ def test_a_change_is_marked_in_its_column() -> None:
 def test_what_is_gone_fades_and_goes() -> None:
     look = Looks()
     look(numbered(1, 2, 3))
-    picture = look(numbered(2))
-    assert shown(picture) == {1: {"gone"}, 2: set(), 3: {"gone"}}
-    assert picture.counts() == {"ESTABLISHED": 1}
-    assert picture.only(1) is None
+    view = look(numbered(2))
+    assert shown(view) == {1: {"gone"}, 2: set(), 3: {"gone"}}
+    assert view.counts() == {"ESTABLISHED": 1}
+    assert view.only(1) is None
     assert shown(look(numbered(2), FADE_S - 0.5)) == {1: {"gone"}, 2: set(), 3: {"gone"}}
     assert shown(look(numbered(2), 0.6)) == {2: set()}
 
@@ -64,8 +64,8 @@ def test_ages() -> None:
     look(numbered(1, 2))
     look(numbered(1, 2))
     assert look.follower.ages(numbered(2, 3), look.now + 5).tolist() == [6.0, 0.0]
-    picture = look(numbered(2, 3), 6)
-    assert (picture.age_of(2), picture.age_of(3), picture.age_of(9)) == (7.0, 1.0, 0.0)
+    view = look(numbered(2, 3), 6)
+    assert (view.age_of(2), view.age_of(3), view.age_of(9)) == (7.0, 1.0, 0.0)
 
 
 def test_no_sockets_at_all() -> None:
@@ -96,7 +96,7 @@ def test_keys_where_there_are_no_cookies() -> None:
 def test_lines_come_in_the_order_that_is_asked_for() -> None:
     look = Looks()
     look(numbered(1, 2, 3))
-    picture = look(numbered(2))
-    lines = picture.lines(np.array([2, 0, 1]))
+    view = look(numbered(2))
+    lines = view.lines(np.array([2, 0, 1]))
     assert [line.key for line in lines] == [3, 2, 1]
     assert [line.socket.remote for line in lines] == ["127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1"]

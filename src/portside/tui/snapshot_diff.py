@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.known import Keys, ends_as_keys
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Socket
 from portside.kernel.table import Mask, SocketTable
-from portside.kernel.values import Socket
+from portside.kernel.tracked_sockets import Keys, ends_as_keys
 
 Times = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
@@ -46,7 +47,7 @@ class Line(NamedTuple):
     gone_s: float | None
 
 
-class Picture:
+class ViewState:
     """What the display shows after a look: the sockets that are there, then those that are fading.
 
     A row is a number over all parts, in their order.
@@ -80,7 +81,7 @@ class Picture:
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
             here = rows[(rows >= start) & (rows < start + len(part.keys))] - start
             gone_s = None if part.gone_at is None else self.at - part.gone_at
-            sockets = part.table.rows(here)
+            sockets = to_sockets(part.table.select(here))
             for row, socket in zip(here.tolist(), sockets, strict=True):
                 marked = frozenset(name for name, left in zip(MARKED, part.marks[row].tolist(), strict=True) if left)
                 age_s = self.at - float(part.since[row])
@@ -98,7 +99,7 @@ class Picture:
         return self.live.table.select(where[:1]) if len(where) else None
 
 
-class Follower:
+class SnapshotDiff:
     """Compares each table with the one before."""
 
     def __init__(self, fade_s: float = FADE_S) -> None:
@@ -124,7 +125,7 @@ class Follower:
         self._seen, self._seen_since = keys[order], since[order]
         return now - since
 
-    def follow(self, table: SocketTable, source: str, notes: tuple[str, ...], now: float) -> Picture:
+    def follow(self, table: SocketTable, source: str, notes: tuple[str, ...], now: float) -> ViewState:
         """Take the next table, whose ages were asked for at the same time."""
         keys = keys_of(table)
         since = np.full(len(keys), now)
@@ -145,7 +146,7 @@ class Follower:
                 marks[changed, column] = MARK_LOOKS
             self._take_leave(before, old, keys, now)
         self._before = Part(table, keys, since, marks)
-        return Picture((self._before, *self._gone), source, notes, now)
+        return ViewState((self._before, *self._gone), source, notes, now)
 
     def _take_leave(self, before: Part, still: npt.NDArray[np.integer], keys: Keys, now: float) -> None:
         """Keep what is gone for as long as it fades."""
@@ -164,7 +165,7 @@ def keys_of(table: SocketTable) -> Keys:
         return cookies
     keys = ends_as_keys(table.base)
     listening = table.base["state"] == states.LISTEN
-    keys[listening] ^= table.holders[listening].astype("u8") * _MIX
+    keys[listening] ^= table.owner_keys[listening].astype("u8") * _MIX
     return keys
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from portside.kernel import proc
-from portside.kernel.layout import BASE
-from portside.kernel.proc import ProcSource, parse
-from portside.kernel.source import SourceError, Want
+from portside.kernel import proc_net_tcp
+from portside.kernel.backend import BackendError, DumpRequest
+from portside.kernel.inet_diag import BASE
+from portside.kernel.materialize import to_sockets
+from portside.kernel.proc_net_tcp import ProcBackend, parse
 
 TCP = b"""\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -25,14 +26,14 @@ TCP6 = b"""\
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(proc, "_FOLDER", str(tmp_path))
+    monkeypatch.setattr(proc_net_tcp, "_FOLDER", str(tmp_path))
     (tmp_path / "tcp").write_bytes(TCP)
     return tmp_path
 
 
 def test_what_the_lines_say(folder: Path) -> None:
     (folder / "tcp6").write_bytes(TCP6)
-    sockets = list(ProcSource().read(Want()).table.with_owners({}).rows())
+    sockets = list(to_sockets(ProcBackend().read(DumpRequest()).table.with_owners({})))
     shown = [(s.proto, s.state, s.recv_q, s.send_q, s.local, s.remote, s.inode, s.uid) for s in sockets]
     assert shown == [
         ("tcp", "LISTEN", 2, None, "127.0.0.1:12345", None, 634, 1000),
@@ -55,20 +56,20 @@ def test_what_the_lines_say(folder: Path) -> None:
 
 def test_one_family_alone(folder: Path) -> None:
     (folder / "tcp6").write_bytes(TCP6)
-    assert len(ProcSource().read(Want((6,))).table) == 2
-    assert len(ProcSource().read(Want((4,))).table) == 4
+    assert len(ProcBackend().read(DumpRequest((6,))).table) == 2
+    assert len(ProcBackend().read(DumpRequest((4,))).table) == 4
 
 
 def test_a_kernel_without_ipv6(folder: Path) -> None:
-    assert len(ProcSource().read(Want()).table) == 4
-    with pytest.raises(SourceError, match="there is no such file"):
-        ProcSource().read(Want((6,)))
+    assert len(ProcBackend().read(DumpRequest()).table) == 4
+    with pytest.raises(BackendError, match="there is no such file"):
+        ProcBackend().read(DumpRequest((6,)))
 
 
 def test_a_file_that_may_not_be_read(folder: Path) -> None:
     (folder / "tcp6").mkdir()
-    with pytest.raises(SourceError, match="Is a directory"):
-        ProcSource().read(Want())
+    with pytest.raises(BackendError, match="Is a directory"):
+        ProcBackend().read(DumpRequest())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_file_that_may_not_be_read(folder: Path) -> None:
     ],
 )
 def test_a_line_that_is_not_as_expected(line: bytes) -> None:
-    with pytest.raises(SourceError, match="a line is not as expected"):
+    with pytest.raises(BackendError, match="a line is not as expected"):
         parse(b"header\n" + line + b"\n", 4)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from portside.errors import UsageError
+from portside.kernel.backend import BackendError, Dump, DumpRequest, Source
 from portside.kernel.netns import Namespace
-from portside.kernel.source import Reading, Source, SourceError, Want
 
 NAMES = ("netlink", "proc", "psutil")
 
@@ -14,19 +14,19 @@ class Opened(NamedTuple):
     """A source that works, its first reading, and why better ones did not work."""
 
     source: Source
-    reading: Reading
+    reading: Dump
     notes: tuple[str, ...]
 
 
-def open_source(want: Want, name: str | None = None, namespace: Namespace | None = None) -> Opened:
+def open_backend(want: DumpRequest, name: str | None = None, namespace: Namespace | None = None) -> Opened:
     """Open a source by its name, or the best that works, and read from it once.
 
-    Raises UsageError for a name that is none, and SourceError where the source that is asked for, or every one, does
+    Raises UsageError for a name that is none, and BackendError where the source that is asked for, or every one, does
     not work here.
     """
     if name is not None and name not in NAMES:
         raise UsageError(f"source {name!r}", f"there are {', '.join(NAMES)}")
-    failures: list[SourceError] = []
+    failures: list[BackendError] = []
     for candidate in NAMES if name is None else (name,):
         try:
             source = _OPENERS[candidate](namespace)
@@ -35,32 +35,32 @@ def open_source(want: Want, name: str | None = None, namespace: Namespace | None
             except BaseException:
                 source.close()
                 raise
-        except SourceError as error:
+        except BackendError as error:
             failures.append(error)
             continue
         notes = tuple(f"sockets come from {candidate}: {failure}" for failure in failures)
         return Opened(source, reading, (*notes, *reading.notes))
     if len(failures) == 1:
         raise failures[0]
-    raise SourceError("no source of sockets works here", "; ".join(map(str, failures)))
+    raise BackendError("no source of sockets works here", "; ".join(map(str, failures)))
 
 
 def _netlink(namespace: Namespace | None) -> Source:
-    from portside.kernel.netlink import NetlinkSource
+    from portside.kernel.netlink import NetlinkBackend
 
-    return NetlinkSource(namespace)
+    return NetlinkBackend(namespace)
 
 
 def _proc(namespace: Namespace | None) -> Source:
-    from portside.kernel.proc import ProcSource
+    from portside.kernel.proc_net_tcp import ProcBackend
 
-    return ProcSource(namespace)
+    return ProcBackend(namespace)
 
 
 def _psutil(namespace: Namespace | None) -> Source:
-    from portside.kernel.psutil_source import PsutilSource
+    from portside.kernel.psutil_backend import PsutilBackend
 
-    return PsutilSource(namespace)
+    return PsutilBackend(namespace)
 
 
 _OPENERS: dict[str, Callable[[Namespace | None], Source]] = {"netlink": _netlink, "proc": _proc, "psutil": _psutil}

@@ -9,7 +9,7 @@ from portside.errors import InvalidValue
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 
-class SystemNames:
+class SystemResolver:
     """Services of /etc/services, hosts of the resolver, interfaces, control groups and users of this machine."""
 
     def port(self, service: str) -> int:

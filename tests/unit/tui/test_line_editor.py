@@ -2,7 +2,7 @@
 
 import pytest
 
-from portside.tui.line import Line
+from portside.tui.line_editor import Line
 
 
 @pytest.mark.parametrize(

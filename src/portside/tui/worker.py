@@ -8,7 +8,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Beside:
+class Worker:
     """``failed`` is told of what goes wrong in a task, at once."""
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:

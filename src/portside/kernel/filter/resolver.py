@@ -5,7 +5,7 @@ from typing import Protocol
 from portside.errors import InvalidValue
 
 
-class Names(Protocol):
+class NameResolver(Protocol):
     """Finds what a name stands for. Each raises InvalidValue where there is no such name."""
 
     def port(self, service: str) -> int:
@@ -24,7 +24,7 @@ class Names(Protocol):
         """The number of a user."""
 
 
-class NoNames:
+class NumericResolver:
     """Knows no name: filters of numbers only."""
 
     def port(self, service: str) -> int:

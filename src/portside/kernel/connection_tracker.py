@@ -1,4 +1,4 @@
-"""What happened to connections between looks: tables and announcements in, opened, changed and closed out. No I/O.
+"""What events to connections between looks: tables and announcements in, opened, changed and closed out. No I/O.
 
 A look at the table (polling) knows connections that live, and who holds them. An announcement (destroy) knows how one
 ended, however short it was. Joined, each connection is reported opened once and closed once:
@@ -25,7 +25,7 @@ ended, however short it was. Joined, each connection is reported opened once and
    is not known any more is taken from the looks before.
 
 The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
-look, and then those that came meanwhile, ``settle`` at last.
+look, and then those that came meanwhile, ``expire`` at last.
 
     state of a connection     in a look        announced        missing in a look
     not known                 opened           opened, closed   -
@@ -43,13 +43,13 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.diag import nameless_gaps
-from portside.kernel.known import Ints, Keys, Known, ends_as_keys, keep_owners
-from portside.kernel.layout import Rows
-from portside.kernel.table import Gap, Mask, SocketTable
+from portside.kernel.decoder import unavailable_inodes
+from portside.kernel.inet_diag import Rows
+from portside.kernel.table import Mask, SocketTable, Unavailable
+from portside.kernel.tracked_sockets import Ints, Keys, TrackedSockets, ends_as_keys, keep_owners
 
 Kind = Literal["opened", "changed", "closed", "short"]
-Seen = Literal["poll", "destroy"]
+Detection = Literal["poll", "destroy"]
 Matches = Callable[[SocketTable, npt.NDArray[np.float64]], Mask]
 """Which sockets of a table are to be reported; the ages are in seconds, NaN where not known."""
 
@@ -66,7 +66,7 @@ FORGOTTEN = "the kernel forgets it of a connection that was refused or aborted"
 _NO_OWNERS = "its program had closed it before anybody looked"
 
 
-class Happened(NamedTuple):
+class EventBatch(NamedTuple):
     """Events of one kind, a row of ``table`` each. ``short`` is opened and closed in one.
 
     ``at_ns`` is in nanoseconds since the epoch; ``was`` is the state before, UNKNOWN where it is not known;
@@ -74,20 +74,20 @@ class Happened(NamedTuple):
     """
 
     kind: Kind
-    seen: Seen
+    seen: Detection
     table: SocketTable
     at_ns: int
     was: npt.NDArray[np.uint8]
     duration_s: _Floats
 
-    def only(self, which: Mask) -> "list[Happened]":
+    def only(self, which: Mask) -> "list[EventBatch]":
         """Those of a mask: nothing where there are none."""
         if not which.any():
             return []
         return [self._replace(table=self.table.select(which), was=self.was[which], duration_s=self.duration_s[which])]
 
 
-class Changes:
+class ConnectionTracker:
     """Joins looks and announcements. ``announced``: whether closings are announced and tables have cookies.
 
     ``opened`` counts the ends of connections that were seen to open, reported or not, as the kernel counts them.
@@ -97,29 +97,29 @@ class Changes:
         self._matches = matches
         self._announced = announced
         self._started_ns = started_ns
-        self._known: Known | None = None
-        self._missing: Known | None = None
-        self._missing_before: Known | None = None
+        self._known: TrackedSockets | None = None
+        self._missing: TrackedSockets | None = None
+        self._missing_before: TrackedSockets | None = None
         self._closed: dict[int, None] = {}
         self.opened = 0
 
-    def look(self, table: SocketTable, at_ns: int) -> list[Happened]:
+    def on_snapshot(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
         """Take what a look showed, which was begun at ``at_ns``. The first one is where everything starts."""
         before = self._known
         table, keys = self._ordered(table, before)
         if before is None:
             ages = np.full(len(table), np.nan)
-            self._known = Known(
+            self._known = TrackedSockets(
                 table, keys, np.zeros(len(table), "i8"), self._matches(table, ages), np.ones(len(table), bool), at_ns
             )
             return []
-        happened: list[Happened] = []
+        events: list[EventBatch] = []
         found = before.find_sockets(keys, table.base)
         moved = (found >= 0) & _other_ends(table, before.table, found)
         if moved.any():  # connect, disconnect, connect again: a new connection of the same socket
             old = np.zeros(len(before.keys), bool)
             old[found[moved]] = True
-            happened += self._close_unseen(before.select(old), at_ns, remember=False)
+            events += self._close_unseen(before.select(old), at_ns, remember=False)
             before.alive[found[moved]] = False
             found[moved] = -1
         first_ns = np.full(len(table), at_ns)
@@ -141,25 +141,25 @@ class Changes:
         state = table.base["state"]
         self.opened += _count_opened(state, was, new)
         nobody = np.full(len(table), np.nan)
-        happened += Happened("opened", "poll", table, at_ns, was, nobody).only(new & matching)
+        events += EventBatch("opened", "poll", table, at_ns, was, nobody).only(new & matching)
         changed = ~new & (was != state)
-        happened += Happened("changed", "poll", table, at_ns, was, nobody).only(changed & (matching | reported))
-        self._known = Known(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
+        events += EventBatch("changed", "poll", table, at_ns, was, nobody).only(changed & (matching | reported))
+        self._known = TrackedSockets(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
         self._missing_before, self._missing = self._missing, replace(before.select(before.alive), at_ns=at_ns)
-        return happened
+        return events
 
-    def settle(self) -> list[Happened]:
+    def expire(self) -> list[EventBatch]:
         """Close what two looks did not show, when the announcements that came during the second are in."""
         missing, self._missing_before = self._missing_before, None
         if missing is None or not missing.alive.any():
             return []
         return self._close_unseen(missing.select(missing.alive), missing.at_ns, remember=self._announced)
 
-    def destroyed(self, table: SocketTable, at_ns: int) -> list[Happened]:
+    def on_destroy(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
         """Take announcements that came at ``at_ns``."""
         keys = table.column("cookie").values
         unseen = np.ones(len(table), bool)
-        happened: list[Happened] = []
+        events: list[EventBatch] = []
         for known in (self._known, self._missing, self._missing_before):
             if known is None:
                 continue
@@ -168,7 +168,7 @@ class Changes:
             if here.any():
                 unseen &= ~here
                 known.alive[places[here]] = False
-                happened += self._close_announced(table.select(here), known, places[here], at_ns)
+                events += self._close_announced(table.select(here), known, places[here], at_ns)
         if self._closed:
             for index in np.flatnonzero(unseen).tolist():
                 if int(keys[index]) in self._closed:
@@ -176,16 +176,16 @@ class Changes:
                     unseen[index] = False
         unseen &= table.base["remote"].any(axis=1)  # never connected, or a listener
         if unseen.any():
-            happened += self._close_unknown(table.select(unseen), at_ns)
-        return happened
+            events += self._close_unknown(table.select(unseen), at_ns)
+        return events
 
-    def _both(self, before: Known, keys: Keys, base: Rows, found: Ints) -> list[tuple[Known, Ints]]:
+    def _both(self, before: TrackedSockets, keys: Keys, base: Rows, found: Ints) -> list[tuple[TrackedSockets, Ints]]:
         pairs = [(before, found)]
         if self._missing is not None:
             pairs.append((self._missing, np.where(found < 0, self._missing.find_sockets(keys, base), -1)))
         return pairs
 
-    def _ordered(self, table: SocketTable, before: Known | None) -> tuple[SocketTable, Keys]:
+    def _ordered(self, table: SocketTable, before: TrackedSockets | None) -> tuple[SocketTable, Keys]:
         """The rows that matter by the order of their keys, each key once."""
         keys = self._keys(table)
         if self._announced:
@@ -211,7 +211,7 @@ class Changes:
             return cookies
         return ends_as_keys(table.base)
 
-    def _close_unseen(self, gone: Known, at_ns: int, *, remember: bool) -> list[Happened]:
+    def _close_unseen(self, gone: TrackedSockets, at_ns: int, *, remember: bool) -> list[EventBatch]:
         """Close what was not announced, with what the last look that showed it knew."""
         if remember:
             # A handshake that came to nothing is never announced.
@@ -223,45 +223,47 @@ class Changes:
         table = _closed(gone.table)
         duration_s = _durations(gone.first_ns, at_ns)
         matching = gone.reported | self._matches(_with_states(table, was), duration_s)
-        return Happened("closed", "poll", table, at_ns, was, duration_s).only(matching)
+        return EventBatch("closed", "poll", table, at_ns, was, duration_s).only(matching)
 
-    def _close_announced(self, told: SocketTable, known: Known, places: Ints, at_ns: int) -> list[Happened]:
+    def _close_announced(
+        self, destroyed: SocketTable, known: TrackedSockets, places: Ints, at_ns: int
+    ) -> list[EventBatch]:
         """Close what a look had shown: who it was is known from there, how it ended from the announcement."""
         seen = known.table.select(places)
         was = seen.base["state"]
         self.opened += int(np.count_nonzero(was == states.SYN_RECV))
-        told = _without_forgotten(told, was != states.LISTEN)
-        base = told.base.copy()
+        destroyed = _without_forgotten(destroyed, was != states.LISTEN)
+        base = destroyed.base.copy()
         for name in ("family", "local", "remote", "local_port", "remote_port", "interface", "inode", "uid"):
             base[name] = seen.base[name]
         table = replace(
-            told,
+            destroyed,
             base=base,
-            gaps=(*nameless_gaps(base), *(gap for gap in told.gaps if gap.reason == FORGOTTEN)),
+            unavailable=(*unavailable_inodes(base), *(gap for gap in destroyed.unavailable if gap.reason == FORGOTTEN)),
             owners=seen.owners,
             hidden_owners=seen.hidden_owners,
             no_owners=seen.no_owners,
             interfaces=seen.interfaces,
         )
-        measured, lived = _one_way_durations(told), _durations(known.first_ns[places], at_ns)
+        measured, lived = _one_way_durations(destroyed), _durations(known.first_ns[places], at_ns)
         watched_s = (at_ns - self._started_ns) / 1e9 + _JIFFY_S
         too_long = ~np.isnan(lived) & (measured > watched_s)  # it was not there at the start: no clock of its own
         duration_s = np.where(np.isnan(measured) | too_long, lived, measured)
         matching = known.reported[places] | self._matches(_with_states(table, was), duration_s)
-        return Happened("closed", "destroy", table, at_ns, was, duration_s).only(matching)
+        return EventBatch("closed", "destroy", table, at_ns, was, duration_s).only(matching)
 
-    def _close_unknown(self, told: SocketTable, at_ns: int) -> list[Happened]:
+    def _close_unknown(self, destroyed: SocketTable, at_ns: int) -> list[EventBatch]:
         """Open and close what no look has shown; what is older than this watch is only closed."""
-        old = _at_least_s(told) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
+        old = _at_least_s(destroyed) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
         self.opened += int(np.count_nonzero(~old))
-        told = replace(_without_forgotten(told, np.ones(len(told), bool)), no_owners=_NO_OWNERS)
-        duration_s = _one_way_durations(told)
+        destroyed = replace(_without_forgotten(destroyed, np.ones(len(destroyed), bool)), no_owners=_NO_OWNERS)
+        duration_s = _one_way_durations(destroyed)
         # What has a round-trip time was established; for a filter that asks, that was its state.
-        answered = told.column("rtt_us").known
+        answered = destroyed.column("rtt_us").known
         lived = np.where(answered, states.ESTABLISHED, states.SYN_SENT).astype("u1")
-        matching = self._matches(_with_states(told, lived), duration_s)
-        was = np.zeros(len(told), "u1")
-        closed = Happened("closed", "destroy", told, at_ns, was, duration_s)
+        matching = self._matches(_with_states(destroyed, lived), duration_s)
+        was = np.zeros(len(destroyed), "u1")
+        closed = EventBatch("closed", "destroy", destroyed, at_ns, was, duration_s)
         return [*closed._replace(kind="short").only(~old & matching), *closed.only(old & matching)]
 
 
@@ -272,17 +274,21 @@ def forgotten(table: SocketTable) -> Mask:
     return nobody
 
 
-def _without_forgotten(told: SocketTable, connections: Mask) -> SocketTable:
+def _without_forgotten(destroyed: SocketTable, connections: Mask) -> SocketTable:
     """Announcements, those of disconnected sockets without their counts, which are 0 and mean nothing.
 
     Queues are differences of sequence numbers, one of which ``tcp_disconnect`` moves; those of what is no connection,
     but a listener, are simply empty.
     """
-    wiped = forgotten(told)
+    wiped = forgotten(destroyed)
     if not wiped.any():
-        return told
-    queues = Gap(("recv_q", "send_q"), wiped & connections, FORGOTTEN)
-    return replace(told, layout=np.where(wiped, -1, told.layout).astype("i4"), gaps=(*told.gaps, queues))
+        return destroyed
+    queues = Unavailable(("recv_q", "send_q"), wiped & connections, FORGOTTEN)
+    return replace(
+        destroyed,
+        layout=np.where(wiped, -1, destroyed.layout).astype("i4"),
+        unavailable=(*destroyed.unavailable, queues),
+    )
 
 
 def _closed(table: SocketTable) -> SocketTable:
@@ -300,17 +306,17 @@ def _durations(first_ns: Ints, at_ns: int) -> _Floats:
     return np.where(first_ns == _NOT_KNOWN_AT_START, np.nan, np.maximum(at_ns - first_ns, 0) / 1e9)
 
 
-def _one_way_durations(told: SocketTable) -> _Floats:
+def _one_way_durations(destroyed: SocketTable) -> _Floats:
     """How long connections lived on which data went one way only, or none; NaN for others.
 
     The kernel's clocks of the last data sent and received start when the connection is established
     (tcp_finish_connect, tcp_create_openreq_child), and stay there until data moves.
     """
-    answered = told.column("rtt_us").known
-    started = _receiving_started(told)
-    duration_s = np.full(len(told), np.nan)
+    answered = destroyed.column("rtt_us").known
+    started = _receiving_started(destroyed)
+    duration_s = np.full(len(destroyed), np.nan)
     for count, clock in (("data_segs_out", "last_data_sent_ms"), ("data_segs_in", "last_data_recv_ms")):
-        column, since = told.column(count), told.column(clock)
+        column, since = destroyed.column(count), destroyed.column(clock)
         unmoved = answered & column.known & since.known & (column.values == 0)
         if clock == "last_data_recv_ms":
             unmoved &= started
@@ -318,28 +324,28 @@ def _one_way_durations(told: SocketTable) -> _Floats:
     return duration_s
 
 
-def _receiving_started(told: SocketTable) -> Mask:
+def _receiving_started(destroyed: SocketTable) -> Mask:
     """Where the clock of the last data received is one.
 
     Where both ends opened at once (RFC 9293, section 3.5), as one does that connects to itself, the kernel does not
     start it, and it counts from the machine's own start. While no data has moved, it has to agree with the clock of
     the last data sent, which is started always.
     """
-    received, sent = told.column("data_segs_in").values, told.column("data_segs_out").values
-    apart_ms = told.column("last_data_recv_ms").values.astype("i8") - told.column("last_data_sent_ms").values
+    received, sent = destroyed.column("data_segs_in").values, destroyed.column("data_segs_out").values
+    apart_ms = destroyed.column("last_data_recv_ms").values.astype("i8") - destroyed.column("last_data_sent_ms").values
     started: Mask = (received > 0) | (sent > 0) | (apart_ms <= _JIFFY_S * 1000)
     return started
 
 
-def _at_least_s(told: SocketTable) -> _Floats:
+def _at_least_s(destroyed: SocketTable) -> _Floats:
     """How long connections lived at least; 0 where nothing is known."""
-    at_least = np.zeros(len(told))
-    answered = told.column("rtt_us").known & ~forgotten(told)
+    at_least = np.zeros(len(destroyed))
+    answered = destroyed.column("rtt_us").known & ~forgotten(destroyed)
     for clock in ("last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms"):
-        since = told.column(clock)
+        since = destroyed.column(clock)
         runs = answered & since.known
         if clock == "last_data_recv_ms":
-            runs &= _receiving_started(told)
+            runs &= _receiving_started(destroyed)
         at_least = np.where(runs, np.maximum(at_least, since.values / 1000), at_least)
     return at_least
 

@@ -7,12 +7,13 @@ import pytest
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, message, socket_message, tcp_info
 from unit.kernel.stored import EXPECTED, NAMES, stored, table
 
-from portside.kernel.diag import DecodeError, decode
-from portside.kernel.values import Socket
+from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Socket
 
 
 def by_local(name: str) -> dict[str, Socket]:
-    return {socket.local: socket for socket in table(name).rows()}
+    return {socket.local: socket for socket in to_sockets(table(name))}
 
 
 def test_an_established_connection() -> None:
@@ -36,7 +37,7 @@ def test_an_established_connection() -> None:
 
 
 def test_a_listener_has_its_queue_and_limit_and_no_remote_end() -> None:
-    (socket,) = (socket for socket in table("full4").rows() if socket.listening)
+    (socket,) = (socket for socket in to_sockets(table("full4")) if socket.listening)
     assert (socket.state, socket.local) == ("LISTEN", f"127.0.0.1:{EXPECTED['listener']}")
     assert (socket.recv_q, socket.send_q, socket.remote) == (1, 7, None)
     assert socket.inode == EXPECTED["listener_inode"]
@@ -47,7 +48,7 @@ def test_a_listener_has_its_queue_and_limit_and_no_remote_end() -> None:
 
 
 def test_a_connection_that_waits_to_be_accepted_has_no_inode() -> None:
-    queued = [s for s in table("full4").rows() if s.remote == f"127.0.0.1:{EXPECTED['queued']}"]
+    queued = [s for s in to_sockets(table("full4")) if s.remote == f"127.0.0.1:{EXPECTED['queued']}"]
     assert [s.inode for s in queued] == [None]
     assert queued[0].gaps["inode"] == "no program has accepted it yet"
 
@@ -62,12 +63,12 @@ def test_the_states_of_ipv6_connections() -> None:
     sockets = by_local("full6")
     assert sockets[f"[::1]:{EXPECTED['half']}"].state == "FIN_WAIT2"
     assert sockets[f"[::1]:{EXPECTED['six']}"].state == "ESTABLISHED"
-    states = sorted(socket.state for socket in table("full6").rows())
+    states = sorted(socket.state for socket in to_sockets(table("full6")))
     assert states == ["CLOSE_WAIT", "ESTABLISHED", "ESTABLISHED", "ESTABLISHED", "FIN_WAIT2", "LISTEN", "TIME_WAIT"]
 
 
 def test_of_time_wait_the_kernel_keeps_little() -> None:
-    (socket,) = (socket for socket in table("full6").rows() if socket.state == "TIME_WAIT")
+    (socket,) = (socket for socket in to_sockets(table("full6")) if socket.state == "TIME_WAIT")
     assert (socket.recv_q, socket.send_q, socket.inode, socket.uid) == (0, 0, None, None)
     assert {"inode", "uid", "info"} <= socket.gaps.keys()
     assert socket.info is not None
@@ -106,7 +107,7 @@ def test_an_interrupted_dump_says_so() -> None:
 def test_nothing() -> None:
     dump = decode(b"")
     assert len(dump.table) == 0
-    assert list(dump.table.rows()) == []
+    assert list(to_sockets(dump.table)) == []
     assert len(dump.table.column("rtt_us").values) == 0
 
 
@@ -118,7 +119,7 @@ def test_other_messages_are_passed_over() -> None:
 @pytest.mark.parametrize("size", [104, 192, 232, 248, 256, 280, 300])
 def test_tcp_info_of_older_and_newer_kernels(size: int) -> None:
     info = tcp_info(size, rtt=("I", 68, 4321), sent=("Q", 200, 77), received=("Q", 128, 55))
-    socket = decode(socket_message(attributes=attribute(2, info))).table.row(0)
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, info))).table))
     assert socket.info is not None
     assert socket.info["rtt_us"] == 4321
     assert socket.info["retrans_total"] == 0
@@ -140,13 +141,13 @@ def test_shorter_memory_counters() -> None:
 
 def test_both_window_scales_come_from_their_own_half_of_the_byte() -> None:
     info = tcp_info(248, scales=("B", 6, 0x7A), options=("B", 5, 4))
-    socket = decode(socket_message(attributes=attribute(2, info))).table.row(0)
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, info))).table))
     assert socket.info is not None
     assert (socket.info["snd_wscale"], socket.info["rcv_wscale"]) == (10, 7)
 
 
 def test_window_scales_that_were_not_agreed_on_are_unknown() -> None:
-    socket = decode(socket_message(attributes=attribute(2, tcp_info(248)))).table.row(0)
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, tcp_info(248)))).table))
     assert socket.info is not None
     assert socket.info["snd_wscale"] is None
     assert socket.gaps["info.snd_wscale"] == "window scaling was not agreed on"
@@ -156,7 +157,7 @@ def test_what_was_not_measured_is_unknown() -> None:
     info = tcp_info(
         248, min_rtt=("I", 148, 0xFFFFFFFF), ssthresh=("I", 76, 0x7FFFFFFF), pacing=("Q", 104, (1 << 64) - 1)
     )
-    socket = decode(socket_message(attributes=attribute(2, info))).table.row(0)
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, info))).table))
     assert socket.info is not None
     for name in ("rtt_us", "rttvar_us", "min_rtt_us", "ssthresh", "pacing_rate", "delivery_rate"):
         assert socket.info[name] is None
@@ -202,7 +203,9 @@ def test_who_has_no_inode_and_why() -> None:
         socket_message(state=5, timer=(3, 100, 0), uid=0, inode=0),
         socket_message(state=LISTEN, uid=0, inode=9),
     )
-    gaps = [(socket.gaps.get("inode"), socket.gaps.get("uid")) for socket in decode(b"".join(messages)).table.rows()]
+    gaps = [
+        (socket.gaps.get("inode"), socket.gaps.get("uid")) for socket in to_sockets(decode(b"".join(messages)).table)
+    ]
     waiting = "its program closed it, and the kernel keeps only that it was"
     handshake = "no program has a connection whose handshake is not finished"
     queued = "no program has accepted it yet"

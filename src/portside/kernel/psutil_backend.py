@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portside.kernel import states
-from portside.kernel.layout import BASE, IPV4, IPV6
+from portside.kernel.backend import BackendError, Dump, DumpRequest
+from portside.kernel.inet_diag import BASE, IPV4, IPV6
+from portside.kernel.models import Owner
 from portside.kernel.netns import Namespace
-from portside.kernel.source import Reading, SourceError, Want
-from portside.kernel.table import ATTRIBUTE_COLUMNS, BASE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Gap, SocketTable
-from portside.kernel.values import Owner
+from portside.kernel.table import ATTRIBUTE_COLUMNS, BASE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,29 +29,29 @@ _HELD_BY_NOBODY = (states.TIME_WAIT, states.SYN_RECV)
 _FAMILIES = {socket.AF_INET: IPV4, socket.AF_INET6: IPV6}
 
 
-class PsutilSource:
-    """What psutil lists of this process's own network namespace. Raises SourceError for another, or without psutil."""
+class PsutilBackend:
+    """What psutil lists of this process's own network namespace. Raises BackendError for another, or without psutil."""
 
     name = "psutil"
 
     def __init__(self, namespace: Namespace | None = None) -> None:
         if namespace is not None:
-            raise SourceError("psutil", "it cannot look into another network namespace")
+            raise BackendError("psutil", "it cannot look into another network namespace")
         try:
             import psutil
         except ImportError as error:
-            raise SourceError("psutil", error) from error
+            raise BackendError("psutil", error) from error
         self._psutil: ModuleType = psutil
 
     def close(self) -> None:
         """There is nothing to give back."""
 
-    def read(self, want: Want) -> Reading:
-        """Every TCP socket that psutil finds. Raises SourceError where it may not look."""
+    def read(self, want: DumpRequest) -> Dump:
+        """Every TCP socket that psutil finds. Raises BackendError where it may not look."""
         try:
             connections = self._psutil.net_connections("tcp")
         except (self._psutil.Error, OSError, RuntimeError) as error:
-            raise SourceError("psutil", error) from error
+            raise BackendError("psutil", error) from error
         held: dict[tuple[Any, ...], list[Owner]] = {}
         programs: dict[int, str | None] = {}
         for each in connections:
@@ -64,7 +64,7 @@ class PsutilSource:
                     programs[each.pid] = self._program(each.pid)
                 owners.append(Owner(each.pid, programs[each.pid], each.fd if each.fd >= 0 else None))
         table = _table(held)
-        return Reading(table, (_ONE_OWNER, _MERGED) if (table.holders == _SOMEBODY).any() else (_ONE_OWNER,))
+        return Dump(table, (_ONE_OWNER, _MERGED) if (table.owner_keys == _SOMEBODY).any() else (_ONE_OWNER,))
 
     def _program(self, pid: int) -> str | None:
         try:
@@ -84,15 +84,15 @@ def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
                 address = socket.inet_pton(family, end[0].partition("%")[0])
                 row[side][: len(address)] = np.frombuffer(address, "u1")
                 row[f"{side}_port"] = end[1]
-    holders = np.array([_holder(number, owners) for number, owners in enumerate(held.values())], "i8")
-    holders[(holders == _SOMEBODY) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NOBODY
+    owner_keys = np.array([_holder(number, owners) for number, owners in enumerate(held.values())], "i8")
+    owner_keys[(owner_keys == _SOMEBODY) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NOBODY
     return SocketTable(
         base,
         message=np.zeros(len(base), "i8"),
         layout=np.full(len(base), -1, "i4"),
-        gaps=(Gap(_UNKNOWN, None, _NOT_TOLD),),
+        unavailable=(Unavailable(_UNKNOWN, None, _NOT_TOLD),),
         owners={_holder(number, owners): tuple(owners) for number, owners in enumerate(held.values()) if owners},
-        own_holders=holders,
+        own_owner_keys=owner_keys,
         hidden_owners=_HIDDEN,
     )
 

@@ -7,11 +7,11 @@ from portside.kernel import states
 from portside.kernel.table import SocketTable
 
 
-class SourceError(PortsideError):
+class BackendError(PortsideError):
     """A source does not work on this machine or for this user; another one may."""
 
 
-class Want(NamedTuple):
+class DumpRequest(NamedTuple):
     """What a reader wants to see. A source may answer with more, never with less.
 
     ``states`` is a set as in states.py. ``details``: tcp_info, memory and the rest beyond the columns of a table.
@@ -24,7 +24,7 @@ class Want(NamedTuple):
     bytecode: bytes | None = None
 
 
-class Reading(NamedTuple):
+class Dump(NamedTuple):
     """A table, and what is to be said about how it came about."""
 
     table: SocketTable
@@ -38,8 +38,8 @@ class Source(Protocol):
     def name(self) -> str:
         """``netlink``, ``proc`` or ``psutil``."""
 
-    def read(self, want: Want) -> Reading:
-        """Every socket now. Raises SourceError where the source does not work here."""
+    def read(self, want: DumpRequest) -> Dump:
+        """Every socket now. Raises BackendError where the source does not work here."""
 
     def close(self) -> None:
         """Give back what it holds."""

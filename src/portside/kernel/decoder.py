@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.layout import BASE, IPV4, IPV6, Rows
-from portside.kernel.table import Gap, Mask, Messages, SocketTable
+from portside.kernel.inet_diag import BASE, IPV4, IPV6, Rows
+from portside.kernel.table import Mask, Messages, SocketTable, Unavailable
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -45,14 +45,14 @@ class DecodeError(ValueError):
     """The bytes are no answer of sock_diag."""
 
 
-class Dump(NamedTuple):
+class DecodedMessages(NamedTuple):
     """What a dump told. ``interrupted``: sockets changed while it was made, so that some may be missing."""
 
     table: SocketTable
     interrupted: bool
 
 
-def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Dump:
+def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> DecodedMessages:
     """Decode whole messages that follow each other, each beginning at a multiple of 4 bytes.
 
     Other messages than those about sockets (the end of a dump, an error) are passed over. Raises DecodeError.
@@ -66,7 +66,7 @@ def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Dump
     interrupted = bool((halves[2 * starts + 3] & NLM_F_DUMP_INTR).any())
     if not about_sockets.all():
         starts = starts[about_sockets]
-    return Dump(_table(octets, words, starts), interrupted)
+    return DecodedMessages(_table(octets, words, starts), interrupted)
 
 
 def _starts(words: _Words, end: int) -> Iterator[int]:
@@ -92,7 +92,7 @@ def _table(octets: npt.NDArray[np.uint8], words: _Words, starts: _Offsets) -> So
     if not np.isin(base["family"], (IPV4, IPV6)).all():
         raise DecodeError("a socket of a family other than IPv4 and IPv6")
     layout, layouts = _layouts(words, lengths, starts)
-    return SocketTable(base, starts, layout, Messages(octets, layouts), nameless_gaps(base))
+    return SocketTable(base, starts, layout, Messages(octets, layouts), unavailable_inodes(base))
 
 
 def _layouts(
@@ -141,7 +141,7 @@ def _attributes(words: _Words, start: int, length: int) -> tuple[list[tuple[int,
     return headers, attributes
 
 
-def nameless_gaps(base: Rows) -> tuple[Gap, ...]:
+def unavailable_inodes(base: Rows) -> tuple[Unavailable, ...]:
     """Inodes and users that the kernel writes as 0 because there is none (inet_twsk_diag_fill, inet_req_diag_fill)."""
     state, nameless = base["state"], base["inode"] == 0
     waiting = base["timer"] == _TIMEWAIT
@@ -151,6 +151,6 @@ def nameless_gaps(base: Rows) -> tuple[Gap, ...]:
     gaps = []
     for where, reason in ((waiting, _WAITING), (handshake, _HANDSHAKE), (queued, _QUEUED), (closed, _CLOSED)):
         if where.any():
-            gaps.append(Gap(("inode",), where, reason))
-            gaps.append(Gap(("uid",), where & (base["uid"] == 0), reason))
+            gaps.append(Unavailable(("inode",), where, reason))
+            gaps.append(Unavailable(("uid",), where & (base["uid"] == 0), reason))
     return tuple(gaps)

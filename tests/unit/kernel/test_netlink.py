@@ -10,11 +10,12 @@ import pytest
 from unit.kernel.messages import HEADER, attribute, message, socket_message
 
 from portside.kernel import netlink
+from portside.kernel.backend import BackendError, DumpRequest
 from portside.kernel.bytecode import compile_filter
 from portside.kernel.filter import PortIn
-from portside.kernel.netlink import NetlinkError, NetlinkSource
+from portside.kernel.materialize import to_sockets
+from portside.kernel.netlink import NetlinkBackend, NetlinkError
 from portside.kernel.netns import Namespace
-from portside.kernel.source import SourceError, Want
 from portside.kernel.table import SocketTable
 
 Answer = bytes | OSError
@@ -54,25 +55,25 @@ class Channel:
 
 DONE = message(3, struct.pack("=i", 0))
 ONE, TWO = socket_message(cookie=1), socket_message(cookie=2)
-FOUR_ONLY = Want(families=(4,))
+FOUR_ONLY = DumpRequest(families=(4,))
 
 
 def refusal(number: int) -> bytes:
     return message(2, struct.pack("=i", -number) + bytes(16))
 
 
-Play = Callable[..., tuple[NetlinkSource, list[bytes]]]
+Play = Callable[..., tuple[NetlinkBackend, list[bytes]]]
 
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """A source whose kernel follows a script; and the requests that it makes."""
 
-    def played(*script: list[Answer]) -> tuple[NetlinkSource, list[bytes]]:
+    def played(*script: list[Answer]) -> tuple[NetlinkBackend, list[bytes]]:
         requests: list[bytes] = []
         rows = list(script)
-        monkeypatch.setattr(NetlinkSource, "_open", lambda self: Channel(rows, requests))
-        return NetlinkSource(), requests
+        monkeypatch.setattr(NetlinkBackend, "_open", lambda self: Channel(rows, requests))
+        return NetlinkBackend(), requests
 
     return played
 
@@ -84,7 +85,7 @@ def cookies(table: SocketTable) -> list[int]:
 
 def test_both_families_in_one_table(play: Play) -> None:
     source, requests = play([ONE, DONE], [TWO, DONE])
-    assert cookies(source.read(Want()).table) == [1, 2]
+    assert cookies(source.read(DumpRequest()).table) == [1, 2]
     assert [request[16] for request in requests] == [socket.AF_INET, socket.AF_INET6]
     assert [request[18] for request in requests] == [0b1001010] * 2
 
@@ -93,7 +94,7 @@ def test_the_request_asks_for_what_is_wanted(play: Play) -> None:
     source, requests = play([DONE])
     program = compile_filter(PortIn("local", 5, 5))
     assert program is not None
-    table = source.read(Want((4,), 1 << 10, details=False, bytecode=program)).table
+    table = source.read(DumpRequest((4,), 1 << 10, details=False, bytecode=program)).table
     assert len(table) == 0
     size, kind, flags, _, _ = HEADER.unpack_from(requests[0])
     assert (size, kind, flags) == (len(requests[0]), 20, 0x301)
@@ -103,9 +104,9 @@ def test_the_request_asks_for_what_is_wanted(play: Play) -> None:
 
 def test_what_was_not_asked_for_is_not_known(play: Play) -> None:
     source, _ = play([ONE, DONE])
-    table = source.read(Want((4,), details=False)).table
-    assert table.gaps_of("rtt_us")[0][1] == "not asked for"
-    assert table.row(0).gaps["info"] == "not asked for"
+    table = source.read(DumpRequest((4,), details=False)).table
+    assert table.reasons_unknown("rtt_us")[0][1] == "not asked for"
+    assert next(to_sockets(table)).gaps["info"] == "not asked for"
 
 
 def test_the_end_may_come_with_the_last_sockets(play: Play) -> None:
@@ -180,7 +181,7 @@ def truncated(receive: Callable[..., int]) -> Callable[..., int]:
 
 def test_losses_without_end_are_an_error(play: Play) -> None:
     source, requests = play(*[[OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))]] * 4)
-    with pytest.raises(SourceError, match="No buffer space"):
+    with pytest.raises(BackendError, match="No buffer space"):
         source.read(FOUR_ONLY)
     assert len(requests) == 4
 
@@ -203,32 +204,32 @@ def test_a_refusal_has_its_number(play: Play) -> None:
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EPERM, errno.EPROTONOSUPPORT])
 def test_a_kernel_without_sock_diag(play: Play, number: int) -> None:
     source, _ = play([refusal(number)])
-    with pytest.raises(SourceError):
+    with pytest.raises(BackendError):
         source.read(FOUR_ONLY)
 
 
 def test_a_request_that_may_not_be_sent(play: Play) -> None:
     source, _ = play([PermissionError(errno.EPERM, "no")])
-    with pytest.raises(SourceError, match="Operation not permitted"):
+    with pytest.raises(BackendError, match="Operation not permitted"):
         source.read(FOUR_ONLY)
 
 
 def test_a_machine_without_ipv6(play: Play) -> None:
     source, _ = play([ONE, DONE], [refusal(errno.ENOENT)])
-    assert cookies(source.read(Want()).table) == [1]
+    assert cookies(source.read(DumpRequest()).table) == [1]
 
 
 def test_ipv6_that_is_refused_for_another_reason(play: Play) -> None:
     source, _ = play([ONE, DONE], [refusal(errno.ENOMEM)])
     with pytest.raises(NetlinkError):
-        source.read(Want())
+        source.read(DumpRequest())
 
 
 def test_a_socket_that_was_told_twice_is_there_once_as_it_was_last(play: Play) -> None:
     first, last = socket_message(cookie=7, state=1), socket_message(cookie=7, state=8)
     source, _ = play([ONE, first, TWO, last, DONE])
     table = source.read(FOUR_ONLY).table
-    assert [(row.state, cookie) for row, cookie in zip(table.rows(), cookies(table), strict=True)] == [
+    assert [(row.state, cookie) for row, cookie in zip(to_sockets(table), cookies(table), strict=True)] == [
         ("ESTABLISHED", 1),
         ("ESTABLISHED", 2),
         ("CLOSE_WAIT", 7),
@@ -248,7 +249,7 @@ def test_an_area_that_is_full_grows_and_is_not_used_again(play: Play, monkeypatc
 def test_interfaces_have_their_names(play: Play) -> None:
     number = socket.if_nametoindex("lo")
     source, _ = play([socket_message(interface=number), DONE])
-    info = source.read(FOUR_ONLY).table.row(0).info
+    info = next(to_sockets(source.read(FOUR_ONLY).table)).info
     assert info is not None
     assert info["interface"] == "lo"
 
@@ -258,8 +259,8 @@ def test_netlink_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
     monkeypatch.setattr(socket, "socket", refuse)
-    with pytest.raises(SourceError, match="opening netlink: Address family not supported"):
-        NetlinkSource()
+    with pytest.raises(BackendError, match="opening netlink: Address family not supported"):
+        NetlinkBackend()
 
 
 def test_a_namespace_is_where_it_is_opened() -> None:
@@ -273,7 +274,7 @@ def test_a_namespace_is_where_it_is_opened() -> None:
             calls.append(work)
             return work()
 
-    NetlinkSource(Recorded()).close()
+    NetlinkBackend(Recorded()).close()
     assert len(calls) == 1
 
 
@@ -286,5 +287,5 @@ def test_the_root_of_a_container_names_interfaces_as_he_likes(play: Play, monkey
     source, _ = play([*ends, DONE])
     table = source.read(FOUR_ONLY).table
     shown = ["\\x1b[31mEV\\x07", "\\xff\\xfe0", "\\u202eä"]
-    assert [row.local for row in table.rows()] == [f"[fe80::1%{name}]:7" for name in shown]
-    assert [(row.info or {})["interface"] for row in table.rows()] == shown
+    assert [row.local for row in to_sockets(table)] == [f"[fe80::1%{name}]:7" for name in shown]
+    assert [(row.info or {})["interface"] for row in to_sockets(table)] == shown

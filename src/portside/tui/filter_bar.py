@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from portside.kernel import FilterError
 from portside.tui.columns import safe
-from portside.tui.line import Line
+from portside.tui.line_editor import Line
 
 _PROMPT = "/ "
 
