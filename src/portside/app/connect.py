@@ -56,7 +56,7 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         attempt,
         tries=settings.retry,
         interval=min(settings.retry_interval, _LONGEST_S),
-        say=write_notice if settings.verbose else lambda _: None,
+        on_failure=write_notice if settings.verbose else lambda _: None,
     )
     if isinstance(result, int):
         return result
@@ -99,15 +99,15 @@ def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
     count = len(address.ports)
     anything_open = False
     failure = ""
-    for finding in scan(address, options):
-        if finding.failure is None:
+    for result in scan(address, options):
+        if result.failure is None:
             anything_open = True
-            if not write_stdout([f"{finding}\n".encode()]):
+            if not write_stdout([f"{result}\n".encode()]):
                 return 0
         else:
-            failure = finding.failure
+            failure = result.failure
             if settings.verbose and count > 1:
-                write_notice(str(finding))
+                write_notice(str(result))
     if not anything_open:
         raise PortsideError(display_name(address), failure if count == 1 else f"none of {count} ports is open")
     return 0

@@ -19,14 +19,14 @@ from portside.settings.connect import Connect
 if TYPE_CHECKING:
     from portside.record.recorder import Recorder
 
-_TURN_S = 0.5  # that somebody who tells of something is waited for when a signal ends the run
+_LOCK_S = 0.5  # that somebody who tells of something is waited for when a signal ends the run
 
 
 class EventObserver:
     """An observer of the pipe (``client.sender.Observer``). Raises PortsideError where nothing can be recorded."""
 
     def __init__(self, settings: Connect, connection: ClientConnection) -> None:
-        self.turn = threading.RLock()
+        self.lock = threading.RLock()
         self._peer, self._local, self._tls = connection.peer, connection.local, connection.tls
         self._shows_received = not settings.send_only
         self._output = Stdio(None, 1)
@@ -42,7 +42,7 @@ class EventObserver:
             self._recorder = start_recorder(settings.record, None, sync=False, dialled=True)
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When a line is due that is unfinished."""
         return self._renderer.deadline if self._renderer is not None else None
 
@@ -62,7 +62,7 @@ class EventObserver:
     def closed(self, reason: CloseReason, pipe: Pipe, duration: float, error: str | None) -> None:
         """The connection has ended, after ``duration`` seconds."""
         counts = pipe.received, pipe.sent, round(duration, 6)
-        with self.turn:
+        with self.lock:
             with suppress(OutputClosed, PortsideError):  # what ended the run has been said; this is the same output
                 self._tell(lambda at: Closed(at, 1, self._peer, reason, *counts, error))
             self._over = True
@@ -74,17 +74,17 @@ class EventObserver:
 
         For a thread of its own; ``duration`` as for ``closed``. Where the output takes nothing, it is left as it is.
         """
-        if self.turn.acquire(timeout=_TURN_S):
+        if self.lock.acquire(timeout=_LOCK_S):
             self.closed("shutdown", pipe, duration, None)
 
     def tick(self) -> None:
-        with self.turn:
+        with self.lock:
             if self._renderer is not None:
                 self._write(self._renderer.tick(time.monotonic()))
 
     def _tell(self, event_at: Callable[[int], Event], *, shown: bool = True) -> None:
         """Tell of an event, which is made here so that the times of two threads are in order, too."""
-        with self.turn:
+        with self.lock:
             if self._over:
                 return
             events = [event_at(time.time_ns())]

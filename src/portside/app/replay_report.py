@@ -77,5 +77,5 @@ def _fields(result: ReplayResult) -> dict[str, object]:
             "got": bytes_fields(got),
         }
     if result.late is not None:
-        fields["late"] = {"arrived": result.late.arrived, "due": result.late.due}
+        fields["late"] = {"arrived": result.late.arrived, "due": result.late.expected}
     return {**fields, "ended": result.ended, "ended_recorded": result.ended_recorded}

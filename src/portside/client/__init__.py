@@ -1,1 +1,1 @@
-"""The client: dialling, proxies, the two directions, scans, programs. Blocking calls and no loop."""
+"""The client: connecting, proxies, both directions, port scans, programs, replays. Blocking calls, no event loop."""

@@ -1,4 +1,4 @@
-"""Connecting: a name resolved, its addresses tried in order, and all of it again where that is asked for."""
+"""Connecting: a name is resolved, its addresses are tried in order, and all of it again where --retry asks for that."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from portside.addresses import Address, format_sockaddr
+from portside.client.log import log_info
 from portside.errors import PortsideError, UsageError, reason_of
 
 if TYPE_CHECKING:
@@ -33,24 +34,24 @@ _UNIX_HINTS = {
 
 
 class ConnectOptions(NamedTuple):
-    """How to get to a peer."""
+    """Options of connecting, the same for each address of a peer."""
 
-    timeout: float = 10.0  # seconds that one address may take
-    family: int = socket.AF_UNSPEC  # AF_INET or AF_INET6: that one only
+    timeout: float = 10.0  # seconds for one address
+    family: int = socket.AF_UNSPEC  # AF_INET or AF_INET6: only that one
     source: Address | None = None  # the local address to connect from
 
 
 class ClientConnection(NamedTuple):
-    """A connection, and the names of its ends."""
+    """A connected socket, and the addresses of both ends as text."""
 
     sock: socket.socket  # blocking
     peer: str
     local: str
-    tls: "Tls | None" = None  # what was agreed on, where it speaks TLS
+    tls: "Tls | None" = None  # what the handshake agreed on; None without TLS
 
 
 class Candidate(NamedTuple):
-    """One address that a name stands for."""
+    """One address of a peer, from the resolver."""
 
     family: int
     sockaddr: Any  # as connect(2) takes it: a tuple, or the name of a unix socket
@@ -60,9 +61,9 @@ class Candidate(NamedTuple):
 
 
 def connect(address: Address, options: ConnectOptions) -> ClientConnection:
-    """Connect to the first of the address's candidates that takes the connection.
+    """Connect to the first candidate of an address that takes the connection.
 
-    Raises PortsideError where none does; it says of each why.
+    Raises PortsideError where none does, with the reason for each.
     """
     if address.path is not None:
         return _connect_unix(address, options)
@@ -71,15 +72,18 @@ def connect(address: Address, options: ConnectOptions) -> ClientConnection:
         try:
             return _connect_one(candidate, options)
         except OSError as error:
+            log_info("dial", "%s: %s", candidate, describe_failure(error, options))
             failures.append((candidate, error))
     raise PortsideError(f"cannot connect to {display_name(address)}", *describe_failures(failures, options))
 
 
-def retry(attempt: Callable[[], Result], *, tries: int | None, interval: float, say: Callable[[str], None]) -> Result:
-    """What ``attempt`` returns; where it raises PortsideError, further attempts, at most ``tries``.
+def retry(
+    attempt: Callable[[], Result], *, tries: int | None, interval: float, on_failure: Callable[[str], None]
+) -> Result:
+    """Call ``attempt``, and where it raises PortsideError again, at most ``tries`` times: its result.
 
-    ``tries`` None means for ever; ``interval`` is in seconds; ``say`` is told of each failure that is followed
-    by another attempt.
+    ``tries`` None means for ever; ``interval`` is in seconds; ``on_failure`` gets the reason of each failure that is
+    followed by another attempt. UsageError ends the attempts.
     """
     while True:
         try:
@@ -91,19 +95,19 @@ def retry(attempt: Callable[[], Result], *, tries: int | None, interval: float, 
                 if tries <= 0:
                     raise
                 tries -= 1
-            say(f"{error}; trying again in {interval:g}s")
+            on_failure(f"{error}; trying again in {interval:g}s")
         time.sleep(interval)
 
 
 def display_name(address: Address) -> str:
-    """An address to connect to in words: a bare port is one of localhost."""
+    """An address to connect to, as text: a bare port is one of localhost."""
     return str(address if address.host or address.path is not None else address._replace(host="localhost"))
 
 
 def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
-    """What an address stands for, in the order in which it should be tried: one candidate at least.
+    """Resolve an address to its candidates, at least one, in the order in which they should be tried.
 
-    Raises PortsideError where the name is not known, or has no address of the family that was asked for.
+    Raises PortsideError where the name is unknown or has no address of the wanted family.
     """
     host = address.host or "localhost"
     try:
@@ -122,12 +126,12 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 
 
 def open_socket(candidate: Candidate, options: ConnectOptions) -> socket.socket:
-    """A socket for a candidate, bound to the source where one is asked for. Raises OSError."""
+    """Make a socket for a candidate, bound to ``options.source``. Raises OSError."""
     sock = socket.socket(candidate.family, socket.SOCK_STREAM)
     try:
         if options.source is not None:
             _bind(sock, candidate.family, options.source)
-        # What is typed or piped in small pieces leaves at once; large pieces are full segments anyway.
+        # Input that comes in small pieces leaves at once; large pieces fill segments anyway.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
@@ -139,7 +143,7 @@ def is_self_connected(sock: socket.socket) -> bool:
     """Whether a socket is connected to itself.
 
     Dialling a free local port from the same port number is TCP's simultaneous open (RFC 9293, section 3.5):
-    it succeeds, though nobody listens there.
+    it succeeds although no socket listens there.
     """
     try:
         return bool(sock.getsockname() == sock.getpeername())
@@ -148,13 +152,13 @@ def is_self_connected(sock: socket.socket) -> bool:
 
 
 def refuse_self_connection(sock: socket.socket) -> None:
-    """Raise ConnectionRefusedError where a socket is connected to itself, which is what a client would be told."""
+    """Raise ConnectionRefusedError, as without a simultaneous open, where a socket is connected to itself."""
     if is_self_connected(sock):
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def describe_failure(error: OSError, options: ConnectOptions) -> str:
-    """Why connecting failed, in words."""
+    """The reason why connecting failed, in words."""
     if isinstance(error, TimeoutError) and error.errno is None:
         return f"no answer within {options.timeout:g}s"
     return reason_of(error)
@@ -171,11 +175,12 @@ def _connect_one(candidate: Candidate, options: ConnectOptions) -> ClientConnect
     except BaseException:
         sock.close()
         raise
+    log_info("dial", "connected to %s from %s", candidate, local)
     return ClientConnection(sock, str(candidate), local)
 
 
 def describe_failures(failures: list[tuple[Candidate, OSError]], options: ConnectOptions) -> tuple[str, str | None]:
-    """Why no candidate took the connection, and a hint."""
+    """The reasons why no candidate took the connection, in words, and a hint."""
     last = failures[-1][1]
     if len(failures) == 1:
         return describe_failure(last, options), _hint(last, _HINTS)
@@ -203,14 +208,14 @@ def _bind(sock: socket.socket, family: int, source: Address) -> None:
 def _connect_unix(address: Address, options: ConnectOptions) -> ClientConnection:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The kernel waits for a place in the listener's queue only in a blocking call.
+        # The kernel waits for room in the listener's accept queue only in a blocking call.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(options.timeout))
         sock.connect(address.unix_name)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
         return ClientConnection(sock, str(address), f"unix:pid={os.getpid()}")
     except OSError as error:
         sock.close()
-        # The kernel's word for a queue that had no place in time is EAGAIN.
+        # EAGAIN is what the kernel says where the accept queue had no room in time.
         failure = TimeoutError() if error.errno == errno.EAGAIN else error
         what = f"cannot connect to {address}"
         raise PortsideError(what, describe_failure(failure, options), _hint(error, _UNIX_HINTS)) from None

@@ -1,15 +1,15 @@
 """The two directions of a connection, and how they end.
 
-A thread sends what the source yields (``client.sender``); the caller's thread receives. Each is a loop of two
+A thread sends what the source yields (``client.sender``); the caller's thread receives. Each runs a loop of two
 blocking calls on one buffer, so neither direction waits for the other, and both run at the speed of the kernel.
 
 1. The end of the source half-closes our side. Receiving goes on until the peer's FIN.
 2. After the peer's FIN, what the source yields is sent on while it moves. A terminal ends the run at once; so does
    any other source once it has yielded nothing for GRACE_S. Bytes that we hold wait until the peer takes them.
-3. A program as the source (``patient``) is told of the FIN by the end of its input, and its output is waited for.
-   One that has ended, and whose output the peer has, ends the run: nobody is left to read.
-4. What was sent is waited for to be acknowledged, as long as that goes on: a peer that closed without having read
-   it answers with a reset, and only so do we learn of it.
+3. A program as the source sees the FIN as the end of its input, and its output is waited for
+   (``Stdio.waits_for_source``). Once it has ended, and the peer has its output, the run ends: no reader is left.
+4. The run waits until what was sent is acknowledged, as long as that makes progress: a peer that closed without having
+   read it answers with a reset, which is the only way to learn of it.
 5. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
 """
 
@@ -20,7 +20,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from portside.client.sender import BUFFER_SIZE, Observer, Sender
+from portside.client.sender import BUFFER_SIZE, Observer, Sender, SenderState
 from portside.client.stdio import OutputClosed, Stdio
 from portside.client.tcp_progress import (
     StallTimer,
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from portside.wire.newlines import CrLf
 
 GRACE_S = 0.5  # as socat's -t
-OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's due while this one waits
+OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's deadline while this one waits
 
 
 class ConnectionFailed(PortsideError):
-    """The connection failed; ``reason`` is that of ``events.Closed``."""
+    """A connection that failed; ``reason`` is that of ``events.Closed``."""
 
     def __init__(self, peer: str, reason: "CloseReason", why: str | OSError, hint: str | None = None) -> None:
         super().__init__(f"connection to {peer}", why, hint)
@@ -79,10 +79,10 @@ class Pipe:
         return self._sender.sent if self._sender is not None else 0
 
     def run(self) -> "CloseReason":
-        """Move bytes until the connection ends in order; why it did.
+        """Move bytes until the connection ends in order: the reason why it did.
 
-        Raises ConnectionFailed where the connection fails and PortsideError where our side does. The source may be left
-        with a thread that still waits for it.
+        Raises ConnectionFailed where the connection fails and PortsideError where our side does. A thread may be left
+        that still waits for the source.
         """
         self._idle = StallTimer(self._moved, time.monotonic())
         if self._sender is not None:
@@ -94,43 +94,43 @@ class Pipe:
             return "local_closed"
 
     def _receive(self) -> None:
-        """Until the peer's FIN, or until the sender shuts the socket down."""
+        """Receive until the peer's FIN, or until the sender shuts the socket down."""
         buffer = memoryview(bytearray(BUFFER_SIZE))
         recv_into, write, observer = self._sock.recv_into, self._stdio.write, self._observer
-        waits = observer is not None or self._idle_timeout is not None
+        wakes_up = observer is not None or self._idle_timeout is not None
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         while True:
-            if waits:
+            if wakes_up:
                 self._wait(poll)
             try:
                 size = recv_into(buffer)
             except BlockingIOError:
-                continue  # TLS: what came makes nothing whole yet
+                continue  # TLS: no whole record yet
             except OSError as error:
-                if self._sender is not None and self._sender.complete:
+                if self._sender is not None and self._sender.state is SenderState.COMPLETE:
                     return  # the kernel's answer to what came after the sender had shut the socket down
-                raise self._broken(error) from None
+                raise self._failed(error) from None
             if not size:
                 return
             self.received += size
-            if observer is not None:  # before the sink: what that has is recorded, however we end
+            if observer is not None:  # before the sink: what the sink has is recorded, however the run ends
                 observer.received(bytes(buffer[:size]))
             write(buffer[:size])
 
     def _wait(self, poll: select.poll) -> None:
-        """Until there is something to receive."""
+        """Wait until there is something to receive."""
         while not poll.poll(self._wake_s() * 1000):
             self._time_passed()
 
     def _wake_s(self) -> float:
-        """How long to wait before a look at the clock, in seconds."""
+        """Seconds to wait before the clock is read again."""
         wake = OBSERVER_WAKES_S if self._observer is not None else 3600.0
         return wake if self._idle_timeout is None else min(wake, self._idle_timeout / 8)
 
     def _time_passed(self) -> None:
         observer = self._observer
-        if observer is not None and observer.due is not None and observer.due <= time.monotonic():
+        if observer is not None and observer.deadline is not None and observer.deadline <= time.monotonic():
             observer.tick()
         if self._idle_timeout is not None and self._idle.seconds() >= self._idle_timeout:
             raise ConnectionFailed(self._peer, "idle_timeout", f"nothing moved for {self._idle_timeout:g}s")
@@ -139,49 +139,50 @@ class Pipe:
         return (self.received, self.sent, *acked_and_received(self._sock))
 
     def _finish(self) -> "CloseReason":
-        """The peer has sent its last, or the sender ends the run."""
+        """Finish after the peer's FIN, or because the sender ends the run: the reason."""
         sender = self._sender
         if sender is None:
             return "peer_closed"
-        if not sender.complete and sender.trouble is None:
+        if sender.state is not SenderState.COMPLETE and sender.failure is None:
             self._wait_for_sender(sender)
-        if sender.trouble is not None:
-            raise sender.trouble
+        if sender.failure is not None:
+            raise sender.failure
         if sender.refusal is not None:
-            raise self._broken(sender.refusal)
-        if sender.complete:
+            raise self._failed(sender.refusal)
+        if sender.state is SenderState.COMPLETE:
             return "local_closed"
         self._wait_for_acknowledgement()
         return "peer_closed"
 
     def _wait_for_sender(self, sender: Sender) -> None:
-        """While what it sends moves on (rules 2 and 3)."""
-        since = time.monotonic() if sender.busy else sender.moved_at
-        quiet = StallTimer(lambda: (sender.sent, *acked_and_received(self._sock)), since)
-        observer, patient = self._observer, self._stdio.patient
-        if observer is not None and not sender.source_ended and (patient or self._goes_on(sender, quiet)):
+        """Wait for the sender while what it sends makes progress (rules 2 and 3)."""
+        since = time.monotonic() if sender.state is SenderState.SENDING else sender.moved_at
+        stalled = StallTimer(lambda: (sender.sent, *acked_and_received(self._sock)), since)
+        observer, always = self._observer, self._stdio.waits_for_source
+        goes_on = always or self._makes_progress(sender, stalled)
+        if observer is not None and sender.state < SenderState.SOURCE_ENDED and goes_on:
             observer.half_closed()
         self._stdio.peer_closed()
-        while sender.is_alive() and (patient or self._goes_on(sender, quiet)):
+        while sender.is_alive() and (always or self._makes_progress(sender, stalled)):
             sender.join(min(self._wake_s(), GRACE_S / 10))
             self._time_passed()
 
-    def _goes_on(self, sender: Sender, quiet: StallTimer) -> bool:
-        """Bytes in hand are waited for: a peer that is gone answers them with a reset, one that is slow takes them."""
-        return sender.busy or (quiet.seconds() < GRACE_S and not self._stdio.interactive)
+    def _makes_progress(self, sender: Sender, stalled: StallTimer) -> bool:
+        """Whether to wait on. Bytes in hand always are: a peer that is gone resets, one that is slow takes them."""
+        return sender.state is SenderState.SENDING or (stalled.seconds() < GRACE_S and not self._stdio.interactive)
 
     def _wait_for_acknowledgement(self) -> None:
-        """Rule 4. What the kernel still holds when this gives up, it goes on sending by itself."""
-        quiet = StallTimer(lambda: unacknowledged(self._sock), time.monotonic())
-        for pause in backoff():
+        """Wait as rule 4 says. What the kernel still holds after that, it goes on sending by itself."""
+        stalled = StallTimer(lambda: unacknowledged(self._sock), time.monotonic())
+        for delay in backoff():
             left = unacknowledged(self._sock)
             if error := pending_error(self._sock):
-                raise self._broken(error)
-            if not left or quiet.seconds() >= GRACE_S:
+                raise self._failed(error)
+            if not left or stalled.seconds() >= GRACE_S:
                 return
-            time.sleep(pause)
+            time.sleep(delay)
 
-    def _broken(self, error: OSError) -> ConnectionFailed:
+    def _failed(self, error: OSError) -> ConnectionFailed:
         if not is_reset(error):
             return ConnectionFailed(self._peer, "error", error)
         hint = None if error.errno == errno.ECONNRESET else "it closed before it had read everything we sent"

@@ -1,4 +1,4 @@
-"""A program at our end: what the peer sends is its standard input, its standard output goes to the peer."""
+"""A program in place of standard input and output: the peer's bytes are its input, its output goes to the peer."""
 
 import math
 import os
@@ -12,12 +12,12 @@ from portside.client.stdio import Stdio
 from portside.client.tcp_progress import backoff
 from portside.errors import PortsideError, UsageError
 
-_LEAVES_S = 0.5  # that a program may take to end by itself once the connection is gone
-_TERMINATES_S = 2.0  # that it may take after SIGTERM
+_EXIT_S = 0.5  # for a program to end by itself once the connection is gone
+_TERM_S = 2.0  # for a program to end after SIGTERM
 
 
 def split_command(command: str) -> list[str]:
-    """A command line as a shell would cut it, without anything else that a shell does. Raises UsageError."""
+    """Split a command line as a shell would, without anything else that a shell does. Raises UsageError."""
     try:
         words = shlex.split(command)
     except ValueError as problem:
@@ -30,10 +30,10 @@ def split_command(command: str) -> list[str]:
 class Program(Stdio):
     """A running program, in a process group of its own; its standard error is ours.
 
-    Whoever starts one calls ``end``, whatever happened in between.
+    ``end`` must be called, whatever happened in between.
     """
 
-    patient = True
+    waits_for_source = True
 
     def __init__(self, words: list[str]) -> None:
         try:
@@ -47,41 +47,41 @@ class Program(Stdio):
         super().__init__(self._stdout.fileno(), self._stdin.fileno())
 
     def sink_broken(self) -> None:
-        """It reads no more: what still comes is dropped, and it may still have something to say."""
+        """Drop what still comes from the peer; the program may still have something to send."""
         self.peer_closed()
 
     def peer_closed(self) -> None:
-        """Let it read to the end."""
+        """Close the program's input."""
         self.sink = None
         self._stdin.close()
 
     def is_over(self) -> bool:
-        """Whether it ends by itself, having closed its output."""
-        return self._reaped_within(_LEAVES_S)
+        """Whether the program, which has closed its output, ends by itself within a moment."""
+        return self._reaped_within(_EXIT_S)
 
     def peer_gone(self) -> None:
-        """Stop reading its output: were it to block there, it would no longer read its input either."""
+        """Close our end of the program's output: blocked there, the program would not read its input either."""
         self._stdout.close()
 
     def end(self) -> None:
-        """Reap it; where it goes on running without the connection, end it."""
+        """Reap the program; where it goes on running without the connection, terminate it."""
         self._stdin.close()
         self._stdout.close()
-        if not self._reaped_within(_LEAVES_S):
+        if not self._reaped_within(_EXIT_S):
             self.terminate()
 
     def terminate(self) -> None:
-        """End its whole process group now. Another thread may call this, whatever the first one does with it."""
+        """End the program's process group now. Any thread may call this, whatever another one is doing here."""
         self._signal(signal.SIGTERM)
-        if not self._reaped_within(_TERMINATES_S):
+        if not self._reaped_within(_TERM_S):
             self._signal(signal.SIGKILL)
             self._reaped_within(math.inf)
 
     def _reaped_within(self, seconds: float) -> bool:
-        """Whether it has ended. Not Popen's own wait, which holds a lock for as long as it waits."""
+        """Whether the program has ended within so many seconds. Popen's own wait would hold a lock meanwhile."""
         process = self._process
         deadline = time.monotonic() + seconds
-        for pause in backoff():
+        for delay in backoff():
             if process.returncode is not None:
                 return True
             try:
@@ -93,7 +93,7 @@ class Program(Stdio):
                 return True
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(pause)
+            time.sleep(delay)
         raise AssertionError
 
     def _signal(self, number: int) -> None:
@@ -102,4 +102,4 @@ class Program(Stdio):
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
-            return  # it ended in this moment
+            return  # it has just ended

@@ -1,8 +1,8 @@
 """Connecting through a SOCKS5 or HTTP CONNECT proxy (RFC 1928, RFC 1929, RFC 9110 section 9.3.6).
 
-The proxy resolves the peer's name: the network behind it may know names that ours does not. The library
-speaks to the proxy over a socket that we have dialled, so that its addresses, source and timeout are treated
-like any peer's.
+The proxy resolves the peer's name: the network behind it may know names that ours does not. The library speaks to the
+proxy over a socket that ``client.dial`` has connected, so that a proxy's addresses, source and timeout are treated like
+any peer's.
 """
 
 import socket
@@ -22,12 +22,12 @@ _TYPES = {"socks5": ProxyType.SOCKS5, "socks5h": ProxyType.SOCKS5, "http": Proxy
 _FORM = "write socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"
 _ESCAPES = "in a user or password write / ? # @ as %2F %3F %23 %40"
 _MAX_HEAD = 64 * 1024  # bytes of an HTTP proxy's answer; other clients stop at 8 to 64 KiB
-_MAX_WORDS = 200  # characters of a proxy's words
+_MAX_REASON = 200  # characters of a proxy's reason
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
 
 
 class ProxyUrl(NamedTuple):
-    """A proxy. Its words never show the credentials."""
+    """The URL of a proxy. Neither ``str`` nor ``repr`` shows the credentials."""
 
     scheme: str
     address: Address
@@ -42,7 +42,7 @@ class ProxyUrl(NamedTuple):
 
 
 def parse_proxy(url: str) -> ProxyUrl:
-    """Read the URL of a proxy. The InvalidValue that it raises never shows it, for it may hold a password."""
+    """Read the URL of a proxy. Raises InvalidValue, without the URL, which may hold a password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -63,7 +63,7 @@ def parse_proxy(url: str) -> ProxyUrl:
 
 
 def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) -> ClientConnection:
-    """Connect to an address through a proxy; ``options`` lead to the proxy, in one timeout for all of it.
+    """Connect to an address through a proxy; ``options`` are for the proxy, ``options.timeout`` for all of it.
 
     Raises PortsideError where the proxy cannot be reached, refuses, or speaks something else.
     """
@@ -73,21 +73,21 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
         connection = connect(proxy.address, options)
     except PortsideError as error:
         raise PortsideError(f"cannot connect to the proxy {proxy.address}", error.why, error.hint) from None
-    conversation = _ProxyStream(connection.sock, deadline, by_head=proxy.scheme == "http")
+    stream = _ProxyStream(connection.sock, deadline, by_head=proxy.scheme == "http")
     protocol = Protocol(
         _TYPES[proxy.scheme],
-        *_ends(proxy.address),
+        *_host_and_port(proxy.address),
         proxy.user,
         proxy.password,
         rdns=True,
-        forward=cast("Any", conversation),
+        forward=cast("Any", stream),
     )
     try:
-        protocol.connect(*_ends(address))
+        protocol.connect(*_host_and_port(address))
     except TimeoutError:
         raise PortsideError(what, f"no answer within {options.timeout:g}s") from None
     except ProxyError as error:
-        raise PortsideError(what, _words(error), _hint(error)) from None
+        raise PortsideError(what, _reason(error), _hint(error)) from None
     except OSError as error:
         raise PortsideError(what, reason_of(error), "is it a proxy of this kind?") from None
     except ValueError:  # from the name's encoding: a part of it or all of it is too long
@@ -97,7 +97,7 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
 
 
 class _ProxyStream:
-    """A connected socket as the library takes one: a way to the proxy, and then the stream over it."""
+    """A connected socket in the shape that the library wants: a connector to the proxy, and the stream over it."""
 
     def __init__(self, sock: socket.socket, deadline: float, *, by_head: bool) -> None:
         self._sock = sock
@@ -108,17 +108,17 @@ class _ProxyStream:
         return self
 
     def sendall(self, data: bytes) -> None:
-        self._limit()
+        self._set_timeout()
         self._sock.sendall(data)
 
     def recv(self, size: int) -> bytes:
-        """The next bytes; of an HTTP answer its whole head and not the tunnel's bytes that follow it."""
+        """The next bytes; of an HTTP answer the whole head, without the tunnel's bytes that follow it."""
         if not self._by_head:
-            self._limit()
+            self._set_timeout()
             return self._sock.recv(size)
         head = b""
         while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
-            self._limit()
+            self._set_timeout()
             seen = self._sock.recv(_MAX_HEAD, socket.MSG_PEEK)
             if not seen:
                 break
@@ -130,21 +130,21 @@ class _ProxyStream:
     def close(self) -> None:
         self._sock.close()
 
-    def _limit(self) -> None:
+    def _set_timeout(self) -> None:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._sock.settimeout(left)
 
 
-def _ends(address: Address) -> tuple[str, int]:
+def _host_and_port(address: Address) -> tuple[str, int]:
     return address.host or "localhost", address.port
 
 
-def _words(error: ProxyError) -> str:
-    """What the proxy said; an HTTP proxy's words come from the network as they are, in any length."""
+def _reason(error: ProxyError) -> str:
+    """The proxy's reason, which comes from the network as it is, in any length, where it speaks HTTP."""
     words = escape(str(error).encode("utf-8", "surrogateescape"))
-    return words if len(words) <= _MAX_WORDS else words[:_MAX_WORDS] + "…"
+    return words if len(words) <= _MAX_REASON else words[:_MAX_REASON] + "…"
 
 
 def _hint(error: ProxyError) -> str | None:

@@ -1,20 +1,20 @@
-"""A recorded conversation played again on a connection.
+"""A recorded conversation, replayed on a connection.
 
-One thread, one poll: whatever it waits for, it goes on receiving, so the other side can always send and a deadlock
-has no place. What arrives is compared at once with answers that are read from the script on their own, so memory
-stays at one piece of each, however far the other side is ahead of the steps.
+One thread with one poll: whatever a replay waits for, it goes on receiving, so the other side can always send, and no
+deadlock is possible. What arrives is compared at once with answers that are read from the script on their own, so
+memory stays at one piece of each, however far the other side is ahead of the steps.
 
 1. Our bytes are sent after as many bytes of the other side as came before them in the recording, and after its FIN
-   where that came before them. What it sends in excess counts, because nobody can say which bytes are the excess.
-2. That is waited for while anything moves that was recorded, what our kernel still has to bring there included. After
-   ``timeout`` of quiet, and the recorded time of the answer divided by the speed, the wait is given up: the play goes
-   on, and what is owed is not waited for again. Once something has differed, an answer that has begun is taken to be
-   at its end after QUIET_S: most differ in length only.
+   where that came before them. Bytes that it sends in excess count: which ones are the excess cannot be known.
+2. The wait goes on while anything moves that was recorded, including what our kernel still has to deliver. After
+   ``timeout`` without progress, and the recorded time of the answer divided by the speed, the replay gives the wait up,
+   goes on, and does not wait for the missing bytes again. Once something has differed, an answer that has begun counts
+   as complete after QUIET_S: most differ in length only.
 3. Our bytes are sent no earlier than recorded, counted from the beginning and divided by the speed. Where the other
-   side was late, all that follows is later by as much; where we were, we catch up.
-4. An ending that was recorded of nobody (see ``client.script``) is not waited for, but the silence before it is, for
-   QUIET_S at most; what comes after our own FIN is then not compared, for no recording could hold it.
-5. Before a reset of ours the other side has acknowledged everything: the reset would take it away.
+   side was late, all that follows is later by as much; where we were late, we catch up.
+4. An end that the recording gives to neither side (see ``client.script``) is not waited for, but the silence before it
+   is, for QUIET_S at most. Bytes after our own FIN are not compared then, for no recording could hold them.
+5. Before a reset of ours everything is acknowledged, since a reset would discard what is not.
 """
 
 import select
@@ -22,23 +22,24 @@ import socket
 import time
 from collections.abc import Callable
 
+from portside import sockopts
 from portside.client.replay_result import LateAnswer, ReplayResult
+from portside.client.replay_timing import Expectation, ReplayClock
 from portside.client.response_checker import ResponseChecker
 from portside.client.script import ConnectionEnd, Ending, Expect, HalfClose, MissingData, Script, Send, Step
 from portside.client.tcp_progress import StallTimer, acked_and_received, unacknowledged
 from portside.errors import PortsideError
-from portside.sockopts import set_abortive_close
 
 QUIET_S = 1.0
-_LOOK_S = 0.05  # between looks at what the kernel announces to nobody: acknowledgements
+_POLL_S = 0.05  # between checks of acknowledgements, which the kernel does not announce
 
 
-class _Over(Exception):
-    """The other side takes nothing more."""
+class _PeerGone(Exception):
+    """Raised where the other side takes nothing more."""
 
 
 class Player:
-    """One conversation on a connected socket, which it closes.
+    """One conversation on a connected socket, which ``play`` closes.
 
     ``speed`` is a factor, None: without pauses; ``timeout`` is in seconds.
     """
@@ -46,135 +47,108 @@ class Player:
     def __init__(self, sock: socket.socket, peer: str, script: Script, *, speed: float | None, timeout: float) -> None:
         self._sock = sock
         self._script = script
-        self._speed = speed
         self._timeout = timeout
-        self._other = ResponseChecker(sock, peer, script.answers)
+        self._checker = ResponseChecker(sock, peer, script.answers)
+        self._clock = ReplayClock(speed, script.began)
+        self._expected = Expectation(script.began or 0)
         self._sent = 0
-        self._end: ConnectionEnd | None = None  # once that is reached
         self._late: LateAnswer | None = None
-        self._ended: Ending | None = None  # how the other side did, as far as that was judged
-        self._stalled = False
-        # Rule 1: what must have come before we go on.
-        self._due = 0
-        self._due_end = False
-        self._due_at = 0  # recorded, ns
-        # Rule 2.
-        self._forgiven = 0
-        self._own_at = script.began or 0  # recorded time of our last step, ns
-        self._arrived_before = 0  # when that was done
-        # Rule 3: recorded, ns, and by time.monotonic().
-        self._began_at = script.began
-        self._began = 0.0
-        self._last_at = self._own_at  # of the last step of anybody
+        self._stalled_s: float | None = None
+        self._end: ConnectionEnd | None = None  # once that step is reached
+        self._ended: Ending | None = None  # how the other side had ended when that step was done
 
     def play(self) -> ReplayResult:
-        """Play all of it; what came of it.
+        """Play the whole script: the result.
 
-        Raises PortsideError where the network fails (a reset is no failure, but an ending), and where the recording
-        does not hold what is to be sent.
+        Raises PortsideError where the network fails (a reset is no failure, but an end), and where the recording has
+        lost bytes that are to be sent.
         """
         with self._sock:
             self._sock.setblocking(False)
-            self._began = time.monotonic()
+            self._clock.start()
+            before = self._script.began or 0  # recorded time of the step before, ns
             try:
                 for step in self._script.steps:
-                    if self._began_at is None:
-                        self._began_at = self._own_at = step.at
-                    self._do(step)
-                    self._last_at = step.at
-            except _Over:
-                self._other.take_what_is_there()
+                    if self._clock.begin_at(step.at):
+                        self._expected.asked_at = step.at
+                    self._do(step, before)
+                    before = step.at
+            except _PeerGone:
+                self._checker.drain()
             return self._result()
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step, before: int) -> None:
         match step:
             case Expect(at, size):
-                self._due += size
-                self._due_at = at
+                self._expected.add(at, size)
             case HalfClose(at, ours=False):
-                self._due_end = True
-                self._due_at = at
+                self._expected.add_eof(at)
             case Send(at, data):
-                self._wait_for_theirs()
-                self._pause(at)
+                self._wait_for_expected()
+                self._pause_until(at)
                 self._send(at, data)
-                self._did(at)
+                self._expected.step_done(at, self._checker.arrived)
             case HalfClose(at):
-                self._wait_for_theirs()
-                self._pause(at)
-                self._finish()
-                self._did(at)
+                self._wait_for_expected()
+                self._pause_until(at)
+                self._half_close()
+                self._expected.step_done(at, self._checker.arrived)
             case MissingData(_, size):
                 raise PortsideError("the replay", f"{size} B that are to be sent now are missing in the recording")
             case ConnectionEnd():
                 self._end = step
-                self._wait_for_theirs()
-                self._end_as(step)
-
-    def _did(self, at: int) -> None:
-        """A step of ours is done."""
-        self._own_at = at
-        self._arrived_before = self._other.arrived
+                self._wait_for_expected()
+                self._finish(step, before)
 
     # The other side: rules 1 and 2.
 
-    def _wait_for_theirs(self) -> None:
-        """Until all has arrived that is due."""
-        if self._has_theirs():
+    def _wait_for_expected(self) -> None:
+        if self._is_expectation_met():
             return
-        if not self._until(self._has_theirs, self._patience):
-            arrived = self._other.arrived
-            self._late = self._late or LateAnswer(arrived, self._due, self._timeout)
-            self._forgiven = max(0, self._due - arrived)
-            self._due_end = False
-        self._began += max(0.0, time.monotonic() - self._moment(self._due_at))
+        if not self._poll_until(self._is_expectation_met, self._patience_s):
+            arrived = self._checker.arrived
+            self._late = self._late or LateAnswer(arrived, self._expected.size, self._timeout)
+            self._expected.give_up(arrived)
+        self._clock.delay(self._expected.at)
 
-    def _has_theirs(self) -> bool:
-        return self._has_ended() or (not self._due_end and self._other.arrived + self._forgiven >= self._due)
+    def _is_expectation_met(self) -> bool:
+        return self._has_ended() or self._expected.is_met(self._checker.arrived)
 
     def _has_ended(self) -> bool:
-        return self._other.ended is not None
+        return self._checker.ended is not None
 
-    def _patience(self) -> float:
-        """How much quiet is too much, in seconds."""
-        patience = self._timeout
-        differs = self._late is not None or self._other.comparison.difference is not None
-        if differs and self._other.arrived > self._arrived_before:
+    def _patience_s(self) -> float:
+        """Seconds without progress after which a wait is given up."""
+        expected, patience = self._expected, self._timeout
+        differs = self._late is not None or self._checker.comparison.difference is not None
+        if differs and self._checker.arrived > expected.arrived_before:
             patience = min(QUIET_S, patience)
-        return patience + self._recorded(self._due_at)
+        return patience + self._clock.duration(expected.asked_at, expected.at)
 
-    def _recorded(self, at: int) -> float:
-        """The recorded time from our last step to ``at`` (ns) at our speed, in seconds."""
-        return max(0, at - self._own_at) / 1e9 / self._speed if self._speed is not None else 0.0
-
-    def _until(self, done: Callable[[], bool], patience: Callable[[], float], events: int = select.POLLIN) -> bool:
-        """Take turns until something is done; False where nothing moved for too long."""
-        quiet = StallTimer(self._moved, time.monotonic())
+    def _poll_until(
+        self, done: Callable[[], bool], patience_s: Callable[[], float], events: int = select.POLLIN
+    ) -> bool:
+        """Receive until ``done``; False where nothing moved for too long."""
+        stalled = StallTimer(self._moved, time.monotonic())
         while not done():
-            left = patience() - quiet.seconds()
+            left = patience_s() - stalled.seconds()
             if left <= 0:
                 return False
-            self._other.turn(min(left, _LOOK_S), events)
+            self._checker.poll(min(left, _POLL_S), events)
         return True
 
     def _moved(self) -> tuple[int, ...]:
-        """Counts that go up while the other side does its part; it does not by talking on for ever."""
+        """Counts that go up while the other side does its part; sending on for ever is not part of it."""
         acknowledged = acked_and_received(self._sock)[:1]
-        return (self._sent, min(self._other.arrived, self._script.theirs), *acknowledged)
+        return (self._sent, min(self._checker.arrived, self._script.theirs), *acknowledged)
 
     # Our side: rules 3 to 5.
 
-    def _moment(self, at: int) -> float:
-        """When something is due that was recorded at a time (ns), by ``time.monotonic()``."""
-        if self._speed is None or self._began_at is None:
-            return time.monotonic()
-        return self._began + (at - self._began_at) / 1e9 / self._speed
-
-    def _pause(self, at: int) -> None:
-        """Until a recorded time."""
-        if self._speed is not None:
-            while (left := self._moment(at) - time.monotonic()) > 0:
-                self._other.turn(left)
+    def _pause_until(self, at: int) -> None:
+        """Wait, receiving, until a step is due that was recorded at ``at``."""
+        if self._clock.has_pauses:
+            while (left := self._clock.seconds_until(at)) > 0:
+                self._checker.poll(left)
 
     def _send(self, at: int, data: bytes) -> None:
         view = memoryview(data)
@@ -184,63 +158,63 @@ class Player:
             except BlockingIOError:
                 self._wait_for_room(at)
             except OSError as error:
-                self._other.failed(error)
-                raise _Over from None
+                self._checker.failed(error)
+                raise _PeerGone from None
             else:
                 self._sent += size
                 view = view[size:]
 
     def _wait_for_room(self, at: int) -> None:
-        other, patience = self._other, self._timeout + self._recorded(at)
-        other.writable = False
-        if not self._until(lambda: other.writable, lambda: patience, select.POLLIN | select.POLLOUT):
-            self._stalled = True
-            raise _Over
+        checker, patience_s = self._checker, self._timeout + self._clock.duration(self._expected.asked_at, at)
+        checker.writable = False
+        if not self._poll_until(lambda: checker.writable, lambda: patience_s, select.POLLIN | select.POLLOUT):
+            self._stalled_s = self._timeout
+            raise _PeerGone
 
-    def _finish(self) -> None:
-        """Half-close."""
+    def _half_close(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             return  # the connection is gone: receiving says why
 
-    def _end_as(self, end: ConnectionEnd) -> None:
-        self._wait_for_end(end)
-        self._ended = self._other.ended  # before our own end makes it end, too
+    def _finish(self, end: ConnectionEnd, before: int) -> None:
+        """End the connection as recorded; ``before`` is the recorded time of the step before."""
+        self._wait_for_end(end, before)
+        self._ended = self._checker.ended  # before our own end makes the other side end, too
         if end.ours is not None:
-            self._pause(end.at)
+            self._pause_until(end.at)
         if end.ours == "reset":
-            self._until(lambda: not unacknowledged(self._sock), lambda: self._timeout)
-            set_abortive_close(self._sock)
+            self._poll_until(lambda: not unacknowledged(self._sock), lambda: self._timeout)
+            sockopts.set_abortive_close(self._sock)
             return
         if end.theirs is None:
-            self._other.stop_judging()
-        self._finish()
-        # To close with something unread would be a reset, which might take away what we sent last.
-        self._until(self._has_ended, lambda: min(QUIET_S, self._timeout))
+            self._checker.stop_comparing()
+        self._half_close()
+        # To close with unread data would be a reset, which might discard what we sent last.
+        self._poll_until(self._has_ended, lambda: min(QUIET_S, self._timeout))
 
-    def _wait_for_end(self, end: ConnectionEnd) -> None:
-        """Until the other side ends, where that was recorded, and through the silence where it was not (rule 4)."""
-        self._due_at = end.at
-        silence = min(QUIET_S, self._timeout, max(0, end.at - self._last_at) / 1e9)
+    def _wait_for_end(self, end: ConnectionEnd, before: int) -> None:
+        """Wait until the other side ends, where that was recorded, and through the silence where not (rule 4)."""
+        self._expected.at = end.at
+        silence_s = min(QUIET_S, self._timeout, max(0, end.at - before) / 1e9)
         if end.theirs is not None:
             late = self._late is not None
-            self._until(self._has_ended, lambda: QUIET_S if late else self._patience())
+            self._poll_until(self._has_ended, lambda: QUIET_S if late else self._patience_s())
         elif end.ours is None:
-            self._until(self._has_ended, lambda: silence)
+            self._poll_until(self._has_ended, lambda: silence_s)
 
     def _result(self) -> ReplayResult:
-        other = self._other
-        other.stop_judging()
+        checker = self._checker
+        checker.stop_comparing()
         return ReplayResult(
             sent=self._sent,
             to_send=self._script.ours,
-            received=other.judged,
+            received=checker.compared,
             expected=self._script.theirs,
-            unknown=other.comparison.unknown,
-            difference=other.comparison.difference,
-            ended=self._ended if self._end is not None else other.ended,
+            unknown=checker.comparison.unknown,
+            difference=checker.comparison.difference,
+            ended=self._ended if self._end is not None else checker.ended,
             ended_recorded=self._end.theirs if self._end is not None else None,
             late=self._late,
-            stalled_s=self._timeout if self._stalled else None,
+            stalled_s=self._stalled_s,
         )

@@ -1,4 +1,4 @@
-"""What came of a replay, and its words for a person."""
+"""The result of a replay, and how a line of text describes it."""
 
 from typing import NamedTuple
 
@@ -12,19 +12,19 @@ _ENDED = {"closed": "closed in order", "reset": "reset the connection", None: "d
 
 
 class LateAnswer(NamedTuple):
-    """A wait that was given up: what had arrived (bytes), what was due, and how long nothing had moved."""
+    """An answer that was given up: bytes that had arrived, bytes expected, seconds in which nothing had moved."""
 
     arrived: int
-    due: int
+    expected: int
     timeout_s: float
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened, and what should have; sizes are bytes.
+    """What happened in a replay, and what should have; sizes are bytes.
 
     ``unknown`` bytes could not be compared, because the recording does not hold them. ``ended`` is how the other side
-    did, as far as we could see; ``ended_recorded`` is None where that is not known or did not come to it.
-    ``stalled_s`` is how long the other side took nothing of ours before that was given up.
+    ended, as far as we could see; ``ended_recorded`` is None where that is unknown, or the replay did not get so far.
+    ``stalled_s`` is for how long the other side had read nothing of ours when sending was given up.
     """
 
     sent: int
@@ -51,40 +51,40 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_result(result: ReplayResult, role: Role) -> str:
-    """The result as one line: ``answered as recorded: 120 B sent, 3400 B received``."""
-    said = "answered" if role == "client" else "sent"
+    """Describe a result in one line: ``answered as recorded: 120 B sent, 3400 B received``."""
+    verb = "answered" if role == "client" else "sent"
     if result.as_recorded:
-        return f"{said} as recorded: {result.sent} B sent, {result.received} B received"
-    wrong = []
+        return f"{verb} as recorded: {result.sent} B sent, {result.received} B received"
+    problems = []
     if result.difference is not None:
-        wrong.append(_difference_words(result, result.difference, said))
+        problems.append(_describe_difference(result, result.difference, verb))
     if result.sent < result.to_send:
-        wrong.append(_taken_words(result))
+        problems.append(_describe_shortfall(result))
     elif result.difference is None and result.ended_recorded not in (None, result.ended):
-        wrong.append(f"{said} as recorded, but {_ENDED[result.ended]}; recorded: it {_ENDED[result.ended_recorded]}")
+        problems.append(f"{verb} as recorded, but {_ENDED[result.ended]}; recorded: it {_ENDED[result.ended_recorded]}")
     elif result.difference is None and result.late is not None:
-        arrived, due, timeout_s = result.late
-        wrong.append(f"{said} late: {arrived} of {due} B, then nothing for {timeout_s:g}s")
-    if not wrong:
-        wrong.append(f"{said} as recorded, as far as that is known: {result.unknown} B are missing in the recording")
-    return "; ".join(wrong)
+        arrived, expected, timeout_s = result.late
+        problems.append(f"{verb} late: {arrived} of {expected} B, then nothing for {timeout_s:g}s")
+    if not problems:
+        problems.append(f"{verb} as recorded, as far as that is known: {result.unknown} B are missing in the recording")
+    return "; ".join(problems)
 
 
-def _difference_words(result: ReplayResult, difference: Difference, said: str) -> str:
-    """Where the bytes differ."""
+def _describe_difference(result: ReplayResult, difference: Difference, verb: str) -> str:
+    """Describe where the bytes differ."""
     offset, before, recorded, got = difference
     if not got:
         how = f"and {_ENDED[result.ended]}"
         if result.ended is None and result.late is not None:
             how = f"and then nothing for {result.late.timeout_s:g}s"
-        return f"{said} {result.received} B {how}; recorded: {result.expected} B"
+        return f"{verb} {result.received} B {how}; recorded: {result.expected} B"
     if not recorded:
-        return f'{said} more than the {offset} B recorded: "{escape(got)}"'
+        return f'{verb} more than the {offset} B recorded: "{escape(got)}"'
     recorded_text, got_text = escape(before + recorded), escape(before + got)
-    return f'differs at byte {offset} of what it {said}: recorded "{recorded_text}" got "{got_text}"'
+    return f'differs at byte {offset} of what it {verb}: recorded "{recorded_text}" got "{got_text}"'
 
 
-def _taken_words(result: ReplayResult) -> str:
+def _describe_shortfall(result: ReplayResult) -> str:
     if result.stalled_s is not None:
         return f"took nothing for {result.stalled_s:g}s after {result.sent} of {result.to_send} B were sent"
     return f"{_ENDED[result.ended]} after {result.sent} of {result.to_send} B were sent"

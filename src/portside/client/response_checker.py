@@ -1,4 +1,4 @@
-"""The other side of a replay: what arrives of it, compared with what was recorded as it comes."""
+"""The other side of a replay: bytes are compared with the recorded ones as they arrive."""
 
 import select
 import socket
@@ -16,56 +16,56 @@ BUFFER_SIZE = 256 * 1024  # bytes a call, as client.sender's
 
 
 class ResponseChecker:
-    """What arrives at a non-blocking socket, against the recorded ``answers`` of a script.
+    """Receives from a non-blocking socket, and compares that with the recorded ``answers`` of a script.
 
-    ``arrived`` counts bytes, ``judged`` those of them that were compared; ``ended`` is how the other side did.
-    ``writable`` is whether the last turn found room to send, or a failure that sending will tell.
+    ``arrived`` counts bytes, ``compared`` those that were compared; ``ended`` is how the other side ended, if it
+    has. ``writable`` is whether the last ``poll`` found room to send, or a failure that sending will raise.
     """
 
     def __init__(self, sock: socket.socket, peer: str, answers: Iterator[bytes | int]) -> None:
         self.arrived = 0
-        self.judged = 0
+        self.compared = 0
         self.ended: Ending | None = None
         self.writable = False
         self.comparison = Comparison()
         self._sock = sock
         self._peer = peer
         self._answers = answers
-        self._judges = True
+        self._compares = True
 
-    def turn(self, timeout: float, events: int = select.POLLIN) -> None:
-        """Wait for something, at most so many seconds, and receive what there is. Raises PortsideError."""
-        poll = select.poll()
+    def poll(self, timeout: float, events: int = select.POLLIN) -> None:
+        """Wait for an event on the socket, at most so many seconds, and receive once. Raises PortsideError."""
+        poller = select.poll()
         if self.ended is not None:
             events &= ~select.POLLIN
         if events:  # an ended connection would be reported for ever
-            poll.register(self._sock, events)
+            poller.register(self._sock, events)
         self.writable = False
-        for _, what in poll.poll(max(0.0, timeout) * 1000):
+        for _, what in poller.poll(max(0.0, timeout) * 1000):
             self.writable = bool(what & ~select.POLLIN)
             if self.ended is None:
                 self._receive()
 
-    def take_what_is_there(self) -> None:
-        """Receive what has arrived, after a failed call too: the kernel keeps it. Raises PortsideError."""
+    def drain(self) -> None:
+        """Receive all that has arrived; the kernel keeps that after a failed call, too. Raises PortsideError."""
         while self._receive():
             pass
 
     def failed(self, error: OSError) -> None:
-        """A call failed. Raises PortsideError where that was no reset."""
+        """Take the error of a call on the socket: a reset is an end. Raises PortsideError for any other."""
         if not is_reset(error):
             raise PortsideError(f"connection to {self._peer}", error) from None
         self.ended = "reset"
 
-    def stop_judging(self) -> None:
-        """What comes from now on is not compared, and what has not come is missing."""
-        if self._judges:
-            self._judges = False
+    def stop_comparing(self) -> None:
+        """Compare no more: what has not come yet is missing, and what still comes is not looked at."""
+        if self._compares:
+            self._compares = False
             self.comparison.end(RIGHT)
             self._catch_up()
 
     def _receive(self) -> bool:
-        """Receive and compare once; whether there was something."""
+        """Receive and compare once: whether anything came."""
         try:
             data = self._sock.recv(BUFFER_SIZE)
         except BlockingIOError:
@@ -77,14 +77,14 @@ class ResponseChecker:
             self.ended = self.ended or "closed"
             return False
         self.arrived += len(data)
-        if self._judges:
-            self.judged = self.arrived
+        if self._compares:
+            self.compared = self.arrived
             self.comparison.feed(RIGHT, data)
             self._catch_up()
         return True
 
     def _catch_up(self) -> None:
-        """Read as much of the recorded answers as has arrived."""
+        """Read as many bytes of the recorded answers as have arrived."""
         while self.comparison.wants(LEFT):
             piece = next(self._answers, None)
             if piece is None:

@@ -1,4 +1,4 @@
-"""Which ports of a host are open: connecting to many at a time, and hanging up."""
+"""Port scan: connects to many ports of a host at a time, and closes each connection at once."""
 
 import errno
 import os
@@ -13,13 +13,13 @@ from portside.addresses import Address
 from portside.client.dial import Candidate, ConnectOptions, describe_failure, is_self_connected, open_socket, resolve
 from portside.errors import PortsideError
 
-AT_ONCE = 256  # sockets; half of the descriptors that we may have where that is less
+MAX_SOCKETS = 256  # at a time; half of RLIMIT_NOFILE where that is less
 
-_FINDINGS_AHEAD = 4096
+_MAX_RESULTS_AHEAD = 4096
 
 
 class PortResult(NamedTuple):
-    """One port: the address that took the connection or, where none did, the last one tried and why not."""
+    """The result for a port: the address that took the connection or, where none did, the last one and its reason."""
 
     address: str
     failure: str | None  # None: open
@@ -39,24 +39,24 @@ class _Probe(NamedTuple):
 
 
 def scan(address: Address, options: ConnectOptions) -> Iterator[PortResult]:
-    """Try each port of an address: a finding a port, in the order of the ports, as soon as that allows.
+    """Try each port of an address: a result for each, in the order of the ports, as soon as that order allows.
 
     Raises PortsideError where the host is not known or no socket can be made.
     """
     candidates = resolve(address, options)
     run = _Scan(options)
     ports = iter(address.ports)
-    waiting = iter(address.ports)
-    expected = next(waiting, None)
+    in_order = iter(address.ports)
+    expected = next(in_order, None)
     try:
         while expected is not None:
             while run.has_room and (port := next(ports, None)) is not None:
                 run.start(port, [_at_port(candidate, port) for candidate in candidates])
-            if expected not in run.findings:
+            if expected not in run.results:
                 run.wait()
-            while expected in run.findings:
-                yield run.findings.pop(expected)
-                expected = next(waiting, None)
+            while expected in run.results:
+                yield run.results.pop(expected)
+                expected = next(in_order, None)
     finally:
         run.close()
 
@@ -67,24 +67,24 @@ def _at_port(candidate: Candidate, port: int) -> Candidate:
 
 
 class _Scan:
-    """The attempts that are under way, oldest first, and what is known of ports so far."""
+    """Attempts under way, oldest first, and results whose turn has not come."""
 
     def __init__(self, options: ConnectOptions) -> None:
-        self.findings: dict[int, PortResult] = {}
+        self.results: dict[int, PortResult] = {}
         self._options = options
         self._under_way: dict[int, _Probe] = {}
         self._poll = select.poll()
-        self._at_once = max(1, min(AT_ONCE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        self._max_sockets = max(1, min(MAX_SOCKETS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
 
     @property
     def has_room(self) -> bool:
         """Whether another port may be started.
 
-        Findings that wait for an earlier port are bounded, too: behind one that does not answer, all others would
-        pile up.
+        Results that wait for an earlier port are bounded, too: behind one port that does not answer, those of all
+        others would pile up.
         """
-        under_way, waiting = len(self._under_way), len(self.findings)
-        return under_way < self._at_once and under_way + waiting < _FINDINGS_AHEAD
+        under_way, waiting = len(self._under_way), len(self.results)
+        return under_way < self._max_sockets and under_way + waiting < _MAX_RESULTS_AHEAD
 
     def start(self, port: int, candidates: list[Candidate]) -> None:
         """Try a port at the first of the candidates."""
@@ -106,7 +106,7 @@ class _Scan:
             self._conclude(probe, number)
 
     def wait(self) -> None:
-        """Until something is known of one attempt at least."""
+        """Wait until one attempt at least has ended."""
         oldest = next(iter(self._under_way.values()))
         for fd, _ in self._poll.poll(max(0.0, oldest.deadline - time.monotonic()) * 1000):
             probe = self._forget(fd)
@@ -119,7 +119,7 @@ class _Scan:
             self._failed(probe.port, probe.candidate, probe.rest, TimeoutError())
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Close the sockets of attempts under way."""
         for probe in self._under_way.values():
             probe.sock.close()
 
@@ -128,17 +128,17 @@ class _Scan:
         return self._under_way.pop(fd)
 
     def _conclude(self, probe: _Probe, number: int) -> None:
-        """An attempt has ended with an errno, or with 0."""
+        """Take the end of an attempt: an errno, or 0."""
         with probe.sock:
             if not number and is_self_connected(probe.sock):
                 number = errno.ECONNREFUSED
         if number:
             self._failed(probe.port, probe.candidate, probe.rest, OSError(number, os.strerror(number)))
         else:
-            self.findings[probe.port] = PortResult(str(probe.candidate), None)
+            self.results[probe.port] = PortResult(str(probe.candidate), None)
 
     def _failed(self, port: int, candidate: Candidate, rest: list[Candidate], error: OSError) -> None:
         if rest:
             self.start(port, rest)
         else:
-            self.findings[port] = PortResult(str(candidate), describe_failure(error, self._options))
+            self.results[port] = PortResult(str(candidate), describe_failure(error, self._options))

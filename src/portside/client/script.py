@@ -1,10 +1,10 @@
-"""A recorded conversation as what we do now and what the other side should: a script for ``client.replay``.
+"""A recorded conversation as a script for ``client.replay``: what to send, what to expect of the other side.
 
 A recording is written by one of the two, the *recorder*; ``peer`` in its events is the other. As the ``client`` we
 play the peer: what was received is ours to send, what was sent is expected. As the ``server`` we play the recorder.
 
-How each of them ended the connection, by the reason that was recorded. None is not known, or came from outside the
-conversation (somebody stopped the server; a program did not read), so it is expected of nobody:
+How each of them ended the connection, by the recorded reason. None is unknown, or came from outside the conversation
+(the server was stopped; a program did not read), so that neither side is expected to end so:
 
     reason           the recorder   the peer
     peer_closed      closed         closed (first)
@@ -35,35 +35,35 @@ _ENDINGS: dict[str, tuple[Ending | None, Ending | None]] = {
 
 
 class Send(NamedTuple):
-    """Bytes for us to send. ``at`` is the recorded time of any step, ns since 1970."""
+    """Bytes for us to send. ``at``, in each step, is the recorded time in ns since 1970."""
 
     at: int
     data: bytes
 
 
 class Expect(NamedTuple):
-    """So many bytes came from the other side."""
+    """A number of bytes that came from the other side."""
 
     at: int
     size: int
 
 
 class HalfClose(NamedTuple):
-    """One of the two half-closed."""
+    """The half-close of one of the two."""
 
     at: int
     ours: bool
 
 
 class MissingData(NamedTuple):
-    """So many bytes were ours to send, and the recording does not hold them."""
+    """A number of bytes for us to send that the recording does not hold."""
 
     at: int
     size: int
 
 
 class ConnectionEnd(NamedTuple):
-    """The connection ended; what each of the two did."""
+    """The end of the connection, with what each of the two did."""
 
     at: int
     ours: Ending | None
@@ -76,8 +76,8 @@ Step = Send | Expect | HalfClose | MissingData | ConnectionEnd
 class Script(NamedTuple):
     """A conversation. Steps and answers are read independently: the other side may be ahead of the steps by GBs.
 
-    ``answers`` are the bytes of the other side, or how many where they are not known; ``ours`` and ``theirs`` are the
-    bytes of all of it; ``began`` is the time from which pauses count, None: that of the first step.
+    ``answers`` are the bytes of the other side, or how many where the recording has lost them; ``ours`` and ``theirs``
+    are sums in bytes; ``began`` is the time (ns) from which pauses count, None for that of the first step.
     """
 
     steps: Iterator[Step]
@@ -90,10 +90,10 @@ class Script(NamedTuple):
 def make_script(
     events: Callable[[], Iterator[Event]], role: Role, *, received: int, sent: int, began: int | None
 ) -> Script:
-    """A script from the events of one connection, which are read twice.
+    """Make a script from the events of one connection, which are read twice.
 
-    ``received`` and ``sent`` are the recorder's bytes up to the end. What is beyond them is left out: it came while the
-    script was made or, of what was sent, never left the recorder.
+    ``received`` and ``sent`` are the recorder's bytes up to the end. Bytes beyond these counts are left out: they came
+    while the script was made or, of those sent, never left the recorder.
     """
     ours, theirs = (received, sent) if role == "client" else (sent, received)
     steps = _steps(_up_to(events(), received, sent), role)
@@ -101,7 +101,7 @@ def make_script(
 
 
 def _up_to(events: Iterator[Event], received: int, sent: int) -> Iterator[Event]:
-    """The events without the bytes beyond these counts."""
+    """Yield the events without the bytes beyond these counts."""
     left: dict[type, int] = {Received: received, Sent: sent}
     for event in events:
         if isinstance(event, Payload):
@@ -136,7 +136,7 @@ def _steps(events: Iterator[Event], role: Role) -> Iterator[Step]:
             yield HalfClose(at, client)
         elif isinstance(event, Closed):
             recorder, peer = _ENDINGS.get(event.reason, (None, None))
-            if event.reason == "peer_closed" and not half_closed:  # it is lost in a gap
+            if event.reason == "peer_closed" and not half_closed:  # the event is lost in a gap
                 yield HalfClose(at, client)
             yield ConnectionEnd(at, peer, recorder) if client else ConnectionEnd(at, recorder, peer)
             return

@@ -1,5 +1,18 @@
-"""The direction to the peer: a thread of its own, because reading the source and sending both block."""
+"""The direction to the peer: a thread of its own, because reading the source and sending both block.
 
+States of the thread; the other direction reads them, and alone decides how the run ends:
+
+    state         entered when                                                        next
+    READING       it starts; the kernel has taken all that the source yielded         SENDING, SOURCE_ENDED
+    SENDING       the source has yielded bytes, which the kernel has yet to take       READING
+    SOURCE_ENDED  the source is at its end; our side is half-closed where asked for    COMPLETE
+    COMPLETE      the peer has acknowledged all, and that ends the run                 none
+
+The thread may end in any of them: ``refusal`` is the error where the peer takes no more, ``failure`` that of something
+wrong on our side.
+"""
+
+import enum
 import select
 import socket
 import threading
@@ -16,38 +29,47 @@ if TYPE_CHECKING:
 BUFFER_SIZE = 256 * 1024  # bytes a call; measured best of 64 KiB to 1 MiB
 
 
-class Observer(Protocol):
-    """Whoever is told what passes, by either thread at any time; bytes are told after they have moved.
+class SenderState(enum.IntEnum):
+    """How far the direction to the peer has come; the module's head has the table."""
 
-    Its methods raise OutputClosed or PortsideError where they cannot tell it on.
+    READING = enum.auto()
+    SENDING = enum.auto()
+    SOURCE_ENDED = enum.auto()
+    COMPLETE = enum.auto()
+
+
+class Observer(Protocol):
+    """An observer of both directions, called by either thread at any time, after bytes have moved.
+
+    Its methods raise OutputClosed or PortsideError where they cannot show or record what they get.
     """
 
     @property
-    def turn(self) -> AbstractContextManager[object]:
-        """Held while bytes are sent and told, so that a reply to them is told after them; reentrant."""
+    def lock(self) -> AbstractContextManager[object]:
+        """Held while bytes are sent and reported, so that a reply to them is reported after them; reentrant."""
 
     @property
-    def due(self) -> float | None:
-        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
+    def deadline(self) -> float | None:
+        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits for it."""
 
     def received(self, data: bytes) -> None:
-        """Bytes came from the peer."""
+        """Take bytes that came from the peer."""
 
     def sent(self, data: bytes) -> None:
-        """Bytes went to the peer."""
+        """Take bytes that went to the peer."""
 
     def half_closed(self) -> None:
-        """The peer has sent its last, and we have not."""
+        """Take the peer's FIN, where our side is still open."""
 
     def tick(self) -> None:
-        """Time passed."""
+        """Do what was due at ``deadline``."""
 
 
 class Sender(threading.Thread):
     """Sends what the source yields, and half-closes at its end.
 
-    Everything that it learns is for the other direction to read, which alone decides how the run ends. Where
-    receiving is to stop because of it, it shuts the socket down, which wakes the other direction.
+    Where receiving is to stop because of what the thread learns, it shuts the socket down, which wakes the thread that
+    receives.
     """
 
     def __init__(
@@ -67,32 +89,31 @@ class Sender(threading.Thread):
         self._crlf = crlf
         self._half_close = half_close
         self._ends_run = ends_run  # the run ends when all is sent and acknowledged
+        self.state = SenderState.READING
         self.sent = 0  # bytes
-        self.busy = False  # bytes are in hand that the kernel has not taken; stays True where it never does
         self.moved_at = time.monotonic()  # when the source last yielded, or the kernel last took, something
-        self.source_ended = False
-        self.complete = False  # all is sent and acknowledged, and that ends the run
-        self.refusal: OSError | None = None  # why the peer takes no more
-        self.trouble: BaseException | None = None  # what went wrong on our side
+        self.refusal: OSError | None = None
+        self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """See the class."""
+        """Send until the source ends or the peer takes no more."""
         try:
             self._pump()
         except OSError as error:
             self.refusal = error
             self._stdio.peer_gone()
-        except BaseException as trouble:  # noqa: BLE001 - the other direction raises it
-            self.trouble = trouble
+        except BaseException as failure:  # noqa: BLE001 - the other direction raises it
+            self.failure = failure
             self._stop_receiving()
         else:
             self._end()
 
     def _pump(self) -> None:
         read_into, crlf, observer = self._stdio.read_into, self._crlf, self._observer
+        reading, sending = SenderState.READING, SenderState.SENDING
         buffer = memoryview(bytearray(BUFFER_SIZE))
         while size := read_into(buffer):
-            self.busy = True
+            self.state = sending
             self.moved_at = time.monotonic()
             data = buffer[:size]
             if crlf is not None:
@@ -100,9 +121,9 @@ class Sender(threading.Thread):
             if observer is None:
                 self._send(data)
             else:
-                self._send_and_tell(data, observer)
+                self._send_observed(data, observer)
             self.moved_at = time.monotonic()
-            self.busy = False
+            self.state = reading
 
     def _send(self, data: memoryview) -> None:
         while data:
@@ -110,10 +131,10 @@ class Sender(threading.Thread):
             self.sent += size
             data = data[size:]
 
-    def _send_and_tell(self, data: memoryview, observer: Observer) -> None:
-        """As ``_send``, but never blocks while it has the turn: then nothing received could be told."""
+    def _send_observed(self, data: memoryview, observer: Observer) -> None:
+        """Send as ``_send`` does, but never block while holding the lock: nothing received could be reported then."""
         while data:
-            with observer.turn:
+            with observer.lock:
                 try:
                     size = self._sock.send(data, socket.MSG_DONTWAIT)
                 except BlockingIOError:
@@ -127,28 +148,28 @@ class Sender(threading.Thread):
 
     def _end(self) -> None:
         """Half-close, and end the run where that is asked for."""
-        self.source_ended = True
+        self.state = SenderState.SOURCE_ENDED
         try:
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
             if self._ends_run or (self._half_close and self._stdio.is_over()):
                 self._wait_for_acknowledgement()
         except OSError:
-            return  # the connection is gone: whoever receives learns why
+            return  # the connection is gone: the thread that receives learns why
 
     def _wait_for_acknowledgement(self) -> None:
-        for pause in backoff():
+        for delay in backoff():
             if not unacknowledged(self._sock):
                 break
             self.refusal = pending_error(self._sock)
             if self.refusal is not None:
                 return
-            time.sleep(pause)
-        self.complete = True
+            time.sleep(delay)
+        self.state = SenderState.COMPLETE
         self._stop_receiving()
 
     def _stop_receiving(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # it is gone already
+            return  # the connection is gone already

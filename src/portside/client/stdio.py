@@ -1,4 +1,4 @@
-"""Our end of a connection: where the bytes come from that go to the peer, and where the peer's bytes go."""
+"""Standard input and output, as the source of what goes to the peer and the sink of what comes from it."""
 
 import errno
 import os
@@ -8,16 +8,16 @@ from portside.errors import PortsideError
 
 
 class OutputClosed(Exception):
-    """Nobody reads our output any more: the end of the run, and no failure of it."""
+    """The reader of our output is gone, which ends a run without being a failure."""
 
 
 class Stdio:
-    """Standard input and output, or some other pair of descriptors; None where that direction is not used.
+    """A source and a sink, as descriptors: standard input and output, say. None where that direction is not used.
 
-    They may be terminals, pipes, files or sockets, in blocking or non-blocking mode.
+    The descriptors may be terminals, pipes, files or sockets, in blocking or non-blocking mode.
     """
 
-    patient = False  # whether the source is waited for after the peer's FIN, however long it says nothing
+    waits_for_source = False  # after the peer's FIN, however long the source yields nothing
 
     def __init__(self, source: int | None, sink: int | None) -> None:
         self.source = source
@@ -25,7 +25,7 @@ class Stdio:
         self.interactive = source is not None and os.isatty(source)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Read from the source what there is, once there is something: the number of bytes, 0 at its end.
+        """Wait for bytes from the source and read them into ``buffer``: how many, 0 at the end of the source.
 
         Raises PortsideError.
         """
@@ -42,7 +42,7 @@ class Stdio:
                 raise PortsideError("cannot read standard input", error) from None
 
     def write(self, data: memoryview) -> None:
-        """Write all of some bytes to the sink. Raises OutputClosed and PortsideError."""
+        """Write all of ``data`` to the sink. Raises OutputClosed and PortsideError."""
         if self.sink is None:
             return
         try:
@@ -53,22 +53,22 @@ class Stdio:
             raise PortsideError("cannot write standard output", error) from None
 
     def sink_broken(self) -> None:
-        """The sink's reader is gone."""
+        """React to a sink whose reader is gone. Raises OutputClosed where that ends the run."""
         raise OutputClosed
 
     def peer_closed(self) -> None:
-        """The peer has sent its last."""
+        """React to the peer's FIN."""
 
     def is_over(self) -> bool:
-        """Whether, after the end of the source, nobody is left to take what the peer sends."""
+        """Whether, after the end of the source, the sink has no reader left."""
         return False
 
     def peer_gone(self) -> None:
-        """The peer takes nothing more from the source."""
+        """React to a peer that takes nothing more from the source."""
 
 
 def write_all(fd: int, data: memoryview) -> None:
-    """Write all bytes; where the descriptor is in non-blocking mode, wait for room. Raises OSError."""
+    """Write all of ``data``; wait for room where the descriptor is in non-blocking mode. Raises OSError."""
     while data:
         try:
             data = data[os.write(fd, data) :]

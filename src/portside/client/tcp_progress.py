@@ -1,4 +1,4 @@
-"""What the kernel says about bytes under way, and how long nothing has moved."""
+"""Progress of a TCP connection: the kernel's counts of bytes, and a timer for how long they have stood still."""
 
 import errno
 import os
@@ -14,9 +14,9 @@ _ACKED_AND_RECEIVED = struct.Struct("=QQ")
 
 
 def unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the peer's kernel has not acknowledged, our FIN counted as one (SIOCOUTQ, tcp(7)).
+    """Bytes that the peer's kernel has not acknowledged; our FIN counts as one (SIOCOUTQ, tcp(7)).
 
-    What is sent on a unix socket is with the peer at once: 0.
+    0 for a unix socket, where bytes sent are in the peer's buffer at once.
     """
     if sock.family == socket.AF_UNIX:
         return 0
@@ -24,7 +24,7 @@ def unacknowledged(sock: socket.socket) -> int:
 
 
 def acked_and_received(sock: socket.socket) -> tuple[int, ...]:
-    """Two counts of bytes since the connection began; empty where the kernel does not count."""
+    """Bytes that the peer has acknowledged, bytes received; empty where the kernel does not count them."""
     if sock.family == socket.AF_UNIX:
         return ()
     size = _ACKED_AND_RECEIVED_AT + _ACKED_AND_RECEIVED.size
@@ -33,18 +33,18 @@ def acked_and_received(sock: socket.socket) -> tuple[int, ...]:
 
 
 def pending_error(sock: socket.socket) -> OSError | None:
-    """What the network has reported and no call has raised yet; asking for it takes it away."""
+    """An error that the network has reported and no call has raised yet (SO_ERROR); reading it clears it."""
     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return OSError(number, os.strerror(number)) if number else None
 
 
 def is_reset(error: OSError) -> bool:
-    """Whether an error is the peer's reset; after its FIN the kernel calls that a broken pipe (tcp_reset)."""
+    """Whether an error is the peer's reset; after the peer's FIN the kernel says broken pipe (tcp_reset)."""
     return error.errno in (errno.ECONNRESET, errno.EPIPE)
 
 
 class StallTimer:
-    """How long nothing has moved, judged by counters that are read now and then."""
+    """A timer for how long nothing has moved, judged by counters that are read now and then."""
 
     def __init__(self, counters: Callable[[], object], since: float) -> None:
         self._counters = counters
@@ -52,7 +52,7 @@ class StallTimer:
         self._since = since  # time.monotonic()
 
     def seconds(self) -> float:
-        """How long the counters have stood still, as far as calls of this could see."""
+        """Seconds for which the counters have stood still, as seen by calls of this method."""
         now = time.monotonic()
         seen = self._counters()
         if seen != self._seen:
@@ -61,8 +61,8 @@ class StallTimer:
 
 
 def backoff() -> Iterator[float]:
-    """How long to sleep between looks at what the kernel announces to nobody: 1 ms, 2 ms … 32 ms, in seconds."""
-    pause = 0.001
+    """Seconds to sleep between checks of a state that the kernel does not announce: 1 ms, 2 ms … 32 ms, 32 ms …"""
+    delay = 0.001
     while True:
-        yield pause
-        pause = min(2 * pause, 0.032)
+        yield delay
+        delay = min(2 * delay, 0.032)

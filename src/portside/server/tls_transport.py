@@ -42,8 +42,8 @@ REJECTION_LINGER_S = 1.0  # for a peer whose handshake failed to read why
 _log = logging.getLogger("portside.server.tls")
 
 
-class State(enum.Enum):
-    """How far a connection has come; the table in the module's head says what leads from one to the next."""
+class TransportState(enum.Enum):
+    """How far a connection has come; the module's head has the table."""
 
     NO_TRANSPORT = enum.auto()
     ABANDONED = enum.auto()
@@ -54,7 +54,7 @@ class State(enum.Enum):
     CLOSED = enum.auto()
 
 
-_OPEN, _HALF_OPEN = State.OPEN, Half.OPEN  # looked up once: they are compared for each read and write
+_OPEN, _HALF_OPEN = TransportState.OPEN, Half.OPEN  # looked up once: they are compared for each read and write
 
 
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
@@ -79,7 +79,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._on_opened, self._on_failed, self._on_gone = opened, failed, gone
         self._engine = TlsEngine(context, server_side=server_side, server_hostname=server_hostname)
         self._data_to_send = self._engine.data_to_send
-        self._state = State.NO_TRANSPORT
+        self._state = TransportState.NO_TRANSPORT
         self._raw: asyncio.Transport
         self._protocol: asyncio.Protocol | None = None  # there from OPEN on
         self._reading_paused = False
@@ -89,10 +89,10 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._raw = cast("asyncio.Transport", transport)
-        if self._state is State.ABANDONED:
+        if self._state is TransportState.ABANDONED:
             self._raw.abort()
         else:
-            self._state = State.HANDSHAKING
+            self._state = TransportState.HANDSHAKING
             self._handshake()
 
     def data_received(self, data: bytes) -> None:
@@ -100,13 +100,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._state is _OPEN:
             self._engine.feed(data)
             self._deliver()
-        elif self._state is State.HANDSHAKING:
+        elif self._state is TransportState.HANDSHAKING:
             self._engine.feed(data)
             self._handshake()
 
     def eof_received(self) -> bool:
         """Treat the peer's FIN as its close_notify; whether our side stays open."""
-        if self._state is State.HANDSHAKING:
+        if self._state is TransportState.HANDSHAKING:
             self._engine.feed_eof()
             self._reject()
         elif self._state is _OPEN:
@@ -118,7 +118,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Hand on the end of the connection."""
-        in_handshake, self._state = self._state is State.HANDSHAKING, State.CLOSED
+        in_handshake, self._state = self._state is TransportState.HANDSHAKING, TransportState.CLOSED
         if self._protocol is not None:
             self._protocol.connection_lost(self._engine.failure or error)
             return
@@ -155,13 +155,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self.abort()
             return
         self._protocol = protocol
-        self._state = State.OPEN
+        self._state = TransportState.OPEN
         protocol.connection_made(self)
         self._deliver()
 
     def _reject(self) -> None:
         """Answer a handshake that failed with its alert, and FIN."""
-        self._state = State.REJECTED
+        self._state = TransportState.REJECTED
         self._send_pending()
         if not self._raw.is_closing():
             self._raw.write_eof()
@@ -173,7 +173,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """Close now, where the handshake is not finished; ``failed`` is called with ``words`` unless that is None."""
         if self._protocol is not None:
             return
-        if words is not None and self._state in (State.NO_TRANSPORT, State.HANDSHAKING):
+        if words is not None and self._state in (TransportState.NO_TRANSPORT, TransportState.HANDSHAKING):
             self._on_failed(words)
         self.abort()
 
@@ -214,7 +214,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def _fail(self) -> None:
         """Close because of a wrong record, or an alert of the peer's; ``connection_lost`` says which."""
         if self._state is _OPEN:
-            self._state = State.CLOSING
+            self._state = TransportState.CLOSING
             self._send_pending()
             self._raw.close()
 
@@ -233,15 +233,15 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """Close in order: what waits still goes out, and close_notify after it. The peer's is not waited for."""
         if self._state is _OPEN:
             self.write_eof()
-            self._state = State.CLOSING
+            self._state = TransportState.CLOSING
             self._raw.close()
 
     def abort(self) -> None:
         """Close now."""
-        if self._state in (State.NO_TRANSPORT, State.ABANDONED):
-            self._state = State.ABANDONED
-        elif self._state is not State.CLOSED:
-            self._state = State.CLOSING
+        if self._state in (TransportState.NO_TRANSPORT, TransportState.ABANDONED):
+            self._state = TransportState.ABANDONED
+        elif self._state is not TransportState.CLOSED:
+            self._state = TransportState.CLOSING
             self._raw.abort()
 
     def is_closing(self) -> bool:

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 _RECORD_BYTES = 16 * 1024  # the most plaintext of one record (RFC 8446, section 5.1)
 
 
-class State(enum.Enum):
-    """How far a session has come; the table in the module's head says what leads from one to the next."""
+class SessionState(enum.Enum):
+    """How far a session has come; the module's head has the table."""
 
     HANDSHAKING = enum.auto()
     OPEN = enum.auto()
@@ -82,7 +82,7 @@ class TlsEngine:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         self._server_hostname = server_hostname
-        self.state = State.HANDSHAKING
+        self.state = SessionState.HANDSHAKING
         self.receiving = self.sending = Half.OPEN
         self.failure: TlsError | None = None
         self.feed: Callable[[Any], object] = self._incoming.write
@@ -96,7 +96,7 @@ class TlsEngine:
             return False
         except OSError as error:
             raise self._fail(tls_error(error)) from None
-        self.state = State.OPEN
+        self.state = SessionState.OPEN
         return True
 
     def negotiated(self) -> "Tls":
@@ -165,9 +165,9 @@ class TlsEngine:
 
     def feed_eof(self) -> None:
         """The peer's FIN: a failure in mid-handshake, truncation where no close_notify came before it."""
-        if self.state is State.HANDSHAKING:
+        if self.state is SessionState.HANDSHAKING:
             self._fail(TlsError("the peer closed the connection in mid-handshake"))
-        elif self.state is State.OPEN and self.receiving is Half.OPEN:
+        elif self.state is SessionState.OPEN and self.receiving is Half.OPEN:
             self.receiving = Half.TRUNCATED
 
     def _stop_reading(self, error: ssl.SSLError) -> None:
@@ -194,7 +194,7 @@ class TlsEngine:
 
     def close_notify(self) -> None:
         """Say that our side sends no more; the peer may go on. Nothing happens in a session that is not open."""
-        if self.state is not State.OPEN or self.sending is not Half.OPEN:
+        if self.state is not SessionState.OPEN or self.sending is not Half.OPEN:
             return
         self.sending = Half.CLOSED
         # OpenSSL sends it, and then looks for the peer's; data in its place is an error from which it does not recover.
@@ -207,7 +207,7 @@ class TlsEngine:
             self._incoming.write(fed)
 
     def _fail(self, failure: TlsError) -> TlsError:
-        self.state = State.FAILED
+        self.state = SessionState.FAILED
         self.failure = failure
         self.feed = _ignore
         return failure

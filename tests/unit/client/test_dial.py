@@ -29,7 +29,7 @@ class Attempts:
 def test_retrying_until_it_works(failures: int, tries: int | None) -> None:
     said: list[str] = []
     attempts = Attempts(failures)
-    assert retry(attempts, tries=tries, interval=0, say=said.append) == "connected"
+    assert retry(attempts, tries=tries, interval=0, on_failure=said.append) == "connected"
     assert said == ["cannot connect: Connection refused; trying again in 0s"] * failures
 
 
@@ -37,14 +37,14 @@ def test_retrying_until_it_works(failures: int, tries: int | None) -> None:
 def test_retrying_no_more_than_asked_for(tries: int) -> None:
     attempts = Attempts(100)
     with pytest.raises(PortsideError):
-        retry(attempts, tries=tries, interval=0, say=lambda _: None)
+        retry(attempts, tries=tries, interval=0, on_failure=lambda _: None)
     assert attempts.made == tries + 1
 
 
 def test_what_was_written_wrong_is_not_retried() -> None:
     attempts = Attempts(1, UsageError("connect", "wrong"))
     with pytest.raises(UsageError):
-        retry(attempts, tries=None, interval=0, say=lambda _: None)
+        retry(attempts, tries=None, interval=0, on_failure=lambda _: None)
     assert attempts.made == 1
 
 

@@ -22,21 +22,21 @@ def test_no_sockets_left_is_a_failure_and_no_closed_port(monkeypatch: pytest.Mon
         list(scan(parse_address("127.0.0.1:1-3"), ConnectOptions()))
 
 
-def test_the_findings_behind_a_silent_port_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FINDINGS_AHEAD", 10)
+def test_the_results_behind_a_silent_port_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_RESULTS_AHEAD", 10)
     with socket.socket() as silent, socket.socket() as fill:
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
         port = silent.getsockname()[1]
         fill.connect(("127.0.0.1", port))
         first, last = max(1, port - 5), min(65535, port + 100)
-        findings = list(scan(parse_address(f"127.0.0.1:{first}-{last}"), ConnectOptions(0.3)))
-    assert len(findings) == last - first + 1
-    assert findings[port - first] == PortResult(f"127.0.0.1:{port}", "no answer within 0.3s")
+        results = list(scan(parse_address(f"127.0.0.1:{first}-{last}"), ConnectOptions(0.3)))
+    assert len(results) == last - first + 1
+    assert results[port - first] == PortResult(f"127.0.0.1:{port}", "no answer within 0.3s")
 
 
 def test_one_that_is_given_up_leaves_no_socket_behind() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        findings = scan(parse_address(f"127.0.0.1:{listener.getsockname()[1]}"), ConnectOptions())
-        assert next(findings).failure is None
-        findings.close()  # type: ignore[attr-defined]
+        results = scan(parse_address(f"127.0.0.1:{listener.getsockname()[1]}"), ConnectOptions())
+        assert next(results).failure is None
+        results.close()  # type: ignore[attr-defined]

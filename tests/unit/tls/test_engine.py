@@ -9,7 +9,7 @@ import pytest
 from certificates import Authority
 
 from portside.tls.contexts import client_context, server_context
-from portside.tls.engine import Half, State, TlsEngine
+from portside.tls.engine import Half, SessionState, TlsEngine
 from portside.tls.words import TlsError
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -24,7 +24,7 @@ class Pair:
         self.server = TlsEngine(server, server_side=True)
 
     @property
-    def states(self) -> list[State]:
+    def states(self) -> list[SessionState]:
         return [self.client.state, self.server.state]
 
     def carry(self, piece: int = 1 << 20) -> None:
@@ -33,12 +33,12 @@ class Pair:
             data = one.data_to_send()
             for start in range(0, len(data), piece):
                 other.feed(data[start : start + piece])
-                if other.state is State.HANDSHAKING:
+                if other.state is SessionState.HANDSHAKING:
                     other.handshake()
 
     def shake_hands(self, piece: int = 1 << 20) -> None:
         self.client.handshake()
-        while State.HANDSHAKING in self.states:
+        while SessionState.HANDSHAKING in self.states:
             self.carry(piece)
         self.carry()
         assert self.client.read() == self.server.read() == b""  # session tickets are no data
@@ -72,9 +72,9 @@ def pair(request: pytest.FixtureRequest, client: ssl.SSLContext, server: ssl.SSL
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 def test_a_handshake_in_pieces_of_any_size(client: ssl.SSLContext, server: ssl.SSLContext, piece: int) -> None:
     pair = Pair(client, server)
-    assert pair.states == [State.HANDSHAKING, State.HANDSHAKING]
+    assert pair.states == [SessionState.HANDSHAKING, SessionState.HANDSHAKING]
     pair.shake_hands(piece)
-    assert pair.states == [State.OPEN, State.OPEN]
+    assert pair.states == [SessionState.OPEN, SessionState.OPEN]
     for engine in (pair.client, pair.server):
         tls = engine.negotiated()
         assert (tls.version, tls.sni, tls.alpn) == ("TLSv1.3", "localhost", "one")
@@ -145,7 +145,7 @@ def test_half_close_leaves_the_other_direction_open(pair: Pair, first: str, into
     one.feed(other.data_to_send())
     assert read(one) == b""
     assert (one.receiving, other.sending) == (Half.CLOSED, Half.CLOSED)
-    assert one.state is other.state is State.OPEN
+    assert one.state is other.state is SessionState.OPEN
     with pytest.raises(TlsError):
         one.encrypt(b"too late")
 
@@ -174,14 +174,14 @@ def test_what_comes_after_close_notify_is_ignored(pair: Pair) -> None:
     pair.server.feed(b"anything")
     assert pair.server.read() == b""
     pair.server.feed_eof()
-    assert (pair.server.receiving, pair.server.state) == (Half.CLOSED, State.OPEN)
+    assert (pair.server.receiving, pair.server.state) == (Half.CLOSED, SessionState.OPEN)
 
 
 def test_fin_without_close_notify_is_truncation(pair: Pair) -> None:
     pair.server.feed(pair.client.encrypt(b"half of")[:10])
     assert pair.server.read() == b""
     pair.server.feed_eof()
-    assert (pair.server.receiving, pair.server.state) == (Half.TRUNCATED, State.OPEN)
+    assert (pair.server.receiving, pair.server.state) == (Half.TRUNCATED, SessionState.OPEN)
     pair.client.feed(pair.server.encrypt(b"answer"))
     assert pair.client.read() == b"answer"
 
@@ -190,7 +190,7 @@ def test_fin_in_mid_handshake(server: ssl.SSLContext) -> None:
     engine = TlsEngine(server, server_side=True)
     assert not engine.handshake()
     engine.feed_eof()
-    assert engine.state is State.FAILED
+    assert engine.state is SessionState.FAILED
     assert engine.failure is not None
     assert engine.failure.strerror == "the peer closed the connection in mid-handshake"
     engine.feed_eof()
@@ -206,7 +206,7 @@ def test_garbage_in_place_of_a_handshake(server: ssl.SSLContext, garbage: bytes,
     with pytest.raises(TlsError, match=words) as caught:
         engine.handshake()
     assert engine.failure is caught.value
-    assert engine.state is State.FAILED
+    assert engine.state is SessionState.FAILED
     engine.close_notify()
     assert engine.sending is Half.OPEN
 
@@ -219,7 +219,7 @@ def test_garbage_after_data_fails_once_the_data_is_read(pair: Pair, into: bool) 
         assert pair.server.read_into(memoryview(room)) == 4
     else:
         assert pair.server.read() == b"good"
-    assert pair.server.state is State.FAILED
+    assert pair.server.state is SessionState.FAILED
     assert pair.server.failure is not None
     assert "bad record mac" in str(pair.server.failure.strerror)
     pair.client.feed(pair.server.data_to_send())  # the alert
@@ -235,7 +235,7 @@ def test_a_certificate_that_is_not_trusted(server: ssl.SSLContext, tmp_path: Pat
     assert caught.value.reason == "CERTIFICATE_VERIFY_FAILED"
     with pytest.raises(TlsError, match="alert unknown ca"):
         pair.carry()
-    assert pair.server.state is pair.client.state is State.FAILED
+    assert pair.server.state is pair.client.state is SessionState.FAILED
 
 
 def test_a_client_certificate_that_is_missing(authority: Authority, client: ssl.SSLContext) -> None:
