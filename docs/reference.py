@@ -8,6 +8,7 @@ from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
+from portside.settings.relations import describe_relations
 from portside.settings.rules import RULES_COMMANDS
 from portside.settings.watch import Watch
 
@@ -25,7 +26,8 @@ def table(command: str, settings: type) -> str:
     """The options of one command as a Markdown table a group."""
     lines: list[str] = [f"\n## portside {command}\n\n{(settings.__doc__ or '').strip()}"] if command else []
     group = None
-    for _name, spec, default in option_specs(settings):
+    relations = describe_relations(settings)
+    for name, spec, default in option_specs(settings):
         if spec.group != group or group is None:
             group = spec.group
             lines += ["", f"### {group or 'Arguments'}", "", "| option | meaning | default |", "|---|---|---|"]
@@ -34,7 +36,8 @@ def table(command: str, settings: type) -> str:
         written = ", ".join(flags) + (f" {value}" if flags and value else value)
         if spec.repeat:
             written += " …"
-        cells = (f"`{written}`".replace("|", "\\|"), spec.help.replace("|", "\\|"), default_of(spec, default))
+        meaning = f"{spec.help} ({relations[name]})" if relations.get(name) else spec.help
+        cells = (f"`{written}`".replace("|", "\\|"), meaning.replace("|", "\\|"), default_of(spec, default))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n\n"
 

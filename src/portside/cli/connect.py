@@ -11,19 +11,6 @@ if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
 
 _USAGE = "portside connect HOST:PORT"
-_EXCLUDING = (
-    {"ipv4": "-4", "ipv6": "-6"},
-    {
-        "send_only": "--send-only",
-        "recv_only": "--recv-only",
-        "exec": "--exec",
-        "sh_exec": "--sh-exec",
-        "scan": "--scan",
-    },
-    {"scan": "--scan", "proxy": "--proxy"},
-    {"scan": "--scan", "tls": "--tls"},
-)
-_TLS = ("tls_servername", "tls_verify", "tls_ca", "tls_cert", "tls_key", "tls_alpn")
 
 
 def main(arguments: list[str]) -> int:
@@ -33,10 +20,6 @@ def main(arguments: list[str]) -> int:
 
 def run(settings: Connect) -> int:
     """Connect with these settings and move bytes until the end; the exit status."""
-    for group in _EXCLUDING:
-        given = [flag for name, flag in group.items() if getattr(settings, name) not in (None, False)]
-        if len(given) > 1:
-            raise UsageError("connect", f"{given[0]} and {given[1]} exclude each other")
     address = _address(settings)
     _check_tls(settings, address)
     proxy = _proxy(settings, address)
@@ -66,13 +49,6 @@ def _address(settings: Connect) -> Address:
 
 def _check_tls(settings: Connect, address: Address) -> None:
     """What goes with what. Raises UsageError."""
-    given = [name for name in _TLS if getattr(settings, name) not in (None, ())]
-    if given and not settings.tls:
-        raise UsageError("connect", f"--{given[0].replace('_', '-')} goes with --tls")
-    if settings.tls_key is not None and settings.tls_cert is None:
-        raise UsageError("connect", "--tls-key goes with --tls-cert")
-    if settings.tls_ca is not None and settings.tls_verify is False:
-        raise UsageError("connect", "--tls-ca and --no-tls-verify exclude each other")
     nameless = address.path is not None and settings.tls_servername is None
     if settings.tls and nameless and settings.tls_verify is not False:
         hint = "--tls-servername NAME says whose certificate it is, --no-tls-verify takes any"

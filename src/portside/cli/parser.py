@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from portside.errors import InvalidValue, UsageError
 from portside.settings import OptionSpec, option_specs
+from portside.settings.relations import check_relations, describe_relations
 
 Settings = TypeVar("Settings")
 
@@ -33,7 +34,9 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
         if spec.repeat:
             value = tuple(value or ()) or default
         given[field] = value
-    return settings(**given)
+    made = settings(**given)
+    check_relations(name, made)
+    return made
 
 
 def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
@@ -46,11 +49,12 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
         formatter_class=_formatter,
     )
     groups: dict[str, Any] = {"": parser}
+    relations = describe_relations(settings)
     for field, spec, default in option_specs(settings):
         group = groups.get(spec.group)
         if group is None:
             group = groups[spec.group] = parser.add_argument_group(spec.group)
-        _add(group, field, spec, default)
+        _add(group, field, spec, default, relations.get(field, ""))
     last = parser.add_argument_group("Help")
     last.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
@@ -72,8 +76,10 @@ def _width() -> int:
         return 78
 
 
-def _add(group: Any, field: str, spec: OptionSpec, default: object) -> None:
+def _add(group: Any, field: str, spec: OptionSpec, default: object, relations: str) -> None:
     words = spec.help.replace("%", "%%")
+    if relations:
+        words += f" ({relations})"
     if default_words := default_of(spec, default):
         words += f" (default: {default_words})"
     if not spec.flags:

@@ -32,8 +32,6 @@ def _conn(name: str, text: str) -> int:
 
 def _list(settings: RecList) -> int:
     (path,) = words("rec list", settings.path, "DIR")
-    if settings.contains is not None and settings.contains_hex is not None:
-        raise UsageError("rec list", "--contains and --contains-hex exclude each other")
     from portside.app import rec_list
     from portside.record.search import Wanted, peer_matcher
     from portside.tui.progress import Progress

@@ -4,16 +4,7 @@ import os
 import sys
 
 from portside.errors import UsageError
-from portside.settings import option_specs
 from portside.settings.watch import Watch
-
-_EXCLUDING = (
-    ("-4", "-6"),
-    ("--json", "--wide"),
-    ("--summary", "--json", "--wide", "--sort", "--kill"),
-    ("--events", "--kill", "--summary", "--once", "--wide", "--sort", "--listening"),
-)
-"""The first of each excludes the others."""
 
 
 def run(settings: Watch) -> int:
@@ -58,15 +49,6 @@ def _is_live(settings: Watch) -> bool:
 
 def _check(settings: Watch) -> None:
     """Raise UsageError for what contradicts itself."""
-    given = {
-        spec.flags[-1]
-        for name, spec, default in option_specs(Watch)
-        if spec.flags and getattr(settings, name) != default
-    }
-    for first, *others in _EXCLUDING:
-        for other in others:
-            if first in given and other in given:
-                raise UsageError("watch", f"{first} and {other} exclude each other")
     if settings.kill and not " ".join(settings.filter).strip():
         hint = "portside watch --kill 'state close-wait and sport = :12345'"
         raise UsageError("watch", "--kill destroys connections and needs a filter that says which", hint)

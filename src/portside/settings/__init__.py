@@ -22,6 +22,9 @@ class OptionSpec(NamedTuple):
     repeat: bool = False  # may be given several times; the value is a tuple
     negatable: bool = False  # has a --no- form as well
     default_help: str = ""  # how the default reads, where the value itself says too little
+    excludes: tuple[str, ...] = ()  # flags that may not be given beside it, see settings.relations
+    requires: tuple[str, ...] = ()  # flags without which it means nothing
+    why: str | None = None  # the hint where either is violated
 
 
 def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
@@ -38,25 +41,57 @@ def option(
     group: str,
     choices: tuple[str, ...] | None = None,
     default_help: str = "",
+    excludes: tuple[str, ...] = (),
+    requires: tuple[str, ...] = (),
 ) -> Any:
     """An option that takes a value."""
-    spec = OptionSpec(flags, help, group, parse, metavar, choices, default_help=default_help)
+    spec = OptionSpec(
+        flags, help, group, parse, metavar, choices, default_help=default_help, excludes=excludes, requires=requires
+    )
     return field(default=default, metadata={"spec": spec})
 
 
-def options(*flags: str, parse: Callable[[str], Any] = str, metavar: str, help: str, group: str) -> Any:  # noqa: A002
+def options(
+    *flags: str,
+    parse: Callable[[str], Any] = str,
+    metavar: str,
+    help: str,  # noqa: A002
+    group: str,
+    excludes: tuple[str, ...] = (),
+    requires: tuple[str, ...] = (),
+) -> Any:
     """An option that takes a value and may be given several times: a tuple, empty by default."""
-    return field(default=(), metadata={"spec": OptionSpec(flags, help, group, parse, metavar, repeat=True)})
+    spec = OptionSpec(flags, help, group, parse, metavar, repeat=True, excludes=excludes, requires=requires)
+    return field(default=(), metadata={"spec": spec})
 
 
-def flag(*flags: str, help: str, group: str) -> Any:  # noqa: A002
+def flag(
+    *flags: str,
+    help: str,  # noqa: A002
+    group: str,
+    excludes: tuple[str, ...] = (),
+    requires: tuple[str, ...] = (),
+    why: str | None = None,
+) -> Any:
     """An option without a value: False, or True where it is given."""
-    return field(default=False, metadata={"spec": OptionSpec(flags, help, group)})
+    return field(
+        default=False, metadata={"spec": OptionSpec(flags, help, group, excludes=excludes, requires=requires, why=why)}
+    )
 
 
-def switch(flag: str, help: str, group: str, *, default_help: str) -> Any:  # noqa: A002
+def switch(
+    flag: str,
+    help: str,  # noqa: A002
+    group: str,
+    *,
+    default_help: str,
+    excludes: tuple[str, ...] = (),
+    requires: tuple[str, ...] = (),
+) -> Any:
     """An option with a ``--no-`` form: None where neither is given."""
-    spec = OptionSpec((flag,), help, group, negatable=True, default_help=default_help)
+    spec = OptionSpec(
+        (flag,), help, group, negatable=True, default_help=default_help, excludes=excludes, requires=requires
+    )
     return field(default=None, metadata={"spec": spec})
 
 

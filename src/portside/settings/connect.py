@@ -29,7 +29,7 @@ class Connect:
         "-s", "--source", metavar="ADDRESS", parse=parse_source, group=_DIAL,
         help="the local address to connect from: HOST or HOST:PORT",
     )  # fmt: skip
-    ipv4: bool = flag("-4", help="IPv4 only", group=_DIAL)
+    ipv4: bool = flag("-4", help="IPv4 only", group=_DIAL, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_DIAL)
     retry: int | None = option(
         "--retry", metavar="N|forever", parse=parse_retry, default=0, group=_DIAL,
@@ -47,31 +47,47 @@ class Connect:
     tls_servername: str | None = option(
         "--tls-servername", metavar="NAME", group=_TLS,
         help="whose certificate the peer must have, and the name (SNI) that it is told", default_help="the host",
+        requires=("--tls",),
     )  # fmt: skip
     tls_verify: bool | None = switch(
         "--tls-verify", group=_TLS, help="whether the peer's certificate must be good", default_help="it must",
+        requires=("--tls",),
     )  # fmt: skip
     tls_ca: str | None = option(
         "--tls-ca", metavar="FILE", group=_TLS, help="who may have signed it, PEM", default_help="those of the system",
+        excludes=("--no-tls-verify",), requires=("--tls",),
     )  # fmt: skip
     tls_cert: str | None = option(
         "--tls-cert", metavar="FILE", group=_TLS, help="our own certificate, PEM; the key may be in the same file",
+        requires=("--tls",),
     )  # fmt: skip
-    tls_key: str | None = option("--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted")
+    tls_key: str | None = option(
+        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
     tls_alpn: tuple[str, ...] = option(
         "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
         help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",
+        requires=("--tls",),
     )  # fmt: skip
-    scan: bool = flag("-z", "--scan", help="only say which ports are open", group=_DIAL)
-    send_only: bool = flag("--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT)
-    recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
+    scan: bool = flag("-z", "--scan", help="only say which ports are open", group=_DIAL, excludes=("--proxy", "--tls"))
+    send_only: bool = flag(
+        "--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT,
+        excludes=("--recv-only", "--exec", "--sh-exec", "--scan"),
+    )  # fmt: skip
+    recv_only: bool = flag(
+        "--recv-only", help="only receive: standard input is not read", group=_SENT,
+        excludes=("--exec", "--sh-exec", "--scan"),
+    )  # fmt: skip
     crlf: bool = flag("-C", "--crlf", help="end the lines of what is sent with CR LF", group=_SENT)
     exec: str | None = option(
         "--exec", metavar="CMD", group=_SENT,
         help="run a program on the connection in place of standard input and output",
+        excludes=("--sh-exec", "--scan"),
     )  # fmt: skip
     sh_exec: str | None = option(
         "--sh-exec", metavar="CMD", group=_SENT, help="as --exec, run by /bin/sh",
+        excludes=("--scan",),
     )  # fmt: skip
     no_shutdown: bool = flag("--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS)
     idle_timeout: float | None = option(

@@ -15,6 +15,7 @@ _SHOWN, _WHO, _BACK = "What is shown", "Who may connect", "What a client gets ba
 _SENT, _RUN = "What is sent", "The run"
 _TLS = "TLS"
 _FAULTS = "Faults"
+_ANSWERS = ("--echo", "--chat", "--broker", "--exec", "--sh-exec", "--handler", "--forward", "--rules", "--reply")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,11 @@ class Listen:
     record_max: int | None = option(
         "--record-max", metavar="SIZE", parse=parse_record_max, group=_SHOWN,
         help="the most that the recording may take on disk, from 1M; the oldest closed connections go first",
+        requires=("--record",),
     )  # fmt: skip
     record_sync: bool = flag(
         "--record-sync", group=_SHOWN, help="wait for the disk at each flush, so that a power failure loses no more",
+        requires=("--record",),
     )  # fmt: skip
     max_conns: int | None = option(
         "--max-conns", metavar="N", parse=parse_count, group=_WHO,
@@ -78,48 +81,64 @@ class Listen:
     deny_file: tuple[str, ...] = options(
         "--deny-file", metavar="FILE", group=_WHO, help="as --deny, one a line; # begins a comment",
     )  # fmt: skip
-    echo: bool = flag("--echo", help="what a client sends comes back", group=_BACK)
+    echo: bool = flag("--echo", help="what a client sends comes back", group=_BACK, excludes=_ANSWERS)
     chat: bool = flag(
         "--chat", group=_BACK,
         help="lines go to all others with the sender's name; joins and leaves are told; /nick NAME, /who",
+        excludes=_ANSWERS,
     )  # fmt: skip
-    broker: bool = flag("--broker", help="what a client sends goes to all others, byte for byte", group=_BACK)
+    broker: bool = flag(
+        "--broker", help="what a client sends goes to all others, byte for byte", group=_BACK,
+        excludes=_ANSWERS,
+    )  # fmt: skip
     exec: str | None = option(
         "--exec", metavar="CMD", group=_BACK,
         help="run a program for each client, with the connection as its standard input and output; "
         "at most 100 at once, or --max-conns",
+        excludes=_ANSWERS,
     )  # fmt: skip
     sh_exec: str | None = option(
         "-c", "--sh-exec", metavar="CMD", group=_BACK, help="as --exec, run by /bin/sh",
+        excludes=_ANSWERS,
     )  # fmt: skip
     handler: str | None = option(
         "--handler", metavar="FILE.py:NAME", group=_BACK,
         help="call an async function of yours with each connection (docs/handler.md)",
+        excludes=_ANSWERS,
     )  # fmt: skip
     forward: Address | None = option(
         "--forward", metavar="ADDRESS", parse=parse_upstream, group=_BACK,
         help="connect each client with this address, and show what passes both ways",
+        excludes=(*_ANSWERS, "--stdin"),
     )  # fmt: skip
-    forward_tls: bool = flag("--forward-tls", help="speak TLS to the address of --forward", group=_BACK)
+    forward_tls: bool = flag(
+        "--forward-tls", help="speak TLS to the address of --forward", group=_BACK,
+        requires=("--forward",),
+    )  # fmt: skip
     forward_tls_ca: str | None = option(
         "--forward-tls-ca", metavar="FILE", group=_BACK,
         help="who may have signed its certificate, PEM", default_help="those that the system trusts",
+        requires=("--forward-tls",),
     )  # fmt: skip
     forward_tls_verify: bool | None = switch(
         "--forward-tls-verify", "check its certificate and name", _BACK, default_help="checked",
+        requires=("--forward-tls",),
     )  # fmt: skip
     send_proxy: str | None = option(
         "--send-proxy", metavar="VERSION", choices=("v1", "v2"), group=_BACK,
         help="tell the address of --forward who the client is: a PROXY protocol header comes first",
+        requires=("--forward",),
     )  # fmt: skip
     rules: str | None = option(
         "--rules", metavar="FILE", group=_BACK,
         help="answer as the rules in this file say (see portside rules); SIGHUP reads it again",
+        excludes=_ANSWERS,
     )  # fmt: skip
     reply: tuple[str, ...] = options(
         "--reply", metavar="'PATTERN => ANSWER'", group=_BACK,
         help="answer a message so; PATTERN is text (with * for anything), /regex/ or hex:DE??, and the first that fits "
         "answers; ANSWER is text or hex:06",
+        excludes=_ANSWERS,
     )  # fmt: skip
     greet: bytes | None = option(
         "--greet", metavar="TEXT", parse=parse_text, group=_BACK,
@@ -132,16 +151,26 @@ class Listen:
     tls_cert: str | None = option(
         "--tls-cert", metavar="FILE", group=_TLS,
         help="the certificate, PEM, followed by those that lead to its CA; the key may be in the same file",
+        requires=("--tls",),
     )  # fmt: skip
-    tls_key: str | None = option("--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted")
+    tls_key: str | None = option(
+        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
     tls_ca: str | None = option(
         "--tls-ca", metavar="FILE", group=_TLS,
         help="who may have signed the certificates of clients; a client may come without one, but not with another",
+        requires=("--tls",),
     )  # fmt: skip
-    tls_verify: bool = flag("--tls-verify", help="a client must have a certificate that --tls-ca signed", group=_TLS)
+    tls_verify: bool = flag(
+        "--tls-verify", help="a client must have a certificate that --tls-ca signed", group=_TLS,
+        requires=("--tls", "--tls-ca"),
+        why="--tls-ca FILE says who may have signed",
+    )  # fmt: skip
     tls_alpn: tuple[str, ...] = option(
         "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
         help="the protocols to agree on with ALPN, the preferred one first: h2,http/1.1",
+        requires=("--tls",),
     )  # fmt: skip
     proxy_protocol: bool = flag(
         "--proxy-protocol", group=_WHO,
@@ -149,7 +178,8 @@ class Listen:
     )  # fmt: skip
     proxy_protocol_from: tuple[str, ...] = options(
         "--proxy-protocol-from", metavar="NET", group=_WHO,
-        help="with --proxy-protocol: only these may connect, the proxies: an address, a network or a name",
+        help="only these may connect, the proxies: an address, a network or a name",
+        requires=("--proxy-protocol",),
     )  # fmt: skip
     fault: tuple[Fault, ...] = options(
         "--fault", metavar="SPEC", parse=parse_fault, group=_FAULTS,
@@ -160,12 +190,17 @@ class Listen:
         "--fault-seed", metavar="N", parse=parse_seed, group=_FAULTS,
         help="the same faults at the same places again, where chance has a part in them",
         default_help="another each time",
+        requires=("--fault",),
     )  # fmt: skip
     stdin: bool | None = switch(
         "--stdin", help="send standard input to every connected client", group=_SENT,
         default_help="only when it is a terminal",
+        excludes=("--recv-only",),
     )  # fmt: skip
-    send_only: bool = flag("--send-only", help="only send: what clients send is dropped", group=_SENT)
+    send_only: bool = flag(
+        "--send-only", help="only send: what clients send is dropped", group=_SENT,
+        excludes=("--recv-only", "--no-stdin", *_ANSWERS), why="--send-only drops what clients send",
+    )  # fmt: skip
     recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
     crlf: bool = flag("-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT)
     once: bool = flag(
@@ -184,5 +219,5 @@ class Listen:
         "--backlog", metavar="N", parse=parse_count, group=_RUN,
         help="how many connections may wait to be accepted", default_help="the kernel's most",
     )  # fmt: skip
-    ipv4: bool = flag("-4", help="IPv4 only", group=_RUN)
+    ipv4: bool = flag("-4", help="IPv4 only", group=_RUN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)

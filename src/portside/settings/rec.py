@@ -99,6 +99,7 @@ class RecList:
     contains: bytes | None = option(
         "--contains", metavar="TEXT", parse=parse_needle, group=_WHICH,
         help="with this text in what passed, in either direction; \\n and \\xHH are understood",
+        excludes=("--contains-hex",),
     )  # fmt: skip
     contains_hex: bytes | None = option(
         "--contains-hex", metavar="HEX", parse=parse_hex, group=_WHICH, help="with these bytes in what passed",

@@ -19,7 +19,7 @@ class Watch:
     )
     listening: bool = flag("-l", "--listening", help="listeners, with their accept queues", group=_SEEN)
     all: bool = flag("-a", "--all", help="listeners and connections (default: connections)", group=_SEEN)
-    ipv4: bool = flag("-4", help="IPv4 only", group=_SEEN)
+    ipv4: bool = flag("-4", help="IPv4 only", group=_SEEN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_SEEN)
     no_processes: bool = flag("-p", "--no-processes", help="do not look for the programs", group=_SEEN)
     netns: str | None = option(
@@ -31,16 +31,20 @@ class Watch:
         help="where the table comes from", default_help="the best one that works",
     )  # fmt: skip
     once: bool = flag("--once", help="one table, then the end", group=_LOOK)
-    json: bool = flag("--json", help="a JSON object a line for each socket", group=_LOOK)
+    json: bool = flag("--json", help="a JSON object a line for each socket", group=_LOOK, excludes=("--wide",))
     events: bool = flag(
         "--events", group=_LOOK,
         help="a line each time a connection opens, changes its state or closes, however short it lives",
+        excludes=("--kill", "--summary", "--once", "--wide", "--sort", "--listening"),
     )  # fmt: skip
     wide: bool = flag(
         "-w", "--wide", group=_LOOK,
         help="round-trip time, window, retransmits, bytes, timers and limits too",
     )  # fmt: skip
-    summary: bool = flag("-s", "--summary", help="counts by state, by program and by peer", group=_LOOK)
+    summary: bool = flag(
+        "-s", "--summary", help="counts by state, by program and by peer", group=_LOOK,
+        excludes=("--json", "--wide", "--sort", "--kill"),
+    )  # fmt: skip
     sort: str | None = option("--sort", metavar="COLUMN", group=_LOOK, help="sort by a column; -COLUMN the other way")
     interval: float = option(
         "--interval", metavar="DURATION", parse=parse_positive_duration, default=1.0, group=_LOOK,

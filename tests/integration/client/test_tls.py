@@ -254,7 +254,7 @@ def test_ours_against_ours_through_a_unix_socket_with_keys_logged(
     ("arguments", "words"),
     [
         (["1", "--tls-ca", "x"], "--tls-ca goes with --tls"),
-        (["1", "--no-tls-verify"], "--tls-verify goes with --tls"),
+        (["1", "--no-tls-verify"], "--no-tls-verify goes with --tls"),
         (["1", "--tls", "--tls-key", "x"], "--tls-key goes with --tls-cert"),
         (["1", "--tls", "--tls-ca", "x", "--no-tls-verify"], "exclude each other"),
         (["1", "--tls", "--scan"], "exclude each other"),

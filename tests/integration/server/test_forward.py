@@ -584,7 +584,7 @@ def test_a_client_that_leaves_in_mid_handshake(listen: Start, upstream: Upstream
         (("--forward", "80", "--stdin"), "--forward and --stdin exclude each other"),
         (("--forward-tls",), "--forward-tls goes with --forward"),
         (("--send-proxy", "v1"), "--send-proxy goes with --forward"),
-        (("--forward", "80", "--no-forward-tls-verify"), "go with --forward-tls"),
+        (("--forward", "80", "--no-forward-tls-verify"), "--no-forward-tls-verify goes with --forward-tls"),
         (("--forward", "80-90"), "range of ports"),
         (("--forward", "0"), "port 0"),
     ],

@@ -1,0 +1,66 @@
+"""Which options go together: what an option excludes and requires, checked and put in words.
+
+1. ``excludes`` and ``requires`` hold flags as they are shown (the last of an option's flags, or its ``--no-`` form).
+2. Exclusion holds in both directions and is written once, at the option that the message should name first. Options
+   of which at most one may be given, the alternatives, share one tuple, which contains each of them.
+3. A switch excludes in its positive form only; whoever excludes the other form names ``--no-…``.
+"""
+
+from typing import Any
+
+from portside.errors import UsageError
+from portside.settings import OptionSpec, option_specs
+
+
+def check_relations(command: str, settings: Any) -> None:
+    """Raise UsageError for the first two options given that exclude each other, or one whose companion is missing."""
+    given = _given(settings)
+    for flag, spec in given.items():
+        for other in spec.excludes if flag == spec.flags[-1] else ():
+            if other in given and other != flag:
+                raise UsageError(command, f"{flag} and {other} exclude each other", spec.why)
+    for flag, spec in given.items():
+        for other in spec.requires:
+            if other not in given:
+                raise UsageError(command, f"{flag} goes with {other}", spec.why)
+
+
+def describe_relations(settings: type) -> dict[str, str]:
+    """What each option of a class requires and excludes, by field: ``needs --tls; not with --scan``."""
+    specs = {name: spec for name, spec, _ in option_specs(settings) if spec.flags}
+    by_flag = {spec.flags[-1]: spec for spec in specs.values()}
+    rivals: dict[str, list[str]] = {}
+    for flag, spec in by_flag.items():
+        alternatives = by_flag[spec.excludes[0]].excludes if flag in spec.excludes else ()
+        for other in spec.excludes:
+            if other not in alternatives:
+                rivals.setdefault(flag, []).append(other)
+                rivals.setdefault(other, []).append(flag)
+    described = {}
+    for name, spec in specs.items():
+        flag = spec.flags[-1]
+        parts = [f"needs {' and '.join(spec.requires)}"] if spec.requires else []
+        if flag in spec.excludes:
+            first = spec.excludes[0]
+            parts.append(f"one of {', '.join(spec.excludes)}" if flag == first else f"an alternative to {first}")
+        if flag in rivals:
+            parts.append(f"not with {', '.join(rivals[flag])}")
+        if spec.negatable and (others := rivals.get(_negated(flag))):
+            parts.append(f"{_negated(flag)} not with {', '.join(others)}")
+        described[name] = "; ".join(parts)
+    return described
+
+
+def _given(settings: Any) -> dict[str, OptionSpec]:
+    """The options whose value is not the default, by the flag that gave it."""
+    given = {}
+    for name, spec, default in option_specs(type(settings)):
+        value = getattr(settings, name)
+        if spec.flags and value != default:
+            given[_negated(spec.flags[-1]) if spec.negatable and value is False else spec.flags[-1]] = spec
+    return given
+
+
+def _negated(flag: str) -> str:
+    """The ``--no-`` form of a switch."""
+    return f"--no-{flag[2:]}"
