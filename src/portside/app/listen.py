@@ -42,7 +42,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FORMATS_BY_END = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 if TYPE_CHECKING:
-    from portside.app.rules import Reloading
+    from portside.app.rules import RulesReloader
     from portside.record.recorder import Recorder
 
 StopReason = Literal["signal", "once", "output_closed"]
@@ -68,7 +68,7 @@ class _Run:
         self._files: list[Writer] = []
         self._sinks: list[LosslessSink] = []
         self._recorder: Recorder | None = None
-        self._reloading: Reloading | None = None
+        self._reloading: RulesReloader | None = None
         self._hurry = threading.Event()  # what is not written soon is lost; without it, it is waited for
         self._signals = 0
         self._signalled_at = 0.0
@@ -82,9 +82,9 @@ class _Run:
         self._feed = feed = EventBus(loop)
         self._behaviour = make_behaviour(settings)
         if settings.rules is not None:
-            from portside.app.rules import Reloading
+            from portside.app.rules import RulesReloader
 
-            self._reloading = Reloading(settings.rules, settings.frame, self._behaviour)
+            self._reloading = RulesReloader(settings.rules, settings.frame, self._behaviour)
         self._server = server = Server(
             loop,
             feed.publish,

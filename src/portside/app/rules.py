@@ -9,10 +9,10 @@ from portside.app.notices import write_notice
 from portside.errors import PortsideError, reason_of
 from portside.settings.listen import Listen
 from portside.wire.frame import Frame
-from portside.wire.rules.dialogue import Play
-from portside.wire.rules.language import FaultyRules
-from portside.wire.rules.read import read_rules
-from portside.wire.rules.reply import read_replies
+from portside.wire.rules.inline_rules import parse_inline_rules
+from portside.wire.rules.rules_file import parse_rules
+from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.session import CompiledRules
 
 if TYPE_CHECKING:  # rules are read before the port is open, the loop is loaded after
     import asyncio
@@ -24,8 +24,8 @@ LARGEST_FILE = 4 << 20  # bytes
 DEFAULT_FRAME = Frame("lines")
 
 
-def read_file(path: str) -> Play:
-    """The rules of a file. Raises FaultyRules where they are wrong, PortsideError where it cannot be read."""
+def read_rules_file(path: str) -> CompiledRules:
+    """The rules of a file. Raises InvalidRules where they are wrong, PortsideError where it cannot be read."""
     try:
         # A FIFO must not stop us; opening one for reading without waiting succeeds.
         with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
@@ -35,36 +35,36 @@ def read_file(path: str) -> Play:
     except OSError as error:
         raise PortsideError(f"cannot read {path}", error) from None
     if len(data) > LARGEST_FILE:
-        raise FaultyRules(f"{path}:1:1", f"more than {LARGEST_FILE >> 20} MiB of rules")
+        raise InvalidRules(f"{path}:1:1", f"more than {LARGEST_FILE >> 20} MiB of rules")
     try:
         document = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        raise FaultyRules(f"{path}:{line}:{column}", "no UTF-8", "TOML is UTF-8") from None
-    return Play(read_rules(document, path))
+        raise InvalidRules(f"{path}:{line}:{column}", "no UTF-8", "TOML is UTF-8") from None
+    return CompiledRules(parse_rules(document, path))
 
 
 @lru_cache(maxsize=1)
-def first_play(rules: str | None, replies: tuple[str, ...]) -> Play:
+def load_rules(rules: str | None, replies: tuple[str, ...]) -> CompiledRules:
     """What ``--rules`` or ``--reply`` say at the start: once, before the port is open. Raises PortsideError."""
-    return read_file(rules) if rules is not None else Play(read_replies(replies))
+    return read_rules_file(rules) if rules is not None else CompiledRules(parse_inline_rules(replies))
 
 
-def frame_of(play: Play, given: Frame | None) -> Frame:
+def effective_frame(rules: CompiledRules, given: Frame | None) -> Frame:
     """How messages are cut: as --frame says, then the file, then in lines."""
-    return given or play.book.frame or DEFAULT_FRAME
+    return given or rules.rule_set.frame or DEFAULT_FRAME
 
 
 def rules_behaviour(settings: Listen) -> "Rules":
     """What answers by the rules of these settings."""
     from portside.behaviours.rules import Rules
 
-    play = first_play(settings.rules, settings.reply)
-    return Rules(play, frame_of(play, settings.frame), settings.max_frame)
+    rules = load_rules(settings.rules, settings.reply)
+    return Rules(rules, effective_frame(rules, settings.frame), settings.max_frame)
 
 
-class Reloading:
+class RulesReloader:
     """Reads a file of rules again, in a thread: what is wrong with it is said, and the old rules go on."""
 
     def __init__(self, path: str, given: Frame | None, behaviour: "Behaviour | None") -> None:
@@ -84,10 +84,10 @@ class Reloading:
         import asyncio
 
         self._reading = True
-        reading = asyncio.get_running_loop().run_in_executor(None, read_file, self._path)
+        reading = asyncio.get_running_loop().run_in_executor(None, read_rules_file, self._path)
         reading.add_done_callback(self._done)
 
-    def _done(self, reading: "asyncio.Future[Play]") -> None:
+    def _done(self, reading: "asyncio.Future[CompiledRules]") -> None:
         self._reading = False
         if self._again:
             self._again = False
@@ -96,10 +96,10 @@ class Reloading:
             return
         error = reading.exception()
         if error is None:
-            play = reading.result()
+            rules = reading.result()
             if self._behaviour is not None:
-                self._behaviour.replace(play, frame_of(play, self._given))
-            write_notice(f"{self._path}: read again: {len(play.book.rules)} rules")
+                self._behaviour.replace(rules, effective_frame(rules, self._given))
+            write_notice(f"{self._path}: read again: {len(rules.rule_set.rules)} rules")
             return
         words = str(error) if isinstance(error, PortsideError) else reason_of(error)
         hint = error.hint if isinstance(error, PortsideError) else None

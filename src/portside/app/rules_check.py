@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator
 
-from portside.app.rules import frame_of, read_file
+from portside.app.rules import effective_frame, read_rules_file
 from portside.app.stdout import write_stdout
 from portside.errors import PortsideError
 from portside.settings.rules import RulesTest
-from portside.wire.rules.language import Book, FaultyRules
-from portside.wire.rules.review import reachable, warnings
-from portside.wire.rules.transcript import lines_of, read_transcript, run_transcript
+from portside.wire.rules.lint import reachable, warnings
+from portside.wire.rules.ruleset import InvalidRules, RuleSet
+from portside.wire.rules.transcript import read_transcript, result_lines, run_transcript
 
 _LARGEST_TRANSCRIPT = 64 << 20  # bytes
 
@@ -17,25 +17,25 @@ _LARGEST_TRANSCRIPT = 64 << 20  # bytes
 def check(path: str) -> int:
     """Say what is in a file of rules. Raises PortsideError where it cannot be used."""
     try:
-        book = read_file(path).book
-    except FaultyRules as faulty:
+        rule_set = read_rules_file(path).rule_set
+    except InvalidRules as faulty:
         raise PortsideError(faulty.what, faulty.why, faulty.hint) from None  # found what was looked for: 1, not 2
-    write_stdout(f"{line}\n".encode() for line in _summary(path, book))
+    write_stdout(f"{line}\n".encode() for line in _summary(path, rule_set))
     return 0
 
 
-def _summary(path: str, book: Book) -> Iterator[str]:
-    rules, states = _some(len(book.rules), "rule"), _some(len(book.states), "state")
-    yield f"{path}: {rules} in {states}; a conversation begins in {book.start!r}"
-    seen = reachable(book)
-    for state in book.states:
-        found = book.of_state(state)
+def _summary(path: str, rule_set: RuleSet) -> Iterator[str]:
+    rules, states = _some(len(rule_set.rules), "rule"), _some(len(rule_set.states), "state")
+    yield f"{path}: {rules} in {states}; a conversation begins in {rule_set.start!r}"
+    seen = reachable(rule_set)
+    for state in rule_set.states:
+        found = rule_set.in_state(state)
         ahead = dict.fromkeys(rule.goto for rule in found if rule.goto is not None)
         leads = f", leads to {', '.join(ahead)}" if ahead else ""
         aside = "" if state in seen else "  (never)"
         yield f"  {state}: {_some(len(found), 'rule')}{leads}{aside}"
-    for place, words in warnings(book):
-        yield f"{path}:{place.line}:{place.column}: warning: {words}"
+    for position, words in warnings(rule_set):
+        yield f"{path}:{position.line}:{position.column}: warning: {words}"
 
 
 def _some(number: int, what: str) -> str:
@@ -44,7 +44,7 @@ def _some(number: int, what: str) -> str:
 
 def test(settings: RulesTest, path: str, transcript: str) -> int:
     """Hold a conversation with the rules; the exit status. Raises PortsideError."""
-    play = read_file(path)
+    rules = read_rules_file(path)
     try:
         with open(transcript, "rb") as file:
             text = file.read(_LARGEST_TRANSCRIPT).decode()
@@ -52,8 +52,8 @@ def test(settings: RulesTest, path: str, transcript: str) -> int:
         raise PortsideError(f"cannot read {transcript}", "it is no UTF-8 text") from error
     except OSError as error:
         raise PortsideError(f"cannot read {transcript}", error) from None
-    frame = frame_of(play, settings.frame)
+    frame = effective_frame(rules, settings.frame)
     steps = read_transcript(text, transcript, frame)
-    verdict = run_transcript(play, steps, frame, settings.max_frame, time.time_ns())
-    write_stdout(f"{line}\n".encode() for line in lines_of(verdict, transcript))
+    verdict = run_transcript(rules, steps, frame, settings.max_frame, time.time_ns())
+    write_stdout(f"{line}\n".encode() for line in result_lines(verdict, transcript))
     return 0 if verdict.difference is None else 1

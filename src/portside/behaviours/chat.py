@@ -6,7 +6,7 @@ as an escape, so that no member can send another's terminal a command.
 
 import re
 
-from portside.behaviours.members import Members
+from portside.behaviours.group import Group
 from portside.events import CloseReason
 from portside.server.connection import Connection
 from portside.wire.escaping import escape
@@ -19,7 +19,7 @@ _GIVEN = re.compile(r"user\d+", re.IGNORECASE)
 _LINE_END = b"\r\n"
 
 
-class Chat(Members):
+class Chat(Group):
     """One room for all clients; ``max_line`` is in bytes, and a longer line is cut."""
 
     def __init__(self, max_line: int) -> None:
@@ -57,7 +57,7 @@ class Chat(Members):
 
     def _say(self, sender: Connection, lines: list[str]) -> None:
         if lines:
-            self.to_others(sender, ("\n".join(lines) + "\n").encode())
+            self.send_to_others(sender, ("\n".join(lines) + "\n").encode())
 
     def _command(self, connection: Connection, text: str) -> None:
         command, _, name = text.partition(" ")
@@ -85,7 +85,7 @@ class Chat(Members):
         return "".join(f"{OPERATOR}: {escape(line.rstrip(_LINE_END))}\n" for line in lines).encode()
 
     def _tell(self, words: str) -> None:
-        self.to_others(None, f"{words}\n".encode())
+        self.send_to_others(None, f"{words}\n".encode())
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         super().closed(connection, reason)

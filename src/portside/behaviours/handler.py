@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
-from portside.behaviours.handled import Handled
+from portside.behaviours.handler_connection import HandlerConnection
 from portside.errors import PortsideError, UsageError
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
@@ -25,7 +25,7 @@ from portside.server.connection import Connection
 GRACE_S = 1.0  # that a function may go on when its connection is gone
 _MOST_LINES = 20  # of a traceback
 
-Function = Callable[[Handled], Coroutine[Any, Any, None]]
+Function = Callable[[HandlerConnection], Coroutine[Any, Any, None]]
 Say = Callable[[Connection | None, bytes], None]
 
 
@@ -79,14 +79,14 @@ class Handlers(Behaviour):
         self._own = asyncio.new_event_loop()
         self._stopped = False
         self._tasks: dict[Connection, asyncio.Task[None]] = {}  # the handlers' thread's
-        self._handled: dict[Connection, Handled] = {}  # the server's thread's
+        self._handled: dict[Connection, HandlerConnection] = {}  # the server's thread's
         self._thread = threading.Thread(target=self._run, name="handlers", daemon=True)
         self._thread.start()
 
     # On the server's thread.
 
     def opened(self, connection: Connection) -> None:
-        handled = self._handled[connection] = Handled(connection, self._server, self._own)
+        handled = self._handled[connection] = HandlerConnection(connection, self._server, self._own)
         self._own.call_soon_threadsafe(self._begin, connection, handled)
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -139,10 +139,10 @@ class Handlers(Behaviour):
                 self._server.call_soon_threadsafe(self._tell, None, own_lines(raised, self._path))
         self._own.close()
 
-    def _begin(self, connection: Connection, handled: Handled) -> None:
+    def _begin(self, connection: Connection, handled: HandlerConnection) -> None:
         self._tasks[connection] = self._own.create_task(self._call(connection, handled))
 
-    async def _call(self, connection: Connection, handled: Handled) -> None:
+    async def _call(self, connection: Connection, handled: HandlerConnection) -> None:
         error: list[str] = []
         try:
             await self._function(handled)
@@ -154,7 +154,7 @@ class Handlers(Behaviour):
         with suppress(RuntimeError):  # the server's loop has ended
             self._server.call_soon_threadsafe(self._over, connection, error)
 
-    def _gone(self, connection: Connection, handled: Handled, reason: CloseReason) -> None:
+    def _gone(self, connection: Connection, handled: HandlerConnection, reason: CloseReason) -> None:
         handled.gone(reason)
         if task := self._tasks.get(connection):
             self._own.call_later(GRACE_S, task.cancel)

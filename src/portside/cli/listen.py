@@ -59,9 +59,9 @@ def _checked(settings: Listen) -> Listen:
     if (settings.exec is not None or settings.sh_exec is not None) and settings.max_conns is None:
         settings = replace(settings, max_conns=PROGRAMS_AT_ONCE)
     if settings.rules is not None or settings.reply:
-        from portside.app.rules import first_play
+        from portside.app.rules import load_rules
 
-        first_play(settings.rules, settings.reply)
+        load_rules(settings.rules, settings.reply)
     if settings.handler is not None:
         from portside.behaviours.handler import load
 

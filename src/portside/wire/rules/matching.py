@@ -9,15 +9,15 @@ from typing import Any
 
 import re2
 
-from portside.wire.rules.language import Rule
 from portside.wire.rules.patterns import SET_MEMORY_BYTES, options
-from portside.wire.rules.template import Facts, Groups
+from portside.wire.rules.ruleset import Rule
+from portside.wire.rules.template import Context, Groups
 
-Know = Callable[[Groups, bytes], Facts]
+MakeContext = Callable[[Groups, bytes], Context]
 """From what the condition's groups met, and the message, to all that is known."""
 
 
-Met = tuple[Rule, Groups]
+Match = tuple[Rule, Groups]
 """A rule, and what of the message its condition and the condition's groups met."""
 
 
@@ -61,20 +61,20 @@ class Matcher:
             return None
         return made
 
-    def find(self, message: bytes, know: Know) -> Met | None:
-        """The first rule that a message meets. ``know`` tells the facts, for what a group must be (``where``)."""
+    def find(self, message: bytes, make_context: MakeContext) -> Match | None:
+        """The first rule that a message meets. ``know`` tells the context, for what a group must be (``where``)."""
         found = self._exact.get(message, self._any)
         if self._folded and (folded := self._folded.get(message.lower())) is not None:
             found = sorted({*found, *folded})
         if self._patterns and (not found or found[0] > self._first_pattern or self._rules[found[0]].where):
-            return self._find_among(message, know, found)
+            return self._find_among(message, make_context, found)
         for index in found:
             rule = self._rules[index]
-            if not rule.where or _holds(rule, (message,), message, know):
+            if not rule.where or _holds(rule, (message,), message, make_context):
                 return rule, (message,)
         return None
 
-    def _find_among(self, message: bytes, know: Know, found: Sequence[int]) -> Met | None:
+    def _find_among(self, message: bytes, make_context: MakeContext, found: Sequence[int]) -> Match | None:
         """``find``, with the expressions."""
         matches: Any = self._set.Match(message) if self._set is not None else None
         certain = bool(matches)
@@ -90,11 +90,11 @@ class Matcher:
                 if match is None:
                     continue
                 groups = match
-            if not rule.where or _holds(rule, groups, message, know):
+            if not rule.where or _holds(rule, groups, message, make_context):
                 return rule, groups
         return None
 
 
-def _holds(rule: Rule, groups: Groups, message: bytes, know: Know) -> bool:
-    facts = know(groups, message)
-    return all((groups[index] or b"") == template.render(facts) for index, template in rule.where)
+def _holds(rule: Rule, groups: Groups, message: bytes, make_context: MakeContext) -> bool:
+    context = make_context(groups, message)
+    return all((groups[index] or b"") == template.render(context) for index, template in rule.where)

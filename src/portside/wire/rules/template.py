@@ -37,7 +37,7 @@ class Groups(Protocol):
     def __getitem__(self, group: int, /) -> bytes | None: ...
 
 
-class Facts(msgspec.Struct, gc=False):
+class Context(msgspec.Struct, gc=False):
     """What is known when something is sent."""
 
     groups: Groups
@@ -51,7 +51,7 @@ class Facts(msgspec.Struct, gc=False):
     random: Random
 
 
-Get = Callable[[Facts], bytes]
+Get = Callable[[Context], bytes]
 
 
 class _Field(NamedTuple):
@@ -76,15 +76,15 @@ class Template:
         constant = [part for part in parts if isinstance(part, bytes)]
         self.constant = b"".join(constant) if len(constant) == len(parts) else None
 
-    def render(self, facts: Facts) -> bytes:
+    def render(self, context: Context) -> bytes:
         """The bytes to send."""
         if self.constant is not None:
             return self.constant
         if self._fields:
-            return self._filled(facts)
-        return b"".join([part if type(part) is bytes else part(facts) for part in self._parts])  # type: ignore[operator]
+            return self._filled(context)
+        return b"".join([part if type(part) is bytes else part(context) for part in self._parts])  # type: ignore[operator]
 
-    def _filled(self, facts: Facts) -> bytes:
+    def _filled(self, context: Context) -> bytes:
         answer = bytearray()
         places: list[tuple[bool, int, _Field]] = []
         for part in self._parts:
@@ -92,7 +92,7 @@ class Template:
                 places.append((part.is_checksum, len(answer), part))
                 answer += bytes(part.size)
             else:
-                answer += part if isinstance(part, bytes) else part(facts)
+                answer += part if isinstance(part, bytes) else part(context)
         for _, at, field in sorted(places, key=lambda place: place[:2]):
             answer[at : at + field.size] = field.fill(answer, at)
         return bytes(answer)
@@ -101,13 +101,13 @@ class Template:
 _PLACE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
 _SOURCE = re.compile(r"([A-Za-z_]\w*|\d{1,3})(?:\[(-?\d{1,9})?:(-?\d{1,9})?\])?([+-]\d{1,9})?", re.ASCII)
 _PLAIN: dict[str, Get] = {
-    "message": lambda facts: facts.message,
-    "peer": lambda facts: facts.peer.encode("utf-8", "replace"),
-    "local": lambda facts: facts.local.encode("utf-8", "replace"),
-    "conn": lambda facts: b"%d" % facts.conn,
-    "count": lambda facts: b"%d" % facts.messages,
-    "state": lambda facts: facts.state.encode(),
-    "time": lambda facts: _iso(facts.at).encode(),
+    "message": lambda context: context.message,
+    "peer": lambda context: context.peer.encode("utf-8", "replace"),
+    "local": lambda context: context.local.encode("utf-8", "replace"),
+    "conn": lambda context: b"%d" % context.conn,
+    "count": lambda context: b"%d" % context.messages,
+    "state": lambda context: context.state.encode(),
+    "time": lambda context: _iso(context.at).encode(),
 }
 _ITSELF = ("before", "after", "answer")
 NAMES = frozenset({*_PLAIN, *_ITSELF})
@@ -165,7 +165,7 @@ class _Reader:
             return self._decimal(rest)
         if name == "hex" and colon:
             get = self._here(rest)
-            return lambda facts: get(facts).hex().encode()
+            return lambda context: get(context).hex().encode()
         if name == "time" and colon:
             return _time(rest)
         if name.startswith("random"):
@@ -220,7 +220,7 @@ class _Reader:
         if more:
             raise InvalidValue("+ and - belong to lengths, as in ${u8:after+2}")
         if get is not None:
-            return lambda facts: of(get(facts)[piece])
+            return lambda context: of(get(context)[piece])
         size = len(of(b""))
         return _Field(size, is_checksum=True, fill=lambda data, at: of(bytes(_itself(source, data, at, size)[piece])))
 
@@ -239,7 +239,7 @@ class _Reader:
     def _length(self, written: str, size: int, write: Callable[[int], bytes]) -> Part:
         source, get, piece, more = self._source(written)
         if get is not None:
-            return lambda facts: write(len(get(facts)[piece]) + more)
+            return lambda context: write(len(get(context)[piece]) + more)
         return _Field(
             size, is_checksum=False, fill=lambda data, at: write(len(_itself(source, data, at, size)[piece]) + more)
         )
@@ -259,11 +259,11 @@ def _itself(source: str, data: bytearray, at: int, size: int) -> bytearray:
 
 
 def _group(index: int) -> Get:
-    return lambda facts: facts.groups[index] or b""
+    return lambda context: context.groups[index] or b""
 
 
 def _piece(get: Get, piece: slice) -> Get:
-    return lambda facts: get(facts)[piece]
+    return lambda context: get(context)[piece]
 
 
 def _iso(at: int) -> str:
@@ -273,26 +273,26 @@ def _iso(at: int) -> str:
 
 def _time(form: str) -> Get:
     if form == "unix":
-        return lambda facts: b"%d" % (facts.at // 1_000_000_000)
+        return lambda context: b"%d" % (context.at // 1_000_000_000)
     if form == "unix-ms":
-        return lambda facts: b"%d" % (facts.at // 1_000_000)
+        return lambda context: b"%d" % (context.at // 1_000_000)
     if "%" not in form:
         raise InvalidValue(f"{form!r} is no form of time: write unix, unix-ms, or as in strftime(3): %H:%M:%S")
-    return lambda facts: datetime.fromtimestamp(facts.at // 1_000_000_000, UTC).strftime(form).encode()
+    return lambda context: datetime.fromtimestamp(context.at // 1_000_000_000, UTC).strftime(form).encode()
 
 
 def _random(name: str, rest: str) -> Get:
     if name == "random":
         low, colon, high = rest.partition(":")
         if colon and _is_integer(low) and _is_integer(high) and int(low) <= int(high):
-            return lambda facts: b"%d" % facts.random.randint(int(low), int(high))
+            return lambda context: b"%d" % context.random.randint(int(low), int(high))
         raise InvalidValue("a random number is written ${random:LOWEST:HIGHEST}")
     count = int(rest) if rest.isdigit() and len(rest) < 6 else 0
     if name not in ("random-hex", "random-bytes") or not 0 < count <= _MOST_RANDOM:
         raise InvalidValue(f"${{{name}:{rest}}} is none of ${{random:1:100}}, ${{random-hex:8}}, ${{random-bytes:4}}")
     if name == "random-hex":
-        return lambda facts: b"%0*x" % (count, facts.random.getrandbits(4 * count))
-    return lambda facts: facts.random.randbytes(count)
+        return lambda context: b"%0*x" % (count, context.random.getrandbits(4 * count))
+    return lambda context: context.random.randbytes(count)
 
 
 def _is_integer(text: str) -> bool:

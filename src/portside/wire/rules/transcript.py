@@ -24,10 +24,10 @@ from portside.errors import InvalidValue
 from portside.units import parse_duration, parse_text
 from portside.wire.escaping import escape
 from portside.wire.frame import Frame
-from portside.wire.rules.dialogue import Client, Dialogue, Play, Turn
-from portside.wire.rules.hearing import Hearing
-from portside.wire.rules.language import ENDS, FaultyRules
+from portside.wire.rules.message_reader import MessageReader
 from portside.wire.rules.patterns import Pattern, regex
+from portside.wire.rules.ruleset import ENDS, InvalidRules
+from portside.wire.rules.session import Action, Client, CompiledRules, Session
 
 PEER, LOCAL = "192.0.2.1:50000", "192.0.2.2:12345"  # RFC 5737: addresses for documentation
 SHOWN = 200  # bytes of what differs
@@ -52,23 +52,23 @@ class Difference(NamedTuple):
     hint: str
 
 
-class Verdict(NamedTuple):
+class TranscriptResult(NamedTuple):
     """How often the client sent something, how many rules applied, and what was otherwise."""
 
     sent: int
-    turns: int
+    actions: int
     difference: Difference | None
 
 
 def read_transcript(text: str, name: str, frame: Frame) -> list[Step]:
-    """The steps of a transcript. Raises FaultyRules."""
+    """The steps of a transcript. Raises InvalidRules."""
     steps = []
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.strip() and not line.startswith("#"):
             try:
                 steps.append(_step(number, line, b"\n" if frame.kind == "lines" else b""))
             except InvalidValue as problem:
-                raise FaultyRules(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
+                raise InvalidRules(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
     return steps
 
 
@@ -100,9 +100,9 @@ def _step(number: int, line: str, end: bytes) -> Step:
     return Step(number, kind, words=rest)
 
 
-def run_transcript(play: Play, steps: list[Step], frame: Frame, max_frame: int, at: int) -> Verdict:
+def run_transcript(rules: CompiledRules, steps: list[Step], frame: Frame, max_frame: int, at: int) -> TranscriptResult:
     """Hold the conversation at a time (ns since 1970) until something is otherwise."""
-    stand_in = _Server(play, frame, max_frame, at)
+    stand_in = _Server(rules, frame, max_frame, at)
     sent = 0
     for step in steps:
         if step.kind.startswith("<"):
@@ -113,19 +113,19 @@ def run_transcript(play: Play, steps: list[Step], frame: Frame, max_frame: int, 
                 sent += step.kind == ">"
                 words = stand_in.happens(step)
         if words is not None:
-            return Verdict(sent, stand_in.turns, Difference(step.line, words, stand_in.where))
+            return TranscriptResult(sent, stand_in.actions, Difference(step.line, words, stand_in.where))
     if (words := stand_in.leftover()) is not None:
         line = steps[-1].line if steps else 0
-        return Verdict(sent, stand_in.turns, Difference(line, f"after it, {words}", stand_in.where))
-    return Verdict(sent, stand_in.turns, None)
+        return TranscriptResult(sent, stand_in.actions, Difference(line, f"after it, {words}", stand_in.where))
+    return TranscriptResult(sent, stand_in.actions, None)
 
 
 class _Server:
     """What a client would see of ``--rules``, without sockets and without waiting."""
 
-    def __init__(self, play: Play, frame: Frame, max_frame: int, at: int) -> None:
-        self.turns = 0
-        self._play = play
+    def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int, at: int) -> None:
+        self.actions = 0
+        self._rules = rules
         self._frame = frame
         self._max_frame = max_frame
         self._at = at
@@ -136,20 +136,20 @@ class _Server:
 
     def _connect(self) -> None:
         self._client += 1
-        self._dialogue = Dialogue(self._play, Client(PEER, LOCAL, self._client), self._random, self._now)
-        self._hearing = Hearing(self._frame, self._max_frame)
+        self._session = Session(self._rules, Client(PEER, LOCAL, self._client), self._random, self._now)
+        self._reader = MessageReader(self._frame, self._max_frame)
         self._said = b""
         self._end: str | None = None
-        self._last: Turn | None = None
-        self._take(self._dialogue.connected(self._now))
+        self._last: Action | None = None
+        self._take(self._session.on_connect(self._now))
 
     @property
     def where(self) -> str:
         """Where the conversation stands, for who looks for the reason."""
         last = "no rule has applied"
         if self._last is not None:
-            last = f"the last rule that applied is {self._last.rule}, line {self._last.rule.place.line}"
-        return f"the state is {self._dialogue.state!r}; {last}"
+            last = f"the last rule that applied is {self._last.rule}, line {self._last.rule.position.line}"
+        return f"the state is {self._session.state!r}; {last}"
 
     # What the client does.
 
@@ -161,12 +161,12 @@ class _Server:
         if self._end in ("close", "reset"):
             return f"the server has ended the conversation ({self._end}) before"
         if step.kind == ">":
-            self._dialogue.heard(self._now)
-            self._hear(self._hearing.feed(step.data, self._now))
+            self._session.on_data(self._now)
+            self._hear(self._reader.feed(step.data, self._now))
         elif step.words == "close":
-            self._hear(self._hearing.finish())
+            self._hear(self._reader.finish())
             if self._end not in ("close", "reset"):
-                self._take(self._dialogue.half_closed(self._now))
+                self._take(self._session.on_half_close(self._now))
                 self._end = self._end or "close"
         else:
             self._wait(parse_duration(step.words[5:]))
@@ -175,15 +175,15 @@ class _Server:
     def _wait(self, duration: float) -> None:
         end = self._now + duration
         while self._end not in ("close", "reset"):
-            framed = self._hearing.due
-            due = min(self._dialogue.due, end if framed is None else framed)
+            framed = self._reader.deadline
+            due = min(self._session.silence_deadline, end if framed is None else framed)
             if due > end:
                 break
             self._now = due
-            messages, turn = self._hearing.expire(due), self._dialogue.silent(due)
+            messages, action = self._reader.expire(due), self._session.on_silence(due)
             self._hear(messages)
-            self._take(turn)
-            if not messages and turn is None:
+            self._take(action)
+            if not messages and action is None:
                 break
         self._now = end
 
@@ -191,17 +191,17 @@ class _Server:
         for message in messages:
             if self._end in ("close", "reset"):
                 return
-            self._take(self._dialogue.message(message, self._now))
+            self._take(self._session.on_message(message, self._now))
 
-    def _take(self, turn: Turn | None) -> None:
-        if turn is None:
+    def _take(self, action: Action | None) -> None:
+        if action is None:
             return
-        self.turns += 1
-        self._last = turn
+        self.actions += 1
+        self._last = action
         if self._end is None:
             at = self._at + round(self._now * 1e9)
-            self._said += b"".join(turn.render(answer, at) for answer in turn.rule.answers)
-        self._end = turn.rule.end or self._end
+            self._said += b"".join(action.render(answer, at) for answer in action.rule.answers)
+        self._end = action.rule.end or self._end
 
     # What it should see.
 
@@ -237,10 +237,10 @@ def _shown(data: bytes) -> str:
     return f"'{escape(data[:SHOWN])}'" + ("…" if len(data) > SHOWN else "")
 
 
-def lines_of(verdict: Verdict, name: str) -> Iterator[str]:
+def result_lines(verdict: TranscriptResult, name: str) -> Iterator[str]:
     """A verdict for people."""
     if verdict.difference is None:
-        yield f"{name}: as expected: the client sent {verdict.sent} times, {verdict.turns} rules applied"
+        yield f"{name}: as expected: the client sent {verdict.sent} times, {verdict.actions} rules applied"
     else:
         yield f"{name}:{verdict.difference.line}: {verdict.difference.words}"
         yield f"hint: {verdict.difference.hint}"

@@ -18,7 +18,7 @@ TURN_BYTES = 128 * 1024  # that are said at once
 STALL_S = 0.25  # longer than a delayed acknowledgement (40 to 200 ms)
 
 
-class Members(Behaviour):
+class Group(Behaviour):
     """All clients that are connected."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Members(Behaviour):
         if self._lagging.pop(connection, None) is not None:
             self._look()
 
-    def to_others(self, sender: Connection | None, data: bytes) -> None:
+    def send_to_others(self, sender: Connection | None, data: bytes) -> None:
         """Send to every member but one; those too far behind are closed."""
         if not self._said:
             asyncio.get_running_loop().call_soon(self._tell_all)

@@ -8,7 +8,7 @@ from portside.wire.frame import Frame
 from portside.wire.framing import Cut, make_framer
 
 
-class Hearing:
+class MessageReader:
     """One client's; as ``framing.Framer``, time comes from the caller."""
 
     __slots__ = ("_end", "_framer", "_in_cut", "_lines", "_longest")
@@ -21,7 +21,7 @@ class Hearing:
         self._longest = max_frame
 
     @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When ``expire`` should be called; None where no time matters."""
         return self._framer.deadline
 

@@ -1,6 +1,6 @@
 """Where in a TOML document a key and its value stand: tomllib reads the values, and forgets that.
 
-``find_places`` walks a document that tomllib has accepted, so it need not check anything: it only has to know where
+``find_positions`` walks a document that tomllib has accepted, so it need not check anything: it only has to know where
 strings, arrays, inline tables and comments end (https://toml.io/en/v1.0.0).
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 Path = tuple[str | int, ...]
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Line and column, both from 1; the column counts characters."""
 
     line: int
@@ -25,17 +25,17 @@ _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 
 
-def find_places(document: str) -> dict[Path, tuple[Place, Place]]:
+def find_positions(document: str) -> dict[Path, tuple[Position, Position]]:
     """Where each key and its value begin, by the path to it; an array counts its elements from 0.
 
     A table has the place of its first header or key, an element that of its value twice.
     """
-    return _Walk(document).places
+    return _Walk(document).positions
 
 
 class _Walk:
     def __init__(self, document: str) -> None:
-        self.places: dict[Path, tuple[Place, Place]] = {}
+        self.positions: dict[Path, tuple[Position, Position]] = {}
         self._text = document
         self._at = 0
         self._line, self._line_at = 1, 0  # of the last place asked for
@@ -57,33 +57,33 @@ class _Walk:
         self._take(_BLANK)
         return self._at
 
-    def _place(self, at: int) -> Place:
+    def _position(self, at: int) -> Position:
         newlines = self._text.count("\n", self._line_at, at)
         if newlines:
             self._line += newlines
             self._line_at = self._text.rindex("\n", self._line_at, at) + 1
-        return Place(self._line, at - self._line_at + 1)
+        return Position(self._line, at - self._line_at + 1)
 
     def _header(self) -> Path:
-        place = self._place(self._at)
+        position = self._position(self._at)
         is_array = self._text.startswith("[[", self._at)
         self._at += 2 if is_array else 1
         keys = self._keys()
         self._at += 2 if is_array else 1
         path: Path = ()
         for key in keys[:-1]:
-            path = self._into((*path, key), place)
+            path = self._into((*path, key), position)
         path = (*path, keys[-1])
-        self.places.setdefault(path, (place, place))
+        self.positions.setdefault(path, (position, position))
         if is_array:
             self._elements[path] = self._elements.get(path, -1) + 1
             path = (*path, self._elements[path])
-            self.places[path] = place, place
+            self.positions[path] = position, position
         return path
 
-    def _into(self, path: Path, place: Place) -> Path:
+    def _into(self, path: Path, position: Position) -> Path:
         """A table on the way to another: of an array of tables it is the last."""
-        self.places.setdefault(path, (place, place))
+        self.positions.setdefault(path, (position, position))
         return (*path, self._elements[path]) if path in self._elements else path
 
     def _keys(self) -> list[str]:
@@ -98,16 +98,16 @@ class _Walk:
             self._at += 1
 
     def _pair(self, table: Path) -> None:
-        place = self._place(self._at)
+        position = self._position(self._at)
         *before, key = self._keys()
         path = table
         for each in before:
             path = (*path, each)
-            self.places.setdefault(path, (place, place))
+            self.positions.setdefault(path, (position, position))
         self._at += 1  # the equals sign
         self._skip_blank()
         path = (*path, key)
-        self.places[path] = place, self._place(self._at)
+        self.positions[path] = position, self._position(self._at)
         self._value(path)
 
     def _value(self, path: Path) -> None:
@@ -116,8 +116,8 @@ class _Walk:
             self._at += 1
             index = 0
             while self._text[self._skip_blank()] != "]":
-                place = self._place(self._at)
-                self.places[(*path, index)] = place, place
+                position = self._position(self._at)
+                self.positions[(*path, index)] = position, position
                 self._value((*path, index))
                 index += 1
                 self._comma()

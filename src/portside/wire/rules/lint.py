@@ -2,44 +2,44 @@
 
 from collections.abc import Iterator
 
-from portside.wire.rules.language import Book, Rule
-from portside.wire.rules.places import Place
+from portside.wire.rules.ruleset import Rule, RuleSet
+from portside.wire.rules.toml_positions import Position
 
 
-def reachable(book: Book) -> set[str]:
+def reachable(rule_set: RuleSet) -> set[str]:
     """The states that a conversation can come to."""
     seen: set[str] = set()
-    ahead = [book.start]
+    ahead = [rule_set.start]
     while ahead:
         state = ahead.pop()
         if state not in seen:
             seen.add(state)
-            ahead += [rule.goto for rule in book.of_state(state) if rule.goto is not None]
+            ahead += [rule.goto for rule in rule_set.in_state(state) if rule.goto is not None]
     return seen
 
 
-def warnings(book: Book) -> Iterator[tuple[Place, str]]:
+def warnings(rule_set: RuleSet) -> Iterator[tuple[Position, str]]:
     """What can never happen, and where it stands."""
-    seen = reachable(book)
-    for state in book.states:
+    seen = reachable(rule_set)
+    for state in rule_set.states:
         if state not in seen:
-            first = next(rule for rule in book.rules if state in rule.states)
-            yield first.place, f"nothing leads to the state {state!r}"
-    for rule in book.rules:
-        states = [state for state in rule.states or book.states if state in seen]
+            first = next(rule for rule in rule_set.rules if state in rule.states)
+            yield first.position, f"nothing leads to the state {state!r}"
+    for rule in rule_set.rules:
+        states = [state for state in rule.states or rule_set.states if state in seen]
         if not states:
             continue
-        if rule.when == "connect" and book.start not in states:
-            yield rule.place, f"{rule} never applies: a client that connects is in the state {book.start!r}"
+        if rule.when == "connect" and rule_set.start not in states:
+            yield rule.position, f"{rule} never applies: a client that connects is in the state {rule_set.start!r}"
             continue
-        covers = [_covered_by(rule, book, state) for state in states]
+        covers = [_covered_by(rule, rule_set, state) for state in states]
         if all(covers):
-            yield rule.place, f"{rule} never applies: {covers[0]} comes before it"
+            yield rule.position, f"{rule} never applies: {covers[0]} comes before it"
 
 
-def _covered_by(rule: Rule, book: Book, state: str) -> Rule | None:
+def _covered_by(rule: Rule, rule_set: RuleSet, state: str) -> Rule | None:
     """The rule that in a state always applies instead."""
-    before = (each for each in book.of_state(state) if each.number < rule.number)
+    before = (each for each in rule_set.in_state(state) if each.number < rule.number)
     return next((each for each in before if not each.where and _covers(each, rule)), None)
 
 

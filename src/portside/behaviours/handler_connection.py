@@ -20,7 +20,7 @@ LOW_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 1 << 20
 
 
-class Handled:
+class HandlerConnection:
     """What the function is called with. ``peer`` and ``local`` are addresses as shown, ``number`` counts from 1.
 
     ``tls`` tells of the TLS session; None without. Methods raise ConnectionError when the connection is gone.

@@ -1,21 +1,21 @@
 """What can never happen is told; and transcripts."""
 
 import pytest
-from unit.rules.playing import AT
+from unit.rules.fake_client import AT
 
 from portside.wire.frame import Frame
-from portside.wire.rules.dialogue import Play
-from portside.wire.rules.language import FaultyRules
-from portside.wire.rules.read import read_rules
-from portside.wire.rules.review import warnings
-from portside.wire.rules.transcript import SHOWN, lines_of, read_transcript, run_transcript
+from portside.wire.rules.lint import warnings
+from portside.wire.rules.rules_file import parse_rules
+from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.session import CompiledRules
+from portside.wire.rules.transcript import SHOWN, read_transcript, result_lines, run_transcript
 
 LINES = Frame("lines")
 
 
 def warned(*rules: str) -> list[str]:
-    book = read_rules("".join(f"[[rule]]\n{rule}\n" for rule in rules), "F")
-    return [f"{place.line}: {words}" for place, words in warnings(book)]
+    rule_set = parse_rules("".join(f"[[rule]]\n{rule}\n" for rule in rules), "F")
+    return [f"{position.line}: {words}" for position, words in warnings(rule_set)]
 
 
 def test_states_that_nothing_leads_to() -> None:
@@ -83,9 +83,9 @@ answer = '${message}${random-bytes:300}'
 """
 
 
-def verdict(transcript: str, rules: str = RULES, frame: Frame = LINES) -> list[str]:
-    play = Play(read_rules(rules, "F"))
-    return list(lines_of(run_transcript(play, read_transcript(transcript, "T", frame), frame, 64, AT), "T"))
+def verdict(transcript: str, text: str = RULES, frame: Frame = LINES) -> list[str]:
+    rules = CompiledRules(parse_rules(text, "F"))
+    return list(result_lines(run_transcript(rules, read_transcript(transcript, "T", frame), frame, 64, AT), "T"))
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_messages_that_end_by_time() -> None:
     "line", ["hello", ">x 0", "< a\\q", "<~ (", "! dance", "! wait soon", "<! soon", ">hello", "< " + "\\xzz"]
 )
 def test_transcripts_that_are_none(line: str) -> None:
-    with pytest.raises(FaultyRules, match=r"^T:2:1: "):
+    with pytest.raises(InvalidRules, match=r"^T:2:1: "):
         read_transcript(f"# a\n{line}\n", "T", LINES)

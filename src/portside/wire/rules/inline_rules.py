@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from portside.errors import InvalidValue, UsageError
 from portside.units import parse_text
-from portside.wire.rules.language import Answer, Book, Rule
 from portside.wire.rules.patterns import Pattern, hexadecimal, regex, wildcards
-from portside.wire.rules.places import Place
-from portside.wire.rules.read import FIRST_STATE
+from portside.wire.rules.rules_file import FIRST_STATE
+from portside.wire.rules.ruleset import Answer, Rule, RuleSet
 from portside.wire.rules.template import hex_template, text_template
+from portside.wire.rules.toml_positions import Position
 
 
-def read_replies(written: Sequence[str]) -> Book:
+def parse_inline_rules(written: Sequence[str]) -> RuleSet:
     """The rules of some options, in their order. Raises UsageError."""
     rules = []
     for number, each in enumerate(written, 1):
@@ -19,7 +19,7 @@ def read_replies(written: Sequence[str]) -> Book:
             rules.append(_read(each, number))
         except InvalidValue as problem:
             raise UsageError(f"--reply {each!r}", str(problem), "see docs/rules.md") from None
-    return Book(rules=rules, start=FIRST_STATE, states=(FIRST_STATE,), source="--reply")
+    return RuleSet(rules=rules, start=FIRST_STATE, states=(FIRST_STATE,), source="--reply")
 
 
 def _read(written: str, number: int) -> Rule:
@@ -36,7 +36,7 @@ def _read(written: str, number: int) -> Rule:
     return Rule(
         number=number,
         name=pattern,
-        place=Place(number, 1),
+        position=Position(number, 1),
         when="equals" if found is None else "pattern",
         text=text,
         pattern=found,

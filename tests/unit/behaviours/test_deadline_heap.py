@@ -3,12 +3,12 @@
 import asyncio
 import math
 
-from portside.behaviours.alarms import Alarms
+from portside.behaviours.deadline_heap import DeadlineHeap
 
 
 class Item:
     def __init__(self) -> None:
-        self.alarm = math.inf
+        self.deadline = math.inf
 
 
 def test_each_rings_when_it_is_due_and_once() -> None:
@@ -16,19 +16,19 @@ def test_each_rings_when_it_is_due_and_once() -> None:
         loop = asyncio.get_running_loop()
         items, rung, done = [Item() for _ in range(4)], [], loop.create_future()
 
-        def ring(item: Item, now: float) -> None:
+        def on_deadline(item: Item, now: float) -> None:
             rung.append(items.index(item))
             if item is items[1]:
                 done.set_result(None)
 
-        alarms = Alarms(loop, ring)
+        deadlines = DeadlineHeap(loop, on_deadline)
         start = loop.time()
         for item, at in ((items[0], 0.02), (items[1], 0.05), (items[2], 0.01), (items[0], 0.0), (items[2], 9.0)):
-            alarms.set(item, start + at)
-        alarms.set(items[3], start + 0.03)
-        alarms.drop(items[3])
+            deadlines.set(item, start + at)
+        deadlines.set(items[3], start + 0.03)
+        deadlines.drop(items[3])
         await done
-        alarms.stop()
+        deadlines.stop()
         return rung
 
     assert asyncio.run(run()) == [0, 2, 1]
@@ -37,12 +37,12 @@ def test_each_rings_when_it_is_due_and_once() -> None:
 def test_deadlines_that_come_nearer_leave_nothing_behind() -> None:
     async def run() -> int:
         loop = asyncio.get_running_loop()
-        alarms: Alarms[Item] = Alarms(loop, lambda item, now: None)
+        deadlines: DeadlineHeap[Item] = DeadlineHeap(loop, lambda item, now: None)
         item = Item()
         for step in range(1000):
-            alarms.set(item, loop.time() + 10_000 - step)
-        size = len(alarms._heap)
-        alarms.stop()
+            deadlines.set(item, loop.time() + 10_000 - step)
+        size = len(deadlines._heap)
+        deadlines.stop()
         return size
 
     assert asyncio.run(run()) <= 70

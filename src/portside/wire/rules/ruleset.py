@@ -8,15 +8,15 @@ from typing import Final, Literal, NamedTuple, get_args
 from portside.errors import UsageError
 from portside.wire.frame import Frame
 from portside.wire.rules.patterns import Pattern
-from portside.wire.rules.places import Place
 from portside.wire.rules.template import Template
+from portside.wire.rules.toml_positions import Position
 
 When = Literal["equals", "pattern", "message", "connect", "half-close", "silence"]
 End = Literal["close", "reset", "half-close"]
 ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
 
 
-class FaultyRules(UsageError):
+class InvalidRules(UsageError):
     """Rules that cannot be used: where, what is wrong, and what to do."""
 
 
@@ -33,7 +33,7 @@ class Rule:
 
     number: int  # from 1, in the order of the file
     name: str  # for people
-    place: Place
+    position: Position
     states: tuple[str, ...] = ()  # none: in all of them
     when: When
     text: bytes = b""  # of ``equals``
@@ -66,7 +66,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Book:
+class RuleSet:
     """All rules of a server, of which the first that applies does; ``states`` in the order in which they are named."""
 
     rules: Sequence[Rule]
@@ -74,8 +74,8 @@ class Book:
     states: tuple[str, ...]
     frame: Frame | None = None
     source: str = ""  # the file's name
-    start_place: Place = field(default=Place(1, 1))
+    start_position: Position = field(default=Position(1, 1))
 
-    def of_state(self, state: str) -> list[Rule]:
+    def in_state(self, state: str) -> list[Rule]:
         """The rules that apply in a state, in their order."""
         return [rule for rule in self.rules if not rule.states or state in rule.states]

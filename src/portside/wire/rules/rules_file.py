@@ -1,7 +1,7 @@
 """A file of rules (TOML), read and checked to the last word: a server starts with rules that all can be used, or not.
 
 What is wrong is told as ``FILE:LINE:COLUMN: what``. tomllib finds what is no TOML; what TOML does not know (keys that
-are none, expressions, states that no rule has) is found here, and ``places`` tells where it stands.
+are none, expressions, states that no rule has) is found here, and ``positions`` tells where it stands.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Any, NoReturn, TypeVar
 from portside.errors import InvalidValue
 from portside.units import parse_duration, parse_positive_duration, parse_text
 from portside.wire.frame import Frame, parse_frame
-from portside.wire.rules.language import ENDS, Answer, Book, FaultyRules, Rule, When
 from portside.wire.rules.patterns import Pattern, containing, hexadecimal, regex
-from portside.wire.rules.places import Path, Place, find_places
+from portside.wire.rules.ruleset import ENDS, Answer, InvalidRules, Rule, RuleSet, When
 from portside.wire.rules.template import NAMES, Template, hex_template, text_template
+from portside.wire.rules.toml_positions import Path, Position, find_positions
 
 Value = TypeVar("Value")
 
@@ -30,37 +30,37 @@ _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 _HINT = "see docs/rules.md"
 
 
-def read_rules(document: str, name: str) -> Book:
-    """The rules of a document; ``name`` is its file's, for messages. Raises FaultyRules."""
+def parse_rules(document: str, name: str) -> RuleSet:
+    """The rules of a document; ``name`` is its file's, for messages. Raises InvalidRules."""
     try:
         values = tomllib.loads(document)
     except tomllib.TOMLDecodeError as error:
         raise _no_toml(error, document, name) from None
     except RecursionError:
-        raise FaultyRules(f"{name}:1:1", "too deeply nested", _HINT) from None
-    return _Reader(values, find_places(document.replace("\r\n", " \n")), name).book()
+        raise InvalidRules(f"{name}:1:1", "too deeply nested", _HINT) from None
+    return _Reader(values, find_positions(document.replace("\r\n", " \n")), name).rule_set()
 
 
-def _no_toml(error: tomllib.TOMLDecodeError, document: str, name: str) -> FaultyRules:
+def _no_toml(error: tomllib.TOMLDecodeError, document: str, name: str) -> InvalidRules:
     found = _SYNTAX.fullmatch(str(error))
     words = (found[1] if found else str(error)).replace("\n", "\\n")
     lines = document.split("\n")
     line, column = (found[2], found[3]) if found and found[2] else (len(lines), len(lines[-1]) + 1)
     hint = "in single quotes a backslash is one: '\\x02'" if "'\\\\'" in words or "escape" in words.lower() else None
-    return FaultyRules(f"{name}:{line}:{column}", f"this is no TOML: {words}", hint)
+    return InvalidRules(f"{name}:{line}:{column}", f"this is no TOML: {words}", hint)
 
 
 class _Reader:
-    def __init__(self, values: dict[str, Any], places: dict[Path, tuple[Place, Place]], name: str) -> None:
+    def __init__(self, values: dict[str, Any], positions: dict[Path, tuple[Position, Position]], name: str) -> None:
         self._values = values
-        self._places = places
+        self._positions = positions
         self._name = name
 
     # What is wrong, and where.
 
     def _fail(self, path: Path, words: str, hint: str | None = None, *, key: bool = False) -> NoReturn:
-        place = self._places.get(path, (Place(1, 1), Place(1, 1)))[0 if key else 1]
-        raise FaultyRules(f"{self._name}:{place.line}:{place.column}", words, hint)
+        position = self._positions.get(path, (Position(1, 1), Position(1, 1)))[0 if key else 1]
+        raise InvalidRules(f"{self._name}:{position.line}:{position.column}", words, hint)
 
     def _read(self, path: Path, read: Callable[[str], Value], text: str) -> Value:
         try:
@@ -93,7 +93,7 @@ class _Reader:
 
     # The whole.
 
-    def book(self) -> Book:
+    def rule_set(self) -> RuleSet:
         values = self._values
         self._only((), values, ("frame", "start", "rule"), "the file")
         rules = values.get("rule", [])
@@ -115,8 +115,8 @@ class _Reader:
         for index, rule in enumerate(made):
             if rule.goto is not None and rule.goto not in states:
                 self._unknown_state(("rule", index, "goto"), rule.goto, states)
-        place = self._places.get(("start",), (Place(1, 1),))[0]
-        return Book(rules=made, start=start, states=states, frame=frame, source=self._name, start_place=place)
+        position = self._positions.get(("start",), (Position(1, 1),))[0]
+        return RuleSet(rules=made, start=start, states=states, frame=frame, source=self._name, start_position=position)
 
     def _unknown_state(self, path: Path, state: str, states: tuple[str, ...]) -> NoReturn:
         known = ", ".join(states[:20])
@@ -149,7 +149,7 @@ class _Reader:
         return Rule(
             number=number,
             name=self._string((*path, "name"), rule.get("name", ""), "name"),
-            place=self._places[path][0],
+            position=self._positions[path][0],
             states=self._states((*path, "state"), rule.get("state", [])),
             when=when,
             text=text,

@@ -12,21 +12,21 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 
-class Alarmed(Protocol):
-    """What has a deadline; ``alarm`` is when its entry comes up (the loop's clock), infinite where it has none."""
+class HeapItem(Protocol):
+    """What has a deadline; ``deadline`` is when its entry comes up (the loop's clock), infinite where it has none."""
 
-    alarm: float
-
-
-Item = TypeVar("Item", bound=Alarmed)
+    deadline: float
 
 
-class Alarms(Generic[Item]):
-    """Calls ``ring(item, now)`` when an item's entry comes up; it then sets the next, where there is one."""
+Item = TypeVar("Item", bound=HeapItem)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[Item, float], None]) -> None:
+
+class DeadlineHeap(Generic[Item]):
+    """Calls ``on_deadline(item, now)`` when an item's entry comes up; it then sets the next, where there is one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_deadline: Callable[[Item, float], None]) -> None:
         self._loop = loop
-        self._ring = ring
+        self._on_deadline = on_deadline
         self._heap: list[tuple[float, int, Item]] = []
         self._order = count()
         self._live = 0
@@ -35,21 +35,21 @@ class Alarms(Generic[Item]):
 
     def set(self, item: Item, at: float) -> None:
         """Have an item asked at ``at`` at the latest."""
-        if at >= item.alarm:
+        if at >= item.deadline:
             return
-        if item.alarm == math.inf:
+        if item.deadline == math.inf:
             self._live += 1
-        item.alarm = at
+        item.deadline = at
         heapq.heappush(self._heap, (at, next(self._order), item))
         if len(self._heap) > 64 + 4 * self._live:
-            self._heap = [entry for entry in self._heap if entry[0] == entry[2].alarm]
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].deadline]
             heapq.heapify(self._heap)
         self._arm()
 
     def drop(self, item: Item) -> None:
         """An item has no deadline any more."""
-        if item.alarm != math.inf:
-            item.alarm = math.inf
+        if item.deadline != math.inf:
+            item.deadline = math.inf
             self._live -= 1
 
     def stop(self) -> None:
@@ -74,9 +74,9 @@ class Alarms(Generic[Item]):
         due: list[Item] = []
         while self._heap and self._heap[0][0] <= now:
             at, _, item = heapq.heappop(self._heap)
-            if at == item.alarm:
+            if at == item.deadline:
                 self.drop(item)
                 due.append(item)
         for item in due:
-            self._ring(item, now)
+            self._on_deadline(item, now)
         self._arm()
