@@ -1,6 +1,6 @@
-"""``portside connect``: dialling, the two directions and what is shown, put together.
+"""``portside connect``: connects, moves bytes both ways, and shows and records what passes.
 
-Most runs move plain bytes and are short, so what only some of them need is imported where it is needed.
+Most runs move plain bytes and are short, so modules that only some of them need are imported where they are needed.
 """
 
 import signal
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
     from portside.events import CloseReason
 
-_LONGEST_S = 1e6  # eleven days: a longer time-out is cut to what every system call takes
+_MAX_TIMEOUT_S = 1e6  # eleven days: every system call takes that
 
 
 def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: list[str] | None) -> int:
-    """Connect and move bytes until the connection ends; the exit status.
+    """Connect and move bytes until the connection ends: the exit status.
 
-    ``program`` are the words of a command that runs in place of standard input and output.
+    ``program`` is a command, split into words, that runs in place of standard input and output.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     family = socket.AF_INET if settings.ipv4 else socket.AF_INET6 if settings.ipv6 else socket.AF_UNSPEC
-    options = ConnectOptions(min(settings.timeout, _LONGEST_S), family, settings.source)
+    options = ConnectOptions(min(settings.timeout, _MAX_TIMEOUT_S), family, settings.source)
 
     start_tls: Callable[[ClientConnection], ClientConnection] | None = None
     if settings.tls:
@@ -55,7 +55,7 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
     result = retry(
         attempt,
         tries=settings.retry,
-        interval=min(settings.retry_interval, _LONGEST_S),
+        interval=min(settings.retry_interval, _MAX_TIMEOUT_S),
         on_failure=write_notice if settings.verbose else lambda _: None,
     )
     if isinstance(result, int):
@@ -69,7 +69,7 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         if settings.verbose:
             report_handshake(result)
     with result.sock:
-        _serve(settings, result, program)
+        _move_bytes(settings, result, program)
         if result.tls is not None:
             report_truncation(result)
     return 0
@@ -84,7 +84,7 @@ def _dial(address: Address, proxy: "ProxyUrl | None", options: ConnectOptions) -
 
 
 def _observer(settings: Connect, connection: ClientConnection) -> "EventObserver | None":
-    """Who is told what passes, beside standard output: a format other than raw, a recording."""
+    """The observer of what passes, where a format other than raw or a recording needs one."""
     if settings.format == "raw" and settings.record is None:
         return None
     from portside.app.event_observer import EventObserver
@@ -93,35 +93,35 @@ def _observer(settings: Connect, connection: ClientConnection) -> "EventObserver
 
 
 def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
-    """Say which ports are open. Raises PortsideError where none is."""
+    """Print the ports that are open: the exit status. Raises PortsideError where none is."""
     from portside.client.scan import scan
 
     count = len(address.ports)
-    anything_open = False
+    any_open = False
     failure = ""
     for result in scan(address, options):
         if result.failure is None:
-            anything_open = True
+            any_open = True
             if not write_stdout([f"{result}\n".encode()]):
                 return 0
         else:
             failure = result.failure
             if settings.verbose and count > 1:
                 write_notice(str(result))
-    if not anything_open:
+    if not any_open:
         raise PortsideError(display_name(address), failure if count == 1 else f"none of {count} ports is open")
     return 0
 
 
-def _serve(settings: Connect, connection: ClientConnection, words: list[str] | None) -> None:
-    """Move bytes over a connection until it ends."""
-    if words is None:
+def _move_bytes(settings: Connect, connection: ClientConnection, command: list[str] | None) -> None:
+    """Move bytes over a connection until it ends, for standard input and output or a program in their place."""
+    if command is None:
         sink = None if settings.send_only or settings.format != "raw" else 1
         _move(settings, connection, Stdio(None if settings.recv_only else 0, sink))
         return
     from portside.client.process import Program
 
-    program = Program(words)
+    program = Program(command)
     try:
         _move(settings, connection, program, program.terminate)
     finally:
@@ -129,16 +129,16 @@ def _serve(settings: Connect, connection: ClientConnection, words: list[str] | N
 
 
 def _move(
-    settings: Connect, connection: ClientConnection, stdio: Stdio, let_go: "Callable[[], None] | None" = None
+    settings: Connect, connection: ClientConnection, stdio: Stdio, on_signal: "Callable[[], None] | None" = None
 ) -> None:
-    """``let_go`` is done first where a signal ends us."""
+    """Move bytes between ``stdio`` and the peer; ``on_signal`` is called before a signal ends the run."""
     crlf = None
     if settings.crlf:
         from portside.wire.newlines import CrLf
 
         crlf = CrLf()
     began = time.monotonic()
-    shown = _observer(settings, connection)
+    observer = _observer(settings, connection)
     pipe = Pipe(
         connection.sock,
         connection.peer,
@@ -147,17 +147,17 @@ def _move(
         half_close=not settings.no_shutdown,
         ends_when_sent=settings.send_only,
         idle_timeout=settings.idle_timeout,
-        observer=shown,
+        observer=observer,
     )
     reason: CloseReason
     failure: PortsideError | None = None
-    first = [] if let_go is None else [let_go]
-    if shown is not None:
-        first.append(lambda: shown.end_now(pipe, time.monotonic() - began))
-    with ending_signals(*first) if first else nullcontext():
+    steps = [] if on_signal is None else [on_signal]
+    if observer is not None:
+        steps.append(lambda: observer.end_now(pipe, time.monotonic() - began))
+    with ending_signals(*steps) if steps else nullcontext():
         try:
-            if shown is not None:
-                shown.opened()
+            if observer is not None:
+                observer.opened()
             reason = pipe.run()
         except OutputClosed:
             reason = "local_closed"
@@ -165,8 +165,8 @@ def _move(
             reason = error.reason if isinstance(error, ConnectionFailed) else "error"
             failure = error
         duration = time.monotonic() - began
-        if shown is not None:
-            shown.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
+        if observer is not None:
+            observer.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
     if settings.verbose:
         from portside.feed.render.text import CLOSED
 

@@ -1,4 +1,4 @@
-"""The connection of a client as events: on standard output in a format, and into a recording."""
+"""The connection of ``connect`` as events: formatted on standard output, and recorded."""
 
 import sys
 import threading
@@ -19,18 +19,21 @@ from portside.settings.connect import Connect
 if TYPE_CHECKING:
     from portside.record.recorder import Recorder
 
-_LOCK_S = 0.5  # that somebody who tells of something is waited for when a signal ends the run
+_LOCK_TIMEOUT_S = 0.5  # for the lock, when a signal ends the run: another thread may be stuck in a write
 
 
 class EventObserver:
-    """An observer of the pipe (``client.sender.Observer``). Raises PortsideError where nothing can be recorded."""
+    """Makes events of what passes through a pipe (see ``client.sender.Observer``).
+
+    Raises PortsideError where the recording cannot be made.
+    """
 
     def __init__(self, settings: Connect, connection: ClientConnection) -> None:
         self.lock = threading.RLock()
         self._peer, self._local, self._tls = connection.peer, connection.local, connection.tls
         self._shows_received = not settings.send_only
         self._output = Stdio(None, 1)
-        self._over = False
+        self._closed = False
         self._renderer: Renderer | None = None
         self._recorder: Recorder | None = None
         if settings.format != "raw":
@@ -43,38 +46,38 @@ class EventObserver:
 
     @property
     def deadline(self) -> float | None:
-        """When a line is due that is unfinished."""
+        """When an unfinished line is to be shown."""
         return self._renderer.deadline if self._renderer is not None else None
 
     def opened(self) -> None:
-        """The connection is there."""
-        self._tell(lambda at: Opened(at, 1, self._peer, self._local, self._tls))
+        """Show and record the beginning of the connection."""
+        self._emit(lambda at: Opened(at, 1, self._peer, self._local, self._tls))
 
     def received(self, data: bytes) -> None:
-        self._tell(lambda at: Received(at, 1, self._peer, data), shown=self._shows_received)
+        self._emit(lambda at: Received(at, 1, self._peer, data), shown=self._shows_received)
 
     def sent(self, data: bytes) -> None:
-        self._tell(lambda at: Sent(at, 1, self._peer, data))
+        self._emit(lambda at: Sent(at, 1, self._peer, data))
 
     def half_closed(self) -> None:
-        self._tell(lambda at: HalfClosed(at, 1, self._peer))
+        self._emit(lambda at: HalfClosed(at, 1, self._peer))
 
     def closed(self, reason: CloseReason, pipe: Pipe, duration: float, error: str | None) -> None:
-        """The connection has ended, after ``duration`` seconds."""
+        """Show and record the end of the connection, which lasted ``duration`` seconds."""
         counts = pipe.received, pipe.sent, round(duration, 6)
         with self.lock:
-            with suppress(OutputClosed, PortsideError):  # what ended the run has been said; this is the same output
-                self._tell(lambda at: Closed(at, 1, self._peer, reason, *counts, error))
-            self._over = True
+            with suppress(OutputClosed, PortsideError):  # the same output may have ended the run
+                self._emit(lambda at: Closed(at, 1, self._peer, reason, *counts, error))
+            self._closed = True
         if self._recorder is not None:
             self._recorder.close()
 
     def end_now(self, pipe: Pipe, duration: float) -> None:
-        """A signal ends the run: nothing more is told after this, and whoever tells of something waits for the end.
+        """End the run on a signal: no event follows, and threads that would report one block until the end.
 
-        For a thread of its own; ``duration`` as for ``closed``. Where the output takes nothing, it is left as it is.
+        Called on a thread of its own; ``duration`` as for ``closed``. An output that takes nothing is left as it is.
         """
-        if self.lock.acquire(timeout=_LOCK_S):
+        if self.lock.acquire(timeout=_LOCK_TIMEOUT_S):
             self.closed("shutdown", pipe, duration, None)
 
     def tick(self) -> None:
@@ -82,10 +85,10 @@ class EventObserver:
             if self._renderer is not None:
                 self._write(self._renderer.tick(time.monotonic()))
 
-    def _tell(self, event_at: Callable[[int], Event], *, shown: bool = True) -> None:
-        """Tell of an event, which is made here so that the times of two threads are in order, too."""
+    def _emit(self, event_at: Callable[[int], Event], *, shown: bool = True) -> None:
+        """Show and record an event, which is made under the lock so that the times of two threads are in order, too."""
         with self.lock:
-            if self._over:
+            if self._closed:
                 return
             events = [event_at(time.time_ns())]
             if self._recorder is not None:

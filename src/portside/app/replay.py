@@ -1,11 +1,11 @@
-"""``portside rec replay``: recorded conversations played again, and what came of them.
+"""``portside rec replay``: replays recorded conversations, and reports whether the other side did as recorded.
 
 As the client, connections begin at their recorded times divided by the speed, so those that overlapped do again;
-without pauses (``max``) there are no such times, and one is played after the other. As the server, whoever connects
-gets the next one in the order of their beginnings, whenever that is. At most AT_ONCE are played at a time; the next
-waits for one of them to end.
+without pauses (``max``) there are no such times, and they are replayed one after the other. As the server, each client
+that connects gets the next conversation in the order in which they began. At most MAX_REPLAYS run at a time; the next
+one waits for one of them to end.
 
-Each is played on a thread of its own, with a recording of its own to read.
+Each runs on a thread of its own, with a reader of the recording of its own.
 """
 
 import select
@@ -30,14 +30,14 @@ from portside.record.recording import Recorded, Recording
 from portside.server.listener import Listener, open_listeners
 from portside.settings.rec import RecReplay
 
-AT_ONCE = 100
+MAX_REPLAYS = 100
 _OTHER: dict[Role, Role] = {"client": "server", "server": "client"}
 
-Peer = tuple[socket.socket, str]  # a connected socket and its peer
+ConnectedPeer = tuple[socket.socket, str]  # a connected socket and the peer's address
 
 
 def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
-    """Replay one connection or (None) all of a recording, at the address ``where``.
+    """Replay one connection or (None) all of a recording, at the address ``where``: the exit status.
 
     0 where the other side did all as recorded, 1 where it did not. Raises PortsideError.
     """
@@ -52,11 +52,11 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
     role: Role = "server" if settings.role == "server" else "client"
     report = ReplayReport(role, json=settings.json, raises=conn is not None)
     pool = ReplayPool(settings, path, role, report)
-    in_order = _in_order(recorded)
+    schedule = _schedule(recorded)
     if role == "server":
-        _serve(pool, in_order, address)
+        _serve(pool, schedule, address)
     else:
-        _dial(pool, in_order, address)
+        _dial(pool, schedule, address)
     return report.status()
 
 
@@ -73,14 +73,14 @@ def _address(settings: RecReplay, where: str) -> Address:
 
 
 class ScheduledReplay(NamedTuple):
-    """A connection to play, and when it began after the first one (ns)."""
+    """A recorded connection, and how long after the first one it began (ns)."""
 
     conn: int
     offset: int
 
 
-def _in_order(recorded: list[Recorded]) -> list[ScheduledReplay]:
-    """By their beginnings; one whose beginning is lost comes with the one before it."""
+def _schedule(recorded: list[Recorded]) -> list[ScheduledReplay]:
+    """Connections in the order in which they began; one whose beginning is lost comes with the one before it."""
     first = min((each.opened for each in recorded if each.opened is not None), default=0)
     schedule, offset = [], 0
     for each in recorded:
@@ -90,44 +90,44 @@ def _in_order(recorded: list[Recorded]) -> list[ScheduledReplay]:
 
 
 class ReplayPool:
-    """Where conversations are played, some at a time."""
+    """Threads that replay connections, a limited number at a time."""
 
     def __init__(self, settings: RecReplay, path: str, role: Role, report: ReplayReport) -> None:
         self.settings = settings
         self.report = report
         self._path = path
         self._role = role
-        self._size = 1 if role == "client" and settings.speed is None else AT_ONCE
-        self._places = threading.Semaphore(self._size)
+        self._size = 1 if role == "client" and settings.speed is None else MAX_REPLAYS
+        self._slots = threading.Semaphore(self._size)
 
-    def wait_for_place(self) -> bool:
-        """Until one more may be played; False where it makes no sense any more."""
-        self._places.acquire()
-        return not self.report.over
+    def wait_for_slot(self) -> bool:
+        """Wait until one more replay may start; False where the report wants no more."""
+        self._slots.acquire()
+        return not self.report.is_over
 
-    def play(self, conn: int, take: Callable[[], Peer]) -> None:
-        """Play a connection, on a thread, to whom ``take`` connects; a place has been waited for."""
-        threading.Thread(target=self._run, args=(conn, take), name=f"replay #{conn}", daemon=True).start()
+    def start(self, conn: int, connect_peer: Callable[[], ConnectedPeer]) -> None:
+        """Replay a connection on a thread, with the peer from ``connect_peer``; ``wait_for_slot`` comes before."""
+        threading.Thread(target=self._run, args=(conn, connect_peer), name=f"replay #{conn}", daemon=True).start()
 
-    def play_on(self, conn: int, taken: Peer) -> None:
-        """The same to whom is connected already."""
-        self.play(conn, lambda: taken)
+    def start_connected(self, conn: int, peer: ConnectedPeer) -> None:
+        """Replay a connection on a thread, with a peer that is connected already."""
+        self.start(conn, lambda: peer)
 
-    def empty(self) -> None:
-        """Wait until all are played."""
+    def join(self) -> None:
+        """Wait until all replays have ended."""
         for _ in range(self._size):
-            self._places.acquire()
+            self._slots.acquire()
 
-    def _run(self, conn: int, take: Callable[[], Peer]) -> None:
+    def _run(self, conn: int, connect_peer: Callable[[], ConnectedPeer]) -> None:
         try:
-            self._play(conn, take)
-        except BaseException as error:  # noqa: BLE001 - the report is told, and the main thread where it is ours
+            self._replay(conn, connect_peer)
+        except BaseException as error:  # noqa: BLE001 - the report keeps it for the main thread
             self.report.failed(conn, error)
         finally:
-            self._places.release()
+            self._slots.release()
 
-    def _play(self, conn: int, take: Callable[[], Peer]) -> None:
-        sock, peer = take()
+    def _replay(self, conn: int, connect_peer: Callable[[], ConnectedPeer]) -> None:
+        sock, peer = connect_peer()
         with sock, Recording(self._path) as recording:
             recorded = recording.connection(conn)
             role = self._role if not recording.dialled(conn) else _OTHER[self._role]  # our side was the client's
@@ -139,54 +139,54 @@ class ReplayPool:
                 began=recorded.opened,
             )
             settings = self.settings
-            played = Player(sock, peer, script, speed=settings.speed, timeout=settings.timeout).play()
-        self.report.tell(conn, played)
+            result = Player(sock, peer, script, speed=settings.speed, timeout=settings.timeout).play()
+        self.report.add(conn, result)
 
 
 def _dial(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -> None:
-    """Play each to the server at an address."""
+    """Replay each connection with the server at an address."""
     settings = pool.settings
     began = time.monotonic()
 
-    def dial() -> Peer:
-        dialled = connect(address, ConnectOptions(settings.timeout))
-        return dialled.sock, dialled.peer
+    def connect_peer() -> ConnectedPeer:
+        connection = connect(address, ConnectOptions(settings.timeout))
+        return connection.sock, connection.peer
 
     for conn, offset in schedule:
         if settings.speed is not None:
             time.sleep(max(0.0, began + offset / 1e9 / settings.speed - time.monotonic()))
-        if not pool.wait_for_place():
+        if not pool.wait_for_slot():
             return
-        pool.play(conn, dial)
-    pool.empty()
+        pool.start(conn, connect_peer)
+    pool.join()
 
 
 def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -> None:
-    """Play each to a client that comes to an address."""
+    """Replay each connection with the next client that connects to an address."""
     listeners = open_listeners((address,), families=(socket.AF_INET, socket.AF_INET6), backlog=None)
     with _closing(listeners):
         for listener in listeners:
             write_notice(f"listening on {listener.name}")
         for conn, _ in schedule:
-            if not pool.wait_for_place():
+            if not pool.wait_for_slot():
                 return
-            pool.play_on(conn, _accept(listeners))
-    pool.empty()
+            pool.start_connected(conn, _accept(listeners))
+    pool.join()
 
 
-def _accept(listeners: list[Listener]) -> Peer:
-    """The next client."""
+def _accept(listeners: list[Listener]) -> ConnectedPeer:
+    """Wait for the next client."""
     poll = select.poll()
-    by_descriptor = {listener.socket.fileno(): listener for listener in listeners}
-    for descriptor in by_descriptor:
+    listener_of = {listener.socket.fileno(): listener for listener in listeners}
+    for descriptor in listener_of:
         poll.register(descriptor, select.POLLIN)
     while True:
         for descriptor, _ in poll.poll():
-            listener = by_descriptor[descriptor]
+            listener = listener_of[descriptor]
             try:
                 sock, address = listener.socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
-                continue  # that client went away while it waited
+                continue  # the client has gone while it was in the accept queue
             except OSError as error:
                 raise PortsideError(f"cannot accept on {listener.name}", error) from None
             if listener.family == socket.AF_UNIX:
@@ -197,7 +197,7 @@ def _accept(listeners: list[Listener]) -> Peer:
 
 @contextmanager
 def _closing(listeners: list[Listener]) -> Iterator[None]:
-    """Close them at the end; where one has a file, on a signal that ends us, too."""
+    """Close listeners at the end; where one has a socket file, on a signal that ends the run, too."""
 
     def close() -> None:
         for listener in listeners:

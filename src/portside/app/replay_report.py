@@ -12,39 +12,41 @@ from portside.errors import PortsideError
 
 
 class ReplayReport:
-    """Told by several threads. ``raises``: a failure is the run's own, and not a line among others.
+    """Prints results as they come from several threads, and keeps the exit status.
 
-    ``trouble`` is what ``status`` raises; ``over`` says that nobody wants to hear more.
+    Where ``raises``, a replay that fails is a failure of the run, not a line among others; ``status`` raises the
+    ``failure`` of the run.
     """
 
     def __init__(self, role: Role, *, json: bool, raises: bool) -> None:
-        self.trouble: BaseException | None = None
+        self.failure: BaseException | None = None
         self._role = role
         self._json = json
         self._raises = raises
         self._all_as_recorded = True
-        self._unread = False
-        self._turn = threading.Lock()
+        self._output_closed = False
+        self._lock = threading.Lock()
 
     @property
-    def over(self) -> bool:
-        return self._unread or self.trouble is not None
+    def is_over(self) -> bool:
+        """Whether no more results are wanted: the run has failed, or standard output has no reader."""
+        return self._output_closed or self.failure is not None
 
     def status(self) -> int:
-        """The exit status, once all is told. Raises what went wrong on our side."""
-        if self.trouble is not None:
-            raise self.trouble
+        """The exit status, once all results are in. Raises what went wrong on our side."""
+        if self.failure is not None:
+            raise self.failure
         return 0 if self._all_as_recorded else 1
 
-    def tell(self, conn: int, result: ReplayResult) -> None:
-        """A connection was played."""
+    def add(self, conn: int, result: ReplayResult) -> None:
+        """Print the result of a replay."""
         fields = _fields(result) if self._json else {}
         self._put(conn, describe_result(result, self._role), fields, as_recorded=result.as_recorded)
 
     def failed(self, conn: int, error: BaseException) -> None:
-        """A connection could not be played, or not to its end; what is no PortsideError is a mistake of ours."""
+        """Print that a replay failed. An error other than PortsideError is a bug, and fails the run."""
         if self._raises or not isinstance(error, PortsideError):
-            self.trouble = error
+            self.failure = error
         else:
             self._put(conn, f"failed: {error}", {"error": encodable(str(error))}, as_recorded=False)
 
@@ -55,16 +57,16 @@ class ReplayReport:
                 msgspec.json.encode({"conn": conn, "as_recorded": as_recorded, **fields, "words": encodable(text)})
                 + b"\n"
             )
-        with self._turn:
+        with self._lock:
             self._all_as_recorded &= as_recorded
             try:
-                self._unread = self._unread or not write_stdout([line])
+                self._output_closed = self._output_closed or not write_stdout([line])
             except PortsideError as error:  # standard output cannot be written
-                self.trouble = error
+                self.failure = error
 
 
 def _fields(result: ReplayResult) -> dict[str, object]:
-    """A result as JSON; what is None is not known, or did not happen."""
+    """The fields of a result in JSON; null is unknown, or did not happen."""
     fields: dict[str, object] = {
         name: getattr(result, name) for name in ("sent", "to_send", "received", "expected", "unknown")
     }

@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from portside.client.log import log_info
 from portside.tls.engine import Half, TlsEngine
 from portside.tls.words import TlsError
 
@@ -60,7 +61,9 @@ class TlsSocket(socket.socket):
                 engine.feed(data)
         finally:
             self.settimeout(None)
-        return engine.negotiated()
+        negotiated = engine.negotiated()
+        log_info("tls", "handshake finished: %s", negotiated)
+        return negotiated
 
     def _shaken(self) -> bool:
         try:

@@ -150,6 +150,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def _open(self) -> None:
         self.negotiated = self._engine.negotiated()
+        _log.debug("handshake finished: %s", self.negotiated)
         protocol = self._on_opened(self)
         if protocol is None:
             self.abort()
