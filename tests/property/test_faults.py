@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portside.errors import InvalidValue
-from portside.settings.faults import KINDS, parse_fault
-from portside.wire.faults import Cuts, Flips, Plan
+from portside.settings.faults import parse_fault
+from portside.wire.faults.model import KINDS
+from portside.wire.faults.plan import FaultPlan
+from portside.wire.faults.transforms import BitFlipper, Slicer
 
 WORDS = st.one_of(
     st.sampled_from(
@@ -40,7 +42,7 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
         fault = parse_fault(text)
     except InvalidValue:
         return
-    assert parse_fault(fault.spec) == fault
+    assert parse_fault(fault.text) == fault
     assert fault.kind in KINDS
 
 
@@ -50,10 +52,12 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300)), st.floats(0.001, 1), st.integers(0, 99))
-def test_the_same_bits_turn_however_the_stream_comes(data: bytes, cuts: list[int], share: float, seed: int) -> None:
-    whole, where = Flips(share, Random(seed)).apply(data)
-    flips = Flips(share, Random(seed))
-    parts = [flips.apply(piece) for piece in pieces(data, cuts)]
+def test_the_same_bits_turn_however_the_stream_comes(
+    data: bytes, cuts: list[int], probability: float, seed: int
+) -> None:
+    whole, where = BitFlipper(probability, Random(seed)).apply(data)
+    flipper = BitFlipper(probability, Random(seed))
+    parts = [flipper.apply(piece) for piece in pieces(data, cuts)]
     assert b"".join(part for part, _ in parts) == whole
     assert sum(len(found) for _, found in parts) == len(where)
 
@@ -61,11 +65,11 @@ def test_the_same_bits_turn_however_the_stream_comes(data: bytes, cuts: list[int
 @given(st.integers(1, 300), st.lists(st.integers(1, 300)), st.tuples(st.integers(1, 9), st.integers(9, 20)))
 def test_the_same_cuts_however_the_stream_comes(size: int, cuts: list[int], sizes: tuple[int, int]) -> None:
     def edges(coming: list[bytes]) -> set[int]:
-        cutter, at, found = Cuts(sizes, Random(7)), 0, set()
+        slicer, at, found = Slicer(sizes, Random(7)), 0, set()
         for piece in coming:
             left = len(piece)
             while left:
-                taken = cutter.next(left)
+                taken = slicer.next(left)
                 left -= taken
                 at += taken
                 found.add(at)
@@ -79,5 +83,5 @@ def test_the_same_cuts_however_the_stream_comes(size: int, cuts: list[int], size
 @given(st.lists(st.sampled_from(["10.0.0.1", "::1", None])), st.integers(0, 1 << 40))
 def test_a_plan_is_repeatable(ips: list[str | None], seed: int) -> None:
     faults = [parse_fault(text) for text in ("drop p=0.5", "stall net=10.0.0.0/8 every=2", "reset first=2 p=0.9")]
-    one, other = Plan(faults, seed), Plan(faults, seed)
+    one, other = FaultPlan(faults, seed), FaultPlan(faults, seed)
     assert [one.next(ip) for ip in ips] == [other.next(ip) for ip in ips]

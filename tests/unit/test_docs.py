@@ -11,12 +11,12 @@ from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
 from portside.settings import option_specs
 from portside.settings.connect import Connect
-from portside.settings.faults import KINDS
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
 from portside.settings.values import FORMATS
 from portside.settings.watch import Watch
+from portside.wire.faults.model import KINDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

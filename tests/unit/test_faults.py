@@ -8,35 +8,40 @@ import pytest
 from portside.errors import InvalidValue
 from portside.events import Fault, from_json, to_json
 from portside.feed.render import make_renderer
-from portside.settings.faults import KINDS, parse_fault, parse_seed
-from portside.wire.faults import Cuts, Flips, Plan
+from portside.settings.faults import parse_fault, parse_seed
+from portside.wire.faults.model import KINDS, Latency, Limit, Rate, Slice
+from portside.wire.faults.plan import FaultPlan
+from portside.wire.faults.transforms import BitFlipper, Slicer
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_example_of_each_fault_is_one(kind: str) -> None:
     fault = parse_fault(KINDS[kind].example)
     assert fault.kind == kind
-    assert fault.spec == KINDS[kind].example
+    assert fault.text == KINDS[kind].example
+    assert type(fault.effect) is KINDS[kind].effect
 
 
 def test_arguments_clauses_and_qualifiers() -> None:
     fault = parse_fault(
         "  latency 200ms  out jitter 50ms p=0.1 after 2s for 1m first=3 every=2 net=10.1.2.3/8 upstream "
     )
-    assert (fault.time, fault.jitter, fault.after, fault.lasts) == (0.2, 0.05, 2.0, 60.0)
-    assert (fault.p, fault.first, fault.every, str(fault.net)) == (0.1, 3, 2, "10.0.0.0/8")
-    assert fault.directions == ("out",)
-    assert fault.upstream
-    assert parse_fault("rate 10k/s both").rate == 10 * 1024
-    assert parse_fault("rate 10k/s").directions == ("in", "out")
-    assert parse_fault("slice 1..20 gap 5ms").sizes == (1, 20)
-    assert parse_fault("slice 7").sizes == (7, 7)
-    assert parse_fault("stall").directions == ("in",)
-    assert parse_fault("stall after 1k").at == 1024
-    assert parse_fault("stall after 2m").after == 120.0
-    assert parse_fault("stall after 2M").at == 2 << 20
-    assert parse_fault("limit 10k out").at == 10 * 1024
-    assert parse_fault("reset").after is None
+    window, selector = fault.window, fault.selector
+    assert fault.effect == Latency(0.2, 0.05)
+    assert (window.at, window.after, window.lasts) == (None, 2.0, 60.0)
+    assert (selector.p, selector.first, selector.every, str(selector.net)) == (0.1, 3, 2, "10.0.0.0/8")
+    assert window.directions == ("out",)
+    assert window.upstream
+    assert parse_fault("rate 10k/s both").effect == Rate(10 * 1024)
+    assert parse_fault("rate 10k/s").window.directions == ("in", "out")
+    assert parse_fault("slice 1..20 gap 5ms").effect == Slice((1, 20), 0.005)
+    assert parse_fault("slice 7").effect == Slice((7, 7))
+    assert parse_fault("stall").window.directions == ("in",)
+    assert parse_fault("stall after 1k").window.at == 1024
+    assert parse_fault("stall after 2m").window.after == 120.0
+    assert parse_fault("stall after 2M").window.at == 2 << 20
+    assert parse_fault("limit 10k out").effect == Limit(10 * 1024)
+    assert parse_fault("reset").window.after is None
 
 
 @pytest.mark.parametrize(
@@ -80,54 +85,63 @@ def test_a_seed() -> None:
 
 def test_where_chance_has_a_part() -> None:
     by_chance = ["corrupt 1", "slice 1..2", "latency 1s jitter 1ms", "drop p=0.5"]
-    assert [parse_fault(text).random for text in by_chance] == [True] * 4
-    assert not parse_fault("slice 5").random
-    assert not parse_fault("reset at 5").random
+    assert [parse_fault(text).is_random for text in by_chance] == [True] * 4
+    assert not parse_fault("slice 5").is_random
+    assert not parse_fault("reset at 5").is_random
 
 
-def chosen(*specs: str, ips: list[str | None], seed: int = 1) -> list[list[str]]:
-    plan = Plan([parse_fault(spec) for spec in specs], seed)
-    return [[due.fault.spec for due in plan.next(ip)] for ip in ips]
+def assigned(*specs: str, ips: list[str | None], seed: int = 1) -> list[list[str]]:
+    """The faults of the connections from these addresses, as they were written."""
+    plan = FaultPlan([parse_fault(spec) for spec in specs], seed)
+    return [[each.fault.text for each in plan.next(ip)] for ip in ips]
 
 
 def test_the_first_every_nth_and_those_of_a_network() -> None:
     ips: list[str | None] = ["10.0.0.1", "127.0.0.1", "::ffff:10.0.0.2", None, "10.0.0.3%x"]
     net = "drop net=10.0.0.0/8"
-    assert chosen(net, ips=ips) == [[net], [], [net], [], [net]]
+    assert assigned(net, ips=ips) == [[net], [], [net], [], [net]]
     first = "drop net=10.0.0.0/8 first=2"
-    assert chosen(first, ips=ips) == [[first], [], [first], [], []]
-    assert chosen("drop every=2", ips=["::1"] * 5) == [[], ["drop every=2"], [], ["drop every=2"], []]
-    assert chosen("drop first=1", "stall", ips=["::1"] * 2) == [["drop first=1", "stall"], ["stall"]]
+    assert assigned(first, ips=ips) == [[first], [], [first], [], []]
+    assert assigned("drop every=2", ips=["::1"] * 5) == [[], ["drop every=2"], [], ["drop every=2"], []]
+    assert assigned("drop first=1", "stall", ips=["::1"] * 2) == [["drop first=1", "stall"], ["stall"]]
 
 
 def test_a_share_of_1000_connections_is_the_same_with_the_same_seed() -> None:
     ips: list[str | None] = ["::1"] * 1000
-    once, again = (chosen("drop p=0.1", ips=ips, seed=42) for _ in range(2))
+    once, again = (assigned("drop p=0.1", ips=ips, seed=42) for _ in range(2))
     assert once == again
     assert sum(map(bool, once)) == 107  # of a binomial distribution: 100 ± 9.5
-    assert chosen("drop p=0.1", ips=ips, seed=43) != once
+    assert assigned("drop p=0.1", ips=ips, seed=43) != once
     # Faults are drawn for apart from one another.
-    both = chosen("drop p=0.1", "stall p=0.1", ips=ips, seed=42)
+    both = assigned("drop p=0.1", "stall p=0.1", ips=ips, seed=42)
     assert 0 < sum(len(found) == 2 for found in both) < 30
+
+
+def test_the_seed_of_each_fault_connection_and_direction_stays_as_it_is() -> None:
+    plan = FaultPlan([parse_fault("drop"), parse_fault("corrupt 0.1 p=0.99")], 42)
+    plan.next("::1")
+    assert [each.seed for each in plan.next("::1")] == ["42/0/2", "42/1/2"]
+    draws = plan.next("::1")[1].rng("out")
+    assert draws.random() == Random("42/1/3/out").random()
 
 
 def test_bits_turn_with_the_probability_asked_for() -> None:
     data = bytes(100_000)
-    changed, where = Flips(0.01, Random(1)).apply(data)
+    changed, where = BitFlipper(0.01, Random(1)).apply(data)
     assert 900 < len(where) < 1100
     assert all(changed[at].bit_count() == 1 for at in where)
     assert sum(byte.bit_count() for byte in changed) == len(where)
-    everything, all_of_them = Flips(1.0, Random(1)).apply(b"abc")
+    everything, all_of_them = BitFlipper(1.0, Random(1)).apply(b"abc")
     assert all_of_them == [0, 1, 2]
     assert everything != b"abc"
-    assert Flips(1e-12, Random(1)).apply(b"abc") == (b"abc", [])
+    assert BitFlipper(1e-12, Random(1)).apply(b"abc") == (b"abc", [])
 
 
 def test_pieces_have_the_sizes_asked_for() -> None:
-    cuts = Cuts((2, 5), Random(1))
-    assert all(2 <= cuts.next(1000) <= 5 for _ in range(100))
-    cuts = Cuts((4, 4), Random(1))
-    assert [cuts.next(available) for available in (3, 1, 9)] == [3, 1, 4]
+    slicer = Slicer((2, 5), Random(1))
+    assert all(2 <= slicer.next(1000) <= 5 for _ in range(100))
+    slicer = Slicer((4, 4), Random(1))
+    assert [slicer.next(available) for available in (3, 1, 9)] == [3, 1, 4]
 
 
 def test_how_a_fault_reads() -> None:

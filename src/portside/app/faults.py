@@ -1,4 +1,4 @@
-"""What ``--fault`` asks for, made ready; nothing of it is loaded where it asks for nothing."""
+"""The fault injector of a run; nothing of it is loaded where no fault is asked for."""
 
 import asyncio
 import secrets
@@ -10,18 +10,23 @@ from portside.events import Event
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:
-    from portside.server.faults.faults import Faults
+    from portside.server.faults.injector import FaultInjector
 
 
-def make_faults(loop: asyncio.AbstractEventLoop, settings: Listen, publish: Callable[[Event], None]) -> "Faults | None":
-    """The faults of a run; None where there are none. The seed is said where chance has a part and none was given."""
+def make_fault_injector(
+    loop: asyncio.AbstractEventLoop, settings: Listen, publish: Callable[[Event], None]
+) -> "FaultInjector | None":
+    """The fault injector of ``--fault``; None without that option.
+
+    Where random numbers are drawn and ``--fault-seed`` is not given, a notice shows the seed of the run.
+    """
     if not settings.fault:
         return None
-    from portside.server.faults.faults import Faults
+    from portside.server.faults.injector import FaultInjector
 
     seed = settings.fault_seed
     if seed is None:
         seed = secrets.randbelow(1 << 32)
-        if any(fault.random for fault in settings.fault):
+        if any(fault.is_random for fault in settings.fault):
             write_notice(f"faults are drawn by chance: --fault-seed {seed} repeats them")
-    return Faults(loop, settings.fault, seed, publish)
+    return FaultInjector(loop, settings.fault, seed, publish)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from portside.app.behaviour import make_behaviour
-from portside.app.faults import make_faults
+from portside.app.faults import make_fault_injector
 from portside.app.loop import run as run_loop
 from portside.app.notices import wants_colour, write_notice
 from portside.app.stdin import StandardInput
@@ -95,7 +95,7 @@ class _Run:
             most_clients=1 if settings.once else None,
             behaviour=self._behaviour,
             greeting=settings.greet,
-            faults=make_faults(loop, settings, feed.publish),
+            faults=make_fault_injector(loop, settings, feed.publish),
             pre_connect=self._pre_connect,
         )
         try:

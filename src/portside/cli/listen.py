@@ -21,7 +21,7 @@ PROGRAMS_AT_ONCE = 100  # where --max-conns says nothing: as ncat
 
 def run(settings: Listen) -> int:
     """Serve with these settings until the end; the exit status."""
-    if settings.forward is None and any(fault.upstream for fault in settings.fault):
+    if settings.forward is None and any(fault.window.upstream for fault in settings.fault):
         raise UsageError("listen", "a fault upstream goes with --forward")
     settings = _checked(settings)
     pre_connect = _pre_connect(settings)

@@ -35,7 +35,7 @@ from portside.server.timer_wheel import DeadlineScheduler
 from portside.sockopts import set_abortive_close
 
 if TYPE_CHECKING:
-    from portside.server.faults.faults import Faults
+    from portside.server.faults.injector import FaultInjector
 
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
@@ -62,7 +62,7 @@ class Acceptor:
         *,
         admission: Admission,
         pre_connect: PreConnect,
-        faults: "Faults | None" = None,
+        faults: "FaultInjector | None" = None,
         most_clients: int | None = None,
     ) -> None:
         self.loop = loop
@@ -75,7 +75,7 @@ class Acceptor:
         self._admission = admission
         self._pre_connect = pre_connect
         self._faults = faults
-        self._throttle = faults.door(self._accept, self._update_readers) if faults is not None else None
+        self._throttle = faults.make_throttle(self._accept, self._update_readers) if faults is not None else None
         self._listeners: list[Listener] = []
         self._connected = 0  # clients, since the start
         self._most_clients = most_clients
@@ -119,9 +119,9 @@ class Acceptor:
 
     def _update_readers(self) -> None:
         throttle = self._throttle
-        accept = self._accept if throttle is None else throttle.knock
+        accept = self._accept if throttle is None else throttle.on_acceptable
         for listener in self._listeners:
-            if self._paused or self._exhausted or (throttle is not None and throttle.shut):
+            if self._paused or self._exhausted or (throttle is not None and throttle.is_closed):
                 self.loop.remove_reader(listener.socket)
             else:
                 self.loop.add_reader(listener.socket, accept, listener)
@@ -170,7 +170,7 @@ class Acceptor:
             self.refuse(pending, refusal)
             return False
         if self._faults is not None:
-            faults = self._faults.next(pending.ip)
+            faults = self._faults.assign(pending.ip)
             if faults.refused:
                 self.release(pending)
                 set_abortive_close(pending.sock)

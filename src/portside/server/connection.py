@@ -81,8 +81,8 @@ class ConnectionFaults(Protocol):
     def wrap_upstream(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
         """Put the faults of the upstream leg before its protocol; the protocol that its transport calls."""
 
-    def give_up(self) -> None:
-        """Drop what is kept back: the run ends."""
+    def discard_delayed(self) -> None:
+        """Discard what faults keep back, so that ``close`` waits for nothing: the run ends."""
 
 
 class ConnectionHost(Protocol):

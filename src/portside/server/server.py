@@ -17,7 +17,7 @@ from portside.server.timer_wheel import DeadlineScheduler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.server.faults.faults import Faults
+    from portside.server.faults.injector import FaultInjector
 
 
 class Server:
@@ -41,7 +41,7 @@ class Server:
         most_clients: int | None = None,
         behaviour: Behaviour | None = None,
         greeting: bytes | None = None,
-        faults: "Faults | None" = None,
+        faults: "FaultInjector | None" = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time
@@ -124,7 +124,7 @@ class Server:
         self.acceptor.end()
         for connection in list(self.connections.values()):
             if connection.faults is not None:
-                connection.faults.give_up()
+                connection.faults.discard_delayed()
             connection.close("shutdown")
         await self.wait_empty(patience)
         for connection in list(self.connections.values()):

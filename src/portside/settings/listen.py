@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from portside.addresses import Address, parse_address
 from portside.settings import argument, flag, option, options, switch
-from portside.settings.faults import Fault, parse_fault, parse_seed
+from portside.settings.faults import parse_fault, parse_seed
 from portside.settings.values import FORMATS, parse_alpn, parse_record_max, parse_upstream
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
+from portside.wire.faults.model import FaultSpec
 from portside.wire.frame import Frame, parse_frame
 
 DEFAULT_PORT = 12345
@@ -181,7 +182,7 @@ class Listen:
         help="only these may connect, the proxies: an address, a network or a name",
         requires=("--proxy-protocol",),
     )  # fmt: skip
-    fault: tuple[Fault, ...] = options(
+    fault: tuple[FaultSpec, ...] = options(
         "--fault", metavar="SPEC", parse=parse_fault, group=_FAULTS,
         help="make connections misbehave: 'latency 200ms', 'rate 10k/s', 'stall after 1k', 'reset at 100', "
         "'corrupt 0.01 out p=0.1' and others (see docs/faults.md)",

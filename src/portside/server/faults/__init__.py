@@ -1,1 +1,1 @@
-"""Connections that misbehave on purpose (``--fault``); ``link`` has the idea. Loaded only where it is asked for."""
+"""Connections that misbehave on purpose (``--fault``); begin with ``link``. Loaded only where a fault is asked for."""

@@ -1,303 +1,311 @@
-"""A connection that misbehaves: a box between the loop's transport and the protocol that uses it.
+"""A connection that misbehaves: a box between a transport and the protocol that uses it.
 
-To the transport the box is the protocol, to the protocol it is the transport, so neither knows of faults, a connection
-without one pays nothing, and the same box serves the client's side and the other leg of ``--forward``:
+To the transport the link is the protocol, to the protocol it is the transport. Neither knows of faults, a connection
+without one pays nothing, and the same link serves the client's leg and the other leg of ``--forward``:
 
-    transport ── data_received ──► lane in ──► data_received ── protocol
-    transport ◄───────── write ── lane out ◄── write ────────── protocol
+    transport ── data_received ──► pipeline in ──► data_received ── protocol
+    transport ◄────── write ── pipeline out ◄──── write ─────────── protocol
 
 1. What the protocol gets and sends is what the program sees: bytes that a fault dropped or keeps back never came.
-2. What waits is bounded. Above ``HIGH_BYTES`` inwards the transport is not read, outwards the protocol is told to
-   pause, until no more than ``LOW_BYTES`` wait. A stalled direction in is not read at all, so that the kernel's buffer
-   fills and the peer is told a window of zero.
+2. The bytes on their way are bounded. Above ``HIGH_BYTES`` inwards the transport is not read, outwards the protocol is
+   told to pause, until no more than ``LOW_BYTES`` wait. A direction in that is stalled is not read at all, so that the
+   kernel's buffer fills and the peer is told a window of zero.
 3. FIN and ``close`` follow what is on its way. RST and ``abort`` do not wait, but for ``reset at``, which lets what
    passed before be acknowledged.
 4. When the connection is lost, what came in and was not stalled is given to the protocol first.
+
+``link_state`` has the states of the link and of its directions, and who causes each transition.
 """
 
 import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from portside.server.faults.lane import Lane
-from portside.server.faults.reset import linger_not, when_taken
-from portside.settings.faults import Direction, Fault
-from portside.wire.faults import Due
+from portside.server.faults.link_state import LinkState, StreamState, advance
+from portside.server.faults.pipeline import FaultPipeline
+from portside.server.faults.stage_context import FaultReport, StageContext
+from portside.server.faults.stages import trigger_offset
+from portside.server.leg import Hold, Leg
+from portside.wire.faults.model import Direction, Ending, FaultSpec, HalfClose, Reset
+from portside.wire.faults.plan import AssignedFault
 
 HIGH_BYTES = 1 << 20
 LOW_BYTES = 256 << 10
-
-
-class Done(NamedTuple):
-    """What a fault did. ``offset`` is how many bytes of ``direction`` came before; ``size`` how many it concerned."""
-
-    fault: Fault
-    offset: int | None = None
-    direction: Direction | None = None
-    size: int | None = None
-    over: bool = False
-
-    @property
-    def ends(self) -> bool:
-        """Whether the connection ends by it."""
-        return self.fault.kind in ("reset", "close", "limit")
+ACK_PATIENCE_S = 1.0  # how long ``reset at`` waits for the peer to acknowledge what was sent
+_ACK_POLL_S = 0.002
+_ACTIVE = (LinkState.CONNECTING, LinkState.OPEN)
+_LOST = (LinkState.LOST, LinkState.LOST_BY_RESET)
 
 
 class FaultyLink(asyncio.Transport, asyncio.Protocol):
-    """The box. ``on_done`` is told each thing a fault did, before the connection feels it."""
+    """The box. ``on_report`` gets a report of each thing that a fault does, before the connection feels it.
+
+    More than 20 methods: those of a transport and those of a protocol are 20 already.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         protocol: asyncio.Protocol,
-        dues: Sequence[Due],
-        on_done: Callable[[Done], None],
+        assigned: Sequence[AssignedFault],
+        on_report: Callable[[FaultReport], None],
     ) -> None:
         super().__init__()
         self._loop = loop
         self._protocol = protocol
-        self._on_done = on_done
+        self._on_report = on_report
         self._transport: asyncio.Transport
+        self._leg = Leg()  # to the transport
+        self._state = LinkState.CONNECTING
         self._timers: list[asyncio.TimerHandle] = []
-        ends = [due.fault for due in dues if due.fault.kind in ("reset", "close", "half-close")]
-        self._timed = [fault for fault in ends if fault.at is None]
-        self._in = self._lane("in", dues, self._deliver, self._deliver_end)
-        self._out = self._lane("out", dues, self._pass, self._pass_end)
-        self._early: list[Done] | None = []  # what faults did before the protocol knew of the connection
-        self._held = False  # the protocol does not want to be given more
-        self._paused = False  # the transport is not read
-        self._full = False  # the transport has too much to write
-        self._told_full = False  # the protocol knows that it should not write
-        self._eof = False  # the peer sent FIN
-        self._ending = False  # the protocol, or a fault, wrote the last
-        self._ended = False  # and that went out
-        self._closing = False
-        self._gone = False
-        self.was_reset = False  # by a fault
+        self._timed = [
+            each.fault
+            for each in assigned
+            if isinstance(each.fault.effect, Ending) and trigger_offset(each.fault) is None
+        ]
+        self._in = FaultPipeline(self._make_context("in"), assigned, self._deliver, self._deliver_end)
+        self._out = FaultPipeline(self._make_context("out"), assigned, self._pass, self._pass_end)
+        self._early_reports: list[FaultReport] = []  # of faults that acted while the link was connecting
+        self._protocol_paused = False  # the protocol was told not to write
 
-    def _lane(
-        self, direction: Direction, dues: Sequence[Due], out: Callable[[bytes], None], end: Callable[[], None]
-    ) -> Lane:
-        return Lane(
-            self._loop, direction, dues, out=out, out_end=end, done=self._done, act=self._act, moved=self._moved
+    def _make_context(self, direction: Direction) -> StageContext:
+        return StageContext(
+            self._loop, direction, on_report=self._report, on_trigger=self._act, on_change=self._update_flow
         )
 
     @property
-    def keeps_back(self) -> bool:
-        """Whether it is by a fault that nothing moves."""
-        return bool(self._in.stalled or self._in.waiting or self._out.stalled or self._out.waiting)
+    def was_reset(self) -> bool:
+        """Whether a fault reset the connection."""
+        return self._state in (LinkState.RESET, LinkState.LOST_BY_RESET)
 
-    # What the transport calls.
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a fault is the reason that nothing moves."""
+        return bool(self._in.is_stalled or self._in.waiting or self._out.is_stalled or self._out.waiting)
+
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is ready."""
         self._transport = cast("asyncio.Transport", transport)
+        self._leg.attach(self._transport)
         self._in.start()
         self._out.start()
         self._protocol.connection_made(self)
-        early, self._early = self._early or (), None
-        for done in early:
-            self._on_done(done)
+        if self._state is LinkState.CONNECTING:
+            self._state = advance(self._state, LinkState.OPEN)
+        for report in self._early_reports:
+            self._on_report(report)
+        self._early_reports.clear()
         # After this turn: the loop begins to read when connection_made returns.
-        self._timers.append(self._loop.call_later(0, self._moved))
+        self._timers.append(self._loop.call_later(0, self._apply_pauses))
         for fault in self._timed:
-            self._timers.append(self._loop.call_later(fault.after or 0.0, self._act_at_time, fault))
+            self._timers.append(self._loop.call_later(fault.window.after or 0.0, self._act_in_time, fault))
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """The peer sent bytes."""
         self._in.feed(data)
-        self._moved()
+        self._update_flow()
 
     def eof_received(self) -> bool:
-        """FIN came. It is given on behind what is on its way, and what follows from it is done then."""
-        self._eof = True
+        """The peer sent FIN; the protocol gets it behind what is on its way, and what follows from it is done then."""
+        self._leg.half_closed = True
         self._in.end()
-        # A transport without half-close (TLS) closes now whatever is said.
-        return not self._gone and self._transport.can_write_eof()
+        # A transport without half-close (TLS) closes now whatever is returned.
+        return self._state not in _LOST and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
-        self._gone = True
+        self._state = advance(self._state, LinkState.LOST_BY_RESET if self.was_reset else LinkState.LOST)
         for timer in self._timers:
             timer.cancel()
+        self._out.stop()
         self._in.flush()
         self._in.stop()
-        self._out.stop()
         if error is None and self.was_reset:
             error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
-        """The transport has more than it should."""
-        self._full = True
-        self._tell_full()
+        """The transport has buffered more than its high-water mark."""
+        self._leg.write_paused = True
+        self._update_writing()
 
     def resume_writing(self) -> None:
-        """It has room."""
-        self._full = False
-        self._tell_full()
+        """The transport takes bytes again."""
+        self._leg.write_paused = False
+        self._update_writing()
 
-    # What the protocol calls.
+    # Called by the protocol.
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send bytes by way of the faults."""
-        if self._ending or self._gone:
-            self._out.lost += len(data)
-        else:
-            self._out.feed(bytes(data))
-            self._tell_full()
+        """Send bytes through the faults."""
+        self._out.feed(bytes(data))
+        self._update_writing()
 
     def write_eof(self) -> None:
-        """FIN, after what is on its way."""
-        if not self._ending:
-            self._ending = True
-            self._out.end()
+        """Send FIN, after what is on its way."""
+        self._out.end()
 
     def can_write_eof(self) -> bool:
         return self._transport.can_write_eof()
 
     def close(self) -> None:
-        """Close, after what is on its way."""
-        if self._closing:
+        """Close, after what is on its way out."""
+        if self._state in _LOST:
+            self._in.stop()
+        if self._state not in _ACTIVE:
             return
-        self._closing = True
+        self._state = advance(self._state, LinkState.CLOSING)
         self._in.stop()
-        if self._ended or self._out.stopped:
+        if self._out.state in (StreamState.EOF_PASSED, StreamState.DISCARDED):
             self._transport.close()
             return
-        self._read_or_not()
-        if not self._ending:
-            self._ending = True
-            self._out.end()
+        self._update_reading()
+        self._out.end()
 
-    def give_up(self) -> None:
-        """The run ends: what is on its way is lost, and ``close`` waits for nothing."""
+    def discard_delayed(self) -> None:
+        """Discard what faults keep back, so that ``close`` waits for nothing: the run ends."""
         self._in.stop()
         self._out.stop()
-        if self._closing and not self._gone:
+        if self._state not in (*_ACTIVE, *_LOST):
             self._transport.close()
 
     def abort(self) -> None:
         """Close now."""
-        self._closing = self._ending = True
+        if self._state in _ACTIVE:
+            self._state = advance(self._state, LinkState.CLOSING)
         self._in.stop()
         self._out.stop()
         self._transport.abort()
 
     def is_closing(self) -> bool:
-        return self._closing or self._transport.is_closing()
+        return self._state not in _ACTIVE or self._transport.is_closing()
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that did not go out, those included that a fault keeps back; at the end, those too that it lost."""
+        """Bytes that did not go out, with those that a fault keeps back; at the end, with those that were lost too."""
         size = self._transport.get_write_buffer_size() + self._out.waiting
-        return size + self._out.lost if self._gone else size
+        return size + self._out.lost if self._state in _LOST else size
 
     def pause_reading(self) -> None:
-        self._held = self._in.valve.shut = True
-        self._read_or_not()
+        self._in.pause()
+        self._leg.pause_reading(Hold.FLOW)
 
     def resume_reading(self) -> None:
-        self._held = False
-        self._in.valve.open()
-        self._read_or_not()
+        self._in.resume()
+        self._update_reading()
+        if not self._in.paused:  # the protocol may have paused again meanwhile
+            self._leg.resume_reading(Hold.FLOW)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    # What comes out of the lanes.
+    # Out of the pipelines.
 
     def _deliver(self, data: bytes) -> None:
         self._protocol.data_received(data)
 
     def _deliver_end(self) -> None:
-        if not self._protocol.eof_received() and not self._gone:
+        if not self._protocol.eof_received() and self._state not in _LOST:
             self.close()
 
     def _pass(self, data: bytes) -> None:
         self._transport.write(data)
 
     def _pass_end(self) -> None:
-        self._ended = True
-        if self._gone:
-            return
-        if self._closing or not self._transport.can_write_eof():
+        if self._state not in _ACTIVE or not self._transport.can_write_eof():
             self._transport.close()
         else:
             self._transport.write_eof()
 
-    # What is full, and what is held.
+    # Flow control.
 
-    def _moved(self) -> None:
-        if not self._gone and self._early is None:
-            self._read_or_not()
-            self._tell_full()
+    def _apply_pauses(self) -> None:
+        if self._state not in _LOST:
+            self._leg.apply_pauses()
+        self._update_flow()
 
-    def _read_or_not(self) -> None:
-        lane = self._in
-        full = lane.waiting > (LOW_BYTES if self._paused else HIGH_BYTES)
-        pause = self._held or full or lane.stalled > 0 or self._closing
-        if pause == self._paused or self._eof or self._transport.is_closing():
+    def _update_flow(self) -> None:
+        if self._state is not LinkState.CONNECTING and self._state not in _LOST:
+            self._update_reading()
+            self._update_writing()
+
+    def _update_reading(self) -> None:
+        """Hold the transport while a fault stalls the direction in, too much is on its way, or nothing is to come."""
+        leg, pipeline = self._leg, self._in
+        if leg.half_closed or self._transport.is_closing():
             return
-        self._paused = pause
-        if pause:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        too_much = pipeline.waiting > (LOW_BYTES if leg.read_paused else HIGH_BYTES)
+        if too_much or pipeline.is_stalled or self._state not in _ACTIVE:
+            leg.pause_reading(Hold.FAULT)
+        elif leg.read_paused:
+            leg.resume_reading(Hold.FAULT)
 
-    def _tell_full(self) -> None:
-        full = self._full or self._out.waiting > (LOW_BYTES if self._told_full else HIGH_BYTES)
-        if full == self._told_full or self._gone:
+    def _update_writing(self) -> None:
+        """Have the protocol pause while the transport is paused or too much is on its way, and resume after that."""
+        too_much = self._out.waiting > (LOW_BYTES if self._protocol_paused else HIGH_BYTES)
+        paused = self._leg.write_paused or too_much
+        if paused == self._protocol_paused or self._state in _LOST:
             return
-        self._told_full = full
-        if full:
+        self._protocol_paused = paused
+        if paused:
             self._protocol.pause_writing()
         else:
             self._protocol.resume_writing()
 
-    # What faults do to the connection as a whole.
+    # Faults that end something.
 
-    def _done(
-        self, fault: Fault, offset: int, direction: Direction, *, size: int | None = None, over: bool = False
-    ) -> None:
-        done = Done(fault, offset, direction, size, over)
-        if self._early is not None:
-            self._early.append(done)
-        elif not self._gone:
-            self._on_done(done)
+    def _report(self, report: FaultReport) -> None:
+        if self._state is LinkState.CONNECTING:
+            self._early_reports.append(report)
+        elif self._state not in _LOST:
+            self._on_report(report)
 
-    def _act_at_time(self, fault: Fault) -> None:
-        if not self._gone and not self._closing:
-            self._on_done(Done(fault))
+    def _act_in_time(self, fault: FaultSpec) -> None:
+        if self._state in _ACTIVE:
+            self._on_report(FaultReport(fault))
             self._act(fault, None)
 
-    def _act(self, fault: Fault, direction: Direction | None) -> None:
-        if self._gone or self._closing:
+    def _act(self, fault: FaultSpec, direction: Direction | None) -> None:
+        """End what a fault ends; ``direction`` is that of the byte which triggered it, None where time did."""
+        if self._state not in _ACTIVE:
             return
-        if direction == "out" and not self._ending and fault.kind != "reset":
-            # Nothing goes out that comes after the byte at which it acts.
-            self._ending = True
-            self._out.stop()
-            if fault.kind == "half-close":
-                self._pass_end()
+        if isinstance(fault.effect, Reset):
+            if direction is None:
+                self._reset()
             else:
-                self.close()
-        elif fault.kind == "half-close":
+                self._reset_after_acked()
+            return
+        half_close = isinstance(fault.effect, HalfClose)
+        if direction == "out" and self._out.state is StreamState.OPEN:
+            self._out.stop()  # nothing goes out that comes after the byte at which the fault acts
+            if half_close:
+                self._pass_end()
+                return
+        if half_close:
             self.write_eof()
-        elif fault.kind != "reset":
-            self.close()
-        elif fault.at is None:
-            self._reset()
         else:
-            self._closing = self._ending = True
-            self._in.stop()
-            self._out.stop()
-            self._read_or_not()
-            when_taken(self._loop, self._transport, self._reset)
+            self.close()
+
+    def _reset_after_acked(self) -> None:
+        self._state = advance(self._state, LinkState.RESETTING)
+        self._in.stop()
+        self._out.stop()
+        self._update_reading()
+        self._await_acks(self._loop.time() + ACK_PATIENCE_S)
+
+    def _await_acks(self, deadline: float) -> None:
+        if self._state is not LinkState.RESETTING:
+            return
+        if self._loop.time() < deadline and self._leg.outstanding_bytes:
+            self._loop.call_later(_ACK_POLL_S, self._await_acks, deadline)
+        else:
+            self._reset()
 
     def _reset(self) -> None:
-        if not self._gone:
-            self.was_reset = True
-            linger_not(self._transport)
-            self.abort()
+        self._state = advance(self._state, LinkState.RESET)
+        self._in.stop()
+        self._out.stop()
+        self._leg.abort_with_rst()

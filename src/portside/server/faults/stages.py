@@ -1,27 +1,23 @@
-"""What a fault does to the bytes of one direction: stages in a row, each hands on to the next.
+"""Stages that the bytes of one direction pass, one after the other: each hands what it lets go to ``next``.
 
-A stage passes on what it gets as it is until its fault begins, and again when that is over. Bytes keep their order
-within a stage and from one to the next; the end of the stream follows the last of them.
+Bytes keep their order within a stage and from one to the next; the end of the stream follows the last of them.
 """
 
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable
 
-from portside.wire.faults import Due, Flips
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, TimerHandle
-    from random import Random
-
-    from portside.server.faults.lane import Lane
+from portside.server.faults.stage_context import StageContext
+from portside.wire.faults.model import Ending, FaultSpec, Limit
 
 
 class Stage:
-    """Passes everything on. ``waiting`` is in bytes; ``seen`` counts what came before what is fed."""
+    """Passes everything on. ``waiting`` is in bytes; ``seen`` counts the bytes that came before those being fed."""
 
     def __init__(self) -> None:
         self.next: Stage = self
         self.waiting = 0
         self.seen = 0
+        self.stopped = False
 
     def feed(self, data: bytes) -> None:
         """Take bytes that came."""
@@ -33,110 +29,106 @@ class Stage:
         self.next.end()
 
     def flush(self) -> None:
-        """Let go of what waits, now."""
+        """Pass on what waits, now."""
 
     def stop(self) -> None:
-        """Forget what waits: no byte passes any more."""
+        """Discard what waits; nothing is fed any more."""
         self.waiting = 0
+        self.stopped = True
 
 
-class While(Stage):
-    """A fault that lasts: from so many bytes or so much time on, for so long."""
+class PauseBuffer(Stage):
+    """Keeps bytes while the protocol has paused reading: delayed bytes come out whether or not it reads."""
 
-    tells_at_once = False  # whether it shows before a byte is concerned
-
-    def __init__(self, lane: "Lane", due: Due) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.lane = lane
-        self.fault = due.fault
-        self._chances: Random = due.chances(lane.direction)
-        self._loop: AbstractEventLoop = lane.loop
-        self._timer: TimerHandle | None = None
-        self._on = False
-        self.over = False
-        self._told = False
-
-    def start(self) -> None:
-        """The connection is there."""
-        fault = self.fault
-        if fault.after:
-            self._timer = self._loop.call_later(fault.after, self._begin)
-        elif fault.at is None:
-            self._begin()
-
-    def _begin(self) -> None:
-        self._on = True
-        self._timer = None
-        if self.fault.lasts is not None:
-            self._timer = self._loop.call_later(self.fault.lasts, self._finish)
-        if self.tells_at_once:
-            self.tell()
-
-    def _finish(self) -> None:
-        self._on, self.over = False, True
-        self.lane.done(self.fault, self.seen, over=True)
-        self.flush()
-        self.lane.moved()
-
-    def tell(self, size: int | None = None, at: int = 0) -> None:
-        """It did something: to so many bytes, the first of them ``at`` bytes after those seen."""
-        self._told = True
-        self.lane.done(self.fault, self.seen + at, size=size)
+        self.paused = False
+        self._queue: deque[bytes] = deque()
+        self._eof_waits = False
 
     def feed(self, data: bytes) -> None:
-        if not self._on and not self.over and self.fault.at is not None:
-            room = self.fault.at - self.seen
-            before, data = data[:room], data[room:]
-            if before:
-                self.pass_on(before)
-            if self.lane.stopped:
-                self.lane.lost += len(data)
-                return
-            if self.seen < self.fault.at:
-                return
-            self._begin()
-        if not data:
-            return
-        if self._on:
-            self.take(data)
-            self.seen += len(data)
+        if self.paused or self._queue:
+            self._queue.append(data)
+            self.waiting += len(data)
         else:
-            self.pass_on(data)
+            self.next.feed(data)
 
-    def pass_on(self, data: bytes) -> None:
-        """The fault is not there, or no more."""
-        self.seen += len(data)
-        self.next.feed(data)
+    def end(self) -> None:
+        if self._queue:
+            self._eof_waits = True
+        else:
+            self.next.end()
 
-    def take(self, data: bytes) -> None:
-        """Do to bytes what the fault does."""
-        raise NotImplementedError
+    def resume(self) -> None:
+        """Pass on what waits, until reading is paused again."""
+        self.paused = False
+        while self._queue and not self.paused:
+            data = self._queue.popleft()
+            self.waiting -= len(data)
+            self.next.feed(data)
+        if self._eof_waits and not self._queue:
+            self._eof_waits = False
+            self.next.end()
+
+    def flush(self) -> None:
+        while self._queue:
+            self.resume()
 
     def stop(self) -> None:
         super().stop()
-        self._on = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._queue.clear()
+        self._eof_waits = False
 
 
-class Drop(While):
-    """Takes bytes and throws them away."""
+def trigger_offset(fault: FaultSpec) -> int | None:
+    """Bytes that pass before a fault ends something; None where it does so in time, or ends nothing."""
+    if isinstance(fault.effect, Limit):
+        return fault.effect.max_bytes
+    return fault.window.at if isinstance(fault.effect, Ending) else None
 
-    def take(self, data: bytes) -> None:
-        self.lane.lost += len(data)
-        self.tell(len(data))
+
+class ByteTrigger(Stage):
+    """Triggers a fault that ends something when ``offset`` bytes have passed; ``limit`` when one more comes."""
+
+    def __init__(self, context: StageContext, fault: FaultSpec, offset: int) -> None:
+        super().__init__()
+        self._context = context
+        self._fault = fault
+        self._offset = offset
+        self._triggered = False
+
+    def feed(self, data: bytes) -> None:
+        if self._triggered:
+            self.next.feed(data)
+            return
+        room = self._offset - self.seen
+        before, rest = data[:room], data[room:]
+        self.seen += len(before)
+        if before:
+            self.next.feed(before)
+        is_due = self.seen == self._offset and (rest or not isinstance(self._fault.effect, Limit))
+        if is_due and not self.stopped:
+            self._triggered = True
+            self._context.report(self._fault, self.seen)
+            self._context.trigger(self._fault)
+        if not rest:
+            return
+        if self.stopped:
+            self._context.count_lost(len(rest))
+        else:
+            self.next.feed(rest)
 
 
-class Corrupt(While):
-    """Turns bits."""
+class Output(Stage):
+    """The last stage: hands bytes and the end of the stream out of the pipeline."""
 
-    def __init__(self, lane: "Lane", due: Due) -> None:
-        super().__init__(lane, due)
-        self._flips = Flips(due.fault.share, self._chances)
+    def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_bytes = on_bytes
+        self._on_end = on_end
 
-    def take(self, data: bytes) -> None:
-        changed, where = self._flips.apply(data)
-        if where:
-            self.tell(len(where), where[0])
-        self.next.feed(changed)
+    def feed(self, data: bytes) -> None:
+        self._on_bytes(data)
+
+    def end(self) -> None:
+        self._on_end()

@@ -1,0 +1,91 @@
+"""Faults of a port, before there is a connection: ``accept-delay`` and ``never-accept``.
+
+The kernel completes handshakes all the same (that is what the backlog is for): clients wait there, and what they send
+waits with them. Nothing in user space can tell who waits in a backlog, so these faults concern every client of every
+port.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from portside.server.listener import Listener
+from portside.wire.faults.model import AcceptDelay, FaultSpec, NeverAccept
+
+
+class Accept(Protocol):
+    """Accepts clients of a listener, at most so many."""
+
+    def __call__(self, listener: Listener, most: int = ..., /) -> None: ...
+
+
+class AcceptThrottle:
+    """Decides when a listener's clients are accepted.
+
+    ``on_change`` is called when the server has to look again which listeners it watches: ``is_closed`` has changed, or
+    a listener that was taken from the loop can be watched again. ``on_report`` gets the fault, the listener that it
+    concerned (None: all) and whether the fault is over.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        faults: Sequence[FaultSpec],
+        *,
+        accept: Accept,
+        on_change: Callable[[], None],
+        on_report: Callable[[FaultSpec, Listener | None, bool], None],
+    ) -> None:
+        self._loop = loop
+        self._accept = accept
+        self._on_change = on_change
+        self._on_report = on_report
+        self._delays = [fault for fault in faults if isinstance(fault.effect, AcceptDelay)]
+        self._delay_s = sum(fault.effect.delay for fault in faults if isinstance(fault.effect, AcceptDelay))
+        self._never = [fault for fault in faults if isinstance(fault.effect, NeverAccept)]
+        self._active = 0  # faults that let nobody in now
+        self._delayed: set[Listener] = set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is accepted for now."""
+        return self._active > 0
+
+    def start(self) -> None:
+        """Begin the faults, and the time of those that begin later: the ports are open."""
+        for fault in self._never:
+            if fault.window.after:
+                self._loop.call_later(fault.window.after, self._begin, fault)
+            else:
+                self._begin(fault)
+
+    def _begin(self, fault: FaultSpec) -> None:
+        self._active += 1
+        self._on_report(fault, None, False)
+        if fault.window.lasts is not None:
+            self._loop.call_later(fault.window.lasts, self._finish, fault)
+        self._on_change()
+
+    def _finish(self, fault: FaultSpec) -> None:
+        self._active -= 1
+        self._on_report(fault, None, True)
+        self._on_change()
+
+    def on_acceptable(self, listener: Listener) -> None:
+        """Accept the clients that wait at a listener; with a delay, one of them later."""
+        if not self._delays:
+            self._accept(listener)
+            return
+        self._loop.remove_reader(listener.socket)
+        if listener not in self._delayed:
+            self._delayed.add(listener)
+            self._loop.call_later(self._delay_s, self._accept_one, listener)
+
+    def _accept_one(self, listener: Listener) -> None:
+        self._delayed.discard(listener)
+        if listener.socket.fileno() < 0:
+            return  # the port was closed meanwhile
+        for fault in self._delays:
+            self._on_report(fault, listener, False)
+        self._accept(listener, 1)
+        self._on_change()
