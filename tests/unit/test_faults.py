@@ -8,7 +8,8 @@ import pytest
 from portside.errors import InvalidValue
 from portside.events import Fault, from_json, to_json
 from portside.feed.render import make_renderer
-from portside.settings.faults import parse_fault, parse_seed
+from portside.settings.faults import parse_fault
+from portside.settings.values import parse_seed
 from portside.wire.faults.model import KINDS, Latency, Limit, Rate, Slice
 from portside.wire.faults.plan import FaultPlan
 from portside.wire.faults.transforms import BitFlipper, Slicer

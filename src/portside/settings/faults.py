@@ -163,10 +163,3 @@ _VALUES: Final = {
     "every": _Value(parse_count),
     "net": _Value(_network),
 }
-
-
-def parse_seed(text: str) -> int:
-    """Read a seed: a whole number from 0."""
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise InvalidValue(f"{text!r} is no seed: write a whole number from 0")
-    return int(text)

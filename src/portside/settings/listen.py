@@ -1,14 +1,16 @@
 """The settings of ``portside listen``."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_address
 from portside.settings import argument, flag, option, options, switch
-from portside.settings.faults import parse_fault, parse_seed
-from portside.settings.values import FORMATS, parse_alpn, parse_record_max, parse_upstream
+from portside.settings.values import FORMATS, parse_alpn, parse_record_max, parse_seed, parse_upstream
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
-from portside.wire.faults.model import FaultSpec
 from portside.wire.frame import Frame, parse_frame
+
+if TYPE_CHECKING:
+    from portside.wire.faults.model import FaultSpec
 
 DEFAULT_PORT = 12345
 
@@ -17,6 +19,12 @@ _SENT, _RUN = "What is sent", "The run"
 _TLS = "TLS"
 _FAULTS = "Faults"
 _ANSWERS = ("--echo", "--chat", "--broker", "--exec", "--sh-exec", "--handler", "--forward", "--rules", "--reply")
+
+
+def _parse_fault(text: str) -> "FaultSpec":
+    from portside.settings.faults import parse_fault  # what only --fault needs is imported for it alone
+
+    return parse_fault(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +190,8 @@ class Listen:
         help="only these may connect, the proxies: an address, a network or a name",
         requires=("--proxy-protocol",),
     )  # fmt: skip
-    fault: tuple[FaultSpec, ...] = options(
-        "--fault", metavar="SPEC", parse=parse_fault, group=_FAULTS,
+    fault: "tuple[FaultSpec, ...]" = options(
+        "--fault", metavar="SPEC", parse=_parse_fault, group=_FAULTS,
         help="make connections misbehave: 'latency 200ms', 'rate 10k/s', 'stall after 1k', 'reset at 100', "
         "'corrupt 0.01 out p=0.1' and others (see docs/faults.md)",
     )  # fmt: skip

@@ -61,3 +61,10 @@ def parse_record_max(text: str) -> int:
     if size < 1 << 20:
         raise InvalidValue("a recording needs at least 1M")
     return size
+
+
+def parse_seed(text: str) -> int:
+    """Read a seed: a whole number from 0."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise InvalidValue(f"{text!r} is no seed: write a whole number from 0")
+    return int(text)
