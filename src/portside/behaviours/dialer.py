@@ -1,6 +1,7 @@
 """Connecting on the loop: the addresses of a name in order, as ``client.dial`` does it in blocking calls."""
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -17,21 +18,22 @@ from portside.client.dial import (
 )
 from portside.errors import PortsideError
 
-_FULL_QUEUE_S = 0.02  # between two tries where a unix socket's server has no place in its queue
+_FULL_BACKLOG_S = 0.02  # between two tries where the backlog of a unix socket's server is full
+_log = logging.getLogger("portside.behaviours.dial")
 
 
 class Dialer:
-    """Connects to one address, again and again; ``header`` says what a new connection begins with."""
+    """Connects to one address, any number of times."""
 
-    def __init__(self, address: Address, route: ConnectOptions) -> None:
+    def __init__(self, address: Address, options: ConnectOptions) -> None:
         self._address = address
-        self._route = route
+        self._options = options
         self._resolving: asyncio.Future[list[Candidate]] | None = None
 
     async def dial(self, header: bytes = b"") -> socket.socket:
-        """A connected socket on which ``header`` was sent: the first of the candidates that takes it.
+        """Connect to the first of the address's candidates that accepts, and send it ``header``.
 
-        Raises PortsideError where none does; it says of each why.
+        Raises PortsideError where none does; its text gives the reason of each.
         """
         candidates = await self._candidates()
         failures: list[tuple[Candidate, OSError]] = []
@@ -39,32 +41,33 @@ class Dialer:
             try:
                 return await self._dial_one(candidate, header)
             except OSError as error:
+                _log.debug("cannot connect to %s: %s", candidate.sockaddr, error)
                 failures.append((candidate, error))
-        why, _hint = describe_failures(failures, self._route)  # the hint is for people at a terminal, not for clients
+        why, _hint = describe_failures(failures, self._options)  # the hint is for people at a terminal, not for clients
         raise PortsideError(f"cannot connect to {display_name(self._address)}", why)
 
     async def _candidates(self) -> list[Candidate]:
         if self._address.path is not None:
             return [Candidate(socket.AF_UNIX, self._address.unix_name)]
         if _is_number(self._address.host):
-            return resolve(self._address, self._route)
-        # One question at a time, however many clients wait for its answer; the next client asks anew.
+            return resolve(self._address, self._options)
+        # One look-up at a time, however many clients wait for its result; it is not kept for the next client.
         if self._resolving is None:
-            self._resolving = _in_thread(self._address, self._route)
+            self._resolving = _in_thread(self._address, self._options)
             self._resolving.add_done_callback(self._resolved)
         return await asyncio.shield(self._resolving)
 
     def _resolved(self, answer: "asyncio.Future[list[Candidate]]") -> None:
         self._resolving = None
         if not answer.cancelled():
-            answer.exception()  # those who wait for it are told; where nobody does any more, it is no news
+            answer.exception()  # raised where it is awaited; where nobody awaits it any more, it is of no interest
 
     async def _dial_one(self, candidate: Candidate, header: bytes) -> socket.socket:
         loop = asyncio.get_running_loop()
-        sock = _open(candidate, self._route)
+        sock = _open(candidate, self._options)
         try:
             sock.setblocking(False)
-            async with asyncio.timeout(self._route.timeout):
+            async with asyncio.timeout(self._options.timeout):
                 if candidate.family == socket.AF_UNIX:
                     await _connect_unix(sock, candidate)
                 else:
@@ -75,13 +78,14 @@ class Dialer:
         except BaseException:
             sock.close()
             raise
+        _log.debug("connected to %s", candidate.sockaddr)
         return sock
 
 
-def _open(candidate: Candidate, route: ConnectOptions) -> socket.socket:
+def _open(candidate: Candidate, options: ConnectOptions) -> socket.socket:
     if candidate.family == socket.AF_UNIX:
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    return open_socket(candidate, route)
+    return open_socket(candidate, options)
 
 
 async def _connect(sock: socket.socket, candidate: Candidate) -> None:
@@ -90,22 +94,22 @@ async def _connect(sock: socket.socket, candidate: Candidate) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, os.strerror(error.errno)) from None  # the loop has words of its own
+        raise OSError(error.errno, os.strerror(error.errno)) from None  # in place of the loop's own text
 
 
 async def _connect_unix(sock: socket.socket, candidate: Candidate) -> None:
-    """The loop's own would take a full queue (EAGAIN) for a connection on its way, and then for one that is there."""
+    """Connect to a unix socket; the loop's own function takes a full backlog (EAGAIN) for a connection in progress."""
     while True:
         try:
             sock.connect(candidate.sockaddr)
         except BlockingIOError:
-            await asyncio.sleep(_FULL_QUEUE_S)
+            await asyncio.sleep(_FULL_BACKLOG_S)
         else:
             return
 
 
 def _is_number(host: str | None) -> bool:
-    """Whether a host is an address already, so that nobody has to be asked for it."""
+    """Whether a host is an address already, so that no name has to be looked up."""
     if host is None:
         return False
     try:
@@ -115,8 +119,8 @@ def _is_number(host: str | None) -> bool:
     return True
 
 
-def _in_thread(address: Address, route: ConnectOptions) -> "asyncio.Future[list[Candidate]]":
-    """``resolve`` on a thread that nobody waits for when the run ends: a name server may take long to be silent."""
+def _in_thread(address: Address, options: ConnectOptions) -> "asyncio.Future[list[Candidate]]":
+    """``resolve`` on a thread that the end of the run does not wait for: a name server may take long to time out."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Candidate]] = loop.create_future()
 
@@ -128,9 +132,9 @@ def _in_thread(address: Address, route: ConnectOptions) -> "asyncio.Future[list[
         else:
             answer.set_result(found or [])
 
-    def ask() -> None:
+    def look_up() -> None:
         try:
-            found, failure = resolve(address, route), None
+            found, failure = resolve(address, options), None
         except PortsideError as error:
             found, failure = [], error
         try:
@@ -138,5 +142,5 @@ def _in_thread(address: Address, route: ConnectOptions) -> "asyncio.Future[list[
         except RuntimeError:
             pass  # the loop has ended meanwhile
 
-    threading.Thread(target=ask, name=f"resolve {address}", daemon=True).start()
+    threading.Thread(target=look_up, name=f"resolve {address}", daemon=True).start()
     return answer

@@ -1,7 +1,7 @@
 """``--forward``: a relay that neither side sees, and that shows what passes.
 
-A client's upstream is dialled when the client is accepted, by a task that ends when it is there; from then on both are
-callbacks (``upstream`` says how their ends are passed on). What the client sends meanwhile waits.
+A task connects the upstream leg of a client when the client is connected, and ends then; from then on both legs are
+callback protocols (``upstream`` says how one passes its end to the other). What the client sends meanwhile is queued.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from portside.addresses import Address
 from portside.behaviours.dialer import Dialer
@@ -18,24 +18,25 @@ from portside.behaviours.upstream import Upstream
 from portside.client.dial import ConnectOptions, display_name
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
+from portside.server.attach import attach
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
 from portside.wire.proxy_header import endpoint_of
 
-PATIENCE_S = 0.5  # what the end of the run waits for an upstream that takes nothing
+PATIENCE_S = 0.5  # that the end of the run waits for an upstream that takes nothing
 Endpoint = tuple[str, int]
 EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
 _RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "error")
-_AT_ONCE: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout")
+_TIMEOUTS: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout")
 
 
 class Forward(Behaviour):
-    """Connects each client with ``address``.
+    """Connects each client with ``address``, over TLS where there is a context.
 
-    ``tls`` is the context for it, None in clear; ``encode_header`` makes the PROXY header that comes first from the
-    client's end and ours (None where one is no IP address), None for no header. ``timeout`` is for each, connecting and
-    the handshake.
+    ``encode_header`` makes the PROXY header that comes first from the addresses of the client and of this side (None
+    where one is no IP address); without it no header is sent. ``timeout`` (s) is for connecting and for the handshake,
+    each.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class Forward(Behaviour):
         self._dialer = Dialer(address, ConnectOptions(timeout))
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
-        self._leaving: set[Upstream] = set()  # whose client is gone, and for which something still waits
+        self._flushing: set[Upstream] = set()  # legs whose client is gone, and that still have bytes to send
         self._paused = False
 
     def opened(self, connection: Connection) -> None:
-        # Whoever relays has no opinion on how long one side lets the other wait.
+        # How long one side lets the other wait is theirs to decide: the relay closes neither for it.
         connection.set_write_timeout(math.inf)
         loop = asyncio.get_running_loop()
         leg = self._legs[connection] = Upstream(connection, connection.reset_monitor)
@@ -69,9 +70,9 @@ class Forward(Behaviour):
         try:
             await self._connect(connection, leg)
         except PortsideError as error:
-            leg.failed(str(error))
+            leg.dial_failed(str(error))
         except OSError as error:  # of TLS too
-            leg.failed(f"cannot connect to {display_name(self._address)}: {reason_of(error)}")
+            leg.dial_failed(f"cannot connect to {display_name(self._address)}: {reason_of(error)}")
         else:
             leg.apply_pauses()
         finally:
@@ -86,32 +87,25 @@ class Forward(Behaviour):
         sock = await self._dialer.dial(header)
         try:
             if self._tls is None:
-                await self._give_to_loop(sock, protocol)
+                await attach(asyncio.get_running_loop(), sock, protocol)
             else:
                 await self._shake_hands(sock, protocol, self._tls)
         except BaseException:
             sock.close()
             raise
 
-    async def _give_to_loop(self, sock: socket.socket, protocol: asyncio.Protocol) -> None:
-        loop = asyncio.get_running_loop()
-        connect: Any = loop.create_connection if self._address.path is None else loop.create_unix_connection
-        await connect(lambda: protocol, sock=sock)
-
     async def _shake_hands(self, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
         from portside.server.tls_transport import client_handshake
 
-        async def attach(tls: asyncio.Protocol) -> None:
-            await self._give_to_loop(sock, tls)
-
         name = self._address.host or "localhost"
-        await client_handshake(context, protocol, attach, server_hostname=name, timeout_s=self._timeout)
+        over_tls = partial(attach, asyncio.get_running_loop(), sock)
+        await client_handshake(context, protocol, over_tls, server_hostname=name, timeout_s=self._timeout)
 
     def received(self, connection: Connection, data: bytes) -> None:
         self._legs[connection].send(data)
 
     def half_closed(self, connection: Connection) -> bool:
-        self._legs[connection].finish()
+        self._legs[connection].write_eof()
         return True
 
     def writable(self, connection: Connection) -> None:
@@ -127,10 +121,9 @@ class Forward(Behaviour):
         if leg is None:
             return
         by_fault = connection.faults is not None and connection.faults.was_reset
-        leg.left(reset=reason in _RESETS or by_fault, waits=reason not in _AT_ONCE)
+        leg.client_closed(reset=reason in _RESETS or by_fault, flush=reason not in _TIMEOUTS)
         if leg.buffered_bytes:
-            leg.gone = asyncio.Event()
-            self._leaving = {each for each in (*self._leaving, leg) if each.buffered_bytes}
+            self._flushing = {each for each in (*self._flushing, leg) if each.buffered_bytes}
 
     def is_active(self, connection: Connection) -> bool:
         leg = self._legs.get(connection)
@@ -149,9 +142,8 @@ class Forward(Behaviour):
     async def end(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                for leg in self._leaving:
-                    if leg.gone is not None:
-                        await leg.gone.wait()
-        for leg in self._leaving:
+                for leg in self._flushing:
+                    await leg.wait_closed()
+        for leg in self._flushing:
             leg.abort()
         await asyncio.sleep(0)

@@ -1,18 +1,31 @@
-"""The far leg of a relayed connection: what comes from there goes to the client, what the client sends goes there.
+"""The leg of a relayed connection to the target: what comes from upstream goes to the client, and the other way round.
 
 Each leg is read only while the other takes what it brings, so that memory is bounded: a read and a write buffer for
 each direction. How an end is passed on:
 
-    client sends FIN              FIN upstream, after what waits for it
-    upstream sends FIN            FIN to the client, after what waits for it
-    both have                     both close, when all that waited is gone
+    client sends FIN              FIN upstream, after what is buffered for it
+    upstream sends FIN            FIN to the client, after what is buffered for it
+    both have                     both close, when all that was buffered is gone
     either is reset               the other is reset
-    upstream fails otherwise      the client is reset, with ``error`` and its words
+    upstream fails otherwise      the client is reset, with ``error`` and its text
 
-A reset takes what waits with it, as it does in a kernel. Over TLS, close_notify is the FIN of this table.
+A reset drops what is buffered, as it does in a kernel. Over TLS, close_notify is the FIN of this table.
+
+States of the leg. Its client is there until CLOSED, but for a CLOSING that the client's own end has caused:
+
+    state          entered by                                                 next
+    DIALING        construction                                               DIALING_EOF, RELAYING, CLOSED
+    DIALING_EOF    write_eof: the client's FIN, before the leg is connected   CLIENT_EOF, CLOSED
+    RELAYING       connection_made                                            CLIENT_EOF, UPSTREAM_EOF, CLOSING, CLOSED
+    CLIENT_EOF     write_eof, or connection_made after DIALING_EOF            CLOSING, CLOSED
+    UPSTREAM_EOF   eof_received: upstream's FIN is the first                  RESET, CLOSING, CLOSED
+    CLOSING        the second FIN, of either side; client_closed              RESET, CLOSED
+    RESET          the reset monitor: upstream reset after its own FIN        CLOSED
+    CLOSED         connection_lost; dial_failed; client_closed while dialing  none
 """
 
 import asyncio
+import enum
 from typing import cast
 
 from portside.errors import reason_of
@@ -20,60 +33,63 @@ from portside.server.connection import WRITE_TIMEOUT_S, Connection
 from portside.server.leg import Hold, Leg
 from portside.server.reset_monitor import ResetMonitor
 
-MOST_EARLY_BYTES = 64 * 1024  # that a client may send before it is not read until upstream is there
+MAX_QUEUED_BYTES = 64 * 1024  # that a client may send before the leg is connected; then the client is not read
 _RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 
 
+class State(enum.Enum):
+    """How far a leg has come; the table in the module's head says what leads from one state to the next."""
+
+    DIALING = enum.auto()
+    DIALING_EOF = enum.auto()
+    RELAYING = enum.auto()
+    CLIENT_EOF = enum.auto()
+    UPSTREAM_EOF = enum.auto()
+    CLOSING = enum.auto()
+    RESET = enum.auto()
+    CLOSED = enum.auto()
+
+
 class Upstream(Leg, asyncio.Protocol):
-    """One upstream connection and the client that it belongs to; until it is made, it keeps what the client sends.
+    """One upstream connection and the client that it belongs to; until it is made, what the client sends is queued.
 
     What goes each way passes one place, where something may be done to it: ``send`` and ``data_received``.
     """
 
-    __slots__ = (
-        "_client",
-        "_early",
-        "_early_bytes",
-        "_finished",
-        "_first",
-        "_over",
-        "_reset",
-        "_reset_monitor",
-        "_seen",
-        "gone",
-    )
+    __slots__ = ("_client", "_closed", "_last_outstanding", "_queued", "_queued_bytes", "_reset_monitor", "_state")
 
     def __init__(self, client: Connection, reset_monitor: ResetMonitor) -> None:
         super().__init__()
-        self.gone: asyncio.Event | None = None  # set at its end, where somebody waits for that
         self._client: Connection | None = client  # None: it is gone
-        self._early: list[bytes] = []
-        self._early_bytes = 0
         self._reset_monitor = reset_monitor
-        self._finished = False  # the client sent FIN
-        self._first = False  # upstream did so before the client
-        self._reset = False  # by upstream, after its FIN
-        self._over = False
-        self._seen = 0  # ``outstanding_bytes`` when it was last looked at
+        self._state = State.DIALING
+        self._queued: list[bytes] = []
+        self._queued_bytes = 0
+        self._last_outstanding = 0  # bytes, when ``is_active`` was last asked
+        self._closed: asyncio.Event | None = None  # made where somebody waits for the end
 
     # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Upstream is there: it gets what the client sent meanwhile."""
+        """Send what the client has sent meanwhile."""
         transport = cast("asyncio.Transport", transport)
-        self.attach(transport)
-        if self._client is None:
+        client = self._client
+        if client is None:
             transport.abort()
             return
-        transport.write(b"".join(self._early))
-        self._early, self._early_bytes = [], 0
-        if self._finished:
-            self._pass_fin()
+        self.attach(transport)
+        transport.write(b"".join(self._queued))
+        self._queued, self._queued_bytes = [], 0
+        if self._state is State.DIALING_EOF:
+            self._state = State.CLIENT_EOF
+            transport.write_eof()
+        else:
+            self._state = State.RELAYING
         if not self.write_paused:
-            self._client.resume_reading(Hold.FLOW)
+            client.resume_reading(Hold.FLOW)
 
     def data_received(self, data: bytes) -> None:
-        """Upstream sent bytes."""
+        """Send the client what upstream sent."""
         client = self._client
         if client is not None:
             client.send(data)
@@ -81,128 +97,130 @@ class Upstream(Leg, asyncio.Protocol):
                 self.pause_reading(Hold.FLOW)
 
     def eof_received(self) -> bool:
-        """Upstream sent FIN. True keeps the other direction open."""
+        """Pass upstream's FIN to the client. True keeps the other direction open."""
         self.half_closed = True
-        self._first = not self._finished
-        if self._client is None or self._finished:
-            self.close()  # the client follows when all that waits is gone
-            return False
-        self._client.write_eof()
-        self._reset_monitor.watch(self._fd, self._was_reset)
-        return True
+        if self._state is State.RELAYING and self._client is not None:
+            self._state = State.UPSTREAM_EOF
+            self._client.write_eof()
+            self._reset_monitor.watch(self._fd, self._on_reset)
+            return True
+        self.close()  # the client follows when all that is buffered is gone
+        return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Upstream is gone, and so the client goes."""
-        self._over, self._transport = True, None
+        """End the client's connection as this leg has ended."""
+        state, self._state, self._transport = self._state, State.CLOSED, None
         self._reset_monitor.forget(self._fd)
-        if self.gone is not None:
-            self.gone.set()
+        if self._closed is not None:
+            self._closed.set()
         client, self._client = self._client, None
         if client is None:
             return
-        if self._reset:
-            error = ConnectionResetError()
         client.set_write_timeout(WRITE_TIMEOUT_S)
-        if error is None and self._finished and not self._first:
-            client.write_eof()
-            return
-        if error is None:
-            client.close("local_closed", by="upstream")
-        elif isinstance(error, _RESETS):
+        if state is State.RESET or isinstance(error, _RESETS):
             client.reset(by="upstream")
-        else:
+        elif error is not None:
             client.reset("error", error=f"upstream: {reason_of(error)}", by="upstream")
+        elif state in {State.CLIENT_EOF, State.CLOSING}:
+            client.write_eof()
+        else:
+            client.close("local_closed", by="upstream")
 
-    def _was_reset(self) -> None:
-        self._reset = True
+    def _on_reset(self) -> None:
+        self._state = State.RESET
         self.abort()
 
     def pause_writing(self) -> None:
-        """More waits for upstream than should."""
+        """Read no more from the client: more is buffered for upstream than should be."""
         self.write_paused = True
         if self._client is not None:
             self._client.pause_reading(Hold.FLOW)
 
     def resume_writing(self) -> None:
-        """Upstream caught up."""
+        """Read from the client again: upstream has taken what was buffered."""
         self.write_paused = False
         if self._client is not None:
             self._client.resume_reading(Hold.FLOW)
 
-    # Called by those who made it.
+    # Called by the behaviour.
 
     @property
     def buffered_bytes(self) -> int:
         """Bytes that wait in this process for upstream to take them."""
-        return super().buffered_bytes if self._transport is not None else self._early_bytes
+        return super().buffered_bytes if self._transport is not None else self._queued_bytes
 
     def is_active(self) -> bool:
-        """Whether upstream took something since this was last asked."""
-        before, self._seen = self._seen, self.outstanding_bytes
-        return before != self._seen
+        """Whether upstream has taken something since this was last asked."""
+        before, self._last_outstanding = self._last_outstanding, self.outstanding_bytes
+        return before != self._last_outstanding
 
-    def failed(self, words: str) -> None:
-        """It could not be made: the client is reset, as it would have been refused."""
-        self._over = True
+    def dial_failed(self, error: str) -> None:
+        """Reset the client, as the target would have refused it."""
+        self._state = State.CLOSED
         client, self._client = self._client, None
         if client is not None:
-            client.reset("error", error=words, by="upstream")
+            client.reset("error", error=error, by="upstream")
 
     def send(self, data: bytes) -> None:
-        """Send the client's bytes; before upstream is there they wait, and soon the client with them."""
+        """Send the client's bytes upstream; while dialing they are queued, and soon the client is not read."""
         if self._transport is not None:
             self._transport.write(data)
-        elif not self._over:
-            self._early.append(data)
-            self._early_bytes += len(data)
-            if self._early_bytes >= MOST_EARLY_BYTES and self._client is not None:
+        elif self._state is not State.CLOSED:
+            self._queued.append(data)
+            self._queued_bytes += len(data)
+            if self._queued_bytes >= MAX_QUEUED_BYTES and self._client is not None:
                 self._client.pause_reading(Hold.FLOW)
 
-    def finish(self) -> None:
-        """The client sent FIN."""
-        self._finished = True
-        if self._first and self._client is not None:
-            self._client.set_close_reason("local_closed", by="upstream")  # now, as both have
-        self._pass_fin()
-
-    def left(self, *, reset: bool, waits: bool) -> None:
-        """The client is gone; ``waits`` says whether upstream still gets what waits for it."""
-        self._client = None
-        self._early, self._early_bytes = [], 0
-        if self._transport is None:
-            return
-        if reset:
-            self.abort_with_rst()
-        elif not waits:
-            self._transport.abort()
-        else:
+    def write_eof(self) -> None:
+        """Pass the client's FIN upstream; the second FIN closes the leg."""
+        if self._state is State.DIALING:
+            self._state = State.DIALING_EOF
+        elif self._state is State.RELAYING and self._transport is not None:
+            self._state = State.CLIENT_EOF
+            self._transport.write_eof()
+        elif self._state is State.UPSTREAM_EOF and self._client is not None:
+            self._client.set_close_reason("local_closed", by="upstream")
             self.close()
+
+    def client_closed(self, *, reset: bool, flush: bool) -> None:
+        """End the leg after its client: with RST, or in order, or at once where ``flush`` is false."""
+        self._client = None
+        self._queued, self._queued_bytes = [], 0
+        if self._transport is None:
+            self._state = State.CLOSED
+        elif reset:
+            self._state = State.CLOSING
+            self.abort_with_rst()
+        elif flush:
+            self.close()
+        else:
+            self._state = State.CLOSING
+            self._transport.abort()
 
     def close(self) -> None:
-        """Close in order; what waits goes out first, as long as upstream takes some of it now and then."""
+        """Close in order: what is buffered goes out first, as long as upstream takes some of it now and then."""
         if self._transport is not None:
+            self._state = State.CLOSING
             self._transport.close()
-            self._give_up(-1)
+            self._abort_if_stalled(-1)
 
     def abort(self) -> None:
-        """Close now."""
+        """Close at once."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _pass_fin(self) -> None:
-        if self._transport is None:
-            return
-        if self.half_closed:
-            self.close()
-        else:
-            self._transport.write_eof()
+    async def wait_closed(self) -> None:
+        """Wait until the leg is gone."""
+        if self._state is not State.CLOSED:
+            self._closed = asyncio.Event()
+            await self._closed.wait()
 
-    def _give_up(self, before: int) -> None:
-        """It is closing: end it when it took nothing of what waits for it for too long."""
-        waiting = self.outstanding_bytes
+    def _abort_if_stalled(self, before: int) -> None:
+        """Abort a leg that closes and of which upstream took nothing since ``before`` bytes were outstanding."""
+        outstanding = self.outstanding_bytes
         if self._transport is None or not self.buffered_bytes:
             return
-        if waiting == before:
+        if outstanding == before:
             self._transport.abort()
         else:
-            asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._give_up, waiting)
+            asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._abort_if_stalled, outstanding)
