@@ -1,4 +1,4 @@
-"""TLS contexts as settings ask for them; what is wrong with a file is told by the name of its option."""
+"""TLS contexts made from settings; an error in a file names the option that the file was given with."""
 
 import os
 import sys

@@ -14,7 +14,7 @@ memory stays at one piece of each, however far the other side is ahead of the st
    side was late, all that follows is later by as much; where we were late, we catch up.
 4. An end that the recording gives to neither side (see ``client.script``) is not waited for, but the silence before it
    is, for QUIET_S at most. Bytes after our own FIN are not compared then, for no recording could hold them.
-5. Before a reset of ours everything is acknowledged, since a reset would discard what is not.
+5. Before we send a reset, the replay waits until everything is acknowledged: a reset would discard the rest.
 """
 
 import select

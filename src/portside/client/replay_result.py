@@ -24,7 +24,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unknown`` bytes could not be compared, because the recording does not hold them. ``ended`` is how the other side
     ended, as far as we could see; ``ended_recorded`` is None where that is unknown, or the replay did not get so far.
-    ``stalled_s`` is for how long the other side had read nothing of ours when sending was given up.
+    ``stalled_s`` is for how long the other side had taken nothing when sending was given up; None where it was not.
     """
 
     sent: int

@@ -71,7 +71,7 @@ class Expectation:
         self.at = at
 
     def step_done(self, at: int, arrived: int) -> None:
-        """Count from a step of ours that is done."""
+        """Take note of a step of ours that is done."""
         self.asked_at = at
         self.arrived_before = arrived
 

@@ -147,7 +147,7 @@ class Sender(threading.Thread):
                 wait_for(self._sock.fileno(), select.POLLOUT)
 
     def _end(self) -> None:
-        """Half-close, and end the run where that is asked for."""
+        """Half-close and end the run, each where ``__init__`` was given it."""
         self.state = SenderState.SOURCE_ENDED
         try:
             if self._half_close:

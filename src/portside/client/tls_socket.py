@@ -7,7 +7,7 @@ under a lock, and each direction waits on the socket itself without one:
    once, so that waiting for the descriptor is waiting for data.
 2. Sending: one at a time (``_sending``): encrypt under the lock, then send what came of it, in that order.
 3. What the engine wants sent while receiving (an answer to a key update, an alert) goes with what is sent next, or at
-   once where nobody is sending; receiving never waits for it.
+   once where no send is under way; receiving never waits for it.
 """
 
 import socket
@@ -50,7 +50,7 @@ class TlsSocket(socket.socket):
         engine = self._engine
         deadline = time.monotonic() + timeout_s
         try:
-            while not self._shaken():
+            while not self._advance_handshake():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
@@ -65,7 +65,8 @@ class TlsSocket(socket.socket):
         log_info("tls", "handshake finished: %s", negotiated)
         return negotiated
 
-    def _shaken(self) -> bool:
+    def _advance_handshake(self) -> bool:
+        """Take the handshake as far as what has come allows: whether it is finished. Raises TlsError."""
         try:
             return self._engine.handshake()
         finally:
@@ -85,7 +86,7 @@ class TlsSocket(socket.socket):
     # Receiving.
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """As of any socket, but BlockingIOError where what came is no whole record yet."""
+        """Receive as on any socket, but raise BlockingIOError while a record is incomplete."""
         data = super().recv(_CIPHERTEXT_BYTES, flags)
         engine = self._engine
         with self._lock:
@@ -113,7 +114,7 @@ class TlsSocket(socket.socket):
     # Sending.
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As of any socket; with MSG_DONTWAIT a caller that gets BlockingIOError calls again with the same bytes."""
+        """Send as on any socket; after BlockingIOError (MSG_DONTWAIT) the call is repeated with the same bytes."""
         with self._sending:
             self._flush(flags)
             if self._unreported:
@@ -141,7 +142,7 @@ class TlsSocket(socket.socket):
     # The end.
 
     def shutdown(self, how: int) -> None:
-        """SHUT_WR is TLS's own: close_notify, no FIN, after which some peers would send no more."""
+        """Shut a direction down; SHUT_WR sends close_notify, without FIN, after which some peers would stop sending."""
         if how != socket.SHUT_WR:
             super().shutdown(how)
             return
@@ -149,7 +150,7 @@ class TlsSocket(socket.socket):
             self._close_notify(0)
 
     def close(self) -> None:
-        """Close; close_notify goes before where it can go at once."""
+        """Close, after close_notify where that can be sent at once."""
         if self.fileno() >= 0 and self._sending.acquire(blocking=False):
             try:
                 with suppress(OSError):

@@ -57,6 +57,7 @@ class TransportState(enum.Enum):
 _OPEN, _HALF_OPEN = TransportState.OPEN, Half.OPEN  # looked up once: they are compared for each read and write
 
 
+# More than twenty methods: asyncio's two interfaces alone have sixteen.
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
     """TLS over a transport of the loop, on either side of it.
 

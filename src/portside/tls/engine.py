@@ -1,6 +1,6 @@
 """TLS without I/O: ciphertext and the peer's FIN come in as arguments, ciphertext and plaintext go out as results.
 
-OpenSSL works on two buffers in memory, so that whoever owns the socket decides when to read and to write: callbacks
+OpenSSL works on two buffers in memory, so the owner of the socket decides when to read and to write: callbacks
 of an event loop in ``server.tls_transport``, two threads that block in ``client.tls_socket``.
 
 What an engine is owed:
@@ -26,8 +26,8 @@ States of the session. Each direction has a state of its own while the session i
                   CLOSED      close_notify: ours is in data_to_send              none
     receiving     OPEN        the engine is made                                 CLOSED, TRUNCATED
                   CLOSED      read: the peer's close_notify                      none
-                  TRUNCATED   feed_eof: FIN without close_notify, which somebody
-                              on the way may have made (RFC 8446, section 6.1)   none
+                  TRUNCATED   feed_eof: FIN without close_notify; an attacker
+                              may have sent it (RFC 8446, section 6.1)           none
 
 close_notify ends one direction, as FIN does: the other stays open (RFC 8446, section 6.1; in TLS 1.2, RFC 5246,
 section 7.2.1, the peer should close its own at once, and not all do).
@@ -100,7 +100,7 @@ class TlsEngine:
         return True
 
     def negotiated(self) -> "Tls":
-        """What a finished handshake agreed on; the name is the one that the client asked for."""
+        """The parameters that a finished handshake agreed on, and the name that the client asked for (SNI)."""
         from portside.events import Tls
 
         tls = self._tls
@@ -135,7 +135,7 @@ class TlsEngine:
         tls, incoming = self._tls, self._incoming
         pieces: list[bytes] = []
         try:
-            while incoming.pending or tls.pending():  # to be told that there is nothing would cost an exception
+            while incoming.pending or tls.pending():  # a read without data would cost an exception
                 piece = tls.read(_RECORD_BYTES)
                 if not piece:
                     self._close_receiving()

@@ -22,7 +22,7 @@ class TlsError(OSError):
 
 
 def tls_error(error: OSError) -> TlsError:
-    """An error of Python's ssl module as one of ours, in words that can be shown."""
+    """A TlsError for an error of Python's ssl module, in words that can be shown."""
     return TlsError(describe_error(error), error.reason if isinstance(error, ssl.SSLError) else None)
 
 
