@@ -1,4 +1,4 @@
-"""Who may be connected: how many at once, and from where."""
+"""Which clients may be connected: how many at once, and from where."""
 
 import ipaddress
 import socket
@@ -24,11 +24,11 @@ def parse_network(text: str, option: str) -> list[Network]:
         found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PortsideError(f"{option} {text}", reason_of(error)) from None
-    return [ipaddress.ip_network(str(place[0]).partition("%")[0]) for *_, place in found]
+    return [ipaddress.ip_network(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
 
 
 def read_networks(path: str, option: str) -> list[Network]:
-    """Read a file of them, one a line; ``#`` begins a comment."""
+    """Read a file of networks, one a line; ``#`` begins a comment. Raises PortsideError."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = [line.partition("#")[0].strip() for line in file]
@@ -38,7 +38,7 @@ def read_networks(path: str, option: str) -> list[Network]:
 
 
 class Admission:
-    """Decides on each client and counts those that are in. Clients on unix sockets are only counted."""
+    """Decides on each client, and counts those that were admitted. Clients on unix sockets are only counted."""
 
     def __init__(
         self,
@@ -52,31 +52,31 @@ class Admission:
         self._most_per_ip = most_per_ip
         self._allowed = allowed
         self._denied = denied or []
-        self._inside = 0
-        self._inside_by_ip: Counter[str] = Counter()
+        self._admitted = 0
+        self._admitted_by_ip: Counter[str] = Counter()
 
     def admit(self, ip: str | None) -> "RefuseReason | None":
-        """Let a client in, or say why not. ``ip`` is None on a unix socket."""
-        if ip is not None and (self._allowed is not None or self._denied) and not self._may(ip):
+        """Count a client in, or return why it is refused. ``ip`` is None on a unix socket."""
+        if ip is not None and (self._allowed is not None or self._denied) and not self._is_allowed(ip):
             return "denied"
-        if self._most is not None and self._inside >= self._most:
+        if self._most is not None and self._admitted >= self._most:
             return "max_conns"
         if self._most_per_ip is not None and ip is not None:
-            if self._inside_by_ip[ip] >= self._most_per_ip:
+            if self._admitted_by_ip[ip] >= self._most_per_ip:
                 return "max_conns_per_ip"
-            self._inside_by_ip[ip] += 1
-        self._inside += 1
+            self._admitted_by_ip[ip] += 1
+        self._admitted += 1
         return None
 
     def release(self, ip: str | None) -> None:
-        """A client that was let in is gone."""
-        self._inside -= 1
+        """Count out a client that was admitted."""
+        self._admitted -= 1
         if self._most_per_ip is not None and ip is not None:
-            self._inside_by_ip[ip] -= 1
-            if not self._inside_by_ip[ip]:
-                del self._inside_by_ip[ip]
+            self._admitted_by_ip[ip] -= 1
+            if not self._admitted_by_ip[ip]:
+                del self._admitted_by_ip[ip]
 
-    def _may(self, ip: str) -> bool:
+    def _is_allowed(self, ip: str) -> bool:
         return not contains(ip, self._denied) and (self._allowed is None or contains(ip, self._allowed))
 
 

@@ -1,9 +1,9 @@
 """One stream to every client, at the pace of the slowest that still reads.
 
-A client that lags is waited for while its kernel acknowledges. One that takes nothing for a moment is waited for no
-more, unless there is no other: what it does not take collects up to a limit, and then, or when it took nothing for the
-write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded amount of
-memory and delays the others once, for that moment.
+A client whose writing is paused is waited for while its kernel acknowledges. One that takes nothing for a moment is no
+longer waited for, unless no other client reads: what it does not take is buffered up to a limit, and then, or when it
+took nothing for the write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded
+amount of memory, and delays the others once, for that moment.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from portside.events import CloseReason
 from portside.server.connection import Connection
 from portside.server.server import Server
 
-LIMIT_BYTES = 16 << 20  # for each client
+LIMIT_BYTES = 16 << 20  # that may be buffered for each client
 STALL_S = 0.25  # longer than a delayed acknowledgement (40 to 200 ms)
 
 
@@ -23,7 +23,7 @@ class Broadcast:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._stalled: set[Connection] = set()
-        self._seen: dict[Connection, tuple[int, float]] = {}  # of those that lag: ``outstanding_bytes``, and since when
+        self._seen: dict[Connection, tuple[int, float]] = {}  # while paused: outstanding bytes, and since when
         self._changed = asyncio.Event()
         server.on_writable = self._writable
 
@@ -36,8 +36,8 @@ class Broadcast:
                 client.abort("write_timeout")
         return len(clients)
 
-    async def room(self) -> None:
-        """Wait until no client lags that still reads; where none reads, until one does again or is gone."""
+    async def drain(self) -> None:
+        """Wait until no client that still reads is paused; where none reads, until one does again or is gone."""
         while self._must_wait():
             self._changed.clear()
             with suppress(TimeoutError):
@@ -49,10 +49,10 @@ class Broadcast:
             if not client.write_paused:
                 keeps_up = True
                 continue
-            waiting = client.outstanding_bytes
+            outstanding = client.outstanding_bytes
             seen, since = self._seen.get(client, (-1, now))
-            if waiting < seen or seen < 0:
-                self._seen[client] = waiting, now
+            if outstanding < seen or seen < 0:
+                self._seen[client] = outstanding, now
                 self._stalled.discard(client)
             elif now - since >= STALL_S:
                 self._stalled.add(client)
@@ -60,7 +60,7 @@ class Broadcast:
         return reads or (not keeps_up and bool(self._stalled))
 
     def closed(self, client: Connection, reason: CloseReason) -> None:
-        """A client is gone."""
+        """Wait no longer for a client that is gone."""
         self._writable(client)
 
     def _writable(self, client: Connection) -> None:

@@ -1,7 +1,7 @@
 """A stream socket whose family and type are plain numbers.
 
-The standard library makes an enumeration member of each whenever it is asked for one: for every client twice in
-``accept`` and twice when the loop takes it, which was a twelfth of the time that a short connection takes.
+The standard library makes an enumeration member of each at every access: for every client twice in ``accept`` and twice
+when the socket is attached to the loop, which was a twelfth of the time that a short connection takes.
 """
 
 import socket
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FastSocket(socket.socket):
-    """As ``socket.socket(family, SOCK_STREAM)``, and so are those that it accepts."""
+    """A stream socket as ``socket.socket``; the sockets that it accepts are of this class, too."""
 
     __slots__ = ("family",)
 

@@ -1,15 +1,15 @@
 """Resets of peers that have sent FIN already.
 
-The loop does not watch a socket that it neither reads nor writes, and after FIN there is nothing to read. So while the
-other side takes its time to answer, nobody would hear of a reset. epoll(7) reports EPOLLERR whether it is asked for
-or not, so one descriptor of ours, which the loop watches, is asked for nothing else.
+The loop does not watch a socket that it neither reads nor writes, and after FIN there is nothing to read. So a reset
+would go unnoticed while this side takes its time to answer. epoll(7) reports EPOLLERR whether it is asked for or not:
+an epoll descriptor of ours, which the loop watches, registers such sockets for no other event.
 """
 
 import asyncio
 import select
 from collections.abc import Callable
 
-_AT_ONCE = 256
+_EVENTS_PER_POLL = 256
 
 
 class ResetMonitor:
@@ -21,25 +21,25 @@ class ResetMonitor:
         self._watched: dict[int, Callable[[], None]] = {}
 
     def watch(self, fd: int, on_reset: Callable[[], None]) -> None:
-        """Have ``on_reset`` called when the peer of this socket resets it; where the kernel has no room, it is not."""
+        """Have ``on_reset`` called when the peer resets this socket; the kernel may have no room for that."""
         try:
             if self._epoll is None:
                 self._epoll = select.epoll()
-                self._loop.add_reader(self._epoll.fileno(), self._look)
+                self._loop.add_reader(self._epoll.fileno(), self._poll)
             self._epoll.register(fd, select.EPOLLET)
         except OSError:
             return
         self._watched[fd] = on_reset
 
     def forget(self, fd: int) -> None:
-        """It is being closed."""
+        """Stop watching a socket that is being closed."""
         if self._watched.pop(fd, None) is not None and self._epoll is not None:
             try:
                 self._epoll.unregister(fd)
             except OSError:
-                pass  # it is closed, which does the same
+                pass  # closing the socket has unregistered it
 
-    def _look(self) -> None:
-        for fd, events in self._epoll.poll(0, _AT_ONCE) if self._epoll is not None else ():
+    def _poll(self) -> None:
+        for fd, events in self._epoll.poll(0, _EVENTS_PER_POLL) if self._epoll is not None else ():
             if events & select.EPOLLERR and (on_reset := self._watched.get(fd)) is not None:
                 on_reset()

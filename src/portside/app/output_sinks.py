@@ -1,0 +1,133 @@
+"""The sinks of ``listen``: standard output, the files of ``--output``, and the recording."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from portside.app.notices import wants_colour, write_notice
+from portside.errors import PortsideError, reason_of
+from portside.feed.bus import EventBus
+from portside.feed.render import Renderer, make_renderer
+from portside.feed.render.filters import DropReceived
+from portside.feed.sinks import LosslessSink, TerminalSink
+from portside.feed.writer import NullWriter, Writer, is_null_device, open_output
+from portside.settings.listen import Listen
+
+if TYPE_CHECKING:
+    from portside.record.recorder import Recorder
+
+_FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
+
+
+class OutputSinks:
+    """Opens the sinks that settings ask for, and closes them at the end.
+
+    ``on_stdout_broken`` is called when nobody reads standard output any more. Raises PortsideError where a file or the
+    recording cannot be opened.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bus: EventBus, settings: Listen, on_stdout_broken: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._bus = bus
+        self._settings = settings
+        self._on_stdout_broken = on_stdout_broken
+        self._sinks: list[LosslessSink] = []
+        self._files: list[Writer] = []
+        self._recorder: Recorder | None = None
+        self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
+        self._open_stdout()
+        for path in settings.output:
+            self._open_file(path)
+        if settings.record is not None:
+            self._start_recorder(settings.record)
+
+    def _open_stdout(self) -> None:
+        terminal = sys.stdout.isatty()
+        renderer = self._renderer(self._settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
+        writer = self._writer(1, "standard output", self._stdout_broken)
+        self._add(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
+
+    def _open_file(self, path: str) -> None:
+        try:
+            fd = open_output(path)
+        except OSError as error:
+            raise PortsideError(f"cannot write {path}", error) from None
+        name = _FORMATS_BY_SUFFIX.get(os.path.splitext(path)[1], "text")
+        writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
+        self._files.append(writer)
+        self._add(LosslessSink(self._renderer(name), writer))
+
+    def _start_recorder(self, path: str) -> None:
+        from portside.app.recording import start_recorder
+
+        settings = self._settings
+        on_drained = partial(self._loop.call_soon_threadsafe, self._bus.drained)
+        self._recorder = start_recorder(path, settings.record_max, sync=settings.record_sync, on_drained=on_drained)
+        self._bus.add(self._recorder)
+
+    def _renderer(self, name: str, *, colour: bool = False, terminal: bool = False) -> Renderer:
+        settings = self._settings
+        renderer = make_renderer(
+            name, frame=settings.frame, max_frame=settings.max_frame, colour=colour, terminal=terminal
+        )
+        return DropReceived(renderer) if settings.send_only else renderer
+
+    def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Writer:
+        if is_null_device(fd):
+            return NullWriter(fd, name)
+        return Writer(
+            fd,
+            name,
+            self._loop.call_soon_threadsafe,
+            on_drained=self._bus.drained,
+            on_broken=on_broken,
+            on_trouble=self._trouble,
+            on_stale=self._stale,
+        )
+
+    def _add(self, sink: LosslessSink) -> None:
+        self._sinks.append(sink)
+        self._bus.add(sink)
+
+    def _stdout_broken(self) -> None:
+        self._bus.drained()
+        self._on_stdout_broken()
+
+    def _trouble(self, name: str, error: OSError | None) -> None:
+        if error is None:
+            self._in_trouble.discard(name)
+            write_notice(f"{name} takes data again")
+        else:
+            self._in_trouble.add(name)
+            write_notice(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
+
+    def _stale(self, name: str, error: OSError) -> None:
+        write_notice(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
+
+    def reopen_files(self) -> None:
+        """Write what was published so far, and open the files of ``--output`` again, for log rotation."""
+        self._bus.flush()
+        for writer in self._files:
+            writer.reopen()
+
+    def close(self, patience: float, hurry: threading.Event) -> bool:
+        """Write what is left and close everything; False where bytes are lost of an output that could not be written.
+
+        Blocks. Once ``hurry`` is set, an output that takes nothing is waited for ``patience`` seconds at most.
+        """
+        complete = True
+        for sink in self._sinks:
+            lost = sink.writer.close(patience, hurry)
+            if lost and not sink.writer.broken:
+                write_notice(f"{lost} B for {sink.writer.name} were not written")
+                if sink.writer.name in self._in_trouble:
+                    complete = False
+        if self._recorder is not None:
+            self._recorder.close()
+        return complete
