@@ -8,19 +8,20 @@ import json
 import sys
 import time
 
+from portside.app.sort_order import Sort
 from portside.settings.watch import Watch
-from portside.tui.order import Sort, Sorter
 from portside.tui.poller import Poller
+from portside.tui.row_order import RowSorter
 
 
 def main() -> None:
     looks, pause_s = int(sys.argv[1]), float(sys.argv[2])
-    sort, sorter = Sort(), Sorter()
+    sort, sorter = Sort(), RowSorter()
     poller = Poller(Watch(), sort)
     times_ms = []
     for number in range(looks + 1):
         start = time.perf_counter()
-        view = poller.look()
+        view = poller.poll()
         sorter.order(view, sort)
         if number:
             times_ms.append((time.perf_counter() - start) * 1e3)

@@ -13,7 +13,8 @@ import pytest
 from netns import other_netns
 from support import wait_until
 
-from portside.kernel import Watcher, snapshot
+from portside.app.sort_order import Sort
+from portside.kernel import Query, Watcher, snapshot
 from portside.kernel.backend import BackendError
 from portside.kernel.backends import NAMES
 from portside.kernel.destroy import DestroyError, destroy
@@ -21,7 +22,6 @@ from portside.kernel.filter import parse
 from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace, NamespaceError
 from portside.settings.watch import Watch
-from portside.tui.order import Sort
 from portside.tui.poller import Poller
 
 
@@ -54,7 +54,7 @@ def namespace_by_name() -> None:
     namespace = Namespace("blue")
     listener = namespace.run(lambda: socket.create_server(("127.0.0.1", 0)))
     port = listener.getsockname()[1]
-    with listener, Watcher(f"sport = {port}", view="all", netns="blue") as watcher:
+    with listener, Watcher(Query(f"sport = {port}", view="all", netns="blue")) as watcher:
         first, second = watcher.look(), watcher.look()
         assert len(first.table) == len(second.table) == 1
         run("ip", "netns", "del", "blue")
@@ -78,12 +78,12 @@ def a_namespace_whose_process_ended() -> None:
         client = stack.enter_context(namespace.run(lambda: socket.create_connection(("127.0.0.1", port))))
         poller = Poller(Watch(netns=str(process.pid)), Sort())
         stack.callback(poller.close)
-        assert len(poller.look().live.table) == 2
+        assert len(poller.poll().live.table) == 2
         process.communicate()
-        poller.choose(parse(f"dport = {port}"))
-        view = poller.look()
+        poller.set_filter(parse(f"dport = {port}"))
+        view = poller.poll()
         assert len(view.live.table) == 1
-        socket_in_full = poller.look_at(int(view.keys[0]), view.live.table)
+        socket_in_full = poller.poll_details(int(view.keys[0]), view.live.table)
         assert socket_in_full is not None
         assert socket_in_full.remote == f"127.0.0.1:{port}"
         assert poller.destroy(view.live.table) == 1

@@ -14,7 +14,7 @@ import pytest
 from support import wait_until
 
 from portside.errors import UsageError
-from portside.kernel import FilterError, SocketTable, Watcher, netlink, proc_net_tcp, snapshot, to_json
+from portside.kernel import FilterError, Query, SocketTable, Watcher, netlink, proc_net_tcp, snapshot, to_json
 from portside.kernel.backend import BackendError
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner
@@ -110,7 +110,7 @@ def test_the_json_of_what_is_there(pair: tuple[socket.socket, socket.socket]) ->
 
 def test_a_watcher_sees_what_comes_and_goes_and_how_old_it_is(listener: socket.socket) -> None:
     port = port_of(listener)
-    with Watcher(f"dport = {port} and age > 5s") as watcher:
+    with Watcher(Query(f"dport = {port} and age > 5s")) as watcher:
         assert len(watcher.look().table) == 0
         with socket.create_connection(listener.getsockname()), listener.accept()[0]:
             assert len(watcher.look().table) == 0
@@ -124,7 +124,7 @@ def test_a_watcher_sees_what_comes_and_goes_and_how_old_it_is(listener: socket.s
 def test_owners_follow_a_fork_a_passed_descriptor_and_an_exit(pair: tuple[socket.socket, socket.socket]) -> None:
     client, _ = pair
     ours, theirs = socket.socketpair()
-    with Watcher(between(pair)) as watcher, ours:
+    with Watcher(Query(between(pair))) as watcher, ours:
 
         def owners() -> set[int]:
             return {owner.pid for owner in next(to_sockets(watcher.look().table)).owners or ()}
@@ -334,7 +334,7 @@ def test_a_control_group_by_its_path(tmp_path: os.PathLike[str]) -> None:
 
 
 def test_sockets_that_come_while_looking_are_no_trouble(listener: socket.socket) -> None:
-    with Watcher("", view="all") as watcher:
+    with Watcher(Query("", view="all")) as watcher:
         for _ in range(30):
             with socket.create_connection(listener.getsockname()), listener.accept()[0]:
                 watcher.look()

@@ -26,11 +26,11 @@ from portside.kernel.counters import TcpCounters, TcpMib
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor, DestroyNotifications
 from portside.kernel.filter import evaluate, parse, possible
-from portside.kernel.filter.tree import And, StateIn, columns_of, mentions_state
+from portside.kernel.filter.tree import OWNER_COLUMNS, columns_of
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
-from portside.kernel.snapshot import unsupported_columns
+from portside.kernel.snapshot import in_view, unsupported_columns
 from portside.kernel.table import Mask, SocketTable
 from portside.settings.watch import Watch
 
@@ -40,8 +40,6 @@ _PATIENCE_MS = 500  # what a reader of standard output may take after a signal
 _ATTEMPTS = 3
 _LONGEST_S = 86400.0  # what poll(2) is asked to wait at once: it takes some weeks at most
 _PIPE_BYTES = 4096  # what a pipe takes at once when it is writable (PIPE_BUF)
-_VIEWS = {None: states.CONNECTED, "all": states.ALL, "listening": states.LISTENING}
-_OWNER_COLUMNS = frozenset(("pid", "program"))
 
 
 def run(settings: Watch) -> int:
@@ -64,12 +62,10 @@ class _Run:
             tree = parse(filter_text(settings), SystemResolver())
         except FilterError as error:
             raise wrong_filter(error) from None
-        view = view_of(settings)
-        shown = states.ALL if view is None and mentions_state(tree) else _VIEWS[view]
-        self._filter = And((tree, StateIn(shown)))
+        self._filter = in_view(tree, view_of(settings))
         self._family = 2 if settings.ipv4 else 10 if settings.ipv6 else None
         self._columns = columns_of(tree)
-        wants_owners = not settings.no_processes or bool(self._columns & _OWNER_COLUMNS)
+        wants_owners = not settings.no_processes or bool(self._columns & OWNER_COLUMNS)
         self._owners = OwnerFinder() if wants_owners else None
         self._namespace = Namespace(settings.netns) if settings.netns is not None else None
         if self._namespace is not None:

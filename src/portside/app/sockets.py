@@ -1,7 +1,8 @@
 """``portside.sockets``: one look at the kernel's table, from Python."""
 
-from portside.kernel import Socket, View, snapshot
+from portside.kernel import Query, Socket, View
 from portside.kernel.materialize import to_sockets
+from portside.kernel.snapshot import take_snapshot
 
 
 def sockets(
@@ -22,4 +23,4 @@ def sockets(
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
     """
-    return list(to_sockets(snapshot(filter, view=view, netns=netns, source=source, owners=owners).table))
+    return list(to_sockets(take_snapshot(Query(filter, view, netns, source, owners)).table))

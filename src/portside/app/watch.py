@@ -8,16 +8,17 @@ from itertools import islice
 
 from portside.app.notices import write_notice
 from portside.app.proc_prefetcher import ProcPrefetcher
+from portside.app.sort_order import Sort, parse_sort, sorted_rows
 from portside.app.stdout import write_stdout
-from portside.app.table_order import Order
 from portside.app.table_text import table_text
 from portside.errors import UsageError
-from portside.kernel import FilterError, Snapshot, SocketTable, View, snapshot
+from portside.kernel import FilterError, Query, Snapshot, SocketTable, View
 from portside.kernel.filter import parse
 from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace
 from portside.kernel.resolver import SystemResolver
+from portside.kernel.snapshot import take_snapshot
 from portside.settings.watch import Watch
 
 _JSON_BATCH = 1024
@@ -26,12 +27,12 @@ _MOST_ON_A_TERMINAL = 20
 
 def run(settings: Watch, prefetcher: ProcPrefetcher | None = None) -> int:
     """Look once, show what was seen, and end; the exit status. ``prefetcher`` is on its way to the processes."""
-    order = Order(settings.sort) if settings.sort is not None else None
+    sort = parse_sort(settings.sort) if settings.sort is not None else None
     # Nothing here is garbage before the end, and looking for it takes a fifth of the time.
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _run(settings, order, prefetcher)
+        return _run(settings, sort, prefetcher)
     finally:
         if prefetcher is not None:
             prefetcher.close()
@@ -39,7 +40,7 @@ def run(settings: Watch, prefetcher: ProcPrefetcher | None = None) -> int:
             gc.enable()
 
 
-def _run(settings: Watch, order: Order | None, prefetcher: ProcPrefetcher | None) -> int:
+def _run(settings: Watch, sort: Sort | None, prefetcher: ProcPrefetcher | None) -> int:
     try:
         tree = parse(filter_text(settings), SystemResolver())
     except FilterError as error:
@@ -47,7 +48,7 @@ def _run(settings: Watch, order: Order | None, prefetcher: ProcPrefetcher | None
     with ExitStack() as stack:
         # Opened once: when its process has ended, its number may come to stand for another network.
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
-        seen = _look(settings, tree, namespace, order, prefetcher)
+        seen = _snapshot(settings, tree, namespace, sort, prefetcher)
         if settings.kill:
             return _kill(settings, seen, namespace)
         read = write_stdout(_pieces(settings, seen.table))
@@ -59,22 +60,31 @@ def _run(settings: Watch, order: Order | None, prefetcher: ProcPrefetcher | None
     return 0
 
 
-def _look(
-    settings: Watch, tree: Filter, namespace: Namespace | None, order: Order | None, prefetcher: ProcPrefetcher | None
+def _snapshot(
+    settings: Watch, tree: Filter, namespace: Namespace | None, sort: Sort | None, prefetcher: ProcPrefetcher | None
 ) -> Snapshot:
-    """What the settings choose, in their order."""
-    plain = not (settings.json or settings.wide or settings.listening or (order and order.needs_details))
-    seen = snapshot(
-        tree,
-        source="netlink" if settings.kill else settings.source,
-        netns=namespace,
-        owners=not settings.no_processes or (order is not None and order.needs_owners),
-        families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
-        view=view_of(settings),
-        details=not plain,
+    """The sockets that the settings choose, in their order."""
+    query = query_of(settings, tree, namespace)._replace(
+        owners=not settings.no_processes or (sort is not None and sort.needs_owners),
+        details=settings.json or settings.wide or settings.listening or (sort is not None and sort.needs_details),
         prefetched=prefetcher.processes if prefetcher is not None else None,
     )
-    return seen if order is None else seen._replace(table=seen.table.select(order.of(seen.table)))
+    if settings.kill:
+        query = query._replace(source="netlink")
+    seen = take_snapshot(query)
+    return seen if sort is None else seen._replace(table=seen.table.select(sorted_rows(seen.table, sort)))
+
+
+def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) -> Query:
+    """The query for the sockets that the settings choose, with this filter, in this network namespace."""
+    return Query(
+        tree,
+        view_of(settings),
+        namespace,
+        settings.source,
+        owners=not settings.no_processes,
+        families=(4,) if settings.ipv4 else (6,) if settings.ipv6 else (4, 6),
+    )
 
 
 def filter_text(settings: Watch) -> str:

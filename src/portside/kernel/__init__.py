@@ -10,12 +10,13 @@
 from portside.kernel.filter import FilterError
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner, Socket, to_json
-from portside.kernel.snapshot import Snapshot, View, Watcher, snapshot
+from portside.kernel.snapshot import Query, Snapshot, View, Watcher, snapshot
 from portside.kernel.table import SocketTable
 
 __all__ = [
     "FilterError",
     "Owner",
+    "Query",
     "Snapshot",
     "Socket",
     "SocketTable",

@@ -10,7 +10,7 @@ from portside.kernel.netns import Namespace
 NAMES = ("netlink", "proc", "psutil")
 
 
-class Opened(NamedTuple):
+class OpenBackend(NamedTuple):
     """A source that works, its first reading, and why better ones did not work."""
 
     source: Source
@@ -18,7 +18,7 @@ class Opened(NamedTuple):
     notes: tuple[str, ...]
 
 
-def open_backend(want: DumpRequest, name: str | None = None, namespace: Namespace | None = None) -> Opened:
+def open_backend(want: DumpRequest, name: str | None = None, namespace: Namespace | None = None) -> OpenBackend:
     """Open a source by its name, or the best that works, and read from it once.
 
     Raises UsageError for a name that is none, and BackendError where the source that is asked for, or every one, does
@@ -39,7 +39,7 @@ def open_backend(want: DumpRequest, name: str | None = None, namespace: Namespac
             failures.append(error)
             continue
         notes = tuple(f"sockets come from {candidate}: {failure}" for failure in failures)
-        return Opened(source, reading, (*notes, *reading.notes))
+        return OpenBackend(source, reading, (*notes, *reading.notes))
     if len(failures) == 1:
         raise failures[0]
     raise BackendError("no source of sockets works here", "; ".join(map(str, failures)))

@@ -1,4 +1,7 @@
-"""A look at the sockets: read, filter, find owners. A ``Watcher`` looks again and again, and remembers what it can."""
+"""A snapshot of the sockets that a query matches: read, filter, find owners.
+
+A ``Watcher`` takes one snapshot after another, and remembers what it can in between.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Self
@@ -8,10 +11,10 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.backend import DumpRequest
-from portside.kernel.backends import Opened, open_backend
+from portside.kernel.backends import OpenBackend, open_backend
 from portside.kernel.bytecode import compile_filter, states_of
 from portside.kernel.filter import evaluate, parse, possible
-from portside.kernel.filter.tree import EVERYTHING, And, Filter, StateIn, columns_of, mentions_state
+from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, And, Filter, StateIn, columns_of, mentions_state
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
@@ -20,7 +23,6 @@ from portside.procfs import ProcessSockets
 
 View = Literal["connected", "listening", "all"]
 _VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
-_OWNER_COLUMNS = frozenset(("pid", "program"))
 _PLAIN_COLUMNS = frozenset(("age_s", "recv_q", "send_q", "uid", "inode", "interface", "cookie"))
 
 
@@ -36,6 +38,27 @@ class Snapshot(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Query(NamedTuple):
+    """Which sockets are looked for, and how.
+
+    ``filter`` is text in the language of the filter, or its tree. ``view`` says which states are shown; without it,
+    every state where the filter names states, else all but listeners. ``netns`` is the name of another network
+    namespace, or the number of a process in it; or the namespace itself, which stays open: a name or a number may stand
+    for another one later. ``source`` is ``netlink``, ``proc`` or ``psutil``; None is the best one that works.
+    ``owners`` asks for the processes that hold each socket, ``details`` for tcp_info and memory. ``prefetched`` gives
+    what was read of all processes meanwhile.
+    """
+
+    filter: str | Filter | None = None
+    view: View | None = None
+    netns: str | Namespace | None = None
+    source: str | None = None
+    owners: bool = True
+    families: tuple[int, ...] = (4, 6)
+    details: bool = True
+    prefetched: Callable[[], Iterable[ProcessSockets]] | None = None
+
+
 def snapshot(
     filter: str | Filter | None = None,  # noqa: A002 - it is the filter, here as everywhere
     *,
@@ -45,64 +68,41 @@ def snapshot(
     families: tuple[int, ...] = (4, 6),
     view: View | None = None,
     details: bool = True,
-    prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
 ) -> Snapshot:
-    """The TCP sockets of this machine that match a filter, now.
-
-    ``netns`` is the name of another network namespace, or the number of a process in it; or the namespace itself,
-    which stays open: a name or a number may stand for another one later. ``view`` says which states
-    are shown; without it, every state where the filter names states, else all but listeners. ``details`` asks for
-    tcp_info and memory too. ``prefetched`` gives what was read of all processes meanwhile.
+    """The TCP sockets of this machine that match a filter, now; the parameters are those of ``Query``.
 
     Raises FilterError, NamespaceError, UsageError for a source that is none, BackendError where none works, and
     NetlinkError where the kernel refuses.
     """
-    with Watcher(
-        filter,
-        source=source,
-        netns=netns,
-        owners=owners,
-        families=families,
-        view=view,
-        details=details,
-        prefetched=prefetched,
-    ) as watcher:
+    return take_snapshot(Query(filter, view, netns, source, owners, families, details))
+
+
+def take_snapshot(query: Query) -> Snapshot:
+    """The TCP sockets that a query matches, now. Raises what ``snapshot`` does."""
+    with Watcher(query) as watcher:
         return watcher.look()
 
 
 class Watcher:
-    """Looks at the sockets that match a filter, as often as it is asked; parameters as for ``snapshot``."""
+    """Reads the sockets that a query matches as often as it is asked, and remembers what it can in between."""
 
-    def __init__(
-        self,
-        filter: str | Filter | None = None,  # noqa: A002
-        *,
-        source: str | None = None,
-        netns: str | Namespace | None = None,
-        owners: bool = True,
-        families: tuple[int, ...] = (4, 6),
-        view: View | None = None,
-        details: bool = True,
-        prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
-    ) -> None:
-        tree = parse(filter, SystemResolver()) if isinstance(filter, str) else filter or EVERYTHING
-        if view is None:
-            view = "all" if mentions_state(tree) else "connected"
-        self._filter = And((tree, StateIn(_VIEWS[view])))
-        columns = columns_of(tree)
-        self._want = DumpRequest(
-            families,
+    def __init__(self, query: Query = Query()) -> None:  # noqa: B008 - a query is immutable
+        given = query.filter
+        tree = parse(given, SystemResolver()) if isinstance(given, str) else given or EVERYTHING
+        self._filter = in_view(tree, query.view)
+        self._columns = columns_of(tree)
+        self._request = DumpRequest(
+            query.families,
             states_of(self._filter),
-            details or not columns <= _OWNER_COLUMNS | _PLAIN_COLUMNS,
+            query.details or not self._columns <= OWNER_COLUMNS | _PLAIN_COLUMNS,
             compile_filter(self._filter),
         )
-        self._owners = OwnerFinder() if owners or columns & _OWNER_COLUMNS else None
-        self._columns = columns
-        self._prefetched = prefetched
-        self._own_namespace = Namespace(netns) if isinstance(netns, str) else None
-        self._namespace = netns if isinstance(netns, Namespace) else self._own_namespace
-        self._source_name = source
-        self._opened: Opened | None = None
+        self._owners = OwnerFinder() if query.owners or self._columns & OWNER_COLUMNS else None
+        self._prefetched = query.prefetched
+        self._own_namespace = Namespace(query.netns) if isinstance(query.netns, str) else None
+        self._namespace = query.netns if isinstance(query.netns, Namespace) else self._own_namespace
+        self._source_name = query.source
+        self._opened: OpenBackend | None = None
 
     def look(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
         """The sockets now. ``ages`` says how long each has been seen, in seconds, NaN where it is not known.
@@ -110,10 +110,10 @@ class Watcher:
         Raises what ``snapshot`` does.
         """
         if self._opened is None:
-            self._opened = open_backend(self._want, self._source_name, self._namespace)
+            self._opened = open_backend(self._request, self._source_name, self._namespace)
             reading = self._opened.reading
         else:
-            reading = self._opened.source.read(self._want)
+            reading = self._opened.source.read(self._request)
         table = reading.table
         age_s = ages(table) if ages else None
         table, age_s = _narrow(table, age_s, possible(self._filter, table, age_s))
@@ -123,7 +123,7 @@ class Watcher:
             notes.append("one look does not tell how old a connection is, so that no condition on its age is true")
         if self._owners is not None and table.owners is None:
             table = self._with_owners(table, self._owners)
-        asked = _count_hidden(table) if self._columns & _OWNER_COLUMNS else 0
+        asked = _count_hidden(table) if self._columns & OWNER_COLUMNS else 0
         table, _ = _narrow(table, age_s, evaluate(self._filter, table, age_s))
         if asked:
             sockets = f"{asked} socket{'s' if asked != 1 else ''}"
@@ -153,6 +153,13 @@ class Watcher:
         cookie = table.column("cookie")
         found = owners.find(table.base["inode"], cookie.values if cookie.known.all() else None)
         return table.with_owners(found, owners.hidden)
+
+
+def in_view(tree: Filter, view: View | None) -> Filter:
+    """A filter restricted to the states of a view; without one, to all states where it names any, else connections."""
+    if view is None:
+        view = "all" if mentions_state(tree) else "connected"
+    return And((tree, StateIn(_VIEWS[view])))
 
 
 def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:

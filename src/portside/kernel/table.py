@@ -33,7 +33,7 @@ class Unavailable(NamedTuple):
     reason: str
 
 
-class Column(NamedTuple):
+class ColumnValues(NamedTuple):
     """Values, and where they are known: elsewhere a value means nothing."""
 
     values: Values
@@ -155,11 +155,11 @@ class SocketTable:
         """The same sockets with the processes that hold them."""
         return replace(self, owners=owners, hidden_owners=hidden)
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> ColumnValues:
         """One of ``COLUMNS`` for every socket. Raises KeyError where there is no such column."""
         if name in BASE_COLUMNS:
-            return Column(self._base_values(name), ~self._unknown(self.reasons_unknown(name)))
-        return Column(self._detail_values(name), ~self._unknown(self.reasons_unknown(name)))
+            return ColumnValues(self._base_values(name), ~self._unknown(self.reasons_unknown(name)))
+        return ColumnValues(self._detail_values(name), ~self._unknown(self.reasons_unknown(name)))
 
     def reasons_unknown(self, name: str) -> list[tuple[Mask, str]]:
         """Where a column is not known, each place with its reason; a place may be in several."""

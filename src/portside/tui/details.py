@@ -1,7 +1,8 @@
 """One socket in full, as lines of text: what is known, and why the rest is not."""
 
+from portside.app.column_text import seconds_text
 from portside.kernel.models import Socket
-from portside.tui.columns import remote_text, safe, seconds_text
+from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut
 
 _BETWEEN = 3

@@ -1,7 +1,7 @@
 """The line where a filter is typed, with what is wrong with it below.
 
-It never has the focus: the display gives it the keys while it is open. Textual's Input loses keys when it is hidden
-and shown again.
+The bar never has the focus: the display gives it the keys while it is open. Textual's Input loses keys when it is
+hidden and shown again.
 """
 
 from rich.text import Text
@@ -10,8 +10,8 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from portside.kernel import FilterError
-from portside.tui.columns import safe
-from portside.tui.line_editor import Line
+from portside.tui.cells import safe
+from portside.tui.line_editor import LineEditor
 
 _PROMPT = "/ "
 
@@ -27,32 +27,29 @@ class FilterBar(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line()
+        self.display = False
+        self.line = LineEditor()
         self._first = 0
 
     def compose(self) -> ComposeResult:
-        """What is typed, and a place for what is wrong."""
+        """Place for the line, and for what is wrong with it."""
         yield Static("", id="typed")
         yield Static("", id="problem")
 
-    def on_mount(self) -> None:
-        """It comes when it is called."""
-        self.display = False
-
     @property
     def is_open(self) -> bool:
-        """Whether it is on the screen."""
+        """Whether the bar is on the screen."""
         return self.display
 
     def open(self, text: str) -> None:
-        """Begin with a filter."""
-        self.line = Line(text)
+        """Show the bar with a filter in it."""
+        self.line = LineEditor(text)
         self.display = True
         self.explain(None)
         self.put()
 
     def close(self) -> None:
-        """Go away."""
+        """Hide the bar."""
         self.display = False
 
     def put(self) -> None:
@@ -66,7 +63,7 @@ class FilterBar(Vertical):
         self.query_one("#typed", Static).update(shown)
 
     def explain(self, error: FilterError | None) -> None:
-        """Say what is wrong, and point at the place."""
+        """Show what is wrong with the filter and where; None: nothing is."""
         shown = self.query_one("#problem", Static)
         shown.display = error is not None
         if error is None:

@@ -1,4 +1,4 @@
-"""The filter of the display: the one that is applied, and the one that is on its way."""
+"""The filter of the live display: the one that is applied, and the one that is about to be."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,20 +9,23 @@ from portside.tui.poller import parse_filter
 
 
 class FilterState:
-    """``text`` is the filter that is applied. ``apply`` takes them in the order in which they are asked for."""
+    """``text`` is the filter that is applied. Filters are applied in the order in which they are requested."""
 
     def __init__(self, text: str, apply: Callable[[Filter | None], Awaitable[None]]) -> None:
         self.text = text
-        self._asked = text
+        self._requested = text
         self._apply = apply
 
-    async def take(self, text: str, after_s: float) -> None:
-        """Apply another one. Cancel it when the next is asked for. Raises FilterError and what ``apply`` raises."""
+    async def request(self, text: str, after_s: float) -> None:
+        """Apply another filter after a delay. The caller cancels the request when it makes the next.
+
+        Raises FilterError, and what ``apply`` raises.
+        """
         await asyncio.sleep(after_s)
-        # Not in the thread that looks: a name may take the resolver long.
+        # Not in the worker's thread: the resolver may take long for a name.
         tree = await asyncio.to_thread(parse_filter, text)
-        if text != self._asked:
-            self._asked = text
+        if text != self._requested:
+            self._requested = text
             # The next key cancels this, but not what is on its way: the words and the table must agree.
             await asyncio.shield(self._apply_one(text, tree))
 
@@ -30,7 +33,7 @@ class FilterState:
         try:
             await self._apply(tree)
         except PortsideError:
-            if self._asked == text:
-                self._asked = self.text
+            if self._requested == text:
+                self._requested = self.text
             raise
         self.text = text

@@ -1,7 +1,7 @@
 """One line of text being edited. Pure: keys in, text and cursor out."""
 
 
-class Line:
+class LineEditor:
     """The text and where the cursor is in it; the keys are those of a shell."""
 
     def __init__(self, text: str = "") -> None:

@@ -88,7 +88,7 @@ class Details(Page):
         """As above."""
         self._show()
 
-    def tell(self, socket: Socket | None, age_s: float) -> None:
+    def update_socket(self, socket: Socket | None, age_s: float) -> None:
         """What it is like now; None: gone."""
         self._gone = socket is None
         if socket is not None:

@@ -1,14 +1,18 @@
-"""From one look at the sockets to the next: which are new, what changed, which are gone. No I/O; time comes in.
+"""Differences from one snapshot of the sockets to the next: what is new, what changed, what is gone.
+
+No I/O, and no clock: the time comes in as an argument.
 
 A socket is known again by its cookie, which the kernel never gives twice; where a source knows no cookie, by its two
 ends (and what holds it, for several listeners may share theirs).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from portside.app.column_text import TextsOf, WatchedSockets
 from portside.kernel import states
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
@@ -17,6 +21,7 @@ from portside.kernel.tracked_sockets import Keys, ends_as_keys
 
 Times = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
+RowNumbers = npt.NDArray[np.intp]
 
 MARKED = ("new", "state", "recv_q", "send_q")
 """What is marked when it changes: the columns of ``Marks``, each with the number of looks that it stays marked."""
@@ -27,8 +32,11 @@ FADE_S = 4.0
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two products are equal
 
 
-class Part(NamedTuple):
-    """Sockets of one table. ``gone_at`` is when they were missed first, None for those that are there."""
+class TableSection(NamedTuple):
+    """Sockets of one table. ``gone_at`` is when they were missed first, None for those that are there.
+
+    ``since`` is when each was first seen, and ``marks`` has a column for each of ``MARKED``.
+    """
 
     table: SocketTable
     keys: Keys
@@ -36,35 +44,63 @@ class Part(NamedTuple):
     marks: Marks
     gone_at: float | None = None
 
+    def watched(self, now: float) -> WatchedSockets:
+        """The sockets with their ages."""
+        return WatchedSockets(self.table, now - self.since)
 
-class Line(NamedTuple):
-    """One socket as it is shown. ``gone_s`` is for how long it has been gone."""
 
-    socket: Socket
-    key: int
-    age_s: float
-    marked: frozenset[str]
-    gone_s: float | None
+class SocketRow(NamedTuple):
+    """A socket as a row of the display: row ``place`` of a section at the time ``at``."""
+
+    section: TableSection
+    place: int
+    at: float
+
+    @property
+    def socket(self) -> Socket:
+        """The socket as a value."""
+        return next(to_sockets(self.section.table.select(np.array([self.place]))))
+
+    @property
+    def key(self) -> int:
+        """The number by which the socket is recognised."""
+        return int(self.section.keys[self.place])
+
+    @property
+    def age_s(self) -> float:
+        """How long the socket has been seen, in seconds."""
+        return self.at - float(self.section.since[self.place])
+
+    @property
+    def gone_s(self) -> float | None:
+        """How long the socket has been gone, in seconds; None while it is there."""
+        return None if self.section.gone_at is None else self.at - self.section.gone_at
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """Which of ``MARKED`` are marked."""
+        left = self.section.marks[self.place].tolist()
+        return frozenset(name for name, looks in zip(MARKED, left, strict=True) if looks)
 
 
 class ViewState:
-    """What the display shows after a look: the sockets that are there, then those that are fading.
+    """What the display shows after a snapshot: the sockets that are there, then those that are fading.
 
-    A row is a number over all parts, in their order.
+    A row is a number over all sections, in their order.
     """
 
-    def __init__(self, parts: tuple[Part, ...], source: str, notes: tuple[str, ...], at: float) -> None:
-        self.parts = parts
+    def __init__(self, sections: tuple[TableSection, ...], source: str, notes: tuple[str, ...], at: float) -> None:
+        self.sections = sections
         self.source = source
         self.notes = notes
         self.at = at
-        self.keys: Keys = np.concatenate([part.keys for part in parts])
-        self._starts = np.cumsum([0, *(len(part.keys) for part in parts)])
+        self.keys: Keys = np.concatenate([section.keys for section in sections])
+        self._starts = np.cumsum([0, *(len(section.keys) for section in sections)])
 
     @property
-    def live(self) -> Part:
+    def live(self) -> TableSection:
         """The sockets that are there."""
-        return self.parts[0]
+        return self.sections[0]
 
     def counts(self) -> dict[str, int]:
         """How many sockets are in each state, the most first."""
@@ -75,18 +111,27 @@ class ViewState:
             names[name] = names.get(name, 0) + int(found[state])
         return dict(sorted(names.items(), key=lambda item: -item[1]))
 
-    def lines(self, rows: npt.NDArray[np.integer]) -> list[Line]:
-        """Some rows, ready to be shown, in their order."""
-        found: dict[int, Line] = {}
-        for part, start in zip(self.parts, self._starts.tolist(), strict=False):
-            here = rows[(rows >= start) & (rows < start + len(part.keys))] - start
-            gone_s = None if part.gone_at is None else self.at - part.gone_at
-            sockets = to_sockets(part.table.select(here))
-            for row, socket in zip(here.tolist(), sockets, strict=True):
-                marked = frozenset(name for name, left in zip(MARKED, part.marks[row].tolist(), strict=True) if left)
-                age_s = self.at - float(part.since[row])
-                found[row + start] = Line(socket, int(part.keys[row]), age_s, marked, gone_s)
-        return [found[row] for row in rows.tolist()]
+    def rows(self, numbers: RowNumbers) -> list[SocketRow]:
+        """The rows of these numbers, in their order."""
+        sections = (np.searchsorted(self._starts, numbers, side="right") - 1).tolist()
+        return [
+            SocketRow(self.sections[section], int(number - self._starts[section]), self.at)
+            for section, number in zip(sections, numbers, strict=True)
+        ]
+
+    def texts(self, numbers: RowNumbers, columns: Sequence[TextsOf]) -> list[list[str]]:
+        """The text of some rows, a list for each column, in the order of the rows."""
+        texts = [[""] * len(numbers) for _ in columns]
+        for section, start in zip(self.sections, self._starts.tolist(), strict=False):
+            places = np.flatnonzero((numbers >= start) & (numbers < start + len(section.keys)))
+            if not len(places):
+                continue
+            here = numbers[places] - start
+            watched = WatchedSockets(section.table.select(here), self.at - section.since[here])
+            for column, texts_of in zip(texts, columns, strict=True):
+                for place, text in zip(places.tolist(), texts_of(watched), strict=True):
+                    column[place] = text
+        return texts
 
     def age_of(self, key: int) -> float:
         """For how long a socket that is there has been seen, in seconds; 0 where it is not there."""
@@ -107,8 +152,8 @@ class SnapshotDiff:
         self._seen: Keys = np.zeros(0, "u8")
         self._seen_since: Times = np.zeros(0)
         self._now = 0.0
-        self._before: Part | None = None
-        self._gone: list[Part] = []
+        self._before: TableSection | None = None
+        self._gone: list[TableSection] = []
 
     def restart(self) -> None:
         """Another filter: what the next table has or lacks is no change."""
@@ -125,7 +170,7 @@ class SnapshotDiff:
         self._seen, self._seen_since = keys[order], since[order]
         return now - since
 
-    def follow(self, table: SocketTable, source: str, notes: tuple[str, ...], now: float) -> ViewState:
+    def compare(self, table: SocketTable, source: str, notes: tuple[str, ...], now: float) -> ViewState:
         """Take the next table, whose ages were asked for at the same time."""
         keys = keys_of(table)
         since = np.full(len(keys), now)
@@ -144,17 +189,19 @@ class SnapshotDiff:
                 changed = np.zeros(len(keys), bool)
                 changed[known] = table.base[name][known] != before.table.base[name][old]
                 marks[changed, column] = MARK_LOOKS
-            self._take_leave(before, old, keys, now)
-        self._before = Part(table, keys, since, marks)
+            self._keep_gone(before, old, keys, now)
+        self._before = TableSection(table, keys, since, marks)
         return ViewState((self._before, *self._gone), source, notes, now)
 
-    def _take_leave(self, before: Part, still: npt.NDArray[np.integer], keys: Keys, now: float) -> None:
+    def _keep_gone(self, before: TableSection, still: npt.NDArray[np.integer], keys: Keys, now: float) -> None:
         """Keep what is gone for as long as it fades."""
-        self._gone = [_without(part, keys) for part in self._gone if now - (part.gone_at or now) < self._fade_s]
+        self._gone = [
+            _without(section, keys) for section in self._gone if now - (section.gone_at or now) < self._fade_s
+        ]
         missing = np.ones(len(before.keys), bool)
         missing[still] = False
         if missing.any():
-            self._gone.append(_part(before, missing, now))
+            self._gone.append(_section(before, missing, now))
 
 
 def keys_of(table: SocketTable) -> Keys:
@@ -178,11 +225,13 @@ def _find(ordered: Keys, keys: Keys) -> tuple[Mask, npt.NDArray[np.intp]]:
     return found, at[found]
 
 
-def _part(part: Part, which: Mask, gone_at: float) -> Part:
-    return Part(part.table.select(which), part.keys[which], part.since[which], part.marks[which], gone_at)
+def _section(section: TableSection, which: Mask, gone_at: float) -> TableSection:
+    return TableSection(
+        section.table.select(which), section.keys[which], section.since[which], section.marks[which], gone_at
+    )
 
 
-def _without(part: Part, keys: Keys) -> Part:
+def _without(section: TableSection, keys: Keys) -> TableSection:
     """Those that have not come back."""
-    back = np.isin(part.keys, keys)
-    return _part(part, ~back, part.gone_at or 0.0) if back.any() else part
+    back = np.isin(section.keys, keys)
+    return _section(section, ~back, section.gone_at or 0.0) if back.any() else section

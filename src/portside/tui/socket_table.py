@@ -12,9 +12,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from portside.tui.columns import Column
-from portside.tui.order import Order, Sort
-from portside.tui.snapshot_diff import Line, ViewState
+from portside.app.sort_order import Sort
+from portside.app.watch_columns import STATE, Column
+from portside.tui.cells import GONE, cell_text, live_width, request_width
+from portside.tui.snapshot_diff import RowNumbers, SocketRow, ViewState
 from portside.tui.widths import cut, fit
 
 _TITLE = Style(bold=True, reverse=True)
@@ -27,14 +28,14 @@ _SELECTED = Style(reverse=True)
 _ARROWS = {False: "▲", True: "▼"}
 
 
-class Sockets(ScrollView, can_focus=True):
+class SocketTableView(ScrollView, can_focus=True):
     """A picture in an order. The first line on the screen is the titles; the rows scroll below it.
 
     A socket that is selected stays so, wherever the order puts it. Before the first key none is.
     """
 
     DEFAULT_CSS = """
-    Sockets { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-gutter: stable; }
+    SocketTableView { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-gutter: stable; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,16 +59,16 @@ class Sockets(ScrollView, can_focus=True):
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__()
-        self._columns = columns
+        self.columns = columns
         self._view: ViewState | None = None
-        self._order: Order = np.zeros(0, np.intp)
+        self._order: RowNumbers = np.zeros(0, np.intp)
         self._sort = Sort()
         self._key: int | None = None
         self._cursor = 0
         self._strips: dict[int, Strip] = {}
         self._titles: Strip | None = None
         self._widths: list[int] = []
-        self._glad = [0] * len(columns)
+        self._preferred = [0] * len(columns)
         self.empty = ""
 
     @property
@@ -76,18 +77,18 @@ class Sockets(ScrollView, can_focus=True):
         return self._key
 
     @property
-    def selected_line(self) -> Line | None:
+    def selected_row(self) -> SocketRow | None:
         """The socket that is selected."""
         if self._key is None or self._view is None or not len(self._order):
             return None
-        return self._view.lines(self._order[[self._cursor]])[0]
+        return self._view.rows(self._order[[self._cursor]])[0]
 
     @property
     def _width(self) -> int:
         """The cells of a line, without the scroll bar."""
         return self.scrollable_content_region.width
 
-    def show(self, view: ViewState, order: Order, sort: Sort) -> None:
+    def show(self, view: ViewState, order: RowNumbers, sort: Sort) -> None:
         """Show another picture or order."""
         shift = 0
         if self._key is not None:
@@ -105,7 +106,7 @@ class Sockets(ScrollView, can_focus=True):
 
     def refit(self) -> None:
         """Let the columns be as wide as what is shown from now on needs."""
-        self._glad = [0] * len(self._columns)
+        self._preferred = [0] * len(self.columns)
         self._forget()
 
     def action_move(self, rows: int) -> None:
@@ -158,10 +159,10 @@ class Sockets(ScrollView, can_focus=True):
                 self.select(self.scroll_offset.y + event.y - 1)
             return
         end = 0
-        for column, width in zip(self._columns, self._widths, strict=False):
+        for column, width in zip(self.columns, self._widths, strict=False):
             end += width + bool(width)
             if event.x < end:
-                self.post_message(self.SortBy(column.sort))
+                self.post_message(self.SortBy(column.name))
                 return
 
     def render_line(self, y: int) -> Strip:
@@ -182,48 +183,54 @@ class Sockets(ScrollView, can_focus=True):
 
     def _make(self, view: ViewState, top: int) -> None:
         """Make the lines that can be seen from a row on."""
-        shown = view.lines(self._order[top : top + max(1, self.size.height - 1)])
-        texts = [[column.text(line) for line in shown] for column in self._columns]
-        needs = []
-        for index, column in enumerate(self._columns):
-            need = column.need(texts[index], self._glad[index], sorted_by=self._sorts(column))
-            self._glad[index] = need.glad  # so that nothing jumps about
-            needs.append(need)
-        self._widths = fit(needs, self._width)
+        numbers = self._order[top : top + max(1, self.size.height - 1)]
+        shown = view.rows(numbers)
+        texts = view.texts(numbers, [column.texts for column in self.columns])
+        if STATE in self.columns:
+            states = texts[self.columns.index(STATE)]
+            states[:] = [text if row.gone_s is None else GONE for text, row in zip(states, shown, strict=True)]
+        requests = []
+        for index, column in enumerate(self.columns):
+            request = request_width(column, texts[index], self._preferred[index], sorted_by=self._sorts(column))
+            self._preferred[index] = request.preferred  # so that nothing jumps about
+            requests.append(request)
+        self._widths = fit(requests, self._width)
         self._titles = self._title_line()
-        self._strips = {top + at: self._line(line, [text[at] for text in texts]) for at, line in enumerate(shown)}
+        self._strips = {
+            top + at: self._row_strip(row, [column[at] for column in texts]) for at, row in enumerate(shown)
+        }
 
     def _title_line(self) -> Strip:
         segments = []
-        for column, width in zip(self._columns, self._widths, strict=True):
+        for column, width in zip(self.columns, self._widths, strict=True):
             if not width:
                 continue
-            title = column.title
+            title = column.heading
             if self._sorts(column):
                 arrow = _ARROWS[self._sort.reverse]
                 title = title + arrow if len(title) < width else title[: width - 1] + arrow
-            segments.append(Segment(cut(title, width, right=column.right) + " ", _TITLE))
+            segments.append(Segment(cut(title, width, right=live_width(column).right_aligned) + " ", _TITLE))
         return Strip(segments).adjust_cell_length(self._width, _TITLE)
 
     def _sorts(self, column: Column) -> bool:
-        return column.sort == ("program" if self._sort.column == "pid" else self._sort.column)
+        return column.name == self._sort.shown_by
 
-    def _line(self, line: Line, texts: list[str]) -> Strip:
-        base = _PLAIN
-        if line.gone_s is not None:
-            base = _GONE[line.gone_s >= _FADE_AFTER_S]
-        elif "new" in line.marked:
+    def _row_strip(self, row: SocketRow, texts: list[str]) -> Strip:
+        base, marked, gone_s = _PLAIN, row.marked, row.gone_s
+        if gone_s is not None:
+            base = _GONE[gone_s >= _FADE_AFTER_S]
+        elif "new" in marked:
             base = _NEW
-        selected = line.key == self._key
+        selected = row.key == self._key
         if selected:
             base += _SELECTED
         segments = []
-        for column, width, text in zip(self._columns, self._widths, texts, strict=True):
+        for column, width, text in zip(self.columns, self._widths, texts, strict=True):
             if not width:
                 continue
             style = base
-            if column.mark in line.marked and line.gone_s is None:
+            if column.name in marked and gone_s is None:
                 style = _CHANGED + _SELECTED if selected else _CHANGED
-            segments.append(Segment(column.cell(text, width), style))
+            segments.append(Segment(cell_text(column, text, width), style))
             segments.append(Segment(" ", _SELECTED if selected else _PLAIN))
         return Strip(segments).adjust_cell_length(self._width, _SELECTED if selected else _PLAIN)

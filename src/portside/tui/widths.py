@@ -13,13 +13,13 @@ EXTRA = 10
 
 
 class WidthRequest(NamedTuple):
-    """What a column needs: at least so much, gladly so much.
+    """What a column needs: at minimum so much, gladly so much.
 
     The highest ``drop`` goes first where there is no room; the lowest ``grow`` gets room first.
     """
 
-    least: int
-    glad: int
+    minimum: int
+    preferred: int
     drop: int
     grow: int
 
@@ -34,16 +34,18 @@ def fit(needs: Sequence[WidthRequest], width: int) -> list[int]:
             kept.remove(index)
 
     kept = list(range(len(needs)))
-    drop_until_there_is_room([index for index in kept if needs[index].drop >= EXTRA], [need.glad for need in needs])
+    drop_until_there_is_room(
+        [index for index in kept if needs[index].drop >= EXTRA], [need.preferred for need in needs]
+    )
     last = min(kept, key=lambda index: needs[index].drop)
-    drop_until_there_is_room([index for index in kept if index != last], [need.least for need in needs])
+    drop_until_there_is_room([index for index in kept if index != last], [need.minimum for need in needs])
     widths = [0] * len(needs)
     for index in kept:
-        widths[index] = min(needs[index].least, width)
+        widths[index] = min(needs[index].minimum, width)
     spare = width - sum(widths) - len(kept) + 1
     for level in sorted({needs[index].grow for index in kept}):
         growing = [index for index in kept if needs[index].grow == level]
-        while spare > 0 and (growing := [index for index in growing if widths[index] < needs[index].glad]):
+        while spare > 0 and (growing := [index for index in growing if widths[index] < needs[index].preferred]):
             for index in growing[:spare]:
                 widths[index] += 1
             spare -= len(growing[:spare])

@@ -1,4 +1,8 @@
-"""What runs beside the display, so that a key never waits: one thread for the looking, and tasks."""
+"""Work beside the live display, so that a key never waits: one thread for the kernel, and tasks of the loop.
+
+Textual has workers of its own. Its threads run in no order and at the same time, and nobody can wait for one at the
+end; here each call has the sockets of the kernel for itself, and the last has ended before they are closed.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,15 +13,15 @@ _T = TypeVar("_T")
 
 
 class Worker:
-    """``failed`` is told of what goes wrong in a task, at once."""
+    """One thread, and tasks. ``failed`` is called at once with the exception that ended a task."""
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self._failed = failed
-        self._thread = ThreadPoolExecutor(1, "looking")
+        self._thread = ThreadPoolExecutor(1, "poll")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something in a task of its own."""
+        """Run a coroutine in a task of its own."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -28,16 +32,16 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error)
 
-    async def do(self, work: Callable[[], _T]) -> _T:
-        """Do something in the thread, after what it was given before."""
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Call a function in the thread, after all that was given to it before; its result, or its exception."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def do_some_time(self, work: Callable[[], None]) -> None:
-        """As ``do``, without waiting."""
+    def submit(self, work: Callable[[], None]) -> None:
+        """Call a function in the thread as ``run`` does, without waiting for it."""
         self._thread.submit(work)
 
-    def end(self) -> None:
-        """Let what the thread does now end, and nothing else begin."""
+    def shutdown(self) -> None:
+        """Cancel the tasks, wait for the call that the thread is in, and begin no other."""
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(wait=True, cancel_futures=True)

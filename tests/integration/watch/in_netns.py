@@ -8,15 +8,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from netns import other_netns, rename_loopback
 from support import wait_until
 
 from portside.app import watch as app
-from portside.kernel import Snapshot, snapshot
+from portside.kernel import Query, Snapshot
 from portside.kernel.netns import Namespace
+from portside.kernel.snapshot import take_snapshot
 from portside.settings.watch import Watch
 from portside.wire.escaping import escape
 
@@ -108,12 +108,12 @@ def kill_in_a_network_whose_process_ends() -> None:
         client = stack.enter_context(namespace.run(lambda: socket.create_connection(end)))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
 
-        def look(*arguments: Any, **options: Any) -> Snapshot:
-            seen = snapshot(*arguments, **options)
+        def look(query: Query) -> Snapshot:
+            seen = take_snapshot(query)
             process.communicate()
             return seen
 
-        patch.setattr(app, "snapshot", look)
+        patch.setattr(app, "take_snapshot", look)
         patch.setattr(app, "write_notice", lambda words: None)
         assert app.run(Watch(filter=(f"dport = {end[1]}",), kill=True, netns=str(process.pid))) == 0
         with pytest.raises(ConnectionAbortedError):

@@ -23,18 +23,18 @@ class Looks:
     """A follower that is shown tables, one a second."""
 
     def __init__(self) -> None:
-        self.follower = SnapshotDiff()
+        self.diff = SnapshotDiff()
         self.now = 100.0
 
     def __call__(self, table: SocketTable, after_s: float = 1.0) -> ViewState:
         self.now += after_s
-        self.follower.ages(table, self.now)
-        return self.follower.follow(table, "netlink", (), self.now)
+        self.diff.ages(table, self.now)
+        return self.diff.compare(table, "netlink", (), self.now)
 
 
 def shown(view: ViewState) -> dict[int, set[str]]:
     """The marks of each socket that is shown, by its key; ``gone`` for those that fade."""
     import numpy as np
 
-    lines = view.lines(np.arange(len(view.keys)))
+    lines = view.rows(np.arange(len(view.keys)))
     return {line.key: {"gone"} if line.gone_s is not None else set(line.marked) for line in lines}

@@ -30,17 +30,17 @@ class Applying:
 def test_on_its_way_it_is_not_applied_yet() -> None:
     async def run() -> None:
         applying = Applying()
-        choice = FilterState("", applying)
-        first = asyncio.create_task(choice.take("5", 0.0))
+        state = FilterState("", applying)
+        first = asyncio.create_task(state.request("5", 0.0))
         assert await applying.begun.get() == parse_filter("5")
-        assert choice.text == ""
+        assert state.text == ""
         # The next key: the first is on its way already, and what was there before is asked for again.
         first.cancel()
-        second = asyncio.create_task(choice.take("", 0.0))
+        second = asyncio.create_task(state.request("", 0.0))
         assert await applying.begun.get() is None
         applying.may_apply.set()
         await second
-        assert choice.text == ""
+        assert state.text == ""
         assert first.cancelled()
 
     asyncio.run(run())
@@ -50,10 +50,10 @@ def test_one_that_is_applied_is_not_applied_again() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        choice = FilterState("", applying)
+        state = FilterState("", applying)
         for text in ("", "sport = 5", "sport = 5"):
-            await choice.take(text, 0.0)
-        assert choice.text == "sport = 5"
+            await state.request(text, 0.0)
+        assert state.text == "sport = 5"
         assert applying.begun.get_nowait() == PortIn("local", 5, 5)
         assert applying.begun.empty()
 
@@ -64,16 +64,16 @@ def test_one_that_fails_is_not_applied() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        choice = FilterState("", applying)
+        state = FilterState("", applying)
         with pytest.raises(FilterError):
-            await choice.take("5 and", 0.0)
+            await state.request("5 and", 0.0)
         assert applying.begun.empty()
         applying.failure = PortsideError("network namespace '5'", "no process has the number 5")
         with pytest.raises(PortsideError, match="no process"):
-            await choice.take("5", 0.0)
-        assert choice.text == ""
+            await state.request("5", 0.0)
+        assert state.text == ""
         applying.failure = None
-        await choice.take("5", 0.0)
-        assert choice.text == "5"
+        await state.request("5", 0.0)
+        assert state.text == "5"
 
     asyncio.run(run())

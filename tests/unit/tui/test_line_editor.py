@@ -2,7 +2,7 @@
 
 import pytest
 
-from portside.tui.line_editor import Line
+from portside.tui.line_editor import LineEditor
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ from portside.tui.line_editor import Line
     ],
 )
 def test_keys(keys: str, shown: str) -> None:
-    line = Line("state established")
+    line = LineEditor("state established")
     for key in keys.split():
         line.press(key)
     assert f"{line.text[: line.cursor]}|{line.text[line.cursor :]}" == shown
 
 
 def test_insert() -> None:
-    line = Line("ac")
+    line = LineEditor("ac")
     line.press("left")
     line.insert("b\x1b\n")
     assert (line.text, line.cursor) == ("ab  c", 4)

@@ -8,11 +8,12 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from unit.tui.made import Looks, numbered
 
+from portside.app.sort_order import Sort
+from portside.app.watch_columns import live_columns
 from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
-from portside.tui.columns import columns_of
-from portside.tui.order import Sort, Sorter
-from portside.tui.socket_table import Sockets
+from portside.tui.row_order import RowSorter
+from portside.tui.socket_table import SocketTableView
 
 MANY = 50_000
 HEIGHT = 24
@@ -23,7 +24,7 @@ class One(App[None]):
 
     def __init__(self) -> None:
         super().__init__(ansi_color=True)
-        self.table = Sockets(columns_of(Watch()))
+        self.table = SocketTableView(live_columns(Watch()))
         self.look = Looks()
 
     def compose(self) -> ComposeResult:
@@ -31,7 +32,7 @@ class One(App[None]):
 
     def put(self, sockets: SocketTable, sort: Sort = Sort("remote")) -> None:  # noqa: B008
         view = self.look(sockets)
-        self.table.show(view, Sorter().order(view, sort), sort)
+        self.table.show(view, RowSorter().order(view, sort), sort)
 
     async def shown(self, pilot: Pilot[None], text: str, line: int | None = None) -> int:
         """Which line of the screen has a text, once one has; or once that line has."""
@@ -90,7 +91,7 @@ def test_none() -> None:
             app.table.focus()
             await pilot.press("down", "end", "pageup", "home")
             assert app.table.selected is None
-            assert app.table.selected_line is None
+            assert app.table.selected_row is None
             assert "  there are none" in app.screen_text()
 
     asyncio.run(run())
@@ -109,7 +110,7 @@ def test_the_selection_passes_on_when_its_socket_has_gone() -> None:
             app.look.now += 60
             app.put(numbered(1, 3))
             assert app.table.selected == 3
-            line = app.table.selected_line
+            line = app.table.selected_row
             assert line is not None
             assert line.key == 3
 

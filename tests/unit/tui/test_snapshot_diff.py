@@ -55,7 +55,7 @@ def test_what_comes_back_no_longer_fades() -> None:
 def test_another_filter_is_no_change() -> None:
     look = Looks()
     look(numbered(1, 2, 3))
-    look.follower.restart()
+    look.diff.restart()
     assert shown(look(numbered(3, 4))) == {3: set(), 4: set()}
 
 
@@ -63,7 +63,7 @@ def test_ages() -> None:
     look = Looks()
     look(numbered(1, 2))
     look(numbered(1, 2))
-    assert look.follower.ages(numbered(2, 3), look.now + 5).tolist() == [6.0, 0.0]
+    assert look.diff.ages(numbered(2, 3), look.now + 5).tolist() == [6.0, 0.0]
     view = look(numbered(2, 3), 6)
     assert (view.age_of(2), view.age_of(3), view.age_of(9)) == (7.0, 1.0, 0.0)
 
@@ -97,6 +97,6 @@ def test_lines_come_in_the_order_that_is_asked_for() -> None:
     look = Looks()
     look(numbered(1, 2, 3))
     view = look(numbered(2))
-    lines = view.lines(np.array([2, 0, 1]))
+    lines = view.rows(np.array([2, 0, 1]))
     assert [line.key for line in lines] == [3, 2, 1]
     assert [line.socket.remote for line in lines] == ["127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1"]

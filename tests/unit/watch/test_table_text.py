@@ -1,13 +1,20 @@
 """The table as text: netstat's picture, to the character."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.watch.sockets_table import made
 
+from portside.app.column_text import microseconds_text, milliseconds_text, size_text
 from portside.app.table_summary import summary_text
-from portside.app.table_text import microseconds_text, milliseconds_text, size_text, table_text
+from portside.app.table_text import table_text
+from portside.app.watch_columns import LIVE_WIDE, PROGRAM, SORTABLE, TABLE_WIDE
+from portside.kernel.decoder import decode
+from portside.kernel.materialize import to_sockets
+from portside.kernel.models import to_json
 from portside.kernel.table import SocketTable
 
 
@@ -124,3 +131,14 @@ def test_the_summary_of_many_on_a_terminal() -> None:
 
 def test_the_summary_without_owners() -> None:
     assert b"Program" not in b"".join(summary_text(replace(made(), owners=None)))
+
+
+def test_each_column_stands_in_the_json_where_the_catalogue_says() -> None:
+    info = attribute(2, tcp_info(248, rtt=("I", 68, 1234), rate=("Q", 160, 9), ssthresh=("I", 76, 7)))
+    message = socket_message(timer=(2, 65_000, 0), attributes=info + attribute(7, bytes(36)) + attribute(4, b"cubic"))
+    line = json.loads(to_json(next(to_sockets(decode(message).table.with_owners({})))))
+    for column in (*SORTABLE, *TABLE_WIDE, *LIVE_WIDE, PROGRAM):
+        value = line
+        for name in column.json.split(".") if column.json else ():
+            assert name in value, column.json
+            value = value[name]

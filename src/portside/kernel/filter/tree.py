@@ -76,6 +76,9 @@ Filter = PortIn | HostIn | StateIn | Number | Mark | ProgramIs | And | Or | Not
 
 EVERYTHING = And(())
 
+OWNER_COLUMNS = frozenset(("pid", "program"))
+"""What a filter can ask of the processes that hold a socket."""
+
 
 def mentions_state(node: Filter) -> bool:
     """Whether a filter says which states it wants, so that no default should."""

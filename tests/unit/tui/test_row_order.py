@@ -4,14 +4,15 @@ import pytest
 from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made, numbered
 
+from portside.app.sort_order import Sort, parse_sort
 from portside.errors import UsageError
 from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
-from portside.tui.order import Sort, Sorter, parse_sort
+from portside.tui.row_order import RowSorter
 
 
 def keys(table: SocketTable, *sorts: Sort) -> list[list[int]]:
-    view, sorter = Looks()(table), Sorter()
+    view, sorter = Looks()(table), RowSorter()
     return [view.keys[sorter.order(view, sort)].tolist() for sort in sorts]
 
 
@@ -52,7 +53,7 @@ def test_programs() -> None:
 
 
 def test_an_order_is_kept_as_long_as_the_sockets_are_the_same() -> None:
-    look, sorter = Looks(), Sorter()
+    look, sorter = Looks(), RowSorter()
     first = sorter.order(look(numbered(3, 1, 2)), Sort())
     assert sorter.order(look(numbered(3, 1, 2)), Sort()) is first
     assert sorter.order(look(numbered(4, 1, 2, 3)), Sort()).tolist() == [1, 2, 3, 0]
@@ -74,18 +75,18 @@ def test_an_order_is_kept_as_long_as_the_sockets_are_the_same() -> None:
     ],
 )
 def test_a_column_as_it_is_written(text: str, sort: Sort) -> None:
-    assert parse_sort(text) == sort
+    assert parse_sort(text, live=True) == sort
 
 
 def test_no_such_column() -> None:
     with pytest.raises(UsageError, match="colour"):
-        parse_sort("colour")
+        parse_sort("colour", live=True)
 
 
 def test_a_family_of_which_only_one_that_fades_is_left() -> None:
-    looks, sorter = Looks(), Sorter()
+    looks, sorter = Looks(), RowSorter()
     four, six = socket_message(cookie=2, local=("10.0.0.9", 80)), socket_message(cookie=1, local=("::1", 1))
     sorter.order(looks(made(four, six)), Sort("local"))
     view = looks(made(four, socket_message(cookie=3, local=("10.0.0.9", 81))))
-    assert len(view.parts) == 2
+    assert len(view.sections) == 2
     assert view.keys[sorter.order(view, Sort("local"))].tolist() == [2, 3, 1]

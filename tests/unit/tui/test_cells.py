@@ -5,19 +5,21 @@ import pytest
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made
 
+from portside.app.column_text import seconds_text
+from portside.app.watch_columns import live_columns
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
-from portside.tui.columns import columns_of, seconds_text
+from portside.tui.cells import cell_text
 from portside.tui.details import detail_lines, title
 
-WIDE = columns_of(Watch(wide=True))
+WIDE = live_columns(Watch(wide=True))
 
 
 def cells(table: SocketTable) -> dict[str, str]:
-    (line,) = Looks()(table).lines(np.array([0]))
-    return {column.title: column.text(line) for column in WIDE}
+    texts = Looks()(table).texts(np.array([0]), [column.texts for column in WIDE])
+    return {column.heading: text for column, (text,) in zip(WIDE, texts, strict=True)}
 
 
 def test_a_connection_in_full() -> None:
@@ -61,14 +63,14 @@ def test_what_is_not_known() -> None:
 def test_names_of_processes_are_made_visible() -> None:
     table = made(socket_message()).with_owners({77: (Owner(5, "\x1b[31m\u202e", 3),)})
     assert cells(table)["PID/Program"] == "5/\\x1b[31m\\u202e"
-    (line,) = Looks()(table).lines(np.array([0]))
+    (line,) = Looks()(table).rows(np.array([0]))
     assert "  5/\\x1b[31m\\u202e  fd 3" in detail_lines(line.socket, 0, 80)
 
 
 def test_a_state_in_little_room() -> None:
-    state = next(column for column in WIDE if column.title == "State")
-    assert [state.cell("ESTABLISHED", width) for width in (11, 10)] == ["ESTABLISHED", "ESTAB     "]
-    assert state.cell("CLOSE_WAIT", 10) == "CLOSE_WAIT"
+    state = next(column for column in WIDE if column.heading == "State")
+    assert [cell_text(state, "ESTABLISHED", width) for width in (11, 10)] == ["ESTABLISHED", "ESTAB     "]
+    assert cell_text(state, "CLOSE_WAIT", 10) == "CLOSE_WAIT"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +82,9 @@ def test_seconds(seconds: float, text: str) -> None:
 
 
 def test_columns_that_the_settings_ask_for() -> None:
-    assert [column.title for column in columns_of(Watch(no_processes=True))][-1] == "State"
-    assert [column.title for column in columns_of(Watch(listening=True))][-1] == "Drops"
-    assert len(columns_of(Watch())) == 7
+    assert [column.heading for column in live_columns(Watch(no_processes=True))][-1] == "State"
+    assert [column.heading for column in live_columns(Watch(listening=True))][-1] == "Drops"
+    assert len(live_columns(Watch())) == 7
 
 
 def test_details_say_why_something_is_not_known() -> None:

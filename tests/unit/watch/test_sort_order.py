@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unit.watch.sockets_table import made
 
-from portside.app.table_order import Order
+from portside.app.sort_order import parse_sort, sorted_rows
 from portside.errors import UsageError
 
 
@@ -30,25 +30,25 @@ from portside.errors import UsageError
     ],
 )
 def test_orders(column: str, rows: list[int]) -> None:
-    assert Order(column).of(made()).tolist() == rows
+    assert sorted_rows(made(), parse_sort(column)).tolist() == rows
 
 
 def test_nothing_in_order() -> None:
     nothing = made().select(np.zeros(0, "i8"))
     for column in ("proto", "local", "state", "pid", "program", "recv-q", "rtt"):
-        assert Order(column).of(nothing).tolist() == []
+        assert sorted_rows(nothing, parse_sort(column)).tolist() == []
 
 
 def test_what_it_takes() -> None:
-    assert Order("rtt").needs_details
-    assert not Order("uid").needs_details
-    assert not Order("local").needs_details
-    assert Order("program").needs_owners
-    assert not Order("state").needs_owners
+    assert parse_sort("rtt").needs_details
+    assert not parse_sort("uid").needs_details
+    assert not parse_sort("local").needs_details
+    assert parse_sort("program").needs_owners
+    assert not parse_sort("state").needs_owners
 
 
 @pytest.mark.parametrize("column", ["nosuch", "", "-", "age"])
 def test_a_column_that_is_not_there(column: str) -> None:
     with pytest.raises(UsageError, match="there is no column") as caught:
-        Order(column)
+        parse_sort(column)
     assert "columns: proto, recv-q, send-q, local, foreign, state, pid, program" in str(caught.value.hint)

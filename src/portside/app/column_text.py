@@ -1,0 +1,220 @@
+"""The text of each column of ``watch``, written a whole column at a time.
+
+A column has few different values and many rows, so each value is written once.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from portside.kernel import states
+from portside.kernel.address_text import endpoints
+from portside.kernel.inet_diag import IPV4, TIMERS
+from portside.kernel.models import Owner
+from portside.kernel.table import ColumnValues, SocketTable
+from portside.wire.escaping import escape
+
+UNKNOWN = "-"
+_UNITS = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k"))
+
+Texts = list[str]
+
+
+class WatchedSockets(NamedTuple):
+    """The sockets that a column is written or sorted for.
+
+    ``age_s`` is how long each has been seen, in seconds; None where the table is read only once.
+    """
+
+    table: SocketTable
+    age_s: npt.NDArray[np.float64] | None = None
+
+
+TextsOf = Callable[[WatchedSockets], Texts]
+
+
+# Values.
+
+
+def size_text(count: int) -> str:
+    """``5``, ``64k``, ``1.5M``: bytes, in powers of 1024."""
+    for unit, name in _UNITS:
+        if count >= unit:
+            number = count / unit
+            return f"{number:.0f}{name}" if number >= 100 or number.is_integer() else f"{number:.1f}{name}"
+    return str(count)
+
+
+def microseconds_text(count: int) -> str:
+    """``45us``, ``1.25ms``, ``3.2s``, ``2h00m``."""
+    if count < 1000:
+        return f"{count}us"
+    if count < 1_000_000:
+        return f"{count / 1000:.3g}ms" if count < 100_000 else f"{count // 1000}ms"
+    seconds = count // 1_000_000
+    if seconds < 60:
+        return f"{count // 100_000 / 10}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02d}s"
+    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+
+
+def milliseconds_text(count: int) -> str:
+    """Milliseconds as ``microseconds_text`` writes them."""
+    return microseconds_text(count * 1000)
+
+
+def seconds_text(time_s: float) -> str:
+    """``5s``, ``3m05``, ``2h07``, ``4d03h``."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24}d{hours % 24:02}h"
+    return f"{hours}h{minutes:02}" if hours else f"{minutes}m{seconds:02}" if minutes else f"{seconds}s"
+
+
+def owner_text(pid: int, program: str | None) -> str:
+    """``53140/python3``; a process may give itself any name, and so the name is escaped."""
+    return f"{pid}/{UNKNOWN if program is None else escape(program.encode('utf-8', 'backslashreplace'))}"
+
+
+def owners_text(owners: Iterable[Owner]) -> str:
+    """``53140/python3,53141/python3``: each process that holds a socket once, ``-`` where there is none."""
+    return ",".join(dict.fromkeys(owner_text(owner.pid, owner.program) for owner in owners)) or UNKNOWN
+
+
+# Columns.
+
+
+def column_texts(values: ColumnValues, text: Callable[[Any], str]) -> Texts:
+    """The values of a column written by ``text``, and ``-`` where a value is not known."""
+    listed = values.values.tolist()
+    written: dict[Any, str] = {value: text(value) for value in set(listed)}
+    texts = list(map(written.__getitem__, listed))
+    if not values.known.all():
+        for index in np.flatnonzero(~values.known).tolist():
+            texts[index] = UNKNOWN
+    return texts
+
+
+def written(name: str, text: Callable[[Any], str] = str) -> TextsOf:
+    """The text of a column of the table, each value written by ``text``."""
+    return lambda sockets: column_texts(sockets.table.column(name), text)
+
+
+def paired(first: str, second: str, text: Callable[[Any], str] = str) -> TextsOf:
+    """The text of two columns of the table with a slash between them, ``-`` where neither is known."""
+
+    def texts(sockets: WatchedSockets) -> Texts:
+        table = sockets.table
+        both = zip(column_texts(table.column(first), text), column_texts(table.column(second), text), strict=True)
+        return [f"{one}/{other}" if one != UNKNOWN or other != UNKNOWN else UNKNOWN for one, other in both]
+
+    return texts
+
+
+def protocols(sockets: WatchedSockets) -> Texts:
+    """``tcp`` or ``tcp6``."""
+    return ["tcp" if family == IPV4 else "tcp6" for family in sockets.table.base["family"].tolist()]
+
+
+def local_ends(sockets: WatchedSockets) -> Texts:
+    """The local end of each socket."""
+    table = sockets.table
+    return endpoints(table.base, "local", table.interfaces)
+
+
+def foreign_ends(sockets: WatchedSockets) -> Texts:
+    """The remote end of each socket; for a listener any, as netstat writes it."""
+    table = sockets.table
+    texts = endpoints(table.base, "remote", table.interfaces)
+    families = table.base["family"]
+    for index in np.flatnonzero(table.base["state"] == states.LISTEN).tolist():
+        texts[index] = "0.0.0.0:*" if families[index] == IPV4 else "[::]:*"
+    return texts
+
+
+def state_names(sockets: WatchedSockets) -> Texts:
+    """netstat's name of the state of each socket."""
+    numbers = sockets.table.base["state"].tolist()
+    names = {state: states.name_of(state) for state in set(numbers)}
+    return list(map(names.__getitem__, numbers))
+
+
+def owner_lists(sockets: WatchedSockets) -> Texts:
+    """The processes that hold each socket, as ``owners_text`` writes them."""
+    table = sockets.table
+    if table.owners is None:
+        return [UNKNOWN] * len(table)
+    of = table.owners.get
+    named: dict[int, str] = {}
+    texts = []
+    for key in table.owner_keys.tolist():
+        owners = of(key) if key else None
+        if not owners:
+            texts.append(UNKNOWN)
+            continue
+        for owner in owners:
+            if owner.pid not in named:
+                named[owner.pid] = owner_text(owner.pid, owner.program)
+        if len(owners) == 1:
+            texts.append(named[owners[0].pid])
+        else:
+            texts.append(",".join(dict.fromkeys(named[owner.pid] for owner in owners)))
+    return texts
+
+
+def timers(sockets: WatchedSockets) -> Texts:
+    """``keepalive,1h59m`` or ``retransmit,200ms,3``: which timer, how long it still runs, how often it ran out."""
+    return [
+        UNKNOWN if name is None else f"{name},{milliseconds_text(left)}" + (f",{count}" if count else "")
+        for name, left, count in _running_timers(sockets.table)
+    ]
+
+
+def short_timers(sockets: WatchedSockets) -> Texts:
+    """``keepalive 1h59``: which timer, and how long it still runs."""
+    return [
+        UNKNOWN if name is None else f"{name} {seconds_text(left / 1000)}"
+        for name, left, _ in _running_timers(sockets.table)
+    ]
+
+
+def _running_timers(table: SocketTable) -> list[tuple[str | None, int, int]]:
+    """For each socket the name of its timer (None: no timer runs), the milliseconds left, and the retransmits."""
+    kind, left, count = (table.column(name) for name in ("timer", "timer_ms", "retransmits"))
+    names = [TIMERS[number] if number < len(TIMERS) else f"timer_{number}" for number in kind.values.tolist()]
+    running = ((kind.values != 0) & kind.known).tolist()
+    return [
+        (name if runs else None, left_ms, retransmits)
+        for name, runs, left_ms, retransmits in zip(
+            names, running, left.values.tolist(), count.values.tolist(), strict=True
+        )
+    ]
+
+
+def limits(sockets: WatchedSockets) -> Texts:
+    """``rwnd 40% sndbuf 5%``: what the sender waited for, in parts of the time in which it had something to send."""
+    table = sockets.table
+    busy = table.column("busy_us")
+    waits = [(name, table.column(f"{name}_limited_us")) for name in ("rwnd", "sndbuf")]
+    texts = []
+    for row, (busy_us, known) in enumerate(zip(busy.values.tolist(), busy.known.tolist(), strict=True)):
+        parts = []
+        if known and busy_us:
+            parts = [
+                f"{name} {100 * int(wait.values[row]) // busy_us}%"
+                for name, wait in waits
+                if wait.known[row] and wait.values[row]
+            ]
+        texts.append(" ".join(parts) or UNKNOWN)
+    return texts
+
+
+def ages(sockets: WatchedSockets) -> Texts:
+    """How long each socket has been seen."""
+    if sockets.age_s is None:
+        return [UNKNOWN] * len(sockets.table)
+    return [seconds_text(age) for age in sockets.age_s.tolist()]

@@ -1,0 +1,49 @@
+"""The cells of the live display: how much room a column asks for, and text made safe and fit for it."""
+
+from rich.cells import cell_len
+
+from portside.app.watch_columns import Column, LiveWidth
+from portside.kernel.models import Socket
+from portside.tui.widths import WidthRequest, cut, cut_middle
+from portside.wire.escaping import escape
+
+GONE = "gone"
+"""What stands for the state of a socket that is gone."""
+
+# Where there is no room for netstat's word, the one that ss has.
+_SHORT_STATES = {"ESTABLISHED": "ESTAB"}
+
+
+def live_width(column: Column) -> LiveWidth:
+    """The room of a column of the live display. Raises ValueError for a column that the display does not have."""
+    if column.live_width is None:
+        raise ValueError(f"the live display has no column {column.name!r}")
+    return column.live_width
+
+
+def request_width(column: Column, texts: list[str], before: int = 0, *, sorted_by: bool = False) -> WidthRequest:
+    """The width that a column needs to show texts, and an arrow at its heading; ``before`` is its width until now."""
+    width = live_width(column)
+    heading = len(column.heading) + sorted_by
+    preferred = min(max(heading, before, *map(cell_len, texts)), max(width.maximum, heading))
+    return WidthRequest(width.minimum, max(width.minimum, preferred), width.drop, width.grow)
+
+
+def cell_text(column: Column, text: str, width: int) -> str:
+    """A text of exactly ``width`` cells of the terminal."""
+    room = live_width(column)
+    if len(text) > width:
+        text = _SHORT_STATES.get(text, text)
+    return cut_middle(text, width) if room.cut_middle else cut(text, width, right=room.right_aligned)
+
+
+def safe(text: str) -> str:
+    """Text from a process or the system without anything that a terminal would act on."""
+    return text if text.isprintable() else escape(text.encode("utf-8", "backslashreplace"))
+
+
+def remote_text(socket: Socket) -> str:
+    """The remote end of a socket; for a listener any, as netstat writes it."""
+    if socket.remote is None:
+        return "0.0.0.0:*" if socket.family == 4 else "[::]:*"
+    return safe(socket.remote)

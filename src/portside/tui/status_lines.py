@@ -1,0 +1,53 @@
+"""The lines above and below the table of the live display: counts, the filter, notes, keys."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from portside.settings.watch import Watch
+from portside.tui.cells import safe
+from portside.tui.poll_loop import PollLoop
+from portside.tui.snapshot_diff import ViewState
+from portside.tui.widths import cut
+from portside.units import format_duration
+
+_KEYS = "Enter details  / filter  < > sort  r reverse  space pause  k kill  ? help  q quit"
+_KEYS_WHILE_TYPING = "Enter keep  Escape take back"
+
+
+class StatusLines:
+    """The widgets of the lines. ``message`` answers the last key; ``error`` says why the last poll failed."""
+
+    def __init__(self) -> None:
+        self.message = ""
+        self.error = ""
+        self.head = Static(id="head")
+        self.filter = Static(id="filter")
+        self.notes = Static(id="notes")
+        self.foot = Static(id="foot")
+
+    def update(self, view: ViewState, polling: PollLoop, applied: str, width: int, *, typing: bool) -> None:
+        """Write the lines for a width in cells. ``applied``: the text of the filter; ``typing``: another is typed."""
+        counts = "  ".join(f"{state} {count:,}" for state, count in view.counts().items())
+        total = len(view.live.keys)
+        every = format_duration(polling.interval_s).replace(".000s", "s").lstrip()
+        right = f"  PAUSED  {view.source}" if polling.stands_still else f"  {view.source}, every {every}"
+        left = f"{total:,} socket{'s' if total != 1 else ''}  {counts}"
+        _write(self.head, cut(left, max(0, width - len(right))) + right, width)
+        _write(self.filter, f"filter: {safe(applied)}" if applied and not typing else "", width)
+        _write(self.notes, safe(self.message or self.error or " · ".join(view.notes)), width)
+        _write(self.foot, _KEYS_WHILE_TYPING if typing else _KEYS, width)
+
+
+def no_sockets_text(settings: Watch, applied: str) -> str:
+    """What stands in place of the rows where there are none. ``applied`` is the text of the filter."""
+    if applied:
+        return f"no socket matches  {safe(applied)}"
+    what = "sockets" if settings.all else "listeners" if settings.listening else "connections"
+    return f"there are no {what} here now"
+
+
+def _write(line: Static, text: str, width: int) -> None:
+    """Write one line; a line without text takes no room."""
+    line.display = bool(text)
+    if text:
+        line.update(Text(cut(text, width).rstrip(), no_wrap=True))
