@@ -1,6 +1,6 @@
-"""What /proc tells of processes: who they are, and which sockets they hold.
+"""Processes as /proc shows them: their identity, and the sockets that they hold.
 
-Nothing here needs numpy, so a process can be sent ahead to read (``app/scout``) while that is loaded.
+Nothing here needs numpy, so a forked process can read ahead (``app/proc_prefetcher``) while numpy is loaded.
 """
 
 import os
@@ -17,7 +17,10 @@ SocketFds = list[tuple[int, int]]
 
 
 class ProcessSockets(NamedTuple):
-    """What was read of a process; ``sockets`` is None where it may not be read."""
+    """A process with the sockets that it holds, None where they may not be read.
+
+    ``started`` is in ticks since the machine started, ``descriptors`` how many descriptors are open (-1: not known).
+    """
 
     pid: int
     started: int
@@ -27,11 +30,11 @@ class ProcessSockets(NamedTuple):
 
 
 def iter_processes(proc: str = PROC) -> Iterator[ProcessSockets]:
-    """All processes with their sockets, now."""
+    """Read all processes with their sockets."""
     counts = fd_count_is_exact(proc)
     for name in os.listdir(proc):
         if name.isdigit() and (seen := process_identity(f"{proc}/{name}")) is not None:
-            # Counted before it is read: what changes meanwhile is a difference the next time.
+            # Counted before the sockets are read: a change in between shows as another count the next time.
             descriptors = count_fds(proc, name, exact=counts)
             yield ProcessSockets(int(name), *seen, descriptors, socket_fds(f"{proc}/{name}", descriptors))
 
@@ -42,7 +45,7 @@ def fd_count_is_exact(proc: str = PROC) -> bool:
 
 
 def count_fds(proc: str, name: str, *, exact: bool) -> int:
-    """How many descriptors a process has open; -1 where that may not be known. ``exact``: ``fd_count_is_exact``."""
+    """Count the descriptors of a process; -1 where they may not be read. ``exact``: see ``fd_count_is_exact``."""
     folder = f"{proc}/{name}/fd"
     if exact:
         return _size(folder)
@@ -61,7 +64,10 @@ def _size(path: str) -> int:
 
 
 def process_identity(folder: str) -> tuple[int, str] | None:
-    """When a process started (ticks since the machine did) and its program; None where it ended (proc_pid_stat(5))."""
+    """The start time of a process, in ticks since the machine started, and its program; None where it has ended.
+
+    See proc_pid_stat(5). A process number that is used again belongs to another start time.
+    """
     try:
         with open(f"{folder}/stat", "rb", buffering=0) as file:
             text = file.read(1024)
@@ -75,7 +81,7 @@ def process_identity(folder: str) -> tuple[int, str] | None:
 
 
 def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
-    """The sockets among the descriptors of a process; None where it may not be read. None of a process that ended."""
+    """The sockets among the descriptors of a process: none where it has ended, None where it may not be read."""
     found: SocketFds = []
     try:
         opened = os.open(f"{folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -105,8 +111,8 @@ def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
 def _numbers(folder: str, opened: int, descriptors: int) -> Iterable[int]:
     """The descriptors that a process may have, in order.
 
-    The kernel gives the lowest number that is free, and so the table of a process that has many is nearly full. To
-    try each place in it costs less than to have it listed, and misses nothing either.
+    The kernel gives the lowest number that is free, and so the table of a process with many descriptors is nearly
+    full. To try each place in it costs less than to have it listed, and misses none either.
     """
     if descriptors >= _MANY:
         places = _table_size(folder)

@@ -26,7 +26,7 @@ _UNKNOWN = "-"
 
 
 def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
-    """A line for each event; what is not known is ``-``."""
+    """Write a line for each event of a batch; ``-`` stands for what is not known."""
     table = batch.table
     wiped = forgotten(table)
     local = endpoints(table.base, "local", table.interfaces)
@@ -60,10 +60,13 @@ def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
 
 
 def json_lines(batch: EventBatch) -> bytes:
-    """A JSON object a line, as CONTRACT.md has them; ``changed`` has the state before, ``closed`` the duration."""
+    """Write a JSON object a line for each event of a batch.
+
+    ``changed`` has the state before, ``closed`` that and the duration in seconds.
+    """
     kind = "closed" if batch.kind == "short" else batch.kind
     at = _stamp(batch.at_ns)
-    seen = batch.seen
+    seen = batch.detected_by
     head = f'{{"event":"{kind}","at":"{at}","seen":"{seen}","socket":'.encode()
     lines: list[bytes] = []
     was = batch.was.tolist()
@@ -84,7 +87,7 @@ def json_lines(batch: EventBatch) -> bytes:
 
 
 def _sockets(batch: EventBatch) -> Iterator[Socket]:
-    """The sockets as values; what the kernel has forgotten of an end is unknown, not 0. A listener has none."""
+    """The sockets as values. What the kernel has forgotten of a remote end is unknown, not 0; a listener has none."""
     table = batch.table
     for socket, wiped, was in zip(to_sockets(table), forgotten(table).tolist(), batch.was.tolist(), strict=True):
         if not wiped:

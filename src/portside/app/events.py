@@ -1,7 +1,7 @@
 """``portside watch --events``: a line each time a connection opens, changes its state or closes.
 
-The kernel's announcements are taken as soon as they come, and the table is read every interval; ``changes`` joins the
-two. What is counted beside it (``counters``) says at the end how much was seen of what there was.
+The kernel's notifications of destroyed sockets are taken as soon as they come, and the table is read every interval;
+``connection_tracker`` joins the two. The kernel's own counts (``counters``) show at the end how much was seen.
 """
 
 import os
@@ -19,7 +19,7 @@ from portside.app.notices import write_notice
 from portside.app.watch import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
 from portside.kernel import FilterError, states
-from portside.kernel.backend import BackendError, DumpRequest, Source
+from portside.kernel.backend import Backend, BackendError, DumpRequest
 from portside.kernel.backends import open_backend
 from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
 from portside.kernel.counters import TcpCounters, TcpMib
@@ -34,27 +34,27 @@ from portside.kernel.snapshot import in_view, unsupported_columns
 from portside.kernel.table import Mask, SocketTable
 from portside.settings.watch import Watch
 
-_METER_S = 10.0  # how often people are told what was seen
-_UNDER_WAY_S = 0.5  # what announcements may take that are under way at the end
-_PATIENCE_MS = 500  # what a reader of standard output may take after a signal
+_REPORT_S = 10.0  # how often a terminal shows what was seen
+_UNDER_WAY_S = 0.5  # how long notifications may be under way at the end
+_PATIENCE_MS = 500  # how long a reader of standard output may take after a signal
 _ATTEMPTS = 3
 _LONGEST_S = 86400.0  # what poll(2) is asked to wait at once: it takes some weeks at most
 _PIPE_BYTES = 4096  # what a pipe takes at once when it is writable (PIPE_BUF)
 
 
 def run(settings: Watch) -> int:
-    """Report events until a signal or the end of whoever reads them; the exit status."""
+    """Report events until a signal, or until the reader of standard output goes away; the exit status."""
     with ExitStack() as stack:
-        _Run(settings, stack).serve()
+        _EventMonitor(settings, stack).serve()
     return 0
 
 
 class _EndedError(Exception):
-    """Nobody reads standard output any more, or nobody waits for it."""
+    """Standard output has no reader any more, or the reader does not read after a signal."""
 
 
-class _Run:
-    """One run: what it reads from, what it knows, and where it writes to."""
+class _EventMonitor:
+    """One run of ``watch --events``: what is read, the connections that are tracked, and standard output."""
 
     def __init__(self, settings: Watch, stack: ExitStack) -> None:
         self._settings = settings
@@ -70,31 +70,29 @@ class _Run:
         self._namespace = Namespace(settings.netns) if settings.netns is not None else None
         if self._namespace is not None:
             stack.callback(self._namespace.close)
-        self._output = _Output()
+        self._output = _EventOutput()
         stack.callback(self._output.close)
-        self._announcements = self._open_announcements()
-        if self._announcements is not None:
-            stack.callback(self._announcements.close)
+        self._monitor = self._open_monitor()
+        if self._monitor is not None:
+            stack.callback(self._monitor.close)
         self._began_ns = time.time_ns()
-        self._source, first = self._open_backend()
-        stack.callback(self._source.close)
-        self._changes = ConnectionTracker(
-            self._matches, announced=self._announcements is not None, started_ns=self._began_ns
-        )
+        self._backend, first = self._open_backend()
+        stack.callback(self._backend.close)
+        self._tracker = ConnectionTracker(self._matches, announced=self._monitor is not None, started_ns=self._began_ns)
         self._counters = self._open_counters(stack)
         self._lost = 0
-        self._told: tuple[int, TcpMib] | None = None
+        self._reported: tuple[int, TcpMib] | None = None
         self._counted_before: TcpMib | None = None
         self._seen_before = 0
         self._first = first
 
-    # What it reads from.
+    # What is read.
 
     @property
-    def _want(self) -> DumpRequest:
+    def _request(self) -> DumpRequest:
         return DumpRequest(states=states.ALL & ~(1 << states.CLOSE))
 
-    def _open_announcements(self) -> DestroyMonitor | None:
+    def _open_monitor(self) -> DestroyMonitor | None:
         name = self._settings.source
         if name in (None, "netlink"):
             try:
@@ -108,17 +106,17 @@ class _Run:
         write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed ({why})")
         return None
 
-    def _open_backend(self) -> tuple[Source, SocketTable]:
-        opened = open_backend(self._want, self._settings.source, self._namespace)
+    def _open_backend(self) -> tuple[Backend, SocketTable]:
+        opened = open_backend(self._request, self._settings.source, self._namespace)
         for note in opened.notes:
             write_notice(note)
-        if self._announcements is not None and opened.source.name != "netlink":
+        if self._monitor is not None and opened.backend.name != "netlink":
             write_notice(f"only polling: connections shorter than {self._settings.interval:g} s may be missed")
-            self._announcements.close()
-            self._announcements = None
-        for note in unsupported_columns(self._columns, opened.reading.table, opened.source.name):
+            self._monitor.close()
+            self._monitor = None
+        for note in unsupported_columns(self._columns, opened.dump.table, opened.backend.name):
             write_notice(note)
-        return opened.source, opened.reading.table
+        return opened.backend, opened.dump.table
 
     def _open_counters(self, stack: ExitStack) -> TcpCounters | None:
         try:
@@ -128,7 +126,7 @@ class _Run:
             return None
 
     def _start(self, first: SocketTable) -> None:
-        """Look for the first time, and count from a moment at which nothing opened meanwhile, if there is one."""
+        """Take the first snapshot, and count from a moment at which no connection opened meanwhile, if there is one."""
         before, at_ns = None, self._began_ns
         early, last = [], DestroyNotifications((), 0)
         for _ in range(_ATTEMPTS):
@@ -138,15 +136,15 @@ class _Run:
             if before is not None and before == after:
                 break
             before, at_ns = after, time.time_ns()
-            first = self._source.read(self._want).table
+            first = self._backend.read(self._request).table
             last = self._take()
         self._counted_before = before
-        self._changes.on_snapshot(self._with_owners(first), at_ns)
+        self._tracker.on_snapshot(self._with_owners(first), at_ns)
         if not self._settings.json:
             self._output.write(HEADER)  # from here on nothing is missed
         for taken in early:
             self._apply(taken)
-        self._seen_before = self._changes.opened
+        self._seen_before = self._tracker.opened
         self._apply(last)  # came after the kernel's counts were read, and so is counted by both
 
     def _count(self) -> TcpMib | None:
@@ -172,45 +170,45 @@ class _Run:
     # The loop.
 
     def serve(self) -> None:
-        """Until the end: announcements at once, the table every interval."""
+        """Run until the end: notifications are taken at once, the table is read every interval."""
         try:
             self._start(self._first)
             interval = self._settings.interval
-            next_look = time.monotonic() + interval
-            next_meter = time.monotonic() + _METER_S
-            while self._output.wait(self._announcements, next_look - time.monotonic()):
+            next_poll = time.monotonic() + interval
+            next_report = time.monotonic() + _REPORT_S
+            while self._output.wait(self._monitor, next_poll - time.monotonic()):
                 self._drain()
                 now = time.monotonic()
-                if now >= next_look:
-                    self._look()
-                    next_look = max(next_look + interval, time.monotonic() + interval / 2)
-                if now >= next_meter:
-                    next_meter = now + _METER_S
+                if now >= next_poll:
+                    self._poll()
+                    next_poll = max(next_poll + interval, time.monotonic() + interval / 2)
+                if now >= next_report:
+                    next_report = now + _REPORT_S
                     if not self._settings.json and sys.stderr.isatty():
-                        self._tell()
+                        self._report_counts()
             self._finish()
         except _EndedError:
             if not self._output.ending:
                 return
-        self._tell(at_end=True)
+        self._report_counts(at_end=True)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         self._drain()
         at_ns = time.time_ns()
-        reading = self._source.read(self._want)
-        self._show(self._changes.on_snapshot(self._with_owners(reading.table), at_ns))
+        dump = self._backend.read(self._request)
+        self._show(self._tracker.on_snapshot(self._with_owners(dump.table), at_ns))
         self._drain()
-        self._show(self._changes.expire())
+        self._show(self._tracker.expire())
 
     def _drain(self) -> None:
         self._apply(self._take())
 
     def _take(self) -> DestroyNotifications:
-        return self._announcements.take() if self._announcements is not None else DestroyNotifications((), 0)
+        return self._monitor.take() if self._monitor is not None else DestroyNotifications((), 0)
 
     def _apply(self, taken: DestroyNotifications) -> None:
         for data, at_ns in taken.batches:
-            self._show(self._changes.on_destroy(decode(data).table, at_ns))
+            self._show(self._tracker.on_destroy(decode(data).table, at_ns))
         if taken.lost:
             self._lost += taken.lost
             write_notice(
@@ -219,26 +217,26 @@ class _Run:
             )
 
     def _finish(self) -> None:
-        """Look a last time, and wait for announcements that are under way."""
+        """Read the table a last time, and wait for notifications that are under way."""
         end = time.monotonic() + _UNDER_WAY_S
         while True:
             before = self._count()
-            self._look()
+            self._poll()
             if before is None or self._counted_before is None:
                 return
-            missing = before.since(self._counted_before).opened - (self._changes.opened - self._seen_before)
+            missing = before.since(self._counted_before).opened - (self._tracker.opened - self._seen_before)
             left = end - time.monotonic()
-            if missing <= 0 or left <= 0 or self._announcements is None:
+            if missing <= 0 or left <= 0 or self._monitor is None:
                 return
-            select.select([self._announcements], [], [], min(left, 0.05))
+            select.select([self._monitor], [], [], min(left, 0.05))
 
     def _show(self, events: list[EventBatch]) -> None:
         owners = self._owners is not None and not self._settings.no_processes
         for each in events:
             self._output.write(json_lines(each) if self._settings.json else text_lines(each, owners=owners))
 
-    def _tell(self, *, at_end: bool = False) -> None:
-        """Say what was seen of what the kernel counted; in between only when that is news."""
+    def _report_counts(self, *, at_end: bool = False) -> None:
+        """Report what was seen of what the kernel counted; before the end only where that changed."""
         if self._counters is None or self._counted_before is None:
             return
         try:
@@ -246,20 +244,20 @@ class _Run:
         except PortsideError as error:
             write_notice(str(error))
             return
-        told = (self._changes.opened - self._seen_before, counts)
-        if not at_end and told == self._told:
+        report = (self._tracker.opened - self._seen_before, counts)
+        if not at_end and report == self._reported:
             return
-        self._told = told
+        self._reported = report
         failed = f", {counts.failed} attempts failed" if counts.failed else ""
         resets = f", {counts.resets} reset" if counts.resets else ""
         lost = f"; {self._lost} announcements were lost" if self._lost else ""
         write_notice(
-            f"seen {told[0]} of {counts.opened} ends of connections that the kernel counted: "
+            f"seen {report[0]} of {counts.opened} ends of connections that the kernel counted: "
             f"{counts.active} opened from here, {counts.passive} accepted here{failed}{resets}{lost}"
         )
 
 
-class _Output:
+class _EventOutput:
     """Standard output, and the signals that end the run even when nobody reads it."""
 
     def __init__(self) -> None:
@@ -273,21 +271,21 @@ class _Output:
         ]
 
     def close(self) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         for number, handler in self._handlers:
             signal.signal(number, handler)
         os.close(self._woken)
         os.close(self._wake)
 
-    def wait(self, announcements: DestroyMonitor | None, timeout_s: float) -> bool:
-        """Wait until something is announced or the time is over; False when the run ends."""
+    def wait(self, monitor: DestroyMonitor | None, timeout_s: float) -> bool:
+        """Wait until a notification has come or the time is over; False when the run ends."""
         if self.ending:
             return False
         poller = select.poll()
         poller.register(self._woken, select.POLLIN)
         poller.register(1, 0)  # tells when its reader goes away
-        if announcements is not None:
-            poller.register(announcements, select.POLLIN)
+        if monitor is not None:
+            poller.register(monitor, select.POLLIN)
         ready = dict(poller.poll(min(max(0.0, timeout_s), _LONGEST_S) * 1000))
         if 1 in ready:
             self._gone = True
@@ -295,7 +293,7 @@ class _Output:
         return not self.ending
 
     def write(self, data: bytes) -> None:
-        """Write all of it. Raises _EndedError when its reader is gone, or does not read after a signal."""
+        """Write all data. Raises _EndedError when the reader is gone, or does not read after a signal."""
         if self._gone:
             raise _EndedError
         left = memoryview(data)

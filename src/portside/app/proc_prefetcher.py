@@ -1,7 +1,7 @@
-"""A process sent ahead to read who holds which socket, while this one loads numpy and reads the sockets.
+"""A forked process that reads the owners of sockets while this one loads numpy and reads the sockets.
 
-Reading the descriptors of large programs is most of the time of one look, and it is the kernel's time: on a second
-processor it costs nothing. What the scout missed because it came too early is read again (``kernel/owners``).
+Most of the time of ``watch --once`` goes into reading the descriptors of large programs, and that is the kernel's
+time: on a second processor it costs nothing. What the process read too early is read again (``kernel/owners``).
 """
 
 import marshal
@@ -13,7 +13,7 @@ from portside.procfs import ProcessSockets, iter_processes
 
 
 class ProcPrefetcher:
-    """One that is on its way. ``seen`` waits for what it has read; without it, ``close``."""
+    """A forked process that reads /proc. Its owner calls ``processes``, or ``close`` to do without."""
 
     def __init__(self) -> None:
         self._pid = 0
@@ -30,17 +30,17 @@ class ProcPrefetcher:
         self._from = read_end
 
     def processes(self) -> Iterator[ProcessSockets]:
-        """All processes it has read; nothing where it could not."""
+        """Wait for the processes that were read; there are none where reading failed."""
         with open(self._from, "rb") as report:
             text = report.read()
         self._from = -1
         self.close()
         with suppress(ValueError, EOFError, TypeError):
-            for each in marshal.loads(text):  # noqa: S302 - of our own child
+            for each in marshal.loads(text):  # noqa: S302 - from our own child
                 yield ProcessSockets(*each)
 
     def close(self) -> None:
-        """Do without it."""
+        """Give the pipe back and wait for the process to end; may be called again."""
         if self._from >= 0:
             os.close(self._from)
             self._from = -1
@@ -51,10 +51,10 @@ class ProcPrefetcher:
 
 
 def _report(write_end: int) -> None:
-    """The child's whole life. It shares everything with its parent, and so leaves without a word."""
+    """Run the child: read, write to the pipe and exit, without the parent's exit handlers and buffers."""
     try:
         with open(write_end, "wb") as report:
             report.write(marshal.dumps([tuple(seen) for seen in iter_processes()]))
-    except BaseException:  # noqa: BLE001 - its parent reads for itself
+    except BaseException:  # noqa: BLE001 - the parent then reads /proc itself
         os._exit(1)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""``portside.sockets``: one look at the kernel's table, from Python."""
+"""``portside.sockets``: the kernel's table of sockets from Python."""
 
 from portside.kernel import Query, Socket, View
 from portside.kernel.materialize import to_sockets
@@ -17,7 +17,7 @@ def sockets(
 
     ``view`` is ``connected``, ``listening`` or ``all``; without it, every state where the filter names states, else
     all but listeners. ``netns`` is another network namespace by its name or a process in it, ``source`` one of
-    ``netlink``, ``proc`` and ``psutil``. Without ``owners`` nobody looks for the programs, which is faster.
+    ``netlink``, ``proc`` and ``psutil``. Without ``owners`` the programs are not looked up, which is faster.
 
     ``portside.kernel.snapshot`` takes the same and gives the table as numpy columns.
 

@@ -1,4 +1,4 @@
-"""The table of sockets counted, as text: in all, by state, by program and by peer."""
+"""The summary of the table as text: counts of sockets in all, by state, by program and by peer."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ _UNKNOWN = "-"
 def summary_text(table: SocketTable, *, most: int | None = None) -> Iterator[bytes]:
     """The summary in pieces. ``most`` programs and peers are listed, those with the most sockets; None: all.
 
-    Programs are left out where nobody looked for them.
+    Programs are left out where they were not looked up.
     """
     summary = summarize(table)
     listeners = summary.states.get("LISTEN", 0)

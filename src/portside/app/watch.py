@@ -1,4 +1,4 @@
-"""``portside watch``, one look: the table, its JSON or its summary on standard output, and ``--kill``."""
+"""``portside watch --once``: the table, its JSON or its summary on standard output, and ``--kill``."""
 
 import gc
 import sys
@@ -26,7 +26,7 @@ _MOST_ON_A_TERMINAL = 20
 
 
 def run(settings: Watch, prefetcher: ProcPrefetcher | None = None) -> int:
-    """Look once, show what was seen, and end; the exit status. ``prefetcher`` is on its way to the processes."""
+    """Take one snapshot and show it; the exit status. ``prefetcher`` is already reading the processes."""
     sort = parse_sort(settings.sort) if settings.sort is not None else None
     # Nothing here is garbage before the end, and looking for it takes a fifth of the time.
     collects = gc.isenabled()
@@ -98,7 +98,7 @@ def view_of(settings: Watch) -> View | None:
 
 
 def wrong_filter(error: FilterError) -> UsageError:
-    """A filter that cannot be read, as what was written wrong: the hint shows the place."""
+    """The usage error for a filter that cannot be read; the hint shows the place."""
     _, shown, mark = str(error).rsplit("\n", 2)
     return UsageError("watch", error.problem, f"{shown[2:].rstrip()}\n{' ' * len('hint: ')}{mark[2:]}")
 
@@ -137,7 +137,7 @@ def _report_listen_overflows(namespace: Namespace | None) -> None:
 
 
 def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
-    """Destroy what was seen, and say what it was: how much, even where nobody takes the table of it."""
+    """Destroy the sockets of a snapshot and show them; their number is reported even where nobody reads the table."""
     from portside.kernel.destroy import DestroyError, destroy
 
     refused: DestroyError | None = None

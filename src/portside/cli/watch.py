@@ -1,4 +1,4 @@
-"""``portside watch``: read the settings, say what does not go together, and only then load numpy and the rest."""
+"""``portside watch``: check the settings, and only then load numpy and the rest."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from portside.settings.watch import Watch
 
 
 def run(settings: Watch) -> int:
-    """Show the sockets as these settings say; the exit status."""
+    """Show the sockets that the settings choose; the exit status."""
     _check(settings)
     # numpy's linear algebra, which nobody uses here, starts a thread for each processor: half of the import's time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

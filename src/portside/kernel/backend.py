@@ -1,4 +1,4 @@
-"""What every source of the socket table offers, and what it may be asked for."""
+"""The interface of a backend: a place from which the table of sockets is read."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,11 +8,11 @@ from portside.kernel.table import SocketTable
 
 
 class BackendError(PortsideError):
-    """A source does not work on this machine or for this user; another one may."""
+    """A backend that does not work on this machine or for this user; another one may."""
 
 
 class DumpRequest(NamedTuple):
-    """What a reader wants to see. A source may answer with more, never with less.
+    """The sockets and columns that a reader asks for. A backend may answer with more, never with less.
 
     ``states`` is a set as in states.py. ``details``: tcp_info, memory and the rest beyond the columns of a table.
     ``bytecode`` is a filter for the kernel (bytecode.py).
@@ -25,21 +25,21 @@ class DumpRequest(NamedTuple):
 
 
 class Dump(NamedTuple):
-    """A table, and what is to be said about how it came about."""
+    """A table of sockets, and notes for the user on what it may lack."""
 
     table: SocketTable
     notes: tuple[str, ...] = ()
 
 
-class Source(Protocol):
-    """A place where sockets are listed."""
+class Backend(Protocol):
+    """A place from which the table of sockets is read, once or again and again."""
 
     @property
     def name(self) -> str:
         """``netlink``, ``proc`` or ``psutil``."""
 
-    def read(self, want: DumpRequest) -> Dump:
-        """Every socket now. Raises BackendError where the source does not work here."""
+    def read(self, request: DumpRequest) -> Dump:
+        """Read every socket now. Raises BackendError where the backend does not work here."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Close the files and sockets of the backend."""

@@ -2,11 +2,11 @@
 
 See inet_diag_bc_run and inet_diag_bc_audit in net/ipv4/inet_diag.c. A program is a row of operations, each a condition
 (struct inet_diag_bc_op: code, ``yes``, ``no``): true goes on with the next operation, false jumps forward by
-``no`` bytes. A socket that arrives exactly at the end is told, one that jumps 4 bytes further is not.
+``no`` bytes. A socket for which the program ends exactly at its end is dumped, one that jumps 4 bytes further is not.
 
-1. The kernel knows ports and networks. What it cannot be asked counts as true, so that the program lets through at
+1. The kernel compares ports and networks. Every other condition counts as true, so that the program lets through at
    least what the filter does: the caller filters the answer again.
-2. For that, ``not`` is first pushed down to the conditions; otherwise "at least" would turn into "at most".
+2. Therefore ``not`` is first pushed down to the conditions; otherwise "at least" would turn into "at most".
 """
 
 import struct
@@ -50,7 +50,7 @@ _NOTHING = _Any(())
 
 
 def states_of(node: Filter) -> int:
-    """A set of states outside of which a filter matches nothing."""
+    """The set of states that a filter can match."""
     return _states(node, negated=False)
 
 
@@ -59,7 +59,7 @@ def compile_filter(node: Filter) -> bytes | None:
     code = _code(node, negated=False)
     if code is None:
         return None
-    return _Program().assembled(code) or None
+    return _Assembler().assembled(code) or None
 
 
 def _states(node: Filter, *, negated: bool) -> int:
@@ -120,22 +120,22 @@ class _Label:
         self.at = -1
 
 
-class _Program:
-    """Lays out operations one after the other; jumps lead to labels, always forward."""
+class _Assembler:
+    """Operations laid out one after the other; jumps lead to labels, always forward."""
 
     def __init__(self) -> None:
         self._operations: list[tuple[int, bytes, _Label]] = []
         self._labels: list[tuple[int, _Label]] = []
 
     def assembled(self, code: _Code) -> bytes:
-        told, not_told = _Label(), _Label()
-        self._put(code, told, not_told, told)
+        dumped, skipped = _Label(), _Label()
+        self._put(code, dumped, skipped, dumped)
         sizes = [_OPERATION.size + len(argument) for _, argument, _ in self._operations]
         *starts, end = accumulate(sizes, initial=0)
         for index, label in self._labels:
             label.at = starts[index]
-        told.at, not_told.at = end, end + _OPERATION.size
-        if not_told.at > _MOST_BYTES:
+        dumped.at, skipped.at = end, end + _OPERATION.size
+        if skipped.at > _MOST_BYTES:
             return b""
         return b"".join(
             _OPERATION.pack(operation, size, label.at - start) + argument

@@ -1,33 +1,33 @@
-"""What events to connections between looks: tables and announcements in, opened, changed and closed out. No I/O.
+"""Events of connections made of snapshots and destroy notifications: opened, changed and closed. No I/O.
 
-A look at the table (polling) knows connections that live, and who holds them. An announcement (destroy) knows how one
-ended, however short it was. Joined, each connection is reported opened once and closed once:
+A snapshot of the table (polling) shows connections that live, and their owners. A notification of the kernel (destroy)
+shows how a connection ended, however short it was. Joined, each connection is opened once and closed once:
 
 1. A socket is known by its cookie, which the kernel gives when somebody first asks for it and never gives twice; where
    the source has none (/proc), by its ends.
-2. What a look shows for the first time is opened, what an announcement names is closed. What an announcement names
-   and no look has shown lived between two looks: it is opened and closed in one.
-3. A connection that two looks in a row do not show, and nothing announced, is closed as of the first of them: its
-   announcement was lost, or its program still holds the descriptor of a connection that was reset. One look is not
-   enough, because a dump goes through the kernel's table while that changes. If its announcement comes later, it is
-   passed over.
+2. A connection is opened when a snapshot shows it for the first time, and closed when a notification names it. One
+   that a notification names and no snapshot has shown lived between two snapshots: it is opened and closed in one.
+3. A connection that two snapshots in a row do not show, and no notification has named, is closed as of the first of
+   them: its notification was lost, or its program still holds the descriptor of a connection that was reset. One
+   snapshot is not enough, because a dump goes through the kernel's table while that changes. A notification that comes
+   later is passed over.
 4. Of a connection in TIME_WAIT, and often in FIN_WAIT2, the kernel keeps a stub. The stub has the cookie of the socket
-   if that had been asked for before, else one of its own. So where closings are announced, a stub opens nothing: it
-   is what remains of a connection whose end was announced, or will be when its program closes it; and so is what a
-   dump meets in the middle of its end, in CLOSE. Where nothing is announced both are rows like any other.
+   if that had been asked for before, else one of its own. So where there are notifications, a stub opens nothing: it
+   is what remains of a connection whose end was notified, or will be when its program closes it; and so is a socket
+   that a dump meets in the middle of its end, in CLOSE. Without notifications both are rows like any other.
 5. ``disconnect`` (a refused attempt, SO_LINGER of 0, a listener's queue at its end) makes the kernel forget the remote
-   port, the local address and all counts before it announces the socket, and moves a sequence number, so that the
-   queues are invented. Of those the ends are taken from the looks that showed them; counts and queues are not known.
+   port, the local address and all counts before it sends the notification, and moves a sequence number, so that the
+   queues are invented. The ends of such sockets are taken from earlier snapshots; counts and queues are not known.
 6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
-   dump asks for the cookie just then, the two have one each. So what is not known, and has the ends of such a
+   dump asks for the cookie just then, the two have one each. So a socket that is not known, and has the ends of such a
    handshake, is what became of it.
-7. The kernel forgets who held a socket when its program has closed it, though the connection goes on to its end. Who
-   is not known any more is taken from the looks before.
+7. The kernel forgets the owners of a socket when its program has closed it, though the connection goes on to its end.
+   Owners that are not known any more are taken from earlier snapshots.
 
-The caller gives announcements and looks in this order: all announcements that came before the look was begun, the
-look, and then those that came meanwhile, ``expire`` at last.
+The caller passes notifications and snapshots in this order: all notifications that came before the snapshot was begun
+(``on_destroy``), the snapshot (``on_snapshot``), those that came meanwhile (``on_destroy``), and then ``expire``.
 
-    state of a connection     in a look        announced        missing in a look
+    state of a connection     in a snapshot    notified         missing in a snapshot
     not known                 opened           opened, closed   -
     open                      open, changed    closed           missing
     missing                   open, changed    closed           closed (as of the first miss)
@@ -51,7 +51,7 @@ from portside.kernel.tracked_sockets import Ints, Keys, TrackedSockets, ends_as_
 Kind = Literal["opened", "changed", "closed", "short"]
 Detection = Literal["poll", "destroy"]
 Matches = Callable[[SocketTable, npt.NDArray[np.float64]], Mask]
-"""Which sockets of a table are to be reported; the ages are in seconds, NaN where not known."""
+"""Which sockets of a table match the filter; the ages are in seconds, NaN where not known."""
 
 _Floats = npt.NDArray[np.float64]
 
@@ -74,23 +74,24 @@ class EventBatch(NamedTuple):
     """
 
     kind: Kind
-    seen: Detection
+    detected_by: Detection
     table: SocketTable
     at_ns: int
     was: npt.NDArray[np.uint8]
     duration_s: _Floats
 
     def only(self, which: Mask) -> "list[EventBatch]":
-        """Those of a mask: nothing where there are none."""
+        """The events of a mask, as a list of one batch, or of none where the mask is empty."""
         if not which.any():
             return []
         return [self._replace(table=self.table.select(which), was=self.was[which], duration_s=self.duration_s[which])]
 
 
 class ConnectionTracker:
-    """Joins looks and announcements. ``announced``: whether closings are announced and tables have cookies.
+    """The connections of one network namespace, followed through snapshots and notifications.
 
-    ``opened`` counts the ends of connections that were seen to open, reported or not, as the kernel counts them.
+    ``announced``: there are notifications, and tables have cookies. ``opened`` counts the ends of connections that were
+    seen to open, reported or not, as the kernel counts them.
     """
 
     def __init__(self, matches: Matches, *, announced: bool, started_ns: int) -> None:
@@ -104,7 +105,7 @@ class ConnectionTracker:
         self.opened = 0
 
     def on_snapshot(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
-        """Take what a look showed, which was begun at ``at_ns``. The first one is where everything starts."""
+        """Take a snapshot that was begun at ``at_ns`` (ns since the epoch): its events. The first one has none."""
         before = self._known
         table, keys = self._ordered(table, before)
         if before is None:
@@ -126,7 +127,7 @@ class ConnectionTracker:
         was = np.zeros(len(table), "u1")
         reported = np.zeros(len(table), bool)
         new = np.ones(len(table), bool)
-        for known, places in self._both(before, keys, table.base, found):
+        for known, places in self._lookups(before, keys, table.base, found):
             here = places >= 0
             at = places[here]
             new[here] = False
@@ -149,14 +150,14 @@ class ConnectionTracker:
         return events
 
     def expire(self) -> list[EventBatch]:
-        """Close what two looks did not show, when the announcements that came during the second are in."""
+        """Close the connections that two snapshots did not show, once the notifications during the second are in."""
         missing, self._missing_before = self._missing_before, None
         if missing is None or not missing.alive.any():
             return []
         return self._close_unseen(missing.select(missing.alive), missing.at_ns, remember=self._announced)
 
     def on_destroy(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
-        """Take announcements that came at ``at_ns``."""
+        """Take notifications that came at ``at_ns``: their events."""
         keys = table.column("cookie").values
         unseen = np.ones(len(table), bool)
         events: list[EventBatch] = []
@@ -179,14 +180,16 @@ class ConnectionTracker:
             events += self._close_unknown(table.select(unseen), at_ns)
         return events
 
-    def _both(self, before: TrackedSockets, keys: Keys, base: Rows, found: Ints) -> list[tuple[TrackedSockets, Ints]]:
+    def _lookups(
+        self, before: TrackedSockets, keys: Keys, base: Rows, found: Ints
+    ) -> list[tuple[TrackedSockets, Ints]]:
         pairs = [(before, found)]
         if self._missing is not None:
             pairs.append((self._missing, np.where(found < 0, self._missing.find_sockets(keys, base), -1)))
         return pairs
 
     def _ordered(self, table: SocketTable, before: TrackedSockets | None) -> tuple[SocketTable, Keys]:
-        """The rows that matter by the order of their keys, each key once."""
+        """The rows that count as connections, in the order of their keys, each key once."""
         keys = self._keys(table)
         if self._announced:
             ended = (table.base["timer"] == _TIMEWAIT_TIMER) | (table.base["state"] == states.CLOSE)
@@ -212,9 +215,9 @@ class ConnectionTracker:
         return ends_as_keys(table.base)
 
     def _close_unseen(self, gone: TrackedSockets, at_ns: int, *, remember: bool) -> list[EventBatch]:
-        """Close what was not announced, with what the last look that showed it knew."""
+        """Close connections without a notification, with what the last snapshot that showed them knew."""
         if remember:
-            # A handshake that came to nothing is never announced.
+            # A handshake that was never finished has no notification.
             lasting = gone.table.base["state"] != states.SYN_RECV
             self._closed.update(dict.fromkeys(gone.keys[lasting].tolist()))
             for key in list(islice(self._closed, max(0, len(self._closed) - _CLOSED_REMEMBERED))):
@@ -228,7 +231,7 @@ class ConnectionTracker:
     def _close_announced(
         self, destroyed: SocketTable, known: TrackedSockets, places: Ints, at_ns: int
     ) -> list[EventBatch]:
-        """Close what a look had shown: who it was is known from there, how it ended from the announcement."""
+        """Close connections that a snapshot had shown: the ends are taken from it, the rest from the notification."""
         seen = known.table.select(places)
         was = seen.base["state"]
         self.opened += int(np.count_nonzero(was == states.SYN_RECV))
@@ -247,13 +250,13 @@ class ConnectionTracker:
         )
         measured, lived = _one_way_durations(destroyed), _durations(known.first_ns[places], at_ns)
         watched_s = (at_ns - self._started_ns) / 1e9 + _JIFFY_S
-        too_long = ~np.isnan(lived) & (measured > watched_s)  # it was not there at the start: no clock of its own
+        too_long = ~np.isnan(lived) & (measured > watched_s)  # not there at the start, so that clock is not its own
         duration_s = np.where(np.isnan(measured) | too_long, lived, measured)
         matching = known.reported[places] | self._matches(_with_states(table, was), duration_s)
         return EventBatch("closed", "destroy", table, at_ns, was, duration_s).only(matching)
 
     def _close_unknown(self, destroyed: SocketTable, at_ns: int) -> list[EventBatch]:
-        """Open and close what no look has shown; what is older than this watch is only closed."""
+        """Open and close connections that no snapshot has shown; those older than this run are only closed."""
         old = _at_least_s(destroyed) > (at_ns - self._started_ns) / 1e9 + _JIFFY_S
         self.opened += int(np.count_nonzero(~old))
         destroyed = replace(_without_forgotten(destroyed, np.ones(len(destroyed), bool)), no_owners=_NO_OWNERS)
@@ -275,7 +278,7 @@ def forgotten(table: SocketTable) -> Mask:
 
 
 def _without_forgotten(destroyed: SocketTable, connections: Mask) -> SocketTable:
-    """Announcements, those of disconnected sockets without their counts, which are 0 and mean nothing.
+    """Notifications, those of disconnected sockets without their counts, which are 0 and mean nothing.
 
     Queues are differences of sequence numbers, one of which ``tcp_disconnect`` moves; those of what is no connection,
     but a listener, are simply empty.
@@ -325,7 +328,7 @@ def _one_way_durations(destroyed: SocketTable) -> _Floats:
 
 
 def _receiving_started(destroyed: SocketTable) -> Mask:
-    """Where the clock of the last data received is one.
+    """Where the clock of the last data received runs.
 
     Where both ends opened at once (RFC 9293, section 3.5), as one does that connects to itself, the kernel does not
     start it, and it counts from the machine's own start. While no data has moved, it has to agree with the clock of
@@ -357,7 +360,7 @@ def _count_opened(state: npt.NDArray[np.uint8], was: npt.NDArray[np.uint8], new:
 
 
 def _other_ends(table: SocketTable, before: SocketTable, places: Ints) -> Mask:
-    """Whether a socket that is found has other ports than before, and is no listener that now is."""
+    """Which sockets have other ports than in the snapshot before."""
     base, old = table.base, before.base
     if not len(old):
         return np.zeros(len(base), bool)

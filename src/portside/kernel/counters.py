@@ -1,6 +1,6 @@
-"""How many connections the kernel itself counted: the line ``Tcp`` of /proc/net/snmp (RFC 4022).
+"""The kernel's own counts of connections: the line ``Tcp`` of /proc/net/snmp (RFC 4022).
 
-They belong to a network namespace, and count IPv4 and IPv6 together.
+The counts belong to a network namespace, and hold IPv4 and IPv6 together.
 """
 
 import os
@@ -15,9 +15,10 @@ _READ_BYTES = 1 << 16
 
 
 class TcpMib(NamedTuple):
-    """Ends of connections: those that called ``connect``, those a listener made, and how many failed or were reset.
+    """Counts of ends of connections since the namespace began: ActiveOpens, PassiveOpens, AttemptFails, EstabResets.
 
-    A connection within this machine has one of each.
+    ``active`` ends called ``connect``, ``passive`` ends were made by a listener; a connection within this machine has
+    one of each.
     """
 
     active: int
@@ -27,11 +28,11 @@ class TcpMib(NamedTuple):
 
     @property
     def opened(self) -> int:
-        """All ends that were opened, failed attempts included."""
+        """The number of ends that were opened, failed attempts included."""
         return self.active + self.passive
 
     def since(self, before: "TcpMib") -> "TcpMib":
-        """What was counted after ``before``."""
+        """The counts since an earlier reading."""
         return TcpMib(*(now - then for now, then in zip(self, before, strict=True)))
 
 
@@ -47,7 +48,7 @@ def parse_tcp_mib(text: bytes) -> TcpMib:
 
 
 class TcpCounters:
-    """The counts of a network namespace, kept open. Raises BackendError where there are none."""
+    """/proc/net/snmp of a network namespace, kept open. Raises BackendError where there is no such file."""
 
     def __init__(self, namespace: Namespace | None = None) -> None:
         try:
@@ -56,14 +57,14 @@ class TcpCounters:
             raise BackendError("reading the kernel's counts", error) from error
 
     def read(self) -> TcpMib:
-        """The counts now."""
+        """Read the counts. Raises BackendError."""
         try:
             return parse_tcp_mib(os.pread(self._fd, _READ_BYTES, 0))
         except OSError as error:
             raise BackendError("reading the kernel's counts", error) from error
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         os.close(self._fd)
 
     def __enter__(self) -> Self:

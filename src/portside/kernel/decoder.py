@@ -1,12 +1,12 @@
-"""What sock_diag answers, decoded: bytes of netlink messages in, a socket table out. No I/O.
+"""The decoder of sock_diag: bytes of netlink messages in, a socket table out. No I/O.
 
 The bytes are ``struct nlmsghdr`` (include/uapi/linux/netlink.h) with a ``struct inet_diag_msg`` and attributes after
-it (include/uapi/linux/inet_diag.h): the answer to a dump, and the announcements of destroyed sockets alike.
+it (include/uapi/linux/inet_diag.h): the answer to a dump, and the notifications of destroyed sockets alike.
 
 1. Messages are found one by one, by their lengths alone. Everything after is done by numpy for all messages of one
    layout (the same length, the same attributes at the same places), which in practice is nearly all.
-2. Lengths may differ from what we know: an attribute that is shorter comes from an older kernel, one that is longer
-   from a newer one, unknown attributes are passed over.
+2. Lengths may differ from those in the headers of today: an attribute that is shorter comes from an older kernel, one
+   that is longer from a newer one, and unknown attributes are passed over.
 3. What is not well-formed raises DecodeError and nothing else.
 """
 
@@ -46,7 +46,7 @@ class DecodeError(ValueError):
 
 
 class DecodedMessages(NamedTuple):
-    """What a dump told. ``interrupted``: sockets changed while it was made, so that some may be missing."""
+    """A decoded dump. ``interrupted``: sockets changed while the kernel made it, so that some may be missing."""
 
     table: SocketTable
     interrupted: bool
@@ -142,7 +142,10 @@ def _attributes(words: _Words, start: int, length: int) -> tuple[list[tuple[int,
 
 
 def unavailable_inodes(base: Rows) -> tuple[Unavailable, ...]:
-    """Inodes and users that the kernel writes as 0 because there is none (inet_twsk_diag_fill, inet_req_diag_fill)."""
+    """The sockets whose inode and user the kernel writes as 0 because there is none, with the reason.
+
+    See inet_twsk_diag_fill and inet_req_diag_fill in net/ipv4/inet_diag.c.
+    """
     state, nameless = base["state"], base["inode"] == 0
     waiting = base["timer"] == _TIMEWAIT
     handshake = nameless & (state == states.SYN_RECV)

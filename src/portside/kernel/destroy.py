@@ -1,7 +1,7 @@
 """Destroy sockets, as ``ss -K`` does: SOCK_DESTROY of sock_diag(7).
 
-It needs CAP_NET_ADMIN and a kernel made with CONFIG_INET_DIAG_DESTROY. The program that holds a destroyed socket
-meets ECONNABORTED.
+The kernel asks for CAP_NET_ADMIN and has to be built with CONFIG_INET_DIAG_DESTROY. The program that holds a destroyed
+socket meets ECONNABORTED.
 """
 
 import errno
@@ -34,14 +34,14 @@ _HOPELESS = {
 
 
 class Destroyed(NamedTuple):
-    """The sockets that were destroyed, and how many were gone before it came to them."""
+    """The sockets that were destroyed, and how many were gone already."""
 
     table: SocketTable
     gone: int
 
 
 class DestroyError(PortsideError):
-    """The kernel destroys no sockets, or not for us; ``before`` is what it destroyed until then."""
+    """The kernel refused to destroy a socket; ``before`` is what it destroyed until then."""
 
     def __init__(self, what: str, why: str | BaseException, hint: str | None, before: Destroyed) -> None:
         super().__init__(what, why, hint)

@@ -1,13 +1,14 @@
-"""What the kernel announces of destroyed TCP sockets: netlink SOCK_DIAG, groups 1 (IPv4) and 3 (IPv6), to any user.
+"""Notifications of destroyed TCP sockets: the kernel sends them by netlink SOCK_DIAG, groups 1 (IPv4) and 3 (IPv6).
 
-See sock_diag_broadcast_destroy in net/core/sock_diag.c and tcp_diag_destroy in net/ipv4/tcp_diag.c. Each announcement
-is a datagram: a ``struct inet_diag_msg`` with the final tcp_info, as diag.py decodes it.
+Any user may receive them. See sock_diag_broadcast_destroy in net/core/sock_diag.c and tcp_diag_destroy in
+net/ipv4/tcp_diag.c. Each notification is a datagram: a ``struct inet_diag_msg`` with the final tcp_info, as decoder.py
+decodes it.
 
-1. An announcement comes when the last holder closed the socket and TCP is done with it; that is before the end of
-   TIME_WAIT, of which the kernel keeps a stub that is not announced again.
-2. The kernel waits for nobody: what finds no room in the receive buffer is dropped. A thread of its own receives, so
-   that reading a long table in the meantime costs nothing; and what is dropped all the same is counted.
-3. An announcement wakes the reader at once. After that the thread rests for some milliseconds, so that a flood is
+1. A notification comes when the last holder closed the socket and TCP is done with it; that is before the end of
+   TIME_WAIT, for which the kernel keeps a stub without another notification.
+2. The kernel does not wait: a notification that finds no room in the receive buffer is dropped. A thread of its own
+   receives, so that reading a long table in the meantime loses none; what is dropped all the same is counted.
+3. A notification wakes the reader at once. After that the thread rests for some milliseconds, so that a flood is
    received in batches.
 """
 
@@ -32,31 +33,31 @@ _GROUPS = 1 << 0 | 1 << 2  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is SK_MEMINFO_DROPS
-_BUFFER_BYTES = 32 << 20  # about a second of 30,000 announcements; without root the kernel gives less (rmem_max)
-_SLOTS, _SLOT_BYTES = 256, 2048  # datagrams a call; an announcement has some 400 bytes
+_BUFFER_BYTES = 32 << 20  # about a second of 30,000 notifications; without root the kernel gives less (rmem_max)
+_SLOTS, _SLOT_BYTES = 256, 2048  # datagrams a call; a notification has some 400 bytes
 _MOST_CALLS = 32
-_MOST_BYTES = 512 << 20  # what may wait here when nobody takes it: a million announcements; more stays in the kernel
+_MOST_BYTES = 512 << 20  # what may wait here until it is taken: a million notifications; more stays in the kernel
 _REST_MS = 10
 
 
-class Batch(NamedTuple):
-    """Announcements one after the other, as ``diag.decode`` takes them, and when they came (ns since the epoch)."""
+class NotificationBatch(NamedTuple):
+    """Notifications one after the other, as ``decode`` takes them, and when they came (ns since the epoch)."""
 
     data: npt.NDArray[np.uint8]
     at_ns: int
 
 
 class DestroyNotifications(NamedTuple):
-    """What came since it was last asked. ``lost`` announcements were dropped by the kernel since then."""
+    """The notifications since the last call of ``take``, and how many the kernel dropped since then."""
 
-    batches: tuple[Batch, ...]
+    batches: tuple[NotificationBatch, ...]
     lost: int
 
 
 class DestroyMonitor:
-    """Receives from the moment it is made. Raises BackendError where there is no netlink.
+    """The receiver of notifications, from the moment it is made. Raises BackendError where there is no netlink.
 
-    ``fileno`` is readable when something waits: the descriptor is for poll(2), and ``take`` empties it.
+    ``fileno`` becomes readable when notifications wait: the descriptor is for poll(2), and ``take`` empties it.
     """
 
     def __init__(self, namespace: Namespace | None = None, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
@@ -69,7 +70,7 @@ class DestroyMonitor:
         self._waiting, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ended, self._end = os.pipe2(os.O_CLOEXEC)
         self._lock = threading.Lock()
-        self._batches: list[Batch] = []
+        self._batches: list[NotificationBatch] = []
         self._held_bytes = 0
         self._drops = 0
         self._failure: OSError | None = None
@@ -77,11 +78,11 @@ class DestroyMonitor:
         self._thread.start()
 
     def fileno(self) -> int:
-        """Readable when something waits to be taken."""
+        """The descriptor that is readable when notifications wait to be taken."""
         return self._waiting
 
     def take(self) -> DestroyNotifications:
-        """Everything that the kernel has announced before this call. Raises BackendError where receiving failed."""
+        """Take all notifications from before this call. Raises BackendError where receiving failed."""
         with self._lock:
             while self._receive():
                 pass
@@ -96,7 +97,7 @@ class DestroyMonitor:
             return DestroyNotifications(batches, (self._drops - before) & 0xFFFFFFFF)
 
     def close(self) -> None:
-        """End the thread and give the sockets back; a second time there is nothing to do."""
+        """End the thread and close the sockets; may be called again."""
         if not self._thread.is_alive() and self._socket.fileno() < 0:
             return
         os.close(self._end)
@@ -116,21 +117,21 @@ class DestroyMonitor:
                 return
             with self._lock:
                 if self._receive():
-                    self._say_waiting()
+                    self._signal_waiting()
                 if self._failure is not None:
-                    self._say_waiting()
+                    self._signal_waiting()
                     return
             if resting.poll(_REST_MS):
                 return
 
-    def _say_waiting(self) -> None:
+    def _signal_waiting(self) -> None:
         try:
             os.write(self._wake, b"\0")
         except BlockingIOError:  # it is readable already
             pass
 
     def _receive(self) -> bool:
-        """Take datagrams out of the socket, a few thousand at most; whether there were any. The lock is held."""
+        """Take up to a few thousand datagrams out of the socket; whether there were any. The caller holds the lock."""
         if self._held_bytes > _MOST_BYTES or self._failure is not None:
             return False
         at_ns = time.time_ns()
@@ -146,7 +147,7 @@ class DestroyMonitor:
                 self._failure = error
                 break
         if pieces:
-            self._batches.append(Batch(np.concatenate(pieces), at_ns))
+            self._batches.append(NotificationBatch(np.concatenate(pieces), at_ns))
             self._held_bytes += len(self._batches[-1].data)
         return bool(pieces)
 
@@ -155,7 +156,7 @@ class DestroyMonitor:
 
 
 class _Datagrams:
-    """Many datagrams with one call, recvmmsg(2).
+    """Receiving many datagrams with one call, recvmmsg(2).
 
     Python's own recv gives up the interpreter's lock for each datagram, and gets it back milliseconds later when
     another thread is busy: a few hundred announcements a second, where many thousand may come.
@@ -174,7 +175,10 @@ class _Datagrams:
         self._sizes = whole[:, _Message.size.offset :][:, : ctypes.sizeof(ctypes.c_uint)]
 
     def receive(self, fd: int) -> npt.NDArray[np.uint8]:
-        """What is there, one after the other at multiples of 4 bytes. Raises OSError, BlockingIOError for nothing."""
+        """The datagrams that wait, one after the other at multiples of 4 bytes.
+
+        Raises OSError; BlockingIOError where none waits.
+        """
         count = self._recvmmsg(fd, self._messages, _SLOTS, socket.MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
@@ -223,7 +227,7 @@ def _opened() -> socket.socket:
 
 
 def _enlarge(channel: socket.socket, size: int) -> None:
-    """A receive buffer of this size, or without root the largest that the kernel gives."""
+    """Enlarge the receive buffer to this many bytes, or without root to the most that the kernel gives."""
     try:
         channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""How the kernel lays out what it says of a socket, as numpy types: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
+"""The kernel's structures for a socket as numpy types: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
 
 Numbers are in the machine's own byte order but for ports and addresses, which are in the network's. Kernels only
 ever append to ``tcp_info`` and to the memory counters, so a shorter structure is an older kernel's, and a field is
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 IPV4, IPV6 = 2, 10
-"""Families as the table has them: Linux's numbers, also where another system's are told."""
+"""Families as the table has them: Linux's numbers, on other systems too."""
 
 Rows = npt.NDArray[np.void]
 """A structured array: one socket a row."""

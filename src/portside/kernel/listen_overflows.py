@@ -1,4 +1,7 @@
-"""What the kernel dropped because listeners had no room: TcpExt of /proc/net/netstat (see snmp_counter.rst)."""
+"""Connections that the kernel dropped because an accept queue was full: TcpExt of /proc/net/netstat.
+
+See Documentation/networking/snmp_counter.rst of the kernel.
+"""
 
 from portside.kernel.netns import Namespace
 
@@ -7,7 +10,7 @@ _PATH = "/proc/thread-self/net/netstat"
 
 
 def read_listen_overflows(namespace: Namespace | None = None) -> tuple[int, int] | None:
-    """ListenOverflows and ListenDrops of a network namespace since it began; None where the kernel does not tell."""
+    """Read ListenOverflows and ListenDrops, counted since the network namespace began; None where there are none."""
     try:
         text = namespace.run(_read) if namespace else _read()
     except OSError:
@@ -19,7 +22,7 @@ def read_listen_overflows(namespace: Namespace | None = None) -> tuple[int, int]
 
 
 def parse(text: str) -> dict[str, int]:
-    """The counters of TcpExt: one line has their names, and the next one their values."""
+    """Parse the counters of TcpExt: a line of names, then a line of values."""
     lines = [line.split()[1:] for line in text.splitlines() if line.startswith("TcpExt:")]
     if len(lines) != 2:
         return {}

@@ -1,4 +1,4 @@
-"""Values out of the table: columns taken for a batch of sockets at a time, then put together row by row."""
+"""``Socket`` values made of a table: the columns of a batch of rows are decoded, then put together row by row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,7 @@ from portside.kernel.models import Owner, Socket
 from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Mask, SocketTable
 
 _BATCH = 2048
-_ANY_INFO = "cwnd"  # a field that every tcp_info has, so where it is known there is a tcp_info
-_NO_HOLDER = "no program holds it"
+_ANY_INFO = "cwnd"  # every tcp_info has this field, so where it is known there is a tcp_info
 
 _Gaps = list[dict[str, str]]
 _Infos = list[dict[str, Any]]
@@ -99,7 +98,7 @@ def _put_memory(table: SocketTable, infos: _Infos) -> None:
 
 
 def _put_identity(table: SocketTable, infos: _Infos) -> None:
-    """The cookie, the interface it is bound to and its timer, where there is one."""
+    """Put in the cookie of each socket, the interface that it is bound to, and its timer."""
     cookie = table.column("cookie")
     _put(infos, cookie.known, "cookie", cookie.values.tolist())
     interface = table.column("interface")
@@ -114,7 +113,7 @@ def _put_identity(table: SocketTable, infos: _Infos) -> None:
 
 
 def _owners(table: SocketTable, gaps: _Gaps) -> list[tuple[Owner, ...] | None]:
-    """The owners of each socket: None where they may be hidden, nobody where nobody can hold it."""
+    """The owners of each socket: None where they may be hidden, empty where no process can hold the socket."""
     if table.owners is None:
         for gap in gaps:
             gap["owners"] = table.no_owners

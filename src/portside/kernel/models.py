@@ -1,4 +1,4 @@
-"""One socket of the table as a value, and its JSON."""
+"""A socket of the table as a value, and its JSON."""
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Socket(msgspec.Struct, frozen=True):
 
     @property
     def listening(self) -> bool:
-        """Whether it waits for connections."""
+        """Whether the socket is a listener."""
         return self.state == states.NAMES[states.LISTEN]
 
 

@@ -1,4 +1,4 @@
-"""The socket table from netlink sock_diag: the requests, and a receive that loses nothing or says so.
+"""The backend that asks netlink sock_diag: the requests, and a receive that notices when messages were lost.
 
 See sock_diag(7), netlink(7), include/uapi/linux/inet_diag.h and net/ipv4/inet_diag.c.
 """
@@ -55,7 +55,7 @@ class NetlinkError(PortsideError):
 
 
 class _LostError(Exception):
-    """Messages of a dump were lost on the way: it has to be made again."""
+    """Messages of a dump were lost on the way: the dump has to be made again."""
 
 
 class NetlinkBackend:
@@ -74,14 +74,14 @@ class NetlinkBackend:
         self._takes_bytecode = True
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the netlink socket."""
         self._socket.close()
 
-    def read(self, want: DumpRequest) -> Dump:
-        """Every socket that is wanted, now. Raises BackendError, and NetlinkError where the kernel refuses."""
-        dump = self._whole(want)
+    def read(self, request: DumpRequest) -> Dump:
+        """Read every socket that is requested. Raises BackendError, and NetlinkError where the kernel refuses."""
+        dump = self._dump(request)
         table = _once(dump.table)
-        if not want.details:
+        if not request.details:
             columns = (*INFO_COLUMNS, *SKMEM_COLUMNS, "congestion")
             table = replace(table, unavailable=(*table.unavailable, Unavailable(columns, None, "not asked for")))
         if table.base["interface"].any():
@@ -89,23 +89,23 @@ class NetlinkBackend:
         return Dump(table, (_CHANGED,) if dump.interrupted else ())
 
     def _interfaces(self) -> dict[int, str]:
-        """The name of each interface by its number. The root of a container may name one as he likes: any bytes."""
+        """The name of each interface by its number. In a container root may give an interface any bytes as its name."""
         return {number: escape(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
 
-    def _whole(self, want: DumpRequest) -> DecodedMessages:
+    def _dump(self, request: DumpRequest) -> DecodedMessages:
         """A dump that was not interrupted, or after several attempts one that was."""
         lost: Exception | None = None
         dump: DecodedMessages | None = None
         for _ in range(_ATTEMPTS):
             try:
-                dump = decode(self._receive_all(want))
+                dump = decode(self._receive_all(request))
             except _LostError as error:
                 lost = error
                 self._reopen()
                 continue
             except NetlinkError as error:
                 self._reopen()
-                if error.number == errno.EINVAL and want.bytecode and self._takes_bytecode:
+                if error.number == errno.EINVAL and request.bytecode and self._takes_bytecode:
                     self._takes_bytecode = False  # an older kernel: the caller filters what we read anyway
                     continue
                 if error.number in _NOT_HERE:
@@ -117,10 +117,10 @@ class NetlinkBackend:
             raise BackendError("reading sockets by netlink", str(lost))
         return dump
 
-    def _receive_all(self, want: DumpRequest) -> npt.NDArray[np.uint8]:
+    def _receive_all(self, request: DumpRequest) -> npt.NDArray[np.uint8]:
         filled = 0
-        for number, family in enumerate(want.families):
-            self._request(FAMILIES[family], want)
+        for number, family in enumerate(request.families):
+            self._request(FAMILIES[family], request)
             try:
                 filled = self._receive(filled)
             except NetlinkError as error:
@@ -129,17 +129,17 @@ class NetlinkBackend:
                 # This machine has no IPv6, and so no sockets of it.
         return self._kept(filled)
 
-    def _request(self, family: int, want: DumpRequest) -> None:
+    def _request(self, family: int, request: DumpRequest) -> None:
         self._sequence += 1
         attribute = b""
-        if want.bytecode and self._takes_bytecode:
-            attribute = struct.pack("=HH", 4 + len(want.bytecode), _BYTECODE) + want.bytecode
-        extensions = Extension.ALL if want.details else 0
-        request = REQUEST.pack(family, socket.IPPROTO_TCP, extensions, want.states, bytes(48))
-        size = HEADER.size + len(request) + len(attribute)
+        if request.bytecode and self._takes_bytecode:
+            attribute = struct.pack("=HH", 4 + len(request.bytecode), _BYTECODE) + request.bytecode
+        extensions = Extension.ALL if request.details else 0
+        body = REQUEST.pack(family, socket.IPPROTO_TCP, extensions, request.states, bytes(48))
+        size = HEADER.size + len(body) + len(attribute)
         header = HEADER.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, self._sequence, 0)
         try:
-            self._socket.send(header + request + attribute)
+            self._socket.send(header + body + attribute)
         except OSError as error:
             raise NetlinkError("reading sockets by netlink", error.errno or errno.EIO) from error
 
@@ -176,7 +176,7 @@ class NetlinkBackend:
         return 0
 
     def _kept(self, filled: int) -> npt.NDArray[np.uint8]:
-        """What was received, no longer overwritten by the next dump: the table takes its columns out of it."""
+        """The bytes that were received, safe from the next dump: the table takes its columns out of them."""
         if filled <= _COPIED_BYTES:
             return self._area[:filled].copy()
         area, self._area = self._area, np.empty(len(self._area), "u1")
@@ -209,7 +209,10 @@ class NetlinkBackend:
 
 
 def _once(table: SocketTable) -> SocketTable:
-    """Each socket once, as it was told last: one that moves in the kernel's table meanwhile may be told twice."""
+    """A table with each socket once, as it was dumped last.
+
+    A socket that moves in the kernel's table meanwhile may be dumped twice.
+    """
     cookies = table.column("cookie").values
     in_order = np.sort(cookies)
     if not (in_order[1:] == in_order[:-1]).any():
@@ -222,7 +225,7 @@ def _once(table: SocketTable) -> SocketTable:
 
 
 def _raise_error(message: memoryview) -> None:
-    """Raise what the end of a dump (or an error) says went wrong: a negative errno after the header."""
+    """Raise NetlinkError where the end of a dump, or an error message, has a negative errno after the header."""
     if len(message) >= HEADER.size + _INTEGER.size:
         number = -_INTEGER.unpack_from(message, HEADER.size)[0]
         if number:

@@ -20,13 +20,13 @@ _T = TypeVar("_T")
 
 
 class NamespaceError(PortsideError):
-    """A network namespace that is not there or that we may not enter."""
+    """A network namespace that does not exist or may not be entered."""
 
 
 class Namespace:
     """A network namespace by the name that ``ip netns`` knows it by, or by a process that is in it.
 
-    It is opened once and so stays what it was when its name or process goes away. Raises NamespaceError.
+    The namespace is opened once, and so stays the same when its name or process goes away. Raises NamespaceError.
     """
 
     def __init__(self, name_or_pid: str) -> None:
@@ -39,7 +39,7 @@ class Namespace:
             self._open(f"{_RUN}/{name_or_pid}", "there is none of this name", _known_names())
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Close the namespace."""
         os.close(self._fd)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Which processes hold which socket: /proc/PID/fd read link by link, as little of it as can be.
+"""The owners of sockets, found by the links in /proc/PID/fd; as few links as possible are read.
 
 1. A process is read when it is new, when the number of its descriptors changed, and when a socket is asked for that
    was never asked for before. So forks, exits, new sockets, and descriptors that are opened, closed or passed on show
@@ -8,9 +8,9 @@
    first, and of large ones not more than about 5,000 descriptors in one look.
 3. A process is its number and its start time; a socket is its inode and its cookie, which the kernel never gives
    twice. So neither a process number nor an inode that is used again brings an old answer back.
-4. What a scout read before the sockets were (``scouted``) is taken as it is. Only where that leaves a socket without an
-   owner that may have been made in between is everything read again. (The kernel numbers sockets in ascending order,
-   each processor 1024 at a time; an old one without an owner has a hidden one.)
+4. What a forked process read ahead of the sockets (``preload``) is taken as it is. Everything is read again only where
+   that leaves a socket without an owner that may have been made in between. (The kernel numbers sockets in ascending
+   order, each processor 1024 at a time; an old one without an owner has a hidden one.)
 5. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
    namespace, or of other users where /proc is mounted with hidepid. Somebody held each socket that has an inode when
    the table was read; so one whose holder is not found has a ``hidden`` one, or its holder has just closed it.
@@ -34,7 +34,7 @@ _NOT_SEEN = "no process that can be seen here holds it"
 
 @dataclass(slots=True)
 class _Process:
-    """What was read of a process. ``sockets`` is None where it may not be read."""
+    """A process and its sockets, None where they may not be read. ``read_at`` is in seconds of the clock."""
 
     started: int
     program: str
@@ -44,7 +44,7 @@ class _Process:
 
 
 class OwnerFinder:
-    """Finds the owners of sockets, and remembers them from one call to the next."""
+    """The owners of sockets, remembered from one call to the next."""
 
     def __init__(
         self, *, proc: str = PROC, max_age_s: float = 10.0, clock: Callable[[], float] = time.monotonic
@@ -56,11 +56,11 @@ class OwnerFinder:
         self._cookies: dict[int, int] = {}
         self._owners: dict[int, tuple[Owner, ...]] = {}
         self._preloaded = False
-        self._oldest_new = 0  # sockets made after the scout's time have larger inodes
+        self._oldest_new = 0  # sockets made after the preloaded ones have larger inodes
         self._counts = fd_count_is_exact(proc)
 
     def preload(self, seen: Iterable[ProcessSockets]) -> None:
-        """Take what was read of all processes a moment ago."""
+        """Take over what was read of all processes a moment ago."""
         now = self._clock()
         for pid, started, program, descriptors, sockets in seen:
             self._processes[pid] = _Process(started, program, descriptors, now, sockets)
@@ -70,21 +70,21 @@ class OwnerFinder:
 
     @property
     def unreadable(self) -> int:
-        """How many processes could not be read when it was last asked."""
+        """How many processes could not be read in the last call of ``find``."""
         return sum(process.sockets is None for process in self._processes.values())
 
     @property
     def hidden(self) -> str:
-        """Why a socket that has an inode may be held though no owner of it was found when it was last asked."""
+        """Why a socket that has an inode may be held though the last call of ``find`` found no owner."""
         count = self.unreadable
         return f"{count} process{'es' if count != 1 else ''} could not be read" if count else _NOT_SEEN
 
     def find(
         self, inodes: npt.NDArray[np.unsignedinteger], cookies: npt.NDArray[np.unsignedinteger] | None = None
     ) -> dict[int, tuple[Owner, ...]]:
-        """The owners of sockets by inode, each descriptor of each process; sockets that have none are left out.
+        """Find the owners of sockets by inode, each descriptor of each process; sockets without one are left out.
 
-        ``cookies`` belong to the inodes; without them an inode that was used again is not noticed.
+        ``cookies`` are those of the same sockets; without them an inode that is used again is not noticed.
         """
         asked = dict(zip(inodes.tolist(), cookies.tolist() if cookies is not None else [0] * len(inodes), strict=True))
         asked.pop(0, None)
@@ -103,7 +103,7 @@ class OwnerFinder:
         return self._owners
 
     def _refresh(self, *, everything_new: bool) -> bool:
-        """Read what has to be read again; whether anything may be different now."""
+        """Read again what may have changed; whether any owner may be different now."""
         now = self._clock()
         before, self._processes = self._processes, {}
         changed = False
@@ -125,7 +125,7 @@ class OwnerFinder:
         return changed or self._processes.keys() != before.keys()
 
     def _read_oldest(self, now: float) -> bool:
-        """Read some processes again that were not read for long; whether any holds other sockets now."""
+        """Read again some processes that were read long ago; whether any holds other sockets now."""
         aged = [(each.read_at, pid) for pid, each in self._processes.items() if now - each.read_at >= self._max_age_s]
         left = _REREAD_DESCRIPTORS
         changed = False

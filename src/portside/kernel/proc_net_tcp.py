@@ -1,6 +1,6 @@
-"""The socket table from /proc/net/tcp and tcp6: see get_tcp4_sock in net/ipv4/tcp_ipv4.c, get_tcp6_sock for IPv6.
+"""The backend that reads /proc/net/tcp and tcp6: see get_tcp4_sock in net/ipv4/tcp_ipv4.c, get_tcp6_sock for IPv6.
 
-It knows no tcp_info, no cookie, no interface, and of a listener not how long its accept queue may be.
+These files have no tcp_info, no cookie, no interface, and not the limit of a listener's accept queue.
 """
 
 import os
@@ -19,7 +19,7 @@ from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
 _FOLDER = "/proc/thread-self/net"
 _FILES = {4: "tcp", 6: "tcp6"}
 _FAMILIES = {4: IPV4, 6: IPV6}
-_NOT_TOLD = "/proc/net/tcp does not tell it"
+_NOT_IN_PROC = "/proc/net/tcp does not tell it"
 _PROBING = (2, 4)  # keepalive and persist timers count probes, which the file writes in another column
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _MOST = 0xFFFFFFFF
@@ -29,7 +29,7 @@ _MESSAGE = struct.Struct("=BBBB2s2s16s16s12xIIIII")
 
 
 class ProcBackend:
-    """Reads of /proc/net/tcp and tcp6 of a network namespace: this process's own, or another."""
+    """/proc/net/tcp and tcp6 of a network namespace: this process's own, or another."""
 
     name = "proc"
 
@@ -37,13 +37,13 @@ class ProcBackend:
         self._namespace = namespace
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: no file stays open."""
 
-    def read(self, want: DumpRequest) -> Dump:
-        """Every socket of the wanted families, in every state. Raises BackendError where there is no such file."""
+    def read(self, request: DumpRequest) -> Dump:
+        """Read every socket of the requested families, in every state. Raises BackendError without such files."""
         texts = self._namespace.run(_read_files) if self._namespace else _read_files()
         found = []
-        for family in want.families:
+        for family in request.families:
             text = texts.get(family)
             if text is not None:
                 found.append(parse(text, family))
@@ -53,7 +53,7 @@ class ProcBackend:
 
 
 def parse(text: bytes, family: int) -> bytes:
-    """The lines of one file as a ``struct inet_diag_msg`` each. Raises BackendError where a line is malformed."""
+    """Make a ``struct inet_diag_msg`` of each line of one file. Raises BackendError where a line is malformed."""
     try:
         return b"".join(_message(line.split(), _FAMILIES[family]) for line in text.splitlines()[1:])
     except (ValueError, IndexError, struct.error, OverflowError) as error:
@@ -100,7 +100,7 @@ def _table(messages: bytes) -> SocketTable:
         layout=np.full(len(base), -1, "i4"),
         unavailable=(
             *unavailable_inodes(base),
-            Unavailable((*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS, "cookie", "interface"), None, _NOT_TOLD),
+            Unavailable((*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS, "cookie", "interface"), None, _NOT_IN_PROC),
             Unavailable(("send_q",), listening, "/proc/net/tcp does not tell how long the accept queue may be"),
         ),
     )

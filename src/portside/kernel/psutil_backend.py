@@ -1,6 +1,6 @@
-"""The socket table from psutil: for machines that have neither netlink nor /proc/net/tcp.
+"""The backend that asks psutil: for machines that have neither netlink nor /proc/net/tcp.
 
-It knows ends, states and owners, and nothing of queues, timers, inodes and users.
+psutil knows ends, states and owners, and no queues, timers, inodes and users.
 """
 
 import socket
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 _KNOWN = ("state", "local_port", "remote_port")
 _UNKNOWN = (*(set(BASE_COLUMNS) - set(_KNOWN)), *INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
-_NOT_TOLD = "psutil does not tell it"
+_NOT_IN_PSUTIL = "psutil does not tell it"
 _ONE_OWNER = "psutil names only one of the processes that hold a socket"
 _HIDDEN = "psutil names no process that holds it"
 _MERGED = "psutil tells listeners on one port as one where it cannot name the processes that hold them"
-_NOBODY, _SOMEBODY = 0, 1  # holders of sockets without a known owner: none, and one that cannot be seen
+_NO_OWNER, _HIDDEN_OWNER = 0, 1  # owner keys of sockets without a known owner: none, and one that cannot be seen
 _HELD_BY_NOBODY = (states.TIME_WAIT, states.SYN_RECV)
 _FAMILIES = {socket.AF_INET: IPV4, socket.AF_INET6: IPV6}
 
 
 class PsutilBackend:
-    """What psutil lists of this process's own network namespace. Raises BackendError for another, or without psutil."""
+    """The sockets of this process's own network namespace. Raises BackendError for another one, or without psutil."""
 
     name = "psutil"
 
@@ -44,10 +44,10 @@ class PsutilBackend:
         self._psutil: ModuleType = psutil
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: psutil keeps nothing open."""
 
-    def read(self, want: DumpRequest) -> Dump:
-        """Every TCP socket that psutil finds. Raises BackendError where it may not look."""
+    def read(self, request: DumpRequest) -> Dump:
+        """Read every TCP socket that psutil finds. Raises BackendError where psutil may not look."""
         try:
             connections = self._psutil.net_connections("tcp")
         except (self._psutil.Error, OSError, RuntimeError) as error:
@@ -64,7 +64,7 @@ class PsutilBackend:
                     programs[each.pid] = self._program(each.pid)
                 owners.append(Owner(each.pid, programs[each.pid], each.fd if each.fd >= 0 else None))
         table = _table(held)
-        return Dump(table, (_ONE_OWNER, _MERGED) if (table.owner_keys == _SOMEBODY).any() else (_ONE_OWNER,))
+        return Dump(table, (_ONE_OWNER, _MERGED) if (table.owner_keys == _HIDDEN_OWNER).any() else (_ONE_OWNER,))
 
     def _program(self, pid: int) -> str | None:
         try:
@@ -84,22 +84,22 @@ def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
                 address = socket.inet_pton(family, end[0].partition("%")[0])
                 row[side][: len(address)] = np.frombuffer(address, "u1")
                 row[f"{side}_port"] = end[1]
-    owner_keys = np.array([_holder(number, owners) for number, owners in enumerate(held.values())], "i8")
-    owner_keys[(owner_keys == _SOMEBODY) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NOBODY
+    owner_keys = np.array([_owner_key(number, owners) for number, owners in enumerate(held.values())], "i8")
+    owner_keys[(owner_keys == _HIDDEN_OWNER) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NO_OWNER
     return SocketTable(
         base,
         message=np.zeros(len(base), "i8"),
         layout=np.full(len(base), -1, "i4"),
-        unavailable=(Unavailable(_UNKNOWN, None, _NOT_TOLD),),
-        owners={_holder(number, owners): tuple(owners) for number, owners in enumerate(held.values()) if owners},
+        unavailable=(Unavailable(_UNKNOWN, None, _NOT_IN_PSUTIL),),
+        owners={_owner_key(number, owners): tuple(owners) for number, owners in enumerate(held.values()) if owners},
         own_owner_keys=owner_keys,
         hidden_owners=_HIDDEN,
     )
 
 
-def _holder(number: int, owners: list[Owner]) -> int:
-    """A number for what holds a socket: the same in each reading, where the descriptor is known."""
+def _owner_key(number: int, owners: list[Owner]) -> int:
+    """The key of the owners of a socket: the same in each dump where the descriptor is known."""
     if not owners:
-        return _SOMEBODY
+        return _HIDDEN_OWNER
     pid, fd = owners[0].pid, owners[0].fd
-    return pid << 24 | fd & 0xFFFFFF if fd is not None else _SOMEBODY + 1 + number
+    return pid << 24 | fd & 0xFFFFFF if fd is not None else _HIDDEN_OWNER + 1 + number

@@ -1,4 +1,4 @@
-"""What a filter calls by name, looked up on this machine."""
+"""The resolver of names in a filter: services, hosts, interfaces, control groups and users of this machine."""
 
 import os
 import pwd

@@ -27,9 +27,9 @@ _PLAIN_COLUMNS = frozenset(("age_s", "recv_q", "send_q", "uid", "inode", "interf
 
 
 class Snapshot(NamedTuple):
-    """What was seen at one moment.
+    """The sockets at one moment.
 
-    ``source`` is ``netlink``, ``proc`` or ``psutil``. ``notes`` are lines for the reader: why better sources did not
+    ``source`` is ``netlink``, ``proc`` or ``psutil``. ``notes`` are lines for the user: why better sources did not
     work, and what could not be read.
     """
 
@@ -105,20 +105,20 @@ class Watcher:
         self._opened: OpenBackend | None = None
 
     def look(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
-        """The sockets now. ``ages`` says how long each has been seen, in seconds, NaN where it is not known.
+        """Take a snapshot. ``ages`` says how long each socket has been seen, in seconds, NaN where it is not known.
 
         Raises what ``snapshot`` does.
         """
         if self._opened is None:
             self._opened = open_backend(self._request, self._source_name, self._namespace)
-            reading = self._opened.reading
+            dump = self._opened.dump
         else:
-            reading = self._opened.source.read(self._request)
-        table = reading.table
+            dump = self._opened.backend.read(self._request)
+        table = dump.table
         age_s = ages(table) if ages else None
         table, age_s = _narrow(table, age_s, possible(self._filter, table, age_s))
-        unanswered = unsupported_columns(self._columns, table, self._opened.source.name)
-        notes = list(dict.fromkeys((*self._opened.notes, *reading.notes, *unanswered)))
+        unanswered = unsupported_columns(self._columns, table, self._opened.backend.name)
+        notes = list(dict.fromkeys((*self._opened.notes, *dump.notes, *unanswered)))
         if "age_s" in self._columns and ages is None:
             notes.append("one look does not tell how old a connection is, so that no condition on its age is true")
         if self._owners is not None and table.owners is None:
@@ -131,12 +131,12 @@ class Watcher:
             notes.append(f"{table.hidden_owners}: the programs of {sockets} are not known, {more}")
         elif self._owners is not None and (missing := _count_hidden(table)):
             notes.append(f"{table.hidden_owners}: the programs of {missing} of these sockets are not known")
-        return Snapshot(table, self._opened.source.name, tuple(notes))
+        return Snapshot(table, self._opened.backend.name, tuple(notes))
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Close the backend, and the namespace where the watcher opened it."""
         if self._opened is not None:
-            self._opened.source.close()
+            self._opened.backend.close()
         if self._own_namespace is not None:
             self._own_namespace.close()
 
@@ -163,7 +163,7 @@ def in_view(tree: Filter, view: View | None) -> Filter:
 
 
 def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:
-    """What is to be said of a filter that looks at these columns, where a source does not tell some at all."""
+    """Notes for the user on columns that a filter asks for and a source does not have at all."""
     nowhere = {name for gap in table.unavailable if gap.where is None for name in gap.columns}
     return tuple(
         f"{source} does not tell {name}: no condition on it is true" for name in sorted(nowhere & set(columns))
@@ -171,7 +171,7 @@ def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str)
 
 
 def _count_hidden(table: SocketTable) -> int:
-    """How many sockets are held by somebody whom we may not see."""
+    """How many sockets are held by a process that may not be seen."""
     if not table.hidden_owners or table.owners is None:
         return 0
     owner_keys = table.owner_keys[table.owner_keys != 0]

@@ -14,7 +14,7 @@ CLOSE_WAIT = 8
 LAST_ACK = 9
 LISTEN = 10
 CLOSING = 11
-NEW_SYN_RECV = 12  # how the kernel keeps a connection whose handshake is not finished; netlink tells it as SYN_RECV
+NEW_SYN_RECV = 12  # how the kernel keeps a connection whose handshake is not finished; netlink shows it as SYN_RECV
 
 NAMES = {
     ESTABLISHED: "ESTABLISHED",
@@ -36,8 +36,8 @@ ALL = sum(1 << state for state in range(ESTABLISHED, CLOSING + 1))
 LISTENING = 1 << LISTEN
 CONNECTED = ALL & ~(LISTENING | 1 << CLOSE)
 
-# What may stand after `state` and `exclude` in a filter, underscores written as hyphens: the words of ss, and
-# netstat's names for those who come from there.
+# What may stand after `state` and `exclude` in a filter, underscores written as hyphens: the words of ss and
+# netstat's names.
 WORDS = {
     "established": 1 << ESTABLISHED,
     "syn-sent": 1 << SYN_SENT,
@@ -65,5 +65,5 @@ WORDS = {
 
 
 def name_of(state: int) -> str:
-    """netstat's name of a state; ``STATE_13`` for one that a newer kernel has and we do not know."""
+    """netstat's name of a state; ``STATE_13`` for a number that only a newer kernel has."""
     return NAMES.get(state) or f"STATE_{state}"

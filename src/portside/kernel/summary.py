@@ -1,4 +1,4 @@
-"""A table in a few numbers: how many sockets in which state, of which program, to which peer."""
+"""The summary of a table: how many sockets there are in which state, of which program, to which peer."""
 
 from collections import Counter
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """The socket table: every TCP socket as one row of columns.
 
 1. A row is a ``struct inet_diag_msg`` (``base``). What the kernel tells beyond it (tcp_info, memory, congestion
-   control) stays in its messages: ``message`` says where that of a row begins, ``layout`` what shape it has.
-2. Nothing more is decoded until somebody asks: ``column`` takes a field out of the messages,
+   control) stays in its messages: ``message`` says where that of a row begins, ``layout`` which layout it has.
+2. Nothing more is decoded until it is asked for: ``column`` takes a field out of the messages,
    ``materialize.to_sockets`` makes a value of each row.
 3. What is not known is not 0: a column comes with a mask that says where it is known, and ``gaps`` says why not.
 
@@ -26,7 +26,7 @@ OwnersByKey = Mapping[int, tuple[Owner, ...]]
 
 
 class Unavailable(NamedTuple):
-    """Columns that are not known where ``where`` says (None: nowhere), and why."""
+    """Columns that are not known for the sockets of ``where`` (None: for no socket), and why."""
 
     columns: tuple[str, ...]
     where: Mask | None
@@ -34,7 +34,7 @@ class Unavailable(NamedTuple):
 
 
 class ColumnValues(NamedTuple):
-    """Values, and where they are known: elsewhere a value means nothing."""
+    """The values of a column, and where they are known: elsewhere a value means nothing."""
 
     values: Values
     known: Mask
@@ -42,7 +42,7 @@ class ColumnValues(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Messages:
-    """The kernel's messages as they came, out of which columns are taken when somebody asks.
+    """The kernel's messages as they came, out of which columns are taken when they are asked for.
 
     ``layouts`` says for each shape of message where its attributes are: by the attribute's number the place of its
     payload, in words of 4 bytes from the begin of the message, and how many bytes came.
@@ -152,7 +152,7 @@ class SocketTable:
         )
 
     def with_owners(self, owners: OwnersByKey, hidden: str = "") -> "SocketTable":
-        """The same sockets with the processes that hold them."""
+        """A table of these sockets with the processes that hold them."""
         return replace(self, owners=owners, hidden_owners=hidden)
 
     def column(self, name: str) -> ColumnValues:
@@ -168,7 +168,7 @@ class SocketTable:
         gaps = [(everywhere if gap.where is None else gap.where, gap.reason) for gap in named]
         if name in BASE_COLUMNS or any(gap.where is None for gap in named):
             return gaps
-        return [*gaps, *self._detail_gaps(name)]
+        return [*gaps, *self._detail_reasons_unknown(name)]
 
     def _unknown(self, gaps: list[tuple[Mask, str]]) -> Mask:
         unknown = np.zeros(len(self), bool)
@@ -199,8 +199,8 @@ class SocketTable:
             values[here] = self.messages.gather(self.message[here] + start, taken, offset)
         return values
 
-    def _detail_gaps(self, name: str) -> list[tuple[Mask, str]]:
-        """Where the kernel did not tell a column of the messages."""
+    def _detail_reasons_unknown(self, name: str) -> list[tuple[Mask, str]]:
+        """Where the messages lack a column, each place with its reason."""
         field = INFO_BITS[name][0] if name in INFO_BITS else name
         attribute, dtype, offset = _place(field)
         sizes = self.messages.sizes(attribute)
@@ -223,7 +223,7 @@ class SocketTable:
 
 
 def _place(name: str) -> tuple[int, np.dtype[Any], int]:
-    """Which attribute a field is in, what it is and where in the payload, in bytes. Raises KeyError."""
+    """The attribute that a field is in, its type and its offset in the payload, in bytes. Raises KeyError."""
     if name in SKMEM_COLUMNS:
         return Attribute.SKMEM, np.dtype("u4"), 4 * SKMEM_COLUMNS.index(name)
     if name in _ATTRIBUTES:

@@ -1,4 +1,4 @@
-"""What is known of connections from one look to the next, and what they are known again by."""
+"""The sockets of one snapshot as they are remembered for the next, and the keys by which they are recognised."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,11 @@ _LEFT = (states.FIN_WAIT1, states.FIN_WAIT2, states.TIME_WAIT, states.CLOSE, sta
 
 @dataclass(slots=True, eq=False)
 class TrackedSockets:
-    """Connections of one look. ``keys`` are in order; ``first_ns`` is 0 for those that were there at the start."""
+    """The connections of one snapshot, taken at ``at_ns`` (ns since the epoch).
+
+    ``keys`` are in ascending order. ``first_ns`` is when each was first seen, 0 for those that were there at the start.
+    ``reported``: an event of the connection was shown. ``alive``: the connection is neither closed nor seen again.
+    """
 
     table: SocketTable
     keys: Keys
@@ -28,14 +32,14 @@ class TrackedSockets:
     at_ns: int
 
     def find(self, keys: Keys) -> Ints:
-        """Where each key is, -1 where it is not or no longer alive."""
+        """The place of each key, -1 where it is missing or no longer alive."""
         if not len(self.keys):
             return np.full(len(keys), -1)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where((self.keys[at] == keys) & self.alive[at], at, -1)
 
     def find_sockets(self, keys: Keys, base: Rows) -> Ints:
-        """As ``find``; what has no place there, but the ends of a handshake, has that one's."""
+        """The place of each socket: by its key, else by the ends of a handshake that is not finished, else -1."""
         places = self.find(keys)
         handshakes = self.alive & (self.table.base["state"] == states.SYN_RECV)
         handshakes[places[places >= 0]] = False
@@ -47,7 +51,7 @@ class TrackedSockets:
         return places
 
     def select(self, which: Mask) -> "TrackedSockets":
-        """Those of a mask."""
+        """The connections of a mask."""
         return TrackedSockets(
             self.table.select(which),
             self.keys[which],
@@ -59,10 +63,10 @@ class TrackedSockets:
 
 
 def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Ints) -> SocketTable:
-    """``table`` with what ``before``, at ``places``, knew of the owners of ``rows``, where nobody is known any more.
+    """A table whose ``rows`` have the owners that they had in ``before`` at ``places``, where they have none any more.
 
     The kernel forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to
-    its end; and a program that closes it between the dump and the look at its descriptors is not found.
+    its end; and a program that closes it between the dump and the reading of its descriptors is not found.
     """
     now, then = table.owner_keys[rows], before.owner_keys[places]
     if table.owners is None or before.owners is None:
@@ -98,7 +102,7 @@ def _are_in(owner_keys: Values, owners: OwnersByKey) -> Mask:
 
 
 def ends_as_keys(base: Rows) -> Keys:
-    """Both ends as one number each: words of 64 bits, multiplied and mixed. Equal ends have equal numbers."""
+    """A hash of 64 bits of the two ends of each socket. Equal ends have equal hashes."""
     keys = base["family"].astype("u8") << np.uint64(32) | base["local_port"].astype("u8") << np.uint64(16)
     keys |= base["remote_port"].astype("u8")
     for side in ("local", "remote"):

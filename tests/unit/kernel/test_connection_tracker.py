@@ -61,7 +61,7 @@ def told(
 def told_lines(events: list[EventBatch]) -> list[tuple[str, str, int, int]]:
     """Kind, how it was seen, cookie and state before."""
     return [
-        (each.kind, each.seen, cookie, was)
+        (each.kind, each.detected_by, cookie, was)
         for each in events
         for cookie, was in zip(each.table.column("cookie").values.tolist(), each.was.tolist(), strict=True)
     ]
@@ -284,7 +284,7 @@ def test_without_announcements_and_cookies_ends_are_what_is_known() -> None:
     joined.on_snapshot(proc(live(2)), 3 * S)
     joined.on_snapshot(proc(live(2)), 4 * S)
     (closed,) = joined.expire()
-    assert (closed.seen, closed.was.tolist(), len(closed.table)) == ("poll", [TIME_WAIT], 1)
+    assert (closed.detected_by, closed.was.tolist(), len(closed.table)) == ("poll", [TIME_WAIT], 1)
 
 
 def test_a_socket_told_twice_in_a_look_is_one() -> None:

@@ -1,4 +1,4 @@
-"""The columns that a filter may compare with a number: their names there, and how the number is written.
+"""The columns that a filter may compare with a number: their names, and how the number is written.
 
 Beyond these, every number of a socket's ``info`` can be used by its own name (``cwnd``, ``bytes_sent``, ``rtt_us``).
 """
@@ -12,7 +12,7 @@ from portside.units import parse_duration, parse_size
 
 
 class FilterColumn(NamedTuple):
-    """Which column of the table it is, and how its value is read: into the unit of that column."""
+    """A column of the table under a name in the filter. ``parse`` reads a value into the unit of the column."""
 
     column: str
     parse: Callable[[str], float]

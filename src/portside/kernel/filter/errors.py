@@ -1,12 +1,12 @@
-"""What is wrong with a filter, and where."""
+"""The error of a filter that cannot be read."""
 
 from portside.errors import InvalidValue
 
 
 class FilterError(InvalidValue):
-    """A filter that cannot be read: ``problem`` in one line; ``str`` adds the filter with a mark under the place.
+    """A filter that cannot be read: ``problem`` says why in one line.
 
-    ``at`` and ``width`` are characters of ``text``.
+    ``str`` adds the filter with a mark under the place. ``at`` and ``width`` are characters of ``text``.
     """
 
     def __init__(self, problem: str, text: str, at: int, width: int = 1) -> None:

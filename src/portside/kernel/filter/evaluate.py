@@ -47,7 +47,7 @@ _COMPARE_ONE: dict[Comparison, Callable[[float, float], bool]] = {
 
 
 class _Truth(NamedTuple):
-    """Where something is true and where it is false."""
+    """Where a condition is true and where it is false."""
 
     true: Mask
     false: Mask
@@ -63,7 +63,7 @@ def evaluate(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | 
 
 
 def possible(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | None = None) -> Mask:
-    """Which sockets match, or may when more is known of them: the owners, say, which are slow to find."""
+    """Which sockets match, or may match once more is known of them, such as the owners, which are slow to find."""
     return ~_evaluate(node, table, age_s).false
 
 
@@ -139,19 +139,19 @@ def _begins(addresses: npt.NDArray[np.uint8], network: npt.NDArray[np.uint8], bi
 
 
 def _by_owner(table: SocketTable, matches: Callable[[Owner], bool]) -> _Truth:
-    """Sockets that have an owner which matches. Where no owner is known and one may be hidden, nothing is."""
+    """Which sockets have an owner that matches; neither true nor false where an owner may be hidden."""
     if table.owners is None:
         nowhere = np.zeros(len(table), bool)
         return _Truth(nowhere, nowhere)
     owner_keys = table.owner_keys
-    true = np.isin(owner_keys, _holders_of(table, matches))
+    true = np.isin(owner_keys, _matching_keys(table, matches))
     if not table.hidden_owners:
         return _known(true)
     known = (owner_keys == 0) | np.isin(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
     return _where(true, known)
 
 
-def _holders_of(table: SocketTable, matches: Callable[[Owner], bool]) -> npt.NDArray[np.int64]:
+def _matching_keys(table: SocketTable, matches: Callable[[Owner], bool]) -> npt.NDArray[np.int64]:
     owners = table.owners or {}
     found = [holder for holder, each in owners.items() if any(map(matches, each))]
     return np.array(found, "i8")

@@ -195,7 +195,7 @@ class _Parser:
         low, high = self._read(token, lambda text: parse_port_range(text, self._names))
         return Or((PortIn("local", low, high), PortIn("remote", low, high)))
 
-    # What the rules share.
+    # What several rules use.
 
     def _comparison(self, column: Token, allowed: tuple[str, ...]) -> str:
         """The sign after a column; none means ``=``."""

@@ -1,4 +1,4 @@
-"""What a filter may call by name: the parser does no I/O, and so it asks whoever knows."""
+"""The interface by which the parser of filters, which does no I/O, looks names up."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from portside.errors import InvalidValue
 
 
 class NameResolver(Protocol):
-    """Finds what a name stands for. Each raises InvalidValue where there is no such name."""
+    """Looks up what a name stands for. Each method raises InvalidValue where there is no such name."""
 
     def port(self, service: str) -> int:
         """The TCP port of a service, ``https``."""
@@ -25,7 +25,7 @@ class NameResolver(Protocol):
 
 
 class NumericResolver:
-    """Knows no name: filters of numbers only."""
+    """A resolver without names, for filters of numbers only."""
 
     def port(self, service: str) -> int:
         raise InvalidValue(f"no service is called {service!r}")

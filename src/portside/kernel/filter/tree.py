@@ -1,4 +1,4 @@
-"""A filter as a tree. Whatever way a condition is written, it is one of these few leaves."""
+"""A filter as a tree. However a condition is written, it becomes one of these few leaves."""
 
 from typing import Literal
 
@@ -55,19 +55,19 @@ class ProgramIs(msgspec.Struct, frozen=True):
 
 
 class And(msgspec.Struct, frozen=True):
-    """All of them; of none: true."""
+    """All terms are true; without terms, true."""
 
     terms: tuple["Filter", ...]
 
 
 class Or(msgspec.Struct, frozen=True):
-    """Any of them; of none: false."""
+    """Any term is true; without terms, false."""
 
     terms: tuple["Filter", ...]
 
 
 class Not(msgspec.Struct, frozen=True):
-    """The opposite."""
+    """The term is false."""
 
     term: "Filter"
 
@@ -81,7 +81,7 @@ OWNER_COLUMNS = frozenset(("pid", "program"))
 
 
 def mentions_state(node: Filter) -> bool:
-    """Whether a filter says which states it wants, so that no default should."""
+    """Whether a filter names states, so that no default for them applies."""
     match node:
         case StateIn():
             return True
