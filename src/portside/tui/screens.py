@@ -89,7 +89,7 @@ class Details(Page):
         self._show()
 
     def update_socket(self, socket: Socket | None, age_s: float) -> None:
-        """What it is like now; None: gone."""
+        """Show the socket as it is now; None: the socket is gone."""
         self._gone = socket is None
         if socket is not None:
             self._socket, self._age_s = socket, age_s

@@ -84,7 +84,7 @@ class SocketRow(NamedTuple):
 
 
 class ViewState:
-    """What the display shows after a snapshot: the sockets that are there, then those that are fading.
+    """The sockets that the display shows after a snapshot: those that are there, then those that are fading.
 
     A row is a number over all sections, in their order.
     """
@@ -205,7 +205,7 @@ class SnapshotDiff:
 
 
 def keys_of(table: SocketTable) -> Keys:
-    """What each socket is known again by."""
+    """The key by which each socket is recognised in the next snapshot."""
     cookie = table.column("cookie")
     if cookie.known.all():
         cookies: Keys = cookie.values

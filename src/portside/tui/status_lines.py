@@ -39,7 +39,7 @@ class StatusLines:
 
 
 def no_sockets_text(settings: Watch, applied: str) -> str:
-    """What stands in place of the rows where there are none. ``applied`` is the text of the filter."""
+    """The text in place of the rows where there are none. ``applied`` is the text of the filter."""
     if applied:
         return f"no socket matches  {safe(applied)}"
     what = "sockets" if settings.all else "listeners" if settings.listening else "connections"

@@ -38,10 +38,10 @@ _T = TypeVar("_T")
 
 def parse(text: str, names: NameResolver | None = None) -> Filter:
     """Read a filter; an empty one is true of every socket. Raises FilterError."""
-    return _Parser(text, names or NumericResolver()).whole()
+    return _FilterParser(text, names or NumericResolver()).whole()
 
 
-class _Parser:
+class _FilterParser:
     def __init__(self, text: str, names: NameResolver) -> None:
         self._text = text
         self._names = names
