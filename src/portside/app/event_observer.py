@@ -42,7 +42,7 @@ class EventObserver:
         if settings.record is not None:
             from portside.app.recording import start_recorder
 
-            self._recorder = start_recorder(settings.record, None, sync=False, dialled=True)
+            self._recorder = start_recorder(settings.record, None, sync=False, outbound=True)
 
     @property
     def deadline(self) -> float | None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from portside.app.rec_say import Progress
+from portside.app.rec_notices import Progress
 from portside.app.stdout import write_stdout
 from portside.record.check import check
-from portside.record.report import Report
+from portside.record.report import CheckReport
 
 _MOST_LINES = 20  # of each kind for a person; JSON has them all
 
@@ -23,7 +23,7 @@ def run(path: str, progress: Progress, *, json: bool) -> int:
     return 0 if report.whole else 1
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: CheckReport) -> Iterator[str]:
     live = ", as far as the index of its running server knows them" if report.live else ""
     yield (
         f"{report.segments} segments, {report.blocks} whole blocks of {report.connections} connections, "

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 import msgspec
 
 from portside.app.bytes_json import bytes_fields, encodable
-from portside.app.rec_say import say_found
+from portside.app.rec_notices import notice_damage
 from portside.app.stdout import write_stdout
-from portside.record.compare import Compared, ComparedStream, compare
+from portside.record.compare import ConnectionComparison, StreamComparison, compare
 from portside.record.recording import Recording
 from portside.wire.escaping import escape
 
@@ -23,13 +23,13 @@ def run(left: Place, right: Place, *, json: bool) -> int:
         recordings = []
         for path in dict.fromkeys((left[0], right[0])):
             recordings.append(stack.enter_context(Recording(path)))
-            say_found(recordings[-1])
+            notice_damage(recordings[-1])
         compared = compare((recordings[0], left[1]), (recordings[-1], right[1]))
     write_stdout([_json(left, right, compared)] if json else [_text(left, right, compared)])
     return 0 if compared.same else 1
 
 
-def _text(left: Place, right: Place, compared: Compared) -> bytes:
+def _text(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
     names = [f"{path}:{conn}" for path, conn in (left, right)]
     width = max(map(len, names))
     names = [f"{name:<{width}}" for name in names]
@@ -43,7 +43,7 @@ def _text(left: Place, right: Place, compared: Compared) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def _stream_lines(direction: str, stream: ComparedStream, names: list[str]) -> list[str]:
+def _stream_lines(direction: str, stream: StreamComparison, names: list[str]) -> list[str]:
     """What is said of one direction."""
     missing = f"; {stream.unknown} B before it are not known" if stream.unknown else ""
     if stream.difference is None:
@@ -58,7 +58,7 @@ def _stream_lines(direction: str, stream: ComparedStream, names: list[str]) -> l
     return lines
 
 
-def _json(left: Place, right: Place, compared: Compared) -> bytes:
+def _json(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
     places = [{"recording": encodable(path), "conn": conn} for path, conn in (left, right)]
     value = {
         "same": compared.same,
@@ -71,7 +71,7 @@ def _json(left: Place, right: Place, compared: Compared) -> bytes:
     return msgspec.json.encode(value) + b"\n"
 
 
-def _stream_json(stream: ComparedStream) -> dict[str, object]:
+def _stream_json(stream: StreamComparison) -> dict[str, object]:
     fields: dict[str, object] = {"same": stream.same, "size": stream.sizes, "unknown": stream.unknown}
     if stream.difference is not None:
         offset, before, one, other = stream.difference

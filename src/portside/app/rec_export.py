@@ -4,7 +4,7 @@ from functools import partial
 
 from portside import __version__
 from portside.app.notices import write_notice
-from portside.app.rec_say import Progress, say_found
+from portside.app.rec_notices import Progress, notice_damage
 from portside.record.export import export_jsonl, export_pcapng, written
 from portside.record.recording import Recording
 
@@ -15,7 +15,7 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
     try:
         with progress as tell, Recording(path, tell) as recording:
-            say_found(recording)
+            notice_damage(recording)
             with written(file) as output:
                 done = export(recording, output, conn, tell)
     except BrokenPipeError:

@@ -8,11 +8,12 @@ from itertools import islice
 
 import msgspec
 
-from portside.app.rec_say import Progress, say_found
+from portside.app.rec_notices import Progress, notice_damage
 from portside.app.stdout import write_stdout
 from portside.events import utc
-from portside.record.recording import Recorded, Recording
-from portside.record.search import Wanted, search
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
+from portside.record.search import ConnectionQuery, search
 from portside.settings.rec import RecList
 from portside.units import format_duration
 from portside.wire.escaping import escape
@@ -22,7 +23,7 @@ _HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "C
 _TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
 
 
-def run(settings: RecList, path: str, wanted: Wanted, progress: Progress) -> int:
+def run(settings: RecList, path: str, wanted: ConnectionQuery, progress: Progress) -> int:
     """List the connections that are wanted; the exit status. ``progress`` is shown while it is entered."""
     with ExitStack() as stack:
         with progress as tell:
@@ -30,18 +31,18 @@ def run(settings: RecList, path: str, wanted: Wanted, progress: Progress) -> int
             found = search(recording, wanted, tell)
             if wanted.contains is not None:
                 found = iter(list(found))
-        say_found(recording)
+        notice_damage(recording)
         write_stdout(_json(found) if settings.json else _table(found))
     return 0
 
 
-def _json(found: Iterator[Recorded]) -> Iterator[bytes]:
+def _json(found: Iterator[ConnectionRecord]) -> Iterator[bytes]:
     encode = msgspec.json.Encoder().encode
     while batch := list(islice(found, _BATCH)):
         yield b"\n".join([*(encode(to_fields(each)) for each in batch), b""])
 
 
-def to_fields(each: Recorded) -> dict[str, object]:
+def to_fields(each: ConnectionRecord) -> dict[str, object]:
     """A connection as the fields of its JSON; what is unknown is None."""
     fields: dict[str, object] = {
         "conn": each.conn,
@@ -62,14 +63,14 @@ def to_fields(each: Recorded) -> dict[str, object]:
     return fields
 
 
-def _table(found: Iterable[Recorded]) -> Iterator[bytes]:
+def _table(found: Iterable[ConnectionRecord]) -> Iterator[bytes]:
     rows = iter(found)
     yield (_TEMPLATE % _HEADER).encode()
     while batch := list(islice(rows, _BATCH)):
         yield "".join([_TEMPLATE % _row(each) for each in batch]).encode()
 
 
-def _row(each: Recorded) -> tuple[object, ...]:
+def _row(each: ConnectionRecord) -> tuple[object, ...]:
     return (
         each.conn,
         "-" if each.opened is None else _local_time(each.opened),
@@ -82,7 +83,7 @@ def _row(each: Recorded) -> tuple[object, ...]:
     )
 
 
-def _ending(each: Recorded) -> str:
+def _ending(each: ConnectionRecord) -> str:
     words = each.reason or ("open" if each.open else "unknown: the recording ends before it")
     if each.error is not None:
         words += f": {escape(each.error.encode())}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from portside.app.notices import wants_colour, write_notice
-from portside.app.rec_say import say_found
+from portside.app.rec_notices import notice_damage
 from portside.app.stdout import write_stdout
 from portside.events import Event, Gap
 from portside.feed.render import Renderer, make_renderer
@@ -29,7 +29,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         terminal=sys.stdout.isatty(),
     )
     with Recording(path) as recording:
-        say_found(recording)
+        notice_damage(recording)
         wait = partial(time.sleep, _FOLLOW_S)
         events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
         shown = _Shown(renderer)
@@ -63,7 +63,7 @@ def cat(path: str, conn: int, direction: Direction) -> int:
     """Write the exact bytes of one direction; the exit status, 1 where some are missing."""
     missing = 0
     with Recording(path) as recording:
-        say_found(recording)
+        notice_damage(recording)
 
         def pieces() -> Iterator[bytes]:
             nonlocal missing

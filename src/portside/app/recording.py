@@ -15,14 +15,16 @@ def start_recorder(
     most_bytes: int | None,
     *,
     sync: bool,
-    dialled: bool = False,
+    outbound: bool = False,
     on_drained: Callable[[], object] = lambda: None,
 ) -> Recorder:
     """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError.
 
-    ``dialled``: the connection is one that we opened, so that our side is the client's.
+    ``outbound``: the connection is one that we opened, so that our side is the client's.
     """
-    store = Store(path, version=__version__, sync=sync, most_bytes=most_bytes, dialled=dialled, on_trouble=_say_trouble)
+    store = Store(
+        path, version=__version__, sync=sync, most_bytes=most_bytes, outbound=outbound, on_trouble=_notice_trouble
+    )
     for each in store.found:
         write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
     after = f", connection 1 is number {store.base + 1} there" if store.base else ""
@@ -30,7 +32,7 @@ def start_recorder(
     return Recorder(store, on_drained)
 
 
-def _say_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:
+def _notice_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:
     if error is None:
         write_notice(f"{what} can be written again")
     elif isinstance(error, OSError):

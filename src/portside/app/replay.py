@@ -19,14 +19,15 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr, parse_address
 from portside.app.notices import write_notice
-from portside.app.rec_say import say_found
+from portside.app.rec_notices import notice_damage
 from portside.app.replay_report import ReplayReport
 from portside.app.signals import ending_signals
 from portside.client.dial import ConnectOptions, connect
 from portside.client.replay import Player
 from portside.client.script import Role, make_script
 from portside.errors import InvalidValue, PortsideError, UsageError
-from portside.record.recording import Recorded, Recording
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
 from portside.server.listener import Listener, open_listeners
 from portside.settings.rec import RecReplay
 
@@ -45,7 +46,7 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     address = _address(settings, where)
     with Recording(path) as recording:
-        say_found(recording)
+        notice_damage(recording)
         recorded = list(recording.connections()) if conn is None else [recording.connection(conn)]
     if not recorded:
         raise PortsideError(f"recording {path}", "it holds no connection")
@@ -79,7 +80,7 @@ class ScheduledReplay(NamedTuple):
     offset: int
 
 
-def _schedule(recorded: list[Recorded]) -> list[ScheduledReplay]:
+def _schedule(recorded: list[ConnectionRecord]) -> list[ScheduledReplay]:
     """Connections in the order in which they began; one whose beginning is lost comes with the one before it."""
     first = min((each.opened for each in recorded if each.opened is not None), default=0)
     schedule, offset = [], 0
@@ -130,7 +131,7 @@ class ReplayPool:
         sock, peer = connect_peer()
         with sock, Recording(self._path) as recording:
             recorded = recording.connection(conn)
-            role = self._role if not recording.dialled(conn) else _OTHER[self._role]  # our side was the client's
+            role = self._role if not recording.is_outbound(conn) else _OTHER[self._role]  # our side was the client's
             script = make_script(
                 lambda: recording.events(conn),
                 role,

@@ -33,7 +33,7 @@ def _conn(name: str, text: str) -> int:
 def _list(settings: RecList) -> int:
     (path,) = words("rec list", settings.path, "DIR")
     from portside.app import rec_list
-    from portside.record.search import Wanted, peer_matcher
+    from portside.record.search import ConnectionQuery, peer_matcher
     from portside.tui.progress import Progress
 
     try:
@@ -41,7 +41,7 @@ def _list(settings: RecList) -> int:
     except InvalidValue as problem:
         raise UsageError("rec list --peer", str(problem)) from None
     needle = settings.contains if settings.contains_hex is None else settings.contains_hex
-    wanted = Wanted(peer, settings.since, settings.until, settings.reason, needle)
+    wanted = ConnectionQuery(peer, settings.since, settings.until, settings.reason, needle)
     return rec_list.run(settings, path, wanted, Progress("searching"))
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from portside.wire.buffers import MOST_BUFFERS, after
+from portside.wire.buffers import MOST_BUFFERS, advance
 
 RETRY_S = 0.5
 PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
@@ -129,7 +129,7 @@ class Writer:
                 left -= written
                 self._done += written
                 if left:
-                    part = after(part, written)
+                    part = advance(part, written)
         if self._drain_requested and self.pending <= self._low:
             self._report_drained()
 

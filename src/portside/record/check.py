@@ -11,21 +11,29 @@ from portside.events import Gap
 from portside.record.folder import Folder
 from portside.record.index import (
     Extent,
-    Indexed,
-    name_recording,
+    IndexEntry,
     new_index_in_memory,
     open_index,
     open_index_to_read,
-    recording_of,
+    recording_id_of,
+    store_recording_id,
 )
 from portside.record.rebuild import rebuild
-from portside.record.recovery import MISSING, Found, Progress, catch_up, file_header, opened_segment, untold
-from portside.record.report import Incomplete, Report, Spot
-from portside.record.scan import Damage, for_index, scan
-from portside.record.segment import FILE_HEADER_SIZE, Damaged, seed_of
+from portside.record.recovery import (
+    MISSING,
+    DamageFound,
+    Progress,
+    catch_up,
+    no_progress,
+    open_segment,
+    read_file_header,
+)
+from portside.record.report import BlockSpan, CheckReport, Incomplete
+from portside.record.scan import Damage, index_entry, scan
+from portside.record.segment import FILE_HEADER_SIZE, Damaged, checksum_seed
 
 
-def check(path: str, progress: Progress = untold) -> Report:
+def check(path: str, progress: Progress = no_progress) -> CheckReport:
     """Verify the recording in a folder, and make its index anew where that is wrong and may be written.
 
     ``progress`` is called with bytes done and in all, more than once where the index is made anew. Raises PortsideError
@@ -54,24 +62,24 @@ class _Check:
     def __init__(self, folder: Folder, progress: Progress, *, live: bool) -> None:
         self._folder = folder
         self._progress = progress
-        self._report = Report(live)
+        self._report = CheckReport(live)
         self._have: dict[int, tuple[int, int]] = {}  # bytes of a connection up to here
         self._missing: dict[int, tuple[int, int]] = {}  # and what was missing before
         self._holes = False
 
-    def run(self, *, may_write: bool) -> Report:
+    def run(self, *, may_write: bool) -> CheckReport:
         report = self._report
         recordings = self._recordings()
         index = self._open_index(recordings, may_write=may_write)
         with closing(index):
-            recording = _recording_of(index)
-            self._recording, self._seed = recording, seed_of(recording)
+            recording = _recording_id_of(index)
+            self._recording, self._seed = recording, checksum_seed(recording)
             self._segments(index)
             self._told(index)
             self._connections(index)
             report.connections = int(index.execute("SELECT count(*) FROM connections").fetchone()[0])
         if may_write and (report.index_error is not None or report.unknown or report.absent):
-            done = rebuild(self._folder, recording, self._progress, gave_up=report.may_be_given_up)
+            done = rebuild(self._folder, recording, self._progress, evicted=report.may_be_given_up)
             report.rebuilt, report.aside, report.not_rebuilt, report.connections = True, *done
         return report
 
@@ -81,8 +89,8 @@ class _Check:
         """The names of recordings in the headers of segments."""
         recordings: Counter[bytes] = Counter()
         for number in self._folder.segments():
-            with suppress(Damaged), opened_segment(self._folder, number) as fd:
-                recordings[file_header(self._folder, number, fd).recording] += 1
+            with suppress(Damaged), open_segment(self._folder, number) as fd:
+                recordings[read_file_header(self._folder, number, fd).recording] += 1
         return recordings
 
     def _open_index(self, recordings: Counter[bytes], *, may_write: bool) -> sqlite3.Connection:
@@ -127,8 +135,8 @@ class _Check:
 
     def _catch_up(self, index: sqlite3.Connection, recordings: Counter[bytes]) -> None:
         for recording, _ in recordings.most_common(1):
-            name_recording(index, recording)
-        catch_up(self._folder, index, _recording_of(index))
+            store_recording_id(index, recording)
+        catch_up(self._folder, index, _recording_id_of(index))
 
     # The segments.
 
@@ -139,7 +147,7 @@ class _Check:
         whole, done = sum(ends.values()), 0
         for number, end in ends.items():
             try:
-                with opened_segment(folder, number) as fd:
+                with open_segment(folder, number) as fd:
                     self._segment(index, number, fd, end)
             except PortsideError:
                 if not report.live or _is_there(index, number):
@@ -155,22 +163,22 @@ class _Check:
         if not end:
             return
         try:
-            if file_header(self._folder, number, fd).recording != self._recording:
-                report.found.append(Found(number, 0, end, "it belongs to another recording", torn=False))
+            if read_file_header(self._folder, number, fd).recording != self._recording:
+                report.found.append(DamageFound(number, 0, end, "it belongs to another recording", torn=False))
                 return
         except Damaged as damaged:
             size = min(end, FILE_HEADER_SIZE)
-            report.found.append(Found(number, 0, size, str(damaged), torn=end < FILE_HEADER_SIZE))
+            report.found.append(DamageFound(number, 0, size, str(damaged), torn=end < FILE_HEADER_SIZE))
         extents = {extent.offset: extent for extent in _extents(index, number)}
         after, damages = FILE_HEADER_SIZE, []
         for each in scan(fd, self._seed, FILE_HEADER_SIZE, end):
             self._holes = self._holes or each.offset > after
             after = each.offset + each.length
             if isinstance(each, Damage):
-                damages.append(Found(number, *each))
+                damages.append(DamageFound(number, *each))
                 continue
             report.blocks += 1
-            found = for_index(number, each)
+            found = index_entry(number, each)
             self._follow(found)
             if extents.pop(each.offset, None) != found.extent and not report.live:
                 self._unknown(index, found.extent)
@@ -181,7 +189,7 @@ class _Check:
         report.found += damages
         for extent in extents.values():
             if not any(_overlap(each, extent) for each in damages):
-                report.absent.append(Spot(*extent[:4]))
+                report.absent.append(BlockSpan(*extent[:4]))
 
     def _unknown(self, index: sqlite3.Connection, extent: Extent) -> None:
         """A block that the index does not know, unless it was about to be given up when the server was killed."""
@@ -190,11 +198,11 @@ class _Check:
             return
         query = "SELECT segment, offset FROM extents WHERE conn = ? ORDER BY 1, 2 LIMIT 1"
         first = index.execute(query, (extent.conn,)).fetchone()
-        given_up = index.execute("SELECT 1 FROM given_up WHERE conn = ?", (extent.conn,)).fetchone()
-        if not given_up or (first is not None and extent[:2] > first):
-            self._report.unknown.append(Spot(*extent[:4]))
+        evicted = index.execute("SELECT 1 FROM given_up WHERE conn = ?", (extent.conn,)).fetchone()
+        if not evicted or (first is not None and extent[:2] > first):
+            self._report.unknown.append(BlockSpan(*extent[:4]))
 
-    def _follow(self, block: Indexed) -> None:
+    def _follow(self, block: IndexEntry) -> None:
         """Count what is missing of a connection before this block."""
         extent = block.extent
         conn = extent.conn
@@ -214,7 +222,7 @@ class _Check:
         """Damage that an earlier look wrote down and that cannot be seen any more: what is gone, and ends cut off."""
         report = self._report
         for row in index.execute("SELECT segment, offset, length, why, 0 FROM damage ORDER BY segment, offset"):
-            each = Found(*row)
+            each = DamageFound(*row)
             if each.why == MISSING:
                 report.missing.append(each.segment)
             elif not any(each.segment == other.segment and _overlap(each, other) for other in report.found):
@@ -226,10 +234,10 @@ class _Check:
         for conn, received, sent in index.execute(query):
             have = self._have.get(conn, (0, 0))
             self._miss(conn, received - have[0], sent - have[1])
-        given_up = {row[0]: row[1:] for row in index.execute("SELECT conn, received, sent FROM given_up")}
-        self._report.may_be_given_up = self._holes or bool(given_up)
+        evicted = {row[0]: row[1:] for row in index.execute("SELECT conn, received, sent FROM given_up")}
+        self._report.may_be_given_up = self._holes or bool(evicted)
         for conn, (received, sent) in sorted(self._missing.items()):
-            known = given_up.get(conn, (0, 0))
+            known = evicted.get(conn, (0, 0))
             left = max(0, received - known[0]), max(0, sent - known[1])
             if any(left):
                 self._report.incomplete.append(Incomplete(conn, *left))
@@ -243,12 +251,12 @@ def _what_is_wrong(index: sqlite3.Connection, recordings: Counter[bytes]) -> str
     with closing(new_index_in_memory()) as right:
         if index.execute(tables).fetchall() != right.execute(tables).fetchall():
             return "it is not complete"
-    return "it belongs to another recording" if recordings and _recording_of(index) not in recordings else None
+    return "it belongs to another recording" if recordings and _recording_id_of(index) not in recordings else None
 
 
-def _recording_of(index: sqlite3.Connection) -> bytes:
+def _recording_id_of(index: sqlite3.Connection) -> bytes:
     """The name of the recording. Raises sqlite3.DatabaseError where the index does not know it."""
-    recording = recording_of(index)
+    recording = recording_id_of(index)
     if recording is None:
         raise sqlite3.DatabaseError("it is not complete")
     return recording
@@ -263,5 +271,5 @@ def _is_there(index: sqlite3.Connection, number: int) -> bool:
     return index.execute("SELECT 1 FROM segments WHERE segment = ?", (number,)).fetchone() is not None
 
 
-def _overlap(one: Found, other: Found | Extent) -> bool:
+def _overlap(one: DamageFound, other: DamageFound | Extent) -> bool:
     return one.offset < other.offset + other.length and other.offset < one.offset + one.length

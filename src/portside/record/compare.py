@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from portside.events import Gap
-from portside.record.recording import Direction, Recorded, Recording
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Direction, Recording
 from portside.wire.compare import LEFT, RIGHT, Comparison, Difference
 
 
-class ComparedStream(NamedTuple):
+class StreamComparison(NamedTuple):
     """One direction: the bytes of both sides, the first difference, and how many bytes nobody knows before it."""
 
     sizes: tuple[int, int]
@@ -21,11 +22,11 @@ class ComparedStream(NamedTuple):
         return self.difference is None and not self.unknown
 
 
-class Compared(NamedTuple):
+class ConnectionComparison(NamedTuple):
     """Two connections: what came in, what went out, and the reasons of closing (None: it was not recorded)."""
 
-    received: ComparedStream
-    sent: ComparedStream
+    received: StreamComparison
+    sent: StreamComparison
     reasons: tuple[str | None, str | None]
 
     @property
@@ -34,20 +35,23 @@ class Compared(NamedTuple):
         return self.received.same and self.sent.same and self.reasons[0] == self.reasons[1]
 
 
-def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> Compared:
+def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> ConnectionComparison:
     """Compare two connections, each in a recording, reading no more of them than up to the first difference.
 
     Raises PortsideError where there is no such connection.
     """
-    recorded = left[0].connection(left[1]), right[0].connection(right[1])
-    received = _compare(left, right, "in", recorded)
-    sent = _compare(left, right, "out", recorded)
-    return Compared(received, sent, (recorded[0].reason, recorded[1].reason))
+    records = left[0].connection(left[1]), right[0].connection(right[1])
+    received = _compare(left, right, "in", records)
+    sent = _compare(left, right, "out", records)
+    return ConnectionComparison(received, sent, (records[0].reason, records[1].reason))
 
 
 def _compare(
-    left: tuple[Recording, int], right: tuple[Recording, int], direction: Direction, recorded: tuple[Recorded, Recorded]
-) -> ComparedStream:
+    left: tuple[Recording, int],
+    right: tuple[Recording, int],
+    direction: Direction,
+    records: tuple[ConnectionRecord, ConnectionRecord],
+) -> StreamComparison:
     comparison = Comparison()
     sides = {LEFT: _pieces(*left, direction), RIGHT: _pieces(*right, direction)}
     while wanted := [side for side in sides if comparison.wants(side)]:
@@ -57,9 +61,9 @@ def _compare(
                 comparison.end(side)
             else:
                 comparison.feed(side, piece)
-    one, other = recorded
+    one, other = records
     sizes = (one.received, other.received) if direction == "in" else (one.sent, other.sent)
-    return ComparedStream(sizes, comparison.difference, comparison.unknown)
+    return StreamComparison(sizes, comparison.difference, comparison.unknown)
 
 
 def _pieces(recording: Recording, conn: int, direction: Direction) -> Iterator[bytes | int]:

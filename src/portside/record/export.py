@@ -22,16 +22,17 @@ from portside.events import (
     payload_to_json,
     to_json,
 )
-from portside.record.recording import Recorded, Recording
-from portside.record.recovery import Progress, untold
-from portside.wire.conversation import Conversation
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
+from portside.record.recovery import Progress, no_progress
 from portside.wire.pcapng import file_header, packet_frame
+from portside.wire.tcp_synthesizer import TcpSynthesizer
 
 _BUFFER_BYTES = 1 << 20
 _INTERFACE = "connections recorded by Portside: the bytes and their times are real, the packets are made around them"
 
 
-class Exported(NamedTuple):
+class ExportSummary(NamedTuple):
     """What was written: connections, packets (or events), and how often something was missing in the recording."""
 
     connections: int
@@ -88,10 +89,10 @@ def export_pcapng(
     recording: Recording,
     file: BinaryIO,
     conn: int | None = None,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
     *,
     version: str,
-) -> Exported:
+) -> ExportSummary:
     """Write one connection, or all, as TCP conversations in the pcapng format.
 
     ``progress``: bytes done and in all; ``version`` is ours, which the file tells.
@@ -100,7 +101,7 @@ def export_pcapng(
     no such connection, and OSError where the file cannot be written.
     """
     begun = packets = gaps = 0
-    conversations: dict[int, Conversation] = {}
+    conversations: dict[int, TcpSynthesizer] = {}
     events = _events(recording, conn, progress)
     write = file.write
     write(file_header(f"Portside {version}", _INTERFACE))
@@ -123,12 +124,12 @@ def export_pcapng(
         end = _unrecorded_end(recording, number)
         if end is not None:
             packets += _put(write, conversation, end)
-    return Exported(begun, packets, gaps)
+    return ExportSummary(begun, packets, gaps)
 
 
 def export_jsonl(
-    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = untold
-) -> Exported:
+    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = no_progress
+) -> ExportSummary:
     """Write the events of one connection, or all events, a JSON object a line. Otherwise as ``export_pcapng``."""
     begun = events = gaps = 0
     whose_of: dict[int, bytes] = {}  # what is the same in all payload of an open connection; empty before any
@@ -148,10 +149,10 @@ def export_jsonl(
             gaps += 1
         elif type(event) is Closed:
             del whose_of[number]
-    return Exported(begun, events, gaps)
+    return ExportSummary(begun, events, gaps)
 
 
-def _put(write: Callable[[Any], object], conversation: Conversation, event: Event) -> int:
+def _put(write: Callable[[Any], object], conversation: TcpSynthesizer, event: Event) -> int:
     packets = conversation.packets(event)
     for at, headers, payload, comment in packets:
         head, tail = packet_frame(at, len(headers) + len(payload), comment)
@@ -161,14 +162,14 @@ def _put(write: Callable[[Any], object], conversation: Conversation, event: Even
     return len(packets)
 
 
-def _conversation(recording: Recording, conn: int, first: Event) -> Conversation:
+def _conversation(recording: Recording, conn: int, first: Event) -> TcpSynthesizer:
     recorded = recording.connection(conn)
     left = recorded.sent if recorded.closed is not None else None
     if isinstance(first, Opened):
         peer, local = first.peer, first.local
     else:
         peer, local = recorded.peer or "", recorded.local or ""
-    return Conversation(conn, peer, local, left=left, dialled=recording.dialled(conn))
+    return TcpSynthesizer(conn, peer, local, left=left, outbound=recording.is_outbound(conn))
 
 
 def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
@@ -191,11 +192,11 @@ def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
 def _events(recording: Recording, conn: int | None, progress: Progress) -> Iterator[Event]:
     """What is to be written. Raises PortsideError at once where there is no such connection."""
     return (
-        recording.everything(progress) if conn is None else _events_of(recording, recording.connection(conn), progress)
+        recording.all_events(progress) if conn is None else _events_of(recording, recording.connection(conn), progress)
     )
 
 
-def _events_of(recording: Recording, recorded: Recorded, progress: Progress) -> Iterator[Event]:
+def _events_of(recording: Recording, recorded: ConnectionRecord, progress: Progress) -> Iterator[Event]:
     whole, done = recorded.received + recorded.sent, 0
     for event in recording.events(recorded.conn):
         yield event

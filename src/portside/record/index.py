@@ -61,10 +61,10 @@ class Run(NamedTuple):
     began: int
     pid: int
     version: str
-    dialled: bool = False  # a client's: the connection was opened from our side
+    outbound: bool = False  # a client's: the connection was opened from our side
 
 
-class Indexed(NamedTuple):
+class IndexEntry(NamedTuple):
     """A block for the index: where it lies and the events in it."""
 
     extent: Extent
@@ -143,7 +143,7 @@ def _migrate(index: sqlite3.Connection, path: str) -> None:
         index.executescript(f"BEGIN; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
 
 
-def add(index: sqlite3.Connection, blocks: Iterable[Indexed], indexed: dict[int, int]) -> None:
+def add(index: sqlite3.Connection, blocks: Iterable[IndexEntry], indexed: dict[int, int]) -> None:
     """Take blocks in, in their order, and how far each segment is indexed; all of it or nothing."""
     extents, opened, half_closed, closed, gaps, runs = [], [], [], [], [], []
     for extent, events, run in blocks:
@@ -182,7 +182,7 @@ def _gap_row(gap: Gap) -> tuple[object, ...]:
     return gap.conn, gap.at, gap.received, gap.sent, gap.duration, gap.why, gap.connections
 
 
-def name_the_nameless(index: sqlite3.Connection) -> None:
+def backfill_connections(index: sqlite3.Connection) -> None:
     """Give a row to connections of which blocks are there, but neither opening nor closing."""
     index.execute(
         "INSERT OR IGNORE INTO connections (conn) SELECT DISTINCT conn FROM extents WHERE conn > 0 "
@@ -203,13 +203,13 @@ def transaction(index: sqlite3.Connection) -> Iterator[None]:
                 index.execute("ROLLBACK")
 
 
-def recording_of(index: sqlite3.Connection) -> bytes | None:
+def recording_id_of(index: sqlite3.Connection) -> bytes | None:
     """The 16 bytes that name the recording; None where the index does not know them yet."""
     row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
     return bytes(row[0]) if row is not None else None
 
 
-def name_recording(index: sqlite3.Connection, recording: bytes) -> None:
+def store_recording_id(index: sqlite3.Connection, recording: bytes) -> None:
     """Have the index know whose it is, where it does not yet."""
     index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
 

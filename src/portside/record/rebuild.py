@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing, suppress
 
 from portside.record.folder import Folder
-from portside.record.index import name_recording, open_index, open_index_to_read, recording_of
+from portside.record.index import open_index, open_index_to_read, recording_id_of, store_recording_id
 from portside.record.recovery import MISSING, Progress, catch_up
 
 _FILES = ("", "-wal", "-shm")
@@ -17,7 +17,7 @@ _SALVAGED = (  # what the segments do not tell
 
 
 def rebuild(
-    folder: Folder, recording: bytes, progress: Progress, *, gave_up: bool
+    folder: Folder, recording: bytes, progress: Progress, *, evicted: bool
 ) -> tuple[str | None, list[str], int]:
     """Make the index anew; where the old one lies now, what could not be rebuilt, and the number of connections.
 
@@ -28,10 +28,10 @@ def rebuild(
     _remove(made)
     try:
         with closing(open_index(made, make=True)) as index:
-            name_recording(index, recording)
+            store_recording_id(index, recording)
             catch_up(folder, index, recording, progress)
             _carry_over(folder, index, salvaged)
-            not_rebuilt = _not_rebuilt(index, known=salvaged is not None, gave_up=gave_up)
+            not_rebuilt = _not_rebuilt(index, known=salvaged is not None, evicted=evicted)
             connections = int(index.execute("SELECT count(*) FROM connections").fetchone()[0])
     except BaseException:
         _remove(made)
@@ -44,7 +44,7 @@ def rebuild(
 def _salvage(folder: Folder, recording: bytes) -> dict[str, list[tuple[object, ...]]] | None:
     """Rows of the old index that the segments do not tell; None where it cannot be read, or is another recording's."""
     with suppress(sqlite3.Error), closing(open_index_to_read(folder.index)) as old:
-        if recording_of(old) == recording:
+        if recording_id_of(old) == recording:
             return {table: old.execute(query).fetchall() for table, query in _SALVAGED}
     return None
 
@@ -74,9 +74,9 @@ def _is_behind(folder: Folder, row: tuple[object, ...], numbers: list[int]) -> b
     return offset >= os.stat(folder.segment(number)).st_size
 
 
-def _not_rebuilt(index: sqlite3.Connection, *, known: bool, gave_up: bool) -> list[str]:
+def _not_rebuilt(index: sqlite3.Connection, *, known: bool, evicted: bool) -> list[str]:
     words = []
-    if not known and gave_up:
+    if not known and evicted:
         words.append("which connections --record-max gave up, and when")
     nameless = int(index.execute("SELECT count(*) FROM connections WHERE opened IS NULL").fetchone()[0])
     if nameless:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from portside.events import Event, Payload
-from portside.record.batch import ENTRY_COST, Block
+from portside.record.block_builder import ENTRY_COST, BlockBuilder
 from portside.record.store import RETRY_S, Store
 
 FLUSH_S = 0.02  # how long something is collected; with the writing it is on disk within 100 ms
@@ -32,7 +32,7 @@ class Recorder:
         self._store = store
         self._on_drained = on_drained
         self._base = store.base
-        self._blocks: dict[int, Block] = {}
+        self._blocks: dict[int, BlockBuilder] = {}
         self._collected = 0  # bytes of memory in ``_blocks``
         self._pending = 0  # the same, with what is being written
         self._drain_requested = False
@@ -57,7 +57,7 @@ class Recorder:
                     try:
                         block = blocks[event.conn]
                     except KeyError:
-                        block = blocks[event.conn] = Block(event.conn + self._base)
+                        block = blocks[event.conn] = BlockBuilder(event.conn + self._base)
                     cost += block.add_payload(event)
                 else:
                     self._other(event)
@@ -74,7 +74,7 @@ class Recorder:
         conn = getattr(event, "conn", 0) or 0
         block = self._blocks.get(conn)
         if block is None:
-            block = self._blocks[conn] = Block(conn + self._base if conn else 0)
+            block = self._blocks[conn] = BlockBuilder(conn + self._base if conn else 0)
         block.add_event(msgspec.structs.replace(event, conn=block.conn) if conn and self._base else event)
 
     def tick(self) -> None:
@@ -89,7 +89,7 @@ class Recorder:
             self._tell()
 
     def wait_for_room(self) -> None:
-        """Block until it is not full."""
+        """BlockBuilder until it is not full."""
         with self._changed:
             while self.full:
                 self._changed.wait()

@@ -13,12 +13,13 @@ import msgspec
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, Received, Sent
+from portside.record.connection_reader import ConnectionReader
+from portside.record.connection_record import ConnectionRecord
 from portside.record.folder import Folder
-from portside.record.following import Following
-from portside.record.index import Extent, name_recording, new_index_in_memory, open_index, open_index_to_read
+from portside.record.index import Extent, new_index_in_memory, open_index, open_index_to_read, store_recording_id
 from portside.record.reader import Reader
-from portside.record.recovery import Found, Progress, catch_up, identity, untold
-from portside.record.segment import seed_of
+from portside.record.recovery import DamageFound, Progress, catch_up, no_progress, recording_id
+from portside.record.segment import checksum_seed
 
 Direction = Literal["in", "out"]
 _ROWS_AT_ONCE = 500
@@ -39,38 +40,16 @@ _EXTENTS_OF = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) AND conn =
 _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC LIMIT 1"
 
 
-class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """A connection of a recording. Times are ns since 1970, sizes bytes, ``duration`` is seconds.
-
-    ``peer``, ``local`` and ``opened`` are None where the beginning is lost; ``closed`` and what comes with it while it
-    is open, and where the run ended without a word. ``dropped`` is when --record-max gave its bytes up.
-    """
-
-    conn: int
-    peer: str | None
-    local: str | None
-    opened: int | None
-    half_closed: int | None
-    closed: int | None
-    reason: str | None
-    error: str | None
-    duration: float | None
-    received: int
-    sent: int
-    dropped: int | None
-    open: bool = False  # the server that records it still runs
-
-
 class Recording:
     """The recording in a folder. Close it, or use it in a ``with`` statement.
 
     Raises PortsideError where there is none, or none that this version can read.
     """
 
-    def __init__(self, path: str, progress: Progress = untold) -> None:
+    def __init__(self, path: str, progress: Progress = no_progress) -> None:
         self.path = path
         self.folder = folder = Folder(path)
-        self.found: list[Found] = []
+        self.found: list[DamageFound] = []
         segments = folder.segments()
         self.live = folder.is_written()
         try:
@@ -78,11 +57,11 @@ class Recording:
         except sqlite3.Error as error:
             why = f"its index cannot be read: {error}"
             raise PortsideError(f"recording {path}", why, f"portside rec check {shlex.quote(path)}") from None
-        recording = identity(folder, self._index)
+        recording = recording_id(folder, self._index)
         if recording is None:
             self._index.close()
             raise PortsideError(f"recording {path}", "nothing in it can be read")
-        self._reader = Reader(folder, seed_of(recording))
+        self._reader = Reader(folder, checksum_seed(recording))
 
     def _open(self, segments: list[int], progress: Progress) -> sqlite3.Connection:
         folder = self.folder
@@ -134,9 +113,9 @@ class Recording:
 
     def _caught_up(self, index: sqlite3.Connection, progress: Progress) -> sqlite3.Connection:
         try:
-            recording = identity(self.folder, index)
+            recording = recording_id(self.folder, index)
             if recording is not None:
-                name_recording(index, recording)
+                store_recording_id(index, recording)
                 self.found = catch_up(self.folder, index, recording, progress)
         except BaseException:
             index.close()
@@ -156,7 +135,7 @@ class Recording:
 
     # Connections.
 
-    def connections(self) -> Iterator[Recorded]:
+    def connections(self) -> Iterator[ConnectionRecord]:
         """All of them, in the order of their numbers."""
         base = self._current_base()
         sums = self._sums_of_open()
@@ -164,7 +143,7 @@ class Recording:
             for row in rows:
                 yield self._recorded(row, sums, base)
 
-    def connection(self, conn: int) -> Recorded:
+    def connection(self, conn: int) -> ConnectionRecord:
         """One of them. Raises PortsideError where there is no such connection."""
         row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
         if row is None:
@@ -173,8 +152,8 @@ class Recording:
             )
         return self._recorded(row, self._sums_of_open(conn), self._current_base())
 
-    def _recorded(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> Recorded:
-        recorded = Recorded(*row)
+    def _recorded(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> ConnectionRecord:
+        recorded = ConnectionRecord(*row)
         if recorded.closed is not None:
             return recorded
         received, sent = sums.get(recorded.conn, (0, 0))
@@ -198,7 +177,7 @@ class Recording:
         Raises PortsideError where there is no such connection.
         """
         recorded = self.connection(conn)
-        following = Following(conn)
+        following = ConnectionReader(conn)
         for extent in self._extents(conn):
             yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
         yield from following.missing_at_end(recorded)
@@ -206,7 +185,7 @@ class Recording:
     def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
         """The same of a connection that goes on, until it closes or its run ends; ``wait`` is called between looks."""
         recorded = self.connection(conn)
-        following, after = Following(conn), (0, 0)
+        following, after = ConnectionReader(conn), (0, 0)
         while True:
             written = self.folder.is_written() and conn > self._current_base()
             goes_on = written and self.connection(conn).closed is None
@@ -236,13 +215,13 @@ class Recording:
                 if data:
                     yield data
 
-    def everything(self, progress: Progress = untold) -> Iterator[Event]:
+    def all_events(self, progress: Progress = no_progress) -> Iterator[Event]:
         """All events up to now in the order of their times, those of one connection always in the order they happened.
 
         What is missing at the end of connections comes last. ``progress``: bytes done and in all.
         """
         peers: dict[int, str] = {}
-        followings: dict[int, Following] = {}
+        followings: dict[int, ConnectionReader] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
@@ -254,7 +233,7 @@ class Recording:
                 flush = block[0] if block is not None else None
             conn = extent.conn
             if conn not in followings:
-                followings[conn] = Following(conn)
+                followings[conn] = ConnectionReader(conn)
                 peers[conn] = self._peer(conn)
             following, event = followings[conn], None
             for event in following.events(peers[conn], block, extent):
@@ -270,7 +249,7 @@ class Recording:
                 if conn:
                     yield from following.missing_at_end(self.connection(conn))
 
-    def dialled(self, conn: int) -> bool:
+    def is_outbound(self, conn: int) -> bool:
         """Whether the connection was opened from this side: a client recorded it."""
         run = self._index.execute(_RUN_OF, (conn,)).fetchone()
         return run is not None and bool(run[0])

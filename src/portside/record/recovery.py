@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from portside.errors import PortsideError
 from portside.record.folder import Folder
-from portside.record.index import Indexed, add, name_the_nameless, recording_of, transaction
-from portside.record.scan import Damage, for_index, scan
-from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, decode_file_header, seed_of
+from portside.record.index import IndexEntry, add, backfill_connections, recording_id_of, transaction
+from portside.record.scan import Damage, index_entry, scan
+from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, checksum_seed, decode_file_header
 
 _BATCH_BLOCKS = 2000
 MISSING = "the segment is missing"
@@ -18,11 +18,11 @@ MISSING = "the segment is missing"
 Progress = Callable[[int, int], None]  # bytes done, and in all
 
 
-def untold(_done: int, _whole: int) -> None:
+def no_progress(_done: int, _whole: int) -> None:
     """The progress of what nobody watches."""
 
 
-class Found(NamedTuple):
+class DamageFound(NamedTuple):
     """What was wrong in a segment: bytes at ``offset``, which are not part of the recording any more."""
 
     segment: int
@@ -32,24 +32,24 @@ class Found(NamedTuple):
     torn: bool  # at its end: writing it was interrupted
 
 
-def identity(folder: Folder, index: sqlite3.Connection) -> bytes | None:
+def recording_id(folder: Folder, index: sqlite3.Connection) -> bytes | None:
     """The 16 bytes that name a recording: from the index, else from a segment; None where it has neither.
 
     Raises PortsideError for a segment of a later version.
     """
-    recording = recording_of(index)
+    recording = recording_id_of(index)
     if recording is not None:
         return recording
     for number in folder.segments():
-        with opened_segment(folder, number) as fd:
+        with open_segment(folder, number) as fd:
             try:
-                return file_header(folder, number, fd).recording
+                return read_file_header(folder, number, fd).recording
             except Damaged:
                 continue
     return None
 
 
-def file_header(folder: Folder, number: int, fd: int) -> FileHeader:
+def read_file_header(folder: Folder, number: int, fd: int) -> FileHeader:
     """The header of an open segment. Raises Damaged, and PortsideError for one of a later version."""
     header = decode_file_header(os.pread(fd, FILE_HEADER_SIZE, 0))
     if header.version > VERSION:
@@ -59,7 +59,7 @@ def file_header(folder: Folder, number: int, fd: int) -> FileHeader:
 
 
 @contextmanager
-def opened_segment(folder: Folder, number: int) -> Iterator[int]:
+def open_segment(folder: Folder, number: int) -> Iterator[int]:
     """A segment to read. Raises PortsideError where it cannot be."""
     path = folder.segment(number)
     try:
@@ -74,7 +74,9 @@ def opened_segment(folder: Folder, number: int) -> Iterator[int]:
         os.close(fd)
 
 
-def catch_up(folder: Folder, index: sqlite3.Connection, recording: bytes, progress: Progress = untold) -> list[Found]:
+def catch_up(
+    folder: Folder, index: sqlite3.Connection, recording: bytes, progress: Progress = no_progress
+) -> list[DamageFound]:
     """Take in what the segments hold and the index does not know; what is damaged there.
 
     Nobody may write meanwhile. ``progress`` is called with bytes done and in all. Raises PortsideError and
@@ -82,7 +84,7 @@ def catch_up(folder: Folder, index: sqlite3.Connection, recording: bytes, progre
     """
     known = dict(index.execute("SELECT segment, indexed FROM segments"))
     sizes = {number: _size(folder, number) for number in folder.segments()}
-    found: list[Found] = []
+    found: list[DamageFound] = []
     new = False
     whole, done = sum(sizes.values()), 0
     for number in sorted(known.keys() - sizes.keys()):
@@ -99,56 +101,56 @@ def catch_up(folder: Folder, index: sqlite3.Connection, recording: bytes, progre
         done += size
         progress(done, whole)
     if new:
-        name_the_nameless(index)
+        backfill_connections(index)
         for each in found:
             index.execute("INSERT OR REPLACE INTO damage VALUES (?, ?, ?, ?)", each[:4])
     return found
 
 
 def _size(folder: Folder, number: int) -> int:
-    with opened_segment(folder, number) as fd:
+    with open_segment(folder, number) as fd:
         return os.fstat(fd).st_size
 
 
-def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -> Found:
+def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -> DamageFound:
     """A segment has lost its end, to a power failure or by somebody's hand."""
     with transaction(index):
         index.execute("DELETE FROM extents WHERE segment = ? AND offset + length > ?", (number, size))
         index.execute("UPDATE segments SET indexed = ? WHERE segment = ?", (size, number))
-    return Found(number, size, before - size, "its end is missing", torn=False)
+    return DamageFound(number, size, before - size, "its end is missing", torn=False)
 
 
-def _missing(index: sqlite3.Connection, number: int, size: int) -> Found:
+def _missing(index: sqlite3.Connection, number: int, size: int) -> DamageFound:
     """A segment is gone, by somebody's hand; whoever puts it back finds it taken in again."""
     with transaction(index):
         index.execute("DELETE FROM extents WHERE segment = ?", (number,))
         index.execute("DELETE FROM segments WHERE segment = ?", (number,))
-    return Found(number, 0, size, MISSING, torn=False)
+    return DamageFound(number, 0, size, MISSING, torn=False)
 
 
-def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[Found]:
+def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[DamageFound]:
     """Take in a segment from an offset on; what is damaged in it."""
-    found: list[Found] = []
+    found: list[DamageFound] = []
     index.execute("DELETE FROM damage WHERE segment = ? AND offset >= ?", (number, start))  # somebody mended it
-    with opened_segment(folder, number) as fd:
+    with open_segment(folder, number) as fd:
         size = os.fstat(fd).st_size
         if start < FILE_HEADER_SIZE:
             try:
-                header = file_header(folder, number, fd)
+                header = read_file_header(folder, number, fd)
                 if header.recording != recording:
                     add(index, [], {number: size})
-                    return [Found(number, 0, size, "it belongs to another recording", torn=False)]
+                    return [DamageFound(number, 0, size, "it belongs to another recording", torn=False)]
             except Damaged as damaged:
                 torn = size < FILE_HEADER_SIZE
                 if size:  # else it was just begun
-                    found.append(Found(number, 0, min(size, FILE_HEADER_SIZE), str(damaged), torn))
+                    found.append(DamageFound(number, 0, min(size, FILE_HEADER_SIZE), str(damaged), torn))
             start = min(size, FILE_HEADER_SIZE)
-        batch: list[Indexed] = []
-        for each in scan(fd, seed_of(recording), start, size):
+        batch: list[IndexEntry] = []
+        for each in scan(fd, checksum_seed(recording), start, size):
             if isinstance(each, Damage):
-                found.append(Found(number, *each))
+                found.append(DamageFound(number, *each))
                 continue
-            batch.append(for_index(number, each))
+            batch.append(index_entry(number, each))
             if len(batch) >= _BATCH_BLOCKS:
                 add(index, batch, {number: each.offset + each.length})
                 batch = []

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from portside.record.recovery import Found
+from portside.record.recovery import DamageFound
 
 
-class Spot(NamedTuple):
+class BlockSpan(NamedTuple):
     """A block of a connection, in the index or in a segment."""
 
     segment: int
@@ -24,7 +24,7 @@ class Incomplete(NamedTuple):
     sent: int
 
 
-class Report(msgspec.Struct):
+class CheckReport(msgspec.Struct):
     """What a check found."""
 
     live: bool  # a server writes it: only what its index knows was checked
@@ -32,10 +32,12 @@ class Report(msgspec.Struct):
     blocks: int = 0  # that are whole
     bytes: int = 0  # of segments that were read
     connections: int = 0
-    found: list[Found] = msgspec.field(default_factory=list)  # damage in segments, torn tails included
+    found: list[DamageFound] = msgspec.field(default_factory=list)  # damage in segments, torn tails included
     missing: list[int] = msgspec.field(default_factory=list)  # segments that the index knows and that are gone
-    unknown: list[Spot] = msgspec.field(default_factory=list)  # whole blocks that the index does not know as they are
-    absent: list[Spot] = msgspec.field(default_factory=list)  # where the index says that a block is, and nothing is
+    unknown: list[BlockSpan] = msgspec.field(
+        default_factory=list
+    )  # whole blocks that the index lacks or describes wrongly
+    absent: list[BlockSpan] = msgspec.field(default_factory=list)  # where the index points at a block and there is none
     incomplete: list[Incomplete] = msgspec.field(default_factory=list)
     may_be_given_up: bool = False  # room was given back, so ``incomplete`` may be what --record-max took
     index_error: str | None = None  # why the index could not be used

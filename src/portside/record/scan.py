@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from portside.events import Event, from_json
-from portside.record.index import Extent, Indexed, Run
+from portside.record.index import Extent, IndexEntry, Run
 from portside.record.segment import (
     EVENT,
     HEADER_SIZE,
@@ -16,21 +16,22 @@ from portside.record.segment import (
     NOTE,
     RECEIVED,
     SENT,
+    BlockHeader,
     Damaged,
     Entry,
-    Header,
     decode_body,
     decode_header,
 )
 
 _LOOK_BYTES = 1 << 20
+_OUTBOUND_KEY = "dialled"  # the name in notes on disk
 
 
 class Block(NamedTuple):
     """A whole block at ``offset`` of its segment."""
 
     offset: int
-    header: Header
+    header: BlockHeader
     entries: list[Entry]
 
     @property
@@ -53,11 +54,11 @@ def read_block(fd: int, seed: int, offset: int) -> Block:
     return _read_body(fd, seed, offset, _read_header(fd, seed, offset))
 
 
-def _read_header(fd: int, seed: int, offset: int) -> Header:
+def _read_header(fd: int, seed: int, offset: int) -> BlockHeader:
     return decode_header(seed, offset, os.pread(fd, HEADER_SIZE, offset))
 
 
-def _read_body(fd: int, seed: int, offset: int, header: Header) -> Block:
+def _read_body(fd: int, seed: int, offset: int, header: BlockHeader) -> Block:
     body = _pread(fd, header.size, offset + HEADER_SIZE)
     return Block(offset, header, list(decode_body(seed, header, body)))
 
@@ -133,7 +134,7 @@ def _pread(fd: int, size: int, offset: int) -> bytes:
     return b"".join(pieces)
 
 
-def for_index(segment: int, block: Block) -> Indexed:
+def index_entry(segment: int, block: Block) -> IndexEntry:
     """What the index keeps of a block; events that a later version wrote are left out."""
     header, entries = block.header, block.entries
     sizes = {RECEIVED: 0, SENT: 0, EVENT: 0, NOTE: 0}
@@ -143,16 +144,16 @@ def for_index(segment: int, block: Block) -> Indexed:
         sizes[entry.kind] = sizes.get(entry.kind, 0) + len(entry.data)
         if entry.kind == EVENT:
             with suppress(Damaged):
-                events.append(event_of(entry))
+                events.append(decode_event(entry))
         elif entry.kind == NOTE:
-            run = run_of(entry)
+            run = decode_run(entry)
     first, last = (entries[0].at, entries[-1].at) if entries else (0, 0)
     before = header.received, header.sent
     place = Extent(segment, block.offset, block.length, header.conn, first, last, *before, sizes[RECEIVED], sizes[SENT])
-    return Indexed(place, events, run)
+    return IndexEntry(place, events, run)
 
 
-def event_of(entry: Entry) -> Event:
+def decode_event(entry: Entry) -> Event:
     """The event that an entry of the kind EVENT holds. Raises Damaged."""
     try:
         return from_json(entry.data, entry.at)
@@ -160,15 +161,18 @@ def event_of(entry: Entry) -> Event:
         raise Damaged(f"an event cannot be read: {error}") from None
 
 
-def note_of(run: Run) -> bytes:
+def encode_run(run: Run) -> bytes:
     """A run as the data of an entry of the kind NOTE."""
-    return json.dumps(run._asdict()).encode()
+    fields = run._asdict()
+    fields[_OUTBOUND_KEY] = fields.pop("outbound")
+    return json.dumps(fields).encode()
 
 
-def run_of(entry: Entry) -> Run | None:
+def decode_run(entry: Entry) -> Run | None:
     """The run that such an entry tells of; None for a note of another kind, which a later version may write."""
     try:
-        fields = json.loads(entry.data)
+        fields = {**json.loads(entry.data)}
+        fields["outbound"] = fields.pop(_OUTBOUND_KEY, False)
         return Run(**{name: fields[name] for name in Run._fields if name in fields})
     except (ValueError, TypeError, KeyError):
         return None

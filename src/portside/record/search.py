@@ -7,11 +7,12 @@ from typing import NamedTuple
 from portside.errors import InvalidValue
 from portside.events import Gap, Payload, Received, Sent
 from portside.networks import contains
-from portside.record.recording import Recorded, Recording
-from portside.record.recovery import Progress, untold
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
+from portside.record.recovery import Progress, no_progress
 
 
-class Wanted(NamedTuple):
+class ConnectionQuery(NamedTuple):
     """What is looked for; None where anything will do. Times are ns since 1970; ``reason`` may be ``open``."""
 
     peer: Callable[[str], bool] | None = None
@@ -40,7 +41,9 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
     return matches
 
 
-def search(recording: Recording, wanted: Wanted, progress: Progress = untold) -> Iterator[Recorded]:
+def search(
+    recording: Recording, wanted: ConnectionQuery, progress: Progress = no_progress
+) -> Iterator[ConnectionRecord]:
     """The connections that are wanted, in the order of their numbers.
 
     ``progress`` is called with the bytes searched and in all, where what passed has to be read.
@@ -63,7 +66,7 @@ def search(recording: Recording, wanted: Wanted, progress: Progress = untold) ->
         progress(done, whole)
 
 
-def _is_wanted(each: Recorded, wanted: Wanted) -> bool:
+def _is_wanted(each: ConnectionRecord, wanted: ConnectionQuery) -> bool:
     if wanted.peer is not None and not (each.peer is not None and wanted.peer(each.peer)):
         return False
     if wanted.since is not None and not each.open and (each.closed or each.opened or 0) < wanted.since:

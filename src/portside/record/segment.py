@@ -58,7 +58,7 @@ class FileHeader(NamedTuple):
     recording: bytes
 
 
-class Place(NamedTuple):
+class BlockPosition(NamedTuple):
     """Where a block belongs: its flush (32 bits), its connection, and the bytes of that before it."""
 
     flush: int
@@ -67,7 +67,7 @@ class Place(NamedTuple):
     sent: int
 
 
-class Header(NamedTuple):
+class BlockHeader(NamedTuple):
     """What a block says of itself; ``size`` and ``checksum`` are those of the body that follows."""
 
     flush: int
@@ -109,28 +109,28 @@ def decode_file_header(data: bytes) -> FileHeader:
     return FileHeader(version, number, created, recording)
 
 
-def seed_of(recording: bytes) -> int:
+def checksum_seed(recording: bytes) -> int:
     """Where the checksums of a recording begin."""
     return crc32(recording)
 
 
-def meta(kind: int, size: int) -> int:
+def pack_meta(kind: int, size: int) -> int:
     """A kind and a size of at most MOST_ENTRY_BYTES in one number."""
     return kind << _KIND_SHIFT | size
 
 
-def kind_of(packed: int) -> int:
-    """The kind in what ``meta`` made."""
+def meta_kind(packed: int) -> int:
+    """The kind in what ``pack_meta`` made."""
     return packed >> _KIND_SHIFT
 
 
 def encode_block(
-    seed: int, offset: int, place: Place, *, times: Sequence[int], metas: Sequence[int], bodies: list[bytes]
+    seed: int, offset: int, place: BlockPosition, *, times: Sequence[int], metas: Sequence[int], bodies: list[bytes]
 ) -> list[bytes]:
     """A block as buffers to be written one after the other at ``offset`` of a segment.
 
-    ``seed`` is made by ``seed_of``, ``metas`` by ``meta``; ``bodies`` hold as many bytes as these say, at most
-    MOST_BLOCK_BYTES with 12 for each entry.
+    ``seed`` is made by ``checksum_seed``, ``metas`` by ``pack_meta``; ``bodies`` hold as many bytes as these say, at
+    most MOST_BLOCK_BYTES with 12 for each entry.
     """
     columns = _column("Q", times) + _column("I", metas)
     if len(bodies) > 1 and len(bodies[0]) < 16384:
@@ -147,7 +147,7 @@ def _seed_at(seed: int, offset: int) -> int:
     return crc32(_OFFSET.pack(offset), seed)
 
 
-def decode_header(seed: int, offset: int, data: bytes | memoryview) -> Header:
+def decode_header(seed: int, offset: int, data: bytes | memoryview) -> BlockHeader:
     """Read the first HEADER_SIZE bytes of the block at ``offset`` of a segment. Raises Damaged."""
     if len(data) < HEADER_SIZE:
         raise Damaged("a block's header is cut short")
@@ -155,13 +155,13 @@ def decode_header(seed: int, offset: int, data: bytes | memoryview) -> Header:
     checksum = _CHECKSUM.unpack_from(data, _HEADER.size)[0]
     if marker != MARKER or checksum != crc32(data[: _HEADER.size], _seed_at(seed, offset)):
         raise Damaged("a block's header is damaged")
-    header = Header(*fields)
+    header = BlockHeader(*fields)
     if header.size > MOST_BLOCK_BYTES or header.entries * ENTRY_BYTES > header.size:
         raise Damaged("a block's header contradicts itself")
     return header
 
 
-def decode_body(seed: int, header: Header, body: bytes | memoryview) -> Iterator[Entry]:
+def decode_body(seed: int, header: BlockHeader, body: bytes | memoryview) -> Iterator[Entry]:
     """The entries of a block whose body this is. Raises Damaged before the first of them."""
     if len(body) != header.size:
         raise Damaged("a block is cut short")
@@ -170,7 +170,7 @@ def decode_body(seed: int, header: Header, body: bytes | memoryview) -> Iterator
     return _entries(header, memoryview(body))
 
 
-def _entries(header: Header, body: memoryview) -> Iterator[Entry]:
+def _entries(header: BlockHeader, body: memoryview) -> Iterator[Entry]:
     count = header.entries
     times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * ENTRY_BYTES])
     at = count * ENTRY_BYTES

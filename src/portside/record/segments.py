@@ -5,17 +5,17 @@ import secrets
 import time
 from contextlib import suppress
 
-from portside.record.fallocate import reserve
+from portside.record.fallocate import preallocate
 from portside.record.folder import Folder
 from portside.record.segment import FILE_HEADER_SIZE, encode_file_header
-from portside.wire.buffers import MOST_BUFFERS, after
+from portside.wire.buffers import MOST_BUFFERS, advance
 
 _LARGE_BYTES = 256 << 10  # of a flush: where so much comes at once, more will
 _RESERVED_BYTES = 16 << 20
 _SCARCE_BYTES = 4 * _RESERVED_BYTES  # where less is free, none is set aside
 
 
-class Segments:
+class SegmentWriter:
     """The segments of one run. A run never writes on in a segment of another, whose end may be torn."""
 
     def __init__(self, folder: Folder, recording: bytes, next_number: int, roll_bytes: int, *, sync: bool) -> None:
@@ -57,7 +57,7 @@ class Segments:
             return  # the index needs some, and so do others
         reserved = max(end, min(self.offset + _RESERVED_BYTES, self._roll_bytes))
         try:
-            reserve(self._fd, self.offset, reserved - self.offset)
+            preallocate(self._fd, self.offset, reserved - self.offset)
         except OSError:  # not every file system can; and ext4 keeps what it got before it found no more
             self.give_back()
         else:
@@ -102,11 +102,11 @@ def write_at(fd: int, buffers: list[bytes], offset: int) -> int:
         while part:
             written = os.pwritev(fd, part, offset)
             offset += written
-            part = after(part, written)
+            part = advance(part, written)
     return offset
 
 
-def give_back_rest(path: str) -> None:
+def release_preallocated(path: str) -> None:
     """Give back what a run that was killed had set aside behind the end of its segment."""
     with suppress(OSError):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -124,6 +124,6 @@ def _sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def new_identity() -> bytes:
+def new_recording_id() -> bytes:
     """The 16 random bytes that name a recording."""
     return secrets.token_bytes(16)

@@ -12,22 +12,22 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from portside.errors import PortsideError, reason_of
-from portside.record.batch import Block
+from portside.record.block_builder import BlockBuilder
 from portside.record.folder import make_folder
-from portside.record.index import Extent, Indexed, Run, add, last_conn, last_run, name_recording, open_index
-from portside.record.ledger import Ledger
-from portside.record.recovery import Found, catch_up, identity
-from portside.record.room import Room
-from portside.record.scan import note_of
-from portside.record.segment import MOST_BLOCK_BYTES, NOTE, Place, encode_block, seed_of
-from portside.record.segments import Segments, give_back_rest, new_identity
+from portside.record.index import Extent, IndexEntry, Run, add, last_conn, last_run, open_index, store_recording_id
+from portside.record.loss_tracker import LossTracker
+from portside.record.recovery import DamageFound, catch_up, recording_id
+from portside.record.retention import Retention
+from portside.record.scan import encode_run
+from portside.record.segment import MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
+from portside.record.segments import SegmentWriter, new_recording_id, release_preallocated
 
 RETRY_S = 1.0
 INDEX_S = 0.04
 SEGMENT_BYTES = 64 << 20
 LEAST_BYTES = 1 << 20  # --record-max
 
-Trouble = Callable[[str, "OSError | sqlite3.Error | None"], None]
+OnTrouble = Callable[[str, "OSError | sqlite3.Error | None"], None]
 
 
 class Store:
@@ -46,18 +46,18 @@ class Store:
         version: str,
         sync: bool = False,
         most_bytes: int | None = None,
-        dialled: bool = False,
-        on_trouble: Trouble = lambda _what, _error: None,
+        outbound: bool = False,
+        on_trouble: OnTrouble = lambda _what, _error: None,
     ) -> None:
         self._folder = folder = make_folder(path)
         self._sync = sync
         self._on_trouble = on_trouble
-        self._ledger = Ledger()
+        self._ledger = LossTracker()
         self._gap: OSError | None = None
         self._gap_began = 0
         self._index_behind = False
         self._index_at = 0.0
-        self._rows: list[Indexed] = []  # written, and not in the index yet,
+        self._rows: list[IndexEntry] = []  # written, and not in the index yet,
         self._indexed: dict[int, int] = {}  # and how far that is in each segment
         self._retry_at = 0.0
         self._flush = 0
@@ -69,25 +69,25 @@ class Store:
             raise PortsideError(f"cannot record to {path}", "another server is recording there", "name another folder")
         self._lock = lock
         try:
-            self._open(version, most_bytes, dialled=dialled)
+            self._open(version, most_bytes, outbound=outbound)
         except (OSError, sqlite3.Error) as error:
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             hint = f"portside rec check {path}" if damaged else None
             raise PortsideError(f"cannot record to {path}", error, hint) from None
 
-    def _open(self, version: str, most_bytes: int | None, *, dialled: bool) -> None:
+    def _open(self, version: str, most_bytes: int | None, *, outbound: bool) -> None:
         with ExitStack() as on_failure:
             on_failure.callback(os.close, self._lock)
             with suppress(PortsideError):  # a new folder has none
                 for number in self._folder.segments()[-1:]:
-                    give_back_rest(self._folder.segment(number))  # before anything asks for room
+                    release_preallocated(self._folder.segment(number))  # before anything asks for room
             self._index = index = open_index(self._folder.index, make=True)
             on_failure.callback(index.close)
             self._bring_up_to_date(most_bytes)
             on_failure.callback(self._segments.close)
-            run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version, dialled)
-            first = Block(0)
-            first.add(NOTE, run.began, note_of(run))
+            run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version, outbound)
+            first = BlockBuilder(0)
+            first.add(NOTE, run.began, encode_run(run))
             self._write([first], run)  # says at once where nothing can be written
             on_failure.pop_all()
 
@@ -95,24 +95,24 @@ class Store:
         folder, index = self._folder, self._index
         if self._sync:
             index.execute("PRAGMA synchronous = FULL")
-        recording = identity(folder, index)
+        recording = recording_id(folder, index)
         if recording is None:
-            recording = new_identity()
-        name_recording(index, recording)
-        self._recording, self._seed = recording, seed_of(recording)
-        self.found: list[Found] = catch_up(folder, index, recording)
+            recording = new_recording_id()
+        store_recording_id(index, recording)
+        self._recording, self._seed = recording, checksum_seed(recording)
+        self.found: list[DamageFound] = catch_up(folder, index, recording)
         self.base = last_conn(index)
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
         following = max(folder.segments(), default=0) + 1
-        self._segments = Segments(folder, recording, following, roll, sync=self._sync)
-        self._room = Room(folder, index, most_bytes) if most_bytes is not None else None
+        self._segments = SegmentWriter(folder, recording, following, roll, sync=self._sync)
+        self._room = Retention(folder, index, most_bytes) if most_bytes is not None else None
 
     @property
     def retries(self) -> bool:
         """Whether something waits for the disk."""
         return self._gap is not None or self._index_behind
 
-    def flush(self, blocks: dict[int, Block], more: Callable[[], bool] = lambda: False) -> None:
+    def flush(self, blocks: dict[int, BlockBuilder], more: Callable[[], bool] = lambda: False) -> None:
         """Keep what was collected. Raises nothing: what goes wrong is said, and a gap in the recording.
 
         Where there is ``more`` to be kept at once, the index may be up to ``INDEX_S`` behind.
@@ -144,11 +144,11 @@ class Store:
             self._gap = None
             self._on_trouble("recording", None)
 
-    def _lose(self, blocks: dict[int, Block]) -> None:
+    def _lose(self, blocks: dict[int, BlockBuilder]) -> None:
         for block in blocks.values():
             self._ledger.lost(block)
 
-    def _after_gap(self, blocks: dict[int, Block]) -> list[Block]:
+    def _after_gap(self, blocks: dict[int, BlockBuilder]) -> list[BlockBuilder]:
         """The notes on the gap, and after them what was collected since."""
         end = _first_time(blocks)
         why = reason_of(self._gap) if self._gap is not None else ""
@@ -161,17 +161,19 @@ class Store:
                 marks.append(block)
         return marks
 
-    def _write(self, blocks: list[Block], run: Run | None = None, more: Callable[[], bool] = lambda: False) -> None:
+    def _write(
+        self, blocks: list[BlockBuilder], run: Run | None = None, more: Callable[[], bool] = lambda: False
+    ) -> None:
         """One flush: segments, accounts, index. Raises OSError where the segment could not be written."""
         self._flush = (self._flush + 1) & 0xFFFFFFFF
         offset = self._segments.begin()
         number = self._segments.number
         buffers: list[bytes] = []
-        rows: list[Indexed] = []
+        rows: list[IndexEntry] = []
         for whole in blocks:
             before = self._ledger.before(whole.conn)
             for block in whole.parts(MOST_BLOCK_BYTES):
-                place = Place(self._flush, block.conn, *before)
+                place = BlockPosition(self._flush, block.conn, *before)
                 made = encode_block(
                     self._seed, offset, place, times=block.times, metas=block.metas, bodies=block.bodies
                 )
@@ -179,7 +181,7 @@ class Store:
                 length = sum(map(len, made))
                 times, sums = (block.times[0], block.times[-1]), (block.received, block.sent)
                 extent = Extent(number, offset, length, block.conn, *times, *before, *sums)
-                rows.append(Indexed(extent, block.events, run))
+                rows.append(IndexEntry(extent, block.events, run))
                 offset += length
                 before = before[0] + block.received, before[1] + block.sent
         self._segments.append(buffers)
@@ -200,7 +202,7 @@ class Store:
         try:
             add(self._index, rows, indexed)
             if self._room is not None:
-                self._room.keep_below(self._segments.number)
+                self._room.enforce(self._segments.number)
         except Exception as error:  # noqa: BLE001 - the segment is written: whatever it is, the recording is whole
             self._index_behind = True
             self._retry_at = time.monotonic() + RETRY_S
@@ -243,7 +245,7 @@ class Store:
         self._lock = -1
 
 
-def _first_time(blocks: dict[int, Block]) -> int:
+def _first_time(blocks: dict[int, BlockBuilder]) -> int:
     """When the first of this happened: a gap begins, or ends, there."""
     return min((block.times[0] for block in blocks.values() if block.times), default=time.time_ns())
 

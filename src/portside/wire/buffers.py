@@ -6,7 +6,7 @@ from typing import Final
 MOST_BUFFERS: Final = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
 
 
-def after(buffers: Sequence[bytes | memoryview], written: int) -> list[bytes | memoryview]:
+def advance(buffers: Sequence[bytes | memoryview], written: int) -> list[bytes | memoryview]:
     """What is left of buffers when so many bytes of them are written."""
     for index, buffer in enumerate(buffers):
         if written < len(buffer):

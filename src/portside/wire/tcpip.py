@@ -60,7 +60,7 @@ def parse_endpoint(text: str) -> Endpoint | None:
     return Endpoint(address.removeprefix(_MAPPED), int(digits))
 
 
-def stand_in(conn: int, *, peer: bool) -> Endpoint:
+def placeholder(conn: int, *, peer: bool) -> Endpoint:
     """An end for what has no IP address, no other connection's peer has the same: from the range for documentation."""
     if peer:
         return Endpoint(_PEERS + (conn & (1 << 64) - 1).to_bytes(8), _DYNAMIC_PORTS[conn % len(_DYNAMIC_PORTS)])

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from recorded import (
+from recording_files import (
     blocks,
     change,
     data_of,
@@ -20,7 +20,7 @@ from recorded import (
     segment,
     store,
 )
-from recorded import closed as closing_of
+from recording_files import closed as closing_of
 
 from portside.errors import PortsideError
 from portside.record import segment as segment_module
@@ -28,7 +28,7 @@ from portside.record import store as store_module
 from portside.record.check import check
 from portside.record.index import SCHEMA
 from portside.record.recording import Recording
-from portside.record.report import Report, Spot
+from portside.record.report import BlockSpan, CheckReport
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 WHOLE = {conn: b"".join(b"%d%d" % (conn, turn) * 150 for turn in range(5)) for conn in (1, 2)}
 
 
-def checked(path: Path) -> Report:
+def checked(path: Path) -> CheckReport:
     done: list[tuple[int, int]] = []
     report = check(os.fspath(path), lambda *each: done.append(each))
     assert all(have <= whole for have, whole in done)
@@ -224,7 +224,7 @@ def test_a_segment_of_another_recording(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_block(path: Path) -> None:
-    spot = next(Spot(*row) for row in extents(path) if row[0] == 2 and row[3] == 1)
+    spot = next(BlockSpan(*row) for row in extents(path) if row[0] == 2 and row[3] == 1)
     change(segment(path, 2), lambda data: data.__setitem__(spot.offset + 100, data[spot.offset + 100] ^ 1))
     for _ in range(2):
         report = checked(path)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from recorded import bytes_of
+from recording_files import bytes_of
 from support import DEADLINE_S, Program, connect, wait_until
 
 from portside.events import Gap
 from portside.record.check import check
-from portside.record.recording import Recorded, Recording
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
 
 # A disk is tried again after so long that all that a test does while it is full has happened.
 PATIENT = (
@@ -123,7 +124,7 @@ def test_a_full_disk(recording_server: Start, small_disk: Path, talker: Talkers)
             gaps = [event for event in recording.events(recorded.conn) if isinstance(event, Gap)]
             assert [(gap.received, gap.sent) for gap in gaps] == ([(len(lost[who]), 0)] if who in lost else [])
             assert all(gap.why == "No space left on device" and gap.duration > 0 for gap in gaps)
-        (gap,) = [event for event in recording.everything() if isinstance(event, Gap) and not event.conn]
+        (gap,) = [event for event in recording.all_events() if isinstance(event, Gap) and not event.conn]
         assert (gap.connections, gap.received, gap.sent) == (1, len("vanishes within\n"), 0)
     assert check(os.fspath(path)).whole
 
@@ -229,7 +230,7 @@ def test_reading_what_is_being_written(recording_server: Start, tmp_path: Path, 
     server = recording_server(path)
     one = talker(server, "one")
 
-    def listed() -> list[Recorded]:
+    def listed() -> list[ConnectionRecord]:
         with Recording(os.fspath(path)) as recording:
             assert recording.live
             return list(recording.connections())

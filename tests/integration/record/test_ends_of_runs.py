@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from recorded import bytes_of
+from recording_files import bytes_of
 from support import DEADLINE_S, connect, wait_until
 
 from portside.record.check import check

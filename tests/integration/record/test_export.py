@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 import pytest
 from conftest import Start
-from dissected import captured
-from recorded import START_NS, change, closed, opened, pattern, peer, received, record, segment, sent
+from packet_parser import parse_capture
+from recording_files import START_NS, change, closed, opened, pattern, peer, received, record, segment, sent
 from support import DEADLINE_S, Program, connect, read_to_end, reset, wait_until
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Listening, Opened, Received, Refused, Stopped
-from portside.record.export import Exported, export_jsonl, export_pcapng, written
+from portside.record.export import ExportSummary, export_jsonl, export_pcapng, written
 from portside.record.recording import Recording
 
 LISTENING = Listening(START_NS, "127.0.0.1:12345")
@@ -30,7 +30,7 @@ def run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
-def export(path: Path, conn: int | None = None) -> tuple[str, Exported]:
+def export(path: Path, conn: int | None = None) -> tuple[str, ExportSummary]:
     """A recording as a capture beside it."""
     target = os.fspath(path.with_suffix(".pcapng"))
     with Recording(os.fspath(path)) as recording, written(target) as file:
@@ -210,7 +210,7 @@ def test_many_connections_at_once_keep_apart(tmp_path: Path) -> None:
         [closed(conn, 1500, at=1000 + conn) for conn in range(1, 31)],
     )
     capture, exported = export(tmp_path / "rec")
-    assert exported == Exported(30, 30 * (3 + 3 * 2 + 4), 0)
+    assert exported == ExportSummary(30, 30 * (3 + 3 * 2 + 4), 0)
     assert anomalies(capture) == []
     assert all(follow(capture, conn - 1)[0] == pattern(conn, 500) * 3 for conn in (1, 17, 30))
 
@@ -349,7 +349,7 @@ def test_who_opened_a_connection(tmp_path: Path) -> None:
     """Our side is the server's in a server's run, and the client's in a client's, in one folder."""
     path = tmp_path / "rec"
     record(path, [LISTENING, opened(1), closed(1)])
-    record(path, [opened(2), closed(2)], dialled=True)
+    record(path, [opened(2), closed(2)], outbound=True)
     record(path, [LISTENING, opened(3)])
     for conn, first in ((1, "10001"), (2, "12345"), (3, "10003")):
         capture, _ = export(path, conn)
@@ -368,7 +368,7 @@ def test_large_blocks_are_read_ahead_in_their_order(tmp_path: Path) -> None:
     capture, exported = export(tmp_path / "rec")
     assert exported.gaps == 0
     streams: dict[int, bytes] = {}
-    for each in captured(Path(capture).read_bytes()):
+    for each in parse_capture(Path(capture).read_bytes()):
         streams[each.source[1]] = streams.get(each.source[1], b"") + each.data
     assert streams[10001] == data
     assert streams[10002] == b"".join(b"%07d" % at for at in range(0, len(data), step))
@@ -394,7 +394,7 @@ def test_jsonl_is_the_events(tmp_path: Path) -> None:
     with Recording(os.fspath(tmp_path / "rec")) as recording, written(os.fspath(target)) as file:
         exported = export_jsonl(recording, file, None, lambda done, whole: progress.append((done, whole)))
     lines = [json.loads(line) for line in target.read_bytes().splitlines()]
-    assert exported == Exported(2, 9, 1)
+    assert exported == ExportSummary(2, 9, 1)
     assert sorted(line["event"] for line in lines) == sorted(event.event for event in events)
     first = [line for line in lines if line.get("conn") == 1]
     assert [line["event"] for line in first] == ["opened", "received", "sent", "gap", "closed"]
@@ -408,7 +408,7 @@ def test_jsonl_of_one_connection(tmp_path: Path) -> None:
     target = tmp_path / "x.jsonl"
     with Recording(os.fspath(tmp_path / "rec")) as recording, written(os.fspath(target)) as file:
         exported = export_jsonl(recording, file, 2, lambda done, whole: progress.append((done, whole)))
-    assert exported == Exported(1, 3, 0)
+    assert exported == ExportSummary(1, 3, 0)
     assert [json.loads(line)["conn"] for line in target.read_bytes().splitlines()] == [2, 2, 2]
     assert progress == [(2, 2)]
 
@@ -494,7 +494,7 @@ def test_standard_output_may_be_the_file(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, os.fspath(tmp_path / "rec")]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout
-    assert [each.data for each in captured(out) if each.data] == [b"x"]
+    assert [each.data for each in parse_capture(out) if each.data] == [b"x"]
 
 
 def test_a_recording_that_grows_is_exported_up_to_now(start: Start, tmp_path: Path) -> None:
@@ -506,7 +506,7 @@ def test_a_recording_that_grows_is_exported_up_to_now(start: Start, tmp_path: Pa
         server.wait_for('"received"')
 
         def exported() -> bool:
-            return b"so far" in (b"".join(each.data for each in captured(Path(export(path)[0]).read_bytes())))
+            return b"so far" in (b"".join(each.data for each in parse_capture(Path(export(path)[0]).read_bytes())))
 
         wait_until(exported, "the bytes in an export")
         assert endings(export(path)[0]) == []

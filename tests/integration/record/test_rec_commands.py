@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from conversations import conversation, damage, record
 from support import connect
+from transcripts import conversation, damage, record
 
 
 def test_text_around_a_gap_was_never_adjacent(start: Start, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from conftest import Start
-from conversations import conversation, damage, record
+from transcripts import conversation, damage, record
 
 HELLO = conversation((">", b"hello\n"), ("<", b"HELLO\n"), (">", b"again\n"), "fin")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from conversations import Line, conversation, damage, record
 from support import DEADLINE_S, Program, connect, listening_port, read_to_end, reset, wait_until
+from transcripts import Line, conversation, damage, record
 
 HELLO: tuple[Line, ...] = ((">", b"hello\n"), ("<", b"HELLO\n"), (">", b"again\n"), ("<", b"AGAIN\n"), "fin")
 Handler = Callable[[socket.socket], None]

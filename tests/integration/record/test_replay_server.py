@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from conversations import Line, conversation, record
 from support import DEADLINE_S, Program, connect, read_to_end, reset
+from transcripts import Line, conversation, record
 
 PAGE = b"<html>\n" + b"<p>line</p>\n" * 5000 + b"</html>\n"
 REQUEST = b"GET /page HTTP/1.1\r\nHost: example.test\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"

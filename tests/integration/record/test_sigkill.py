@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import Start
-from recorded import closed, opened, received, sent
+from recording_files import closed, opened, received, sent
 from support import DEADLINE_S, connect, wait_until
 
 from portside.events import Event, Gap

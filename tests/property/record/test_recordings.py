@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded import START_NS, bytes_of, closed, opened, peer, received, record, remove_index, segment, sent
+from recording_files import START_NS, bytes_of, closed, opened, peer, received, record, remove_index, segment, sent
 
 from portside.errors import PortsideError
 from portside.events import Event, Gap, HalfClosed, Listening, Opened, Payload, Received, Refused, Sent
@@ -20,7 +20,7 @@ from portside.record import store as store_module
 from portside.record.check import check
 from portside.record.recording import Recording
 from portside.record.scan import Block, Damage, scan
-from portside.record.segment import FILE_HEADER_SIZE, MARKER, decode_file_header, seed_of
+from portside.record.segment import FILE_HEADER_SIZE, MARKER, checksum_seed, decode_file_header
 
 Expected = dict[int, tuple[bytes, bytes]]
 
@@ -114,7 +114,7 @@ def test_what_is_recorded_comes_back(*, indexed: bool) -> None:
                 for conn, (came, went) in bytes_expected(flushes).items():
                     assert bytes_of(recording, conn, "in") == came
                     assert bytes_of(recording, conn, "out") == went
-                everything = list(recording.everything())
+                everything = list(recording.all_events())
                 assert sorted(map(repr, everything)) == sorted(repr(e) for flush in flushes for e in flush)
             report = check(name)
             assert report.whole
@@ -156,7 +156,7 @@ def pieces(path: Path) -> Iterator[tuple[int, str, list[bytes | Gap]]]:
             for recorded in recording.connections():
                 for direction in ("in", "out"):
                     yield recorded.conn, direction, list(recording.data(recorded.conn, direction))
-            list(recording.everything())
+            list(recording.all_events())
     except PortsideError:
         pass
 
@@ -188,10 +188,10 @@ def damaged(original: Path, tmp_path: Path, number: int, data: bytes, *, indexed
     return path
 
 
-Found = list[Block | Damage]
+DamageFound = list[Block | Damage]
 
 
-def scanned(file: BinaryIO, seed: int, data: bytes) -> Found:
+def scanned(file: BinaryIO, seed: int, data: bytes) -> DamageFound:
     """What a scan finds in these bytes as a segment of the original recording."""
     os.truncate(file.fileno(), 0)
     os.pwrite(file.fileno(), data, 0)
@@ -201,7 +201,7 @@ def scanned(file: BinaryIO, seed: int, data: bytes) -> Found:
 @pytest.mark.parametrize("number", [1, 2])
 def test_every_truncation_of_a_segment(original: tuple[Path, Expected], tmp_path: Path, number: int) -> None:
     data = segment(original[0], number).read_bytes()
-    seed = seed_of(decode_file_header(data).recording)
+    seed = checksum_seed(decode_file_header(data).recording)
     with open(tmp_path / "segment", "w+b") as file:
         whole = scanned(file, seed, data)
         assert all(isinstance(each, Block) for each in whole)
@@ -218,7 +218,7 @@ def test_every_truncation_of_a_segment(original: tuple[Path, Expected], tmp_path
 def test_every_bit_of_a_segment(original: tuple[Path, Expected], tmp_path: Path, number: int) -> None:
     """The block with the bit is damaged; all others are what they were."""
     data = segment(original[0], number).read_bytes()
-    seed = seed_of(decode_file_header(data).recording)
+    seed = checksum_seed(decode_file_header(data).recording)
     with open(tmp_path / "segment", "w+b") as file:
         whole = scanned(file, seed, data)
         for block in whole:

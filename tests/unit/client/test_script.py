@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from conversations import BEGAN, PEER, Line, conversation
+from transcripts import BEGAN, PEER, Line, conversation
 
 from portside.client.script import ConnectionEnd, Expect, HalfClose, MissingData, Role, Script, Send, Step, make_script
 from portside.events import CloseReason, Event, Gap, Opened

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from recorded import record
+from recording_files import record
 
 from portside.errors import PortsideError
 from portside.record.folder import Folder, make_folder

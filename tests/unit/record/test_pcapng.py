@@ -4,12 +4,24 @@ import struct
 from itertools import pairwise
 
 import pytest
-from dissected import ACK, FIN, PSH, RST, SYN, Segment, blocks, captured, dissect, options, told
+from packet_parser import (
+    ACK,
+    FIN,
+    PSH,
+    RST,
+    SYN,
+    Segment,
+    blocks,
+    options,
+    parse_capture,
+    parse_ip_packet,
+    synthesize,
+)
 
 from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Listening, Opened, Received, Sent
 from portside.wire import tcpip
-from portside.wire.conversation import STEP_BYTES, Conversation
 from portside.wire.pcapng import MOST_COMMENT_BYTES, file_header, packet_frame
+from portside.wire.tcp_synthesizer import STEP_BYTES, TcpSynthesizer
 
 PEER, LOCAL = "127.0.0.1:33406", "127.0.0.1:12345"
 CLIENT, SERVER = ("127.0.0.1", 33406), ("127.0.0.1", 12345)
@@ -33,7 +45,7 @@ def closed(reason: CloseReason, got: int = 0, gave: int = 0, error: str | None =
 
 
 def story(*events: Event, peer: str = PEER, local: str = LOCAL, left: int | None = None) -> list[Segment]:
-    return told(Conversation(1, peer, local, left=left), *events)
+    return synthesize(TcpSynthesizer(1, peer, local, left=left), *events)
 
 
 def said(segments: list[Segment]) -> list[str]:
@@ -73,8 +85,8 @@ def test_a_packet_block_holds_a_packet_its_time_and_a_comment(size: int, comment
     headers = tcpip.make_header(tcpip.Endpoint(b"\x7f\0\0\1", 1), tcpip.Endpoint(b"\x7f\0\0\2", 2))
     packet = headers(size, 3, 4, ACK) + b"x" * size
     head, tail = packet_frame(1_800_000_000_123_456_789, len(packet), comment)
-    (segment,) = captured(head + packet + tail)
-    assert segment == dissect(1_800_000_000_123_456_789, packet, comment)
+    (segment,) = parse_capture(head + packet + tail)
+    assert segment == parse_ip_packet(1_800_000_000_123_456_789, packet, comment)
 
 
 def test_a_comment_is_cut_to_what_fits_and_stays_utf8() -> None:
@@ -120,9 +132,9 @@ def test_sums_are_right_at_their_limits() -> None:
     for address in (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\0\0"):
         for size in (0, 1, 65_495):
             end = tcpip.Endpoint(address, 65_535)
-            dissect(0, tcpip.make_header(end, end)(size, 0, 0, ACK) + bytes(size), "")
+            parse_ip_packet(0, tcpip.make_header(end, end)(size, 0, 0, ACK) + bytes(size), "")
             six = tcpip.Endpoint(address * 4, 65_535)
-            dissect(0, tcpip.make_header(six, six)(size, 0, 0, ACK) + bytes(size), "")
+            parse_ip_packet(0, tcpip.make_header(six, six)(size, 0, 0, ACK) + bytes(size), "")
 
 
 def test_ends_of_different_families_become_ipv6() -> None:
@@ -140,7 +152,10 @@ def test_a_unix_socket_gets_an_address_for_documentation_and_its_name_in_a_comme
 
 
 def test_no_two_unix_peers_have_the_same_address() -> None:
-    ends = {told(Conversation(conn, "unix:", "unix:x"), opened())[0].source for conn in (1, 2, 16385, 65537, 1 << 40)}
+    ends = {
+        synthesize(TcpSynthesizer(conn, "unix:", "unix:x"), opened())[0].source
+        for conn in (1, 2, 16385, 65537, 1 << 40)
+    }
     assert len(ends) == 5
 
 
@@ -173,7 +188,7 @@ def test_a_conversation_that_the_peer_closes() -> None:
 
 
 def test_who_dialled_sends_the_first_packet() -> None:
-    segments = told(Conversation(1, PEER, LOCAL, dialled=True), opened(), received(b"x"))
+    segments = synthesize(TcpSynthesizer(1, PEER, LOCAL, outbound=True), opened(), received(b"x"))
     assert said(segments) == ["local SYN", "peer SYN ACK", "local ACK", "peer PSH ACK 1", "local ACK"]
 
 
@@ -289,7 +304,7 @@ def test_a_hole_of_gigabytes_is_crossed_in_steps() -> None:
 
 def test_sequence_numbers_wrap() -> None:
     conn = next(conn for conn in range(1, 1 << 20) if told_first(conn).seq > (1 << 32) - (1 << 20))
-    segments = told(Conversation(conn, PEER, LOCAL), opened(), *(received(bytes(300_000)) for _ in range(4)))
+    segments = synthesize(TcpSynthesizer(conn, PEER, LOCAL), opened(), *(received(bytes(300_000)) for _ in range(4)))
     sizes = [(each.seq, len(each.data)) for each in segments if each.data]
     assert sizes != sorted(sizes)
     assert all((before + size) & MASK == after for (before, size), (after, _) in pairwise(sizes))
@@ -302,7 +317,7 @@ def test_a_socket_connected_to_itself_has_two_ends_all_the_same() -> None:
 
 
 def told_first(conn: int) -> Segment:
-    return told(Conversation(conn, PEER, LOCAL), opened())[0]
+    return synthesize(TcpSynthesizer(conn, PEER, LOCAL), opened())[0]
 
 
 def test_a_lost_beginning_is_said_and_has_no_handshake() -> None:

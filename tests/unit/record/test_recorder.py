@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from recorded import Troubles, closed, data_of, opened, peer, received, record, sent, store
+from recording_files import Troubles, closed, data_of, opened, peer, received, record, sent, store
 from support import DEADLINE_S, wait_until
 
 from portside.events import Event, HalfClosed, Listening, Refused
 from portside.record import recorder as recorder_module
-from portside.record.batch import Block
+from portside.record.block_builder import BlockBuilder
 from portside.record.recorder import HIGH_BYTES, LOW_BYTES, Recorder
 from portside.record.recording import Recording
 from portside.record.store import Store
@@ -30,7 +30,7 @@ def test_everything_is_kept(tmp_path: Path) -> None:
     assert recorder.deadline is None
     assert data_of(tmp_path, 1) == (b"ac", b"b")
     with Recording(os.fspath(tmp_path)) as recording:
-        assert {event.event for event in recording.everything()} == {
+        assert {event.event for event in recording.all_events()} == {
             "listening", "opened", "received", "sent", "half_closed", "refused", "closed"
         }  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_numbers_go_on_over_runs_and_clocks_may_go_backwards(tmp_path: Path) -> 
             events = list(recording.events(conn))
             assert [event.event for event in events] == ["opened", "received", "closed"]
             assert {getattr(event, "conn", None) for event in events} == {conn}
-        assert len(list(recording.everything())) == 24
+        assert len(list(recording.all_events())) == 24
     assert data_of(tmp_path, 6) == (b"run 2, 2", b"")
 
 
@@ -278,7 +278,7 @@ def test_what_is_collected_is_flushed_early_when_it_is_much(tmp_path: Path, monk
     flushed = threading.Event()
     flush = kept.flush
 
-    def flush_and_tell(blocks: dict[int, Block], more: Callable[[], bool]) -> None:
+    def flush_and_tell(blocks: dict[int, BlockBuilder], more: Callable[[], bool]) -> None:
         flush(blocks, more)
         flushed.set()
 

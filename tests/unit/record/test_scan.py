@@ -5,20 +5,29 @@ import os
 from pathlib import Path
 
 import pytest
-from recorded import blocks, closed, extents, opened, received, record, segment, sent, store
+from recording_files import blocks, closed, extents, opened, received, record, segment, sent, store
 
 from portside.record import scan as scan_module
-from portside.record.batch import Block
+from portside.record.block_builder import BlockBuilder
 from portside.record.check import check
-from portside.record.scan import Damage, for_index, run_of, scan
-from portside.record.segment import EVENT, FILE_HEADER_SIZE, MARKER, NOTE, Entry, Header, decode_file_header, seed_of
+from portside.record.scan import Damage, decode_run, index_entry, scan
+from portside.record.segment import (
+    EVENT,
+    FILE_HEADER_SIZE,
+    MARKER,
+    NOTE,
+    BlockHeader,
+    Entry,
+    checksum_seed,
+    decode_file_header,
+)
 
 
 def scanned(path: Path, number: int = 1) -> list[tuple[str, int, int] | tuple[str, int, int, str, bool]]:
     """Blocks and damage as tuples."""
     fd = os.open(segment(path, number), os.O_RDONLY)
     try:
-        seed = seed_of(decode_file_header(os.pread(fd, FILE_HEADER_SIZE, 0)).recording)
+        seed = checksum_seed(decode_file_header(os.pread(fd, FILE_HEADER_SIZE, 0)).recording)
         return [
             ("damage", *each) if isinstance(each, Damage) else ("block", each.offset, each.length)
             for each in scan(fd, seed, FILE_HEADER_SIZE, os.fstat(fd).st_size)
@@ -139,10 +148,10 @@ def test_events_and_notes_of_a_later_version_cost_nothing_else(tmp_path: Path) -
 
 def test_what_is_not_of_a_run() -> None:
     for data in (b"", b"[]", b"3", b"{}", b'{"run":1}', b"\xff"):
-        assert run_of(Entry(1, NOTE, data)) is None
+        assert decode_run(Entry(1, NOTE, data)) is None
 
 
 def test_an_empty_block_has_no_time() -> None:
-    block = scan_module.Block(40, Header(1, 2, 3, 4, 0, 0, 0), [])
-    assert for_index(1, block).extent[4:] == (0, 0, 3, 4, 0, 0)
-    assert list(Block(1).parts(10)) == []
+    block = scan_module.Block(40, BlockHeader(1, 2, 3, 4, 0, 0, 0), [])
+    assert index_entry(1, block).extent[4:] == (0, 0, 3, 4, 0, 0)
+    assert list(BlockBuilder(1).parts(10)) == []

@@ -17,33 +17,33 @@ from portside.record.segment import (
     NOTE,
     RECEIVED,
     SENT,
+    BlockPosition,
     Damaged,
     Entry,
     FileHeader,
-    Place,
+    checksum_seed,
     decode_body,
     decode_file_header,
     decode_header,
     encode_block,
     encode_file_header,
-    kind_of,
-    meta,
-    seed_of,
+    meta_kind,
+    pack_meta,
 )
 
 NAME = bytes(range(16))
-SEED = seed_of(NAME)
-PLACE = Place(7, 3, 100, 200)
+SEED = checksum_seed(NAME)
+PLACE = BlockPosition(7, 3, 100, 200)
 ENTRIES = [Entry(5, RECEIVED, b"abc"), Entry(6, SENT, b""), Entry(4, EVENT, b"{}"), Entry(2**64 - 1, NOTE, b"note")]
 
 
-def encoded(entries: list[Entry] = ENTRIES, offset: int = 40, place: Place = PLACE) -> bytes:
+def encoded(entries: list[Entry] = ENTRIES, offset: int = 40, place: BlockPosition = PLACE) -> bytes:
     buffers = encode_block(
         SEED,
         offset,
         place,
         times=[entry.at for entry in entries],
-        metas=[meta(entry.kind, len(entry.data)) for entry in entries],
+        metas=[pack_meta(entry.kind, len(entry.data)) for entry in entries],
         bodies=[entry.data for entry in entries],
     )
     return b"".join(buffers)
@@ -82,7 +82,7 @@ def test_a_block_comes_back(entries: list[Entry]) -> None:
 
 def test_large_bodies_are_not_copied() -> None:
     large = b"x" * 20000
-    buffers = encode_block(SEED, 40, PLACE, times=[1, 2], metas=[meta(RECEIVED, 20000)] * 2, bodies=[large, large])
+    buffers = encode_block(SEED, 40, PLACE, times=[1, 2], metas=[pack_meta(RECEIVED, 20000)] * 2, bodies=[large, large])
     assert buffers[1] is large
     assert buffers[2] is large
     data = b"".join(buffers)
@@ -92,8 +92,8 @@ def test_large_bodies_are_not_copied() -> None:
 
 def test_a_meta_is_a_kind_and_a_size() -> None:
     for kind in (RECEIVED, SENT, EVENT, NOTE):
-        assert kind_of(meta(kind, MOST_ENTRY_BYTES)) == kind
-        assert meta(kind, MOST_ENTRY_BYTES) & MOST_ENTRY_BYTES == MOST_ENTRY_BYTES
+        assert meta_kind(pack_meta(kind, MOST_ENTRY_BYTES)) == kind
+        assert pack_meta(kind, MOST_ENTRY_BYTES) & MOST_ENTRY_BYTES == MOST_ENTRY_BYTES
 
 
 def test_a_header_that_is_none() -> None:
@@ -109,7 +109,7 @@ def test_a_header_that_is_none() -> None:
 def test_a_block_counts_only_in_its_recording_and_at_its_offset() -> None:
     data = encoded()
     with pytest.raises(Damaged):
-        decode_header(seed_of(b"another name 123"), 40, data)
+        decode_header(checksum_seed(b"another name 123"), 40, data)
     with pytest.raises(Damaged):
         decode_header(SEED, 41, data)
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from recorded import (
+from recording_files import (
     Troubles,
     blocks,
     closed,
@@ -29,7 +29,7 @@ from portside.errors import PortsideError
 from portside.record import segments as segments_module
 from portside.record import store as store_module
 from portside.record.check import check
-from portside.record.fallocate import reserve
+from portside.record.fallocate import preallocate
 from portside.record.store import Store
 
 
@@ -407,10 +407,10 @@ def test_room_that_a_killed_run_had_set_aside_is_given_back_by_the_next(tmp_path
 
 def test_what_was_found_before_there_was_no_more_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reserve_half(fd: int, offset: int, size: int) -> None:  # as ext4 does on a disk that is nearly full
-        reserve(fd, offset, size // 2)
+        preallocate(fd, offset, size // 2)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(segments_module, "reserve", reserve_half)
+    monkeypatch.setattr(segments_module, "preallocate", reserve_half)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
@@ -441,7 +441,7 @@ def test_where_room_is_scarce_none_is_set_aside(tmp_path: Path, monkeypatch: pyt
 def test_room_is_given_back_before_the_index_asks_for_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(tmp_path, [opened(1)])
     with open(segment(tmp_path), "r+b") as file:
-        reserve(file.fileno(), 0, 16 * MEGABYTE)
+        preallocate(file.fileno(), 0, 16 * MEGABYTE)
     monkeypatch.setattr(store_module, "open_index", no_room)
     with pytest.raises(PortsideError, match="full"):
         store(tmp_path)
@@ -456,7 +456,7 @@ def test_a_file_system_that_sets_no_room_aside(tmp_path: Path, monkeypatch: pyte
     def refuse(*_: int) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(segments_module, "reserve", refuse)
+    monkeypatch.setattr(segments_module, "preallocate", refuse)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     kept.close()

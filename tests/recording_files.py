@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from portside.events import Closed, Event, Gap, Opened, Payload, Received, Sent
-from portside.record.batch import Block
+from portside.record.block_builder import BlockBuilder
 from portside.record.recording import Recording
 from portside.record.store import Store
 
@@ -36,12 +36,12 @@ def closed(conn: int, got: int = 0, gave: int = 0, at: int = 0) -> Closed:
     return Closed(START_NS + at, conn, peer(conn), "peer_closed", got, gave, 1.0)
 
 
-def blocks(*events: Event) -> dict[int, Block]:
+def blocks(*events: Event) -> dict[int, BlockBuilder]:
     """What a recorder would have collected of these events by now."""
-    collected: dict[int, Block] = {}
+    collected: dict[int, BlockBuilder] = {}
     for event in events:
         conn = getattr(event, "conn", 0)
-        block = collected.setdefault(conn, Block(conn))
+        block = collected.setdefault(conn, BlockBuilder(conn))
         if isinstance(event, Payload):
             block.add_payload(event)
         else:

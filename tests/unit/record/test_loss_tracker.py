@@ -1,27 +1,27 @@
 """Accounts of connections, and what of them a gap took."""
 
-from recorded import START_NS, blocks, closed, opened, received, sent
+from recording_files import START_NS, blocks, closed, opened, received, sent
 
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
-from portside.record.ledger import Ledger
+from portside.record.loss_tracker import LossTracker
 
 
-def keep(ledger: Ledger, *events: Event) -> None:
+def keep(ledger: LossTracker, *events: Event) -> None:
     for block in blocks(*events).values():
         ledger.kept(block)
 
 
-def lose(ledger: Ledger, *events: Event) -> None:
+def lose(ledger: LossTracker, *events: Event) -> None:
     for block in blocks(*events).values():
         ledger.lost(block)
 
 
-def marks(ledger: Ledger, at: int = 99) -> dict[int, list[Event]]:
+def marks(ledger: LossTracker, at: int = 99) -> dict[int, list[Event]]:
     return {block.conn: block.events for block in ledger.gap_blocks(START_NS + at, 2.5, "full")}
 
 
 def test_sums_go_up_and_end_with_the_connection() -> None:
-    ledger = Ledger()
+    ledger = LossTracker()
     keep(ledger, opened(1), received(1, b"abc"), sent(1, b"d"))
     keep(ledger, received(1, b"e"))
     assert ledger.before(1) == (4, 1)
@@ -30,7 +30,7 @@ def test_sums_go_up_and_end_with_the_connection() -> None:
 
 
 def test_what_a_gap_took_of_a_connection_that_goes_on() -> None:
-    ledger = Ledger()
+    ledger = LossTracker()
     keep(ledger, opened(1), received(1, b"abc"))
     keep(ledger, opened(2))
     lose(ledger, received(1, b"defg"), sent(1, b"h"))
@@ -46,7 +46,7 @@ def test_what_a_gap_took_of_a_connection_that_goes_on() -> None:
 
 
 def test_opened_within_the_gap() -> None:
-    ledger = Ledger()
+    ledger = LossTracker()
     lose(ledger, opened(1), received(1, b"abc"))
     assert [type(event) for event in marks(ledger)[1]] == [Opened, Gap]
     ledger.gap_over()
@@ -55,7 +55,7 @@ def test_opened_within_the_gap() -> None:
 
 
 def test_half_closed_and_closed_within_the_gap() -> None:
-    ledger = Ledger()
+    ledger = LossTracker()
     keep(ledger, opened(1))
     lose(ledger, received(1, b"abc"), HalfClosed(START_NS + 5, 1, "p"), closed(1, 3, 0, at=7))
     events = marks(ledger)[1]
@@ -67,7 +67,7 @@ def test_half_closed_and_closed_within_the_gap() -> None:
 
 
 def test_what_came_and_went_within_the_gap_is_a_sum() -> None:
-    ledger = Ledger()
+    ledger = LossTracker()
     for conn in range(1, 1001):
         lose(ledger, opened(conn), received(conn, b"abc"))
         lose(ledger, sent(conn, b"de"), closed(conn, 3, 2))

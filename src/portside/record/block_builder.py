@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from portside.events import Event, Payload, Received, to_json
-from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, RECEIVED, SENT, kind_of, meta
+from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, RECEIVED, SENT, meta_kind, pack_meta
 
 ENTRY_COST = 200  # bytes of memory that an entry takes beside its payload
-_RECEIVED, _SENT = meta(RECEIVED, 0), meta(SENT, 0)
+_RECEIVED, _SENT = pack_meta(RECEIVED, 0), pack_meta(SENT, 0)
 _SURELY_FEW = 1 << 18  # so many entries, payload left aside, are no large block
 
 
-class Block:
+class BlockBuilder:
     """Entries of one connection: three columns, and the sums that the index wants. ``conn`` is the recording's."""
 
     __slots__ = ("bodies", "conn", "events", "metas", "received", "sent", "times")
@@ -50,26 +50,26 @@ class Block:
     def add(self, kind: int, at: int, data: bytes) -> None:
         """An entry of any kind but payload."""
         self.times.append(at)
-        self.metas.append(meta(kind, len(data)))
+        self.metas.append(pack_meta(kind, len(data)))
         self.bodies.append(data)
 
-    def parts(self, most_bytes: int) -> Iterator["Block"]:
+    def parts(self, most_bytes: int) -> Iterator["BlockBuilder"]:
         """Itself, or what it holds in blocks whose bodies have at most ``most_bytes``; nothing where it is empty."""
         if self.received + self.sent < most_bytes // 2 and len(self.times) < _SURELY_FEW:
             if self.times:
                 yield self
             return
-        part, size = Block(self.conn), 0
+        part, size = BlockBuilder(self.conn), 0
         events = iter(self.events)
         for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
             cost = len(body) + ENTRY_BYTES
             if size and size + cost > most_bytes:
                 yield part
-                part, size = Block(self.conn), 0
+                part, size = BlockBuilder(self.conn), 0
             part.times.append(at)
             part.metas.append(packed)
             part.bodies.append(body)
-            kind = kind_of(packed)
+            kind = meta_kind(packed)
             if kind == RECEIVED:
                 part.received += len(body)
             elif kind == SENT:
@@ -79,7 +79,7 @@ class Block:
             size += cost
         yield part
 
-    def extend(self, other: "Block") -> None:
+    def extend(self, other: "BlockBuilder") -> None:
         """Take what came later, too."""
         self.times += other.times
         self.metas += other.metas

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import recorded
+import recording_files
 
 from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Received, Sent
 
@@ -38,7 +38,7 @@ def conversation(
 
 def record(path: Path, *flushes: Sequence[Event]) -> str:
     """Write a recording, each list of events in a flush of its own; its path."""
-    recorded.record(path, *flushes)
+    recording_files.record(path, *flushes)
     return str(path)
 
 

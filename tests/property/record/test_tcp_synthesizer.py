@@ -1,11 +1,11 @@
 """Any events of a connection make packets that a careful reader of TCP finds nothing wrong with."""
 
-from dissected import ACK, FIN, RST, SYN, Segment, told
 from hypothesis import given
 from hypothesis import strategies as st
+from packet_parser import ACK, FIN, RST, SYN, Segment, synthesize
 
 from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Opened, Received, Sent
-from portside.wire.conversation import STEP_BYTES, Conversation
+from portside.wire.tcp_synthesizer import STEP_BYTES, TcpSynthesizer
 
 NAMES = st.sampled_from(["127.0.0.1:5", "[::1]:7", "[fe80::1%eth0]:8", "10.0.0.1:6", "unix:/x", "unix:pid=1", ""])
 TIMES = st.integers(0, 1 << 62)
@@ -99,11 +99,11 @@ def test_packets_are_consistent_and_hold_the_bytes(
     peer: str,
     local: str,
     conn: int,
-    dialled: bool,
+    outbound: bool,
     left: int | None,
 ) -> None:
     events = life(opened, happened, reason, at, more)
-    segments = told(Conversation(conn, peer, local, left=left, dialled=dialled), *events)
+    segments = synthesize(TcpSynthesizer(conn, peer, local, left=left, outbound=outbound), *events)
     reader = Reader()
     for segment in segments:
         reader.take(segment)

@@ -1,19 +1,16 @@
 """What blocks tell of a connection, and what of it is missing between them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from portside.events import Event, Gap, Received, Sent
+from portside.record.connection_record import ConnectionRecord
 from portside.record.index import Extent
 from portside.record.reader import FlushEntries
-from portside.record.scan import event_of
+from portside.record.scan import decode_event
 from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry
 
-if TYPE_CHECKING:
-    from portside.record.recording import Recorded
 
-
-class Following:
+class ConnectionReader:
     """One connection read block by block: entries as events, and what is missing between them."""
 
     def __init__(self, conn: int) -> None:
@@ -39,7 +36,7 @@ class Following:
             if event is not None:
                 yield event
 
-    def missing_at_end(self, recorded: "Recorded") -> Iterator[Event]:
+    def missing_at_end(self, recorded: ConnectionRecord) -> Iterator[Event]:
         """What the sums say is missing after the last block."""
         if recorded.received > self._received or (recorded.closed is not None and recorded.sent > self._sent):
             yield self._gap(recorded.closed or self._at, recorded.received, recorded.sent)
@@ -56,7 +53,7 @@ class Following:
             return Sent(entry.at, self._conn, peer, entry.data)
         if entry.kind == EVENT:
             try:
-                return event_of(entry)
+                return decode_event(entry)
             except Damaged:
                 return None
         return None

@@ -4,7 +4,7 @@ Memory is bounded by the connections that are open: of those that open and close
 """
 
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
-from portside.record.batch import Block
+from portside.record.block_builder import BlockBuilder
 
 
 class _Account:
@@ -23,7 +23,7 @@ class _Account:
         self.closed: Event | None = None
 
 
-class Ledger:
+class LossTracker:
     """The accounts of one run."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Ledger:
         account = self._accounts.get(conn)
         return (account.received, account.sent) if account is not None else (0, 0)
 
-    def kept(self, block: Block) -> None:
+    def kept(self, block: BlockBuilder) -> None:
         """A block was written."""
         account = self._accounts.get(block.conn)
         if account is None:
@@ -47,7 +47,7 @@ class Ledger:
         if any(isinstance(event, Closed) for event in block.events):
             del self._accounts[block.conn]
 
-    def lost(self, block: Block) -> None:
+    def lost(self, block: BlockBuilder) -> None:
         """A block was not written and will not be."""
         account = self._accounts.get(block.conn)
         if account is None:
@@ -70,19 +70,19 @@ class Ledger:
             self._vanished_sent += account.sent
             del self._accounts[block.conn]
 
-    def gap_blocks(self, at: int, duration: float, why: str) -> list[Block]:
+    def gap_blocks(self, at: int, duration: float, why: str) -> list[BlockBuilder]:
         """What is to be written first when writing is possible again: for each connection what it lost.
 
         The gap itself is told of connection 0, with what vanished in it; ``at`` is its end.
         """
-        block = Block(0)
+        block = BlockBuilder(0)
         lost = self._vanished_received, self._vanished_sent
         block.add_event(Gap(at, 0, *lost, duration, why, connections=self._vanished))
         blocks = [block]
         for conn, account in self._accounts.items():
             if not account.touched or not conn:
                 continue
-            block = Block(conn)
+            block = BlockBuilder(conn)
             if account.opened is not None:
                 block.add_event(account.opened)
             end = account.closed.at if account.closed is not None else at

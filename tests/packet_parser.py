@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from portside.events import Event
-from portside.wire.conversation import Conversation, Packet
+from portside.wire.tcp_synthesizer import Packet, TcpSynthesizer
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
@@ -58,7 +58,7 @@ def options(body: bytes) -> dict[int, bytes]:
     return found
 
 
-def captured(file: bytes) -> list[Segment]:
+def parse_capture(file: bytes) -> list[Segment]:
     """The packets of a file."""
     segments = []
     for block in blocks(file):
@@ -67,20 +67,20 @@ def captured(file: bytes) -> list[Segment]:
             assert (interface, size) == (0, whole)
             padded = 20 + -(-size // 4) * 4
             comment = options(block.body[padded:]).get(1, b"").decode()
-            segments.append(dissect(high << 32 | low, block.body[20 : 20 + size], comment))
+            segments.append(parse_ip_packet(high << 32 | low, block.body[20 : 20 + size], comment))
     return segments
 
 
-def told(conversation: Conversation, *events: Event) -> list[Segment]:
+def synthesize(conversation: TcpSynthesizer, *events: Event) -> list[Segment]:
     """What a conversation makes of events."""
-    return [taken_apart(packet) for event in events for packet in conversation.packets(event)]
+    return [parse_packet(packet) for event in events for packet in conversation.packets(event)]
 
 
-def taken_apart(packet: Packet) -> Segment:
-    return dissect(packet.at, packet.headers + bytes(packet.payload), packet.comment)
+def parse_packet(packet: Packet) -> Segment:
+    return parse_ip_packet(packet.at, packet.headers + bytes(packet.payload), packet.comment)
 
 
-def dissect(at: int, packet: bytes, comment: str) -> Segment:
+def parse_ip_packet(at: int, packet: bytes, comment: str) -> Segment:
     """A packet from its IP header on; checks its lengths and what it has of checksums."""
     if packet[0] >> 4 == 4:
         assert words(packet[:20]) == 0xFFFF

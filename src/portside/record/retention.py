@@ -10,7 +10,7 @@ import sqlite3
 import time
 from contextlib import suppress
 
-from portside.record.fallocate import punch
+from portside.record.fallocate import punch_hole
 from portside.record.folder import Folder
 from portside.record.index import transaction
 from portside.record.segment import FILE_HEADER_SIZE
@@ -31,7 +31,7 @@ _EMPTY = (
 _Place = tuple[int, int, int]  # segment, offset, length
 
 
-class Room:
+class Retention:
     """Keeps the segments of a folder below ``most_bytes`` on disk."""
 
     def __init__(self, folder: Folder, index: sqlite3.Connection, most_bytes: int) -> None:
@@ -41,7 +41,7 @@ class Room:
         self._looked_at = (0, 0)  # segment and length of the last look
         self._most_rows = min(_MOST_DROPPED_ROWS, most_bytes // _ROW_SHARE)
 
-    def keep_below(self, current: int) -> None:
+    def enforce(self, current: int) -> None:
         """Give up what is too much; ``current`` is the segment that is written. Raises sqlite3.Error."""
         length = self._length(current)
         segment, looked = self._looked_at
@@ -142,6 +142,6 @@ class Room:
         with suppress(OSError):
             fd = os.open(self._folder.segment(segment), os.O_RDWR | os.O_CLOEXEC)
             try:
-                punch(fd, start, end - start)
+                punch_hole(fd, start, end - start)
             finally:
                 os.close(fd)

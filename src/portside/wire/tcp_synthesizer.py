@@ -3,7 +3,7 @@
 What was recorded are bytes, times and how it ended; segments and acknowledgements are made up around them, so that
 the conversation reads as one without loss:
 
-1. ``opened`` is the handshake, from the side that dialled. Where the beginning is lost there is none.
+1. ``opened`` is the handshake, from the side that connected. Where the beginning is lost there is none.
 2. Bytes go out in segments of at most SEGMENT_BYTES and are acknowledged at once, so no window is ever full.
 3. The FINs come in the order in which they were: a peer's at ``half_closed``. Of our own half-close no event tells;
    ours is at ``closed``, as is the peer's where we closed first. A reset is RST, from the side it came from. An
@@ -27,7 +27,7 @@ from portside.wire.tcpip import (
     Endpoint,
     make_header,
     parse_endpoint,
-    stand_in,
+    placeholder,
 )
 
 ACKNOWLEDGED_BYTES: Final = 2 * SEGMENT_BYTES  # after so many, at the latest (RFC 9293, 3.8.6.3)
@@ -66,23 +66,23 @@ class _End:
         return self.next - self.start - self.finished
 
 
-class Conversation:
+class TcpSynthesizer:
     """Connection ``conn`` between ``peer`` and ``local`` (as events write them; empty where that is not known).
 
     ``left`` is how many of the bytes sent have left, where that is known: what is beyond was handed over, but the
-    connection ended before. ``dialled`` says that the connection was opened from this side.
+    connection ended before. ``outbound`` says that the connection was opened from this side.
     """
 
-    __slots__ = ("_at", "_begun", "_comment", "_dialled", "_left", "_local", "_out", "_peer")
+    __slots__ = ("_at", "_begun", "_comment", "_left", "_local", "_out", "_outbound", "_peer")
 
-    def __init__(self, conn: int, peer: str, local: str, *, left: int | None = None, dialled: bool = False) -> None:
+    def __init__(self, conn: int, peer: str, local: str, *, left: int | None = None, outbound: bool = False) -> None:
         there, here = parse_endpoint(peer), parse_endpoint(local)
         if there == here:  # a socket connected to itself: nobody could tell its two directions apart
             there = None
-        ends = there or stand_in(conn, peer=True), here or stand_in(conn, peer=False)
+        ends = there or placeholder(conn, peer=True), here or placeholder(conn, peer=False)
         self._peer = _End(2 * conn, *ends)
         self._local = _End(2 * conn + 1, *reversed(ends))
-        self._dialled = dialled
+        self._outbound = outbound
         self._left = left
         self._comment = _names(peer, there, local, here)
         self._begun = False
@@ -121,7 +121,7 @@ class Conversation:
         if not isinstance(event, Opened):
             self._say("the beginning of this connection is not recorded")
             return
-        client, server = (self._local, self._peer) if self._dialled else (self._peer, self._local)
+        client, server = (self._local, self._peer) if self._outbound else (self._peer, self._local)
         client.next -= 1
         server.next -= 1
         self._put(client, None, SYN)

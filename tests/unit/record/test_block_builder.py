@@ -1,29 +1,29 @@
 """What is collected of a connection until the next flush."""
 
 import pytest
-from recorded import blocks, closed, opened, received, sent
+from recording_files import blocks, closed, opened, received, sent
 
 from portside.events import Event
-from portside.record import batch
-from portside.record.batch import Block
-from portside.record.segment import EVENT, NOTE, RECEIVED, SENT, kind_of
+from portside.record import block_builder
+from portside.record.block_builder import BlockBuilder
+from portside.record.segment import EVENT, NOTE, RECEIVED, SENT, meta_kind
 
 
-def filled(*events: Event) -> Block:
+def filled(*events: Event) -> BlockBuilder:
     return blocks(*events)[1]
 
 
 def test_columns_and_sums() -> None:
     block = filled(opened(1, 1), received(1, b"abc", 2), sent(1, b"de", 3), closed(1, 3, 2, 4))
     block.add(NOTE, 9, b"n")
-    assert [kind_of(packed) for packed in block.metas] == [EVENT, RECEIVED, SENT, EVENT, NOTE]
+    assert [meta_kind(packed) for packed in block.metas] == [EVENT, RECEIVED, SENT, EVENT, NOTE]
     assert (block.received, block.sent) == (3, 2)
     assert [event.event for event in block.events] == ["opened", "closed"]
     assert block.bodies[1:3] == [b"abc", b"de"]
 
 
 def test_a_payload_larger_than_an_entry_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST_ENTRY_BYTES", 4)
+    monkeypatch.setattr(block_builder, "MOST_ENTRY_BYTES", 4)
     block = filled(received(1, b"0123456789"), sent(1, b"abcde"))
     assert block.bodies == [b"0123", b"4567", b"89", b"abcd", b"e"]
     assert (block.received, block.sent) == (10, 5)
@@ -36,7 +36,7 @@ def test_one_takes_what_came_later() -> None:
 
 
 def test_parts() -> None:
-    assert list(Block(1).parts(1000)) == []
+    assert list(BlockBuilder(1).parts(1000)) == []
     block = filled(opened(1), received(1, b"x" * 50), sent(1, b"y" * 60), received(1, b"z" * 500), closed(1, 550, 60))
     assert list(block.parts(10_000)) == [block]
     parts = list(block.parts(200))

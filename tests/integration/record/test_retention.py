@@ -8,8 +8,8 @@ from contextlib import closing as close_at_end
 from pathlib import Path
 
 import pytest
-from recorded import blocks as collected
-from recorded import (
+from recording_files import blocks as collected
+from recording_files import (
     bytes_of,
     closed,
     data_of,
@@ -27,12 +27,13 @@ from recorded import (
 
 from portside.events import Event, Gap
 from portside.record.check import check
-from portside.record.recording import Recorded, Recording
+from portside.record.connection_record import ConnectionRecord
+from portside.record.recording import Recording
 
 LIMIT = 2 << 20
 
 
-def listed(path: Path) -> dict[int, Recorded]:
+def listed(path: Path) -> dict[int, ConnectionRecord]:
     with Recording(os.fspath(path)) as recording:
         return {each.conn: each for each in recording.connections()}
 
@@ -204,11 +205,13 @@ def test_what_sigkill_leaves_between_index_and_file_is_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The index is told first; the file follows."""
-    monkeypatch.setattr("portside.record.room.Room._punch", lambda *_: None)
+    monkeypatch.setattr("portside.record.retention.Retention._punch", lambda *_: None)
     monkeypatch.setattr(os, "unlink", lambda *_, **__: None)
     kept = store(tmp_path, most_bytes=1 << 20)
     generator = random.Random(1)
-    monkeypatch.setattr("portside.record.room.Room._used", lambda _: (1 << 20) + 1 if generator.random() < 0.5 else 0)
+    monkeypatch.setattr(
+        "portside.record.retention.Retention._used", lambda _: (1 << 20) + 1 if generator.random() < 0.5 else 0
+    )
     for events in [*shorts(1, 400, 500), *endless(1 << 20)]:
         kept.flush(collected(*events))
     kept.close()

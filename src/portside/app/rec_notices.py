@@ -9,7 +9,7 @@ from portside.record.recording import Recording
 Progress = AbstractContextManager[recovery.Progress]  # shown while it is entered
 
 
-def say_found(recording: Recording) -> None:
+def notice_damage(recording: Recording) -> None:
     """Say what an earlier run left damaged, the first time that it is seen."""
     for each in recording.found:
         what = "was cut off" if each.torn else "is damaged"

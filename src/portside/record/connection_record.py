@@ -1,0 +1,25 @@
+"""One row of a recording's index: a connection, with its addresses, times and sums."""
+
+import msgspec
+
+
+class ConnectionRecord(msgspec.Struct, frozen=True, gc=False):
+    """A connection of a recording. Times are ns since 1970, sizes bytes, ``duration`` is seconds.
+
+    ``peer``, ``local`` and ``opened`` are None where the beginning is lost; ``closed`` and what comes with it while it
+    is open, and where the run ended without a word. ``dropped`` is when --record-max gave its bytes up.
+    """
+
+    conn: int
+    peer: str | None
+    local: str | None
+    opened: int | None
+    half_closed: int | None
+    closed: int | None
+    reason: str | None
+    error: str | None
+    duration: float | None
+    received: int
+    sent: int
+    dropped: int | None
+    open: bool = False  # the server that records it still runs
