@@ -67,7 +67,7 @@ def _many(folder: str, count: int) -> None:
             events.append(Received(at, conn, peer, PAYLOAD))
             events.append(Closed(at, conn, peer, "peer_closed", len(PAYLOAD), 0, 0.001))
         recorder.consume(events)
-        recorder.wait_for_room()
+        recorder.wait_drained()
     recorder.close()
 
 
@@ -78,7 +78,7 @@ def _large(folder: str, size: int) -> None:
     recorder.consume([Opened(time.time_ns(), 1, peer, "127.0.0.1:12345")])
     for _ in range(size // READ_BYTES):
         recorder.consume([Received(time.time_ns(), 1, peer, block)])
-        recorder.wait_for_room()
+        recorder.wait_drained()
     recorder.consume([Closed(time.time_ns(), 1, peer, "peer_closed", size, 0, 1.0)])
     recorder.close()
 

@@ -93,7 +93,7 @@ class EventObserver:
             events = [event_at(time.time_ns())]
             if self._recorder is not None:
                 self._recorder.consume(events)
-                self._recorder.wait_for_room()
+                self._recorder.wait_drained()
             if self._renderer is not None and shown:
                 self._write(self._renderer.render(events))
 

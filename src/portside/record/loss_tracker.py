@@ -1,104 +1,108 @@
-"""How many bytes of each open connection passed, and what of them the recording lost while it could not be written.
+"""Bytes that have passed on each open connection, and what of them the recording lost while it could not be written.
 
-Memory is bounded by the connections that are open: of those that open and close within a gap, only sums are kept.
+Memory is bounded by the number of open connections: of those that open and close within a gap only sums are kept.
 """
 
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
 from portside.record.block_builder import BlockBuilder
 
 
-class _Account:
-    """One open connection: bytes up to now, and the bytes and events lost since the gap began."""
+class _Sums:
+    """One open connection: bytes from its beginning, and the bytes and events lost since the gap began.
 
-    __slots__ = ("closed", "half_closed", "lost_received", "lost_sent", "opened", "received", "sent", "touched")
+    The three events are None but where they are lost; they are written once the gap is over.
+    """
+
+    __slots__ = ("closed", "half_closed", "has_losses", "lost_received", "lost_sent", "opened", "received", "sent")
 
     def __init__(self) -> None:
         self.received = 0
         self.sent = 0
         self.lost_received = 0
         self.lost_sent = 0
-        self.touched = False  # something of it is lost
-        self.opened: Event | None = None  # lost, to be kept later
+        self.has_losses = False  # at least one block is lost, if only with an event in it
+        self.opened: Event | None = None
         self.half_closed: Event | None = None
         self.closed: Event | None = None
 
 
 class LossTracker:
-    """The accounts of one run."""
+    """Sums and losses of the open connections of one run, by the recording's connection numbers."""
 
     def __init__(self) -> None:
-        self._accounts: dict[int, _Account] = {}
-        self._vanished = 0  # connections that opened and closed within the gap
+        self._sums: dict[int, _Sums] = {}
+        self._vanished = 0  # connections that opened and closed within the gap, and their bytes
         self._vanished_received = 0
         self._vanished_sent = 0
 
     def before(self, conn: int) -> tuple[int, int]:
-        """Bytes received and sent on a connection up to now."""
-        account = self._accounts.get(conn)
-        return (account.received, account.sent) if account is not None else (0, 0)
+        """Bytes received and sent on a connection before the next block, lost ones included."""
+        sums = self._sums.get(conn)
+        return (sums.received, sums.sent) if sums is not None else (0, 0)
 
-    def kept(self, block: BlockBuilder) -> None:
-        """A block was written."""
-        account = self._accounts.get(block.conn)
-        if account is None:
-            account = self._accounts[block.conn] = _Account()
-        account.received += block.received
-        account.sent += block.sent
+    def count_written(self, block: BlockBuilder) -> None:
+        """Add a block that is in a segment."""
+        sums = self._sums.get(block.conn)
+        if sums is None:
+            sums = self._sums[block.conn] = _Sums()
+        sums.received += block.received
+        sums.sent += block.sent
         if any(isinstance(event, Closed) for event in block.events):
-            del self._accounts[block.conn]
+            del self._sums[block.conn]
 
-    def lost(self, block: BlockBuilder) -> None:
-        """A block was not written and will not be."""
-        account = self._accounts.get(block.conn)
-        if account is None:
-            account = self._accounts[block.conn] = _Account()
-        account.touched = True
-        account.received += block.received
-        account.sent += block.sent
-        account.lost_received += block.received
-        account.lost_sent += block.sent
+    def count_lost(self, block: BlockBuilder) -> None:
+        """Add a block that could not be written and never will be."""
+        sums = self._sums.get(block.conn)
+        if sums is None:
+            sums = self._sums[block.conn] = _Sums()
+        sums.has_losses = True
+        sums.received += block.received
+        sums.sent += block.sent
+        sums.lost_received += block.received
+        sums.lost_sent += block.sent
         for event in block.events:
             if isinstance(event, Opened):
-                account.opened = event
+                sums.opened = event
             elif isinstance(event, HalfClosed):
-                account.half_closed = event
+                sums.half_closed = event
             elif isinstance(event, Closed):
-                account.closed = event
-        if account.opened is not None and account.closed is not None:
+                sums.closed = event
+        if sums.opened is not None and sums.closed is not None:
             self._vanished += 1
-            self._vanished_received += account.received
-            self._vanished_sent += account.sent
-            del self._accounts[block.conn]
+            self._vanished_received += sums.received
+            self._vanished_sent += sums.sent
+            del self._sums[block.conn]
 
     def gap_blocks(self, at: int, duration: float, why: str) -> list[BlockBuilder]:
-        """What is to be written first when writing is possible again: for each connection what it lost.
+        """The blocks to be written first after a gap: the lost events of each connection and a Gap with its bytes.
 
-        The gap itself is told of connection 0, with what vanished in it; ``at`` is its end.
+        ``at`` is the end of the gap (ns since 1970), ``duration`` its length in seconds. The first block is of
+        connection 0, with a Gap for the connections of which nothing else is left.
         """
         block = BlockBuilder(0)
         lost = self._vanished_received, self._vanished_sent
         block.add_event(Gap(at, 0, *lost, duration, why, connections=self._vanished))
         blocks = [block]
-        for conn, account in self._accounts.items():
-            if not account.touched or not conn:
+        for conn, sums in self._sums.items():
+            if not sums.has_losses or not conn:
                 continue
             block = BlockBuilder(conn)
-            if account.opened is not None:
-                block.add_event(account.opened)
-            end = account.closed.at if account.closed is not None else at
-            block.add_event(Gap(end, conn, account.lost_received, account.lost_sent, duration, why))
-            for event in (account.half_closed, account.closed):
+            if sums.opened is not None:
+                block.add_event(sums.opened)
+            end = sums.closed.at if sums.closed is not None else at
+            block.add_event(Gap(end, conn, sums.lost_received, sums.lost_sent, duration, why))
+            for event in (sums.half_closed, sums.closed):
                 if event is not None:
                     block.add_event(event)
             blocks.append(block)
         return blocks
 
-    def gap_over(self) -> None:
-        """The gap has been written down."""
+    def clear(self) -> None:
+        """Forget the losses: the blocks that mark the gap are written."""
         self._vanished = self._vanished_received = self._vanished_sent = 0
-        for conn, account in list(self._accounts.items()):
-            if account.closed is not None:
-                del self._accounts[conn]
-            account.touched = False
-            account.opened = account.half_closed = account.closed = None
-            account.lost_received = account.lost_sent = 0
+        for conn, sums in list(self._sums.items()):
+            if sums.closed is not None:
+                del self._sums[conn]
+            sums.has_losses = False
+            sums.opened = sums.half_closed = sums.closed = None
+            sums.lost_received = sums.lost_sent = 0

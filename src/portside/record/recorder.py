@@ -1,11 +1,18 @@
-"""Events into a recording, from any thread, losing nothing.
+"""The lossless sink of a recording: takes events on any thread, and writes them on one of its own.
 
-Events are collected by connection; a thread of its own writes what was collected within 100 ms, or as soon as it is
-much. What the caller owes it: while ``full``, take nothing more from anybody. ``wait_for_room`` waits for that, or
-``on_drained`` is called, once after each ``request_drain``, on the recorder's thread. ``consume`` itself waits a moment
-before it is full: to stop all clients and let them go on costs more than a disk that keeps up needs.
+Events are collected by connection and written within 100 ms, or as soon as FLUSH_BYTES are collected. The caller's
+part: while ``full``, stop reading from all connections until ``on_drained`` is called (once after each
+``request_drain``, on the recorder's thread), or until ``wait_drained`` returns. ``consume`` itself waits FULL_WAIT_S
+for that: to pause all clients and resume them costs more than the time that a disk which keeps up needs.
+
+    state      entered by                             the thread
+    RUNNING    the constructor                        writes what is collected
+    CLOSING    close()                                writes what is left, closes the store and ends
+    FAILED     an exception in the thread, a defect   has ended; events are taken and dropped, ``full`` is False
+               of ours; from RUNNING or CLOSING
 """
 
+import enum
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,17 +23,28 @@ from portside.events import Event, Payload
 from portside.record.block_builder import ENTRY_COST, BlockBuilder
 from portside.record.store import RETRY_S, Store
 
-FLUSH_S = 0.02  # how long something is collected; with the writing it is on disk within 100 ms
-FLUSH_BYTES = 2 << 20
-HIGH_BYTES = 8 << 20  # of memory that waits to be written
-LOW_BYTES = 6 << 20
-MOMENT_S = 0.004
+FLUSH_S = 0.02  # how long events are collected; with the writing they are on disk within 100 ms
+FLUSH_BYTES = 2 << 20  # of memory, from which on a flush is not put off
+HIGH_BYTES = 8 << 20  # of memory that waits to be written, above which the recorder is full
+LOW_BYTES = 6 << 20  # below which it has drained
+FULL_WAIT_S = 0.004  # how long ``consume`` waits before the caller has to deal with a full recorder
+
+
+class RecorderState(enum.Enum):
+    """The states in the table above."""
+
+    RUNNING = enum.auto()
+    CLOSING = enum.auto()
+    FAILED = enum.auto()
+
+
+_FAILED, _CLOSING = RecorderState.FAILED, RecorderState.CLOSING
 
 
 class Recorder:
-    """One run of a server, or of a client, into a store. It closes the store."""
+    """The events of one run of a server, or of a client, written to a store, which the recorder closes."""
 
-    deadline = None  # it has a clock of its own
+    deadline = None  # as a sink: the thread has a clock of its own
 
     def __init__(self, store: Store, on_drained: Callable[[], object] = lambda: None) -> None:
         self._store = store
@@ -36,19 +54,18 @@ class Recorder:
         self._collected = 0  # bytes of memory in ``_blocks``
         self._pending = 0  # the same, with what is being written
         self._drain_requested = False
-        self._closing = False
-        self._dead = False  # a mistake of ours ended its thread: it takes what it gets, and keeps nothing
+        self._state = RecorderState.RUNNING
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     @property
     def full(self) -> bool:
-        """Whether it should get no more for now."""
-        return self._pending > HIGH_BYTES and not self._dead
+        """Whether more than HIGH_BYTES wait to be written, so that the caller should stop reading."""
+        return self._pending > HIGH_BYTES and self._state is not _FAILED
 
     def consume(self, batch: Sequence[Event]) -> None:
-        """Take events, in their order."""
+        """Collect events, in their order."""
         with self._changed:
             empty = not self._blocks
             blocks, cost = self._blocks, len(batch) * ENTRY_COST
@@ -60,17 +77,17 @@ class Recorder:
                         block = blocks[event.conn] = BlockBuilder(event.conn + self._base)
                     cost += block.add_payload(event)
                 else:
-                    self._other(event)
+                    self._add_event(event)
             self._collected += cost
             self._pending += cost
-            if self._dead:
+            if self._state is _FAILED:
                 blocks.clear()
             elif empty or self._collected >= FLUSH_BYTES:
                 self._changed.notify_all()
             if self.full and not self._drain_requested:
-                self._changed.wait_for(lambda: not self.full, MOMENT_S)
+                self._changed.wait_for(lambda: not self.full, FULL_WAIT_S)
 
-    def _other(self, event: Event) -> None:
+    def _add_event(self, event: Event) -> None:
         conn = getattr(event, "conn", 0) or 0
         block = self._blocks.get(conn)
         if block is None:
@@ -78,26 +95,27 @@ class Recorder:
         block.add_event(msgspec.structs.replace(event, conn=block.conn) if conn and self._base else event)
 
     def tick(self) -> None:
-        """Nothing is due: it has a clock of its own."""
+        """Do nothing: the thread has a clock of its own."""
 
     def request_drain(self) -> None:
-        """Have ``on_drained`` called once when little waits to be written."""
+        """Have ``on_drained`` called once, as soon as at most LOW_BYTES wait to be written."""
         with self._changed:
-            self._drain_requested = not self._dead
+            self._drain_requested = self._state is not _FAILED
             self._changed.notify_all()
-        if self._dead:
-            self._tell()
+        if self._state is _FAILED:
+            self._call_on_drained()
 
-    def wait_for_room(self) -> None:
-        """BlockBuilder until it is not full."""
+    def wait_drained(self) -> None:
+        """Block the calling thread until the recorder is not full."""
         with self._changed:
             while self.full:
                 self._changed.wait()
 
     def close(self) -> None:
-        """Write what waits, and let go of the recording."""
+        """Write what waits, close the store and end the thread."""
         with self._changed:
-            self._closing = True
+            if self._state is not _FAILED:
+                self._state = _CLOSING
             self._changed.notify_all()
         self._thread.join()
 
@@ -106,17 +124,17 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._write_until_closed()
-        except Exception as error:  # noqa: BLE001 - it is said, and the run goes on
+        except Exception as error:  # noqa: BLE001 - the store reports it, and the run goes on
             with self._changed:
-                self._dead = True
+                self._state = _FAILED
                 self._blocks.clear()
-                tells, self._drain_requested = self._drain_requested, False
+                drain_requested, self._drain_requested = self._drain_requested, False
                 self._changed.notify_all()
-            self._store.give_up(error)
-            if tells:
-                self._tell()
+            self._store.abandon(error)
+            if drain_requested:
+                self._call_on_drained()
 
-    def _tell(self) -> None:
+    def _call_on_drained(self) -> None:
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             self._on_drained()
 
@@ -127,23 +145,23 @@ class Recorder:
         changed = self._changed
         while True:
             with changed:
-                if not self._blocks and not self._closing and not self._drain_requested:
+                if not self._blocks and self._state is not _CLOSING and not self._drain_requested:
                     changed.wait(RETRY_S if self._store.retries else None)
-                if self._blocks and self._collected < FLUSH_BYTES and not self._closing:
+                if self._blocks and self._collected < FLUSH_BYTES and self._state is not _CLOSING:
                     changed.wait(FLUSH_S)
                 blocks, cost = self._blocks, self._collected
                 self._blocks, self._collected = {}, 0
-                closing = self._closing
+                closing = self._state is _CLOSING
             if blocks or self._store.retries:
                 self._store.flush(blocks, self._has_more)
             with changed:
                 self._pending -= cost
-                tells = self._drain_requested and self._pending <= LOW_BYTES
-                if tells:
+                drained = self._drain_requested and self._pending <= LOW_BYTES
+                if drained:
                     self._drain_requested = False
                 changed.notify_all()
-            if tells:
-                self._tell()
+            if drained:
+                self._call_on_drained()
             if closing and not self._blocks:
                 self._store.close()
                 return

@@ -1,6 +1,5 @@
 """A recording to read: while it is written, after a sudden end, without the right to write."""
 
-import os
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,10 +14,11 @@ from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, Received, Sent
 from portside.record.connection_reader import ConnectionReader
 from portside.record.connection_record import ConnectionRecord
+from portside.record.current_index import open_current_index
 from portside.record.folder import Folder
-from portside.record.index import Extent, new_index_in_memory, open_index, open_index_to_read, store_recording_id
+from portside.record.index import Extent
 from portside.record.reader import Reader
-from portside.record.recovery import DamageFound, Progress, catch_up, no_progress, recording_id
+from portside.record.recovery import Progress, find_recording_id, no_progress
 from portside.record.segment import checksum_seed
 
 Direction = Literal["in", "out"]
@@ -43,84 +43,25 @@ _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC 
 class Recording:
     """The recording in a folder. Close it, or use it in a ``with`` statement.
 
-    Raises PortsideError where there is none, or none that this version can read.
+    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. ``progress``
+    is called with bytes read and in all while the index is brought up to date.
+
+    Raises PortsideError where there is no recording, or none that this version can read.
     """
 
     def __init__(self, path: str, progress: Progress = no_progress) -> None:
         self.path = path
         self.folder = folder = Folder(path)
-        self.found: list[DamageFound] = []
-        segments = folder.segments()
-        self.live = folder.is_written()
         try:
-            self._index = self._open(segments, progress)
+            self._index, self.live, self.found = open_current_index(folder, progress)
         except sqlite3.Error as error:
             why = f"its index cannot be read: {error}"
             raise PortsideError(f"recording {path}", why, f"portside rec check {shlex.quote(path)}") from None
-        recording = recording_id(folder, self._index)
-        if recording is None:
+        recording_id = find_recording_id(folder, self._index)
+        if recording_id is None:
             self._index.close()
             raise PortsideError(f"recording {path}", "nothing in it can be read")
-        self._reader = Reader(folder, checksum_seed(recording))
-
-    def _open(self, segments: list[int], progress: Progress) -> sqlite3.Connection:
-        folder = self.folder
-        if self.live:
-            return open_index_to_read(folder.index)
-        index = self._up_to_date(segments)
-        if index is not None:
-            return index
-        lock = None
-        try:
-            lock = folder.lock()
-            if lock is not None:
-                index = open_index(folder.index, make=True)
-                return self._caught_up(index, progress)
-        except (OSError, sqlite3.OperationalError):
-            pass  # no right to write here
-        finally:
-            if lock is not None:
-                os.close(lock)
-        self.live = folder.is_written()
-        if self.live:
-            return open_index_to_read(folder.index)
-        return self._caught_up(self._copy_in_memory(), progress)
-
-    def _up_to_date(self, segments: list[int]) -> sqlite3.Connection | None:
-        """The index, where it knows all that the segments hold."""
-        try:
-            index = open_index_to_read(self.folder.index)
-        except sqlite3.OperationalError:
-            return None
-        known = dict(index.execute("SELECT segment, indexed FROM segments"))
-        try:
-            sizes = {number: os.stat(self.folder.segment(number)).st_size for number in segments}
-        except OSError:
-            sizes = {}
-        if known == sizes:
-            return index
-        index.close()
-        return None
-
-    def _copy_in_memory(self) -> sqlite3.Connection:
-        index = new_index_in_memory()
-        try:
-            with closing(open_index_to_read(self.folder.index)) as written:
-                written.backup(index)
-        except sqlite3.OperationalError:
-            pass  # there is none: everything comes from the segments
-        return index
-
-    def _caught_up(self, index: sqlite3.Connection, progress: Progress) -> sqlite3.Connection:
-        try:
-            recording = recording_id(self.folder, index)
-            if recording is not None:
-                store_recording_id(index, recording)
-                self.found = catch_up(self.folder, index, recording, progress)
-        except BaseException:
-            index.close()
-            raise
-        return index
+        self._reader = Reader(folder, checksum_seed(recording_id))
 
     def __enter__(self) -> Self:
         return self

@@ -32,7 +32,7 @@ class DamageFound(NamedTuple):
     torn: bool  # at its end: writing it was interrupted
 
 
-def recording_id(folder: Folder, index: sqlite3.Connection) -> bytes | None:
+def find_recording_id(folder: Folder, index: sqlite3.Connection) -> bytes | None:
     """The 16 bytes that name a recording: from the index, else from a segment; None where it has neither.
 
     Raises PortsideError for a segment of a later version.

@@ -43,7 +43,7 @@ class SegmentWriter:
             if self._sync:
                 os.fdatasync(self._fd)
         except BaseException:
-            self.give_back()
+            self.release_unused()
             raise
         self.offset = end
 
@@ -59,11 +59,11 @@ class SegmentWriter:
         try:
             preallocate(self._fd, self.offset, reserved - self.offset)
         except OSError:  # not every file system can; and ext4 keeps what it got before it found no more
-            self.give_back()
+            self.release_unused()
         else:
             self._reserved = reserved
 
-    def give_back(self) -> None:
+    def release_unused(self) -> None:
         """Give back what was set aside and is not used, and what was written of a flush that failed. Raises OSError."""
         os.ftruncate(self._fd, self.offset)
         self._reserved = 0
@@ -90,7 +90,7 @@ class SegmentWriter:
         if self._fd >= 0:
             if self._reserved > self.offset:
                 with suppress(OSError):
-                    self.give_back()
+                    self.release_unused()
             os.close(self._fd)
             self._fd = -1
 

@@ -1,42 +1,64 @@
-"""The store: flushes into segments, then into the index; a full disk, a locked index, old data given up.
+"""The store: flushes of events into segments, then into the index, and what happens when the disk takes none.
 
-Everything here runs on the recorder's thread. Where the disk takes nothing the server goes on and the recording has a
-gap, said once, marked when it is over; where only the index takes nothing it is brought up to date later.
+Everything here runs on the recorder's thread. Segments and index fail independently of each other:
+
+    state          begins                        meanwhile                       ends
+    writing        the recording is opened       a flush is written at once
+    outage         a flush cannot be written     flushes are counted as lost;    a flush is written, and before it
+                                                 one try every RETRY_S           a Gap for each connection
+    index behind   the index cannot be written   segments are written as         the index has caught up with the
+                                                 usual; one try every RETRY_S    segments
+
+``on_trouble`` hears of the beginning and of the end of the last two. The server goes on in every state.
 """
 
 import errno
+import logging
 import os
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import NamedTuple
 
 from portside.errors import PortsideError, reason_of
 from portside.record.block_builder import BlockBuilder
 from portside.record.folder import make_folder
-from portside.record.index import Extent, IndexEntry, Run, add, last_conn, last_run, open_index, store_recording_id
+from portside.record.index import Extent, IndexEntry, Run, last_conn, last_run, open_index, store_recording_id
+from portside.record.index_writer import IndexWriter
 from portside.record.loss_tracker import LossTracker
-from portside.record.recovery import DamageFound, catch_up, recording_id
+from portside.record.recovery import DamageFound, catch_up, find_recording_id
 from portside.record.retention import Retention
 from portside.record.scan import encode_run
 from portside.record.segment import MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
 from portside.record.segments import SegmentWriter, new_recording_id, release_preallocated
 
-RETRY_S = 1.0
-INDEX_S = 0.04
-SEGMENT_BYTES = 64 << 20
-LEAST_BYTES = 1 << 20  # --record-max
+RETRY_S = 1.0  # between two tries to write segments or index after one has failed
+SEGMENT_BYTES = 64 << 20  # of a segment, after which the next one begins
+LEAST_BYTES = 1 << 20  # the smallest --record-max
 
 OnTrouble = Callable[[str, "OSError | sqlite3.Error | None"], None]
 
+_log = logging.getLogger("portside.record.store")
+
+
+class _Outage(NamedTuple):
+    """The time in which segments cannot be written: why, and since when (ns since 1970)."""
+
+    error: OSError
+    began: int
+
 
 class Store:
-    """The recording in ``path``, locked, brought up to date and ready for one more run.
+    """The recording in the folder ``path``, locked, brought up to date and ready for one more run.
 
-    ``base`` is what the recording adds to the server's connection numbers; ``found`` is the damage that an earlier
-    run left. ``on_trouble`` is called with what cannot be written and why, and with None when it can be again.
+    ``base`` is added to the server's connection numbers, so that numbers are unique in the recording; ``found`` is the
+    damage that an earlier run left. ``most_bytes`` is --record-max, ``sync`` --record-sync (fdatasync after each
+    flush), ``outbound`` is True for a client's connection, which was opened from this side. ``on_trouble`` is called
+    with what cannot be written and why, and with None when it can be written again.
 
-    Raises PortsideError where it cannot be written, is being written, or is of a later version.
+    Raises PortsideError where the folder cannot be written, is being written by another server, or holds a recording
+    of a later version.
     """
 
     def __init__(
@@ -50,17 +72,11 @@ class Store:
         on_trouble: OnTrouble = lambda _what, _error: None,
     ) -> None:
         self._folder = folder = make_folder(path)
-        self._sync = sync
         self._on_trouble = on_trouble
-        self._ledger = LossTracker()
-        self._gap: OSError | None = None
-        self._gap_began = 0
-        self._index_behind = False
-        self._index_at = 0.0
-        self._rows: list[IndexEntry] = []  # written, and not in the index yet,
-        self._indexed: dict[int, int] = {}  # and how far that is in each segment
-        self._retry_at = 0.0
-        self._flush = 0
+        self._losses = LossTracker()
+        self._outage: _Outage | None = None
+        self._retry_at = 0.0  # on the monotonic clock
+        self._flush = 0  # the number of the last flush
         try:
             lock = folder.lock()
         except OSError as error:
@@ -69,90 +85,99 @@ class Store:
             raise PortsideError(f"cannot record to {path}", "another server is recording there", "name another folder")
         self._lock = lock
         try:
-            self._open(version, most_bytes, outbound=outbound)
+            self._open(version, most_bytes, sync=sync, outbound=outbound)
         except (OSError, sqlite3.Error) as error:
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             hint = f"portside rec check {path}" if damaged else None
             raise PortsideError(f"cannot record to {path}", error, hint) from None
 
-    def _open(self, version: str, most_bytes: int | None, *, outbound: bool) -> None:
+    def _open(self, version: str, most_bytes: int | None, *, sync: bool, outbound: bool) -> None:
         with ExitStack() as on_failure:
             on_failure.callback(os.close, self._lock)
             with suppress(PortsideError):  # a new folder has none
                 for number in self._folder.segments()[-1:]:
                     release_preallocated(self._folder.segment(number))  # before anything asks for room
-            self._index = index = open_index(self._folder.index, make=True)
+            index = open_index(self._folder.index, make=True)
             on_failure.callback(index.close)
-            self._bring_up_to_date(most_bytes)
+            self._bring_up_to_date(index, most_bytes, sync=sync)
             on_failure.callback(self._segments.close)
             run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version, outbound)
             first = BlockBuilder(0)
             first.add(NOTE, run.began, encode_run(run))
-            self._write([first], run)  # says at once where nothing can be written
+            self._write([first], run)  # fails at once where nothing can be written
             on_failure.pop_all()
+        _log.info("run %d in %s begins at connection %d", run.run, self._folder.path, self.base + 1)
 
-    def _bring_up_to_date(self, most_bytes: int | None) -> None:
-        folder, index = self._folder, self._index
-        if self._sync:
+    def _bring_up_to_date(self, index: sqlite3.Connection, most_bytes: int | None, *, sync: bool) -> None:
+        folder = self._folder
+        if sync:
             index.execute("PRAGMA synchronous = FULL")
-        recording = recording_id(folder, index)
-        if recording is None:
-            recording = new_recording_id()
-        store_recording_id(index, recording)
-        self._recording, self._seed = recording, checksum_seed(recording)
-        self.found: list[DamageFound] = catch_up(folder, index, recording)
+        recording_id = find_recording_id(folder, index)
+        if recording_id is None:
+            recording_id = new_recording_id()
+        store_recording_id(index, recording_id)
+        self._seed = checksum_seed(recording_id)
+        self.found: list[DamageFound] = catch_up(folder, index, recording_id)
         self.base = last_conn(index)
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
         following = max(folder.segments(), default=0) + 1
-        self._segments = SegmentWriter(folder, recording, following, roll, sync=self._sync)
-        self._room = Retention(folder, index, most_bytes) if most_bytes is not None else None
+        self._segments = SegmentWriter(folder, recording_id, following, roll, sync=sync)
+        retention = Retention(folder, index, most_bytes) if most_bytes is not None else None
+        self._index = IndexWriter(folder, index, recording_id, retention)
 
     @property
     def retries(self) -> bool:
-        """Whether something waits for the disk."""
-        return self._gap is not None or self._index_behind
+        """Whether segments or index wait to be written again."""
+        return self._outage is not None or self._index.behind
 
     def flush(self, blocks: dict[int, BlockBuilder], more: Callable[[], bool] = lambda: False) -> None:
-        """Keep what was collected. Raises nothing: what goes wrong is said, and a gap in the recording.
+        """Write the blocks that were collected, one for each connection. An error is an outage, never an exception.
 
-        Where there is ``more`` to be kept at once, the index may be up to ``INDEX_S`` behind.
+        While ``more()`` is True the index may be up to INDEX_S behind.
         """
         if self.retries and time.monotonic() < self._retry_at:
-            if self._gap is not None:
+            if self._outage is not None:
                 self._lose(blocks)
                 return
-        elif self._index_behind:
-            self._index_again()
+        elif self._index.behind:
+            self._catch_up_index()
         todo = list(blocks.values())
-        if self._gap is not None:
-            todo = self._after_gap(blocks)
+        if self._outage is not None:
+            todo = self._after_outage(blocks, self._outage)
         if not todo:
             return
         try:
             self._write(todo, more=more)
-        except Exception as error:  # noqa: BLE001 - a mistake in here must neither end the run nor pass in silence
+        except Exception as error:  # noqa: BLE001 - a defect in here must neither end the run nor pass in silence
             self._retry_at = time.monotonic() + RETRY_S
             self._lose(blocks)
-            if self._rows:
-                self._to_index()
-            if self._gap is None:
-                self._gap, self._gap_began = _as_os_error(error), _first_time(blocks)
-                self._on_trouble("recording", self._gap)
+            if self._index.has_rows:
+                self._commit_index()
+            if self._outage is None:
+                self._begin_outage(_Outage(_as_os_error(error), _first_time(blocks)))
             return
-        if self._gap is not None:
-            self._ledger.gap_over()
-            self._gap = None
-            self._on_trouble("recording", None)
+        if self._outage is not None:
+            self._end_outage()
+
+    def _begin_outage(self, outage: _Outage) -> None:
+        self._outage = outage
+        _log.info("no segment can be written: %s", outage.error)
+        self._on_trouble("recording", outage.error)
+
+    def _end_outage(self) -> None:
+        self._losses.clear()
+        self._outage = None
+        _log.info("segments can be written again")
+        self._on_trouble("recording", None)
 
     def _lose(self, blocks: dict[int, BlockBuilder]) -> None:
         for block in blocks.values():
-            self._ledger.lost(block)
+            self._losses.count_lost(block)
 
-    def _after_gap(self, blocks: dict[int, BlockBuilder]) -> list[BlockBuilder]:
-        """The notes on the gap, and after them what was collected since."""
+    def _after_outage(self, blocks: dict[int, BlockBuilder], outage: _Outage) -> list[BlockBuilder]:
+        """The blocks that mark the gap, each continued by those that were collected of its connection since."""
         end = _first_time(blocks)
-        why = reason_of(self._gap) if self._gap is not None else ""
-        marks = self._ledger.gap_blocks(end, max(0, end - self._gap_began) / 1e9, why)
+        marks = self._losses.gap_blocks(end, max(0, end - outage.began) / 1e9, reason_of(outage.error))
         of_conn = {block.conn: block for block in marks}
         for block in blocks.values():
             if block.conn in of_conn:
@@ -164,18 +189,18 @@ class Store:
     def _write(
         self, blocks: list[BlockBuilder], run: Run | None = None, more: Callable[[], bool] = lambda: False
     ) -> None:
-        """One flush: segments, accounts, index. Raises OSError where the segment could not be written."""
+        """Write one flush: segment, sums of the connections, index. Raises OSError where the segment takes nothing."""
         self._flush = (self._flush + 1) & 0xFFFFFFFF
         offset = self._segments.begin()
         number = self._segments.number
         buffers: list[bytes] = []
         rows: list[IndexEntry] = []
         for whole in blocks:
-            before = self._ledger.before(whole.conn)
+            before = self._losses.before(whole.conn)
             for block in whole.parts(MOST_BLOCK_BYTES):
-                place = BlockPosition(self._flush, block.conn, *before)
+                position = BlockPosition(self._flush, block.conn, *before)
                 made = encode_block(
-                    self._seed, offset, place, times=block.times, metas=block.metas, bodies=block.bodies
+                    self._seed, offset, position, times=block.times, metas=block.metas, bodies=block.bodies
                 )
                 buffers += made
                 length = sum(map(len, made))
@@ -186,67 +211,59 @@ class Store:
                 before = before[0] + block.received, before[1] + block.sent
         self._segments.append(buffers)
         for block in blocks:
-            self._ledger.kept(block)
-        self._rows += rows
-        self._indexed[number] = self._segments.offset
-        if time.monotonic() >= self._index_at or not more():
-            self._to_index()
+            self._losses.count_written(block)
+        self._index.add(rows, number, self._segments.offset)
+        if self._index.is_due or not more():
+            self._commit_index()
 
-    def _to_index(self) -> None:
-        """Have the index know what was written: one transaction for some flushes costs less than one for each."""
-        rows, self._rows = self._rows, []
-        indexed, self._indexed = self._indexed, {}
-        self._index_at = time.monotonic() + INDEX_S
-        if self._index_behind:
-            return  # it will be brought up to date from the segments
+    def _commit_index(self) -> None:
         try:
-            add(self._index, rows, indexed)
-            if self._room is not None:
-                self._room.enforce(self._segments.number)
+            self._index.commit(self._segments.number)
         except Exception as error:  # noqa: BLE001 - the segment is written: whatever it is, the recording is whole
-            self._index_behind = True
             self._retry_at = time.monotonic() + RETRY_S
             with suppress(OSError):
-                self._segments.give_back()  # the disk may be full of it
+                self._segments.release_unused()  # the disk may be full of it
+            _log.info("the index cannot be written: %s", error)
             self._on_trouble("the recording's index", error if isinstance(error, sqlite3.Error) else _as_sqlite(error))
 
-    def _index_again(self) -> None:
+    def _catch_up_index(self) -> None:
         try:
-            catch_up(self._folder, self._index, self._recording)
-        except Exception:  # noqa: BLE001 - as it was said when this began
+            self._index.catch_up()
+        except Exception as error:  # noqa: BLE001 - on_trouble was called when the index fell behind
             self._retry_at = time.monotonic() + RETRY_S
+            _log.debug("the index cannot be brought up to date yet: %s", error)
         else:
-            self._index_behind = False
+            _log.info("the index is up to date again")
             self._on_trouble("the recording's index", None)
 
-    def give_up(self, error: Exception) -> None:
-        """Say that nothing more is written, by a mistake of ours, and let go of the folder."""
+    def abandon(self, error: Exception) -> None:
+        """Report that a defect of ours ends the recording, and unlock the folder."""
+        _log.info("the recording ends", exc_info=error)
         self._on_trouble("recording any more", _as_os_error(error))
-        self._let_go()
+        self._unlock()
 
     def close(self) -> None:
-        """Write the last notes and let go of the folder."""
+        """Write the marks of a gap and the rows that wait, and unlock the folder."""
         self._retry_at = 0.0
         try:
             if self.retries:
                 self.flush({})
-            if self._rows:
-                self._to_index()
+            if self._index.has_rows:
+                self._commit_index()
         finally:
-            self._let_go()
+            self._unlock()
 
-    def _let_go(self) -> None:
+    def _unlock(self) -> None:
         if self._lock < 0:
             return
         self._segments.close()
-        with suppress(sqlite3.Error):
-            self._index.close()
+        self._index.close()
         os.close(self._lock)
         self._lock = -1
 
 
 def _first_time(blocks: dict[int, BlockBuilder]) -> int:
-    """When the first of this happened: a gap begins, or ends, there."""
+    """The time of the first entry in the blocks, or now: a gap begins or ends there (ns since 1970)."""
     return min((block.times[0] for block in blocks.values() if block.times), default=time.time_ns())
 
 

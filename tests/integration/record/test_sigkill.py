@@ -117,7 +117,7 @@ def load(path: str, seed: int, counters: Counters, ready: int) -> None:
                 received(CONNS + turn, b"short", turn),
                 closed(CONNS + turn, 5, 0, turn),
             ]
-        recorder.wait_for_room()
+        recorder.wait_drained()
         recorder.consume(batch)
 
 

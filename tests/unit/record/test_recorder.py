@@ -97,7 +97,7 @@ def test_a_slow_disk_is_felt_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
         assert count * len(data) <= HIGH_BYTES + len(data)
     recorder.request_drain()
     assert not room.is_set()
-    waited = threading.Thread(target=recorder.wait_for_room)
+    waited = threading.Thread(target=recorder.wait_drained)
     waited.start()
     gate.opened.set()
     assert room.wait(DEADLINE_S)
@@ -112,7 +112,7 @@ def test_a_slow_disk_is_felt_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
 
 
 def test_a_moment_passes_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "MOMENT_S", DEADLINE_S)
+    monkeypatch.setattr(recorder_module, "FULL_WAIT_S", DEADLINE_S)
     kept = store(tmp_path)
     gate = Gate(monkeypatch)
     recorder = Recorder(kept)
@@ -188,7 +188,7 @@ def test_a_thread_that_dies_says_so_and_hangs_nobody(tmp_path: Path, monkeypatch
         recorder.consume([received(1, data)])
     recorder.request_drain()
     gate.set()
-    recorder.wait_for_room()
+    recorder.wait_drained()
     assert room.wait(DEADLINE_S)
     recorder._thread.join(DEADLINE_S)
     room.clear()
@@ -211,7 +211,7 @@ def test_it_fails_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     troubles: Troubles = []
     recorder = Recorder(store(tmp_path, troubles=troubles))
     monkeypatch.setattr(Store, "retries", property(lambda _: True))
-    monkeypatch.setattr(Store, "_after_gap", fails)
+    monkeypatch.setattr(Store, "_after_outage", fails)
     monkeypatch.setattr(Store, "flush", fails)
     recorder.close()
     assert [what for what, _ in troubles] == ["recording any more"]
@@ -226,7 +226,7 @@ def test_whoever_wants_room_may_be_gone(tmp_path: Path) -> None:
     recorder = Recorder(store(tmp_path), gone)
     recorder.consume([opened(1)])
     recorder.request_drain()
-    recorder.wait_for_room()
+    recorder.wait_drained()
     wait_until(lambda: not recorder._drain_requested, "the recorder")
     recorder.consume([received(1, b"still kept")])
     recorder.close()
@@ -259,7 +259,7 @@ def test_20_000_connections(tmp_path: Path) -> None:
         data = b"hello %d" % conn
         batch += [opened(conn, conn), received(conn, data, conn), closed(conn, len(data), 0, conn)]
         if len(batch) > 500:
-            recorder.wait_for_room()
+            recorder.wait_drained()
             recorder.consume(batch)
             batch = []
     recorder.consume(batch)

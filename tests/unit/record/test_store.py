@@ -26,6 +26,7 @@ from recording_files import (
 )
 
 from portside.errors import PortsideError
+from portside.record import index_writer as index_writer_module
 from portside.record import segments as segments_module
 from portside.record import store as store_module
 from portside.record.check import check
@@ -315,9 +316,9 @@ def test_a_mistake_of_ours_in_the_index_is_said_and_costs_nothing(
         raise KeyError("oops")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "add", fails)
+        patch.setattr(index_writer_module, "add", fails)
         kept.flush(blocks(opened(1), received(1, b"a")))
-        patch.setattr(store_module, "catch_up", fails)
+        patch.setattr(index_writer_module, "catch_up", fails)
         retry_now(kept)
         kept.flush(blocks(received(1, b"b")))
     kept.close()
@@ -364,7 +365,7 @@ def test_many_buffers_and_short_writes(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_index_may_wait_while_more_is_to_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "INDEX_S", 1000.0)
+    monkeypatch.setattr(index_writer_module, "INDEX_S", 1000.0)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, b"one")))
     kept.flush(blocks(received(1, b"two")), lambda: True)
@@ -421,7 +422,7 @@ def test_what_was_found_before_there_was_no_more_is_given_back(tmp_path: Path, m
 def test_an_index_without_room_has_what_was_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = store(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "add", no_room)
+        patch.setattr(index_writer_module, "add", no_room)
         kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert waits(kept)
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
