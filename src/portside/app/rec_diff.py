@@ -15,7 +15,7 @@ Place = tuple[str, int]
 
 
 def run(left: Place, right: Place, *, json: bool) -> int:
-    """Compare and tell: 0 where they are the same, 1 where they are not, or where that is not known.
+    """Compare two connections and print the result; the exit status, 1 where they differ or that is not known.
 
     A place is the folder of a recording and the number of a connection. Raises PortsideError.
     """
@@ -44,7 +44,7 @@ def _text(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
 
 
 def _stream_lines(direction: str, stream: StreamComparison, names: list[str]) -> list[str]:
-    """What is said of one direction."""
+    """The lines about one direction."""
     missing = f"; {stream.unknown} B before it are not known" if stream.unknown else ""
     if stream.difference is None:
         if stream.unknown:

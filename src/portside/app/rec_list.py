@@ -23,13 +23,13 @@ _HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "C
 _TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
 
 
-def run(settings: RecList, path: str, wanted: ConnectionQuery, progress: Progress) -> int:
-    """List the connections that are wanted; the exit status. ``progress`` is shown while it is entered."""
+def run(settings: RecList, path: str, query: ConnectionQuery, progress: Progress) -> int:
+    """List the connections that match; the exit status. ``progress`` is shown while it is entered."""
     with ExitStack() as stack:
         with progress as tell:
             recording = stack.enter_context(Recording(path, tell))
-            found = search(recording, wanted, tell)
-            if wanted.contains is not None:
+            found = search(recording, query, tell)
+            if query.contains is not None:
                 found = iter(list(found))
         notice_damage(recording)
         write_stdout(_json(found) if settings.json else _table(found))
@@ -98,5 +98,5 @@ def _local_time(at: int) -> str:
 
 @lru_cache(maxsize=8)
 def _local_second(second: int) -> str:
-    """Neighbours began within the same second, and strftime costs more than the rest of a row."""
+    """A second as local time, cached: neighbours share it, and strftime costs more than the rest of a row."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

@@ -1,4 +1,4 @@
-"""What the commands on recordings say beside their data."""
+"""Notices that the commands on recordings write beside their data."""
 
 from contextlib import AbstractContextManager
 
@@ -10,7 +10,7 @@ Progress = AbstractContextManager[recovery.Progress]  # shown while it is entere
 
 
 def notice_damage(recording: Recording) -> None:
-    """Say what an earlier run left damaged, the first time that it is seen."""
+    """Write a notice for each damage that an earlier run left, the first time that it is found."""
     for each in recording.found:
         what = "was cut off" if each.torn else "is damaged"
         write_notice(

@@ -40,7 +40,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
 
 
 class _Shown:
-    """Events through a renderer, with the pauses that were between them; ``gaps`` counts what is missing."""
+    """Events rendered with the pauses that were between them; ``gaps`` counts the Gap events."""
 
     def __init__(self, renderer: Renderer) -> None:
         self.gaps = 0

@@ -1,4 +1,4 @@
-"""``--record``: a recorder for a run, and what it says of the disk."""
+"""``--record``: a recorder for a run, and its notices about the disk."""
 
 import sqlite3
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def start_recorder(
     outbound: bool = False,
     on_drained: Callable[[], object] = lambda: None,
 ) -> Recorder:
-    """Record into a folder from now on; ``most_bytes`` is --record-max. Raises PortsideError.
+    """A recorder that writes to the folder ``path``; ``most_bytes`` is --record-max. Raises PortsideError.
 
-    ``outbound``: the connection is one that we opened, so that our side is the client's.
+    ``outbound``: the connection was opened from this side, which is the client's.
     """
     store = Store(
         path, version=__version__, sync=sync, most_bytes=most_bytes, outbound=outbound, on_trouble=_notice_trouble

@@ -41,8 +41,8 @@ def _list(settings: RecList) -> int:
     except InvalidValue as problem:
         raise UsageError("rec list --peer", str(problem)) from None
     needle = settings.contains if settings.contains_hex is None else settings.contains_hex
-    wanted = ConnectionQuery(peer, settings.since, settings.until, settings.reason, needle)
-    return rec_list.run(settings, path, wanted, Progress("searching"))
+    query = ConnectionQuery(peer, settings.since, settings.until, settings.reason, needle)
+    return rec_list.run(settings, path, query, Progress("searching"))
 
 
 def _show(settings: RecShow) -> int:

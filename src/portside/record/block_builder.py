@@ -1,4 +1,4 @@
-"""What is collected of one connection until the next flush."""
+"""The block of one connection while it is being collected, until the next flush."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _SURELY_FEW = 1 << 18  # so many entries, payload left aside, are no large block
 
 
 class BlockBuilder:
-    """Entries of one connection: three columns, and the sums that the index wants. ``conn`` is the recording's."""
+    """Entries of one connection as three columns, and their sums in bytes; ``conn`` is the recording's number."""
 
     __slots__ = ("bodies", "conn", "events", "metas", "received", "sent", "times")
 
@@ -25,7 +25,7 @@ class BlockBuilder:
         self.sent = 0
 
     def add_payload(self, event: Payload) -> int:
-        """Bytes that passed; how many."""
+        """Add bytes that passed, as several entries where they exceed MOST_ENTRY_BYTES; the number of bytes."""
         data = event.data
         size = len(data)
         if size > MOST_ENTRY_BYTES:
@@ -43,18 +43,18 @@ class BlockBuilder:
         return size
 
     def add_event(self, event: Event) -> None:
-        """Anything else that happened; its ``conn`` is the recording's already."""
+        """Add an event without payload; its ``conn`` is the recording's number."""
         self.events.append(event)
         self.add(EVENT, event.at, to_json(event))
 
     def add(self, kind: int, at: int, data: bytes) -> None:
-        """An entry of any kind but payload."""
+        """Add an entry of any kind but payload; ``at`` is ns since 1970."""
         self.times.append(at)
         self.metas.append(pack_meta(kind, len(data)))
         self.bodies.append(data)
 
     def parts(self, most_bytes: int) -> Iterator["BlockBuilder"]:
-        """Itself, or what it holds in blocks whose bodies have at most ``most_bytes``; nothing where it is empty."""
+        """The block itself, or its entries in blocks of at most ``most_bytes``; nothing where it is empty."""
         if self.received + self.sent < most_bytes // 2 and len(self.times) < _SURELY_FEW:
             if self.times:
                 yield self
@@ -80,7 +80,7 @@ class BlockBuilder:
         yield part
 
     def extend(self, other: "BlockBuilder") -> None:
-        """Take what came later, too."""
+        """Append the entries of a later block."""
         self.times += other.times
         self.metas += other.metas
         self.bodies += other.bodies

@@ -45,7 +45,7 @@ def _check(folder: Folder, access: Access, progress: Progress) -> CheckReport:
     index, report.index_error = open_checked_index(folder, access)
     with closing(index):
         recording_id = require_recording_id(index)
-        _Comparison(folder, index, recording_id, report).run(progress)
+        _Checker(folder, index, recording_id, report).run(progress)
         report.connections = int(index.execute("SELECT count(*) FROM connections").fetchone()[0])
     if access is Access.EXCLUSIVE and (report.index_error is not None or report.unknown or report.absent):
         rebuilt = rebuild(folder, recording_id, progress, evicted=report.may_be_given_up)
@@ -54,7 +54,7 @@ def _check(folder: Folder, access: Access, progress: Progress) -> CheckReport:
     return report
 
 
-class _Comparison:
+class _Checker:
     """The segments of a folder compared with an index; differences go into ``report``."""
 
     def __init__(self, folder: Folder, index: sqlite3.Connection, recording_id: bytes, report: CheckReport) -> None:

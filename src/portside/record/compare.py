@@ -10,7 +10,7 @@ from portside.wire.compare import LEFT, RIGHT, Comparison, Difference
 
 
 class StreamComparison(NamedTuple):
-    """One direction: the bytes of both sides, the first difference, and how many bytes nobody knows before it."""
+    """One direction: the bytes on either side, the first difference, and the number of missing bytes before it."""
 
     sizes: tuple[int, int]
     difference: Difference | None
@@ -23,7 +23,7 @@ class StreamComparison(NamedTuple):
 
 
 class ConnectionComparison(NamedTuple):
-    """Two connections: what came in, what went out, and the reasons of closing (None: it was not recorded)."""
+    """Two connections: both directions, and the reasons of closing (None where it is not recorded)."""
 
     received: StreamComparison
     sent: StreamComparison
@@ -31,7 +31,7 @@ class ConnectionComparison(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether they are known to be the same in everything but the times."""
+        """Whether both connections are known to be the same in everything but the times."""
         return self.received.same and self.sent.same and self.reasons[0] == self.reasons[1]
 
 

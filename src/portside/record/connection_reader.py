@@ -1,4 +1,4 @@
-"""What blocks tell of a connection, and what of it is missing between them."""
+"""The blocks of one connection read in order: their events, and a Gap where bytes are missing between them."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry
 
 
 class ConnectionReader:
-    """One connection read block by block: entries as events, and what is missing between them."""
+    """The state of reading one connection: bytes up to the last block, from which the next shows what is missing."""
 
     def __init__(self, conn: int) -> None:
         self._conn = conn
@@ -21,7 +21,7 @@ class ConnectionReader:
         self.latest = 0  # time of its latest event, for those who sort
 
     def events(self, peer: str, block: FlushEntries | None, extent: Extent) -> Iterator[Event]:
-        """The events of the next block; ``peer`` is what payload says of whom it is."""
+        """The events of the next block, None where it is damaged; ``peer`` is the address in payload events."""
         if block is None:
             return  # the next one shows how much was in it
         _, entries = block
@@ -37,7 +37,7 @@ class ConnectionReader:
                 yield event
 
     def missing_at_end(self, recorded: ConnectionRecord) -> Iterator[Event]:
-        """What the sums say is missing after the last block."""
+        """A Gap for the bytes that are missing after the last block, by the sums of the record."""
         if recorded.received > self._received or (recorded.closed is not None and recorded.sent > self._sent):
             yield self._gap(recorded.closed or self._at, recorded.received, recorded.sent)
 

@@ -4,10 +4,10 @@ import msgspec
 
 
 class ConnectionRecord(msgspec.Struct, frozen=True, gc=False):
-    """A connection of a recording. Times are ns since 1970, sizes bytes, ``duration`` is seconds.
+    """A connection of a recording. Times are ns since 1970, sizes in bytes, ``duration`` in seconds.
 
     ``peer``, ``local`` and ``opened`` are None where the beginning is lost; ``closed`` and what comes with it while it
-    is open, and where the run ended without a word. ``dropped`` is when --record-max gave its bytes up.
+    is open, and where the run was killed. ``dropped`` is the time at which --record-max evicted its bytes.
     """
 
     conn: int

@@ -33,7 +33,7 @@ _INTERFACE = "connections recorded by Portside: the bytes and their times are re
 
 
 class ExportSummary(NamedTuple):
-    """What was written: connections, packets (or events), and how often something was missing in the recording."""
+    """Counts of an export: connections, packets (or events) written, and places where the recording has a gap."""
 
     connections: int
     written: int
@@ -42,9 +42,9 @@ class ExportSummary(NamedTuple):
 
 @contextmanager
 def written(path: str) -> Iterator[BinaryIO]:
-    """A file to write that appears under its name when it is complete; ``-`` is standard output.
+    """A file to write, renamed to ``path`` when it is complete; ``-`` is standard output.
 
-    What is no plain file (a pipe, a device) is written as it is. Raises PortsideError where it cannot be written, and
+    A pipe or a device is written in place. Raises PortsideError where it cannot be written, and
     BrokenPipeError where the reader of a pipe went away.
     """
     try:
@@ -60,7 +60,7 @@ def written(path: str) -> Iterator[BinaryIO]:
 
 
 def _is_plain(path: str) -> bool:
-    """Whether it is, or would be, a plain file."""
+    """Whether the path is that of a regular file, or of none yet."""
     with suppress(FileNotFoundError):
         return stat.S_ISREG(os.stat(path).st_mode)
     return True
@@ -95,10 +95,10 @@ def export_pcapng(
 ) -> ExportSummary:
     """Write one connection, or all, as TCP conversations in the pcapng format.
 
-    ``progress``: bytes done and in all; ``version`` is ours, which the file tells.
+    ``progress`` is called with bytes done and in all; ``version`` is Portside's, for the header of the file.
 
-    What was handed over but had not left when its connection closed is not in it. Raises PortsideError where there is
-    no such connection, and OSError where the file cannot be written.
+    Bytes that were sent to the kernel but had not left when the connection closed are omitted. Raises
+    PortsideError where there is no such connection, and OSError where the file cannot be written.
     """
     begun = packets = gaps = 0
     conversations: dict[int, TcpSynthesizer] = {}
@@ -173,7 +173,7 @@ def _conversation(recording: Recording, conn: int, first: Event) -> TcpSynthesiz
 
 
 def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
-    """The closing that the index knows and the segments have lost."""
+    """The Closed event that the index has and the segments have lost; None where there is none."""
     recorded = recording.connection(conn)
     if recorded.closed is None or recording.live:  # it may have been closed since
         return None
@@ -190,7 +190,7 @@ def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
 
 
 def _events(recording: Recording, conn: int | None, progress: Progress) -> Iterator[Event]:
-    """What is to be written. Raises PortsideError at once where there is no such connection."""
+    """The events to be written. Raises PortsideError at once where there is no such connection."""
     return (
         recording.all_events(progress) if conn is None else _events_of(recording, recording.connection(conn), progress)
     )

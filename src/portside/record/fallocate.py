@@ -8,12 +8,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def preallocate(fd: int, offset: int, size: int) -> None:
-    """Set room aside for what will be written there, also behind the end. Raises OSError."""
+    """Allocate disk blocks for ``size`` bytes at ``offset``, also behind the end of the file. Raises OSError."""
     _fallocate(fd, _KEEP_SIZE, offset, size)
 
 
 def punch_hole(fd: int, offset: int, size: int) -> None:
-    """Give back the room of what is there, which reads as zeros from now on: of whole pages only. Raises OSError."""
+    """Free the whole pages in ``size`` bytes at ``offset``; all of them read as zeros from then on. Raises OSError."""
     _fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, size)
 
 

@@ -1,8 +1,8 @@
-"""The folder of a recording: what lies in it, and who may write there.
+"""The folder of a recording: its files, and the lock of the server that writes there.
 
 recording.lock    held by the server that writes (an open file description lock, fcntl(2))
 segment-000001    the recording itself, see ``segment``
-index.sqlite      where things lie, see ``index``; may be made anew
+index.sqlite      where each block lies, see ``index``; can be rebuilt
 """
 
 import errno
@@ -21,7 +21,7 @@ _SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,})")
 
 
 class Folder:
-    """The names in a folder; ``path`` is as the user wrote it."""
+    """The paths of the files in a recording's folder; ``path`` is as the user wrote it."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -32,7 +32,7 @@ class Folder:
         return os.path.join(self.path, f"segment-{number:06d}")
 
     def segments(self) -> list[int]:
-        """The numbers of the segments there are, in order. Raises PortsideError for what is no recording."""
+        """The numbers of the existing segments, in order. Raises PortsideError where the folder holds no recording."""
         try:
             names = os.listdir(self.path)
         except OSError as error:
@@ -43,7 +43,7 @@ class Folder:
         return numbers
 
     def lock(self) -> int | None:
-        """Become the one who writes: a descriptor to keep open, or None where another does. Raises OSError."""
+        """Lock the folder for writing: a descriptor to keep open, None where another has the lock. Raises OSError."""
         fd = os.open(os.path.join(self.path, _LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
@@ -55,7 +55,7 @@ class Folder:
         return fd
 
     def is_written(self) -> bool:
-        """Whether somebody writes here now. Asking does not take the lock, so it is in nobody's way."""
+        """Whether another process holds the lock. Asking does not take it (F_OFD_GETLK)."""
         with suppress(OSError):
             fd = os.open(os.path.join(self.path, _LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -67,7 +67,7 @@ class Folder:
 
 
 def make_folder(path: str) -> Folder:
-    """A folder to record in, made where it is not there. Raises PortsideError where nothing can be written in it."""
+    """A folder to record in, created if need be. Raises PortsideError where it cannot be, or holds other files."""
     folder = Folder(path)
     try:
         if not os.path.exists(path):

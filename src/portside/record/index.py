@@ -39,7 +39,7 @@ _MIGRATIONS = (
 
 
 class Extent(NamedTuple):
-    """Where a block lies, and what is in it: bytes, and times in ns since 1970."""
+    """The place of a block in a segment and a summary of it: sizes in bytes, times in ns since 1970."""
 
     segment: int
     offset: int
@@ -54,18 +54,18 @@ class Extent(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run of a server that wrote here; its connection N is ``base`` + N of the recording."""
+    """One run of a server or client that wrote the recording; its connection N is ``base`` + N here."""
 
     run: int
     base: int
     began: int
     pid: int
     version: str
-    outbound: bool = False  # a client's: the connection was opened from our side
+    outbound: bool = False  # a client recorded it: the connection was opened from this side
 
 
 class IndexEntry(NamedTuple):
-    """A block for the index: where it lies and the events in it."""
+    """The part of a block that goes into the index: its place and its events; ``run`` where the block begins one."""
 
     extent: Extent
     events: list[Event]
@@ -73,7 +73,7 @@ class IndexEntry(NamedTuple):
 
 
 def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
-    """The index at this path, to write. Raises sqlite3.Error, and PortsideError where it is of a later version."""
+    """The index at this path, to write. Raises sqlite3.Error, and PortsideError for one of a later version."""
     mode = "rwc" if make else "rw"
     index = sqlite3.connect(
         f"{_uri(path)}?mode={mode}", timeout=BUSY_S, uri=True, isolation_level=None, check_same_thread=False
@@ -90,7 +90,7 @@ def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
 
 
 def open_index_to_read(path: str) -> sqlite3.Connection:
-    """The same for one who may not or shall not write. Raises as ``open_index``, also for a schema that is older."""
+    """The index at this path, read-only. Raises as ``open_index``, and sqlite3.Error for an older schema too."""
     errors: list[sqlite3.Error] = []
     for rest in ("mode=ro", "mode=ro&immutable=1"):  # a folder without the right to write has no place for a journal
         try:
@@ -113,7 +113,7 @@ def open_index_to_read(path: str) -> sqlite3.Connection:
 
 
 def new_index_in_memory() -> sqlite3.Connection:
-    """An empty index that is nowhere on disk."""
+    """An empty index in memory."""
     index = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     _migrate(index, ":memory:")
     return index
@@ -133,7 +133,7 @@ def _version(index: sqlite3.Connection, path: str) -> int:
 
 
 def _refuse_foreign(index: sqlite3.Connection, path: str) -> None:
-    """Raises PortsideError, and sqlite3.Error, before anything is written to what is no index of ours."""
+    """Check that a database is an index of ours, before it is changed. Raises PortsideError and sqlite3.Error."""
     if not _version(index, path) and index.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         raise sqlite3.DatabaseError("it is another program's database")
 
@@ -144,7 +144,7 @@ def _migrate(index: sqlite3.Connection, path: str) -> None:
 
 
 def add(index: sqlite3.Connection, blocks: Iterable[IndexEntry], indexed: dict[int, int]) -> None:
-    """Take blocks in, in their order, and how far each segment is indexed; all of it or nothing."""
+    """Insert blocks, in order, and the indexed length of each segment, in one transaction. Raises sqlite3.Error."""
     extents, opened, half_closed, closed, gaps, runs = [], [], [], [], [], []
     for extent, events, run in blocks:
         extents.append(extent)
@@ -183,7 +183,7 @@ def _gap_row(gap: Gap) -> tuple[object, ...]:
 
 
 def backfill_connections(index: sqlite3.Connection) -> None:
-    """Give a row to connections of which blocks are there, but neither opening nor closing."""
+    """Insert a row for each connection that has blocks but neither an opening nor a closing."""
     index.execute(
         "INSERT OR IGNORE INTO connections (conn) SELECT DISTINCT conn FROM extents WHERE conn > 0 "
         "AND conn NOT IN (SELECT conn FROM connections)"
@@ -192,7 +192,7 @@ def backfill_connections(index: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(index: sqlite3.Connection) -> Iterator[None]:
-    """All of what is done inside, or nothing."""
+    """A transaction around the statements of a ``with`` block, rolled back where one raises."""
     index.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -210,15 +210,15 @@ def recording_id_of(index: sqlite3.Connection) -> bytes | None:
 
 
 def store_recording_id(index: sqlite3.Connection, recording: bytes) -> None:
-    """Have the index know whose it is, where it does not yet."""
+    """Store the 16 bytes that name the recording, unless the index has them."""
     index.execute("INSERT OR IGNORE INTO meta VALUES ('recording', ?)", (recording,))
 
 
 def last_run(index: sqlite3.Connection) -> int:
-    """The number of the last run, 0 where there was none."""
+    """The number of the last run, 0 before the first."""
     return int(index.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0])
 
 
 def last_conn(index: sqlite3.Connection) -> int:
-    """The highest number of a connection."""
+    """The highest number of a connection, 0 where there is none."""
     return int(index.execute("SELECT coalesce(max(conn), 0) FROM connections").fetchone()[0])

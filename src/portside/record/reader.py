@@ -1,4 +1,4 @@
-"""Blocks of a recording read where the index says that they are; where all are wanted, ahead of the one who asks."""
+"""Blocks of a recording read at the places that the index gives; in sequential reads, ahead on a thread."""
 
 import os
 from collections import deque
@@ -22,7 +22,7 @@ _WORTH_A_THREAD_BYTES = 256 << 10  # below, handing a block over costs more than
 
 
 class Reader:
-    """Keeps the segment open that was read last. For one thread."""
+    """A reader of blocks that keeps the last segment open. For one thread."""
 
     def __init__(self, folder: Folder, seed: int) -> None:
         self._folder = folder
@@ -30,7 +30,7 @@ class Reader:
         self._opened: tuple[int, int] | None = None  # number and descriptor
 
     def block(self, extent: Extent) -> FlushEntries | None:
-        """The block that lies there; None where it is damaged or gone. Raises PortsideError."""
+        """The entries of the block at an extent; None where it is damaged or gone. Raises PortsideError."""
         try:
             block = read_block(self._segment(extent.segment), self._seed, extent.offset)
         except (Damaged, FileNotFoundError):
@@ -42,9 +42,9 @@ class Reader:
         return block.header.flush, block.entries
 
     def ahead(self, extents: Iterable[Extent]) -> Iterator[tuple[Extent, FlushEntries | None]]:
-        """Each extent with its block; large ones are read by a thread while those before them are dealt with.
+        """Each extent with its block; large ones are read on a thread while the caller handles those before them.
 
-        Reading and checking them lets go of the interpreter, and is half of the work of an export.
+        Reading and checking them releases the GIL, and is half of the work of an export.
         """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +74,7 @@ class Reader:
         return self._opened[1]
 
     def close(self) -> None:
-        """Let go of the segment."""
+        """Close the segment that is open."""
         if self._opened is not None:
             os.close(self._opened[1])
             self._opened = None

@@ -19,9 +19,9 @@ _SALVAGED = (  # what the segments do not tell
 def rebuild(
     folder: Folder, recording: bytes, progress: Progress, *, evicted: bool
 ) -> tuple[str | None, list[str], int]:
-    """Make the index anew; where the old one lies now, what could not be rebuilt, and the number of connections.
+    """Rebuild the index: the new path of the old one, what could not be rebuilt, and the number of connections.
 
-    Whoever calls has the folder's lock. Raises OSError and sqlite3.Error, and then the old index is in its place.
+    The caller holds the folder's lock. Raises OSError and sqlite3.Error, and then the old index is in its place.
     """
     salvaged = _salvage(folder, recording)
     made = f"{folder.index}.new"
@@ -42,7 +42,7 @@ def rebuild(
 
 
 def _salvage(folder: Folder, recording: bytes) -> dict[str, list[tuple[object, ...]]] | None:
-    """Rows of the old index that the segments do not tell; None where it cannot be read, or is another recording's."""
+    """Rows of the old index that are in no segment; None where it cannot be read, or is another recording's."""
     with suppress(sqlite3.Error), closing(open_index_to_read(folder.index)) as old:
         if recording_id_of(old) == recording:
             return {table: old.execute(query).fetchall() for table, query in _SALVAGED}
@@ -67,7 +67,7 @@ def _carry_over(
 
 
 def _is_behind(folder: Folder, row: tuple[object, ...], numbers: list[int]) -> bool:
-    """Whether it tells of an end that was cut off."""
+    """Whether a row of ``damage`` is about the end of a segment that was cut off."""
     number, offset = row[0], row[1]
     if not isinstance(number, int) or not isinstance(offset, int) or number not in numbers:
         return False

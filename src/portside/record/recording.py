@@ -70,14 +70,14 @@ class Recording:
         self.close()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the index and the open segment."""
         self._index.close()
         self._reader.close()
 
     # Connections.
 
     def connections(self) -> Iterator[ConnectionRecord]:
-        """All of them, in the order of their numbers."""
+        """All connections, in the order of their numbers."""
         base = self._current_base()
         sums = self._sums_of_open()
         with closing(self._index.execute(_CONNECTIONS + "ORDER BY conn")) as rows:
@@ -85,7 +85,7 @@ class Recording:
                 yield self._recorded(row, sums, base)
 
     def connection(self, conn: int) -> ConnectionRecord:
-        """One of them. Raises PortsideError where there is no such connection."""
+        """The connection with a number. Raises PortsideError where there is none."""
         row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
         if row is None:
             raise PortsideError(
@@ -106,14 +106,14 @@ class Recording:
         return int(row[0]) if row is not None else 0
 
     def _sums_of_open(self, conn: int = 0) -> dict[int, tuple[int, int]]:
-        """Bytes in and out, up to now, of the connections without a closing (of one of them)."""
+        """Bytes in and out, up to now, of the connections without a closing; with ``conn``, of that one."""
         rows = self._index.execute(_SUMS_OF, (conn,)) if conn else self._index.execute(_SUMS)
         return {int(number): (int(received), int(sent)) for number, received, sent in rows}
 
-    # What they hold.
+    # Events and bytes.
 
     def events(self, conn: int) -> Iterator[Event]:
-        """Everything that happened on a connection, in order; a Gap where something is missing.
+        """All events of a connection, in order; a Gap where bytes are missing.
 
         Raises PortsideError where there is no such connection.
         """
@@ -124,7 +124,7 @@ class Recording:
         yield from following.missing_at_end(recorded)
 
     def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
-        """The same of a connection that goes on, until it closes or its run ends; ``wait`` is called between looks."""
+        """The events of a connection until it closes or its run ends; ``wait`` is called before each look for more."""
         recorded = self.connection(conn)
         following, after = ConnectionReader(conn), (0, 0)
         while True:
@@ -139,9 +139,9 @@ class Recording:
             wait()
 
     def data(self, conn: int, direction: Direction) -> Iterator[bytes | Gap]:
-        """The bytes of one direction in pieces; a Gap where some are missing."""
+        """The bytes of one direction in pieces, and a Gap where some are missing. Raises as ``events``."""
         kind = Received if direction == "in" else Sent
-        # What was handed over but never left is no byte that was sent.
+        # Bytes that were sent to the kernel but never left do not count as sent.
         left = self.connection(conn).sent if direction == "out" else None
         for event in self.events(conn):
             if isinstance(event, Gap):
@@ -157,9 +157,9 @@ class Recording:
                     yield data
 
     def all_events(self, progress: Progress = no_progress) -> Iterator[Event]:
-        """All events up to now in the order of their times, those of one connection always in the order they happened.
+        """All events up to now by their times; those of one connection always in the order in which they happened.
 
-        What is missing at the end of connections comes last. ``progress``: bytes done and in all.
+        Gaps at the ends of connections come last. ``progress`` is called with bytes done and in all.
         """
         peers: dict[int, str] = {}
         followings: dict[int, ConnectionReader] = {}
@@ -203,11 +203,11 @@ class Recording:
         return self._paged(_EXTENTS_OF, (conn,), after)
 
     def _extents_until(self, end: tuple[int, int] | None) -> Iterator[Extent]:
-        """All of them up to a place, lest one who writes meanwhile keeps the reader for ever."""
+        """Extents up to ``end`` (segment, offset), so that the reader does not chase a server that goes on writing."""
         return takewhile(lambda extent: end is not None and extent[:2] <= end, self._paged(_EXTENTS, (), (0, 0)))
 
     def _paged(self, query: str, which: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
-        """Rows in pages: a cursor that stays open would keep the writer's journal from being folded in."""
+        """Rows in pages: an open cursor would keep the writer's WAL from being checkpointed."""
         while rows := self._index.execute(query, (*after, *which, _ROWS_AT_ONCE)).fetchall():
             for row in rows:
                 yield Extent(*row)
@@ -215,7 +215,7 @@ class Recording:
 
 
 def _in_order(timed: list[tuple[int, Event]]) -> Iterator[Event]:
-    """Events by their times, those of equal time in the order in which they are."""
+    """Events sorted by time; the order of those with equal times is kept."""
     timed.sort(key=itemgetter(0))
     for _, event in timed:
         yield event

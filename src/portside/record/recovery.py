@@ -19,11 +19,11 @@ Progress = Callable[[int, int], None]  # bytes done, and in all
 
 
 def no_progress(_done: int, _whole: int) -> None:
-    """The progress of what nobody watches."""
+    """A ``progress`` callback that does nothing."""
 
 
 class DamageFound(NamedTuple):
-    """What was wrong in a segment: bytes at ``offset``, which are not part of the recording any more."""
+    """Damage in a segment: ``length`` bytes at ``offset`` that are no longer part of the recording."""
 
     segment: int
     offset: int
@@ -60,7 +60,7 @@ def read_file_header(folder: Folder, number: int, fd: int) -> FileHeader:
 
 @contextmanager
 def open_segment(folder: Folder, number: int) -> Iterator[int]:
-    """A segment to read. Raises PortsideError where it cannot be."""
+    """The descriptor of a segment, to read in a ``with`` block. Raises PortsideError where it cannot be read."""
     path = folder.segment(number)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -77,10 +77,10 @@ def open_segment(folder: Folder, number: int) -> Iterator[int]:
 def catch_up(
     folder: Folder, index: sqlite3.Connection, recording: bytes, progress: Progress = no_progress
 ) -> list[DamageFound]:
-    """Take in what the segments hold and the index does not know; what is damaged there.
+    """Index the blocks of all segments that the index lacks; the damage found in them.
 
-    Nobody may write meanwhile. ``progress`` is called with bytes done and in all. Raises PortsideError and
-    sqlite3.Error.
+    The caller holds the folder's lock, or a copy of the index. ``progress`` is called with bytes done and in
+    all. Raises PortsideError and sqlite3.Error.
     """
     known = dict(index.execute("SELECT segment, indexed FROM segments"))
     sizes = {number: _size(folder, number) for number in folder.segments()}
@@ -113,7 +113,7 @@ def _size(folder: Folder, number: int) -> int:
 
 
 def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -> DamageFound:
-    """A segment has lost its end, to a power failure or by somebody's hand."""
+    """Remove the blocks behind the end of a segment that was cut off, by a power failure or by hand."""
     with transaction(index):
         index.execute("DELETE FROM extents WHERE segment = ? AND offset + length > ?", (number, size))
         index.execute("UPDATE segments SET indexed = ? WHERE segment = ?", (size, number))
@@ -121,7 +121,7 @@ def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -
 
 
 def _missing(index: sqlite3.Connection, number: int, size: int) -> DamageFound:
-    """A segment is gone, by somebody's hand; whoever puts it back finds it taken in again."""
+    """Remove a segment whose file is gone. If the file comes back, it is indexed again."""
     with transaction(index):
         index.execute("DELETE FROM extents WHERE segment = ?", (number,))
         index.execute("DELETE FROM segments WHERE segment = ?", (number,))
@@ -129,7 +129,7 @@ def _missing(index: sqlite3.Connection, number: int, size: int) -> DamageFound:
 
 
 def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[DamageFound]:
-    """Take in a segment from an offset on; what is damaged in it."""
+    """Index a segment from an offset on; the damage found in it."""
     found: list[DamageFound] = []
     index.execute("DELETE FROM damage WHERE segment = ? AND offset >= ?", (number, start))  # somebody mended it
     with open_segment(folder, number) as fd:

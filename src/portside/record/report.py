@@ -1,4 +1,4 @@
-"""What a check of a recording found."""
+"""The result of checking a recording."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from portside.record.recovery import DamageFound
 
 
 class BlockSpan(NamedTuple):
-    """A block of a connection, in the index or in a segment."""
+    """The place of a connection's block in a segment: offset and length in bytes."""
 
     segment: int
     offset: int
@@ -17,7 +17,7 @@ class BlockSpan(NamedTuple):
 
 
 class Incomplete(NamedTuple):
-    """A connection of which bytes are missing that no gap tells of, and that were not given up by --record-max."""
+    """A connection with missing bytes that no Gap accounts for and that --record-max did not evict."""
 
     conn: int
     received: int
@@ -25,7 +25,7 @@ class Incomplete(NamedTuple):
 
 
 class CheckReport(msgspec.Struct):
-    """What a check found."""
+    """The result of ``check``; its fields are those of ``rec check --json``."""
 
     live: bool  # a server writes it: only what its index knows was checked
     segments: int = 0
@@ -47,7 +47,7 @@ class CheckReport(msgspec.Struct):
 
     @property
     def whole(self) -> bool:
-        """Whether all is there and right; what SIGKILL tears off an end was never part of the recording."""
+        """Whether everything is there and intact; a torn tail, left by SIGKILL, was never part of the recording."""
         damaged = any(not each.torn for each in self.found)
         lost = bool(self.incomplete) and not self.may_be_given_up
         wrong = bool(self.unknown or self.absent or self.index_error is not None)

@@ -32,7 +32,7 @@ _Place = tuple[int, int, int]  # segment, offset, length
 
 
 class Retention:
-    """Keeps the segments of a folder below ``most_bytes`` on disk."""
+    """The limit ``most_bytes`` of disk space for the segments of a folder."""
 
     def __init__(self, folder: Folder, index: sqlite3.Connection, most_bytes: int) -> None:
         self._folder = folder
@@ -42,7 +42,7 @@ class Retention:
         self._most_rows = min(_MOST_DROPPED_ROWS, most_bytes // _ROW_SHARE)
 
     def enforce(self, current: int) -> None:
-        """Give up what is too much; ``current`` is the segment that is written. Raises sqlite3.Error."""
+        """Evict what exceeds the limit; ``current`` is the segment being written. Raises sqlite3.Error."""
         length = self._length(current)
         segment, looked = self._looked_at
         if segment == current and length - looked < self._most_bytes // _CHECK_SHARE:
@@ -50,7 +50,7 @@ class Retention:
         self._looked_at = current, length
         most = self._most_bytes - self._most_bytes // _CHECK_SHARE
         while (too_much := self._used() - most) > 0:
-            if not self._drop_closed(current, too_much) and not self._drop_oldest(current, too_much):
+            if not self._evict_closed(current, too_much) and not self._evict_oldest(current, too_much):
                 return
 
     def _used(self) -> int:
@@ -65,8 +65,8 @@ class Retention:
             return os.stat(self._folder.segment(number)).st_size
         return 0
 
-    def _drop_closed(self, current: int, too_much: int) -> bool:
-        """Drop the connections that closed longest ago, until it should be enough; whether there were any."""
+    def _evict_closed(self, current: int, too_much: int) -> bool:
+        """Evict the connections that closed longest ago, at least ``too_much`` bytes; whether there were any."""
         index = self._index
         conns = index.execute(
             "SELECT conn FROM connections WHERE closed IS NOT NULL AND dropped IS NULL ORDER BY closed LIMIT ?",
@@ -86,11 +86,11 @@ class Retention:
                     "(SELECT max(conn) FROM connections WHERE dropped IS NOT NULL) - ?",
                     (self._most_rows,),
                 )
-        self._give_back(places, current)
+        self._free(places, current)
         return bool(conns)
 
-    def _drop_oldest(self, current: int, too_much: int) -> bool:
-        """Drop the oldest blocks of all, whosoever's; whether there were any outside the segment being written."""
+    def _evict_oldest(self, current: int, too_much: int) -> bool:
+        """Evict the oldest blocks of any connection; whether there were any outside the segment being written."""
         index = self._index
         places: list[_Place] = []
         rows = index.execute(
@@ -106,18 +106,18 @@ class Retention:
                 too_much -= length
                 if too_much <= 0:
                     break
-        self._give_back(places, current)
+        self._free(places, current)
         return bool(places)
 
-    def _give_back(self, places: list[_Place], current: int) -> None:
-        """Have the file system take the room of what the index does not know any more."""
+    def _free(self, places: list[_Place], current: int) -> None:
+        """Free the disk space of blocks that are no longer in the index."""
         removed = self._remove_empty(current)
         for segment, offset, length in places:
             if segment not in removed:
                 self._punch(segment, offset, length)
 
     def _remove_empty(self, current: int) -> set[int]:
-        """Remove segments that hold nothing of a connection; those with damage are left for people to look at."""
+        """Remove segments without a block of a connection, but those with damage: they are left to be examined."""
         numbers = {int(number) for (number,) in self._index.execute(_EMPTY, (current,))}
         for number in numbers:
             with transaction(self._index):
@@ -128,7 +128,7 @@ class Retention:
         return numbers
 
     def _punch(self, segment: int, offset: int, length: int) -> None:
-        """Make a hole of a dropped block and of what was dropped on either side of it: only whole pages are freed."""
+        """Punch a hole over an evicted block and its evicted neighbours, as only whole pages are freed."""
         index = self._index
         before = index.execute(
             "SELECT offset + length FROM extents WHERE segment = ? AND offset < ? ORDER BY offset DESC LIMIT 1",

@@ -1,4 +1,4 @@
-"""Blocks found in a segment without an index, damaged ones stepped over."""
+"""Blocks found in a segment without an index; damaged ones are skipped."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Bytes with its header."""
+        """Bytes of the block with its header."""
         return HEADER_SIZE + self.header.size
 
 
@@ -64,7 +64,7 @@ def _read_body(fd: int, seed: int, offset: int, header: BlockHeader) -> Block:
 
 
 def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:
-    """All blocks between two offsets, and what is damaged between them, each piece once. Raises OSError."""
+    """All blocks between two offsets, and the damage between them, each piece once. Raises OSError."""
     offset = start
     damage: Damage | None = None
     while offset < end:
@@ -135,7 +135,7 @@ def _pread(fd: int, size: int, offset: int) -> bytes:
 
 
 def index_entry(segment: int, block: Block) -> IndexEntry:
-    """What the index keeps of a block; events that a later version wrote are left out."""
+    """The index's entry for a block; events that only a later version knows are left out."""
     header, entries = block.header, block.entries
     sizes = {RECEIVED: 0, SENT: 0, EVENT: 0, NOTE: 0}
     events: list[Event] = []
@@ -169,7 +169,7 @@ def encode_run(run: Run) -> bytes:
 
 
 def decode_run(entry: Entry) -> Run | None:
-    """The run that such an entry tells of; None for a note of another kind, which a later version may write."""
+    """The run in an entry of the kind NOTE; None for any other note, which a later version may write."""
     try:
         fields = {**json.loads(entry.data)}
         fields["outbound"] = fields.pop(_OUTBOUND_KEY, False)

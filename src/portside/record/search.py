@@ -13,7 +13,7 @@ from portside.record.recovery import Progress, no_progress
 
 
 class ConnectionQuery(NamedTuple):
-    """What is looked for; None where anything will do. Times are ns since 1970; ``reason`` may be ``open``."""
+    """The conditions of ``rec list``; None matches all. Times are ns since 1970; ``reason`` may be ``open``."""
 
     peer: Callable[[str], bool] | None = None
     since: int | None = None
@@ -23,7 +23,7 @@ class ConnectionQuery(NamedTuple):
 
 
 def peer_matcher(text: str) -> Callable[[str], bool]:
-    """Whether a peer is this address, this ``HOST:PORT``, this unix path, or in this network. Raises InvalidValue."""
+    """A predicate on peers for an address, ``HOST:PORT``, a unix path or a network. Raises InvalidValue."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -42,14 +42,14 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
 
 
 def search(
-    recording: Recording, wanted: ConnectionQuery, progress: Progress = no_progress
+    recording: Recording, query: ConnectionQuery, progress: Progress = no_progress
 ) -> Iterator[ConnectionRecord]:
-    """The connections that are wanted, in the order of their numbers.
+    """The connections that match a query, in the order of their numbers.
 
-    ``progress`` is called with the bytes searched and in all, where what passed has to be read.
+    ``progress`` is called with bytes searched and in all, where ``contains`` makes it read the payload.
     """
-    chosen = (each for each in recording.connections() if _is_wanted(each, wanted))
-    if wanted.contains is None:
+    chosen = (each for each in recording.connections() if _matches(each, query))
+    if query.contains is None:
         yield from chosen
         return
     candidates = list(chosen)
@@ -60,22 +60,22 @@ def search(
         progress(done + size, whole)
 
     for each in candidates:
-        if _contains(recording, each.conn, wanted.contains, searched):
+        if _contains(recording, each.conn, query.contains, searched):
             yield each
         done += each.received + each.sent
         progress(done, whole)
 
 
-def _is_wanted(each: ConnectionRecord, wanted: ConnectionQuery) -> bool:
-    if wanted.peer is not None and not (each.peer is not None and wanted.peer(each.peer)):
+def _matches(each: ConnectionRecord, query: ConnectionQuery) -> bool:
+    if query.peer is not None and not (each.peer is not None and query.peer(each.peer)):
         return False
-    if wanted.since is not None and not each.open and (each.closed or each.opened or 0) < wanted.since:
+    if query.since is not None and not each.open and (each.closed or each.opened or 0) < query.since:
         return False
-    if wanted.until is not None and each.opened is not None and each.opened > wanted.until:
+    if query.until is not None and each.opened is not None and each.opened > query.until:
         return False
-    if wanted.reason == "open":
+    if query.reason == "open":
         return each.open
-    return wanted.reason is None or wanted.reason == each.reason
+    return query.reason is None or query.reason == each.reason
 
 
 def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable[[int], None]) -> bool:

@@ -59,7 +59,7 @@ class FileHeader(NamedTuple):
 
 
 class BlockPosition(NamedTuple):
-    """Where a block belongs: its flush (32 bits), its connection, and the bytes of that before it."""
+    """The position of a block in the recording: flush (32 bits), connection, and bytes of that before it."""
 
     flush: int
     conn: int
@@ -68,7 +68,7 @@ class BlockPosition(NamedTuple):
 
 
 class BlockHeader(NamedTuple):
-    """What a block says of itself; ``size`` and ``checksum`` are those of the body that follows."""
+    """The header of a block; ``size`` (bytes) and ``checksum`` (XXH3) are those of the body that follows."""
 
     flush: int
     conn: int
@@ -80,7 +80,7 @@ class BlockHeader(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One thing that happened: ``at`` is ns since 1970, ``kind`` one of RECEIVED, SENT, EVENT, NOTE."""
+    """An entry of a block: ``at`` is ns since 1970, ``kind`` one of RECEIVED, SENT, EVENT, NOTE."""
 
     at: int
     kind: int
@@ -88,11 +88,11 @@ class Entry(NamedTuple):
 
 
 class Damaged(ValueError):
-    """Bytes that are no block, or not the one that was written."""
+    """Bytes that fail a checksum or are cut short."""
 
 
 def encode_file_header(number: int, created: int, recording: bytes) -> bytes:
-    """The first bytes of a segment; ``recording`` are the 16 bytes that tell recordings apart."""
+    """The first bytes of a segment; ``created`` is ns since 1970, ``recording`` the 16-byte name of the recording."""
     header = _FILE_HEADER.pack(MAGIC, VERSION, 0, number, created, recording)
     return header + _FILE_CHECKSUM.pack(crc32(header))
 
@@ -110,7 +110,7 @@ def decode_file_header(data: bytes) -> FileHeader:
 
 
 def checksum_seed(recording: bytes) -> int:
-    """Where the checksums of a recording begin."""
+    """The seed of all checksums in a recording, from its 16-byte name."""
     return crc32(recording)
 
 
@@ -120,7 +120,7 @@ def pack_meta(kind: int, size: int) -> int:
 
 
 def meta_kind(packed: int) -> int:
-    """The kind in what ``pack_meta`` made."""
+    """The kind in a number made by ``pack_meta``."""
     return packed >> _KIND_SHIFT
 
 

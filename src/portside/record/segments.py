@@ -29,13 +29,13 @@ class SegmentWriter:
         self._reserved = 0  # the offset up to which the file system has set room aside
 
     def begin(self) -> int:
-        """Where the next ``append`` will write: begins a segment when it is time to. Raises OSError."""
+        """The offset at which the next ``append`` writes, in a new segment where it is time for one. Raises OSError."""
         if self._fd < 0 or self.offset >= self._roll_bytes or not os.fstat(self._fd).st_nlink:
             self._roll()  # one that somebody removed is not written on
         return self.offset
 
     def append(self, buffers: list[bytes]) -> None:
-        """Write all of this at once, after ``begin``. Raises OSError, and then nothing of it counts."""
+        """Write one flush, after ``begin``, wholly or not at all. Raises OSError."""
         offset = self.offset
         try:
             self._reserve(sum(map(len, buffers)))
@@ -48,7 +48,7 @@ class SegmentWriter:
         self.offset = end
 
     def _reserve(self, size: int) -> None:
-        """Have room set aside for much at once: page by page, as it is written, that is half of the work of writing."""
+        """Preallocate space for a large flush: allocated block by block, that is half of the work of writing."""
         end = self.offset + size
         if size < _LARGE_BYTES or end <= self._reserved:
             return
@@ -64,12 +64,12 @@ class SegmentWriter:
             self._reserved = reserved
 
     def release_unused(self) -> None:
-        """Give back what was set aside and is not used, and what was written of a flush that failed. Raises OSError."""
+        """Free what is preallocated and unused, and the bytes of a flush that failed. Raises OSError."""
         os.ftruncate(self._fd, self.offset)
         self._reserved = 0
 
     def _roll(self) -> None:
-        """Begin the next segment. What cannot be begun is tried again with the next flush."""
+        """Begin the next segment. Raises OSError, and leaves no file behind."""
         number = self.number + 1
         while os.path.lexists(self._folder.segment(number)):  # somebody put it there
             number += 1
@@ -86,7 +86,7 @@ class SegmentWriter:
         self._fd, self.number, self.offset, self._reserved = fd, number, FILE_HEADER_SIZE, 0
 
     def close(self) -> None:
-        """Close the segment that is written."""
+        """Close the segment being written."""
         if self._fd >= 0:
             if self._reserved > self.offset:
                 with suppress(OSError):
@@ -96,7 +96,7 @@ class SegmentWriter:
 
 
 def write_at(fd: int, buffers: list[bytes], offset: int) -> int:
-    """Write all of this at an offset; where it ends. Raises OSError, with some of it written."""
+    """Write buffers at an offset; the offset behind them. Raises OSError, with some of them written."""
     for at in range(0, len(buffers), MOST_BUFFERS):
         part: list[bytes | memoryview] = list(buffers[at : at + MOST_BUFFERS])
         while part:
@@ -107,7 +107,7 @@ def write_at(fd: int, buffers: list[bytes], offset: int) -> int:
 
 
 def release_preallocated(path: str) -> None:
-    """Give back what a run that was killed had set aside behind the end of its segment."""
+    """Free what a run that was killed had preallocated behind the end of its segment."""
     with suppress(OSError):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

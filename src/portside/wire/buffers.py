@@ -7,7 +7,7 @@ MOST_BUFFERS: Final = 512  # of one writev; the kernel takes 1024 (IOV_MAX)
 
 
 def advance(buffers: Sequence[bytes | memoryview], written: int) -> list[bytes | memoryview]:
-    """What is left of buffers when so many bytes of them are written."""
+    """The buffers that remain when their first ``written`` bytes are written."""
     for index, buffer in enumerate(buffers):
         if written < len(buffer):
             return [memoryview(buffer)[written:], *buffers[index + 1 :]]

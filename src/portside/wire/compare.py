@@ -1,10 +1,10 @@
-"""Two streams compared while they come, in pieces of any size: where the first difference is.
+"""The first difference of two streams that are compared piece by piece, as they come.
 
-What its caller owes it: pieces of a side for which ``wants`` is true, and ``end`` when that side has no more. Pieces
-that are fed while it does not want them are kept until the other side has caught up, so whoever feeds only what is
-wanted needs memory for one piece of each side.
+The caller feeds pieces of a side for which ``wants`` is true, and calls ``end`` when that side has no more. Pieces fed
+before they are wanted are kept until the other side has caught up, so a caller that feeds only wanted ones needs
+memory for one piece of each side.
 
-A piece is bytes, or a number: so many bytes that nobody knows. They are neither equal to anything nor different.
+A piece is bytes, or a number of bytes that are missing. Missing bytes are neither equal to anything nor different.
 """
 
 from collections import deque
@@ -42,25 +42,25 @@ class Comparison:
 
     @property
     def difference(self) -> Difference | None:
-        """The first one; its context grows until neither side is wanted any more."""
+        """The first difference, None so far; its context grows until neither side is wanted."""
         if not self._differs:
             return None
         left, right = self._sides
         return Difference(self.equal + self.unknown, self._before, left.context, right.context)
 
     def wants(self, side: int) -> bool:
-        """Whether more of a side would tell something now."""
+        """Whether the comparison needs more of a side to go on."""
         this = self._sides[side]
         return not this.ended and (this.lacks_context if self._differs else not this.pieces)
 
     def feed(self, side: int, piece: Piece) -> None:
-        """The next piece of a side."""
+        """Add the next piece of a side."""
         if piece:
             self._sides[side].pieces.append(piece)
             self._compare()
 
     def end(self, side: int) -> None:
-        """A side has no more."""
+        """Mark a side as ended."""
         self._sides[side].ended = True
         self._compare()
 
@@ -92,7 +92,7 @@ class Comparison:
 
 
 class _Side:
-    """What waits of one side, and what it has from the first difference on."""
+    """One side: the pieces that wait, and its context from the first difference on."""
 
     def __init__(self) -> None:
         self.pieces: deque[Piece] = deque()
@@ -112,7 +112,7 @@ class _Side:
         return len(self.context) < CONTEXT_BYTES and not self._broken
 
     def take(self, size: int) -> bytes | None:
-        """So many of the bytes that are ready; None where they are not known."""
+        """The next ``size`` of the bytes that are ready; None where they are missing."""
         head = self.pieces[0]
         data = None if isinstance(head, int) else head[self._at : self._at + size]
         if size == self.ready:
@@ -123,11 +123,11 @@ class _Side:
         return data
 
     def put_back(self, data: bytes) -> None:
-        """What was taken and is context."""
+        """Return bytes that were taken, as context."""
         self.context = data[:CONTEXT_BYTES]
 
     def gather_context(self) -> None:
-        """After a difference: keep of the pieces what is context, and let go of the rest."""
+        """Move bytes from the pieces into the context, after a difference, and drop the rest."""
         while self.pieces and self.lacks_context:
             data = self.take(self.ready)
             self._broken = data is None
@@ -136,7 +136,7 @@ class _Side:
 
 
 def _common(one: bytes, other: bytes) -> int:
-    """How many bytes at the beginning are the same; both are of one length."""
+    """The number of equal bytes at the beginning of two pieces of one length."""
     low, high = 0, len(one)
     while low < high:
         middle = (low + high + 1) // 2

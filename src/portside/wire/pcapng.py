@@ -24,7 +24,7 @@ _PADDING = tuple(bytes(-size % 4) for size in range(4))
 
 
 def file_header(application: str, description: str) -> bytes:
-    """What stands before the first packet: who wrote the file, and what the interface is."""
+    """The section header and the interface description, which come before the first packet."""
     section = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1) + _options((_SHB_USERAPPL, application.encode()))
     interface = struct.pack("<HHI", LINKTYPE_RAW, 0, _NO_SNAP_LENGTH) + _options(
         (_IF_DESCRIPTION, description.encode()), (_IF_TSRESOL, _NANOSECONDS)
@@ -33,7 +33,7 @@ def file_header(application: str, description: str) -> bytes:
 
 
 def packet_frame(at: int, size: int, comment: str = "") -> tuple[bytes, bytes]:
-    """What stands before and behind a packet of so many bytes: an enhanced packet block around it."""
+    """The bytes before and behind a packet of ``size`` bytes in an enhanced packet block; ``at`` is ns since 1970."""
     tail = _PADDING[size & 3]
     if comment:
         tail += _options((_OPT_COMMENT, _cut(comment.encode("utf-8", "backslashreplace"))))

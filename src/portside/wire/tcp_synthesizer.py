@@ -1,7 +1,7 @@
-"""The events of one connection told as TCP packets.
+"""TCP packets synthesized from the events of one connection.
 
-What was recorded are bytes, times and how it ended; segments and acknowledgements are made up around them, so that
-the conversation reads as one without loss:
+A recording has bytes, times and the reason of closing; segments and acknowledgements are made up around them, so that
+the result reads as a connection without loss:
 
 1. ``opened`` is the handshake, from the side that connected. Where the beginning is lost there is none.
 2. Bytes go out in segments of at most SEGMENT_BYTES and are acknowledged at once, so no window is ever full.
@@ -42,7 +42,7 @@ _WHY: Final[dict[CloseReason, str]] = {
 
 
 class Packet(NamedTuple):
-    """``at`` is ns since 1970, ``headers`` are those of IP and TCP."""
+    """A synthesized packet: ``at`` is ns since 1970, ``headers`` are those of IP and TCP."""
 
     at: int
     headers: bytes
@@ -51,26 +51,26 @@ class Packet(NamedTuple):
 
 
 class _End:
-    """One side: ``next`` is the sequence number of its next byte, counted on beyond 32 bits."""
+    """One end of the connection: ``next`` is the sequence number of its next byte, counted on beyond 32 bits."""
 
-    __slots__ = ("finished", "header", "next", "start")
+    __slots__ = ("fin_sent", "header", "next", "start")
 
     def __init__(self, initial: int, source: Endpoint, destination: Endpoint) -> None:
         self.header = make_header(source, destination)
         self.start = self.next = (initial * _SPREAD & 0xFFFFFFFF) + 1  # behind the SYN
-        self.finished = False  # it sent FIN
+        self.fin_sent = False  # it sent FIN
 
     @property
     def passed(self) -> int:
-        """Bytes of its stream up to now, with those that are missing."""
-        return self.next - self.start - self.finished
+        """Bytes of the end's stream up to now, missing ones included."""
+        return self.next - self.start - self.fin_sent
 
 
 class TcpSynthesizer:
-    """Connection ``conn`` between ``peer`` and ``local`` (as events write them; empty where that is not known).
+    """The packets of connection ``conn`` between ``peer`` and ``local`` (as in events; empty where not recorded).
 
-    ``left`` is how many of the bytes sent have left, where that is known: what is beyond was handed over, but the
-    connection ended before. ``outbound`` says that the connection was opened from this side.
+    ``left`` is how many of the bytes sent had left the kernel when the connection ended, None where that is not known;
+    the rest is omitted. ``outbound`` says that the connection was opened from this side.
     """
 
     __slots__ = ("_at", "_begun", "_comment", "_left", "_local", "_out", "_outbound", "_peer")
@@ -84,13 +84,13 @@ class TcpSynthesizer:
         self._local = _End(2 * conn + 1, *reversed(ends))
         self._outbound = outbound
         self._left = left
-        self._comment = _names(peer, there, local, here)
+        self._comment = _unencodable_addresses(peer, there, local, here)
         self._begun = False
         self._at = 0
         self._out: list[Packet] = []
 
     def packets(self, event: Event) -> list[Packet]:
-        """What goes over the wire with the next event; nothing after ``closed`` is asked for."""
+        """The packets for the next event. ``closed`` must be the last one."""
         out: list[Packet] = []
         self._out = out
         self._at = max(self._at, event.at)
@@ -100,99 +100,101 @@ class TcpSynthesizer:
             if type(event) is Received:
                 self._data(self._peer, self._local, event.data)
             else:
-                self._data(self._local, self._peer, event.data[: self._room(len(event.data))])
+                self._data(self._local, self._peer, event.data[: self._left_bytes(len(event.data))])
         elif isinstance(event, HalfClosed):
-            self._finish(self._peer, self._local)
+            self._send_fin(self._peer, self._local)
         elif isinstance(event, Gap):
             self._lose(self._peer, self._local, event.received, event.why)
-            self._lose(self._local, self._peer, self._room(event.sent), event.why)
+            self._lose(self._local, self._peer, self._left_bytes(event.sent), event.why)
         elif isinstance(event, Closed):
             self._lose(self._peer, self._local, event.received - self._peer.passed)
             self._lose(self._local, self._peer, event.sent - self._local.passed)
             self._end(event.reason, event.error)
         return out
 
-    def _room(self, size: int) -> int:
-        """How many of so many bytes, sent next, have left."""
+    def _left_bytes(self, size: int) -> int:
+        """The number of the next ``size`` bytes sent that have left the kernel."""
         return size if self._left is None else max(0, min(size, self._left - self._local.passed))
 
     def _begin(self, event: Event) -> None:
         self._begun = True
         if not isinstance(event, Opened):
-            self._say("the beginning of this connection is not recorded")
+            self._add_comment("the beginning of this connection is not recorded")
             return
         client, server = (self._local, self._peer) if self._outbound else (self._peer, self._local)
         client.next -= 1
         server.next -= 1
-        self._put(client, None, SYN)
+        self._emit(client, None, SYN)
         client.next += 1
-        self._put(server, client, SYN | ACK)
+        self._emit(server, client, SYN | ACK)
         server.next += 1
-        self._put(client, server, ACK)
+        self._emit(client, server, ACK)
 
     def _data(self, source: _End, sink: _End, data: bytes) -> None:
         size = len(data)
         if size <= SEGMENT_BYTES:
             if size:
-                self._put(source, sink, PSH | ACK, data)
+                self._emit(source, sink, PSH | ACK, data)
                 source.next += size
-                self._put(sink, source, ACK)
+                self._emit(sink, source, ACK)
             return
         view = memoryview(data)
         for at in range(0, size, SEGMENT_BYTES):
             end = min(at + SEGMENT_BYTES, size)
-            self._put(source, sink, PSH | ACK if end == size else ACK, view[at:end])
+            self._emit(source, sink, PSH | ACK if end == size else ACK, view[at:end])
             source.next += end - at
             if end == size or not end % ACKNOWLEDGED_BYTES:
-                self._put(sink, source, ACK)
+                self._emit(sink, source, ACK)
 
     def _lose(self, source: _End, sink: _End, size: int, why: str = "damaged or given up") -> None:
         if size <= 0:
             return
         whose = "from the peer" if source is self._peer else "to the peer"
-        self._say(f"before this, {size} bytes {whose} are not in the recording: {why}")
+        self._add_comment(f"before this, {size} bytes {whose} are not in the recording: {why}")
         while size > 0:
             source.next += min(size, STEP_BYTES)
             size -= STEP_BYTES
-            self._put(source, sink, ACK)
-            self._put(sink, source, ACK)
+            self._emit(source, sink, ACK)
+            self._emit(sink, source, ACK)
 
     def _end(self, reason: CloseReason, error: str | None) -> None:
         if reason == "peer_reset":
-            self._put(self._peer, self._local, RST | ACK)
+            self._emit(self._peer, self._local, RST | ACK)
         elif reason == "local_reset":
-            self._put(self._local, self._peer, RST | ACK)
+            self._emit(self._local, self._peer, RST | ACK)
         elif reason == "error":
-            self._say(f"the connection failed, this packet only stands for it: {error or 'no reason is recorded'}")
-            self._put(self._local, self._peer, RST | ACK)
+            self._add_comment(
+                f"the connection failed, this packet only stands for it: {error or 'no reason is recorded'}"
+            )
+            self._emit(self._local, self._peer, RST | ACK)
         elif reason == "peer_closed":
-            self._finish(self._peer, self._local)
-            self._finish(self._local, self._peer)
+            self._send_fin(self._peer, self._local)
+            self._send_fin(self._local, self._peer)
         else:
-            self._say(_WHY.get(reason, ""))
-            self._finish(self._local, self._peer)
-            self._finish(self._peer, self._local)
+            self._add_comment(_WHY.get(reason, ""))
+            self._send_fin(self._local, self._peer)
+            self._send_fin(self._peer, self._local)
 
-    def _finish(self, source: _End, sink: _End) -> None:
-        if source.finished:
+    def _send_fin(self, source: _End, sink: _End) -> None:
+        if source.fin_sent:
             return
-        self._put(source, sink, FIN | ACK)
+        self._emit(source, sink, FIN | ACK)
         source.next += 1
-        source.finished = True
-        self._put(sink, source, ACK)
+        source.fin_sent = True
+        self._emit(sink, source, ACK)
 
-    def _put(self, source: _End, sink: _End | None, flags: int, payload: bytes | memoryview = b"") -> None:
+    def _emit(self, source: _End, sink: _End | None, flags: int, payload: bytes | memoryview = b"") -> None:
         headers = source.header(len(payload), source.next, 0 if sink is None else sink.next, flags)
         self._out.append(Packet(self._at, headers, payload, self._comment))
         self._comment = ""
 
-    def _say(self, comment: str) -> None:
-        """Have the next packet say something."""
+    def _add_comment(self, comment: str) -> None:
+        """Add a line to the comment of the next packet."""
         self._comment = "\n".join(filter(None, (self._comment, comment)))
 
 
-def _names(peer: str, there: Endpoint | None, local: str, here: Endpoint | None) -> str:
-    """What the addresses of packets do not tell of who the ends are: names that are none, and scopes."""
+def _unencodable_addresses(peer: str, there: Endpoint | None, local: str, here: Endpoint | None) -> str:
+    """The addresses that packets cannot carry, as a comment: unix sockets, unknown ends and IPv6 scopes."""
     ends = ("peer", peer, there), ("local", local, here)
     return "\n".join(
         f"{end}: {escape(name.encode('utf-8', 'surrogateescape')) or 'not recorded'}"

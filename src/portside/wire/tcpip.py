@@ -61,16 +61,16 @@ def parse_endpoint(text: str) -> Endpoint | None:
 
 
 def placeholder(conn: int, *, peer: bool) -> Endpoint:
-    """An end for what has no IP address, no other connection's peer has the same: from the range for documentation."""
+    """A unique endpoint for an end without an IP address, from the documentation prefix (RFC 3849)."""
     if peer:
         return Endpoint(_PEERS + (conn & (1 << 64) - 1).to_bytes(8), _DYNAMIC_PORTS[conn % len(_DYNAMIC_PORTS)])
     return Endpoint(_LOCAL, _DYNAMIC_PORTS[0])
 
 
 def make_header(source: Endpoint, destination: Endpoint) -> Header:
-    """A function of bytes that follow the header, sequence number, acknowledgement number and flags.
+    """A function of payload size, sequence number, acknowledgement number and flags, which returns IP and TCP headers.
 
-    It returns the IP and TCP headers; a SYN's are followed by SYN_OPTIONS, which do not count as bytes that follow.
+    A SYN's headers end with SYN_OPTIONS, which are not part of the payload size.
     Where one end is IPv4 and the other IPv6, the IPv4 address is mapped into IPv6.
     """
     if len(source.address) == len(destination.address) == 4:
