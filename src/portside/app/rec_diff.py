@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from portside.app.bytes_json import bytes_fields, encodable
+from portside.app.bytes_json import difference_fields, encodable
 from portside.app.rec_notices import notice_damage
 from portside.app.stdout import write_stdout
 from portside.record.compare import ConnectionComparison, StreamComparison, compare
@@ -74,11 +74,5 @@ def _json(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
 def _stream_json(stream: StreamComparison) -> dict[str, object]:
     fields: dict[str, object] = {"same": stream.same, "size": stream.sizes, "unknown": stream.unknown}
     if stream.difference is not None:
-        offset, before, one, other = stream.difference
-        fields["difference"] = {
-            "offset": offset,
-            "before": bytes_fields(before),
-            "left": bytes_fields(one),
-            "right": bytes_fields(other),
-        }
+        fields["difference"] = difference_fields(stream.difference, "left", "right")
     return fields

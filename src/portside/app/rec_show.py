@@ -12,7 +12,7 @@ from portside.app.stdout import write_stdout
 from portside.events import Event, Gap
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
-from portside.record.recording import Direction, Recording
+from portside.record.recording import Direction, Recording, missing_bytes
 from portside.settings.rec import RecShow
 
 _FOLLOW_S = 0.1
@@ -69,7 +69,7 @@ def cat(path: str, conn: int, direction: Direction) -> int:
             nonlocal missing
             for piece in recording.data(conn, direction):
                 if isinstance(piece, Gap):
-                    missing += piece.received if direction == "in" else piece.sent
+                    missing += missing_bytes(piece, direction)
                 else:
                     yield piece
 

@@ -4,7 +4,7 @@ import threading
 
 import msgspec
 
-from portside.app.bytes_json import bytes_fields, encodable
+from portside.app.bytes_json import difference_fields, encodable
 from portside.app.stdout import write_stdout
 from portside.client.replay_result import ReplayResult, describe_result
 from portside.client.script import Role
@@ -71,13 +71,7 @@ def _fields(result: ReplayResult) -> dict[str, object]:
         name: getattr(result, name) for name in ("sent", "to_send", "received", "expected", "unknown")
     }
     if result.difference is not None:
-        offset, before, recorded, got = result.difference
-        fields["difference"] = {
-            "offset": offset,
-            "before": bytes_fields(before),
-            "recorded": bytes_fields(recorded),
-            "got": bytes_fields(got),
-        }
+        fields["difference"] = difference_fields(result.difference, "recorded", "got")
     if result.late is not None:
         fields["late"] = {"arrived": result.late.arrived, "due": result.late.expected}
     return {**fields, "ended": result.ended, "ended_recorded": result.ended_recorded}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from portside.events import Gap
 from portside.record.connection_record import ConnectionRecord
-from portside.record.recording import Direction, Recording
+from portside.record.recording import Direction, Recording, missing_bytes
 from portside.wire.compare import LEFT, RIGHT, Comparison, Difference
 
 
@@ -69,6 +69,6 @@ def _compare(
 def _pieces(recording: Recording, conn: int, direction: Direction) -> Iterator[bytes | int]:
     for piece in recording.data(conn, direction):
         if isinstance(piece, Gap):
-            yield piece.received if direction == "in" else piece.sent
+            yield missing_bytes(piece, direction)
         else:
             yield piece

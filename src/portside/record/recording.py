@@ -145,7 +145,7 @@ class Recording:
         left = self.connection(conn).sent if direction == "out" else None
         for event in self.events(conn):
             if isinstance(event, Gap):
-                if event.received if direction == "in" else event.sent:
+                if missing_bytes(event, direction):
                     yield event
                 if left is not None:
                     left = max(0, left - event.sent)
@@ -212,6 +212,11 @@ class Recording:
             for row in rows:
                 yield Extent(*row)
             after = rows[-1][:2]
+
+
+def missing_bytes(gap: Gap, direction: Direction) -> int:
+    """The bytes of one direction that are missing in a gap."""
+    return gap.received if direction == "in" else gap.sent
 
 
 def _in_order(timed: list[tuple[int, Event]]) -> Iterator[Event]:
