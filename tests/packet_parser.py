@@ -1,4 +1,4 @@
-"""Captures taken apart: pcapng blocks, IP and TCP headers, by code of their own."""
+"""A parser of captures (pcapng blocks, IP and TCP headers) that shares no code with the writer."""
 
 import socket
 import struct

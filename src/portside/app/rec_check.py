@@ -1,4 +1,4 @@
-"""``portside rec check``: what is whole, what is not, and what was made anew, in words or as JSON."""
+"""``portside rec check``: the report on a recording, as text or as JSON."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ _MOST_LINES = 20  # of each kind for a person; JSON has them all
 
 def run(path: str, progress: Progress, *, json: bool) -> int:
     """Check the recording; the exit status, 1 where something of it is damaged or missing. Raises PortsideError."""
-    with progress as tell:
-        report = check(path, tell)
+    with progress as on_progress:
+        report = check(path, on_progress)
     if json:
         write_stdout([msgspec.json.encode({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
     else:

@@ -14,10 +14,10 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     pcapng = file.endswith(".pcapng")
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
     try:
-        with progress as tell, Recording(path, tell) as recording:
+        with progress as on_progress, Recording(path, on_progress) as recording:
             notice_damage(recording)
             with written(file) as output:
-                done = export(recording, output, conn, tell)
+                done = export(recording, output, conn, on_progress)
     except BrokenPipeError:
         return 0  # its reader has enough
     of = "connection" if done.connections == 1 else "connections"

@@ -26,9 +26,9 @@ _TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
 def run(settings: RecList, path: str, query: ConnectionQuery, progress: Progress) -> int:
     """List the connections that match; the exit status. ``progress`` is shown while it is entered."""
     with ExitStack() as stack:
-        with progress as tell:
-            recording = stack.enter_context(Recording(path, tell))
-            found = search(recording, query, tell)
+        with progress as on_progress:
+            recording = stack.enter_context(Recording(path, on_progress))
+            found = search(recording, query, on_progress)
             if query.contains is not None:
                 found = iter(list(found))
         notice_damage(recording)

@@ -1,4 +1,4 @@
-"""``rec check``: every block against its checksums, and the index against the segments; a wrong index is made anew."""
+"""``rec check``: every block against its checksums, the index against the segments; a wrong index is rebuilt."""
 
 import os
 import sqlite3
@@ -18,9 +18,9 @@ from portside.record.segment import FILE_HEADER_SIZE, Damaged, checksum_seed
 
 
 def check(path: str, progress: Progress = no_progress) -> CheckReport:
-    """Verify the recording in a folder, and make its index anew where that is wrong and may be written.
+    """Verify the recording in a folder, and rebuild its index where that is wrong and may be written.
 
-    ``progress`` is called with bytes done and in all, more than once where the index is made anew. Raises PortsideError
+    ``progress`` is called with bytes done and in all, more than once where the index is rebuilt. Raises PortsideError
     where there is no recording, none of this version, or it cannot be read.
     """
     folder = Folder(path)

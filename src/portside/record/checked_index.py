@@ -24,7 +24,7 @@ class Access(enum.Enum):
 
     LIVE = enum.auto()  # a server writes there: read only what its index knows
     EXCLUSIVE = enum.auto()  # the folder's lock is ours: a wrong index may be replaced
-    READ_ONLY = enum.auto()  # nobody writes there, and neither may we
+    READ_ONLY = enum.auto()  # no server writes there, and we must not either
 
 
 RecordingIds = Counter[bytes]  # how many segments have each 16-byte id

@@ -36,7 +36,7 @@ class ConnectionComparison(NamedTuple):
 
 
 def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> ConnectionComparison:
-    """Compare two connections, each in a recording, reading no more of them than up to the first difference.
+    """Compare two connections, each in a recording, reading them up to the first difference.
 
     Raises PortsideError where there is no such connection.
     """

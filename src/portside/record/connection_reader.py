@@ -26,8 +26,8 @@ class ConnectionReader:
             return  # the next one shows how much was in it
         _, entries = block
         events = [self._event(peer, entry) for entry in entries]
-        told = any(isinstance(event, Gap) for event in events)
-        if not told and (extent.received_before > self._received or extent.sent_before > self._sent):
+        has_gap = any(isinstance(event, Gap) for event in events)
+        if not has_gap and (extent.received_before > self._received or extent.sent_before > self._sent):
             yield self._gap(extent.first, extent.received_before, extent.sent_before)
         self._received = extent.received_before + extent.received
         self._sent = extent.sent_before + extent.sent

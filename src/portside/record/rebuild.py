@@ -1,4 +1,4 @@
-"""An index made anew from the segments, with what can be carried over from the old one, which is kept aside."""
+"""An index rebuilt from the segments and from rows of the old one, which is kept under another name."""
 
 import os
 import sqlite3
@@ -9,7 +9,7 @@ from portside.record.index import open_index, open_index_to_read, recording_id_o
 from portside.record.recovery import MISSING, Progress, catch_up
 
 _FILES = ("", "-wal", "-shm")
-_SALVAGED = (  # what the segments do not tell
+_SALVAGED = (  # what is in no segment
     ("connections", "SELECT * FROM connections WHERE dropped IS NOT NULL"),
     ("given_up", "SELECT * FROM given_up"),
     ("damage", "SELECT * FROM damage"),
@@ -55,7 +55,7 @@ def _carry_over(
     if salvaged is None:
         return
     for table, rows in salvaged.items():
-        if table == "damage":  # the segments that are there tell of theirs
+        if table == "damage":  # damage in existing segments is found again
             numbers = folder.segments()
             rows = [row for row in rows if row[3] == MISSING or _is_behind(folder, row, numbers)]  # noqa: PLW2901
         for row in rows:

@@ -135,7 +135,7 @@ class Recorder:
                 self._call_on_drained()
 
     def _call_on_drained(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended: nobody waits
+        with suppress(RuntimeError):  # the loop has ended, and with it those who wait
             self._on_drained()
 
     def _has_more(self) -> bool:

@@ -82,7 +82,7 @@ class Recording:
         sums = self._sums_of_open()
         with closing(self._index.execute(_CONNECTIONS + "ORDER BY conn")) as rows:
             for row in rows:
-                yield self._recorded(row, sums, base)
+                yield self._make_record(row, sums, base)
 
     def connection(self, conn: int) -> ConnectionRecord:
         """The connection with a number. Raises PortsideError where there is none."""
@@ -91,15 +91,15 @@ class Recording:
             raise PortsideError(
                 f"connection {conn}", f"it is not in {self.path}", f"portside rec list {shlex.quote(self.path)}"
             )
-        return self._recorded(row, self._sums_of_open(conn), self._current_base())
+        return self._make_record(row, self._sums_of_open(conn), self._current_base())
 
-    def _recorded(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> ConnectionRecord:
-        recorded = ConnectionRecord(*row)
-        if recorded.closed is not None:
-            return recorded
-        received, sent = sums.get(recorded.conn, (0, 0))
-        goes_on = self.live and recorded.conn > base
-        return msgspec.structs.replace(recorded, received=received, sent=sent, open=goes_on)
+    def _make_record(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> ConnectionRecord:
+        record = ConnectionRecord(*row)
+        if record.closed is not None:
+            return record
+        received, sent = sums.get(record.conn, (0, 0))
+        goes_on = self.live and record.conn > base
+        return msgspec.structs.replace(record, received=received, sent=sent, open=goes_on)
 
     def _current_base(self) -> int:
         row = self._index.execute("SELECT base FROM runs ORDER BY run DESC LIMIT 1").fetchone()
@@ -117,24 +117,24 @@ class Recording:
 
         Raises PortsideError where there is no such connection.
         """
-        recorded = self.connection(conn)
-        following = ConnectionReader(conn)
+        record = self.connection(conn)
+        reader = ConnectionReader(conn)
         for extent in self._extents(conn):
-            yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
-        yield from following.missing_at_end(recorded)
+            yield from reader.events(record.peer or "", self._reader.block(extent), extent)
+        yield from reader.missing_at_end(record)
 
     def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
         """The events of a connection until it closes or its run ends; ``wait`` is called before each look for more."""
-        recorded = self.connection(conn)
-        following, after = ConnectionReader(conn), (0, 0)
+        record = self.connection(conn)
+        reader, after = ConnectionReader(conn), (0, 0)
         while True:
             written = self.folder.is_written() and conn > self._current_base()
             goes_on = written and self.connection(conn).closed is None
             for extent in self._extents(conn, after):
-                yield from following.events(recorded.peer or "", self._reader.block(extent), extent)
+                yield from reader.events(record.peer or "", self._reader.block(extent), extent)
                 after = extent.segment, extent.offset
             if not goes_on:
-                yield from following.missing_at_end(self.connection(conn))
+                yield from reader.missing_at_end(self.connection(conn))
                 return
             wait()
 
@@ -162,7 +162,7 @@ class Recording:
         Gaps at the ends of connections come last. ``progress`` is called with bytes done and in all.
         """
         peers: dict[int, str] = {}
-        followings: dict[int, ConnectionReader] = {}
+        readers: dict[int, ConnectionReader] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
@@ -173,22 +173,22 @@ class Recording:
                 waiting = []
                 flush = block[0] if block is not None else None
             conn = extent.conn
-            if conn not in followings:
-                followings[conn] = ConnectionReader(conn)
+            if conn not in readers:
+                readers[conn] = ConnectionReader(conn)
                 peers[conn] = self._peer(conn)
-            following, event = followings[conn], None
-            for event in following.events(peers[conn], block, extent):
-                following.latest = max(following.latest, event.at)  # the clock may have been set back
-                waiting.append((following.latest, event))
+            reader, event = readers[conn], None
+            for event in reader.events(peers[conn], block, extent):
+                reader.latest = max(reader.latest, event.at)  # the clock may have been set back
+                waiting.append((reader.latest, event))
             if isinstance(event, Closed):
-                del followings[conn], peers[conn]
+                del readers[conn], peers[conn]
             done += extent.length
             progress(done, whole)
         yield from _in_order(waiting)
         if not self.live:  # or more may have come since
-            for conn, following in followings.items():
+            for conn, reader in readers.items():
                 if conn:
-                    yield from following.missing_at_end(self.connection(conn))
+                    yield from reader.missing_at_end(self.connection(conn))
 
     def is_outbound(self, conn: int) -> bool:
         """Whether the connection was opened from this side: a client recorded it."""

@@ -131,7 +131,7 @@ def _missing(index: sqlite3.Connection, number: int, size: int) -> DamageFound:
 def _take_in(folder: Folder, index: sqlite3.Connection, recording: bytes, number: int, start: int) -> list[DamageFound]:
     """Index a segment from an offset on; the damage found in it."""
     found: list[DamageFound] = []
-    index.execute("DELETE FROM damage WHERE segment = ? AND offset >= ?", (number, start))  # somebody mended it
+    index.execute("DELETE FROM damage WHERE segment = ? AND offset >= ?", (number, start))  # it may have been repaired
     with open_segment(folder, number) as fd:
         size = os.fstat(fd).st_size
         if start < FILE_HEADER_SIZE:

@@ -39,9 +39,9 @@ class CheckReport(msgspec.Struct):
     )  # whole blocks that the index lacks or describes wrongly
     absent: list[BlockSpan] = msgspec.field(default_factory=list)  # where the index points at a block and there is none
     incomplete: list[Incomplete] = msgspec.field(default_factory=list)
-    may_be_given_up: bool = False  # room was given back, so ``incomplete`` may be what --record-max took
+    may_be_given_up: bool = False  # disk space was freed, so ``incomplete`` may be what --record-max took
     index_error: str | None = None  # why the index could not be used
-    rebuilt: bool = False  # the index was made anew from the segments
+    rebuilt: bool = False  # the index was rebuilt from the segments
     aside: str | None = None  # where the old index lies now
     not_rebuilt: list[str] = msgspec.field(default_factory=list)  # what only the old index knew, in words
 

@@ -31,7 +31,7 @@ from portside.record.recovery import DamageFound, catch_up, find_recording_id
 from portside.record.retention import Retention
 from portside.record.scan import encode_run
 from portside.record.segment import MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
-from portside.record.segments import SegmentWriter, new_recording_id, release_preallocated
+from portside.record.segment_writer import SegmentWriter, new_recording_id, release_preallocated
 
 RETRY_S = 1.0  # between two tries to write segments or index after one has failed
 SEGMENT_BYTES = 64 << 20  # of a segment, after which the next one begins

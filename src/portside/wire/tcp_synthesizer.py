@@ -5,7 +5,7 @@ the result reads as a connection without loss:
 
 1. ``opened`` is the handshake, from the side that connected. Where the beginning is lost there is none.
 2. Bytes go out in segments of at most SEGMENT_BYTES and are acknowledged at once, so no window is ever full.
-3. The FINs come in the order in which they were: a peer's at ``half_closed``. Of our own half-close no event tells;
+3. The FINs come in their recorded order: a peer's at ``half_closed``. There is no event for our own half-close;
    ours is at ``closed``, as is the peer's where we closed first. A reset is RST, from the side it came from. An
    idle or write timeout closes with FIN, too: the kernel still delivers what it took.
 4. Bytes that are missing leave a hole in the sequence numbers: an ACK from beyond it, with a comment. A hole is
@@ -25,7 +25,7 @@ from portside.wire.tcpip import (
     SEGMENT_BYTES,
     SYN,
     Endpoint,
-    make_header,
+    header_builder,
     parse_endpoint,
     placeholder,
 )
@@ -56,7 +56,7 @@ class _End:
     __slots__ = ("fin_sent", "header", "next", "start")
 
     def __init__(self, initial: int, source: Endpoint, destination: Endpoint) -> None:
-        self.header = make_header(source, destination)
+        self.header = header_builder(source, destination)
         self.start = self.next = (initial * _SPREAD & 0xFFFFFFFF) + 1  # behind the SYN
         self.fin_sent = False  # it sent FIN
 
@@ -77,7 +77,7 @@ class TcpSynthesizer:
 
     def __init__(self, conn: int, peer: str, local: str, *, left: int | None = None, outbound: bool = False) -> None:
         there, here = parse_endpoint(peer), parse_endpoint(local)
-        if there == here:  # a socket connected to itself: nobody could tell its two directions apart
+        if there == here:  # a socket connected to itself: the directions would look alike
             there = None
         ends = there or placeholder(conn, peer=True), here or placeholder(conn, peer=False)
         self._peer = _End(2 * conn, *ends)

@@ -36,7 +36,7 @@ _PEERS = bytes.fromhex("20010db800000001")  # 2001:db8:0:1::/64, for documentati
 _LOCAL = bytes.fromhex("20010db8000000000000000000000001")
 _DYNAMIC_PORTS = range(49_152, 65_536)  # where no dissector expects a protocol (RFC 6335)
 
-Header = Callable[[int, int, int, int], bytes]
+HeaderBuilder = Callable[[int, int, int, int], bytes]
 
 
 class Endpoint(NamedTuple):
@@ -67,7 +67,7 @@ def placeholder(conn: int, *, peer: bool) -> Endpoint:
     return Endpoint(_LOCAL, _DYNAMIC_PORTS[0])
 
 
-def make_header(source: Endpoint, destination: Endpoint) -> Header:
+def header_builder(source: Endpoint, destination: Endpoint) -> HeaderBuilder:
     """A function of payload size, sequence number, acknowledgement number and flags, which returns IP and TCP headers.
 
     A SYN's headers end with SYN_OPTIONS, which are not part of the payload size.
@@ -79,7 +79,7 @@ def make_header(source: Endpoint, destination: Endpoint) -> Header:
     return _ipv6(both, source.port, destination.port)
 
 
-def _ipv4(addresses: bytes, source: int, destination: int) -> Header:
+def _ipv4(addresses: bytes, source: int, destination: int) -> HeaderBuilder:
     pack = _IPV4.pack
     fixed = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL, 0)
     ip_sum = checksum_sum(fixed + addresses)
@@ -104,7 +104,7 @@ def _ipv4(addresses: bytes, source: int, destination: int) -> Header:
     return header
 
 
-def _ipv6(addresses: bytes, source: int, destination: int) -> Header:
+def _ipv6(addresses: bytes, source: int, destination: int) -> HeaderBuilder:
     pack = _IPV6.pack
     pseudo_sum = checksum_sum(addresses) + _PROTOCOL
 

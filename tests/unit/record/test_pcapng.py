@@ -1,4 +1,4 @@
-"""Captures made of events: blocks, headers, and how each kind of connection is told."""
+"""Captures made of events: blocks, headers, and the packets of each kind of connection."""
 
 import struct
 from itertools import pairwise
@@ -82,7 +82,7 @@ def test_a_file_begins_with_who_wrote_it_and_an_interface_of_nanoseconds() -> No
 @pytest.mark.parametrize("size", range(5))
 @pytest.mark.parametrize("comment", ["", "why", "so", "ä€"])
 def test_a_packet_block_holds_a_packet_its_time_and_a_comment(size: int, comment: str) -> None:
-    headers = tcpip.make_header(tcpip.Endpoint(b"\x7f\0\0\1", 1), tcpip.Endpoint(b"\x7f\0\0\2", 2))
+    headers = tcpip.header_builder(tcpip.Endpoint(b"\x7f\0\0\1", 1), tcpip.Endpoint(b"\x7f\0\0\2", 2))
     packet = headers(size, 3, 4, ACK) + b"x" * size
     head, tail = packet_frame(1_800_000_000_123_456_789, len(packet), comment)
     (segment,) = parse_capture(head + packet + tail)
@@ -132,9 +132,9 @@ def test_sums_are_right_at_their_limits() -> None:
     for address in (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\0\0"):
         for size in (0, 1, 65_495):
             end = tcpip.Endpoint(address, 65_535)
-            parse_ip_packet(0, tcpip.make_header(end, end)(size, 0, 0, ACK) + bytes(size), "")
+            parse_ip_packet(0, tcpip.header_builder(end, end)(size, 0, 0, ACK) + bytes(size), "")
             six = tcpip.Endpoint(address * 4, 65_535)
-            parse_ip_packet(0, tcpip.make_header(six, six)(size, 0, 0, ACK) + bytes(size), "")
+            parse_ip_packet(0, tcpip.header_builder(six, six)(size, 0, 0, ACK) + bytes(size), "")
 
 
 def test_ends_of_different_families_become_ipv6() -> None:

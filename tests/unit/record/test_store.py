@@ -27,7 +27,7 @@ from recording_files import (
 
 from portside.errors import PortsideError
 from portside.record import index_writer as index_writer_module
-from portside.record import segments as segments_module
+from portside.record import segment_writer as segment_writer_module
 from portside.record import store as store_module
 from portside.record.check import check
 from portside.record.fallocate import preallocate
@@ -359,7 +359,7 @@ def test_many_buffers_and_short_writes(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "pwritev", lambda fd, buffers, offset: write(fd, [b"".join(buffers)[:7001]], offset))
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     data = [bytes([number % 251]) * (number % 97) for number in range(2000)]
-    assert segments_module.write_at(fd, data, 5) == 5 + sum(map(len, data))
+    assert segment_writer_module.write_at(fd, data, 5) == 5 + sum(map(len, data))
     os.close(fd)
     assert (tmp_path / "file").read_bytes()[5:] == b"".join(data)
 
@@ -411,7 +411,7 @@ def test_what_was_found_before_there_was_no_more_is_given_back(tmp_path: Path, m
         preallocate(fd, offset, size // 2)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(segments_module, "preallocate", reserve_half)
+    monkeypatch.setattr(segment_writer_module, "preallocate", reserve_half)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
@@ -432,7 +432,7 @@ def test_an_index_without_room_has_what_was_set_aside(tmp_path: Path, monkeypatc
 
 
 def test_where_room_is_scarce_none_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments_module, "_SCARCE_BYTES", 1 << 60)
+    monkeypatch.setattr(segment_writer_module, "_SCARCE_BYTES", 1 << 60)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
@@ -457,7 +457,7 @@ def test_a_file_system_that_sets_no_room_aside(tmp_path: Path, monkeypatch: pyte
     def refuse(*_: int) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(segments_module, "preallocate", refuse)
+    monkeypatch.setattr(segment_writer_module, "preallocate", refuse)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     kept.close()

@@ -31,7 +31,7 @@ class SegmentWriter:
     def begin(self) -> int:
         """The offset at which the next ``append`` writes, in a new segment where it is time for one. Raises OSError."""
         if self._fd < 0 or self.offset >= self._roll_bytes or not os.fstat(self._fd).st_nlink:
-            self._roll()  # one that somebody removed is not written on
+            self._roll()  # a segment that was removed is not continued
         return self.offset
 
     def append(self, buffers: list[bytes]) -> None:
@@ -71,7 +71,7 @@ class SegmentWriter:
     def _roll(self) -> None:
         """Begin the next segment. Raises OSError, and leaves no file behind."""
         number = self.number + 1
-        while os.path.lexists(self._folder.segment(number)):  # somebody put it there
+        while os.path.lexists(self._folder.segment(number)):  # put there by hand
             number += 1
         fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
