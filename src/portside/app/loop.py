@@ -1,12 +1,15 @@
 """The one home of the event loop's implementation."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import TypeVar
 
 import uvloop
 
 Result = TypeVar("Result")
+
+logging.getLogger("portside").addHandler(logging.NullHandler())  # silent without --log-level
 
 
 def run(main: Coroutine[object, object, Result]) -> Result:

@@ -1,4 +1,4 @@
-"""What is said about the run: one line each, on standard error."""
+"""Notices about the run: one line each, on standard error."""
 
 import os
 import select
@@ -7,8 +7,12 @@ from typing import TextIO
 
 
 def write_notice(words: str, hint: str | None = None) -> None:
-    """Say something; a standard error that is gone is no reason to fail."""
-    text = f"portside: {words}\n" + (f"hint: {hint}\n" if hint else "")
+    """Write a notice, and what to do about it, to standard error."""
+    write_stderr(f"portside: {words}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
+def write_stderr(text: str) -> None:
+    """Write lines to standard error, unless its reader is stuck or gone, which is no reason to fail."""
     try:
         # Nobody waits for a standard error that is stuck, the loop least of all.
         if not select.select([], [sys.stderr], [], 0)[1]:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from portside.cli.parser import parse
+from portside.cli.parser import load
 from portside.errors import PortsideError, UsageError, reason_of
 
 COMMANDS = {
@@ -64,12 +64,12 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import listen
             from portside.settings.listen import Listen
 
-            return listen.run(parse(Listen, "listen", rest))
+            return listen.run(load(Listen, "listen", rest))
         case ["connect", *rest]:
             from portside.cli import connect
             from portside.settings.connect import Connect
 
-            return connect.run(parse(Connect, "connect", rest))
+            return connect.run(load(Connect, "connect", rest))
         case ["rec", *rest]:
             from portside.cli import rec
 
@@ -82,7 +82,7 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import watch
             from portside.settings.watch import Watch
 
-            return watch.run(parse(Watch, "watch", watch.joined(rest)))
+            return watch.run(load(Watch, "watch", watch.joined(rest)))
         case [name, *_]:
             what = "option" if name.startswith("-") else "command"
             raise UsageError(name, f"no such {what}", "see portside --help")

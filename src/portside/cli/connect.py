@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_address
-from portside.cli.parser import parse
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
 
@@ -11,11 +10,6 @@ if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
 
 _USAGE = "portside connect HOST:PORT"
-
-
-def main(arguments: list[str]) -> int:
-    """Run the command; its exit status."""
-    return run(parse(Connect, "connect", arguments))
 
 
 def run(settings: Connect) -> int:

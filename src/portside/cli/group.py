@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from portside.cli.parser import parse
+from portside.cli.parser import load
 from portside.errors import UsageError
 
 Run = Callable[[Any], int]
@@ -20,7 +20,7 @@ def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[s
             sys.stdout.write(_help(name, about, commands))
             return 0
         case [command, *rest] if command in commands:
-            return runs[command](parse(commands[command], f"{name} {command}", rest))
+            return runs[command](load(commands[command], f"{name} {command}", rest))
         case [command, *_]:
             raise UsageError(f"{name} {command}", "no such command", f"see portside {name} --help")
     raise AssertionError

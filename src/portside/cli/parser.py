@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from portside.errors import InvalidValue, UsageError
 from portside.settings import OptionSpec, option_specs
 from portside.settings.relations import check_relations, describe_relations
+from portside.settings.values import LOG_LEVELS
 
 Settings = TypeVar("Settings")
 
@@ -37,6 +38,21 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
     made = settings(**given)
     check_relations(name, made)
     return made
+
+
+def load(settings: type[Settings], name: str, arguments: Sequence[str]) -> Settings:
+    """``parse``, and the log as ``--log-level`` or the environment variable PORTSIDE_LOG want it."""
+    loaded = parse(settings, name, arguments)
+    level = getattr(loaded, "log_level", None)
+    if level is None:
+        level = os.environ.get("PORTSIDE_LOG") or "off"
+        if level not in LOG_LEVELS:
+            raise UsageError("PORTSIDE_LOG", f"{level!r} is none of {', '.join(LOG_LEVELS)}")
+    if level != "off":
+        from portside.app.log_output import start_logging
+
+        start_logging(level)
+    return loaded
 
 
 def make_parser(settings: type, name: str) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ closes the writer, which from then on takes and drops.
 """
 
 import errno
+import logging
 import os
 import select
 import stat
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from portside.wire.buffers import MOST_BUFFERS, advance
+
+_log = logging.getLogger("portside.feed.writer")
 
 RETRY_S = 0.5
 PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
@@ -149,11 +152,13 @@ class Writer:
                     break
                 if not troubled:
                     troubled = True
+                    _log.info("%s: %s; trying again every %g s", self.name, error, RETRY_S)
                     self._call_soon(self._on_trouble, self.name, error)
                 if self._stopping.wait(RETRY_S):
                     raise SystemExit from error
             else:
                 if troubled:
+                    _log.info("%s takes data again", self.name)
                     self._call_soon(self._on_trouble, self.name, None)
                 return written
         return size

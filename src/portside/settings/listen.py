@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_address
 from portside.settings import argument, flag, option, options, switch
-from portside.settings.values import FORMATS, parse_alpn, parse_record_max, parse_seed, parse_upstream
+from portside.settings.values import FORMATS, log_level, parse_alpn, parse_record_max, parse_seed, parse_upstream
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
 
@@ -230,3 +230,4 @@ class Listen:
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_RUN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)
+    log_level: str | None = log_level()

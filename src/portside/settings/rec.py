@@ -7,7 +7,7 @@ from typing import get_args
 from portside.errors import InvalidValue
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
-from portside.settings.values import FORMATS
+from portside.settings.values import FORMATS, log_level
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
 
@@ -104,6 +104,7 @@ class RecList:
     contains_hex: bytes | None = option(
         "--contains-hex", metavar="HEX", parse=parse_hex, group=_WHICH, help="with these bytes in what passed",
     )  # fmt: skip
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,7 @@ class RecShow:
         help="the longest message; a longer one is cut and marked", default_help="64k",
     )  # fmt: skip
     follow: bool = flag("-f", "--follow", help="go on while it is recorded, until the connection closes", group=_LOOK)
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ class RecCat:
         "--direction", metavar="DIRECTION", default="in", choices=("in", "out"), group=_HOW,
         help="in: from the peer; out: to the peer",
     )  # fmt: skip
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,7 @@ class RecExport:
     conn: int | None = option(
         "--conn", metavar="CONN", parse=parse_conn, group=_WHICH, help="only this one", default_help="all",
     )  # fmt: skip
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,7 @@ class RecReplay:
         help="how long an answer is waited for", default_help="10s",
     )  # fmt: skip
     json: bool = flag("--json", help="a JSON object for each connection", group=_LOOK)
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +183,7 @@ class RecDiff:
 
     places: tuple[tuple[str, int], ...] = argument("DIR:CONN", parse_place, "two connections")
     json: bool = flag("--json", help="a JSON object", group=_LOOK)
+    log_level: str | None = log_level()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +192,7 @@ class RecCheck:
 
     path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
     json: bool = flag("--json", help="a JSON object", group=_LOOK)
+    log_level: str | None = log_level()
 
 
 REC_COMMANDS: dict[str, type] = {

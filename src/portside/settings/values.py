@@ -1,10 +1,22 @@
 """Values of options that no other part reads: formats, numbers of tries, addresses to connect from and to."""
 
+from typing import Any
+
 from portside.addresses import Address, parse_address
 from portside.errors import InvalidValue
+from portside.settings import option
 from portside.units import parse_count, parse_positive_size
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
+LOG_LEVELS = ("off", "debug", "info", "warning", "error")
+
+
+def log_level() -> Any:
+    """The option ``--log-level``, which every command has that opens or reads something."""
+    return option(
+        "--log-level", metavar="LEVEL", choices=LOG_LEVELS, group="Log",
+        help="write what the parts do to standard error, from this level on", default_help="$PORTSIDE_LOG, else off",
+    )  # fmt: skip
 
 
 def parse_retry(text: str) -> int | None:

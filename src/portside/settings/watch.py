@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from portside.settings import argument, flag, option
+from portside.settings.values import log_level
 from portside.units import parse_positive_duration
 
 _SEEN, _LOOK, _ACT = "What is seen", "How it is shown", "What is done"
@@ -54,3 +55,4 @@ class Watch:
         "--kill", group=_ACT,
         help="destroy the connections that the filter matches, as `ss -K` does, and say which",
     )  # fmt: skip
+    log_level: str | None = log_level()
