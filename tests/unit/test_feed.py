@@ -27,6 +27,9 @@ class Sink:
     def request_drain(self) -> None:
         self.asked += 1
 
+    def drained(self) -> None:
+        """Nothing waits here."""
+
 
 @pytest.fixture
 def feed() -> Iterator[EventBus]:

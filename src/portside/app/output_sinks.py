@@ -14,7 +14,7 @@ from portside.feed.bus import EventBus
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.filters import DropReceived
 from portside.feed.sinks import LosslessSink, TerminalSink
-from portside.feed.writer import NullWriter, Writer, is_null_device, open_output
+from portside.feed.writer import NullWriter, Output, Writer, is_null_device, open_output
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class OutputSinks:
         self._settings = settings
         self._on_stdout_broken = on_stdout_broken
         self._sinks: list[LosslessSink] = []
-        self._files: list[Writer] = []
+        self._files: list[Output] = []
         self._recorder: Recorder | None = None
         self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
         self._open_stdout()
@@ -78,7 +78,7 @@ class OutputSinks:
         )
         return DropReceived(renderer) if settings.send_only else renderer
 
-    def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Writer:
+    def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Output:
         if is_null_device(fd):
             return NullWriter(fd, name)
         return Writer(

@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop, Handle, TimerHandle
 from typing import TYPE_CHECKING
 
 from portside.events import Event
-from portside.feed.sinks import Sink, TerminalSink
+from portside.feed.sinks import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,10 +89,9 @@ class EventBus:
         self._watch()
 
     def drained(self) -> None:
-        """A writer has room again (its ``on_drained``)."""
+        """Tell the sinks that a writer has drained (its ``on_drained``), and resume where none is full any more."""
         for sink in self._sinks:
-            if isinstance(sink, TerminalSink):
-                sink.say_skipped()
+            sink.drained()
         if not self.full:
             return
         full = [sink for sink in self._sinks if sink.full]

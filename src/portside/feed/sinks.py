@@ -6,7 +6,7 @@ from typing import Protocol
 
 from portside.events import Event
 from portside.feed.render import Renderer
-from portside.feed.writer import Writer
+from portside.feed.writer import Output
 
 HIGH_BYTES = 4 << 20  # a sink that has this much to write takes no more from clients
 VIEW_BYTES = 256 * 1024  # a terminal this far behind skips
@@ -31,13 +31,16 @@ class Sink(Protocol):
         """Do what is due because time passed."""
 
     def request_drain(self) -> None:
-        """Have the feed's ``room`` called once when there is room again."""
+        """Have the bus's ``drained`` called once when there is room again."""
+
+    def drained(self) -> None:
+        """React to a writer that has drained, which may be another sink's."""
 
 
 class LosslessSink:
     """Loses nothing: when its descriptor does not keep up, it is ``full``, and whoever feeds it stops."""
 
-    def __init__(self, renderer: Renderer, writer: Writer) -> None:
+    def __init__(self, renderer: Renderer, writer: Output) -> None:
         self._renderer = renderer
         self.writer = writer
 
@@ -54,6 +57,9 @@ class LosslessSink:
     def request_drain(self) -> None:
         """Have the writer's ``on_drained`` called once when little waits to be written."""
         self.writer.request_drain()
+
+    def drained(self) -> None:
+        """Nothing waits here for room."""
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Render events and hand them to the writer."""
@@ -74,7 +80,7 @@ class LosslessSink:
 class TerminalSink(LosslessSink):
     """A person's view: a flood is thinned, and a line says by how much."""
 
-    def __init__(self, renderer: Renderer, writer: Writer) -> None:
+    def __init__(self, renderer: Renderer, writer: Output) -> None:
         super().__init__(renderer, writer)
         self._skipped_lines = 0
         self._skipped_bytes = 0
@@ -93,11 +99,11 @@ class TerminalSink(LosslessSink):
             self._skipped_lines += sum(buffer.count(b"\n") for buffer in buffers)
             self._skipped_bytes += sum(map(len, buffers))
             return
-        self.say_skipped()
+        self.drained()
         super()._put(buffers)
 
-    def say_skipped(self) -> None:
-        """Say what was not shown since it was last said."""
+    def drained(self) -> None:
+        """Report what has been skipped since the last report."""
         if self._skipped_bytes:
             note = f"-- {self._skipped_lines} lines ({self._skipped_bytes} B) not shown: too fast for this terminal\n"
             self._skipped_lines = self._skipped_bytes = 0

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Protocol
 
 from portside.wire.buffers import MOST_BUFFERS, advance
 
@@ -22,6 +23,32 @@ _log = logging.getLogger("portside.feed.writer")
 
 RETRY_S = 0.5
 PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
+
+
+class Output(Protocol):
+    """A descriptor that takes buffers in order: a Writer or, for the null device, a NullWriter."""
+
+    name: str
+    broken: bool  # its reader went away: what it takes is dropped
+
+    @property
+    def pending(self) -> int:
+        """Bytes that are not written yet."""
+
+    def put(self, buffers: list[bytes]) -> None:
+        """Take buffers, to be written after all that came before."""
+
+    def reopen(self) -> None:
+        """Open the file of this name anew, between two calls of ``put``; the old one stays where that fails."""
+
+    def request_drain(self) -> None:
+        """Have ``on_drained`` called once when ``pending`` is low."""
+
+    def close(self, patience: float, hurry: threading.Event) -> int:
+        """Write what waits, and return the number of bytes that could not be written.
+
+        Once ``hurry`` is set, gives up after ``patience`` seconds without progress.
+        """
 
 
 class Writer:
@@ -173,8 +200,8 @@ class Writer:
         os.close(fd)
 
 
-class NullWriter(Writer):
-    """The same for the null device, which takes everything at once: no thread, no queue."""
+class NullWriter:
+    """The null device, which takes everything at once: no thread, no queue."""
 
     def __init__(self, fd: int, name: str) -> None:
         self.name = name

@@ -97,6 +97,9 @@ class Recorder:
     def tick(self) -> None:
         """Do nothing: the thread has a clock of its own."""
 
+    def drained(self) -> None:
+        """Nothing to do: the recorder's own thread knows how much waits."""
+
     def request_drain(self) -> None:
         """Have ``on_drained`` called once, as soon as at most LOW_BYTES wait to be written."""
         with self._changed:
