@@ -1,16 +1,18 @@
-"""Standard output of a command that tells something and ends."""
+"""Standard output of a command that writes what it found and ends."""
 
 from collections.abc import Iterable
 
-from portside.client.stdio import OutputClosed, Stdio
+from portside.descriptors import write_all
+from portside.errors import PortsideError
 
 
 def write_stdout(pieces: Iterable[bytes]) -> bool:
-    """Write all pieces to standard output; False where nobody reads it any more. Raises PortsideError."""
-    output = Stdio(None, 1)
+    """Write all pieces to standard output; False where its reader is gone. Raises PortsideError."""
     try:
         for piece in pieces:
-            output.write(memoryview(piece))
-    except OutputClosed:
+            write_all(1, memoryview(piece))
+    except BrokenPipeError:
         return False
+    except OSError as error:
+        raise PortsideError("cannot write standard output", error) from None
     return True

@@ -20,8 +20,9 @@ import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from portside.client.stdio import Stdio, wait_for
+from portside.client.stdio import Stdio
 from portside.client.tcp_progress import backoff, pending_error, unacknowledged
+from portside.descriptors import wait_for
 
 if TYPE_CHECKING:
     from portside.wire.newlines import CrLf

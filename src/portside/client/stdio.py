@@ -4,6 +4,7 @@ import errno
 import os
 import select
 
+from portside.descriptors import wait_for, write_all
 from portside.errors import PortsideError
 
 
@@ -65,19 +66,3 @@ class Stdio:
 
     def peer_gone(self) -> None:
         """React to a peer that takes nothing more from the source."""
-
-
-def write_all(fd: int, data: memoryview) -> None:
-    """Write all of ``data``; wait for room where the descriptor is in non-blocking mode. Raises OSError."""
-    while data:
-        try:
-            data = data[os.write(fd, data) :]
-        except BlockingIOError:
-            wait_for(fd, select.POLLOUT)
-
-
-def wait_for(fd: int, event: int) -> None:
-    """Wait until a descriptor can be read (POLLIN) or written (POLLOUT), or has failed."""
-    poll = select.poll()
-    poll.register(fd, event)
-    poll.poll()
