@@ -1,4 +1,4 @@
-"""Where to listen and whom to connect to, as people write it, and peers as we show them."""
+"""Addresses to listen at and to connect to, as people write them, and peers as they are shown."""
 
 import socket
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Address(NamedTuple):
 
     @property
     def unix_name(self) -> str:
-        """What bind(2) and connect(2) take for the path; that of an abstract socket begins with NUL (unix(7))."""
+        """The path as bind(2) and connect(2) take it; that of an abstract socket begins with NUL (unix(7))."""
         path = self.path or ""
         return "\0" + path[1:] if path.startswith("@") else path
 

@@ -1,10 +1,10 @@
-"""What can go wrong, in words: every failure that a user may see is one of these."""
+"""Failures in words: every one that a user may see is one of these."""
 
 
 class PortsideError(Exception):
     """A failure of the network or of the run: exit status 1.
 
-    It reads ``what: why``; ``hint`` says what to do about it, where there is something.
+    Its text is ``what: why``; ``hint`` says what to do about it, where there is something.
     """
 
     status = 1
@@ -26,7 +26,7 @@ class UsageError(PortsideError):
 
 
 class InvalidValue(ValueError):
-    """A value that cannot be read: says what is wrong with it and what would be right."""
+    """A value that cannot be parsed; the message says what is wrong with it and what would be right."""
 
 
 def reason_of(error: BaseException) -> str:

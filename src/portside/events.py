@@ -1,4 +1,4 @@
-"""What can happen to a connection: one small value for each, and its JSON.
+"""The events of a connection: one small immutable value for each, and its JSON.
 
 ``at`` is the wall clock in nanoseconds since 1970; JSON writes it as UTC with microseconds. An event is made
 where the thing happens and never changed; whoever receives it may keep it.
@@ -28,7 +28,7 @@ RefuseReason = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """What all events share."""
+    """An event: a time, and in its class the name that JSON has for it."""
 
     event: ClassVar[str]
 
@@ -44,7 +44,7 @@ class Listening(Event, frozen=True, gc=False):
 
 
 class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a handshake agreed on. ``peer`` is the subject of the peer's certificate (RFC 4514)."""
+    """A TLS session as its handshake agreed on it. ``peer`` is the subject of the peer's certificate (RFC 4514)."""
 
     version: str
     cipher: str
@@ -54,7 +54,7 @@ class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a PROXY header said, beside the client, who is the peer shown; ``via`` is who sent it."""
+    """A PROXY header beside the client's address, which is the peer shown; ``via`` is the proxy that sent it."""
 
     via: str
     version: int
@@ -105,7 +105,7 @@ class HalfClosed(Event, frozen=True, gc=False):
 
 
 class Closed(Event, frozen=True, gc=False):
-    """A connection is gone. ``received`` and ``sent`` are bytes, ``duration`` is seconds."""
+    """A connection has ended. ``received`` and ``sent`` are bytes, ``duration`` is seconds."""
 
     event: ClassVar[str] = "closed"
 
@@ -147,7 +147,7 @@ class Fault(Event, frozen=True, gc=False, kw_only=True):
 
 
 class Gap(Event, frozen=True, gc=False):
-    """Bytes passed that a recording does not hold, within ``duration`` seconds before ``at``.
+    """Bytes that passed and that a recording does not hold, within ``duration`` seconds before ``at``.
 
     ``conn`` 0 stands for connections that opened and closed meanwhile; ``connections`` says how many.
     """
@@ -215,7 +215,7 @@ def from_json(data: bytes, at: int) -> Event:
 
 
 def json_prefix(event: Payload) -> bytes:
-    """The part of its JSON that is the same for all payload of one direction of a connection."""
+    """The part of the JSON of payload that does not change within one direction of a connection."""
     return b'"conn":%d,"peer":%s,"size":' % (event.conn, _encode(event.peer))
 
 

@@ -14,7 +14,7 @@ _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([A-Za-z]*)", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
-    """Read ``500ms``, ``5s``, ``2m``, ``1h`` or bare seconds; the answer is in seconds."""
+    """Read ``500ms``, ``5s``, ``2m``, ``1h`` or bare seconds; returned in seconds."""
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None or match[2] not in _DURATION_UNITS:
         raise InvalidValue(f"{text!r} is no duration: write 500ms, 5s, 2m, 1h or bare seconds")
@@ -33,7 +33,7 @@ def parse_positive_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Read ``64k``, ``10M``, ``1G`` or bare bytes; powers of 1024; the answer is in bytes."""
+    """Read ``64k``, ``10M``, ``1G`` or bare bytes; powers of 1024; returned in bytes."""
     match = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if match is None or match[2].lower() not in _SIZE_UNITS:
         raise InvalidValue(f"{text!r} is no size: write 64k, 10M, 1G or bare bytes")

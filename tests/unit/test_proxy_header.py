@@ -8,8 +8,8 @@ from portside.errors import InvalidValue
 from portside.wire.proxy_header import (
     MOST_V2_BYTES,
     SIGNATURE,
-    Header,
     HeaderDecoder,
+    ProxyHeader,
     encode_v1,
     encode_v2,
     endpoint_of,
@@ -19,7 +19,7 @@ ENDS = ("192.0.2.1", 1234), ("198.51.100.2", 443)
 ENDS_6 = ("2001:db8::1", 1234), ("::1", 443)
 
 
-def decode(data: bytes) -> Header | None:
+def decode(data: bytes) -> ProxyHeader | None:
     decoder = HeaderDecoder()
     decoder.feed(data)
     return decoder.header
@@ -44,14 +44,14 @@ def tlv(kind: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("line", "header"),
     [
-        (b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 443\r\n", Header(1, socket.AF_INET, *ENDS)),
-        (b"PROXY TCP6 2001:db8::1 ::1 1234 443\r\n", Header(1, socket.AF_INET6, *ENDS_6)),
-        (b"PROXY TCP4 1.2.3.4 5.6.7.8 0 65535\r\n", Header(1, socket.AF_INET, ("1.2.3.4", 0), ("5.6.7.8", 65535))),
-        (b"PROXY UNKNOWN\r\n", Header(1)),
-        (b"PROXY UNKNOWN ffff:f::1 whatever 1 2 3\r\n", Header(1)),
+        (b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 443\r\n", ProxyHeader(1, socket.AF_INET, *ENDS)),
+        (b"PROXY TCP6 2001:db8::1 ::1 1234 443\r\n", ProxyHeader(1, socket.AF_INET6, *ENDS_6)),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 0 65535\r\n", ProxyHeader(1, socket.AF_INET, ("1.2.3.4", 0), ("5.6.7.8", 65535))),
+        (b"PROXY UNKNOWN\r\n", ProxyHeader(1)),
+        (b"PROXY UNKNOWN ffff:f::1 whatever 1 2 3\r\n", ProxyHeader(1)),
     ],
 )
-def test_version_1(line: bytes, header: Header) -> None:
+def test_version_1(line: bytes, header: ProxyHeader) -> None:
     decoder = HeaderDecoder()
     assert decoder.feed(line + b"PROXY ") == len(line)
     assert decoder.header == header
@@ -100,14 +100,14 @@ def test_what_is_no_header_is_refused_whole_and_byte_by_byte(data: bytes) -> Non
 
 
 def test_version_2_ignores_the_addresses_of_local_and_unspecified() -> None:
-    assert decode(v2(ADDRESSES, command=0x20)) == Header(2)
-    assert decode(v2(b"\xff" * 30, family=0)) == Header(2)
-    assert decode(encode_v2(None, ENDS[1])) == Header(2)
+    assert decode(v2(ADDRESSES, command=0x20)) == ProxyHeader(2)
+    assert decode(v2(b"\xff" * 30, family=0)) == ProxyHeader(2)
+    assert decode(encode_v2(None, ENDS[1])) == ProxyHeader(2)
 
 
 def test_unix_sockets() -> None:
     block = b"/run/client".ljust(108, b"\0") + b"\0abstract".ljust(108, b"\0")
-    assert decode(v2(block, family=0x31)) == Header(2, socket.AF_UNIX, b"/run/client", b"\0abstract")
+    assert decode(v2(block, family=0x31)) == ProxyHeader(2, socket.AF_UNIX, b"/run/client", b"\0abstract")
 
 
 def test_tlvs_are_named_and_safe_to_show() -> None:

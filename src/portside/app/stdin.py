@@ -1,4 +1,4 @@
-"""Standard input, read by a thread one block at a time, each when the one before has found its takers.
+"""Standard input, read by a thread one block at a time, each after the one before has been delivered.
 
 A terminal is read at any time. From a pipe or a file nothing is read while no client is there to get it.
 """

@@ -13,7 +13,7 @@ from portside.settings.values import LOG_LEVELS
 Settings = TypeVar("Settings")
 
 
-class _Parser(argparse.ArgumentParser):
+class _ArgumentParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are ours."""
 
     def error(self, message: str) -> NoReturn:
@@ -57,7 +57,7 @@ def load(settings: type[Settings], name: str, arguments: Sequence[str]) -> Setti
 
 def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    parser = _Parser(
+    parser = _ArgumentParser(
         prog=f"portside {name}",
         description=settings.__doc__,
         allow_abbrev=False,
@@ -117,7 +117,7 @@ def _add(group: Any, field: str, spec: OptionSpec, default: object, relations: s
 
 
 def _reader(spec: OptionSpec) -> Callable[[str], Any]:
-    """What argparse calls with the text of a value: our reader, with its words for what is wrong."""
+    """The option's ``parse`` as argparse calls it with the text of a value, with errors in argparse's form."""
 
     def read(text: str) -> Any:
         if spec.choices is not None and text not in spec.choices:
@@ -131,7 +131,7 @@ def _reader(spec: OptionSpec) -> Callable[[str], Any]:
 
 
 def default_of(spec: OptionSpec, default: object) -> str:
-    """How a default reads in the help and in the reference; empty where there is none to tell."""
+    """A default as the help and the reference show it; empty where there is none."""
     if spec.default_help:
         return spec.default_help
     return "" if default in (None, False, ()) else str(default)

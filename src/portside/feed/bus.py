@@ -37,11 +37,11 @@ class EventBus:
         self._tick_at = 0.0
 
     def add(self, sink: Sink) -> None:
-        """Hand everything that is published from now on to a sink too."""
+        """Add a sink, which gets all events published from now on."""
         self._sinks.append(sink)
 
     def publish(self, event: Event, size: int = 0) -> None:
-        """Take an event; ``size`` is that of its payload in bytes."""
+        """Add an event to the batch; ``size`` is the number of bytes of its payload."""
         self._batch.append(event)
         if size >= _SMALL_BYTES:
             self._batch_bytes += size
@@ -53,7 +53,7 @@ class EventBus:
             self._flush_handle = self._loop.call_later(PACE_S, self.flush) if busy else self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Hand what was collected to the sinks now."""
+        """Hand the batch to the sinks now."""
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
@@ -68,7 +68,7 @@ class EventBus:
         self._watch()
 
     def _watch(self) -> None:
-        """After each change: is a sink full, is one waiting for time to pass?"""
+        """Pause the source when a sink has become full, and set the timer for the sinks' next deadline."""
         if not self.full and any(sink.full for sink in self._sinks):
             self.full = True
             self.on_full()

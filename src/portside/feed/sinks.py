@@ -1,4 +1,4 @@
-"""Where rendered events go: a file or a pipe, which gets everything, or a terminal, which may skip and says so."""
+"""Sinks of rendered events: a file or a pipe, which gets everything, or a terminal, which may skip and reports it."""
 
 import time
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ _JOIN_BYTES = 512 * 1024  # below this one write of joined buffers costs less th
 
 
 class Sink(Protocol):
-    """What a feed hands batches of events to."""
+    """A receiver of batches of events from the bus."""
 
     @property
     def full(self) -> bool:
-        """Whether it should get no more for now."""
+        """Whether the sink should get no more for now."""
 
     @property
     def deadline(self) -> float | None:
@@ -28,7 +28,7 @@ class Sink(Protocol):
         """Take events, in their order."""
 
     def tick(self) -> None:
-        """Do what is due because time passed."""
+        """Do what the deadline was for."""
 
     def request_drain(self) -> None:
         """Have the bus's ``drained`` called once when there is room again."""
@@ -38,7 +38,7 @@ class Sink(Protocol):
 
 
 class LosslessSink:
-    """Loses nothing: when its descriptor does not keep up, it is ``full``, and whoever feeds it stops."""
+    """A sink that loses nothing: it is ``full`` while its descriptor does not keep up, and the server stops reading."""
 
     def __init__(self, renderer: Renderer, writer: Output) -> None:
         self._renderer = renderer
@@ -51,7 +51,7 @@ class LosslessSink:
 
     @property
     def full(self) -> bool:
-        """Whether it should get no more for now."""
+        """Whether the sink should get no more for now."""
         return self.writer.pending > HIGH_BYTES
 
     def request_drain(self) -> None:
@@ -66,7 +66,7 @@ class LosslessSink:
         self._put(self._renderer.render(batch))
 
     def tick(self) -> None:
-        """Write what is due because time passed."""
+        """Write what the renderer held back until now."""
         self._put(self._renderer.tick(time.monotonic()))
 
     def _put(self, buffers: list[bytes]) -> None:
@@ -78,7 +78,7 @@ class LosslessSink:
 
 
 class TerminalSink(LosslessSink):
-    """A person's view: a flood is thinned, and a line says by how much."""
+    """A sink for a terminal: skips while the terminal does not keep up, and counts what was skipped."""
 
     def __init__(self, renderer: Renderer, writer: Output) -> None:
         super().__init__(renderer, writer)
@@ -87,7 +87,7 @@ class TerminalSink(LosslessSink):
 
     @property
     def full(self) -> bool:
-        """Never: it skips instead."""
+        """False: this sink skips instead."""
         return False
 
     def _put(self, buffers: list[bytes]) -> None:

@@ -2,8 +2,8 @@
 
 A thread owns the descriptor. The loop hands over lists of buffers and reads ``pending``, the bytes that are not
 written yet; it stops reading from clients while that is high, so memory stays bounded by what the loop lets in.
-An error that can pass (a full disk) is said once and tried again until it does; a reader that went away (EPIPE)
-closes the writer, which from then on takes and drops.
+An error that can pass (a full disk) is reported once and the write repeated until it does; a reader that went away
+(EPIPE) breaks the writer, which from then on takes and drops.
 """
 
 import errno

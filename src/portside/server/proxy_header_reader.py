@@ -14,7 +14,7 @@ from portside.events import Proxy
 from portside.networks import Network, contains
 from portside.server.pending_connection import PendingConnection
 from portside.wire.escaping import escape
-from portside.wire.proxy_header import Header, HeaderDecoder
+from portside.wire.proxy_header import HeaderDecoder, ProxyHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class HeaderReader:
         self._done(self, pending, error)
 
 
-def apply_proxy_header(pending: PendingConnection, header: Header) -> None:
+def apply_proxy_header(pending: PendingConnection, header: ProxyHeader) -> None:
     """Replace the proxy that connected by the client that its header names."""
     destination = None
     via = pending.peer

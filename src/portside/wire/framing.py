@@ -30,11 +30,11 @@ class Framer(Protocol):
 
     @property
     def held(self) -> int:
-        """How many bytes are held back."""
+        """The number of bytes held back."""
 
     @property
     def tail(self) -> bytes:
-        """The last of them, three at most."""
+        """The last of the bytes held back, three at most."""
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         """Take what arrived at ``now`` (seconds); the messages that are complete with it."""
@@ -43,7 +43,7 @@ class Framer(Protocol):
         """The message that is complete because time passed."""
 
     def finish(self) -> list[bytes]:
-        """What is held back, as it stands; the framer is as new after it."""
+        """End the stream: the bytes held back as one message. The framer can be used anew after it."""
 
 
 def make_framer(frame: Frame, max_frame: int) -> Framer:
@@ -84,7 +84,7 @@ class Unframed:
 
 
 class _Holding:
-    """What the others share: the bytes of a message whose end has not been seen."""
+    """Base of the framers that hold back the bytes of a message whose end has not been seen."""
 
     __slots__ = ("_held", "_max")
 

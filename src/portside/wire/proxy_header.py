@@ -32,7 +32,7 @@ Endpoint = tuple[str, int]
 """An IP address and a port."""
 
 
-class Header(NamedTuple):
+class ProxyHeader(NamedTuple):
     """What a header says. Without a ``source`` the connection is the proxy's own, or its client is not known."""
 
     version: int
@@ -48,7 +48,7 @@ class HeaderDecoder:
     def __init__(self) -> None:
         self._data = bytearray()  # never more than MOST_V2_BYTES + 16
         self._wanted = _V1_SHORTEST  # so many bytes belong to the header for sure
-        self.header: Header | None = None  # set when it is whole
+        self.header: ProxyHeader | None = None  # set when it is whole
 
     def feed(self, data: bytes) -> int:
         """How many of these bytes, the next ones, belong to the header.
@@ -97,13 +97,13 @@ class HeaderDecoder:
             self.header = _decode_v2(bytes(self._data))
 
 
-def _decode_v1(line: bytes) -> Header:
+def _decode_v1(line: bytes) -> ProxyHeader:
     problem = InvalidValue("its PROXY header is malformed")
     if not line.endswith(b"\r\n") or not line.isascii():
         raise problem
     words = line[:-2].decode().split(" ")
     if words[1] == "UNKNOWN":
-        return Header(1)
+        return ProxyHeader(1)
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
         raise problem
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
@@ -116,17 +116,17 @@ def _decode_v1(line: bytes) -> Header:
             ends.append((socket.inet_ntop(family, kind(host).packed), int(port)))
         except ValueError:
             raise problem from None
-    return Header(1, family, ends[0], ends[1])
+    return ProxyHeader(1, family, ends[0], ends[1])
 
 
-def _decode_v2(data: bytes) -> Header:
+def _decode_v2(data: bytes) -> ProxyHeader:
     version_and_command, family_and_protocol = data[12], data[13]
     if version_and_command not in (0x20, 0x21):
         raise InvalidValue(f"its PROXY header has the version and command 0x{version_and_command:02x}")
     if family_and_protocol != 0 and family_and_protocol not in _V2_FAMILIES:
         raise InvalidValue(f"its PROXY header has the family and protocol 0x{family_and_protocol:02x}")
     if version_and_command == 0x20 or family_and_protocol == 0:
-        return Header(2)  # LOCAL or UNSPEC: what follows is to be ignored
+        return ProxyHeader(2)  # LOCAL or UNSPEC: what follows is to be ignored
     family = _V2_FAMILIES[family_and_protocol]
     size = 2 * _UNIX_BYTES if family == socket.AF_UNIX else 2 * _HOST_BYTES[family] + 4
     block = data[_V2_HEAD:]
@@ -135,7 +135,7 @@ def _decode_v2(data: bytes) -> Header:
     tlvs = cut_tlvs(block[size:])
     _check_crc32c(data, _V2_HEAD + size, tlvs)
     source, destination = _ends(family, block[:size])
-    return Header(2, family, source, destination, named_tlvs(tlvs))
+    return ProxyHeader(2, family, source, destination, named_tlvs(tlvs))
 
 
 def _ends(family: int, block: bytes) -> tuple[Endpoint | bytes, Endpoint | bytes]:
@@ -195,7 +195,7 @@ def encode_v2(
 ) -> bytes:
     """As ``encode_v1``, with TLVs as (type, value) and, where asked for, CRC32C; LOCAL where either end is None.
 
-    Raises InvalidValue where it grows beyond what a header can say.
+    Raises InvalidValue where it grows beyond what a header can hold.
     """
     if source is None or destination is None:
         return SIGNATURE + bytes([0x20, 0, 0, 0])

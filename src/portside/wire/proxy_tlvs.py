@@ -1,4 +1,4 @@
-"""What a PROXY header of version 2 says beside the addresses: type, length, value (proxy-protocol.txt, section 2.2).
+"""The type-length-value fields of a PROXY header of version 2 (proxy-protocol.txt, section 2.2).
 
 Everything comes from the network: text is escaped, what has no text is written in hex.
 """
@@ -20,7 +20,7 @@ Tlvs = dict[str, "str | int | bool | list[str] | Tlvs"]
 
 
 class Tlv(NamedTuple):
-    """One of them; ``at`` is where its value begins in the block."""
+    """One field; ``at`` is the offset of its value in the block."""
 
     type: int
     value: bytes

@@ -8,7 +8,7 @@ from portside.wire.frame import Frame
 
 
 class Renderer(Protocol):
-    """Turns batches of events into bytes. It keeps what it needs of each connection until that closes."""
+    """A renderer turns batches of events into bytes, and keeps what it needs of a connection until that closes."""
 
     @property
     def deadline(self) -> float | None:

@@ -44,10 +44,10 @@ class ClassicRenderer(StreamRenderer):
                 out.append(f"Message cut at {self._max_frame} bytes, it goes on.\n".encode())
 
     def other(self, event: Event) -> bytes:
-        words = self._words(event)
+        words = self._describe(event)
         return f"{words}\n".encode() if words else b""
 
-    def _words(self, event: Event) -> str:
+    def _describe(self, event: Event) -> str:
         match event:
             case Listening(address=address):
                 return f"Listening on {escape(address.encode())}..."

@@ -1,4 +1,4 @@
-"""A renderer that leaves something out."""
+"""Renderers that leave events out."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from portside.feed.render import Renderer
 
 
 class DropReceived:
-    """A renderer, without what peers send: `--send-only` drops that, where a recording keeps it."""
+    """A renderer that drops what peers send (``--send-only``), which a recording keeps."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer

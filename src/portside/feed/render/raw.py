@@ -7,7 +7,7 @@ from portside.wire.escaping import escape, unfinished_utf8
 
 
 class RawRenderer:
-    """What clients sent, in the order of its arrival."""
+    """The bytes that clients sent, in the order of their arrival."""
 
     deadline = None
 
@@ -19,7 +19,7 @@ class RawRenderer:
 
 
 class EscapedRenderer(RawRenderer):
-    """The same for a terminal: line feeds and tabs as they are, whatever else is not printable as an escape."""
+    """Raw bytes for a terminal: line feeds and tabs as they are, whatever else is not printable as an escape."""
 
     def __init__(self) -> None:
         self._held: dict[int, bytes] = {}  # the beginning of a character, by connection

@@ -32,7 +32,7 @@ class Stream:
 
 
 class StreamRenderer:
-    """A renderer that cuts streams into messages; a format says how a message and another event look."""
+    """Base of the renderers that cut streams into messages; subclasses format messages and other events."""
 
     shows_unfinished = True  # whether people read it
 
@@ -48,15 +48,15 @@ class StreamRenderer:
     # What a format writes.
 
     def prefix(self, event: Payload) -> bytes:
-        """What stands before each message of a stream."""
+        """The prefix of each message of a stream."""
         raise NotImplementedError
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
-        """Append how messages look that were complete at ``at`` (ns)."""
+        """Append the rendered messages, which were complete at ``at`` (ns)."""
         raise NotImplementedError
 
     def other(self, event: Event) -> bytes:
-        """How an event without payload looks; empty where it is not shown."""
+        """An event without payload, rendered; empty where the format does not show it."""
         raise NotImplementedError
 
     # The mechanism.
@@ -90,7 +90,7 @@ class StreamRenderer:
         out.append(self.other(event))
 
     def _cut(self, out: list[bytes], stream: Stream, event: Payload, now: float) -> None:
-        """Cut what came into messages."""
+        """Cut received or sent bytes into messages."""
         framer = stream.framer
         messages = framer.feed(event.data, now)
         if messages:
@@ -110,7 +110,7 @@ class StreamRenderer:
             self._wait_until(deadline)
 
     def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
-        """A short cut for data that is whole messages and nothing else: True where it was taken."""
+        """Render data that is whole messages and nothing else at once; False where it is not, and nothing was done."""
         return False
 
     def _wait_until(self, deadline: float) -> None:

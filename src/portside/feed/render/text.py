@@ -60,7 +60,7 @@ class Palette:
 
 
 class LineRenderer(StreamRenderer):
-    """What ``text`` and ``hex`` share: time, connection and peer, and the lines of events without payload."""
+    """Base of ``text`` and ``hex``: time, connection and peer, and the lines of events without payload."""
 
     def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
         super().__init__(frame, max_frame)
@@ -79,7 +79,7 @@ class LineRenderer(StreamRenderer):
             self._stamped_ms = milliseconds
         return self._stamp
 
-    def who(self, conn: int, peer: str) -> str:
+    def label(self, conn: int, peer: str) -> str:
         """A connection as it stands in each of its lines."""
         palette = self._palette
         return f"  {palette.client(conn)}#{conn}{palette.reset} {escape(peer.encode())}  "
@@ -87,26 +87,26 @@ class LineRenderer(StreamRenderer):
     def prefix(self, event: Payload) -> bytes:
         palette = self._palette
         sign = f"{palette.received}>" if isinstance(event, Received) else f"{palette.sent}<"
-        return f"{self.who(event.conn, event.peer)}{sign}{palette.reset} ".encode()
+        return f"{self.label(event.conn, event.peer)}{sign}{palette.reset} ".encode()
 
     def other(self, event: Event) -> bytes:
-        return b"%s%s\n" % (self.stamp(event.at), self._words(event).encode())
+        return b"%s%s\n" % (self.stamp(event.at), self._describe(event).encode())
 
-    def _words(self, event: Event) -> str:
+    def _describe(self, event: Event) -> str:
         palette = self._palette
         match event:
             case Listening(address=address):
                 return f"  listening on {escape(address.encode())}"
             case Opened(conn=conn, peer=peer):
-                return f"{self.who(conn, peer)}connected{escape(_how(event).encode())}"
+                return f"{self.label(conn, peer)}connected{escape(_session_details(event).encode())}"
             case HalfClosed(conn=conn, peer=peer):
-                return f"{self.who(conn, peer)}sent its last and still reads"
+                return f"{self.label(conn, peer)}sent its last and still reads"
             case Closed(conn=conn, peer=peer):
                 colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
                 error = f": {escape(event.error.encode())}" if event.error else ""
                 how = BY_UPSTREAM.get(event.reason, CLOSED[event.reason]) if event.by else CLOSED[event.reason]
                 return (
-                    f"{self.who(conn, peer)}{colour}{how} after "
+                    f"{self.label(conn, peer)}{colour}{how} after "
                     f"{format_duration(event.duration)}{palette.reset}, "
                     f"{event.received} B in, {event.sent} B out{error}"
                 )
@@ -114,7 +114,7 @@ class LineRenderer(StreamRenderer):
                 error = f": {escape(event.error.encode())}" if event.error else ""
                 return f"  {escape(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
             case Fault():
-                who = self.who(event.conn, event.peer or "") if event.conn is not None else "  "
+                who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
                 return f"{who}{palette.bad}! fault: {escape(fault_words(event).encode())}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else f"{event.connections} connections"
@@ -125,20 +125,20 @@ class LineRenderer(StreamRenderer):
         raise TypeError(event)
 
     def cut_note(self, stream: Stream, at: int) -> bytes:
-        """Says that what stands above is a piece of a longer message."""
+        """The line which says that the message above it is a piece of a longer one."""
         palette = self._palette
-        who = self.who(stream.conn, stream.peer)
+        who = self.label(stream.conn, stream.peer)
         note = f"{who}{palette.bad}! cut at {self._max_frame} B, the message goes on{palette.reset}\n"
         return self.stamp(at) + note.encode()
 
 
-def _how(opened: Opened) -> str:
-    """How a client is connected, where it is not plain TCP."""
+def _session_details(opened: Opened) -> str:
+    """The PROXY header and the TLS session of a connection, in words; empty for plain TCP."""
     words = ""
     if opened.proxy is not None:
         words += f" via {opened.proxy.via}"
-        told = opened.proxy.tlvs.items()
-        words += "".join(f", {name} {value}" for name, value in told if isinstance(value, str) and name != "crc32c")
+        tlvs = opened.proxy.tlvs.items()
+        words += "".join(f", {name} {value}" for name, value in tlvs if isinstance(value, str) and name != "crc32c")
     if opened.tls is not None:
         tls = opened.tls
         words += f", {tls.version} {tls.cipher}"
@@ -148,7 +148,7 @@ def _how(opened: Opened) -> str:
 
 
 def fault_words(event: Fault) -> str:
-    """What a fault did: ``drop after 1k (5 B in, after 1024 B)``."""
+    """A fault in words: ``drop after 1k (5 B in, after 1024 B)``."""
     where: str = event.direction or ""
     if where in event.spec.split():
         where = ""
