@@ -32,26 +32,26 @@ class Sink:
 
 
 @pytest.fixture
-def feed() -> Iterator[EventBus]:
+def bus() -> Iterator[EventBus]:
     loop = asyncio.new_event_loop()
     yield EventBus(loop)
     loop.close()
 
 
-def test_one_that_became_full_after_all_were_asked_is_asked_again(feed: EventBus) -> None:
+def test_one_that_became_full_after_all_were_asked_is_asked_again(bus: EventBus) -> None:
     told: list[str] = []
-    feed.on_full, feed.on_drained = (lambda: told.append("full")), (lambda: told.append("room"))
+    bus.on_full, bus.on_drained = (lambda: told.append("full")), (lambda: told.append("room"))
     first, second = Sink(), Sink()
-    feed.add(first)
-    feed.add(second)
+    bus.add(first)
+    bus.add(second)
     first.full = True
-    feed.publish(Listening(1, "127.0.0.1:1"))
-    feed.flush()
+    bus.publish(Listening(1, "127.0.0.1:1"))
+    bus.flush()
     assert (first.asked, second.asked) == (1, 1)
     first.full, second.full = False, True
-    feed.drained()
+    bus.drained()
     assert told == ["full"]
     assert (first.asked, second.asked) == (1, 2), "or nobody would say that it has room"
     second.full = False
-    feed.drained()
+    bus.drained()
     assert told == ["full", "room"]
