@@ -1,0 +1,148 @@
+"""A program in a session of its own, from its start until nothing of it and its children is left.
+
+Signals go to the whole process group, for a shell's children should end with it. That the program has ended is seen on
+a pidfd (pidfd_open(2)); of its children only the group tells, which is asked again and again.
+
+    state        entered when                                                       next
+    RUNNING      the program is started                                             EXITED, TERMINATING, KILLED, OVER
+    EXITED       the program ends by itself; children of it may go on               ORPHANED, OVER
+    TERMINATING  terminate: SIGTERM is sent, and the program has not ended yet      ORPHANED, KILLED
+    ORPHANED     terminate after the program's end, or its end after terminate:
+                 children of it are left                                            OVER
+    KILLED       kill, or TERMINATES_S after terminate: SIGKILL is sent, and the
+                 program has not ended yet                                          OVER
+    OVER         nothing of the group is left, or only what has got SIGKILL; or it
+                 may not be signalled at all (a program of another user)            none
+
+A program that sleeps in the kernel ends when it wakes up; nothing waits for that.
+"""
+
+import asyncio
+import enum
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, cast
+
+TERMINATES_S = 2.0  # that a program may take after SIGTERM
+_POLL_S = 0.02  # between looks whether its children are gone
+
+
+class ProcessState(enum.Enum):
+    """How far a process group has come; the table in the module's head says what leads from one to the next."""
+
+    RUNNING = enum.auto()
+    EXITED = enum.auto()
+    TERMINATING = enum.auto()
+    ORPHANED = enum.auto()
+    KILLED = enum.auto()
+    OVER = enum.auto()
+
+
+class ProcessGroup:
+    """A started program, its three pipes and its children.
+
+    ``on_exit`` is called once when the program has ended, with its exit status (negative: the number of a signal), and
+    ``on_over`` once when the group is OVER. Raises OSError where the program cannot be started, and ValueError for
+    words that no program can have.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        on_exit: Callable[[int], None],
+        on_over: Callable[[], None],
+    ) -> None:
+        self.state = ProcessState.RUNNING
+        self._on_exit = on_exit
+        self._on_over = on_over
+        # Not the loop's own way, which keeps an end of standard output open until the program has ended.
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            words, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, start_new_session=True
+        )
+        process = self._process
+        self.pipes = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", (process.stdin, process.stdout, process.stderr))
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:  # no descriptor is left for it
+            for file in self.pipes:
+                file.close()
+            self._signal(signal.SIGKILL)
+            self._process.wait()  # a moment: it has hardly begun
+            raise
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    @property
+    def pid(self) -> int:
+        """The number of the program's process, and of its group."""
+        return self._process.pid
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether the program itself has ended; its children may go on."""
+        return self._pidfd < 0
+
+    def terminate(self) -> None:
+        """Ask the program and its children to end; SIGKILL follows after TERMINATES_S."""
+        if self.state not in (ProcessState.RUNNING, ProcessState.EXITED):
+            return
+        if not self._signal(signal.SIGTERM):
+            self._set_over()
+            return
+        asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+        if self.state is ProcessState.EXITED:
+            self._set_orphaned()
+        else:
+            self.state = ProcessState.TERMINATING
+
+    def kill(self) -> None:
+        """End what did not end by itself."""
+        if self.state is ProcessState.OVER:
+            return
+        self._signal(signal.SIGKILL)
+        if self.has_exited:
+            self._set_over()
+        else:
+            self.state = ProcessState.KILLED
+
+    def _reap(self) -> None:
+        """Collect the exit status of the program, which has ended."""
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        status = self._process.wait()
+        match self.state:
+            case ProcessState.RUNNING:
+                self.state = ProcessState.EXITED
+            case ProcessState.TERMINATING:
+                self._set_orphaned()
+            case ProcessState.KILLED:
+                self._set_over()
+        self._on_exit(status)
+
+    def _set_orphaned(self) -> None:
+        self.state = ProcessState.ORPHANED
+        self._poll_children()
+
+    def _poll_children(self) -> None:
+        if self.state is not ProcessState.ORPHANED:
+            return
+        if self._signal(0):
+            asyncio.get_running_loop().call_later(_POLL_S, self._poll_children)
+        else:
+            self._set_over()
+
+    def _set_over(self) -> None:
+        self.state = ProcessState.OVER
+        self._on_over()
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal to the group (0 sends none); whether there was a process that could get it."""
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
