@@ -1,4 +1,4 @@
-"""Which behaviour some settings ask for; each is imported only when it is asked for."""
+"""The behaviour that settings ask for. Each is imported only when it is used."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_behaviour(settings: Listen) -> Behaviour:
-    """What a client gets back beside --greet and standard input."""
+    """The behaviour that settings ask for, beside --greet and standard input."""
     if settings.echo:
         from portside.behaviours.echo import Echo
 
@@ -35,7 +35,7 @@ def make_behaviour(settings: Listen) -> Behaviour:
         words = (
             ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else split_command(settings.exec or "")
         )
-        return Programs(words, _say_words)
+        return Programs(words, _report_line)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward
 
@@ -45,7 +45,7 @@ def make_behaviour(settings: Listen) -> Behaviour:
     if settings.handler is not None:
         from portside.behaviours.handler import Handlers, load
 
-        return Handlers(*load(settings.handler), _say_words)
+        return Handlers(*load(settings.handler), _report_line)
     if settings.rules is not None or settings.reply:
         from portside.app.rules import rules_behaviour
 
@@ -54,7 +54,7 @@ def make_behaviour(settings: Listen) -> Behaviour:
 
 
 def _upstream_tls(settings: Listen) -> "ssl.SSLContext | None":
-    """Raises PortsideError where the file is not good."""
+    """The TLS context for the upstream leg, None without TLS. Raises PortsideError for a file that cannot be used."""
     if not settings.forward_tls:
         return None
     from portside.app.tls import upstream_context
@@ -70,6 +70,6 @@ def _header_encoder(version: str | None) -> "EncodeHeader | None":
     return encode_v1 if version == "v1" else encode_v2
 
 
-def _say_words(connection: Connection | None, line: bytes) -> None:
-    """What a program or a function says beside its data."""
+def _report_line(connection: Connection | None, line: bytes) -> None:
+    """Show a line that a program or a function wrote beside its data."""
     write_notice(escape(line) if connection is None else f"#{connection.number}: {escape(line)}")

@@ -9,9 +9,9 @@ from portside.app.notices import write_notice
 from portside.errors import PortsideError, reason_of
 from portside.settings.listen import Listen
 from portside.wire.frame import Frame
-from portside.wire.rules.inline_rules import parse_inline_rules
-from portside.wire.rules.rules_file import parse_rules
-from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.inline_rules import read_replies
+from portside.wire.rules.rules_file import read_rules
+from portside.wire.rules.ruleset import RulesError
 from portside.wire.rules.session import CompiledRules
 
 if TYPE_CHECKING:  # rules are read before the port is open, the loop is loaded after
@@ -24,8 +24,8 @@ LARGEST_FILE = 4 << 20  # bytes
 DEFAULT_FRAME = Frame("lines")
 
 
-def read_rules_file(path: str) -> CompiledRules:
-    """The rules of a file. Raises InvalidRules where they are wrong, PortsideError where it cannot be read."""
+def read_file(path: str) -> CompiledRules:
+    """The rules of a file. Raises RulesError for wrong rules, PortsideError where the file cannot be read."""
     try:
         # A FIFO must not stop us; opening one for reading without waiting succeeds.
         with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
@@ -35,37 +35,37 @@ def read_rules_file(path: str) -> CompiledRules:
     except OSError as error:
         raise PortsideError(f"cannot read {path}", error) from None
     if len(data) > LARGEST_FILE:
-        raise InvalidRules(f"{path}:1:1", f"more than {LARGEST_FILE >> 20} MiB of rules")
+        raise RulesError(f"{path}:1:1", f"more than {LARGEST_FILE >> 20} MiB of rules")
     try:
         document = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        raise InvalidRules(f"{path}:{line}:{column}", "no UTF-8", "TOML is UTF-8") from None
-    return CompiledRules(parse_rules(document, path))
+        raise RulesError(f"{path}:{line}:{column}", "no UTF-8", "TOML is UTF-8") from None
+    return CompiledRules(read_rules(document, path))
 
 
 @lru_cache(maxsize=1)
 def load_rules(rules: str | None, replies: tuple[str, ...]) -> CompiledRules:
-    """What ``--rules`` or ``--reply`` say at the start: once, before the port is open. Raises PortsideError."""
-    return read_rules_file(rules) if rules is not None else CompiledRules(parse_inline_rules(replies))
+    """The rules of ``--rules`` or ``--reply``, read once, before the port is open. Raises PortsideError."""
+    return read_file(rules) if rules is not None else CompiledRules(read_replies(replies))
 
 
-def effective_frame(rules: CompiledRules, given: Frame | None) -> Frame:
-    """How messages are cut: as --frame says, then the file, then in lines."""
+def frame_of(rules: CompiledRules, given: Frame | None) -> Frame:
+    """The framing of messages: that of --frame, else that of the file, else lines."""
     return given or rules.rule_set.frame or DEFAULT_FRAME
 
 
 def rules_behaviour(settings: Listen) -> "Rules":
-    """What answers by the rules of these settings."""
+    """The behaviour that answers by the rules of some settings."""
     from portside.behaviours.rules import Rules
 
     rules = load_rules(settings.rules, settings.reply)
-    return Rules(rules, effective_frame(rules, settings.frame), settings.max_frame)
+    return Rules(rules, frame_of(rules, settings.frame), settings.max_frame)
 
 
 class RulesReloader:
-    """Reads a file of rules again, in a thread: what is wrong with it is said, and the old rules go on."""
+    """Reads a file of rules again, in a thread. Where the file is wrong, a notice says so and the old rules stay."""
 
     def __init__(self, path: str, given: Frame | None, behaviour: "Behaviour | None") -> None:
         from portside.behaviours.rules import Rules
@@ -77,14 +77,14 @@ class RulesReloader:
         self._again = False
 
     def start(self) -> None:
-        """Begin; one that is asked for meanwhile follows."""
+        """Begin to read. A call while the file is being read has it read once more afterwards."""
         if self._reading:
             self._again = True
             return
         import asyncio
 
         self._reading = True
-        reading = asyncio.get_running_loop().run_in_executor(None, read_rules_file, self._path)
+        reading = asyncio.get_running_loop().run_in_executor(None, read_file, self._path)
         reading.add_done_callback(self._done)
 
     def _done(self, reading: "asyncio.Future[CompiledRules]") -> None:
@@ -98,7 +98,7 @@ class RulesReloader:
         if error is None:
             rules = reading.result()
             if self._behaviour is not None:
-                self._behaviour.replace(rules, effective_frame(rules, self._given))
+                self._behaviour.swap_rules(rules, frame_of(rules, self._given))
             write_notice(f"{self._path}: read again: {len(rules.rule_set.rules)} rules")
             return
         words = str(error) if isinstance(error, PortsideError) else reason_of(error)

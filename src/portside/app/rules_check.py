@@ -3,23 +3,25 @@
 import time
 from collections.abc import Iterator
 
-from portside.app.rules import effective_frame, read_rules_file
+from portside.app.rules import frame_of, read_file
 from portside.app.stdout import write_stdout
 from portside.errors import PortsideError
 from portside.settings.rules import RulesTest
 from portside.wire.rules.lint import reachable, warnings
-from portside.wire.rules.ruleset import InvalidRules, RuleSet
+from portside.wire.rules.ruleset import RulesError, RuleSet
 from portside.wire.rules.transcript import read_transcript, result_lines, run_transcript
 
 _LARGEST_TRANSCRIPT = 64 << 20  # bytes
 
 
 def check(path: str) -> int:
-    """Say what is in a file of rules. Raises PortsideError where it cannot be used."""
+    """Print a summary of a file of rules; the exit status. Raises PortsideError where the rules cannot be used."""
     try:
-        rule_set = read_rules_file(path).rule_set
-    except InvalidRules as faulty:
-        raise PortsideError(faulty.what, faulty.why, faulty.hint) from None  # found what was looked for: 1, not 2
+        rule_set = read_file(path).rule_set
+    except RulesError as faulty:
+        raise PortsideError(
+            faulty.what, faulty.why, faulty.hint
+        ) from None  # an error that was looked for: status 1, not 2
     write_stdout(f"{line}\n".encode() for line in _summary(path, rule_set))
     return 0
 
@@ -29,7 +31,7 @@ def _summary(path: str, rule_set: RuleSet) -> Iterator[str]:
     yield f"{path}: {rules} in {states}; a conversation begins in {rule_set.start!r}"
     seen = reachable(rule_set)
     for state in rule_set.states:
-        found = rule_set.in_state(state)
+        found = rule_set.of_state(state)
         ahead = dict.fromkeys(rule.goto for rule in found if rule.goto is not None)
         leads = f", leads to {', '.join(ahead)}" if ahead else ""
         aside = "" if state in seen else "  (never)"
@@ -43,8 +45,8 @@ def _some(number: int, what: str) -> str:
 
 
 def test(settings: RulesTest, path: str, transcript: str) -> int:
-    """Hold a conversation with the rules; the exit status. Raises PortsideError."""
-    rules = read_rules_file(path)
+    """Compare a transcript with the rules; the exit status. Raises PortsideError."""
+    rules = read_file(path)
     try:
         with open(transcript, "rb") as file:
             text = file.read(_LARGEST_TRANSCRIPT).decode()
@@ -52,8 +54,8 @@ def test(settings: RulesTest, path: str, transcript: str) -> int:
         raise PortsideError(f"cannot read {transcript}", "it is no UTF-8 text") from error
     except OSError as error:
         raise PortsideError(f"cannot read {transcript}", error) from None
-    frame = effective_frame(rules, settings.frame)
+    frame = frame_of(rules, settings.frame)
     steps = read_transcript(text, transcript, frame)
-    verdict = run_transcript(rules, steps, frame, settings.max_frame, time.time_ns())
-    write_stdout(f"{line}\n".encode() for line in result_lines(verdict, transcript))
-    return 0 if verdict.difference is None else 1
+    result = run_transcript(rules, steps, frame, settings.max_frame, time.time_ns())
+    write_stdout(f"{line}\n".encode() for line in result_lines(result, transcript))
+    return 0 if result.difference is None else 1

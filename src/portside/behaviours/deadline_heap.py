@@ -1,7 +1,7 @@
-"""Deadlines of many connections behind one timer: an entry in a heap for each, none while nothing is due.
+"""Deadlines of many connections behind one timer of the loop: a heap entry for each, no timer while nothing is due.
 
-A deadline that moves to later leaves its entry where it is; when that comes up, it is asked again when it is due. So a
-deadline that each message puts off costs nothing for a message.
+A deadline that moves to a later time leaves its entry where it is; when the entry comes up, its owner says when the
+deadline really is. So a deadline that every message postpones costs nothing for a message.
 """
 
 import asyncio
@@ -11,49 +11,51 @@ from collections.abc import Callable
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
-
-class HeapItem(Protocol):
-    """What has a deadline; ``deadline`` is when its entry comes up (the loop's clock), infinite where it has none."""
-
-    deadline: float
+_EARLY_S = 0.0005  # by which a timer may fire too early: uvloop counts in milliseconds
 
 
-Item = TypeVar("Item", bound=HeapItem)
+class HasHeapEntry(Protocol):
+    """Owner of a deadline. ``entry_at`` is the time of its heap entry (the loop's clock), infinite without one."""
+
+    entry_at: float
 
 
-class DeadlineHeap(Generic[Item]):
-    """Calls ``on_deadline(item, now)`` when an item's entry comes up; it then sets the next, where there is one."""
+Owner = TypeVar("Owner", bound=HasHeapEntry)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_deadline: Callable[[Item, float], None]) -> None:
+
+class DeadlineHeap(Generic[Owner]):
+    """Calls ``on_deadline(owner, now)`` when the entry of an owner comes up; the owner may then set its next one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_deadline: Callable[[Owner, float], None]) -> None:
         self._loop = loop
         self._on_deadline = on_deadline
-        self._heap: list[tuple[float, int, Item]] = []
+        self._heap: list[tuple[float, int, Owner]] = []
         self._order = count()
-        self._live = 0
+        self._live = 0  # entries that are not stale
         self._timer: asyncio.Handle | None = None
         self._timer_at = math.inf
 
-    def set(self, item: Item, at: float) -> None:
-        """Have an item asked at ``at`` at the latest."""
-        if at >= item.deadline:
+    def set(self, owner: Owner, at: float) -> None:
+        """Have ``on_deadline`` called at ``at`` at the latest."""
+        if at >= owner.entry_at:
             return
-        if item.deadline == math.inf:
+        if owner.entry_at == math.inf:
             self._live += 1
-        item.deadline = at
-        heapq.heappush(self._heap, (at, next(self._order), item))
+        owner.entry_at = at
+        heapq.heappush(self._heap, (at, next(self._order), owner))
         if len(self._heap) > 64 + 4 * self._live:
-            self._heap = [entry for entry in self._heap if entry[0] == entry[2].deadline]
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].entry_at]
             heapq.heapify(self._heap)
         self._arm()
 
-    def drop(self, item: Item) -> None:
-        """An item has no deadline any more."""
-        if item.deadline != math.inf:
-            item.deadline = math.inf
+    def drop(self, owner: Owner) -> None:
+        """Forget the deadline of an owner."""
+        if owner.entry_at != math.inf:
+            owner.entry_at = math.inf
             self._live -= 1
 
     def stop(self) -> None:
-        """Nothing rings any more."""
+        """Forget all deadlines."""
         self._heap.clear()
         self._arm()
 
@@ -65,18 +67,18 @@ class DeadlineHeap(Generic[Item]):
             self._timer.cancel()
             self._timer = None
         if first < math.inf:
-            self._timer = self._loop.call_at(first, self._turn)
+            self._timer = self._loop.call_at(first, self._expire)
             self._timer_at = first
 
-    def _turn(self) -> None:
+    def _expire(self) -> None:
         self._timer = None
-        now = self._loop.time() + 0.0005  # a timer may come that much early: uvloop counts in milliseconds
-        due: list[Item] = []
+        now = self._loop.time() + _EARLY_S
+        expired: list[Owner] = []
         while self._heap and self._heap[0][0] <= now:
-            at, _, item = heapq.heappop(self._heap)
-            if at == item.deadline:
-                self.drop(item)
-                due.append(item)
-        for item in due:
-            self._on_deadline(item, now)
+            at, _, owner = heapq.heappop(self._heap)
+            if at == owner.entry_at:
+                self.drop(owner)
+                expired.append(owner)
+        for owner in expired:
+            self._on_deadline(owner, now)
         self._arm()

@@ -1,7 +1,7 @@
-"""``--handler FILE.py:NAME``: an async function of the user's for each connection.
+"""``--handler FILE.py:NAME``: the user's async function for each connection.
 
 The functions run on a loop and a thread of their own, so one that computes or blocks delays other handlers, never the
-server. One that raises is shown with the lines of its traceback, and its connection is closed.
+server. Where one raises an error, its traceback is reported and its connection is closed.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 
-GRACE_S = 1.0  # that a function may go on when its connection is gone
+GRACE_S = 1.0  # for a function to end after its connection is closed
 _MOST_LINES = 20  # of a traceback
 
 Function = Callable[[HandlerConnection], Coroutine[Any, Any, None]]
-Say = Callable[[Connection | None, bytes], None]
+ReportLine = Callable[[Connection | None, bytes], None]
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +50,7 @@ def load(where: str) -> tuple[Function, str]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        lines = own_lines(error, path)
+        lines = traceback_lines(error, path)
         hint = lines[-2].strip() if len(lines) > 1 else None
         raise PortsideError(f"--handler {path}", f"{type(error).__name__}: {error}", hint) from error
     function = getattr(module, name, None)
@@ -59,8 +59,8 @@ def load(where: str) -> tuple[Function, str]:
     return function, path
 
 
-def own_lines(error: BaseException, path: str) -> list[str]:
-    """A traceback as lines: those of the user's file alone, and what was raised."""
+def traceback_lines(error: BaseException, path: str) -> list[str]:
+    """A traceback as lines: the frames of the user's file alone, and the error."""
     frames = traceback.TracebackException.from_exception(error)
     own = [frame for frame in frames.stack if os.path.abspath(frame.filename) == path]
     lines = [line for text in traceback.StackSummary.from_list(own).format() for line in text.rstrip("\n").split("\n")]
@@ -69,59 +69,59 @@ def own_lines(error: BaseException, path: str) -> list[str]:
 
 
 class Handlers(Behaviour):
-    """Runs ``function`` for each connection. ``say`` is called with each line of what a function raised."""
+    """Runs ``function`` for each connection. ``report_line`` gets each line of a traceback of the function."""
 
-    def __init__(self, function: Function, path: str, say: Say) -> None:
+    def __init__(self, function: Function, path: str, report_line: ReportLine) -> None:
         self._function = function
         self._path = path
-        self._say = say
+        self._report_line = report_line
         self._server = asyncio.get_running_loop()
         self._own = asyncio.new_event_loop()
         self._stopped = False
         self._tasks: dict[Connection, asyncio.Task[None]] = {}  # the handlers' thread's
-        self._handled: dict[Connection, HandlerConnection] = {}  # the server's thread's
+        self._wrappers: dict[Connection, HandlerConnection] = {}  # the server's thread's
         self._thread = threading.Thread(target=self._run, name="handlers", daemon=True)
         self._thread.start()
 
     # On the server's thread.
 
     def opened(self, connection: Connection) -> None:
-        handled = self._handled[connection] = HandlerConnection(connection, self._server, self._own)
-        self._own.call_soon_threadsafe(self._begin, connection, handled)
+        wrapper = self._wrappers[connection] = HandlerConnection(connection, self._server, self._own)
+        self._own.call_soon_threadsafe(self._begin, connection, wrapper)
 
     def received(self, connection: Connection, data: bytes) -> None:
-        if handled := self._handled.get(connection):
-            handled.feed(data)
+        if wrapper := self._wrappers.get(connection):
+            wrapper.feed(data)
 
     def half_closed(self, connection: Connection) -> bool:
-        handled = self._handled.get(connection)
-        if handled is None:
+        wrapper = self._wrappers.get(connection)
+        if wrapper is None:
             return False
-        self._own.call_soon_threadsafe(handled.ended)
+        self._own.call_soon_threadsafe(wrapper.on_eof)
         return True
 
     def writable(self, connection: Connection) -> None:
-        if handled := self._handled.get(connection):
-            handled.caught_up()
+        if wrapper := self._wrappers.get(connection):
+            wrapper.on_writable()
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
-        if handled := self._handled.pop(connection, None):
-            self._own.call_soon_threadsafe(self._gone, connection, handled, reason)
+        if wrapper := self._wrappers.pop(connection, None):
+            self._own.call_soon_threadsafe(self._on_closed, connection, wrapper, reason)
 
-    def _over(self, connection: Connection, error: list[str]) -> None:
-        """A function returned, or raised."""
-        self._tell(connection, error)
-        if connection not in self._handled:
+    def _on_returned(self, connection: Connection, error: list[str]) -> None:
+        """Close the connection of a function that has returned, or raised an error."""
+        self._report(connection, error)
+        if connection not in self._wrappers:
             return
         if error:
             connection.close("error")
         else:
             connection.close_gracefully()
 
-    def _tell(self, connection: Connection | None, lines: list[str]) -> None:
-        """Say what was raised; in a task of a function's own it belongs to no connection."""
+    def _report(self, connection: Connection | None, lines: list[str]) -> None:
+        """Report a traceback. ``connection`` is None for a task that the user's function has started itself."""
         for line in lines:
-            self._say(connection, line.encode("utf-8", "surrogateescape"))
+            self._report_line(connection, line.encode("utf-8", "surrogateescape"))
 
     async def end(self) -> None:
         """Cancel what still runs; a function that blocks is left behind."""
@@ -136,26 +136,26 @@ class Handlers(Behaviour):
             try:
                 self._own.run_forever()
             except BaseException as raised:  # noqa: BLE001 - a task of the user's raised SystemExit: the others go on
-                self._server.call_soon_threadsafe(self._tell, None, own_lines(raised, self._path))
+                self._server.call_soon_threadsafe(self._report, None, traceback_lines(raised, self._path))
         self._own.close()
 
-    def _begin(self, connection: Connection, handled: HandlerConnection) -> None:
-        self._tasks[connection] = self._own.create_task(self._call(connection, handled))
+    def _begin(self, connection: Connection, wrapper: HandlerConnection) -> None:
+        self._tasks[connection] = self._own.create_task(self._call(connection, wrapper))
 
-    async def _call(self, connection: Connection, handled: HandlerConnection) -> None:
+    async def _call(self, connection: Connection, wrapper: HandlerConnection) -> None:
         error: list[str] = []
         try:
-            await self._function(handled)
+            await self._function(wrapper)
         except BaseException as raised:  # noqa: BLE001 - the user's code: SystemExit ends its connection, not the server
-            if not self._stopped and not handled.is_gone:  # else its client is gone, which is told elsewhere
-                error = own_lines(raised, self._path)
+            if not self._stopped and not wrapper.is_closed:  # otherwise the closed connection is the cause
+                error = traceback_lines(raised, self._path)
         finally:
             self._tasks.pop(connection, None)
         with suppress(RuntimeError):  # the server's loop has ended
-            self._server.call_soon_threadsafe(self._over, connection, error)
+            self._server.call_soon_threadsafe(self._on_returned, connection, error)
 
-    def _gone(self, connection: Connection, handled: HandlerConnection, reason: CloseReason) -> None:
-        handled.gone(reason)
+    def _on_closed(self, connection: Connection, wrapper: HandlerConnection, reason: CloseReason) -> None:
+        wrapper.on_closed(reason)
         if task := self._tasks.get(connection):
             self._own.call_later(GRACE_S, task.cancel)
 

@@ -1,8 +1,9 @@
-"""A connection as a ``--handler`` sees it: awaited, on the handlers' own loop.
+"""A connection as a ``--handler`` function sees it: its methods are awaited, on the handlers' own loop.
 
-Two threads share it. The server's hands over what came and takes what is to be sent; the handlers' runs the function.
-Each side counts what it has done (bytes fed, taken, handed, sent), so neither waits for a lock, and both directions are
-bounded: a function that does not read holds its client back, and ``send`` waits for a client that does not read.
+Two threads share it. The server's thread hands over what was received and sends what the function wants to send; the
+handlers' thread runs the function. Each thread counts only its own bytes, so neither waits for a lock. Both directions
+are bounded: a client whose function does not read is not read either, and ``send`` waits for a client that does not
+read.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ _LONGEST_MESSAGE = 1 << 20
 
 
 class HandlerConnection:
-    """What the function is called with. ``peer`` and ``local`` are addresses as shown, ``number`` counts from 1.
+    """The argument of a handler function: one connection.
 
-    ``tls`` tells of the TLS session; None without. Methods raise ConnectionError when the connection is gone.
+    ``number`` counts from 1, ``peer`` and ``local`` are addresses as they are shown, ``tls`` describes the TLS session
+    (None without TLS). The methods raise ConnectionError once the connection is closed.
     """
 
     def __init__(
@@ -35,50 +37,50 @@ class HandlerConnection:
         self.tls = connection.info.tls
         self._connection = connection
         self._server, self._own = server, own
-        self._arrived: deque[bytes] = deque()
-        self._fed = 0  # bytes; by the server's thread alone
-        self._taken = 0  # bytes; by the handlers' thread alone
-        self._handed = 0  # bytes; by the handlers' thread alone
-        self._sent = 0  # bytes; by the server's thread alone
+        self._received: deque[bytes] = deque()
+        self._fed_bytes = 0  # bytes; by the server's thread alone
+        self._taken_bytes = 0  # bytes; by the handlers' thread alone
+        self._queued_bytes = 0  # bytes; by the handlers' thread alone
+        self._sent_bytes = 0  # bytes; by the server's thread alone
         self._eof = False
-        self._finished = False
-        self._gone: CloseReason | None = None
+        self._eof_sent = False
+        self._closed: CloseReason | None = None
         self._changed = asyncio.Event()
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the connection is gone."""
-        return self._gone is not None
+    def is_closed(self) -> bool:
+        """Whether the connection is closed."""
+        return self._closed is not None
 
-    # For the function.
+    # Called by the user's function.
 
     async def receive(self, most: int = 65536) -> bytes:
-        """Some of what the client sent, at least a byte; empty after its FIN. Raises ConnectionError after a reset."""
+        """The next bytes from the client, 1 to ``most``; empty after its FIN. Raises ConnectionError after a reset."""
         if most < 1:
             raise ValueError(f"most must be at least 1, and is {most}")
-        while not self._arrived:
-            if self._gone is not None and self._gone != "peer_closed":
-                raise ConnectionResetError(f"connection {self.number} is gone: {self._gone}")
-            if self._eof or self._gone is not None:
+        while not self._received:
+            if self._closed is not None and self._closed != "peer_closed":
+                raise ConnectionResetError(f"connection {self.number} is gone: {self._closed}")
+            if self._eof or self._closed is not None:
                 return b""
             await self._wait()
-        data = self._arrived.popleft()
+        data = self._received.popleft()
         if len(data) > most:
-            self._arrived.appendleft(data[most:])
+            self._received.appendleft(data[most:])
             data = data[:most]
-        before = self._fed - self._taken
-        self._taken += len(data)
-        if before > LOW_BYTES >= self._fed - self._taken:
+        before = self._fed_bytes - self._taken_bytes
+        self._taken_bytes += len(data)
+        if before > LOW_BYTES >= self._fed_bytes - self._taken_bytes:
             self._server.call_soon_threadsafe(self._connection.resume_reading, Hold.FLOW)
         return data
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Its lines, each with its line feed but maybe the last, up to its FIN."""
+        """The client's lines up to its FIN, each with its line feed; the last one may lack it."""
         async for line in self._messages(Frame("lines")):
             yield line
 
     async def frames(self, frame: str) -> AsyncIterator[bytes]:
-        """Its messages, cut as ``--frame`` says: ``length:u16be``, ``fixed:8`` … Raises ValueError for another."""
+        """The client's messages, framed as by ``--frame``: ``length:u16be``, ``fixed:8`` … ValueError for any other."""
         async for message in self._messages(parse_frame(frame)):
             yield message
 
@@ -91,67 +93,67 @@ class HandlerConnection:
             yield bytes(message)
 
     async def send(self, data: bytes | str) -> None:
-        """Send bytes, or text as UTF-8; waits while the client does not read."""
+        """Send bytes, or text as UTF-8. Waits while the client does not read."""
         payload = data.encode() if isinstance(data, str) else bytes(data)
-        while self._handed - self._sent > HIGH_BYTES and self._gone is None:
+        while self._queued_bytes - self._sent_bytes > HIGH_BYTES and self._closed is None:
             await self._wait()
-        if self._gone is not None:
-            raise ConnectionResetError(f"connection {self.number} is gone: {self._gone}")
-        if self._finished:
+        if self._closed is not None:
+            raise ConnectionResetError(f"connection {self.number} is gone: {self._closed}")
+        if self._eof_sent:
             raise ConnectionError(f"connection {self.number} has been half-closed from this side")
         if payload:
-            self._handed += len(payload)
+            self._queued_bytes += len(payload)
             self._server.call_soon_threadsafe(self._send, payload)
 
     async def finish(self) -> None:
-        """Half-close: FIN after what was sent; the client may go on sending."""
-        self._finished = True
+        """Half-close: send FIN after everything sent so far; the client may go on sending."""
+        self._eof_sent = True
         self._server.call_soon_threadsafe(self._connection.write_eof)
 
     async def close(self) -> None:
-        """Close in order: what was sent still goes out."""
+        """Close in order: everything sent so far still goes out."""
         self._server.call_soon_threadsafe(self._connection.close, "local_closed")
 
     async def reset(self) -> None:
-        """Send RST: what waits is lost."""
+        """Send RST: bytes that are still buffered are lost."""
         self._server.call_soon_threadsafe(self._connection.reset)
 
     async def _wait(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
-    # On the handlers' thread, called by the server's.
+    # Called on the handlers' thread, on behalf of the server.
 
-    def arrived(self, data: bytes) -> None:
-        """The client sent bytes."""
-        self._arrived.append(data)
+    def on_received(self, data: bytes) -> None:
+        """Take bytes that the client sent."""
+        self._received.append(data)
         self._changed.set()
 
-    def ended(self) -> None:
-        """It sent FIN."""
+    def on_eof(self) -> None:
+        """Note that the client has sent FIN."""
         self._eof = True
         self._changed.set()
 
-    def gone(self, reason: CloseReason) -> None:
-        """The connection is gone."""
-        self._gone = reason
+    def on_closed(self, reason: CloseReason) -> None:
+        """Note that the connection is closed, and why."""
+        self._closed = reason
         self._changed.set()
 
-    # On the server's thread.
+    # Called on the server's thread.
 
     def feed(self, data: bytes) -> None:
-        """Hand over what came; a function that does not read holds the client back."""
-        self._fed += len(data)
-        if self._fed - self._taken > HIGH_BYTES:
+        """Hand bytes over to the function; too many that it does not read pause the client."""
+        self._fed_bytes += len(data)
+        if self._fed_bytes - self._taken_bytes > HIGH_BYTES:
             self._connection.pause_reading(Hold.FLOW)
-        self._own.call_soon_threadsafe(self.arrived, data)
+        self._own.call_soon_threadsafe(self.on_received, data)
 
     def _send(self, data: bytes) -> None:
         self._connection.send(data)
         if not self._connection.write_paused:
-            self.caught_up()
+            self.on_writable()
 
-    def caught_up(self) -> None:
-        """The client took what waited for it."""
-        self._sent = self._connection.sent
+    def on_writable(self) -> None:
+        """Let ``send`` go on: the client has taken what was buffered."""
+        self._sent_bytes = self._connection.sent
         self._own.call_soon_threadsafe(self._changed.set)

@@ -1,10 +1,11 @@
-"""``--rules`` and ``--reply``: a client's messages are answered as rules say.
+"""``--rules`` and ``--reply``: the messages of a client are answered by rules.
 
-A conversation is in order: while an answer waits (for its delay, or for a client that does not read), nothing more is
-taken from that client. So what is kept of it is bounded by one read and what its last answer holds.
+A conversation stays in order: while an answer waits, for its delay or for a client that does not read, nothing more is
+read from that client. So the memory of a conversation is bounded by one read and the answers of one rule.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
@@ -19,25 +20,27 @@ from portside.wire.frame import Frame
 from portside.wire.rules.message_reader import MessageReader
 from portside.wire.rules.session import Action, Client, CompiledRules, Session
 
-MESSAGES_PER_TURN = 64  # of one client, so that the others are served between them
-_END = None  # in a queue: the client's FIN
+MESSAGES_PER_TURN = 64  # of one client, so that the others are served in between
+_EOF = None  # in a queue: the client's FIN
+
+_log = logging.getLogger("portside.behaviours.rules")
 
 
-class _RulesConnection:
-    """What is kept of a client."""
+class _Conversation:
+    """One client: its session with the rules, the messages that wait, and the action whose answers are being sent."""
 
     __slots__ = (
         "action",
         "connection",
-        "deadline",
-        "finished",
-        "half_closed",
+        "delay_is_over",
+        "delayed_until",
+        "entry_at",
+        "eof_answered",
+        "eof_sent",
+        "next_answer",
         "queue",
         "reader",
         "session",
-        "step",
-        "waited",
-        "wake_at",
     )
 
     def __init__(self, connection: Connection, session: Session, reader: MessageReader) -> None:
@@ -45,93 +48,94 @@ class _RulesConnection:
         self.session = session
         self.reader = reader
         self.queue: deque[bytes | None] = deque()  # messages that no rule has seen yet
-        self.action: Action | None = None  # what is being said,
-        self.step = 0  # the answer of it that is next,
-        self.waited = False  # and whether its delay is over
-        self.wake_at = math.inf  # when it is
-        self.finished = False  # we sent FIN
-        self.half_closed = False  # the client did, and everything before that is answered
-        self.deadline = math.inf
+        self.action: Action | None = None  # whose answers are being sent
+        self.next_answer = 0  # index of the answer of the action that is next
+        self.delay_is_over = False  # of the next answer
+        self.delayed_until = math.inf  # the end of that delay; infinite where there is none
+        self.eof_sent = False
+        self.eof_answered = False  # the client has sent FIN, and everything before it is answered
+        self.entry_at = math.inf  # see DeadlineHeap
 
 
 class Rules(Behaviour):
-    """All clients, each somewhere in its own conversation."""
+    """Answers all clients by one set of rules, each client in a conversation of its own."""
 
     def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int) -> None:
         self._frame = frame
         self._max_frame = max_frame
-        self._random = Random()  # noqa: S311 - what it draws is shown to clients anyway
+        self._random = Random()  # noqa: S311 - its numbers are shown to clients
         self._loop = asyncio.get_running_loop()
-        self._deadlines: DeadlineHeap[_RulesConnection] = DeadlineHeap(self._loop, self._on_deadline)
-        self._clients: dict[int, _RulesConnection] = {}
+        self._deadlines: DeadlineHeap[_Conversation] = DeadlineHeap(self._loop, self._on_deadline)
+        self._conversations: dict[int, _Conversation] = {}
         self._rules = rules
-        self._timed = self._is_timed(rules)
+        self._has_deadlines = self._needs_deadlines(rules)
 
-    def replace(self, rules: CompiledRules, frame: Frame) -> None:
-        """Go on by other rules; clients keep their state where it is still there. ``frame`` is for new clients."""
+    def swap_rules(self, rules: CompiledRules, frame: Frame) -> None:
+        """Continue with other rules; clients keep a state that still exists. ``frame`` is for new clients."""
         self._rules = rules
         self._frame = frame
-        self._timed = self._timed or self._is_timed(rules)
+        self._has_deadlines = self._has_deadlines or self._needs_deadlines(rules)
         now = self._loop.time()
-        for client in self._clients.values():
-            client.session.swap_rules(rules, now)
-            self._schedule(client)
+        for conversation in self._conversations.values():
+            conversation.session.swap_rules(rules, now)
+            self._set_deadline(conversation)
+        _log.info("rules swapped: %d, for %d clients", len(rules.rule_set.rules), len(self._conversations))
 
-    def _is_timed(self, rules: CompiledRules) -> bool:
+    def _needs_deadlines(self, rules: CompiledRules) -> bool:
         return self._frame.kind == "idle" or any(state.silences for state in rules.states.values())
 
     # Called by the server.
 
     def opened(self, connection: Connection) -> None:
         now = self._loop.time()
-        address = Client(connection.peer, connection.info.local, connection.number)
-        session = Session(self._rules, address, self._random, now)
-        client = _RulesConnection(connection, session, MessageReader(self._frame, self._max_frame))
-        self._clients[connection.number] = client
-        client.action = session.on_connect(now)
-        self._work(client, now)
+        client = Client(connection.peer, connection.info.local, connection.number)
+        session = Session(self._rules, client, self._random, now)
+        conversation = _Conversation(connection, session, MessageReader(self._frame, self._max_frame))
+        self._conversations[connection.number] = conversation
+        conversation.action = session.on_connect(now)
+        self._advance(conversation, now)
 
     def received(self, connection: Connection, data: bytes) -> None:
-        client = self._clients.get(connection.number)
-        if client is None:
+        conversation = self._conversations.get(connection.number)
+        if conversation is None:
             return
         now = self._loop.time()
-        client.session.on_data(now)
-        messages = client.reader.feed(data, now)
-        if len(messages) == 1 and client.action is None and not client.queue and not self._timed:
-            self._answer_one(client, messages[0], now)
+        conversation.session.on_received(now)
+        messages = conversation.reader.feed(data, now)
+        if len(messages) == 1 and conversation.action is None and not conversation.queue and not self._has_deadlines:
+            self._answer_one(conversation, messages[0], now)
             return
-        client.queue += messages
-        if client.queue and client.action is None:
-            self._work(client, now)
-        elif self._timed:
-            self._schedule(client)
+        conversation.queue += messages
+        if conversation.queue and conversation.action is None:
+            self._advance(conversation, now)
+        elif self._has_deadlines:
+            self._set_deadline(conversation)
 
-    def _answer_one(self, client: _RulesConnection, message: bytes, now: float) -> None:
-        """What most reads bring: one message, and one answer to it at once."""
-        action = client.session.on_message(message, now)
+    def _answer_one(self, conversation: _Conversation, message: bytes, now: float) -> None:
+        """Serve the usual read: one message, with an immediate answer."""
+        action = conversation.session.on_message(message, now)
         if action is None:
             return
-        if not self._say_at_once(client, action):
-            client.action = action
-            self._work(client, now)
-        elif client.connection.write_paused:
-            client.connection.pause_reading(Hold.FLOW)
+        if not self._send_immediate(conversation, action):
+            conversation.action = action
+            self._advance(conversation, now)
+        elif conversation.connection.write_paused:
+            conversation.connection.pause_reading(Hold.FLOW)
 
     def half_closed(self, connection: Connection) -> bool:
-        client = self._clients.get(connection.number)
-        if client is None:
+        conversation = self._conversations.get(connection.number)
+        if conversation is None:
             return False
-        client.queue += client.reader.finish()
-        client.queue.append(_END)
-        if client.action is None:
-            self._work(client, self._loop.time(), finish=False)
-        return not client.half_closed and connection.number in self._clients
+        conversation.queue += conversation.reader.finish()
+        conversation.queue.append(_EOF)
+        if conversation.action is None:
+            self._advance(conversation, self._loop.time(), write_eof=False)
+        return not conversation.eof_answered and connection.number in self._conversations
 
     def writable(self, connection: Connection) -> None:
-        client = self._clients.get(connection.number)
-        if client is not None and client.wake_at == math.inf:
-            self._work(client, self._loop.time())
+        conversation = self._conversations.get(connection.number)
+        if conversation is not None and conversation.delayed_until == math.inf:
+            self._advance(conversation, self._loop.time())
 
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         self._forget(connection)
@@ -141,77 +145,77 @@ class Rules(Behaviour):
 
     # The conversation.
 
-    def _work(self, client: _RulesConnection, now: float, *, finish: bool = True) -> None:
-        """Go on until nothing is left to do, or something has to be waited for."""
-        connection, queue, session = client.connection, client.queue, client.session
+    def _advance(self, conversation: _Conversation, now: float, *, write_eof: bool = True) -> None:
+        """Send answers and take messages until nothing is left to do, or until something has to be waited for."""
+        connection, queue, session = conversation.connection, conversation.queue, conversation.session
         left = MESSAGES_PER_TURN
         while True:
-            if client.action is not None and not self._say(client, client.action, now):
+            if conversation.action is not None and not self._send_answers(conversation, conversation.action, now):
                 return
-            if connection.write_paused and (queue or client.action is not None):
+            if connection.write_paused and (queue or conversation.action is not None):
                 connection.pause_reading(Hold.FLOW)
                 return
             if not queue:
                 break
             if not left:
                 connection.pause_reading(Hold.FLOW)
-                self._loop.call_soon(self._go_on, client)
+                self._loop.call_soon(self._continue, conversation)
                 return
             left -= 1
             message = queue.popleft()
-            if message is _END:
-                client.half_closed = True
-                client.action = session.on_half_close(now)
+            if message is _EOF:
+                conversation.eof_answered = True
+                conversation.action = session.on_half_close(now)
             else:
                 action = session.on_message(message, now)
-                if action is not None and not self._say_at_once(client, action):
-                    client.action = action
-        if client.half_closed:
+                if action is not None and not self._send_immediate(conversation, action):
+                    conversation.action = action
+        if conversation.eof_answered:
             self._forget(connection)
-            if finish:
+            if write_eof:
                 connection.write_eof()
             return
         if connection.write_paused:
             connection.pause_reading(Hold.FLOW)
         elif connection.read_paused:
             connection.resume_reading(Hold.FLOW)
-        if self._timed:
-            self._schedule(client)
+        if self._has_deadlines:
+            self._set_deadline(conversation)
 
-    def _go_on(self, client: _RulesConnection) -> None:
-        if client.wake_at == math.inf:
-            self._work(client, self._loop.time())
+    def _continue(self, conversation: _Conversation) -> None:
+        if conversation.delayed_until == math.inf:
+            self._advance(conversation, self._loop.time())
 
-    def _say_at_once(self, client: _RulesConnection, action: Action) -> bool:
-        """Send the answer of an action with one answer at most and nothing else to do; False for any other."""
-        if not action.rule.is_simple or client.finished:
+    def _send_immediate(self, conversation: _Conversation, action: Action) -> bool:
+        """Send the answer of an action that has one at most and asks for nothing else; False for any other action."""
+        if not action.rule.is_immediate or conversation.eof_sent:
             return False
         for answer in action.rule.answers:
             if data := action.render(answer, time.time_ns()):
-                client.connection.send(data)
+                conversation.connection.send(data)
         return True
 
-    def _say(self, client: _RulesConnection, action: Action, now: float) -> bool:
-        """Send the answers of an action; False where one has to wait, or where the conversation is over."""
-        connection = client.connection
+    def _send_answers(self, conversation: _Conversation, action: Action, now: float) -> bool:
+        """Send the answers of an action; False where one of them has to wait, or the conversation is over."""
+        connection = conversation.connection
         answers = action.rule.answers
-        while client.step < len(answers):
-            answer = answers[client.step]
-            if answer.delay and not client.waited:
-                client.wake_at = now + answer.delay
+        while conversation.next_answer < len(answers):
+            answer = answers[conversation.next_answer]
+            if answer.delay and not conversation.delay_is_over:
+                conversation.delayed_until = now + answer.delay
                 connection.pause_reading(Hold.FLOW)
-                self._schedule(client)
+                self._set_deadline(conversation)
                 return False
             if connection.write_paused:
                 connection.pause_reading(Hold.FLOW)
                 return False
             data = action.render(answer, time.time_ns())
-            if data and not client.finished:
+            if data and not conversation.eof_sent:
                 connection.send(data)
-            client.step += 1
-            client.waited = False
-        client.action = None
-        client.step = 0
+            conversation.next_answer += 1
+            conversation.delay_is_over = False
+        conversation.action = None
+        conversation.next_answer = 0
         match action.rule.end:
             case "close":
                 self._forget(connection)
@@ -221,38 +225,38 @@ class Rules(Behaviour):
                 self._forget(connection)
                 connection.reset()
                 return False
-            case "half-close" if not client.finished:
-                client.finished = True
+            case "half-close" if not conversation.eof_sent:
+                conversation.eof_sent = True
                 connection.write_eof()
         return True
 
     # Time.
 
-    def _schedule(self, client: _RulesConnection) -> None:
-        at = client.wake_at
-        if client.action is None:  # while something is being said, nothing is heard, and silence is ours
-            at = client.session.silence_deadline
-            framed = client.reader.deadline
-            if framed is not None and framed < at:
-                at = framed
-        self._deadlines.set(client, at)
+    def _set_deadline(self, conversation: _Conversation) -> None:
+        at = conversation.delayed_until
+        if conversation.action is None:  # while answers are being sent nothing is read, and the silence is ours
+            at = conversation.session.deadline
+            of_frame = conversation.reader.deadline
+            if of_frame is not None and of_frame < at:
+                at = of_frame
+        self._deadlines.set(conversation, at)
 
-    def _on_deadline(self, client: _RulesConnection, now: float) -> None:
-        if client.wake_at <= now:
-            client.wake_at = math.inf
-            client.waited = True
-            self._work(client, now)
-        elif client.action is None and not client.queue:
-            client.queue += client.reader.expire(now)
-            if not client.queue:
-                client.action = client.session.on_silence(now)
-            self._work(client, now)
-        elif client.wake_at < math.inf:
-            self._schedule(client)
+    def _on_deadline(self, conversation: _Conversation, now: float) -> None:
+        if conversation.delayed_until <= now:
+            conversation.delayed_until = math.inf
+            conversation.delay_is_over = True
+            self._advance(conversation, now)
+        elif conversation.action is None and not conversation.queue:
+            conversation.queue += conversation.reader.expire(now)
+            if not conversation.queue:
+                conversation.action = conversation.session.on_silence(now)
+            self._advance(conversation, now)
+        elif conversation.delayed_until < math.inf:
+            self._set_deadline(conversation)
 
     def _forget(self, connection: Connection) -> None:
-        client = self._clients.pop(connection.number, None)
-        if client is not None:
-            client.queue.clear()
-            client.action = None
-            self._deadlines.drop(client)
+        conversation = self._conversations.pop(connection.number, None)
+        if conversation is not None:
+            conversation.queue.clear()
+            conversation.action = None
+            self._deadlines.drop(conversation)

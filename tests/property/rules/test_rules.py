@@ -1,4 +1,4 @@
-"""Whatever the rules and the messages: positions are true, the set says what each expression says, nothing escapes."""
+"""Whatever the rules and the messages: places are true, the set says what each expression says, nothing escapes."""
 
 import tomllib
 from contextlib import suppress
@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.rules.fake_client import FakeClient
+from unit.rules.scripted_client import ScriptedClient
 
 from portside.wire.frame import Frame
 from portside.wire.rules.message_reader import MessageReader
-from portside.wire.rules.rules_file import parse_rules
-from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.rules_file import read_rules
+from portside.wire.rules.ruleset import RulesError
 from portside.wire.rules.toml_positions import find_positions
 
 KEYS = st.sampled_from(["a", "b-c", '"d e"', "'f.g'", "h . i", '"\\u0041\\t"', "3"])
@@ -54,18 +54,18 @@ def test_every_value_of_a_document_has_its_place(document: str) -> None:
         values = tomllib.loads(document)
     except tomllib.TOMLDecodeError:
         return
-    positions = find_positions(document)
-    assert positions.keys() == paths(values) - {()}
+    places = find_positions(document)
+    assert places.keys() == paths(values) - {()}
     lines = document.split("\n")
-    for key, value in positions.values():
+    for key, value in places.values():
         assert lines[key.line - 1][key.column - 1 :].strip()
         assert lines[value.line - 1][value.column - 1 :].strip()
 
 
 @given(st.text(alphabet="[]rule=on'\"message\n{}${}1#,. \\x\0é", max_size=60))
 def test_a_document_is_read_or_its_error_told(document: str) -> None:
-    with suppress(InvalidRules):
-        parse_rules(document, "F")
+    with suppress(RulesError):
+        read_rules(document, "F")
 
 
 RULES = st.lists(
@@ -84,8 +84,8 @@ RULES = st.lists(
 
 @given(RULES, st.lists(st.binary(max_size=4) | st.text("abc", max_size=4).map(str.encode), max_size=5))
 def test_all_rules_together_say_what_the_first_that_applies_says(rules: list[str], messages: list[bytes]) -> None:
-    together = FakeClient("".join(f"[[rule]]\n{each}\nanswer = '{index}'\n" for index, each in enumerate(rules)))
-    alone = [FakeClient(f"[[rule]]\n{each}\nanswer = '{index}'\n") for index, each in enumerate(rules)]
+    together = ScriptedClient("".join(f"[[rule]]\n{each}\nanswer = '{index}'\n" for index, each in enumerate(rules)))
+    alone = [ScriptedClient(f"[[rule]]\n{each}\nanswer = '{index}'\n") for index, each in enumerate(rules)]
     for message in messages:
         said = [answer for client in alone if (answer := client.say(message)) is not None]
         assert together.say(message) == (said[0] if said else None)
@@ -94,9 +94,9 @@ def test_all_rules_together_say_what_the_first_that_applies_says(rules: list[str
 @given(st.lists(st.text("ab\r", max_size=6).map(str.encode), max_size=6), st.data())
 def test_messages_do_not_depend_on_how_they_arrive(lines: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(line + b"\n" for line in lines)
-    reader, heard = MessageReader(Frame("lines"), 64), []
+    hearing, heard = MessageReader(Frame("lines"), 64), []
     while stream:
         size = data.draw(st.integers(1, len(stream)))
-        heard += reader.feed(stream[:size], 0.0)
+        heard += hearing.feed(stream[:size], 0.0)
         stream = stream[size:]
-    assert heard + reader.finish() == [line[:-1] if line.endswith(b"\r") else line for line in lines]
+    assert heard + hearing.finish() == [line[:-1] if line.endswith(b"\r") else line for line in lines]

@@ -1,12 +1,12 @@
 """What can never happen is told; and transcripts."""
 
 import pytest
-from unit.rules.fake_client import AT
+from unit.rules.scripted_client import AT
 
 from portside.wire.frame import Frame
 from portside.wire.rules.lint import warnings
-from portside.wire.rules.rules_file import parse_rules
-from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.rules_file import read_rules
+from portside.wire.rules.ruleset import RulesError
 from portside.wire.rules.session import CompiledRules
 from portside.wire.rules.transcript import SHOWN, read_transcript, result_lines, run_transcript
 
@@ -14,8 +14,8 @@ LINES = Frame("lines")
 
 
 def warned(*rules: str) -> list[str]:
-    rule_set = parse_rules("".join(f"[[rule]]\n{rule}\n" for rule in rules), "F")
-    return [f"{position.line}: {words}" for position, words in warnings(rule_set)]
+    book = read_rules("".join(f"[[rule]]\n{rule}\n" for rule in rules), "F")
+    return [f"{place.line}: {words}" for place, words in warnings(book)]
 
 
 def test_states_that_nothing_leads_to() -> None:
@@ -83,9 +83,9 @@ answer = '${message}${random-bytes:300}'
 """
 
 
-def verdict(transcript: str, text: str = RULES, frame: Frame = LINES) -> list[str]:
-    rules = CompiledRules(parse_rules(text, "F"))
-    return list(result_lines(run_transcript(rules, read_transcript(transcript, "T", frame), frame, 64, AT), "T"))
+def verdict(transcript: str, rules: str = RULES, frame: Frame = LINES) -> list[str]:
+    play = CompiledRules(read_rules(rules, "F"))
+    return list(result_lines(run_transcript(play, read_transcript(transcript, "T", frame), frame, 64, AT), "T"))
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_messages_that_end_by_time() -> None:
     "line", ["hello", ">x 0", "< a\\q", "<~ (", "! dance", "! wait soon", "<! soon", ">hello", "< " + "\\xzz"]
 )
 def test_transcripts_that_are_none(line: str) -> None:
-    with pytest.raises(InvalidRules, match=r"^T:2:1: "):
+    with pytest.raises(RulesError, match=r"^T:2:1: "):
         read_transcript(f"# a\n{line}\n", "T", LINES)

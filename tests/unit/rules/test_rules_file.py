@@ -4,15 +4,15 @@ import pytest
 
 from portside.errors import UsageError
 from portside.wire.frame import Frame
-from portside.wire.rules.inline_rules import parse_inline_rules
-from portside.wire.rules.rules_file import MOST_RULES, parse_rules
-from portside.wire.rules.ruleset import InvalidRules
+from portside.wire.rules.inline_rules import read_replies
+from portside.wire.rules.rules_file import MOST_RULES, read_rules
+from portside.wire.rules.ruleset import RulesError
 
 RULE = "[[rule]]\non = 'message'\n"
 
 
 @pytest.mark.parametrize(
-    ("document", "position", "words"),
+    ("document", "place", "words"),
     [
         ("", "1:1", "there is no rule"),
         ("rule = 3\n", "1:1", "a rule begins with [[rule]]"),
@@ -63,44 +63,44 @@ RULE = "[[rule]]\non = 'message'\n"
         ("[[rule]]\nhex = ''\n", "2:7", "there is no hex"),
     ],
 )
-def test_an_error_is_reported_with_its_position(document: str, position: str, words: str) -> None:
-    with pytest.raises(InvalidRules) as raised:
-        parse_rules(document, "F")
-    assert raised.value.what == f"F:{position}"
-    assert words in raised.value.why
-    assert "\n" not in str(raised.value)
+def test_an_error_is_told_with_its_place(document: str, place: str, words: str) -> None:
+    with pytest.raises(RulesError) as told:
+        read_rules(document, "F")
+    assert told.value.what == f"F:{place}"
+    assert words in told.value.why
+    assert "\n" not in str(told.value)
 
 
-def test_a_carriage_return_before_the_line_feed_moves_no_position() -> None:
-    with pytest.raises(InvalidRules, match=r"F:3:1: a rule has no 'b'"):
-        parse_rules("[[rule]]\r\nequals = 'a'\r\nb = 1\r\n", "F")
+def test_a_carriage_return_before_the_line_feed_moves_no_place() -> None:
+    with pytest.raises(RulesError, match=r"F:3:1: a rule has no 'b'"):
+        read_rules("[[rule]]\r\nequals = 'a'\r\nb = 1\r\n", "F")
 
 
 def test_what_a_file_says() -> None:
-    rule_set = parse_rules(
+    book = read_rules(
         "frame = 'delim:03'\n"
         "[[rule]]\nstate = 'a'\nequals = 'x'\ndelay = '1s'\nend = 'reset'\n"
         "[[rule]]\nstate = ['b', 'a']\nsilence = 2.5\nrepeat = true\ngoto = 'b'\nname = 'n'\n"
         "answer = ['x', { hex = '06', delay = 2 }]\n",
         "F",
     )
-    assert rule_set.frame == Frame("delim", b"\x03")
-    assert (rule_set.start, rule_set.states, rule_set.source) == ("a", ("a", "b"), "F")
-    first, second = rule_set.rules
+    assert book.frame == Frame("delim", b"\x03")
+    assert (book.start, book.states, book.source) == ("a", ("a", "b"), "F")
+    first, second = book.rules
     assert (first.when, first.text, first.end, first.answers[0].delay) == ("equals", b"x", "reset", 1.0)
     assert (second.silence, second.repeat, second.goto, str(second)) == (2.5, True, "b", "rule 2 (n)")
     assert [(each.template.constant, each.delay) for each in second.answers] == [(b"x", 0.0), (b"\x06", 2.0)]
     assert str(first) == "rule 1"
-    assert rule_set.in_state("b") == [second]
-    assert not first.is_simple
-    assert not second.is_simple
+    assert book.of_state("b") == [second]
+    assert not first.is_immediate
+    assert not second.is_immediate
 
 
 def test_without_states_there_is_one() -> None:
-    rule_set = parse_rules(RULE, "F")
-    assert (rule_set.start, rule_set.states) == ("start", ("start",))
-    assert rule_set.rules[0].is_simple
-    assert parse_rules("start = 'here'\n" + RULE, "F").states == ("here",)
+    book = read_rules(RULE, "F")
+    assert (book.start, book.states) == ("start", ("start",))
+    assert book.rules[0].is_immediate
+    assert read_rules("start = 'here'\n" + RULE, "F").states == ("here",)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_without_states_there_is_one() -> None:
     ],
 )
 def test_a_reply_that_is_none(written: str, words: str) -> None:
-    with pytest.raises(UsageError, match="--reply") as raised:
-        parse_inline_rules([written])
-    assert words in raised.value.why
+    with pytest.raises(UsageError, match="--reply") as told:
+        read_replies([written])
+    assert words in told.value.why

@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from unit.rules.fake_client import FakeClient
+from unit.rules.scripted_client import ScriptedClient
 
 from portside.wire.frame import Frame
 from portside.wire.rules import matching
 from portside.wire.rules.message_reader import MessageReader
-from portside.wire.rules.rules_file import parse_rules
+from portside.wire.rules.rules_file import read_rules
 from portside.wire.rules.session import CompiledRules
 
 
@@ -17,7 +17,7 @@ def rule(condition: str, answer: str, more: str = "") -> str:
 
 
 def test_the_first_rule_that_applies_does() -> None:
-    client = FakeClient(
+    client = ScriptedClient(
         rule("equals = 'a'", "1")
         + rule("regex = '^b(.)'", "2${1}")
         + rule("equals = 'bx'", "3")
@@ -32,9 +32,9 @@ def test_the_first_rule_that_applies_does() -> None:
 
 
 def test_a_message_that_meets_nothing_gets_nothing() -> None:
-    client = FakeClient(rule("equals = 'a'", "1") + rule("regex = 'b'", "2") + rule("contains = 'c'", "3"))
+    client = ScriptedClient(rule("equals = 'a'", "1") + rule("regex = 'b'", "2") + rule("contains = 'c'", "3"))
     assert client.say(b"x") is None
-    assert FakeClient(rule("equals = 'a'", "1")).say(b"x") is None
+    assert ScriptedClient(rule("equals = 'a'", "1")).say(b"x") is None
     assert client.session.count == 1
 
 
@@ -52,22 +52,22 @@ def test_a_message_that_meets_nothing_gets_nothing() -> None:
     ],
 )
 def test_hex_with_wildcards(pattern: str, message: str, groups: str | None) -> None:
-    client = FakeClient(rule(f"hex = '{pattern}'", "x"))
-    action = client.session.on_message(bytes.fromhex(message), 0.0)
+    client = ScriptedClient(rule(f"hex = '{pattern}'", "x"))
+    turn = client.session.on_message(bytes.fromhex(message), 0.0)
     if groups is None:
-        assert action is None
+        assert turn is None
     else:
-        assert action is not None
+        assert turn is not None
         answer = " ".join(f"${{hex:{index + 1}}}" for index in range(len(groups.split())))
-        assert FakeClient(rule(f"hex = '{pattern}'", answer)).say(bytes.fromhex(message)) == groups.encode()
+        assert ScriptedClient(rule(f"hex = '{pattern}'", answer)).say(bytes.fromhex(message)) == groups.encode()
 
 
 def test_a_group_that_met_nothing_is_empty() -> None:
-    assert FakeClient(rule("regex = '^(a)?b(?P<n>c)?'", "<${1}${n}>")).say(b"b") == b"<>"
+    assert ScriptedClient(rule("regex = '^(a)?b(?P<n>c)?'", "<${1}${n}>")).say(b"b") == b"<>"
 
 
 def test_replies() -> None:
-    client = FakeClient.replying(
+    client = ScriptedClient.replying(
         r"PING => PONG\n",
         "add * * => ${2} ${1}",
         "/^x(\\d+)$/i => ${1}",
@@ -80,7 +80,7 @@ def test_replies() -> None:
 
 
 def test_a_condition_on_a_group() -> None:
-    client = FakeClient(
+    client = ScriptedClient(
         rule("regex = '^(?P<data>.*)[*](?P<sum>..)$'", "ok", "where = { sum = '${xor8:data:HEX}' }")
         + rule("equals = 'same'", "no", "where = { 0 = 'other' }")
         + rule("contains = 'am'", "no", "where = { 0 = 'other' }")
@@ -91,19 +91,19 @@ def test_a_condition_on_a_group() -> None:
 
 
 def test_a_condition_on_a_text_alone() -> None:
-    client = FakeClient(rule("equals = 'a'", "1", "where = { 0 = '${state}' }") + rule("equals = 'b'", "2"))
+    client = ScriptedClient(rule("equals = 'a'", "1", "where = { 0 = '${state}' }") + rule("equals = 'b'", "2"))
     assert [client.say(each) for each in (b"a", b"b")] == [None, b"2"]
 
 
 def test_without_room_for_a_set_each_expression_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for memory in (1, 3000):  # too little to make it, and to use it
         monkeypatch.setattr(matching, "SET_MEMORY_BYTES", memory)
-        client = FakeClient(rule("regex = '^a(.)'", "${1}") + rule("contains = 'b'", "2"))
+        client = ScriptedClient(rule("regex = '^a(.)'", "${1}") + rule("contains = 'b'", "2"))
         assert [client.say(each) for each in (b"ax", b"xb", b"x")] == [b"x", b"2", None]
 
 
 def test_states() -> None:
-    client = FakeClient(
+    client = ScriptedClient(
         rule("on = 'connect'", "hi", "state = 'greeting'\ngoto = 'login'")
         + rule("equals = 'go'", "${state}", "state = 'login'\ngoto = 'data'")
         + rule("equals = 'go'", "again", "state = 'data'")
@@ -117,46 +117,46 @@ def test_states() -> None:
 
 
 def test_silences() -> None:
-    client = FakeClient(
+    client = ScriptedClient(
         rule("silence = 5", "still there?", "state = 'a'")
         + rule("silence = 2", "ping", "state = 'a'\nrepeat = true")
         + rule("silence = 3", "late", "state = 'b'\ngoto = 'a'")
         + rule("equals = 'b'", "", "state = 'a'\ngoto = 'b'")
     )
     session = client.session
-    assert (session.silence_deadline, session.on_silence(1.9)) == (2.0, None)
+    assert (session.deadline, session.on_silence(1.9)) == (2.0, None)
     assert [client.answer(session.on_silence(at)) for at in (2.0, 4.0)] == [b"ping", b"ping"]
-    assert session.silence_deadline == 5.0
+    assert session.deadline == 5.0
     assert client.answer(session.on_silence(5.0)) == b"still there?"
     assert client.answer(session.on_silence(6.0)) == b"ping"
-    session.on_data(7.0)
-    assert session.silence_deadline == 9.0
+    session.on_received(7.0)
+    assert session.deadline == 9.0
     session.on_message(b"b", 7.5)
-    assert session.silence_deadline == 10.5
+    assert session.deadline == 10.5
     assert client.answer(session.on_silence(10.5)) == b"late"
-    assert (session.state, session.silence_deadline) == ("a", 12.5)
+    assert (session.state, session.deadline) == ("a", 12.5)
 
 
 def test_where_no_silence_is_waited_for_nothing_is_due() -> None:
-    session = FakeClient(rule("on = 'message'", "x")).session
-    assert session.silence_deadline == math.inf
+    session = ScriptedClient(rule("on = 'message'", "x")).session
+    assert session.deadline == math.inf
     assert session.on_silence(9.0) is None
-    once = FakeClient(rule("silence = 1", "x")).session
+    once = ScriptedClient(rule("silence = 1", "x")).session
     assert once.on_silence(1.0) is not None
-    assert once.silence_deadline == math.inf
+    assert once.deadline == math.inf
 
 
 def test_other_rules_keep_a_state_that_is_still_there() -> None:
     first = rule("equals = 'go'", "", "state = 'a'\ngoto = 'b'") + rule("on = 'message'", "old", "state = 'b'")
-    client = FakeClient(first)
+    client = ScriptedClient(first)
     client.say(b"go")
-    client.session.swap_rules(CompiledRules(parse_rules(first.replace("old", "new"), "F")), 5.0)
+    client.session.swap_rules(CompiledRules(read_rules(first.replace("old", "new"), "F")), 5.0)
     assert (client.session.state, client.say(b"x"), client.session.count) == ("b", b"new", 2)
-    client.session.swap_rules(CompiledRules(parse_rules(rule("silence = 1", "", "state = 'c'"), "F")), 8.0)
-    assert (client.session.state, client.session.silence_deadline) == ("c", 9.0)
+    client.session.swap_rules(CompiledRules(read_rules(rule("silence = 1", "", "state = 'c'"), "F")), 8.0)
+    assert (client.session.state, client.session.deadline) == ("c", 9.0)
 
 
-def test_messages_are_read_without_their_ends() -> None:
+def test_messages_are_heard_without_their_ends() -> None:
     lines = MessageReader(Frame("lines"), 8)
     assert lines.feed(b"a\n", 0.0) == [b"a"]
     assert lines.feed(b"a\r\n", 0.0) == [b"a"]

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from unit.rules.fake_client import rendered
+from unit.rules.scripted_client import rendered
 
 from portside.errors import InvalidValue
 from portside.wire.checksums import CHECKSUMS

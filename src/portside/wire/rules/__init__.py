@@ -1,16 +1,16 @@
-"""The rules language: what a client that sends something gets back, written in a file; docs/rules.md is its reference.
+"""The rules language: a file says what a client that sends something gets back. docs/rules.md describes all of it.
 
-    rules_file      a TOML file parsed and checked; each mistake reported with line and column
-    toml_positions  where the keys and values of a TOML document stand
-    inline_rules    the rules of ``--reply`` options
-    patterns        what a message is compared with, as a regular expression of RE2
+    ruleset         the values: rules, answers, a rule set
+    rules_file      a TOML file to a rule set, with the position of whatever is wrong with it
+    inline_rules    the options --reply to a rule set
+    toml_positions  where a key or a value of a TOML document stands
+    patterns        conditions on a message as regular expressions of RE2
     template        what is sent, with variables, checksums and lengths
-    ruleset         the values: rules, answers, a set of rules
-    matching        which rule of a state a message matches: one dictionary and one RE2 set for all of them
-    message_reader  a client's byte stream cut into the messages that rules see
-    session         the state of one client's conversation, and the action that each message leads to
-    lint            rules and states that can never be reached
-    transcript      an expected conversation, compared with what the rules answer
+    matching        which rule of a state a message meets: one dictionary and one RE2 set for all of them
+    message_reader  a client's stream as the messages that rules see
+    session         the state of one conversation, and what happens next in it
+    lint            states and rules that can never apply
+    transcript      an expected conversation, compared with what the rules say
 
-Everything here is pure: time, randomness and bytes come in as arguments.
+All of it is pure: time, randomness and bytes come in as arguments.
 """

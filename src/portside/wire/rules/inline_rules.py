@@ -11,8 +11,8 @@ from portside.wire.rules.template import hex_template, text_template
 from portside.wire.rules.toml_positions import Position
 
 
-def parse_inline_rules(written: Sequence[str]) -> RuleSet:
-    """The rules of some options, in their order. Raises UsageError."""
+def read_replies(written: Sequence[str]) -> RuleSet:
+    """The rule set of some ``--reply`` options, in their order. Raises UsageError."""
     rules = []
     for number, each in enumerate(written, 1):
         try:

@@ -1,4 +1,4 @@
-"""What of a book can never happen: states that nothing leads to, rules that an earlier one always comes before."""
+"""States and rules that can never apply: nothing leads to them, or an earlier rule always comes first."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ from portside.wire.rules.toml_positions import Position
 
 
 def reachable(rule_set: RuleSet) -> set[str]:
-    """The states that a conversation can come to."""
+    """The names of the states that a conversation can reach."""
     seen: set[str] = set()
     ahead = [rule_set.start]
     while ahead:
         state = ahead.pop()
         if state not in seen:
             seen.add(state)
-            ahead += [rule.goto for rule in rule_set.in_state(state) if rule.goto is not None]
+            ahead += [rule.goto for rule in rule_set.of_state(state) if rule.goto is not None]
     return seen
 
 
 def warnings(rule_set: RuleSet) -> Iterator[tuple[Position, str]]:
-    """What can never happen, and where it stands."""
+    """The position and a description of each state and rule that can never apply."""
     seen = reachable(rule_set)
     for state in rule_set.states:
         if state not in seen:
@@ -38,8 +38,8 @@ def warnings(rule_set: RuleSet) -> Iterator[tuple[Position, str]]:
 
 
 def _covered_by(rule: Rule, rule_set: RuleSet, state: str) -> Rule | None:
-    """The rule that in a state always applies instead."""
-    before = (each for each in rule_set.in_state(state) if each.number < rule.number)
+    """The earlier rule of a state that always applies in place of this one; None where there is none."""
+    before = (each for each in rule_set.of_state(state) if each.number < rule.number)
     return next((each for each in before if not each.where and _covers(each, rule)), None)
 
 

@@ -1,7 +1,7 @@
-"""Which rule of a state a message meets.
+"""The rule of a state that a message meets.
 
-All texts that a message may equal are one dictionary; all expressions are one RE2 set, which finds in one pass over
-the message those that are in it. So the time for a message does not grow with the number of rules.
+All texts that a message may equal are one dictionary; all expressions are one RE2 set, which finds those that match in
+one pass over the message. So the time for a message does not grow with the number of rules.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ from portside.wire.rules.ruleset import Rule
 from portside.wire.rules.template import Context, Groups
 
 MakeContext = Callable[[Groups, bytes], Context]
-"""From what the condition's groups met, and the message, to all that is known."""
+"""Makes the context of an answer from what the condition's groups matched and the message."""
 
 
-Match = tuple[Rule, Groups]
-"""A rule, and what of the message its condition and the condition's groups met."""
+RuleMatch = tuple[Rule, Groups]
+"""A rule, and the parts of the message that its condition and the condition's groups matched."""
 
 
 class Matcher:
-    """The rules on messages of one state, ready to be asked."""
+    """Finds the rule for a message among the rules of one state."""
 
-    __slots__ = ("_any", "_exact", "_first_pattern", "_folded", "_patterns", "_places", "_rules", "_set")
+    __slots__ = ("_any", "_exact", "_first_pattern", "_folded", "_patterns", "_rule_indices", "_rules", "_set")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
@@ -43,26 +43,25 @@ class Matcher:
                 self._any.append(index)
         for text, indices in self._exact.items():
             self._exact[text] = sorted([*indices, *self._any])
-        self._places = (*self._patterns, len(rules))
+        self._rule_indices = (*self._patterns, len(rules))
         self._first_pattern = self._patterns[0] if self._patterns else len(rules)
         self._set = self._make_set() if len(self._patterns) > 1 else None
 
     def _make_set(self) -> Any:
-        """All expressions as one; None where RE2 has no room for that."""
+        """All expressions as one RE2 set; None where RE2 has no room for it."""
         made = re2.Set.SearchSet(options(SET_MEMORY_BYTES))
         try:
             for index in self._patterns:
                 made.Add(self._rules[index].source)
-            # One that is always met: where there is no room for the set's states, RE2 says that nothing is, not why.
-            # It stands behind all rules.
+            # The last expression always matches: a set that runs out of memory reports no match at all, not why.
             made.Add(b"")
             made.Compile()
         except re2.error:
             return None
         return made
 
-    def find(self, message: bytes, make_context: MakeContext) -> Match | None:
-        """The first rule that a message meets. ``know`` tells the context, for what a group must be (``where``)."""
+    def find(self, message: bytes, make_context: MakeContext) -> RuleMatch | None:
+        """The first rule that a message meets. ``make_context`` serves the templates of ``where``."""
         found = self._exact.get(message, self._any)
         if self._folded and (folded := self._folded.get(message.lower())) is not None:
             found = sorted({*found, *folded})
@@ -74,13 +73,13 @@ class Matcher:
                 return rule, (message,)
         return None
 
-    def _find_among(self, message: bytes, make_context: MakeContext, found: Sequence[int]) -> Match | None:
-        """``find``, with the expressions."""
+    def _find_among(self, message: bytes, make_context: MakeContext, found: Sequence[int]) -> RuleMatch | None:
+        """The first rule that a message meets, where expressions have to be tried."""
         matches: Any = self._set.Match(message) if self._set is not None else None
         certain = bool(matches)
         if not certain:
             matches = range(len(self._patterns))  # there is no set, or RE2 had no room for it
-        for index in sorted([*found, *map(self._places.__getitem__, matches)]):
+        for index in sorted([*found, *map(self._rule_indices.__getitem__, matches)]):
             if index == len(self._rules):
                 return None
             rule = self._rules[index]

@@ -1,7 +1,7 @@
-"""A client's stream as the messages that rules see: cut as --frame says, without what ends them.
+"""A client's stream as the messages that rules see: framed, without the bytes that end a message.
 
-A line comes without its LF or CR LF, a message of ``delim:HEX`` without the delimiter; of the others nothing is taken.
-A message longer than --max-frame meets no rule, so none of it comes out.
+A line comes without its LF or CR LF, a message of ``delim:HEX`` without the delimiter; other messages are whole.
+A message longer than ``max_frame`` bytes meets no rule, so it is left out.
 """
 
 from portside.wire.frame import Frame
@@ -9,7 +9,7 @@ from portside.wire.framing import Cut, make_framer
 
 
 class MessageReader:
-    """One client's; as ``framing.Framer``, time comes from the caller."""
+    """Reader of one client's stream. As in ``framing.Framer``, time comes from the caller."""
 
     __slots__ = ("_end", "_framer", "_in_cut", "_lines", "_longest")
 
@@ -26,7 +26,7 @@ class MessageReader:
         return self._framer.deadline
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
-        """The messages that are complete with it."""
+        """The messages that are complete with ``data``."""
         if (
             self._lines
             and data.count(b"\n", 0, self._longest + 1) == 1
@@ -34,7 +34,7 @@ class MessageReader:
             and data.endswith(b"\n")
             and not self._in_cut
             and not self._framer.held
-        ):  # what most clients send: one whole line
+        ):  # the usual case: one whole line
             return [data[:-2] if data.endswith(b"\r\n") else data[:-1]]
         return self._messages(self._framer.feed(data, now))
 
@@ -43,17 +43,17 @@ class MessageReader:
         return self._messages(self._framer.expire(now))
 
     def finish(self) -> list[bytes]:
-        """What is there of a message without its end."""
+        """The bytes of a message whose end has not come, as a message."""
         return self._messages(self._framer.finish())
 
     def _messages(self, pieces: list[bytes]) -> list[bytes]:
         if self._in_cut or any(type(piece) is Cut for piece in pieces):
-            pieces = self._uncut(pieces)
+            pieces = self._without_cut(pieces)
         if self._lines:
-            return [_bare(piece) for piece in pieces]
+            return [_strip_line_end(piece) for piece in pieces]
         return [piece.removesuffix(self._end) for piece in pieces] if self._end else pieces
 
-    def _uncut(self, pieces: list[bytes]) -> list[bytes]:
+    def _without_cut(self, pieces: list[bytes]) -> list[bytes]:
         kept = []
         for piece in pieces:
             is_cut = isinstance(piece, Cut)
@@ -63,7 +63,7 @@ class MessageReader:
         return kept
 
 
-def _bare(line: bytes) -> bytes:
+def _strip_line_end(line: bytes) -> bytes:
     if line.endswith(b"\r\n"):
         return line[:-2]
     return line[:-1] if line.endswith(b"\n") else line

@@ -1,4 +1,4 @@
-"""What a message is compared with, as a regular expression of RE2 that sees bytes.
+"""Conditions on a message as regular expressions of RE2 over bytes.
 
 RE2 (https://github.com/google/re2/wiki/Syntax) takes time in proportion to the message, whatever the expression: there
 is none that hangs the server. What one costs is bounded too: its text, and the program that RE2 makes of it.

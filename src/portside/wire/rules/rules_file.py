@@ -1,7 +1,7 @@
-"""A file of rules (TOML), read and checked to the last word: a server starts with rules that all can be used, or not.
+"""A file of rules (TOML), read and checked completely: a server starts with rules that can all be used, or not at all.
 
-What is wrong is told as ``FILE:LINE:COLUMN: what``. tomllib finds what is no TOML; what TOML does not know (keys that
-are none, expressions, states that no rule has) is found here, and ``positions`` tells where it stands.
+Errors read ``FILE:LINE:COLUMN: what``. tomllib finds errors of TOML itself; unknown keys, wrong expressions and states
+without rules are found here, and ``toml_positions`` knows where they stand.
 """
 
 import re
@@ -13,7 +13,7 @@ from portside.errors import InvalidValue
 from portside.units import parse_duration, parse_positive_duration, parse_text
 from portside.wire.frame import Frame, parse_frame
 from portside.wire.rules.patterns import Pattern, containing, hexadecimal, regex
-from portside.wire.rules.ruleset import ENDS, Answer, InvalidRules, Rule, RuleSet, When
+from portside.wire.rules.ruleset import ENDS, Answer, Rule, RulesError, RuleSet, When
 from portside.wire.rules.template import NAMES, Template, hex_template, text_template
 from portside.wire.rules.toml_positions import Path, Position, find_positions
 
@@ -30,37 +30,37 @@ _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 _HINT = "see docs/rules.md"
 
 
-def parse_rules(document: str, name: str) -> RuleSet:
-    """The rules of a document; ``name`` is its file's, for messages. Raises InvalidRules."""
+def read_rules(document: str, name: str) -> RuleSet:
+    """The rule set of a document; ``name`` is the name of its file, for messages. Raises RulesError."""
     try:
         values = tomllib.loads(document)
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(error, document, name) from None
+        raise _toml_error(error, document, name) from None
     except RecursionError:
-        raise InvalidRules(f"{name}:1:1", "too deeply nested", _HINT) from None
-    return _Reader(values, find_positions(document.replace("\r\n", " \n")), name).rule_set()
+        raise RulesError(f"{name}:1:1", "too deeply nested", _HINT) from None
+    return _DocumentReader(values, find_positions(document.replace("\r\n", " \n")), name).rule_set()
 
 
-def _no_toml(error: tomllib.TOMLDecodeError, document: str, name: str) -> InvalidRules:
+def _toml_error(error: tomllib.TOMLDecodeError, document: str, name: str) -> RulesError:
     found = _SYNTAX.fullmatch(str(error))
     words = (found[1] if found else str(error)).replace("\n", "\\n")
     lines = document.split("\n")
     line, column = (found[2], found[3]) if found and found[2] else (len(lines), len(lines[-1]) + 1)
     hint = "in single quotes a backslash is one: '\\x02'" if "'\\\\'" in words or "escape" in words.lower() else None
-    return InvalidRules(f"{name}:{line}:{column}", f"this is no TOML: {words}", hint)
+    return RulesError(f"{name}:{line}:{column}", f"this is no TOML: {words}", hint)
 
 
-class _Reader:
+class _DocumentReader:
     def __init__(self, values: dict[str, Any], positions: dict[Path, tuple[Position, Position]], name: str) -> None:
         self._values = values
         self._positions = positions
         self._name = name
 
-    # What is wrong, and where.
+    # Errors.
 
     def _fail(self, path: Path, words: str, hint: str | None = None, *, key: bool = False) -> NoReturn:
         position = self._positions.get(path, (Position(1, 1), Position(1, 1)))[0 if key else 1]
-        raise InvalidRules(f"{self._name}:{position.line}:{position.column}", words, hint)
+        raise RulesError(f"{self._name}:{position.line}:{position.column}", words, hint)
 
     def _read(self, path: Path, read: Callable[[str], Value], text: str) -> Value:
         try:
@@ -78,7 +78,7 @@ class _Reader:
             self._fail(path, f"{what} is a string, in quotes")
         return value
 
-    def _truth(self, path: Path, value: object) -> bool:
+    def _boolean(self, path: Path, value: object) -> bool:
         if not isinstance(value, bool):
             self._fail(path, "write true or false")
         return value
@@ -91,7 +91,7 @@ class _Reader:
             self._fail(path, "at most 24h")
         return seconds
 
-    # The whole.
+    # The document.
 
     def rule_set(self) -> RuleSet:
         values = self._values
@@ -115,8 +115,7 @@ class _Reader:
         for index, rule in enumerate(made):
             if rule.goto is not None and rule.goto not in states:
                 self._unknown_state(("rule", index, "goto"), rule.goto, states)
-        position = self._positions.get(("start",), (Position(1, 1),))[0]
-        return RuleSet(rules=made, start=start, states=states, frame=frame, source=self._name, start_position=position)
+        return RuleSet(rules=made, start=start, states=states, frame=frame, source=self._name)
 
     def _unknown_state(self, path: Path, state: str, states: tuple[str, ...]) -> NoReturn:
         known = ", ".join(states[:20])
@@ -135,10 +134,10 @@ class _Reader:
             first, second = conditions[:2]
             self._fail((*path, second), f"a rule has one condition, and this one has {first}", key=True)
         (condition,) = conditions
-        ignore_case = self._truth((*path, "ignore-case"), rule.get("ignore-case", False))
+        ignore_case = self._boolean((*path, "ignore-case"), rule.get("ignore-case", False))
         if ignore_case and condition not in ("equals", "contains", "regex"):
             self._fail((*path, "ignore-case"), "ignore-case goes with equals, contains and regex", key=True)
-        repeat = self._truth((*path, "repeat"), rule.get("repeat", False))
+        repeat = self._boolean((*path, "repeat"), rule.get("repeat", False))
         if repeat and condition != "silence":
             self._fail((*path, "repeat"), "repeat goes with silence", key=True)
         when, text, pattern, silence = self._condition((*path, condition), condition, rule[condition], ignore_case)

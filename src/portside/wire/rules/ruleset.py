@@ -1,7 +1,7 @@
-"""The values of the rules language: a rule, what it answers, a book of rules."""
+"""The values of the rules language: a rule, its answers, a rule set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -16,12 +16,12 @@ End = Literal["close", "reset", "half-close"]
 ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
 
 
-class InvalidRules(UsageError):
-    """Rules that cannot be used: where, what is wrong, and what to do."""
+class RulesError(UsageError):
+    """Error in rules: where it is, what is wrong, and what to do."""
 
 
 class Answer(NamedTuple):
-    """One thing to send, ``delay`` seconds after what was before it."""
+    """Something to send, ``delay`` seconds after whatever was sent before it."""
 
     template: Template
     delay: float = 0.0
@@ -29,18 +29,18 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rule:
-    """When it applies, and what happens then."""
+    """A condition, and what happens when it holds."""
 
     number: int  # from 1, in the order of the file
-    name: str  # for people
+    name: str  # shown to people
     position: Position
-    states: tuple[str, ...] = ()  # none: in all of them
+    states: tuple[str, ...] = ()  # empty: the rule holds in all states
     when: When
     text: bytes = b""  # of ``equals``
     ignore_case: bool = False  # of ``equals``
     pattern: Pattern | None = None  # of ``pattern``
     silence: float = 0.0  # of ``silence``, in seconds
-    repeat: bool = False  # a silence that goes on counts again
+    repeat: bool = False  # whether a silence that goes on applies again and again
     where: tuple[tuple[int, Template], ...] = ()  # groups and what they must be
     answers: tuple[Answer, ...] = ()
     end: End | None = None
@@ -48,17 +48,17 @@ class Rule:
 
     @cached_property
     def uses_groups(self) -> bool:
-        """Whether anything asks what the condition met."""
+        """Whether ``where`` or an answer refers to what the condition matched."""
         return bool(self.where) or any(answer.template.constant is None for answer in self.answers)
 
     @property
     def source(self) -> bytes:
-        """The expression of its condition, empty where it is none."""
+        """The regular expression of the condition; empty for a condition of another kind."""
         return self.pattern.source if self.pattern is not None else b""
 
     @cached_property
-    def is_simple(self) -> bool:
-        """Whether it has one answer or none, at once, and the conversation goes on."""
+    def is_immediate(self) -> bool:
+        """Whether the rule has one answer at most, without a delay, and does not end the conversation."""
         return self.end is None and len(self.answers) < 2 and not any(answer.delay for answer in self.answers)
 
     def __str__(self) -> str:
@@ -67,15 +67,14 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RuleSet:
-    """All rules of a server, of which the first that applies does; ``states`` in the order in which they are named."""
+    """All rules of a server; the first one that applies is used. ``states`` are in the order of their first mention."""
 
     rules: Sequence[Rule]
     start: str
     states: tuple[str, ...]
     frame: Frame | None = None
-    source: str = ""  # the file's name
-    start_position: Position = field(default=Position(1, 1))
+    source: str = ""  # name of the file
 
-    def in_state(self, state: str) -> list[Rule]:
-        """The rules that apply in a state, in their order."""
+    def of_state(self, state: str) -> list[Rule]:
+        """The rules that hold in a state, in the order of the file."""
         return [rule for rule in self.rules if not rule.states or state in rule.states]

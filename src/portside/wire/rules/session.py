@@ -1,7 +1,8 @@
-"""Where one conversation stands, and what happens next in it.
+"""The state of one client's conversation with the rules, and what happens next in it.
 
-The caller tells what the client did, with the time, and gets a ``Action``: the rule that applies and all that is known.
-It sends the action's answers, each after its delay, before it tells what the client did next.
+The caller reports what the client did, with the time, and gets an ``Action``: the rule that applies and everything its
+answers may refer to. The caller sends the answers of the action, each after its delay, before it reports the client's
+next step.
 """
 
 import math
@@ -30,28 +31,28 @@ class RuleState:
 
 
 class CompiledRules:
-    """A rule_set, ready to be played with any number of clients."""
+    """A rule set with its matchers built, ready for any number of clients."""
 
     def __init__(self, rule_set: RuleSet) -> None:
         self.rule_set = rule_set
-        self.states = {state: RuleState(state, rule_set.in_state(state)) for state in rule_set.states}
+        self.states = {state: RuleState(state, rule_set.of_state(state)) for state in rule_set.states}
         self.start = self.states[rule_set.start]
 
 
 class Action(msgspec.Struct, gc=False):
-    """A rule that applies; ``context.at`` is to be set to the moment in which something is sent."""
+    """A rule that applies, and the values that its answers may use."""
 
     rule: Rule
     context: Context
 
     def render(self, answer: Answer, at: int) -> bytes:
-        """What to send; ``at`` is ns since 1970."""
+        """The bytes of an answer sent at ``at`` (ns since 1970)."""
         self.context.at = at
         return answer.template.render(self.context)
 
 
 class Client(NamedTuple):
-    """Who it is: its address, ours, and the connection's number."""
+    """The client of a session: its address, ours, and the connection's number."""
 
     peer: str
     local: str
@@ -59,14 +60,14 @@ class Client(NamedTuple):
 
 
 class Session:
-    """One client's. ``now`` is in seconds, on any clock that does not go back."""
+    """One client's conversation. ``now`` is always seconds on a clock that never goes back."""
 
     __slots__ = (
         "_client",
         "_entered_at",
         "_fired",
-        "_heard_at",
         "_random",
+        "_received_at",
         "_rules",
         "_state",
         "count",
@@ -78,16 +79,16 @@ class Session:
         self._random = random
         self._rules = rules
         self._state = rules.start
-        self._heard_at = self._entered_at = now
-        self._fired: dict[int, float] = {}  # of the silences of this state, by the rule's number: when it counted last
+        self._received_at = self._entered_at = now
+        self._fired: dict[int, float] = {}  # silence rules of this state that have applied: rule number to time
 
     @property
     def state(self) -> str:
-        """The state it is in."""
+        """The name of the current state."""
         return self._state.name
 
     def swap_rules(self, rules: CompiledRules, now: float) -> None:
-        """Go on with other rules, in the same state where they have it, otherwise from their start."""
+        """Continue with other rules: in the state of the same name where they have one, otherwise from their start."""
         self._rules = rules
         same = rules.states.get(self._state.name)
         self._state = same or rules.start
@@ -96,55 +97,54 @@ class Session:
             self._entered_at = now
 
     def on_connect(self, now: float) -> Action | None:
-        """The client is there."""
-        return self._apply(self._state.connect, now)
+        """The action for a client that has just connected."""
+        return self._act(self._state.connect, now)
 
-    def on_data(self, now: float) -> None:
-        """The client sent something, whether or not it is a whole message."""
-        self._heard_at = now
+    def on_received(self, now: float) -> None:
+        """Notes that bytes arrived, whether or not they complete a message: silence starts anew."""
+        self._received_at = now
         if self._fired:
             self._fired.clear()
 
     def on_message(self, message: bytes, now: float) -> Action | None:
-        """The client sent a message, here without the end of its frame."""
+        """The action for a message, given without the end of its frame."""
         self.count += 1
-        state = self._state
-        matched = state.matcher.find(message, self._make_context)
-        if matched is None:
+        match = self._state.matcher.find(message, self._context)
+        if match is None:
             return None
-        rule, groups = matched
-        action = Action(rule, self._make_context(groups, message))
+        rule, groups = match
+        action = Action(rule, self._context(groups, message))
         if rule.goto is not None:
             self._enter(rule.goto, now)
         return action
 
     def on_half_close(self, now: float) -> Action | None:
-        """The client will send no more."""
-        return self._apply(self._state.half_close, now)
+        """The action for the client's FIN."""
+        return self._act(self._state.half_close, now)
 
     @property
-    def silence_deadline(self) -> float:
-        """When ``silent`` should be called; infinite where no silence is waited for."""
-        return min((self._due_of(rule) for rule in self._state.silences), default=math.inf)
+    def deadline(self) -> float:
+        """When ``on_silence`` should be called; infinite where the state has no silence left to wait for."""
+        return min((self._deadline_of(rule) for rule in self._state.silences), default=math.inf)
 
     def on_silence(self, now: float) -> Action | None:
-        """Time passed."""
-        rule = min(self._state.silences, key=self._due_of, default=None)
-        if rule is None or self._due_of(rule) > now:
+        """The action for a silence that has lasted long enough, if one has."""
+        rule = min(self._state.silences, key=self._deadline_of, default=None)
+        if rule is None or self._deadline_of(rule) > now:
             return None
         self._fired[rule.number] = now
-        return self._apply(rule, now)
+        return self._act(rule, now)
 
-    def _due_of(self, rule: Rule) -> float:
+    def _deadline_of(self, rule: Rule) -> float:
         fired = self._fired.get(rule.number)
         if fired is None:
-            return max(self._heard_at, self._entered_at) + rule.silence
+            return max(self._received_at, self._entered_at) + rule.silence
         return fired + rule.silence if rule.repeat else math.inf
 
-    def _apply(self, rule: Rule | None, now: float) -> Action | None:
+    def _act(self, rule: Rule | None, now: float) -> Action | None:
         if rule is None:
             return None
-        action = Action(rule, self._make_context((b"",), b""))
+        action = Action(rule, self._context((b"",), b""))
         if rule.goto is not None:
             self._enter(rule.goto, now)
         return action
@@ -154,6 +154,6 @@ class Session:
         self._entered_at = now
         self._fired.clear()
 
-    def _make_context(self, groups: Groups, message: bytes) -> Context:
+    def _context(self, groups: Groups, message: bytes) -> Context:
         peer, local, conn = self._client
         return Context(groups, message, peer, local, conn, self.count, self._state.name, 0, self._random)

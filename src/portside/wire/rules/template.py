@@ -1,4 +1,4 @@
-"""What is sent: text or hex in which ``${…}`` stands for something that is known only then.
+"""Text or hex to send, in which ``${…}`` stands for a value that is known only when it is sent.
 
     ${1} ${name} ${0}           a group of the condition; 0 is all that it met
     ${message}                  the message, without the end of its frame
@@ -32,13 +32,13 @@ from portside.wire.frame import INTEGERS, ByteOrder
 
 
 class Groups(Protocol):
-    """What a condition met, all of it first, and what its groups met; None where one is not part of it."""
+    """The parts of a message that a condition matched: 0 the whole match, then its groups; None for an unused group."""
 
     def __getitem__(self, group: int, /) -> bytes | None: ...
 
 
 class Context(msgspec.Struct, gc=False):
-    """What is known when something is sent."""
+    """The values that a template may use."""
 
     groups: Groups
     message: bytes
@@ -54,7 +54,7 @@ class Context(msgspec.Struct, gc=False):
 Get = Callable[[Context], bytes]
 
 
-class _Field(NamedTuple):
+class _SelfField(NamedTuple):
     """A place that speaks of the answer itself; ``fill`` gets the answer so far and where the place is in it."""
 
     size: int
@@ -62,7 +62,7 @@ class _Field(NamedTuple):
     fill: Callable[[bytearray, int], bytes]
 
 
-Part = bytes | Get | _Field
+Part = bytes | Get | _SelfField
 
 
 class Template:
@@ -72,7 +72,7 @@ class Template:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        self._fields = any(isinstance(part, _Field) for part in parts)
+        self._fields = any(isinstance(part, _SelfField) for part in parts)
         constant = [part for part in parts if isinstance(part, bytes)]
         self.constant = b"".join(constant) if len(constant) == len(parts) else None
 
@@ -86,9 +86,9 @@ class Template:
 
     def _filled(self, context: Context) -> bytes:
         answer = bytearray()
-        places: list[tuple[bool, int, _Field]] = []
+        places: list[tuple[bool, int, _SelfField]] = []
         for part in self._parts:
-            if isinstance(part, _Field):
+            if isinstance(part, _SelfField):
                 places.append((part.is_checksum, len(answer), part))
                 answer += bytes(part.size)
             else:
@@ -142,13 +142,13 @@ def _parts(text: str, read: Callable[[str], bytes], groups: Mapping[str, int], m
         if place[3]:
             raise InvalidValue(f"{text[place.start() : place.start() + 20]!r} has no end: write ${{name}}, or $${{")
         parts.append(read(text[at : place.start()]))
-        parts.append(read(place[1]) if place[1] else _Reader(groups, most).part(place[2]))
+        parts.append(read(place[1]) if place[1] else _VariableParser(groups, most).part(place[2]))
         at = place.end()
     parts.append(read(text[at:]))
     return [part for part in parts if part != b""]
 
 
-class _Reader:
+class _VariableParser:
     """Reads what stands in ``${…}``."""
 
     def __init__(self, groups: Mapping[str, int], most: int) -> None:
@@ -222,7 +222,9 @@ class _Reader:
         if get is not None:
             return lambda context: of(get(context)[piece])
         size = len(of(b""))
-        return _Field(size, is_checksum=True, fill=lambda data, at: of(bytes(_itself(source, data, at, size)[piece])))
+        return _SelfField(
+            size, is_checksum=True, fill=lambda data, at: of(bytes(_itself(source, data, at, size)[piece]))
+        )
 
     def _integer(self, rest: str, size: int, order: ByteOrder) -> Part:
         return self._length(rest, size, lambda length: (length % (1 << 8 * size)).to_bytes(size, order))
@@ -240,7 +242,7 @@ class _Reader:
         source, get, piece, more = self._source(written)
         if get is not None:
             return lambda context: write(len(get(context)[piece]) + more)
-        return _Field(
+        return _SelfField(
             size, is_checksum=False, fill=lambda data, at: write(len(_itself(source, data, at, size)[piece]) + more)
         )
 

@@ -1,7 +1,7 @@
-"""Where in a TOML document a key and its value stand: tomllib reads the values, and forgets that.
+"""The line and column of each key and value of a TOML document, which tomllib does not report.
 
-``find_positions`` walks a document that tomllib has accepted, so it need not check anything: it only has to know where
-strings, arrays, inline tables and comments end (https://toml.io/en/v1.0.0).
+``find_positions`` walks a document that tomllib has accepted, so it checks nothing: it only has to know where strings,
+arrays, inline tables and comments end (https://toml.io/en/v1.0.0).
 """
 
 import re
@@ -26,9 +26,9 @@ _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\
 
 
 def find_positions(document: str) -> dict[Path, tuple[Position, Position]]:
-    """Where each key and its value begin, by the path to it; an array counts its elements from 0.
+    """The positions of each key and of its value, by the path to it; elements of an array count from 0.
 
-    A table has the place of its first header or key, an element that of its value twice.
+    A table has the position of its first header or key; an element of an array has that of its value, twice.
     """
     return _Walk(document).positions
 
@@ -38,7 +38,7 @@ class _Walk:
         self.positions: dict[Path, tuple[Position, Position]] = {}
         self._text = document
         self._at = 0
-        self._line, self._line_at = 1, 0  # of the last place asked for
+        self._line, self._line_at = 1, 0  # of the last position asked for
         self._elements: dict[Path, int] = {}  # how many tables each array of tables has so far
         table: Path = ()
         while self._skip_blank() < len(document):
@@ -48,7 +48,7 @@ class _Walk:
                 self._pair(table)
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        """What is here; it is there, for tomllib has accepted the document."""
+        """Consume a token, which is there: tomllib has accepted the document."""
         found: str = pattern.match(self._text, self._at)[0]  # type: ignore[index]
         self._at += len(found)
         return found
@@ -82,12 +82,12 @@ class _Walk:
         return path
 
     def _into(self, path: Path, position: Position) -> Path:
-        """A table on the way to another: of an array of tables it is the last."""
+        """The path of a table on the way to another; of an array of tables, the last element."""
         self.positions.setdefault(path, (position, position))
         return (*path, self._elements[path]) if path in self._elements else path
 
     def _keys(self) -> list[str]:
-        """A key with its dots; afterwards we are at what follows it."""
+        """Consume a dotted key: its parts."""
         keys = []
         while True:
             self._skip_blank()

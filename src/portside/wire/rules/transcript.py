@@ -1,4 +1,4 @@
-"""A conversation as it should be, compared with what the rules say; ``portside rules test``.
+"""An expected conversation, compared with what the rules answer (``portside rules test``).
 
     # a comment, or nothing
     > HELLO             the client sends this text and, where messages are lines, a line feed
@@ -26,7 +26,7 @@ from portside.wire.escaping import escape
 from portside.wire.frame import Frame
 from portside.wire.rules.message_reader import MessageReader
 from portside.wire.rules.patterns import Pattern, regex
-from portside.wire.rules.ruleset import ENDS, InvalidRules
+from portside.wire.rules.ruleset import ENDS, RulesError
 from portside.wire.rules.session import Action, Client, CompiledRules, Session
 
 PEER, LOCAL = "192.0.2.1:50000", "192.0.2.2:12345"  # RFC 5737: addresses for documentation
@@ -44,8 +44,8 @@ class Step(NamedTuple):
     pattern: Pattern | None = None
 
 
-class Difference(NamedTuple):
-    """The first thing that is otherwise: in which line of the transcript, and how."""
+class Mismatch(NamedTuple):
+    """The first difference: the line of the transcript, and what differs."""
 
     line: int
     words: str
@@ -53,22 +53,22 @@ class Difference(NamedTuple):
 
 
 class TranscriptResult(NamedTuple):
-    """How often the client sent something, how many rules applied, and what was otherwise."""
+    """How often the client sent something, how many rules applied, and the first difference if there is one."""
 
     sent: int
     actions: int
-    difference: Difference | None
+    difference: Mismatch | None
 
 
 def read_transcript(text: str, name: str, frame: Frame) -> list[Step]:
-    """The steps of a transcript. Raises InvalidRules."""
+    """The steps of a transcript. Raises RulesError."""
     steps = []
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.strip() and not line.startswith("#"):
             try:
                 steps.append(_step(number, line, b"\n" if frame.kind == "lines" else b""))
             except InvalidValue as problem:
-                raise InvalidRules(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
+                raise RulesError(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
     return steps
 
 
@@ -101,27 +101,27 @@ def _step(number: int, line: str, end: bytes) -> Step:
 
 
 def run_transcript(rules: CompiledRules, steps: list[Step], frame: Frame, max_frame: int, at: int) -> TranscriptResult:
-    """Hold the conversation at a time (ns since 1970) until something is otherwise."""
-    stand_in = _Server(rules, frame, max_frame, at)
+    """Play the conversation, begun at ``at`` (ns since 1970), up to the first difference."""
+    server = _SimulatedServer(rules, frame, max_frame, at)
     sent = 0
     for step in steps:
         if step.kind.startswith("<"):
-            words = stand_in.expect(step)
+            words = server.expect(step)
         else:
-            words = stand_in.leftover()
+            words = server.leftover()
             if words is None:
                 sent += step.kind == ">"
-                words = stand_in.happens(step)
+                words = server.perform(step)
         if words is not None:
-            return TranscriptResult(sent, stand_in.actions, Difference(step.line, words, stand_in.where))
-    if (words := stand_in.leftover()) is not None:
+            return TranscriptResult(sent, server.actions, Mismatch(step.line, words, server.position))
+    if (words := server.leftover()) is not None:
         line = steps[-1].line if steps else 0
-        return TranscriptResult(sent, stand_in.actions, Difference(line, f"after it, {words}", stand_in.where))
-    return TranscriptResult(sent, stand_in.actions, None)
+        return TranscriptResult(sent, server.actions, Mismatch(line, f"after it, {words}", server.position))
+    return TranscriptResult(sent, server.actions, None)
 
 
-class _Server:
-    """What a client would see of ``--rules``, without sockets and without waiting."""
+class _SimulatedServer:
+    """A server with ``--rules`` as a client sees it, without sockets and without waiting."""
 
     def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int, at: int) -> None:
         self.actions = 0
@@ -138,14 +138,14 @@ class _Server:
         self._client += 1
         self._session = Session(self._rules, Client(PEER, LOCAL, self._client), self._random, self._now)
         self._reader = MessageReader(self._frame, self._max_frame)
-        self._said = b""
+        self._answered = b""
         self._end: str | None = None
         self._last: Action | None = None
-        self._take(self._session.on_connect(self._now))
+        self._apply(self._session.on_connect(self._now))
 
     @property
-    def where(self) -> str:
-        """Where the conversation stands, for who looks for the reason."""
+    def position(self) -> str:
+        """The state of the conversation and the last rule that applied, in words."""
         last = "no rule has applied"
         if self._last is not None:
             last = f"the last rule that applied is {self._last.rule}, line {self._last.rule.position.line}"
@@ -153,20 +153,20 @@ class _Server:
 
     # What the client does.
 
-    def happens(self, step: Step) -> str | None:
-        """Do it; what is wrong with it."""
+    def perform(self, step: Step) -> str | None:
+        """Perform a step of the client; why it cannot be performed, or None."""
         if step.words == "connect":
             self._connect()
             return None
         if self._end in ("close", "reset"):
             return f"the server has ended the conversation ({self._end}) before"
         if step.kind == ">":
-            self._session.on_data(self._now)
-            self._hear(self._reader.feed(step.data, self._now))
+            self._session.on_received(self._now)
+            self._messages(self._reader.feed(step.data, self._now))
         elif step.words == "close":
-            self._hear(self._reader.finish())
+            self._messages(self._reader.finish())
             if self._end not in ("close", "reset"):
-                self._take(self._session.on_half_close(self._now))
+                self._apply(self._session.on_half_close(self._now))
                 self._end = self._end or "close"
         else:
             self._wait(parse_duration(step.words[5:]))
@@ -176,59 +176,59 @@ class _Server:
         end = self._now + duration
         while self._end not in ("close", "reset"):
             framed = self._reader.deadline
-            due = min(self._session.silence_deadline, end if framed is None else framed)
-            if due > end:
+            deadline = min(self._session.deadline, end if framed is None else framed)
+            if deadline > end:
                 break
-            self._now = due
-            messages, action = self._reader.expire(due), self._session.on_silence(due)
-            self._hear(messages)
-            self._take(action)
+            self._now = deadline
+            messages, action = self._reader.expire(deadline), self._session.on_silence(deadline)
+            self._messages(messages)
+            self._apply(action)
             if not messages and action is None:
                 break
         self._now = end
 
-    def _hear(self, messages: list[bytes]) -> None:
+    def _messages(self, messages: list[bytes]) -> None:
         for message in messages:
             if self._end in ("close", "reset"):
                 return
-            self._take(self._session.on_message(message, self._now))
+            self._apply(self._session.on_message(message, self._now))
 
-    def _take(self, action: Action | None) -> None:
+    def _apply(self, action: Action | None) -> None:
         if action is None:
             return
         self.actions += 1
         self._last = action
         if self._end is None:
             at = self._at + round(self._now * 1e9)
-            self._said += b"".join(action.render(answer, at) for answer in action.rule.answers)
+            self._answered += b"".join(action.render(answer, at) for answer in action.rule.answers)
         self._end = action.rule.end or self._end
 
-    # What it should see.
+    # Expectations.
 
     def expect(self, step: Step) -> str | None:
-        """Take what is expected off what was said; what is otherwise."""
+        """Compare a step of the server with what was sent; the difference, or None."""
         if step.kind == "<!":
-            if self._said:
-                return f"expected the end ({step.words}), and the server says {_shown(self._said)}"
+            if self._answered:
+                return f"expected the end ({step.words}), and the server says {_shown(self._answered)}"
             if self._end != step.words:
                 return f"expected the end ({step.words}), and there is {self._end or 'none'}"
             return None
         if step.pattern is not None:
-            line, _, rest = self._said.partition(b"\n")
+            line, _, rest = self._answered.partition(b"\n")
             whole = line.removesuffix(b"\r")
             found = step.pattern.compiled.fullmatch(whole)
             if found is None:
                 return f"expected a line like {escape(step.pattern.source[3:-1])}, got {_shown(whole)}"
-            self._said = rest
+            self._answered = rest
             return None
-        if not self._said.startswith(step.data):
-            return f"expected {_shown(step.data)}, got {_shown(self._said)}"
-        self._said = self._said[len(step.data) :]
+        if not self._answered.startswith(step.data):
+            return f"expected {_shown(step.data)}, got {_shown(self._answered)}"
+        self._answered = self._answered[len(step.data) :]
         return None
 
     def leftover(self) -> str | None:
-        """What the server says that was not expected."""
-        return f"the server says {_shown(self._said)}, which is not expected" if self._said else None
+        """What the server has sent without being expected to, in words, or None."""
+        return f"the server says {_shown(self._answered)}, which is not expected" if self._answered else None
 
 
 def _shown(data: bytes) -> str:
@@ -237,10 +237,10 @@ def _shown(data: bytes) -> str:
     return f"'{escape(data[:SHOWN])}'" + ("…" if len(data) > SHOWN else "")
 
 
-def result_lines(verdict: TranscriptResult, name: str) -> Iterator[str]:
-    """A verdict for people."""
-    if verdict.difference is None:
-        yield f"{name}: as expected: the client sent {verdict.sent} times, {verdict.actions} rules applied"
+def result_lines(result: TranscriptResult, name: str) -> Iterator[str]:
+    """The result of a transcript as lines of text; ``name`` is the transcript's file."""
+    if result.difference is None:
+        yield f"{name}: as expected: the client sent {result.sent} times, {result.actions} rules applied"
     else:
-        yield f"{name}:{verdict.difference.line}: {verdict.difference.words}"
-        yield f"hint: {verdict.difference.hint}"
+        yield f"{name}:{result.difference.line}: {result.difference.words}"
+        yield f"hint: {result.difference.hint}"

@@ -2,24 +2,24 @@
 
 from random import Random
 
-from portside.wire.rules.inline_rules import parse_inline_rules
-from portside.wire.rules.rules_file import parse_rules
+from portside.wire.rules.inline_rules import read_replies
+from portside.wire.rules.rules_file import read_rules
 from portside.wire.rules.session import Action, Client, CompiledRules, Session
 
 AT = 1_793_361_601_123_456_000  # 2026-10-30T12:00:01.123456Z
 
 
-class FakeClient:
+class ScriptedClient:
     """One client of some rules, at a time that does not pass by itself."""
 
     def __init__(self, document: str | CompiledRules) -> None:
-        self.rules = document if isinstance(document, CompiledRules) else CompiledRules(parse_rules(document, "F"))
+        self.rules = document if isinstance(document, CompiledRules) else CompiledRules(read_rules(document, "F"))
         self.now = 0.0
         self.session = Session(self.rules, Client("192.0.2.1:5", "192.0.2.2:6", 7), Random(1), 0.0)
 
     @staticmethod
-    def replying(*written: str) -> "FakeClient":
-        return FakeClient(CompiledRules(parse_inline_rules(written)))
+    def replying(*written: str) -> "ScriptedClient":
+        return ScriptedClient(CompiledRules(read_replies(written)))
 
     def say(self, message: bytes) -> bytes | None:
         """What a message is answered; None where no rule applies."""
@@ -35,6 +35,6 @@ def rendered(
 ) -> bytes:
     """An answer to a message."""
     written = f"{{ hex = '{answer}' }}" if hexed else f"'{answer}'"
-    said = FakeClient(f"[[rule]]\n{condition}\nanswer = {written}\n").say(message)
+    said = ScriptedClient(f"[[rule]]\n{condition}\nanswer = {written}\n").say(message)
     assert said is not None
     return said
