@@ -28,7 +28,7 @@ from portside.server.faults.pipeline import FaultPipeline
 from portside.server.faults.stage_context import FaultReport, StageContext
 from portside.server.faults.stages import trigger_offset
 from portside.server.leg import Hold, Leg
-from portside.wire.faults.model import Direction, Ending, FaultSpec, HalfClose, Reset
+from portside.wire.faults.model import Direction, Ending, FaultSpec, Reset, ShutdownWrite
 from portside.wire.faults.plan import AssignedFault
 
 HIGH_BYTES = 1 << 20
@@ -278,7 +278,7 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
             else:
                 self._reset_after_acked()
             return
-        half_close = isinstance(fault.effect, HalfClose)
+        half_close = isinstance(fault.effect, ShutdownWrite)
         if direction == "out" and self._out.state is StreamState.OPEN:
             self._out.stop()  # nothing goes out that comes after the byte at which the fault acts
             if half_close:

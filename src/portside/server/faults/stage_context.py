@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from portside.wire.faults.model import Direction, Ending, FaultSpec, HalfClose
+from portside.wire.faults.model import Direction, Ending, FaultSpec, ShutdownWrite
 from portside.wire.faults.plan import AssignedFault
 
 
@@ -22,7 +22,7 @@ class FaultReport(NamedTuple):
     def ends_connection(self) -> bool:
         """Whether the connection ends by this."""
         effect = self.fault.effect
-        return isinstance(effect, Ending) and not isinstance(effect, HalfClose)
+        return isinstance(effect, Ending) and not isinstance(effect, ShutdownWrite)
 
 
 class StageContext:

@@ -104,8 +104,8 @@ class Limit(Ending, frozen=True, gc=False):
     max_bytes: int
 
 
-class HalfClose(Ending, frozen=True, gc=False):
-    """Sends FIN; the peer may go on sending."""
+class ShutdownWrite(Ending, frozen=True, gc=False):
+    """Sends FIN, as shutdown(2) with SHUT_WR does; the peer may go on sending."""
 
 
 class Close(Ending, frozen=True, gc=False):
@@ -167,7 +167,7 @@ KINDS: Final[dict[str, Kind]] = {
     "slice": Kind(Slice, "slice 1..20 gap 5ms", "sizes", ("gap", *LASTING), BOTH),
     "stall": Kind(Stall, "stall at 1k for 5s", None, LASTING, ("in",)),
     "limit": Kind(Limit, "limit 10k", "max_bytes", (), BOTH),
-    "half-close": Kind(HalfClose, "half-close after 1s", None, ONCE, BOTH),
+    "half-close": Kind(ShutdownWrite, "half-close after 1s", None, ONCE, BOTH),
     "close": Kind(Close, "close at 1k", None, ONCE, BOTH),
     "reset": Kind(Reset, "reset at 100", None, ONCE, BOTH),
     "refuse": Kind(Refuse, "refuse p=0.1"),
