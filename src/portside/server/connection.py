@@ -56,7 +56,7 @@ class Publish(Protocol):
 
 
 class ConnectionBehaviour(Protocol):
-    """What a connection asks of the behaviour that answers its peer; see ``server.behaviour``."""
+    """The methods of a behaviour that a connection calls; see ``server.behaviour``."""
 
     def received(self, connection: "Connection", data: bytes) -> None: ...
     def half_closed(self, connection: "Connection") -> bool: ...
@@ -86,7 +86,7 @@ class ConnectionFaults(Protocol):
 
 
 class ConnectionHost(Protocol):
-    """What a connection asks of the server that keeps it. Times are in seconds of the loop's clock."""
+    """The part of a server that its connections use. Times are in seconds of the loop's clock."""
 
     loop: asyncio.AbstractEventLoop
     now: "Callable[[], float]"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PreConnectHost(Protocol):
-    """What a pre-connect stage asks of the acceptor that it works for. Times are in seconds of the loop's clock."""
+    """The part of an acceptor that its pre-connect stage uses. Times are in seconds of the loop's clock."""
 
     loop: "asyncio.AbstractEventLoop"
     now: "Callable[[], float]"
