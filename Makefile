@@ -1,7 +1,7 @@
 # make run [ARGS="…"]   set everything up and start the server (default: port 12345)
 # make test             set everything up and run every check and test
-# make bench            compare with a C reference and with real peers; writes bench/out/
-# make docs             make the reference pages from the settings
+# make bench            compare with a C reference and with other programs; writes bench/out/
+# make docs             make the option tables of docs/ from the settings
 # make constraints      pin the newest versions of all dependencies
 
 PYTHON ?= python3
@@ -40,7 +40,7 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-# Resolved in an environment of its own, so that what is installed here has no say.
+# Resolved in a fresh environment, so that the packages installed here have no influence.
 constraints:
 	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints
 	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet --upgrade pip

@@ -1,1 +1,1 @@
-"""Portside beside a C reference and the tools people use today: `python -m bench`."""
+"""Portside compared with a C reference and with the tools in use today: `python -m bench`."""

@@ -1,4 +1,4 @@
-"""The C programs, compiled on the spot, and the folder where everything of a run goes."""
+"""The C programs, compiled when needed, and the folder for all files of a run."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ LIBRARIES = {"tls": ("-lssl", "-lcrypto")}  # Debian's libssl-dev
 
 
 def compiled(name: str) -> str:
-    """The path of `c/NAME.c`, compiled with -O2 unless that has been done since it last changed."""
+    """The path of the program made of `c/NAME.c`: compiled with -O2 if the source has changed since."""
     source, program = HERE / "c" / f"{name}.c", OUT / "bin" / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         program.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Connections on loopback that are there and say nothing, both ends held by a few processes."""
+"""Idle connections on loopback, both ends held by a few processes."""
 
 import subprocess
 from collections.abc import Callable
@@ -13,12 +13,12 @@ CONNECTIONS, PROCESSES = 30_000, 4  # 15,000 descriptors each: a process here ma
 
 
 class Crowd:
-    """`connections` of them, until the end of the `with`; they end with us, too, however we do."""
+    """`connections` idle connections until the end of the `with`; the processes end with this one, however it ends."""
 
     def __init__(self, connections: int, processes: int = PROCESSES) -> None:
         self.sockets = 2 * connections
         self.ports = [machine.free_port() for _ in range(processes)]
-        """The listeners' ports, one a process."""
+        """The listeners' ports, one for each process."""
         self._each = connections // processes
         self._stack = ExitStack()
 
@@ -34,7 +34,7 @@ class Crowd:
 
 
 class _Holder:
-    """One process. Entered, it gives what waits until all its connections are there."""
+    """One process that holds connections; a context manager of a function that waits until all of them are made."""
 
     def __init__(self, at: int, port: int, count: int) -> None:
         # An address of its own, so that the client's ports are enough for all.

@@ -1,4 +1,4 @@
-"""Files for measurements: on the disk of the checkout, with memory that the kernel already has."""
+"""Files for measurements: on the disk of the checkout, in memory that the kernel has already allocated."""
 
 import os
 import time
@@ -14,7 +14,7 @@ SETTLE_S = 4  # Linux gives free memory back to its host two seconds after it wa
 
 @contextmanager
 def folder_on_disk() -> Iterator[str]:
-    """A folder that goes with its files.
+    """A folder that is removed with its files.
 
     What an earlier run left for the disk to write is written first, and what it left of memory is given back: in the
     middle of the next run that would take a third of its time.
@@ -27,7 +27,7 @@ def folder_on_disk() -> Iterator[str]:
 
 
 def warm(folder: str, size: int) -> None:
-    """Have the kernel get memory for so many bytes of files: whoever comes first would pay for it."""
+    """Make the kernel allocate page cache for `size` bytes: the first program measured would pay for it."""
     path = Path(folder, "warm")
     fill(path, size)
     path.unlink()

@@ -1,4 +1,4 @@
-"""The machine: its cores, its accounting of processes, and what it is, for the report."""
+"""The machine: its cores, its accounting of processes, and its description for the report."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ _PORTS = iter(range(random.randrange(10_000, 20_000), 32_000))
 
 @contextmanager
 def on_core(core: int | None) -> Iterator[None]:
-    """What is started in here stays on `core`, with all its threads and children; None: it goes where it likes."""
+    """Processes started in the `with` stay on `core`, with all threads and children; None does not pin them."""
     os.sched_setaffinity(0, CORES if core is None else {core})
     try:
         yield
@@ -29,7 +29,7 @@ def on_core(core: int | None) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has, below those the kernel gives to clients.
+    """A free port of 127.0.0.1, below the range from which the kernel chooses those of clients.
 
     Each server gets a new one, so that no connection in TIME_WAIT of an earlier run is in the way.
     """
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody listens on `port`, without connecting to it (a server would count that)."""
+    """Whether a process listens on `port`, without connecting to it (a server would count the connection)."""
     sought = f":{port:04X}"
     for table in (b"/proc/net/tcp", b"/proc/net/tcp6"):
         if not os.path.exists(table):
@@ -77,7 +77,7 @@ def cpu_s(pid: int) -> float:
 
 
 def others_cpu_s() -> float:
-    """CPU seconds that everybody but us, and those we have started and waited for, has had since boot."""
+    """CPU seconds since boot of all processes but this one and the children that it has waited for."""
     ticks = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks)
     ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -94,12 +94,12 @@ def memory_bytes(pid: int) -> int:
 
 
 def open_files(pid: int) -> int:
-    """How many file descriptors a process has open."""
+    """The number of file descriptors that a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def written_bytes(pid: int) -> int:
-    """Bytes a process has given to write() and its kin, wherever they went; of a zombie too."""
+    """Bytes that a process has passed to write() and similar calls, to any descriptor; of a zombie too."""
     for row in Path(f"/proc/{pid}/io").read_text("ascii").splitlines():
         if row.startswith("wchar:"):
             return int(row.split()[1])
@@ -107,7 +107,7 @@ def written_bytes(pid: int) -> int:
 
 
 def facts() -> dict[str, str]:
-    """What the numbers depend on."""
+    """Facts about the machine that the numbers depend on."""
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),
@@ -136,7 +136,7 @@ def _lines(path: str) -> list[str]:
 
 
 def _said(*command: str, holding: str = "") -> str:
-    """The first line a program says of itself that holds a word."""
+    """The first line of a program's version output that contains a word."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:

@@ -1,4 +1,4 @@
-"""A program that measures by itself, and prints what it found as a JSON object."""
+"""A program that measures by itself, and prints its results as a JSON object."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ LIMIT_S = 120
 
 
 def ask(command: Sequence[str], core: int | None = None) -> dict[str, Any]:
-    """What it prints; `core` as in `machine.on_core`. Raises RuntimeError where it fails."""
+    """The object that the program prints; `core` as in `machine.on_core`. Raises RuntimeError if the program fails."""
     with machine.on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT_S, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""What was measured, against which bar, as a Markdown table and as JSON."""
+"""The measurements and their bars, as a Markdown table and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ FULL = 0.9  # a core busy for more than this part of the time sets the rate
 
 @dataclass(frozen=True)
 class Bar:
-    """How much of the peer's median ours must be; with `absolute`, what ours itself must be.
+    """The bar for a row: a ratio of our median to the peer's; with `absolute`, a value of ours.
 
-    With `beyond`, by how much ours may be more than the peer's.
+    With `beyond`, the most by which ours may exceed the peer's.
     """
 
     limit: float
@@ -27,13 +27,13 @@ class Bar:
         return f"{'≤' if self.at_most else '≥'} {'peer + ' if self.beyond else ''}{self.limit:g}"
 
     def is_met(self, value: float) -> bool:
-        """Whether a ratio, with `absolute` a value, or with `beyond` a difference is good enough."""
+        """Whether a ratio (with `absolute` a value, with `beyond` a difference) meets the bar."""
         return value <= self.limit if self.at_most else value >= self.limit
 
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table. Values are in `unit`, one a run, ours and the peer's measured by turns."""
+    """One line of the table. Values are in `unit`, one for each run; ours and the peer's are measured by turns."""
 
     row: str
     unit: str
@@ -43,21 +43,21 @@ class Result:
     bar: Bar | None = None
     note: str = ""
     works: tuple[Sequence[Work], ...] = ()
-    """Where a rate was measured: what each run took, ours and the peer's."""
+    """For a rate: the work of each run, ours and the peer's."""
 
     @property
     def ratio(self) -> float | None:
-        """Our median as a part of the peer's."""
+        """Our median divided by the peer's."""
         return median(self.ours) / median(self.theirs) if self.theirs else None
 
     @property
     def full(self) -> str:
-        """What the rates were limited by: the cores that had no time left, with us and with the peer."""
+        """The cores that were busy all the time and so limited the rate, with Portside and with the peer."""
         return ", ".join(map(_full_cores, self.works)) or "-"
 
     @property
     def verdict(self) -> str:
-        """met, NOT MET, or nothing where there is no bar."""
+        """`met`, `NOT MET`, or nothing for a row without a bar."""
         if self.bar is None:
             return ""
         if self.bar.absolute:
@@ -72,15 +72,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the benchmark: what it measured, where, and how well it could."""
+    """One run of the benchmark: its measurements, the machine, and the disturbances."""
 
     results: list[Result]
     failed: dict[str, str]
-    """The rows that could not be run, and why."""
+    """The rows that could not be run, each with the reason."""
     facts: Mapping[str, str]
     runs: int
     others: Sequence[float]
-    """What other programs took of a core, a measurement each."""
+    """The share of a core that other programs used, for each measurement."""
 
 
 def _full_cores(works: Sequence[Work]) -> str:
@@ -90,14 +90,14 @@ def _full_cores(works: Sequence[Work]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count; thousands set apart."""
+    """A number with three significant digits and separated thousands."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.2g}" if value < 0.1 else f"{value:.3g}"
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median and, where there are several, the least and the most."""
+    """The median, and for several values the smallest and the largest."""
     if len(values) < 2:
         return number(median(values))
     return f"{number(median(values))} ({number(min(values))} to {number(max(values))})"
@@ -145,7 +145,7 @@ def markdown(run: Run) -> str:
 
 
 def _quiet(others: Sequence[float]) -> str:
-    """How much the rest of the machine was in the way: what makes numbers worth little."""
+    """How much other programs disturbed the measurements."""
     if not others:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""A peer at work: started on its own core, measured by the kernel's accounting, stopped in order."""
+"""A server under load: started on its own core, measured by the kernel's accounting, stopped in order."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ LETTER = b"Q"  # what the load sends, 63 in a line, and no server says of itself
 
 @dataclass(frozen=True)
 class Work:
-    """What one run of the load took."""
+    """The work of one run of the load."""
 
     seconds: float
     """From the first byte sent until all was read and, with an output file, written."""
@@ -31,11 +31,11 @@ class Work:
     failed: int
     """Connections that were reset instead of served."""
     missing: float = 0.0
-    """The part of the lines that is not in the output."""
+    """The share of the lines that is missing from the output."""
 
 
 class Server:
-    """A running peer. Use it in a `with`; when that ends, so has the server, and its output is whole."""
+    """A running server, for a `with`; at its end the server has ended and its output is complete."""
 
     def __init__(self, peer: Peer, core: int | None = machine.SERVER_CORE) -> None:
         self.peer = peer
@@ -83,11 +83,11 @@ class Server:
         self.wait_until_quiet()
 
     def errors(self) -> str:
-        """What the server said on its standard error, its end."""
+        """The end of the server's standard error."""
         return self._errors.read_text("utf-8", "replace").strip()[-300:]
 
     def wait_until_quiet(self) -> None:
-        """Until the server has nothing left to do: neither its CPU time nor its output grows."""
+        """Wait until the server is idle: neither its CPU time nor its output grows."""
         quiet, before = 0, (-1.0, -1)
         deadline = time.monotonic() + LIMIT_S
         while quiet < 2:
@@ -117,7 +117,7 @@ class Server:
         )
 
     def stop(self) -> None:
-        """Asks the server to end, then makes it; whatever it has started ends with it."""
+        """Stop the server, by SIGTERM and then by force, with all processes that it has started."""
         if self._process.returncode is not None:
             return
         self._process.send_signal(self.peer.stop_signal)
@@ -130,7 +130,7 @@ class Server:
             os.killpg(self.pid, signal.SIGKILL)  # a session of its own: its children and nobody else
 
     def missing(self, lines: int, failed: int = 0) -> float:
-        """After `stop`, the part of the lines of the load that is not in the output: 0, or this raises.
+        """After `stop`: the share of the load's lines that is missing from the output. Raises if it is not 0.
 
         Each byte has to be there, and each line as the row it should be. Excused are those of failed connections, and
         a peer that is known to lose some.
@@ -150,7 +150,7 @@ class Server:
 
 
 class IdleLoad:
-    """`clients` connections that say nothing, until the end of the `with`, made `pause_us` apart."""
+    """`clients` idle connections until the end of the `with`, made `pause_us` apart."""
 
     def __init__(self, server: Server, clients: int, pause_us: int = 0) -> None:
         self._command = [compiled("load"), "idle", str(server.port), str(clients), "0", str(pause_us)]

@@ -1,4 +1,4 @@
-"""What is measured: one row of the table, or a few that belong together, in each module."""
+"""The measurements: each module makes one row of the table, or a few related ones."""
 
 import shutil
 import time
@@ -17,28 +17,28 @@ DISTURBED, TRIES = 0.1, 2  # parts of a core; at most
 
 @dataclass(frozen=True)
 class Plan:
-    """How often and how much."""
+    """How many runs, and how much load in each."""
 
     runs: int
     quick: bool = False
     others: list[float] = field(default_factory=list)
-    """What other programs took of a core during each run that counts."""
+    """The share of a core that other programs used during each counted run."""
     absent: set[str] = field(default_factory=set)
     """Programs that are not installed here."""
 
     def some(self, count: int) -> int:
-        """`count`, or a tenth of it in a hurry."""
+        """`count`, or a tenth of it for a quick run."""
         return count // 10 if self.quick else count
 
     def has(self, command: Sequence[str]) -> bool:
-        """Whether a peer's program is there; the rows without it go on, and the report says so."""
+        """Whether a peer's program is installed; if not, its rows are skipped and the report says so."""
         if shutil.which(command[0]) is None:
             self.absent.add(command[0])
             return False
         return True
 
     def by_turns(self, turns: Mapping[str, Callable[[], T]], runs: int = 0) -> dict[str, list[T]]:
-        """A B C A B C …: what changes on the machine meanwhile changes for all."""
+        """The turns A B C A B C …, so that a change on the machine affects all alike."""
         values: dict[str, list[T]] = {name: [] for name in turns}
         for _ in range(runs or self.runs):
             for name, turn in turns.items():
@@ -46,7 +46,7 @@ class Plan:
         return values
 
     def _undisturbed(self, turn: Callable[[], T]) -> T:
-        """A turn's value; one that others disturbed is made again, and the least disturbed counts."""
+        """The value of a turn; a turn disturbed by other programs is repeated, and the least disturbed counts."""
         tries: list[tuple[float, T]] = []
         while len(tries) < (1 if self.quick else TRIES):
             before, start = machine.others_cpu_s(), time.monotonic()
