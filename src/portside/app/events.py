@@ -50,7 +50,7 @@ def run(settings: Watch) -> int:
 
 
 class _EndedError(Exception):
-    """Standard output has no reader any more, or the reader does not read after a signal."""
+    """Standard output has lost its reader, or its reader takes nothing after a signal."""
 
 
 class _EventMonitor:
@@ -258,7 +258,11 @@ class _EventMonitor:
 
 
 class _EventOutput:
-    """Standard output, and the signals that end the run even when nobody reads it."""
+    """Standard output, and the signals that end the run even while its reader takes nothing.
+
+    ``descriptors.write_all`` does not do: a write must never block, because a signal has to interrupt the wait for the
+    reader and to limit it. So each write waits for poll(2), and is no larger than a pipe takes at once.
+    """
 
     def __init__(self) -> None:
         self.ending = False

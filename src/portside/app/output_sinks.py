@@ -13,7 +13,7 @@ from portside.errors import PortsideError, reason_of
 from portside.feed.bus import EventBus
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.filters import DropReceived
-from portside.feed.sinks import LosslessSink, TerminalSink
+from portside.feed.sinks import LosslessSink, TerminalSink, WriterSink
 from portside.feed.writer import NullWriter, Output, Writer, is_null_device, open_output
 from portside.settings.listen import Listen
 
@@ -37,7 +37,7 @@ class OutputSinks:
         self._bus = bus
         self._settings = settings
         self._on_stdout_broken = on_stdout_broken
-        self._sinks: list[LosslessSink] = []
+        self._sinks: list[WriterSink] = []
         self._files: list[Output] = []
         self._recorder: Recorder | None = None
         self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
@@ -91,7 +91,7 @@ class OutputSinks:
             on_stale=self._stale,
         )
 
-    def _add(self, sink: LosslessSink) -> None:
+    def _add(self, sink: WriterSink) -> None:
         self._sinks.append(sink)
         self._bus.add(sink)
 

@@ -8,8 +8,8 @@ from portside.events import Event
 from portside.feed.render import Renderer
 from portside.feed.writer import Output
 
-HIGH_BYTES = 4 << 20  # a sink that has this much to write takes no more from clients
-VIEW_BYTES = 256 * 1024  # a terminal this far behind skips
+HIGH_BYTES = 4 << 20  # while a sink has this much to write, the server reads nothing more from clients
+VIEW_BYTES = 256 * 1024  # a terminal with this much to write gets no more until it has caught up
 _JOIN_BYTES = 512 * 1024  # below this one write of joined buffers costs less than many buffers
 
 
@@ -22,23 +22,23 @@ class Sink(Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
+        """The time (``time.monotonic()``) at which ``tick`` should be called; None for never."""
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Take events, in their order."""
 
     def tick(self) -> None:
-        """Do what the deadline was for."""
+        """Act on a deadline that has passed."""
 
     def request_drain(self) -> None:
-        """Have the bus's ``drained`` called once when there is room again."""
+        """Have the bus's ``drained`` called once when the sink can take more."""
 
     def drained(self) -> None:
-        """React to a writer that has drained, which may be another sink's."""
+        """React to a writer that has drained; it may be another sink's."""
 
 
-class LosslessSink:
-    """A sink that loses nothing: it is ``full`` while its descriptor does not keep up, and the server stops reading."""
+class WriterSink:
+    """Base of the sinks that render events and hand the bytes to a writer; subclasses decide what a slow one means."""
 
     def __init__(self, renderer: Renderer, writer: Output) -> None:
         self._renderer = renderer
@@ -46,20 +46,20 @@ class LosslessSink:
 
     @property
     def deadline(self) -> float | None:
-        """When ``tick`` should be called (``time.monotonic()``)."""
+        """The time (``time.monotonic()``) at which ``tick`` should be called; None for never."""
         return self._renderer.deadline
 
     @property
     def full(self) -> bool:
         """Whether the sink should get no more for now."""
-        return self.writer.pending > HIGH_BYTES
+        raise NotImplementedError
 
     def request_drain(self) -> None:
-        """Have the writer's ``on_drained`` called once when little waits to be written."""
+        """Have the writer's ``on_drained`` called once when few bytes are left to write."""
         self.writer.request_drain()
 
     def drained(self) -> None:
-        """Nothing waits here for room."""
+        """Do nothing: only a sink that skips has something to report."""
 
     def consume(self, batch: Sequence[Event]) -> None:
         """Render events and hand them to the writer."""
@@ -77,7 +77,16 @@ class LosslessSink:
         self.writer.put(buffers)
 
 
-class TerminalSink(LosslessSink):
+class LosslessSink(WriterSink):
+    """A sink that loses nothing: it is ``full`` while its descriptor does not keep up, and the server stops reading."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the sink should get no more for now."""
+        return self.writer.pending > HIGH_BYTES
+
+
+class TerminalSink(WriterSink):
     """A sink for a terminal: skips while the terminal does not keep up, and counts what was skipped."""
 
     def __init__(self, renderer: Renderer, writer: Output) -> None:
