@@ -1,4 +1,4 @@
-"""What the rows of ``watch`` are compared by, a column at a time, as numbers that numpy can sort."""
+"""Sort keys for the rows of ``watch``: each column as numbers that numpy can sort."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _STATE_RANKS = np.array([sorted(set(_STATE_NAMES)).index(name) for name in _STAT
 
 
 class SortKeys(NamedTuple):
-    """What to compare, the most important first, and where it is known."""
+    """Sort keys of some sockets, the most significant first, and a mask of the sockets that have them."""
 
     values: list[Values]
     known: Mask
@@ -47,10 +47,10 @@ class OwnerRanks:
 
 
 class SortContext(NamedTuple):
-    """What the sort keys of several tables share.
+    """Data and options shared by the sort keys of several tables.
 
-    ``ipv4_only``: no table has an IPv6 socket, so that shorter keys do. ``break_ties``: sockets with equal values are
-    told apart by further values, so that a row stays where it is from one refresh to the next.
+    ``ipv4_only``: no table has an IPv6 socket, so shorter keys suffice. ``break_ties``: sockets with equal values are
+    ordered by further values, so that a row keeps its position from one refresh to the next.
     """
 
     owner_ranks: OwnerRanks

@@ -19,37 +19,37 @@ _NUMBERS |= {"sport": "local_port", "dport": "remote_port"}
 
 
 class Sort(NamedTuple):
-    """By which column, and whether the largest come first."""
+    """A sort order: the column to sort by, and whether the largest values come first."""
 
     column: str = LOCAL.name
     reverse: bool = False
 
     @property
     def sort_keys(self) -> SortKeysOf:
-        """What the rows are compared by."""
+        """The function that makes the sort keys of the column."""
         return _SORT_KEYS.get(self.column) or by_number(self.column)
 
     @property
     def shown_by(self) -> str:
-        """The name of the column that shows what is sorted by: process numbers stand with the programs."""
+        """The name of the displayed column that shows the sorted values: ``program`` shows process numbers, too."""
         return "program" if self.column == "pid" else self.column
 
     @property
     def needs_details(self) -> bool:
-        """Whether the order takes tcp_info, memory or the like."""
+        """Whether sorting needs tcp_info, memory or other details of each socket."""
         return self.column not in _SORT_KEYS and self.column not in BASE_COLUMNS
 
     @property
     def needs_owners(self) -> bool:
-        """Whether the order takes the programs."""
+        """Whether sorting needs the programs that hold the sockets."""
         return self.column in ("pid", "program")
 
 
 def parse_sort(text: str, *, live: bool = False) -> Sort:
     """Read ``COLUMN`` or ``-COLUMN``, the value of ``--sort``.
 
-    ``live``: ages are known too, which takes more than one reading of the table. Raises UsageError where there is no
-    such column.
+    ``live``: the rows have ages too, which are known only after more than one snapshot. Raises UsageError for a column
+    that does not exist.
     """
     name = text.removeprefix("-").lower()
     reverse = text.startswith("-")

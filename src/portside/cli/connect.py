@@ -42,7 +42,7 @@ def _address(settings: Connect) -> Address:
 
 
 def _check_tls(settings: Connect, address: Address) -> None:
-    """What goes with what. Raises UsageError."""
+    """Check that a certificate can be verified against a name. Raises UsageError."""
     nameless = address.path is not None and settings.tls_servername is None
     if settings.tls and nameless and settings.tls_verify is not False:
         hint = "--tls-servername NAME says whose certificate it is, --no-tls-verify takes any"

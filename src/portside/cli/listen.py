@@ -40,7 +40,7 @@ def run(settings: Listen) -> int:
 
 
 def _pre_connect(settings: Listen) -> PreConnect:
-    """What comes before a client is connected: TLS, a PROXY header. Raises UsageError and PortsideError."""
+    """Make the pre-connect stage: TLS handshakes and PROXY headers, if any. Raises UsageError and PortsideError."""
     if not settings.tls and not settings.proxy_protocol:
         return PreConnect()
     from portside.app.handshakes import make_handshakes
@@ -49,7 +49,10 @@ def _pre_connect(settings: Listen) -> PreConnect:
 
 
 def _checked(settings: Listen) -> Listen:
-    """What a behaviour needs is looked for before the port is open. Raises PortsideError."""
+    """Check the program, rules or handler of the behaviour before the port opens, and set the default --max-conns.
+
+    Raises PortsideError.
+    """
     if settings.exec is not None:
         from portside.client.process import split_command
 

@@ -20,11 +20,12 @@ class LateAnswer(NamedTuple):
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened in a replay, and what should have; sizes are bytes.
+    """The outcome of a replay beside that of the recording; sizes are in bytes.
 
     ``unknown`` bytes could not be compared, because the recording does not hold them. ``ended`` is how the other side
-    ended, as far as we could see; ``ended_recorded`` is None where that is unknown, or the replay did not get so far.
-    ``stalled_s`` is for how long the other side had taken nothing when sending was given up; None where it was not.
+    ended the connection, as far as we could see; ``ended_recorded`` is None where the recording does not have that, or
+    the replay did not get so far. ``stalled_s`` is the time for which the other side had taken nothing when sending was
+    given up; None where sending was not given up.
     """
 
     sent: int

@@ -1,4 +1,4 @@
-"""When a replay does what: its clock, and what the other side has to do before our next step.
+"""The timing of a replay: its clock, and what the other side has to do before our next step.
 
 Recorded times are in ns since 1970; times of the run are those of ``time.monotonic()``, in seconds.
 """
@@ -46,7 +46,7 @@ class ReplayClock:
 
 
 class Expectation:
-    """What must have come from the other side before our next step (rule 1).
+    """The bytes and the FIN that must have arrived from the other side before our next step (rule 1).
 
     ``size`` counts bytes from the beginning, ``at`` is when the last of them was recorded. ``asked_at`` is the recorded
     time of our last step, ``arrived_before`` how many bytes had arrived when that was done.

@@ -133,7 +133,7 @@ class Attribute:
 
 
 class Extension:
-    """What a dump may be asked for beyond the message itself: bits of ``idiag_ext``."""
+    """Bits of ``idiag_ext``: the attributes that a dump request asks for beyond the message itself."""
 
     INFO = 1 << (Attribute.INFO - 1)
     CONGESTION = 1 << (Attribute.CONGESTION - 1)

@@ -1,9 +1,9 @@
-"""Which options go together: what an option excludes and requires, checked and put in words.
+"""Relations between options: which exclude or require which; checked, and described for the help text.
 
 1. ``excludes`` and ``requires`` hold flags as they are shown (the last of an option's flags, or its ``--no-`` form).
 2. Exclusion holds in both directions and is written once, at the option that the message should name first. Options
    of which at most one may be given, the alternatives, share one tuple, which contains each of them.
-3. A switch excludes in its positive form only; whoever excludes the other form names ``--no-…``.
+3. A switch excludes in its positive form only; an option that excludes the negative form names ``--no-…``.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def check_relations(command: str, settings: Any) -> None:
 
 
 def describe_relations(settings: type) -> dict[str, str]:
-    """What each option of a class requires and excludes, by field: ``needs --tls; not with --scan``."""
+    """Describe, for each field, what its option requires and excludes: ``needs --tls; not with --scan``."""
     specs = {name: spec for name, spec, _ in option_specs(settings) if spec.flags}
     by_flag = {spec.flags[-1]: spec for spec in specs.values()}
     rivals: dict[str, list[str]] = {}

@@ -10,7 +10,7 @@ _SHORTEST_WAIT_S = 0.02
 
 
 class Polling(enum.Flag):
-    """What a poll loop is doing; the two are independent.
+    """The state of a poll loop; the two flags are independent.
 
     PAUSED: the user paused it, and only ``wake`` leads to a poll. IN_PROGRESS: a poll has begun and not ended.
     """

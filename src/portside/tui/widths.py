@@ -9,13 +9,14 @@ ELLIPSIS = "…"
 
 
 EXTRA = 10
-"""From this ``drop`` on a column is there only where it takes no room from the others."""
+"""A column with this ``drop`` or a higher one is shown only where all others have their preferred widths."""
 
 
 class WidthRequest(NamedTuple):
-    """What a column needs: at minimum so much, gladly so much.
+    """The width that a column requests: a minimum and a preferred one, in cells of the terminal.
 
-    The highest ``drop`` goes first where there is no room; the lowest ``grow`` gets room first.
+    Where the terminal is too narrow, the column with the highest ``drop`` is left out first; spare cells go to the
+    columns with the lowest ``grow`` first.
     """
 
     minimum: int

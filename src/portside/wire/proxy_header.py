@@ -33,7 +33,7 @@ Endpoint = tuple[str, int]
 
 
 class ProxyHeader(NamedTuple):
-    """What a header says. Without a ``source`` the connection is the proxy's own, or its client is not known."""
+    """The fields of a PROXY header. ``source`` is None for the proxy's own connections and for unknown clients."""
 
     version: int
     family: int = socket.AF_UNSPEC

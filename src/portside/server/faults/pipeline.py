@@ -7,7 +7,7 @@ from typing import Any, Final
 from portside.server.faults.delay_stages import LatencyStage, RateStage, SliceStage, StallStage
 from portside.server.faults.link_state import StreamState, advance
 from portside.server.faults.stage_context import StageContext
-from portside.server.faults.stages import ByteTrigger, Output, PauseBuffer, Stage, trigger_offset
+from portside.server.faults.stages import ByteTrigger, PauseBuffer, PipelineOutput, Stage, trigger_offset
 from portside.server.faults.timed_fault import CorruptStage, DropStage, TimedFault
 from portside.wire.faults.model import KINDS, Corrupt, Drop, Effect, Latency, Rate, Slice, Stall
 from portside.wire.faults.plan import AssignedFault
@@ -53,7 +53,8 @@ class FaultPipeline:
                 self._timed.append(stage(context, each, effect))
             elif offset is not None:
                 triggers.append(ByteTrigger(context, each.fault, offset))
-        self._stages: list[Stage] = [*self._timed, self._pause_buffer, *triggers, Output(on_bytes, self._pass_end)]
+        output = PipelineOutput(on_bytes, self._pass_end)
+        self._stages: list[Stage] = [*self._timed, self._pause_buffer, *triggers, output]
         for before, after in pairwise(self._stages):
             before.next = after
 

@@ -119,7 +119,7 @@ class ByteTrigger(Stage):
             self.next.feed(rest)
 
 
-class Output(Stage):
+class PipelineOutput(Stage):
     """The last stage: hands bytes and the end of the stream out of the pipeline."""
 
     def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[], None]) -> None:

@@ -227,7 +227,7 @@ class _SimulatedServer:
         return None
 
     def leftover(self) -> str | None:
-        """What the server has sent without being expected to, in words, or None."""
+        """Describe bytes of the server that the transcript does not expect; None where there are none."""
         return f"the server says {_shown(self._answered)}, which is not expected" if self._answered else None
 
 
