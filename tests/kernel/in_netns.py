@@ -55,10 +55,10 @@ def namespace_by_name() -> None:
     listener = namespace.run(lambda: socket.create_server(("127.0.0.1", 0)))
     port = listener.getsockname()[1]
     with listener, Watcher(Query(f"sport = {port}", view="all", netns="blue")) as watcher:
-        first, second = watcher.look(), watcher.look()
+        first, second = watcher.poll(), watcher.poll()
         assert len(first.table) == len(second.table) == 1
         run("ip", "netns", "del", "blue")
-        assert len(watcher.look().table) == 1
+        assert len(watcher.poll().table) == 1
     assert len(snapshot(f"sport = {port}", view="all").table) == 0
     with pytest.raises(ZeroDivisionError):
         namespace.run(lambda: 1 // 0)

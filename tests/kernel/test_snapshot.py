@@ -111,14 +111,14 @@ def test_the_json_of_what_is_there(pair: tuple[socket.socket, socket.socket]) ->
 def test_a_watcher_sees_what_comes_and_goes_and_how_old_it_is(listener: socket.socket) -> None:
     port = port_of(listener)
     with Watcher(Query(f"dport = {port} and age > 5s")) as watcher:
-        assert len(watcher.look().table) == 0
+        assert len(watcher.poll().table) == 0
         with socket.create_connection(listener.getsockname()), listener.accept()[0]:
-            assert len(watcher.look().table) == 0
+            assert len(watcher.poll().table) == 0
 
             def ages(table: SocketTable) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
                 return np.where(table.base["remote_port"] == port, 6.0, np.nan)
 
-            assert len(watcher.look(ages).table) == 1
+            assert len(watcher.poll(ages).table) == 1
 
 
 def test_owners_follow_a_fork_a_passed_descriptor_and_an_exit(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -127,7 +127,7 @@ def test_owners_follow_a_fork_a_passed_descriptor_and_an_exit(pair: tuple[socket
     with Watcher(Query(between(pair))) as watcher, ours:
 
         def owners() -> set[int]:
-            return {owner.pid for owner in next(to_sockets(watcher.look().table)).owners or ()}
+            return {owner.pid for owner in next(to_sockets(watcher.poll().table)).owners or ()}
 
         assert owners() == {os.getpid()}
         receiver = os.fork()
@@ -337,5 +337,5 @@ def test_sockets_that_come_while_looking_are_no_trouble(listener: socket.socket)
     with Watcher(Query("", view="all")) as watcher:
         for _ in range(30):
             with socket.create_connection(listener.getsockname()), listener.accept()[0]:
-                watcher.look()
-        wait_until(lambda: len(watcher.look().table) >= 1, "a look")
+                watcher.poll()
+        wait_until(lambda: len(watcher.poll().table) >= 1, "a look")

@@ -1,6 +1,6 @@
 """A snapshot of the sockets that a query matches: read, filter, find owners.
 
-A ``Watcher`` takes one snapshot after another, and remembers what it can in between.
+A ``Watcher`` takes one snapshot after another, and keeps the backend and the owners that it knows in between.
 """
 
 from collections.abc import Callable, Iterable
@@ -80,11 +80,11 @@ def snapshot(
 def take_snapshot(query: Query) -> Snapshot:
     """The TCP sockets that a query matches, now. Raises what ``snapshot`` does."""
     with Watcher(query) as watcher:
-        return watcher.look()
+        return watcher.poll()
 
 
 class Watcher:
-    """Reads the sockets that a query matches as often as it is asked, and remembers what it can in between."""
+    """Reads the sockets that a query matches at each ``poll``, and keeps the backend and the owners in between."""
 
     def __init__(self, query: Query = Query()) -> None:  # noqa: B008 - a query is immutable
         given = query.filter
@@ -104,8 +104,8 @@ class Watcher:
         self._source_name = query.source
         self._opened: OpenBackend | None = None
 
-    def look(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
-        """Take a snapshot. ``ages`` says how long each socket has been seen, in seconds, NaN where it is not known.
+    def poll(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
+        """Take a snapshot. ``ages`` returns the time since each socket was first seen, in seconds; NaN for not known.
 
         Raises what ``snapshot`` does.
         """

@@ -52,7 +52,7 @@ class Poller:
     def poll(self) -> ViewState:
         """The sockets now, compared with those of the poll before."""
         now = self._clock()
-        seen = self._watcher.look(lambda table: self._diff.ages(table, now))
+        seen = self._watcher.poll(lambda table: self._diff.ages(table, now))
         return self._diff.compare(seen.table, seen.source, seen.notes, now)
 
     def poll_details(self, key: int, table: SocketTable) -> Socket | None:
@@ -63,7 +63,7 @@ class Poller:
             local, remote = int(base["local_port"]), int(base["remote_port"])
             tree = And((PortIn("local", local, local), PortIn("remote", remote, remote), StateIn(ALL)))
             self._details = key, Watcher(self._query._replace(filter=tree, view="all", details=True))
-        seen = self._details[1].look().table
+        seen = self._details[1].poll().table
         which = keys_of(seen) == key
         return next(to_sockets(seen.select(which))) if which.any() else None
 
