@@ -61,26 +61,28 @@ def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...],
 def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: int) -> list[Listener]:
     """One port at every address of a host; None is every interface, each family in a socket of its own."""
     if host is None or host == "*":
-        places = [(family, (_ALL[family], port)) for family in families]
+        sockaddrs = [(family, (_ALL[family], port)) for family in families]
     else:
-        places = _resolve(host, port, families)
+        sockaddrs = _resolve(host, port, families)
     for attempt in range(_SAME_PORT_TRIES):
         listeners: list[Listener] = []
         chosen = port
-        for family, place in places:
+        for family, sockaddr in sockaddrs:
             try:
-                sock = _bind(family, (place[0], chosen, *place[2:]), backlog)
+                sock = _bind(family, (sockaddr[0], chosen, *sockaddr[2:]), backlog)
             except OSError as error:
-                beside_ipv4 = family == socket.AF_INET6 and places[0][0] == socket.AF_INET
+                beside_ipv4 = family == socket.AF_INET6 and sockaddrs[0][0] == socket.AF_INET
                 if beside_ipv4 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue  # this machine has no IPv6
                 for listener in listeners:
                     listener.close()
                 if port == 0 and listeners and error.errno == errno.EADDRINUSE and attempt < _SAME_PORT_TRIES - 1:
                     break  # free in one family, taken in the other: pick again
-                raise _cannot_listen(format_sockaddr(family, (place[0], chosen, *place[2:])), error, family) from None
+                raise _cannot_listen(
+                    format_sockaddr(family, (sockaddr[0], chosen, *sockaddr[2:])), error, family
+                ) from None
             chosen = sock.getsockname()[1]
-            everywhere = place[0] == _ALL[family]
+            everywhere = sockaddr[0] == _ALL[family]
             listeners.append(Listener(sock, family, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
         else:
             return listeners
@@ -93,19 +95,19 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise PortsideError(f"cannot listen on {where}", error) from None
-    places = [(family, place) for family, _, _, _, place in found if family in families]
-    if not places:
+    sockaddrs = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in families]
+    if not sockaddrs:
         raise PortsideError(f"cannot listen on {where}", "it has no address of the family asked for")
-    return sorted(dict.fromkeys(places), key=lambda place: place[0] != socket.AF_INET)  # type: ignore[arg-type]
+    return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, place: tuple[object, ...], backlog: int) -> FastSocket:
+def _bind(family: int, sockaddr: tuple[object, ...], backlog: int) -> FastSocket:
     sock = FastSocket(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(place)
+        sock.bind(sockaddr)
         sock.listen(backlog)
         sock.setblocking(False)
     except BaseException:
