@@ -1,4 +1,4 @@
-"""Bytes and names in JSON, where they are no event."""
+"""Bytes, file names and stream differences as JSON, for reports that are not events."""
 
 import base64
 
@@ -6,7 +6,7 @@ from portside.wire.compare import Difference
 
 
 def bytes_fields(data: bytes) -> dict[str, str]:
-    """An object of one field: as in the events, ``text`` where the bytes are UTF-8 and else ``base64``."""
+    """A JSON object with one field: ``text`` for bytes that are UTF-8, otherwise ``base64``; the same as in events."""
     try:
         return {"text": data.decode()}
     except UnicodeDecodeError:
@@ -14,7 +14,7 @@ def bytes_fields(data: bytes) -> dict[str, str]:
 
 
 def encodable(text: str) -> str:
-    """A path as text for JSON: bytes that are no UTF-8 as escapes."""
+    """A path as text for JSON; bytes that are not UTF-8 become escapes like ``\\xff``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

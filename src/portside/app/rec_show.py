@@ -1,4 +1,4 @@
-"""``portside rec show`` and ``rec cat``: one connection of a recording, as it was seen or as its bytes."""
+"""``portside rec show`` and ``rec cat``: one recorded connection, as ``listen`` would show it or as plain bytes."""
 
 import shlex
 import sys
@@ -20,7 +20,7 @@ _PAUSE_NS = round(UNFINISHED_S * 1e9)
 
 
 def show(settings: RecShow, path: str, conn: int) -> int:
-    """Show a connection; the exit status, 1 where something of it is missing."""
+    """Show a connection; the exit status, 1 where a part of the connection is missing."""
     renderer = make_renderer(
         settings.format,
         frame=settings.frame,
@@ -32,23 +32,23 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         notice_damage(recording)
         wait = partial(time.sleep, _FOLLOW_S)
         events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
-        shown = _Shown(renderer)
-        write_stdout(shown.pieces(events))
-    if shown.gaps and settings.format == "raw":
-        write_notice(f"{shown.gaps} gaps in connection {conn} are not shown: bytes are missing")
-    return 1 if shown.gaps else 0
+        rendered = _EventRenderer(renderer)
+        write_stdout(rendered.render(events))
+    if rendered.gaps and settings.format == "raw":
+        write_notice(f"{rendered.gaps} gaps in connection {conn} are not shown: bytes are missing")
+    return 1 if rendered.gaps else 0
 
 
-class _Shown:
-    """Events rendered with the pauses that were between them; ``gaps`` counts the Gap events."""
+class _EventRenderer:
+    """Renders events as if they came with their recorded pauses; ``gaps`` counts the Gap events."""
 
     def __init__(self, renderer: Renderer) -> None:
         self.gaps = 0
         self._renderer = renderer
         self._at = 0
 
-    def pieces(self, events: Iterator[Event]) -> Iterator[bytes]:
-        """The bytes to be written."""
+    def render(self, events: Iterator[Event]) -> Iterator[bytes]:
+        """Yield the bytes to write, in pieces."""
         for event in events:
             if isinstance(event, Gap):
                 self.gaps += 1
@@ -65,7 +65,7 @@ def cat(path: str, conn: int, direction: Direction) -> int:
     with Recording(path) as recording:
         notice_damage(recording)
 
-        def pieces() -> Iterator[bytes]:
+        def recorded_bytes() -> Iterator[bytes]:
             nonlocal missing
             for piece in recording.data(conn, direction):
                 if isinstance(piece, Gap):
@@ -73,7 +73,7 @@ def cat(path: str, conn: int, direction: Direction) -> int:
                 else:
                     yield piece
 
-        write_stdout(pieces())
+        write_stdout(recorded_bytes())
     if missing:
         write_notice(
             f"connection {conn}: {missing} B are missing in what was written",

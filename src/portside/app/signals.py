@@ -1,4 +1,4 @@
-"""Signals that end a run which has something to let go of first."""
+"""Cleanup before a signal ends the process."""
 
 import os
 import signal
@@ -7,34 +7,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STEP_S = 3.0  # that each thing may take that is done first
+_STEP_S = 3.0  # limit for each cleanup step
 
 
 @contextmanager
 def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
-    """Let ``steps`` be done first when a signal ends us: on threads of their own, while what was interrupted goes on.
+    """Run ``steps`` before SIGINT, SIGTERM or SIGHUP ends the process, one after the other, each on its own thread.
 
-    So a step may wait for a lock that the interrupted thread holds. One that is stuck does not keep us for long, and
-    more signals change nothing. An exception in the handler could be lost in whatever it interrupted.
+    The interrupted thread continues meanwhile, so a step may wait for a lock that this thread holds. A step gets 3
+    seconds, and further signals are ignored. (The handler does not raise an exception instead: the code that the signal
+    interrupts might swallow that.)
     """
     numbers = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    ending: list[tuple[int, threading.Thread]] = []  # by which signal, and what is done first
+    ending: list[tuple[int, threading.Thread]] = []  # the signal, and the thread that runs the steps
     done = threading.Event()
 
     def end(number: int, _: object) -> None:
         if not ending:
-            ending.append((number, threading.Thread(target=do_all, args=(number,), daemon=True)))
+            ending.append((number, threading.Thread(target=run_steps, args=(number,), daemon=True)))
             ending[0][1].start()
         elif done.is_set():
             die(ending[0][0])
 
-    def do_all(number: int) -> None:
+    def run_steps(number: int) -> None:
         for step in steps:
-            doing = threading.Thread(target=step, daemon=True)
-            doing.start()
-            doing.join(_STEP_S)
+            running = threading.Thread(target=step, daemon=True)
+            running.start()
+            running.join(_STEP_S)
         done.set()
-        os.kill(os.getpid(), number)  # whatever the main thread waits for, it runs the handler
+        os.kill(os.getpid(), number)  # makes the main thread run the handler, even while it is blocked in a call
 
     def die(number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -45,8 +46,8 @@ def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for ends_by, thread in ending:  # whatever has ended meanwhile
+        for signal_number, thread in ending:  # the signal came, and the body has finished meanwhile
             thread.join()
-            die(ends_by)
+            die(signal_number)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)

@@ -1,6 +1,6 @@
-"""Standard input, read by a thread one block at a time, each after the one before has been delivered.
+"""Standard input, read by a thread in blocks; the next block is read once ``deliver`` has returned for the last one.
 
-A terminal is read at any time. From a pipe or a file nothing is read while no client is there to get it.
+So ``deliver`` sets the pace: ``app.stdin_delivery`` makes a pipe or a file wait until a client is connected.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 BLOCK_BYTES = 64 * 1024
-BACKGROUND_S = 0.5  # how often a process in the background looks whether it may read its terminal
+BACKGROUND_S = 0.5  # interval at which a background process tries again to read its terminal
 
 
 class StandardInput:
-    """Reads ``fd`` and awaits ``deliver`` on the loop with each block, at the end with ``b""``."""
+    """Reads ``fd`` and awaits ``deliver`` on the loop with each block, and with ``b""`` at the end of the input."""
 
     def __init__(self, deliver: Callable[[bytes], Awaitable[None]], *, fd: int = 0) -> None:
         self._fd = fd
@@ -26,12 +26,12 @@ class StandardInput:
         self._next = threading.Event()
         self._task: asyncio.Task[None] | None = None
         if os.isatty(fd):
-            # A server in the background must not be stopped for reading its terminal: have EIO instead.
+            # SIGTTIN would stop a background server that reads its terminal; ignored, the read fails with EIO instead.
             signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         self._thread = threading.Thread(target=self._run, name="standard input", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._thread.start()
         self._next.set()
 
@@ -42,14 +42,14 @@ class StandardInput:
             self._next.clear()
             data = self._read()
             with suppress(RuntimeError):  # the loop is closed: the run is over
-                self._loop.call_soon_threadsafe(self._take, data)
+                self._loop.call_soon_threadsafe(self._start_delivery, data)
 
     def _read(self) -> bytes:
         while True:
             try:
                 return os.read(self._fd, BLOCK_BYTES)
             except BlockingIOError:
-                select.select([self._fd], [], [])  # it was handed over in non-blocking mode
+                select.select([self._fd], [], [])  # standard input was inherited in non-blocking mode
             except OSError as error:
                 if error.errno != errno.EIO or not os.isatty(self._fd):
                     return b""
@@ -57,10 +57,10 @@ class StandardInput:
                     return b""  # the terminal is gone
                 threading.Event().wait(BACKGROUND_S)
 
-    def _take(self, data: bytes) -> None:
-        self._task = self._loop.create_task(self._hand_over(data))
+    def _start_delivery(self, data: bytes) -> None:
+        self._task = self._loop.create_task(self._deliver_then_continue(data))
 
-    async def _hand_over(self, data: bytes) -> None:
+    async def _deliver_then_continue(self, data: bytes) -> None:
         try:
             await self._deliver(data)
         finally:

@@ -1,4 +1,4 @@
-"""A command that has commands of its own: ``portside rec …``, ``portside rules …``."""
+"""Commands with subcommands: ``portside rec …``, ``portside rules …``."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ Run = Callable[[Any], int]
 
 
 def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[str, Run], arguments: list[str]) -> int:
-    """Run the command that the arguments begin with; the exit status. ``about``: the group's usage and its meaning."""
+    """Run the subcommand that the arguments begin with; the exit status. ``about``: usage and purpose of the group."""
     match arguments:
         case []:
             sys.stderr.write(_help(name, about, commands))
@@ -31,8 +31,8 @@ def _help(name: str, about: str, commands: Mapping[str, type]) -> str:
     return f"usage: {about}\n\n{''.join(lines)}\n`portside {name} COMMAND --help` tells its options.\n"
 
 
-def words(command: str, given: tuple[str, ...], wanted: str) -> tuple[str, ...]:
-    """As many arguments as there are words in ``wanted``. Raises UsageError."""
-    if len(given) != len(wanted.split()):
-        raise UsageError(command, f"it takes {wanted}", f"see portside {command} --help")
+def check_arguments(command: str, given: tuple[str, ...], expected: str) -> tuple[str, ...]:
+    """Check that there is one argument for each name in ``expected`` (``DIR CONN``). Raises UsageError."""
+    if len(given) != len(expected.split()):
+        raise UsageError(command, f"it takes {expected}", f"see portside {command} --help")
     return given

@@ -1,6 +1,6 @@
 """``portside rec …``: what can be done with a recording, one function a command."""
 
-from portside.cli.group import Run, run_one, words
+from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError
 from portside.settings.rec import (
     REC_COMMANDS,
@@ -31,7 +31,7 @@ def _conn(name: str, text: str) -> int:
 
 
 def _list(settings: RecList) -> int:
-    (path,) = words("rec list", settings.path, "DIR")
+    (path,) = check_arguments("rec list", settings.path, "DIR")
     from portside.app import rec_list
     from portside.record.search import ConnectionQuery, peer_matcher
     from portside.tui.progress import Progress
@@ -46,21 +46,21 @@ def _list(settings: RecList) -> int:
 
 
 def _show(settings: RecShow) -> int:
-    path, conn = words("rec show", settings.where, "DIR CONN")
+    path, conn = check_arguments("rec show", settings.where, "DIR CONN")
     from portside.app import rec_show
 
     return rec_show.show(settings, path, _conn("show", conn))
 
 
 def _cat(settings: RecCat) -> int:
-    path, conn = words("rec cat", settings.where, "DIR CONN")
+    path, conn = check_arguments("rec cat", settings.where, "DIR CONN")
     from portside.app import rec_show
 
     return rec_show.cat(path, _conn("cat", conn), "out" if settings.direction == "out" else "in")
 
 
 def _export(settings: RecExport) -> int:
-    path, file = words("rec export", settings.where, "DIR FILE")
+    path, file = check_arguments("rec export", settings.where, "DIR FILE")
     if not file.endswith((".pcapng", ".jsonl")):
         raise UsageError("rec export", f"{file!r} tells no format", "name a file that ends in .pcapng or .jsonl")
     from portside.app import rec_export
@@ -70,7 +70,7 @@ def _export(settings: RecExport) -> int:
 
 
 def _replay(settings: RecReplay) -> int:
-    path, conn, address = words("rec replay", settings.where, "DIR CONN ADDRESS")
+    path, conn, address = check_arguments("rec replay", settings.where, "DIR CONN ADDRESS")
     from portside.app import replay
 
     try:
@@ -89,7 +89,7 @@ def _diff(settings: RecDiff) -> int:
 
 
 def _check(settings: RecCheck) -> int:
-    (path,) = words("rec check", settings.path, "DIR")
+    (path,) = check_arguments("rec check", settings.path, "DIR")
     from portside.app import rec_check
     from portside.tui.progress import Progress
 

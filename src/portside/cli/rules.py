@@ -1,6 +1,6 @@
 """``portside rules …``: files of rules looked at before they answer anybody."""
 
-from portside.cli.group import run_one, words
+from portside.cli.group import check_arguments, run_one
 from portside.settings.rules import RULES_COMMANDS, RulesCheck, RulesTest
 
 _ABOUT = "portside rules COMMAND FILE …\n\nWhat `portside listen --rules FILE` answers by."
@@ -12,14 +12,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _check(settings: RulesCheck) -> int:
-    (path,) = words("rules check", settings.path, "FILE")
+    (path,) = check_arguments("rules check", settings.path, "FILE")
     from portside.app import rules_check
 
     return rules_check.check(path)
 
 
 def _test(settings: RulesTest) -> int:
-    rules, transcript = words("rules test", settings.paths, "FILE TRANSCRIPT")
+    rules, transcript = check_arguments("rules test", settings.paths, "FILE TRANSCRIPT")
     from portside.app import rules_check
 
     return rules_check.test(settings, rules, transcript)

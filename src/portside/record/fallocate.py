@@ -1,4 +1,4 @@
-"""Disk space set aside or given back without writing: fallocate(2), which the standard library has only in part."""
+"""Disk space preallocated or freed without writing: fallocate(2), which the standard library has only in part."""
 
 import ctypes
 import os

@@ -75,15 +75,15 @@ def _is_behind(folder: Folder, row: tuple[object, ...], numbers: list[int]) -> b
 
 
 def _not_rebuilt(index: sqlite3.Connection, *, known: bool, evicted: bool) -> list[str]:
-    words = []
+    problems = []
     if not known and evicted:
-        words.append("which connections --record-max gave up, and when")
+        problems.append("which connections --record-max gave up, and when")
     nameless = int(index.execute("SELECT count(*) FROM connections WHERE opened IS NULL").fetchone()[0])
     if nameless:
-        words.append(f"who {nameless} connection{'s' if nameless > 1 else ''} came from: the beginning is lost")
+        problems.append(f"who {nameless} connection{'s' if nameless > 1 else ''} came from: the beginning is lost")
     if not known:
-        words.append("which segments or ends of segments were lost before")
-    return words
+        problems.append("which segments or ends of segments were lost before")
+    return problems
 
 
 def _move_aside(folder: Folder) -> str | None:

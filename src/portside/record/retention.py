@@ -1,8 +1,8 @@
 """``--record-max``: the oldest closed connections go first, then the oldest bytes of those that are open.
 
-Room is given back where a connection's blocks lie, as holes in the segments, and as whole segments when nothing that
-counts is left in them. The index says what was dropped and when: of a whole connection in ``connections.dropped``, of
-the beginning of one that goes on in ``given_up``.
+Disk space is freed by punching holes into the segments where the blocks of a connection lie, and by deleting segments
+in which nothing is left. The index records what was evicted and when: a whole connection in ``connections.dropped``,
+the beginning of a connection that is still open in ``given_up``.
 """
 
 import os

@@ -12,7 +12,7 @@ from portside.wire.buffers import MOST_BUFFERS, advance
 
 _LARGE_BYTES = 256 << 10  # of a flush: where so much comes at once, more will
 _RESERVED_BYTES = 16 << 20
-_SCARCE_BYTES = 4 * _RESERVED_BYTES  # where less is free, none is set aside
+_SCARCE_BYTES = 4 * _RESERVED_BYTES  # nothing is preallocated while less disk space is free
 
 
 class SegmentWriter:
@@ -26,7 +26,7 @@ class SegmentWriter:
         self._roll_bytes = roll_bytes
         self._sync = sync
         self._fd = -1
-        self._reserved = 0  # the offset up to which the file system has set room aside
+        self._reserved = 0  # the offset up to which disk space is preallocated
 
     def begin(self) -> int:
         """The offset at which the next ``append`` writes, in a new segment where it is time for one. Raises OSError."""

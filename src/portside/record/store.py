@@ -96,7 +96,7 @@ class Store:
             on_failure.callback(os.close, self._lock)
             with suppress(PortsideError):  # a new folder has none
                 for number in self._folder.segments()[-1:]:
-                    release_preallocated(self._folder.segment(number))  # before anything asks for room
+                    release_preallocated(self._folder.segment(number))  # before anything else needs disk space
             index = open_index(self._folder.index, make=True)
             on_failure.callback(index.close)
             self._bring_up_to_date(index, most_bytes, sync=sync)

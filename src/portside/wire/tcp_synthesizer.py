@@ -100,19 +100,19 @@ class TcpSynthesizer:
             if type(event) is Received:
                 self._data(self._peer, self._local, event.data)
             else:
-                self._data(self._local, self._peer, event.data[: self._left_bytes(len(event.data))])
+                self._data(self._local, self._peer, event.data[: self._bytes_that_left(len(event.data))])
         elif isinstance(event, HalfClosed):
             self._send_fin(self._peer, self._local)
         elif isinstance(event, Gap):
             self._lose(self._peer, self._local, event.received, event.why)
-            self._lose(self._local, self._peer, self._left_bytes(event.sent), event.why)
+            self._lose(self._local, self._peer, self._bytes_that_left(event.sent), event.why)
         elif isinstance(event, Closed):
             self._lose(self._peer, self._local, event.received - self._peer.passed)
             self._lose(self._local, self._peer, event.sent - self._local.passed)
             self._end(event.reason, event.error)
         return out
 
-    def _left_bytes(self, size: int) -> int:
+    def _bytes_that_left(self, size: int) -> int:
         """The number of the next ``size`` bytes sent that have left the kernel."""
         return size if self._left is None else max(0, min(size, self._left - self._local.passed))
 

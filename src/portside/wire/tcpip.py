@@ -2,9 +2,9 @@
 
 Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 7323 (window scale).
 
-The TCP checksum is what a capture on the sending machine shows when the network card does the rest of it ("checksum
-offload"): the sum of the pseudo-header alone. Wireshark knows it and takes it for right. The whole one would cost more
-than everything else that is done to a byte on its way out of a recording.
+The TCP checksum covers the pseudo-header alone, as in a capture on a sending machine whose network card computes the
+rest ("checksum offload"). Wireshark recognises and accepts it. The full checksum would cost more than all other work
+on a byte of an exported recording.
 """
 
 import socket
@@ -34,7 +34,7 @@ _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
 
 _PEERS = bytes.fromhex("20010db800000001")  # 2001:db8:0:1::/64, for documentation (RFC 3849)
 _LOCAL = bytes.fromhex("20010db8000000000000000000000001")
-_DYNAMIC_PORTS = range(49_152, 65_536)  # where no dissector expects a protocol (RFC 6335)
+_DYNAMIC_PORTS = range(49_152, 65_536)  # dynamic ports (RFC 6335): no dissector expects a protocol there
 
 HeaderBuilder = Callable[[int, int, int, int], bytes]
 

@@ -115,7 +115,7 @@ class LineRenderer(StreamRenderer):
                 return f"  {escape(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
             case Fault():
                 who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
-                return f"{who}{palette.bad}! fault: {escape(fault_words(event).encode())}{palette.reset}"
+                return f"{who}{palette.bad}! fault: {escape(describe_fault(event).encode())}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else f"{event.connections} connections"
                 lost = f"{received} B in and {sent} B out are not in the recording"
@@ -147,8 +147,8 @@ def _session_details(opened: Opened) -> str:
     return words
 
 
-def fault_words(event: Fault) -> str:
-    """A fault in words: ``drop after 1k (5 B in, after 1024 B)``."""
+def describe_fault(event: Fault) -> str:
+    """Describe a fault in one phrase: ``drop after 1k (5 B in, after 1024 B)``."""
     where: str = event.direction or ""
     if where in event.spec.split():
         where = ""

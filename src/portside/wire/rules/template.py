@@ -10,11 +10,11 @@
     ${len:SOURCE:4}             the same in decimal digits, so many at least
     ${crc16-modbus:SOURCE}      a checksum (``wire.checksums``), as bytes; or :be :le :hex :HEX
 
-A SOURCE is ``message``, a group, or of the answer itself ``before`` and ``after`` this place or all of it: ``answer``;
-each may be followed by a piece of it as Python writes it, ``message[1:-2]``.
+A SOURCE is ``message``, a group, or a part of the answer itself: ``before`` or ``after`` this variable, or
+all of it: ``answer``. Each may be followed by a slice as in Python, ``message[1:-2]``.
 
-A place that speaks of the answer itself has a fixed size, so the answer's shape is known before any of them is filled:
-first all lengths, then the checksums from left to right. One that is not filled yet counts as zeros.
+Variables that refer to the answer itself have a fixed size, so the layout of the answer is known before they
+are filled in: first all lengths, then the checksums from left to right. Until then they count as zeros.
 """
 
 import re
@@ -55,7 +55,7 @@ Get = Callable[[Context], bytes]
 
 
 class _SelfField(NamedTuple):
-    """A place that speaks of the answer itself; ``fill`` gets the answer so far and where the place is in it."""
+    """A variable that refers to the answer itself; ``fill`` gets the answer so far and the variable's offset in it."""
 
     size: int
     is_checksum: bool
@@ -66,7 +66,7 @@ Part = bytes | Get | _SelfField
 
 
 class Template:
-    """Something to send; ``constant`` where it is always the same."""
+    """Bytes to send, with variables to fill in; ``constant`` holds the bytes of a template without variables."""
 
     __slots__ = ("_fields", "_parts", "constant")
 
@@ -86,19 +86,19 @@ class Template:
 
     def _filled(self, context: Context) -> bytes:
         answer = bytearray()
-        places: list[tuple[bool, int, _SelfField]] = []
+        fields: list[tuple[bool, int, _SelfField]] = []
         for part in self._parts:
             if isinstance(part, _SelfField):
-                places.append((part.is_checksum, len(answer), part))
+                fields.append((part.is_checksum, len(answer), part))
                 answer += bytes(part.size)
             else:
                 answer += part if isinstance(part, bytes) else part(context)
-        for _, at, field in sorted(places, key=lambda place: place[:2]):
+        for _, at, field in sorted(fields, key=lambda each: each[:2]):
             answer[at : at + field.size] = field.fill(answer, at)
         return bytes(answer)
 
 
-_PLACE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
+_VARIABLE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
 _SOURCE = re.compile(r"([A-Za-z_]\w*|\d{1,3})(?:\[(-?\d{1,9})?:(-?\d{1,9})?\])?([+-]\d{1,9})?", re.ASCII)
 _PLAIN: dict[str, Get] = {
     "message": lambda context: context.message,
@@ -138,18 +138,20 @@ def _from_hex(text: str) -> bytes:
 def _parts(text: str, read: Callable[[str], bytes], groups: Mapping[str, int], most: int) -> list[Part]:
     parts: list[Part] = []
     at = 0
-    for place in _PLACE.finditer(text):
-        if place[3]:
-            raise InvalidValue(f"{text[place.start() : place.start() + 20]!r} has no end: write ${{name}}, or $${{")
-        parts.append(read(text[at : place.start()]))
-        parts.append(read(place[1]) if place[1] else _VariableParser(groups, most).part(place[2]))
-        at = place.end()
+    for variable in _VARIABLE.finditer(text):
+        if variable[3]:
+            raise InvalidValue(
+                f"{text[variable.start() : variable.start() + 20]!r} has no end: write ${{name}}, or $${{"
+            )
+        parts.append(read(text[at : variable.start()]))
+        parts.append(read(variable[1]) if variable[1] else _VariableParser(groups, most).part(variable[2]))
+        at = variable.end()
     parts.append(read(text[at:]))
     return [part for part in parts if part != b""]
 
 
 class _VariableParser:
-    """Reads what stands in ``${…}``."""
+    """Parses the inside of ``${…}``."""
 
     def __init__(self, groups: Mapping[str, int], most: int) -> None:
         self._groups = groups
@@ -248,7 +250,7 @@ class _VariableParser:
 
 
 def _split(rest: str) -> tuple[str, str, str]:
-    """A source and what follows its colon; the colon of a piece is none."""
+    """A source, and the form that follows its colon; a colon inside ``[…]`` belongs to the slice."""
     end = rest.find("]") + 1
     source, colon, form = rest[end:].partition(":")
     return rest[:end] + source, colon, form
