@@ -1,4 +1,4 @@
-"""Addresses to listen at and to connect to, as people write them, and peers as they are shown."""
+"""Addresses to listen on and to connect to, parsed from what users write, and peers formatted for display."""
 
 import socket
 from typing import NamedTuple
@@ -9,9 +9,9 @@ _LAST_PORT = 65535
 
 
 class Address(NamedTuple):
-    """A place to listen at or to connect to.
+    """An address to listen on or to connect to.
 
-    ``host`` is None where none was given; ``ports`` is empty for a unix socket, whose ``path`` is then set
+    ``host`` is None where the user gave none; ``ports`` is empty for a unix socket, whose ``path`` is then set
     (an abstract one begins with ``@``).
     """
 

@@ -1,1 +1,1 @@
-"""Puts the parts together: one file a command."""
+"""The commands, one file for each: settings in, an exit status out; here the other packages are put together."""

@@ -1,4 +1,4 @@
-"""The behaviour that settings ask for. Each is imported only when it is used."""
+"""Choosing the behaviour of ``listen`` from its settings. A behaviour is imported only when it is used."""
 
 from typing import TYPE_CHECKING
 

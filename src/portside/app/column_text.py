@@ -1,6 +1,6 @@
 """The text of each column of ``watch``, written a whole column at a time.
 
-A column has few different values and many rows, so each value is written once.
+A column has many rows and few distinct values, so each distinct value is formatted once.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,9 +23,9 @@ Texts = list[str]
 
 
 class WatchedSockets(NamedTuple):
-    """The sockets that a column is written or sorted for.
+    """The sockets whose columns are written or sorted.
 
-    ``age_s`` is how long each has been seen, in seconds; None where the table is read only once.
+    ``age_s`` is the time since each socket was first seen, in seconds; None where the table is read only once.
     """
 
     table: SocketTable

@@ -1,6 +1,6 @@
-"""``portside connect``: connects, moves bytes both ways, and shows and records what passes.
+"""``portside connect``: connect, move bytes in both directions, and show and record them.
 
-Most runs move plain bytes and are short, so modules that only some of them need are imported where they are needed.
+Most runs are short and move plain bytes, so modules that only some runs need are imported where they are needed.
 """
 
 import signal

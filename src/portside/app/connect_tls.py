@@ -1,4 +1,4 @@
-"""TLS of ``connect``: the handshake on a new connection, and what standard error says about it."""
+"""TLS for ``connect``: the handshake on a new connection, and the notices about it on standard error."""
 
 import ssl
 from collections.abc import Callable

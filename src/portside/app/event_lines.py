@@ -1,4 +1,4 @@
-"""The events of ``watch --events`` as lines: aligned text for people, JSON for programs. A batch at a time."""
+"""The events of ``watch --events`` as lines: aligned text for people, JSON for programs; formatted in batches."""
 
 import math
 import time

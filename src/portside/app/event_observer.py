@@ -19,13 +19,13 @@ from portside.settings.connect import Connect
 if TYPE_CHECKING:
     from portside.record.recorder import Recorder
 
-_LOCK_TIMEOUT_S = 0.5  # for the lock, when a signal ends the run: another thread may be stuck in a write
+_LOCK_TIMEOUT_S = 0.5  # of waiting for the lock when a signal ends the run: another thread may be blocked in a write
 
 
 class EventObserver:
-    """Makes events of what passes through a pipe (see ``client.sender.Observer``).
+    """Turns the bytes of a ``client.pipe.Pipe`` into events, as its ``client.sender.Observer``.
 
-    Raises PortsideError where the recording cannot be made.
+    Raises PortsideError if the recording cannot be opened.
     """
 
     def __init__(self, settings: Connect, connection: ClientConnection) -> None:
@@ -46,7 +46,7 @@ class EventObserver:
 
     @property
     def deadline(self) -> float | None:
-        """When an unfinished line is to be shown."""
+        """The time (``time.monotonic()``) at which an unfinished line is shown; None where there is none."""
         return self._renderer.deadline if self._renderer is not None else None
 
     def opened(self) -> None:
@@ -73,9 +73,9 @@ class EventObserver:
             self._recorder.close()
 
     def end_now(self, pipe: Pipe, duration: float) -> None:
-        """End the run on a signal: no event follows, and threads that would report one block until the end.
+        """End the run on a signal: no event follows, and threads that would report one block until the process ends.
 
-        Called on a thread of its own; ``duration`` as for ``closed``. An output that takes nothing is left as it is.
+        Called on a thread of its own; ``duration`` as for ``closed``. Writes nothing while another write is blocked.
         """
         if self.lock.acquire(timeout=_LOCK_TIMEOUT_S):
             self.closed("shutdown", pipe, duration, None)
@@ -86,7 +86,7 @@ class EventObserver:
                 self._write(self._renderer.tick(time.monotonic()))
 
     def _emit(self, event_at: Callable[[int], Event], *, shown: bool = True) -> None:
-        """Show and record an event, which is made under the lock so that the times of two threads are in order, too."""
+        """Make, show and record an event; the lock keeps the events of both threads in the order of their times."""
         with self.lock:
             if self._closed:
                 return

@@ -1,6 +1,6 @@
 """``portside watch --events``: a line each time a connection opens, changes its state or closes.
 
-The kernel's notifications of destroyed sockets are taken as soon as they come, and the table is read every interval;
+The kernel's notifications of destroyed sockets are received at once, and the table is read once per interval;
 ``connection_tracker`` joins the two. The kernel's own counts (``counters``) show at the end how much was seen.
 """
 

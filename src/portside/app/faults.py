@@ -1,4 +1,4 @@
-"""The fault injector of a run; nothing of it is loaded where no fault is asked for."""
+"""Making the fault injector of a run; its modules are imported only if there is a ``--fault``."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""What ``listen`` asks of a client before it is connected: made before the port is open, so that files are checked."""
+"""Making the pre-connect stage of ``listen``: before the port opens, so that a wrong certificate file is reported."""
 
 from portside.server.admission import parse_network
 from portside.server.handshakes import Handshakes

@@ -1,4 +1,4 @@
-"""``portside listen``: server, event bus and sinks, standard input and signals, put together."""
+"""``portside listen``: the server wired up with the event bus, sinks, standard input and signals."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_c
 
 
 class _ListenRun:
-    """One run of the server. More attributes than a class should have: most are the parts that it puts together."""
+    """One run of the server. It has more than 12 attributes because it wires up that many parts."""
 
     def __init__(self, settings: Listen, admission: Admission, pre_connect: PreConnect) -> None:
         self._settings = settings

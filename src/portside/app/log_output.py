@@ -1,7 +1,7 @@
-"""The log of the parts on standard error: ``--log-level`` and ``PORTSIDE_LOG``.
+"""The log on standard error: ``--log-level`` and ``PORTSIDE_LOG``.
 
 Modules log to ``logging.getLogger("portside.ROOM.WHAT")``. A record is one line: time (UTC), level, logger, message.
-Messages may hold bytes from the network, so whatever is not printable is escaped, line feeds too.
+Messages may contain bytes from the network, so every unprintable character is escaped, line feeds too.
 """
 
 import logging
@@ -12,7 +12,7 @@ from portside.wire.escaping import escape
 
 
 class _Handler(logging.Handler):
-    """Writes records to standard error as notices are written: a descriptor that takes nothing holds up nobody."""
+    """Writes records to standard error like notices: a reader that has stopped does not block the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

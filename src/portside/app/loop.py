@@ -1,4 +1,4 @@
-"""The one home of the event loop's implementation."""
+"""The event loop's implementation; chosen here and nowhere else."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Notices about the run: one line each, on standard error."""
+"""Notices to the user about the run: one line each, on standard error."""
 
 import os
 import select

@@ -24,9 +24,9 @@ _FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 
 class OutputSinks:
-    """Opens the sinks that settings ask for, and closes them at the end.
+    """Opens the sinks named in the settings, and closes them at the end.
 
-    ``on_stdout_broken`` is called when nobody reads standard output any more. Raises PortsideError where a file or the
+    ``on_stdout_broken`` is called when the reader of standard output has gone. Raises PortsideError if a file or the
     recording cannot be opened.
     """
 
@@ -111,15 +111,15 @@ class OutputSinks:
         write_notice(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
 
     def reopen_files(self) -> None:
-        """Write what was published so far, and open the files of ``--output`` again, for log rotation."""
+        """Write the events published so far, and reopen the files of ``--output``, for log rotation."""
         self._bus.flush()
         for writer in self._files:
             writer.reopen()
 
     def close(self, patience: float, hurry: threading.Event) -> bool:
-        """Write what is left and close everything; False where bytes are lost of an output that could not be written.
+        """Write what is left and close everything; False if bytes are lost because an output could not be written.
 
-        Blocks. Once ``hurry`` is set, an output that takes nothing is waited for ``patience`` seconds at most.
+        Blocks. Once ``hurry`` is set, waits at most ``patience`` seconds for an output that makes no progress.
         """
         complete = True
         for sink in self._sinks:

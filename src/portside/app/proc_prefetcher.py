@@ -1,7 +1,7 @@
-"""A forked process that reads the owners of sockets while this one loads numpy and reads the sockets.
+"""A forked process that reads the owners of sockets while this process loads numpy and reads the sockets.
 
-Most of the time of ``watch --once`` goes into reading the descriptors of large programs, and that is the kernel's
-time: on a second processor it costs nothing. What the process read too early is read again (``kernel/owners``).
+``watch --once`` spends most of its time reading the descriptors of large programs, inside the kernel: on a second
+processor that costs nothing. Owners that were read too early are read again (``kernel/owners``).
 """
 
 import marshal
@@ -13,7 +13,7 @@ from portside.procfs import ProcessSockets, iter_processes
 
 
 class ProcPrefetcher:
-    """A forked process that reads /proc. Its owner calls ``processes``, or ``close`` to do without."""
+    """A forked process that reads /proc. The caller calls ``processes`` for the result, or ``close`` to discard it."""
 
     def __init__(self) -> None:
         self._pid = 0

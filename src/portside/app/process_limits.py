@@ -1,4 +1,4 @@
-"""Limits of the process that a server of many connections raises at its start."""
+"""Resource limits that a server with many connections raises when it starts."""
 
 import ctypes
 import resource

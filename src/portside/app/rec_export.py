@@ -1,4 +1,4 @@
-"""``portside rec export``: a recording as a file for other tools."""
+"""``portside rec export``: a recording written to a file for other tools."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Notices that the commands on recordings write beside their data."""
+"""Notices of the ``rec`` commands on standard error."""
 
 from contextlib import AbstractContextManager
 

@@ -1,4 +1,4 @@
-"""``--record``: a recorder for a run, and its notices about the disk."""
+"""``--record``: the recorder of a run, and notices when the disk cannot be written."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""``portside rec replay``: replays recorded conversations, and reports whether the other side did as recorded.
+"""``portside rec replay``: replay recorded connections, and report whether the other side behaved as recorded.
 
-As the client, connections begin at their recorded times divided by the speed, so those that overlapped do again;
-without pauses (``max``) there are no such times, and they are replayed one after the other. As the server, each client
-that connects gets the next conversation in the order in which they began. At most MAX_REPLAYS run at a time; the next
-one waits for one of them to end.
+As the client, connections begin at their recorded times divided by the speed, so connections that overlapped in the
+recording overlap again; at speed ``max`` there are no such times, and they are replayed one after the other. As the
+server, each client that connects gets the next recorded connection, in the order in which these began. At most
+MAX_REPLAYS run at a time; the next one waits until one of them has ended.
 
-Each runs on a thread of its own, with a reader of the recording of its own.
+Each replay runs on its own thread, with its own reader of the recording.
 """
 
 import select
@@ -74,7 +74,7 @@ def _address(settings: RecReplay, where: str) -> Address:
 
 
 class ScheduledReplay(NamedTuple):
-    """A recorded connection, and how long after the first one it began (ns)."""
+    """A recorded connection, and the time (ns) from the beginning of the first connection to that of this one."""
 
     conn: int
     offset: int

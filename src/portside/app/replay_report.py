@@ -1,4 +1,4 @@
-"""What ``rec replay`` prints: a line for each connection, as soon as it is played."""
+"""The output of ``rec replay``: a line for each connection, as soon as its replay has ended."""
 
 import threading
 
@@ -12,10 +12,10 @@ from portside.errors import PortsideError
 
 
 class ReplayReport:
-    """Prints results as they come from several threads, and keeps the exit status.
+    """Prints the results of several threads as they arrive, and keeps the exit status.
 
-    Where ``raises``, a replay that fails is a failure of the run, not a line among others; ``status`` raises the
-    ``failure`` of the run.
+    With ``raises``, a replay that fails makes the run fail instead of printing a line: ``status`` then raises that
+    ``failure``.
     """
 
     def __init__(self, role: Role, *, json: bool, raises: bool) -> None:

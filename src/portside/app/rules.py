@@ -1,4 +1,4 @@
-"""The rules of a run: read before the port is open, and again on SIGHUP."""
+"""Loading the rules of a run: before the port opens, and again on SIGHUP."""
 
 import os
 import stat
@@ -65,7 +65,7 @@ def rules_behaviour(settings: Listen) -> "Rules":
 
 
 class RulesReloader:
-    """Reads a file of rules again, in a thread. Where the file is wrong, a notice says so and the old rules stay."""
+    """Rereads the rules file on a thread. After an error in it, a notice follows and the old rules stay."""
 
     def __init__(self, path: str, given: Frame | None, behaviour: "Behaviour | None") -> None:
         from portside.behaviours.rules import Rules

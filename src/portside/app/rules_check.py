@@ -1,4 +1,4 @@
-"""``portside rules check`` and ``portside rules test``."""
+"""``portside rules check`` and ``portside rules test``: their reports and exit statuses."""
 
 import time
 from collections.abc import Iterator

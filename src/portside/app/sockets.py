@@ -1,4 +1,4 @@
-"""``portside.sockets``: the kernel's table of sockets from Python."""
+"""``portside.sockets``: the kernel's socket table as a Python function."""
 
 from portside.kernel import Query, Socket, View
 from portside.kernel.materialize import to_sockets

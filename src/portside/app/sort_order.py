@@ -1,4 +1,4 @@
-"""The order of the rows of ``watch``: by a column of the catalogue, or by any number that a filter can name."""
+"""The order of the rows of ``watch``: by a column of the catalogue, or by any numeric column of the filter language."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Standard input to every client of ``listen``, at the pace of those that read, and its end as FIN."""
+"""Standard input sent to every client of ``listen``, at the pace of the clients that read; its end is sent as FIN."""
 
 import asyncio
 import sys
@@ -16,8 +16,8 @@ from portside.wire.newlines import CrLf
 class StdinDelivery:
     """Sends standard input to the clients that are connected at the moment.
 
-    A terminal is read at any time. A pipe or a file is read while a client is connected, none of them lags, and the
-    events can be written.
+    A terminal is read at any time. A pipe or a file is read only while a client is connected, no client lags behind,
+    and the outputs can take events.
     """
 
     def __init__(self, server: Server, settings: Listen) -> None:

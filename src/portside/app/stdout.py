@@ -1,4 +1,4 @@
-"""Standard output of a command that writes what it found and ends."""
+"""Standard output of the commands that write a result and end."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from portside.errors import PortsideError
 
 
 def write_stdout(pieces: Iterable[bytes]) -> bool:
-    """Write all pieces to standard output; False where its reader is gone. Raises PortsideError."""
+    """Write all pieces to standard output; False if its reader has gone. Raises PortsideError."""
     try:
         for piece in pieces:
             write_all(1, memoryview(piece))

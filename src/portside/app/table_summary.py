@@ -1,4 +1,4 @@
-"""The summary of the table as text: counts of sockets in all, by state, by program and by peer."""
+"""The summary of the socket table as text: the number of sockets in total, by state, by program and by peer."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,7 @@
 """The table of sockets as text: netstat's columns, and with ``wide`` what ``ss -tinmoe`` adds.
 
-Columns are written one after the other; a row is put together by one format for all. Addresses are always whole, so
-that a column is as wide as its longest. The programs come last, for there may be any number of them.
+The text is made a column at a time; one format string then makes each row. Addresses are never cut, so an address
+column is as wide as its longest address. Programs come last, because a socket may have any number of them.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _BATCH = 4096
 def table_text(table: SocketTable, *, owners: bool = True, wide: bool = False, drops: bool = False) -> Iterator[bytes]:
     """The table with its header, in pieces of many rows.
 
-    ``owners``: the programs too. ``drops``: how many connections each listener had no room for, too.
+    ``owners`` adds the programs; ``drops`` adds how many connections each listener dropped because its queue was full.
     """
     sockets = WatchedSockets(table)
     columns = [(column, column.texts(sockets)) for column in table_columns(owners=owners, wide=wide, drops=drops)]

@@ -1,4 +1,4 @@
-"""TLS contexts made from settings; an error in a file names the option that the file was given with."""
+"""TLS contexts made from settings; an error in a file names the option that named the file."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 """The catalogue of the columns of ``watch``: for each its name, heading, width, text, order and place in the JSON.
 
-The table (``watch --once``), the live display and ``--sort`` are all made from it. A column of which the two displays
-need different text stands in it twice.
+The table (``watch --once``), the live display and ``--sort`` use this catalogue. A column whose text differs between
+the two displays has two entries.
 """
 
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ from portside.wire.escaping import escape
 
 
 class LiveWidth(NamedTuple):
-    """The room of a column on the live display, in cells of the terminal.
+    """The width of a column on the live display, in cells of the terminal.
 
-    ``drop``: the column with the highest number is left out first where there is no room. ``grow``: the columns with
-    the lowest number get spare room first. ``cut_middle``: a text that is too long loses its middle, else its end.
+    ``drop``: on a narrow terminal, the column with the highest number is left out first. ``grow``: the columns with the
+    lowest number get spare cells first. ``cut_middle``: a text that is too long loses its middle instead of its end.
     """
 
     minimum: int
@@ -57,11 +57,10 @@ class LiveWidth(NamedTuple):
 class Column:
     """A column of ``watch``.
 
-    ``name`` is that of the table's column where there is one, ``texts`` writes the column, ``sort_keys`` says what its
-    rows are compared by, and ``sort_names`` are the names that ``--sort`` takes for it besides those of the filter.
-    ``json`` is the field of the socket's JSON that has the same value, empty where there is none. ``table_width`` is
-    the least width in the table, negative for text that is aligned left; ``live_width`` None: the live display does
-    not have the column.
+    ``name`` is that of the socket table's column if it has one, ``texts`` makes the text, ``sort_keys`` makes the sort
+    keys, and ``sort_names`` are the names that ``--sort`` accepts besides those of the filter language. ``json`` is the
+    field with the same value in the socket's JSON, empty if there is none. ``table_width`` is the minimum width in the
+    table, negative for left-aligned text; ``live_width`` is None for a column that the live display does not have.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What a client gets back: one file a behaviour, each a ``server.behaviour.Behaviour``."""
+"""Behaviours: what a client gets back. One file for each, with a subclass of ``server.behaviour.Behaviour``."""

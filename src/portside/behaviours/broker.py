@@ -1,4 +1,4 @@
-"""``--broker``: what a client sends goes to all others, byte for byte (``ncat --broker``)."""
+"""``--broker``: what a client sends goes to all other clients, byte for byte (``ncat --broker``)."""
 
 from portside.behaviours.group import Group
 from portside.server.connection import Connection

@@ -1,4 +1,4 @@
-"""``--chat``: lines to all others with the sender's name, and a line when a member joins, leaves or is renamed.
+"""``--chat``: each line goes to all other clients with its sender's name; joins, leaves and renames are announced.
 
 A client is ``user7`` until it sends ``/nick NAME``; ``/who`` lists the members. Bytes that are not printable are sent
 as escapes, so that no member can send a command to another member's terminal.
@@ -20,7 +20,7 @@ _LINE_END = b"\r\n"
 
 
 class Chat(Group):
-    """One room for all clients. A line longer than ``max_line`` bytes is cut."""
+    """One chat room for all clients. A line longer than ``max_line`` bytes is cut."""
 
     def __init__(self, max_line: int) -> None:
         super().__init__()

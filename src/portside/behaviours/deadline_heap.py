@@ -1,7 +1,7 @@
-"""Deadlines of many connections behind one timer of the loop: a heap entry for each, no timer while nothing is due.
+"""Deadlines of many connections behind one timer of the loop: a heap entry for each, no timer without entries.
 
-A deadline that moves to a later time leaves its entry where it is; when the entry comes up, its owner says when the
-deadline really is. So a deadline that every message postpones costs nothing for a message.
+Postponing a deadline does not move its heap entry; when the entry comes up, its owner returns the current deadline. So
+a deadline that every message postpones costs nothing per message.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Connecting on the loop: the addresses of a name in order, as ``client.dial`` does it in blocking calls."""
+"""Connecting on the event loop: tries the addresses of a name in order, as ``client.dial`` does with blocking calls."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""``--echo``: what a client sends comes back."""
+"""``--echo``: sends back what a client sends."""
 
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
@@ -6,7 +6,7 @@ from portside.server.leg import Hold
 
 
 class Echo(Behaviour):
-    """Sends everything back at once. A client that does not read is not read either, so memory is bounded."""
+    """Sends everything back at once. A client is read only while it takes what was sent, so memory is bounded."""
 
     def received(self, connection: Connection, data: bytes) -> None:
         connection.send(data)

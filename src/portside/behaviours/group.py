@@ -1,8 +1,8 @@
 """The base of chat and broker: bytes from one client to all others, at the pace of the members that keep up.
 
-While a member's writing is paused, whoever sends to it is not read. Such a member is waited for ``STALL_S`` at most;
-what it does not take afterwards is buffered up to ``LIMIT_BYTES``, and then it is closed as ``write_timeout``. So a
-slow member delays the others once, for that moment, and memory is bounded.
+While writing to a member is paused, members that send to it are not read, for at most ``STALL_S``. After that, what
+the slow member does not take is buffered up to ``LIMIT_BYTES``, and then its connection is closed as
+``write_timeout``. So a slow member delays the others once, for that time, and memory is bounded.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ STALL_S = 0.25  # longer than a delayed acknowledgement (40 to 200 ms)
 
 
 class Group(Behaviour):
-    """All clients that are connected, as members of one group."""
+    """A group whose members are all connected clients."""
 
     def __init__(self) -> None:
         self.members: dict[int, Connection] = {}

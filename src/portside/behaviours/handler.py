@@ -1,7 +1,7 @@
 """``--handler FILE.py:NAME``: the user's async function for each connection.
 
-The functions run on a loop and a thread of their own, so one that computes or blocks delays other handlers, never the
-server. Where one raises an error, its traceback is reported and its connection is closed.
+The functions run on a loop and a thread of their own, so a function that computes or blocks delays other handlers, but
+not the server. If a function raises, its traceback is reported and its connection is closed.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """A connection as a ``--handler`` function sees it: its methods are awaited, on the handlers' own loop.
 
-Two threads share it. The server's thread hands over what was received and sends what the function wants to send; the
-handlers' thread runs the function. Each thread counts only its own bytes, so neither waits for a lock. Both directions
-are bounded: a client whose function does not read is not read either, and ``send`` waits for a client that does not
-read.
+Two threads share the object. The server's thread passes on received bytes and sends what the function wants to send;
+the handlers' thread runs the function. Each thread counts only its own bytes, so neither waits for a lock. Both
+directions are bounded: while the function does not read, the server does not read from the client, and ``send`` waits
+while the client does not read.
 """
 
 import asyncio
