@@ -5,7 +5,7 @@ import select
 
 
 def write_all(fd: int, data: memoryview) -> None:
-    """Write all of ``data``; wait for room where the descriptor is in non-blocking mode. Raises OSError."""
+    """Write all of ``data``; waits until it is written even if the descriptor is non-blocking. Raises OSError."""
     while data:
         try:
             data = data[os.write(fd, data) :]

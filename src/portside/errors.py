@@ -1,10 +1,10 @@
-"""Failures in words: every one that a user may see is one of these."""
+"""The exceptions that users see: each has a text made for them."""
 
 
 class PortsideError(Exception):
     """A failure of the network or of the run: exit status 1.
 
-    Its text is ``what: why``; ``hint`` says what to do about it, where there is something.
+    The text is ``what: why``; ``hint``, if there is one, says what to do about the failure.
     """
 
     status = 1
@@ -20,7 +20,7 @@ class PortsideError(Exception):
 
 
 class UsageError(PortsideError):
-    """The command, an option or a value was written wrong: exit status 2."""
+    """A mistake in the command line: a command, an option or a value. Exit status 2."""
 
     status = 2
 
@@ -30,7 +30,7 @@ class InvalidValue(ValueError):
 
 
 def reason_of(error: BaseException) -> str:
-    """The words of an error without its number: ``Connection refused``."""
+    """The text of an error without its number: ``Connection refused``."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""A program in a session of its own, from its start until nothing of it and its children is left.
+"""A program in a session of its own, from its start until neither the program nor a child of it is left.
 
-Signals go to the whole process group, for a shell's children should end with it. That the program has ended is seen on
-a pidfd (pidfd_open(2)); of its children only the group tells, which is asked again and again.
+Signals go to the whole process group, because a shell's children should end with the shell. A pidfd (pidfd_open(2))
+reports the end of the program; for the end of its children the process group is polled.
 
     state        entered when                                                       next
     RUNNING      the program is started                                             EXITED, TERMINATING, KILLED, OVER
@@ -11,10 +11,10 @@ a pidfd (pidfd_open(2)); of its children only the group tells, which is asked ag
                  children of it are left                                            OVER
     KILLED       kill, or TERMINATES_S after terminate: SIGKILL is sent, and the
                  program has not ended yet                                          OVER
-    OVER         nothing of the group is left, or only what has got SIGKILL; or it
-                 may not be signalled at all (a program of another user)            none
+    OVER         no process of the group is left, or only ones sent SIGKILL; or
+                 the group may not be signalled (a program of another user)         none
 
-A program that sleeps in the kernel ends when it wakes up; nothing waits for that.
+A program in uninterruptible sleep ends when it wakes up; the server does not wait for that.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _POLL_S = 0.02  # between looks whether its children are gone
 
 
 class ProcessState(enum.Enum):
-    """How far a process group has come; the table in the module's head says what leads from one to the next."""
+    """The state of a process group; the module docstring has the table of transitions."""
 
     RUNNING = enum.auto()
     EXITED = enum.auto()

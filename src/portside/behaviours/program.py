@@ -1,6 +1,6 @@
 """``--exec`` and ``--sh-exec``: a program for each client, with the connection as its standard input and output.
 
-What one side does, and what the other one sees of it:
+What one side does, and what the other side sees:
 
     client's bytes   the program's standard input; while the program does not read, the client is not read
     client's FIN     the end of the program's standard input
@@ -8,7 +8,7 @@ What one side does, and what the other one sees of it:
     end of output    FIN to the client
     program's end    the connection closes in order, whatever the client still sends
     standard error   line by line on the server's standard error
-    connection gone  the program and its children (its process group) are ended: SIGTERM, then SIGKILL
+    connection gone  the process group (the program and its children) gets SIGTERM, then SIGKILL
 
 ``program_relay`` moves the bytes, ``process_group`` starts and ends the program.
 """

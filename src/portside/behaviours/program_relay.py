@@ -1,4 +1,4 @@
-"""Bytes between one connection and the program that serves it, in both directions and at the slower side's pace.
+"""The relay between one connection and its program, in both directions and at the pace of the slower side.
 
 States of the program's standard output, which decides how the connection ends:
 
@@ -12,8 +12,8 @@ States of the program's standard output, which decides how the connection ends:
                   nothing for LEAVES_S; the connection closes in order          ENDING
     ENDING        end: the connection is gone, or the run ends                  none
 
-What the client sends before the program's pipes are connected to the loop is held back, and the client is not read
-meanwhile. ``end`` in that time takes effect as soon as they are.
+Until the program's pipes are connected to the loop, the server does not read from the client, and what it has read is
+held back. ``end`` in that time takes effect once the pipes are connected.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ ReportLine = Callable[[Connection, bytes], None]
 
 
 class RelayState(enum.Enum):
-    """How far a program's output has come; the table in the module's head says what leads from one to the next."""
+    """The state of a program's output; the module docstring has the table of transitions."""
 
     RELAYING = enum.auto()
     OUTPUT_ENDED = enum.auto()
@@ -47,7 +47,7 @@ class RelayState(enum.Enum):
 class ProgramRelay:
     """One connection and its program.
 
-    ``report_line`` is called with each line of standard error, ``on_over`` when nothing of the program and its children
+    ``report_line`` is called with each line of standard error, ``on_over`` when neither the program nor a child of it
     is left.
     """
 
@@ -189,7 +189,7 @@ class ProgramRelay:
 
 
 class _StandardInput(asyncio.BaseProtocol):
-    """The program's standard input: while the program does not read, its client is not read."""
+    """The program's standard input; while the program does not read, the server does not read from its client."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

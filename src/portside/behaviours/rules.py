@@ -1,7 +1,7 @@
-"""``--rules`` and ``--reply``: the messages of a client are answered by rules.
+"""``--rules`` and ``--reply``: answers to the messages of a client, chosen by rules.
 
-A conversation stays in order: while an answer waits, for its delay or for a client that does not read, nothing more is
-read from that client. So the memory of a conversation is bounded by one read and the answers of one rule.
+Answers keep their order: while one waits, for its delay or for a client that does not read, the server reads nothing
+more from that client. So the memory of a conversation is bounded by one read and the answers of one rule.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = logging.getLogger("portside.behaviours.rules")
 
 
 class _Conversation:
-    """One client: its session with the rules, the messages that wait, and the action whose answers are being sent."""
+    """One client: its session with the rules, its queued messages, and the action whose answers are being sent."""
 
     __slots__ = (
         "action",

@@ -1,4 +1,4 @@
-"""The command line. Each command is imported only when it runs."""
+"""The command line; the modules of a command are imported only when the command runs."""
 
 # ruff: noqa: E402
 import signal

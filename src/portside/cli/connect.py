@@ -1,4 +1,4 @@
-"""``portside connect``: read the settings, tell whom to connect to, and only then load the rest."""
+"""``portside connect``: parse the settings, determine the address to connect to, and only then load the rest."""
 
 from typing import TYPE_CHECKING
 

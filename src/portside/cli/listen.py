@@ -1,7 +1,7 @@
-"""``portside listen``: read the settings, open the ports, and only then load the rest.
+"""``portside listen``: parse the settings, open the ports, and only then load the rest.
 
-A port that is open takes connections while the rest is loaded, so a client that is started right after the server
-finds it there.
+The kernel accepts connections to an open port while the rest is loaded, so a client that is started right after the
+server can connect.
 """
 
 import shutil
@@ -30,7 +30,7 @@ def run(settings: Listen) -> int:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
     addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
     admission = admission_of(settings)
-    # Until the loop handles them they wait: raised in the middle of an import, Ctrl-C may be lost there for good.
+    # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
 

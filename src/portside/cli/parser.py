@@ -1,4 +1,4 @@
-"""The command line, made from the settings: argparse, because it is here before anything else is."""
+"""The argument parser, made from the settings; argparse, because it loads fast and needs no other package."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ Settings = TypeVar("Settings")
 
 
 class _ArgumentParser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are ours."""
+    """An ArgumentParser that raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(self.prog.removeprefix("portside "), message, f"see {self.prog} --help")

@@ -1,4 +1,4 @@
-"""``portside rec …``: what can be done with a recording, one function a command."""
+"""``portside rec …``: the commands on recordings, one function for each."""
 
 from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError

@@ -1,4 +1,4 @@
-"""``portside rules …``: files of rules looked at before they answer anybody."""
+"""``portside rules …``: checking and testing rules files before a server uses them."""
 
 from portside.cli.group import check_arguments, run_one
 from portside.settings.rules import RULES_COMMANDS, RulesCheck, RulesTest

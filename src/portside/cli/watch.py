@@ -1,4 +1,4 @@
-"""``portside watch``: check the settings, and only then load numpy and the rest."""
+"""``portside watch``: check the settings, and only then import numpy and the rest."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Connecting: a name is resolved, its addresses are tried in order, and all of it again where --retry asks for that."""
+"""Connecting: resolve a name, try its addresses in order, and with --retry do all of that again."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ _UNIX_HINTS = {
 
 
 class ConnectOptions(NamedTuple):
-    """Options of connecting, the same for each address of a peer."""
+    """Options of connecting that apply to each address of a peer."""
 
     timeout: float = 10.0  # seconds for one address
     family: int = socket.AF_UNSPEC  # AF_INET or AF_INET6: only that one
@@ -208,14 +208,14 @@ def _bind(sock: socket.socket, family: int, source: Address) -> None:
 def _connect_unix(address: Address, options: ConnectOptions) -> ClientConnection:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The kernel waits for room in the listener's accept queue only in a blocking call.
+        # The kernel waits for a place in the listener's accept queue only in a blocking call.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(options.timeout))
         sock.connect(address.unix_name)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
         return ClientConnection(sock, str(address), f"unix:pid={os.getpid()}")
     except OSError as error:
         sock.close()
-        # EAGAIN is what the kernel says where the accept queue had no room in time.
+        # The kernel returns EAGAIN if the accept queue stayed full until the timeout.
         failure = TimeoutError() if error.errno == errno.EAGAIN else error
         what = f"cannot connect to {address}"
         raise PortsideError(what, describe_failure(failure, options), _hint(error, _UNIX_HINTS)) from None

@@ -1,6 +1,6 @@
-"""Loggers for the client, which lives without asyncio and starts without the library's logging.
+"""Loggers for the client, which runs without asyncio and starts without importing ``logging``.
 
-Importing ``logging`` would add several milliseconds to each short run. Whoever sets logging up has imported it.
+The import would add several milliseconds to each short run. A run with a log has imported ``logging`` already.
 """
 
 import sys

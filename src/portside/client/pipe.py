@@ -4,8 +4,9 @@ A thread sends what the source yields (``client.sender``); the caller's thread r
 blocking calls on one buffer, so neither direction waits for the other, and both run at the speed of the kernel.
 
 1. The end of the source half-closes our side. Receiving goes on until the peer's FIN.
-2. After the peer's FIN, what the source yields is sent on while it moves. A terminal ends the run at once; so does
-   any other source once it has yielded nothing for GRACE_S. Bytes that we hold wait until the peer takes them.
+2. After the peer's FIN, sending continues while the source yields bytes. If the source is a terminal, the run ends at
+   once; with any other source, it ends once the source has yielded nothing for GRACE_S. Bytes that we hold wait until
+   the peer takes them.
 3. A program as the source sees the FIN as the end of its input, and its output is waited for
    (``Stdio.waits_for_source``). Once it has ended, and the peer has its output, the run ends: no reader is left.
 4. The run waits until what was sent is acknowledged, as long as that makes progress: a peer that closed without having
@@ -49,7 +50,7 @@ class ConnectionFailed(PortsideError):
 
 
 class Pipe:
-    """One connection between a peer and our standard input and output. ``received`` and ``sent`` count bytes."""
+    """A connection between a peer and our standard input and output; ``received`` and ``sent`` count bytes."""
 
     def __init__(
         self,

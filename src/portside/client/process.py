@@ -1,4 +1,4 @@
-"""A program in place of standard input and output: the peer's bytes are its input, its output goes to the peer."""
+"""A program in place of standard input and output: it reads the peer's bytes, and its output goes to the peer."""
 
 import math
 import os
@@ -28,9 +28,9 @@ def split_command(command: str) -> list[str]:
 
 
 class Program(Stdio):
-    """A running program, in a process group of its own; its standard error is ours.
+    """A running program, in a process group of its own; it inherits our standard error.
 
-    ``end`` must be called, whatever happened in between.
+    The caller must call ``end``, also after an error.
     """
 
     waits_for_source = True

@@ -1,8 +1,8 @@
 """Connecting through a SOCKS5 or HTTP CONNECT proxy (RFC 1928, RFC 1929, RFC 9110 section 9.3.6).
 
-The proxy resolves the peer's name: the network behind it may know names that ours does not. The library speaks to the
-proxy over a socket that ``client.dial`` has connected, so that a proxy's addresses, source and timeout are treated like
-any peer's.
+The proxy resolves the peer's name: the network behind it may know names that ours does not. The library talks to
+the proxy over a socket that ``client.dial`` has connected, so that addresses, source address and timeout work for a
+proxy as for any peer.
 """
 
 import socket
@@ -97,7 +97,7 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
 
 
 class _ProxyStream:
-    """A connected socket in the shape that the library wants: a connector to the proxy, and the stream over it."""
+    """A connected socket with the two interfaces that the library needs: a connector, and the stream to the proxy."""
 
     def __init__(self, sock: socket.socket, deadline: float, *, by_head: bool) -> None:
         self._sock = sock

@@ -1,19 +1,19 @@
 """A recorded conversation, replayed on a connection.
 
-One thread with one poll: whatever a replay waits for, it goes on receiving, so the other side can always send, and no
-deadlock is possible. What arrives is compared at once with answers that are read from the script on their own, so
-memory stays at one piece of each, however far the other side is ahead of the steps.
+One thread with one poll: a replay keeps receiving whatever else it waits for, so the other side can always send, and
+no deadlock is possible. Arriving bytes are compared at once with answers that are read from the script independently of
+the steps, so memory stays at one piece of each, however far the other side is ahead of the steps.
 
 1. Our bytes are sent after as many bytes of the other side as came before them in the recording, and after its FIN
-   where that came before them. Bytes that it sends in excess count: which ones are the excess cannot be known.
-2. The wait goes on while anything moves that was recorded, including what our kernel still has to deliver. After
-   ``timeout`` without progress, and the recorded time of the answer divided by the speed, the replay gives the wait up,
-   goes on, and does not wait for the missing bytes again. Once something has differed, an answer that has begun counts
-   as complete after QUIET_S: most differ in length only.
+   where that came before them. Surplus bytes count, too: which ones are surplus cannot be known.
+2. A replay waits as long as recorded bytes move, including those that our kernel still has to deliver. After the
+   recorded time of the answer divided by the speed, and ``timeout`` without progress, the replay gives up waiting,
+   continues, and does not wait for the missing bytes again. After the first difference, an answer that has begun
+   counts as complete after QUIET_S: most differ in length only.
 3. Our bytes are sent no earlier than recorded, counted from the beginning and divided by the speed. Where the other
    side was late, all that follows is later by as much; where we were late, we catch up.
-4. An end that the recording gives to neither side (see ``client.script``) is not waited for, but the silence before it
-   is, for QUIET_S at most. Bytes after our own FIN are not compared then, for no recording could hold them.
+4. If the recording attributes the end to neither side (see ``client.script``), the replay does not wait for an end, but
+   for the silence before it, at most QUIET_S. Bytes after our own FIN are then not compared: no recording has them.
 5. Before we send a reset, the replay waits until everything is acknowledged: a reset would discard the rest.
 """
 

@@ -7,7 +7,7 @@ import time
 
 
 class ReplayClock:
-    """Recorded times as times of this run, which go ``speed`` times as fast; None: without pauses (rule 3)."""
+    """Converts recorded times to times of this run, ``speed`` times as fast; None means without pauses (rule 3)."""
 
     def __init__(self, speed: float | None, began_at: int | None) -> None:
         self.has_pauses = speed is not None
@@ -37,7 +37,7 @@ class ReplayClock:
         return self.time_of(at) - time.monotonic()
 
     def delay(self, at: int) -> None:
-        """Let all that follows be later by as much as a step is late that was recorded at ``at``."""
+        """Shift all later times by the delay of the step that was recorded at ``at``."""
         self._began += max(0.0, time.monotonic() - self.time_of(at))
 
     def duration(self, since: int, until: int) -> float:
@@ -58,7 +58,7 @@ class Expectation:
         self.asked_at = asked_at
         self.arrived_before = 0
         self._eof = False
-        self._given_up = 0  # bytes that are not waited for again
+        self._given_up = 0  # bytes that the replay has given up waiting for
 
     def add(self, at: int, size: int) -> None:
         """Expect more bytes."""

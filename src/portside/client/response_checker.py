@@ -1,4 +1,4 @@
-"""The other side of a replay: bytes are compared with the recorded ones as they arrive."""
+"""The receiving half of a replay: bytes of the other side are compared with the recorded ones as they arrive."""
 
 import select
 import socket
@@ -16,10 +16,10 @@ BUFFER_SIZE = 256 * 1024  # bytes a call, as client.sender's
 
 
 class ResponseChecker:
-    """Receives from a non-blocking socket, and compares that with the recorded ``answers`` of a script.
+    """Receives from a non-blocking socket, and compares the bytes with the recorded ``answers`` of a script.
 
-    ``arrived`` counts bytes, ``compared`` those that were compared; ``ended`` is how the other side ended, if it
-    has. ``writable`` is whether the last ``poll`` found room to send, or a failure that sending will raise.
+    ``arrived`` and ``compared`` count bytes; ``ended`` is how the other side ended the connection, None until it has.
+    ``writable``: the last ``poll`` found the socket writable, or failed in a way that the next send will raise.
     """
 
     def __init__(self, sock: socket.socket, peer: str, answers: Iterator[bytes | int]) -> None:

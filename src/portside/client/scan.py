@@ -67,7 +67,7 @@ def _at_port(candidate: Candidate, port: int) -> Candidate:
 
 
 class _Scan:
-    """Attempts under way, oldest first, and results whose turn has not come."""
+    """Attempts in progress, oldest first, and results that wait for those of earlier ports."""
 
     def __init__(self, options: ConnectOptions) -> None:
         self.results: dict[int, PortResult] = {}

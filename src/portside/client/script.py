@@ -1,10 +1,11 @@
-"""A recorded conversation as a script for ``client.replay``: what to send, what to expect of the other side.
+"""A recorded conversation as a script for ``client.replay``: the bytes to send, and the bytes to expect.
 
-A recording is written by one of the two, the *recorder*; ``peer`` in its events is the other. As the ``client`` we
-play the peer: what was received is ours to send, what was sent is expected. As the ``server`` we play the recorder.
+One side of the connection, the *recorder*, wrote the recording; ``peer`` in its events is the other side. As the
+``client`` we play the peer: we send what was received, and expect what was sent. As the ``server``, we play the
+recorder.
 
-How each of them ended the connection, by the recorded reason. None is unknown, or came from outside the conversation
-(the server was stopped; a program did not read), so that neither side is expected to end so:
+How each side ended the connection, by the recorded reason. An end whose cause is unknown or came from outside the
+conversation (the server was stopped; a program did not read) is expected of neither side:
 
     reason           the recorder   the peer
     peer_closed      closed         closed (first)
@@ -49,7 +50,7 @@ class Expect(NamedTuple):
 
 
 class HalfClose(NamedTuple):
-    """The half-close of one of the two."""
+    """The half-close of one side."""
 
     at: int
     ours: bool
@@ -63,7 +64,7 @@ class MissingData(NamedTuple):
 
 
 class ConnectionEnd(NamedTuple):
-    """The end of the connection, with what each of the two did."""
+    """The end of the connection, and what each side did."""
 
     at: int
     ours: Ending | None
@@ -74,7 +75,7 @@ Step = Send | Expect | HalfClose | MissingData | ConnectionEnd
 
 
 class Script(NamedTuple):
-    """A conversation. Steps and answers are read independently: the other side may be ahead of the steps by GBs.
+    """A conversation as steps and answers, read independently: the other side may be gigabytes ahead of the steps.
 
     ``answers`` are the bytes of the other side, or how many where the recording has lost them; ``ours`` and ``theirs``
     are sums in bytes; ``began`` is the time (ns) from which pauses count, None for that of the first step.

@@ -1,6 +1,6 @@
-"""The direction to the peer: a thread of its own, because reading the source and sending both block.
+"""The direction to the peer: its own thread, because reading the source and sending both block.
 
-States of the thread; the other direction reads them, and alone decides how the run ends:
+States of the thread; the receiving direction reads them, and alone decides how the run ends:
 
     state         entered when                                                        next
     READING       it starts; the kernel has taken all that the source yielded         SENDING, SOURCE_ENDED
@@ -8,8 +8,7 @@ States of the thread; the other direction reads them, and alone decides how the 
     SOURCE_ENDED  the source is at its end; our side is half-closed where asked for    COMPLETE
     COMPLETE      the peer has acknowledged all, and that ends the run                 none
 
-The thread may end in any of them: ``refusal`` is the error where the peer takes no more, ``failure`` that of something
-wrong on our side.
+The thread may end in any state: ``refusal`` is the error of a peer that takes no more, ``failure`` one on our side.
 """
 
 import enum
@@ -31,7 +30,7 @@ BUFFER_SIZE = 256 * 1024  # bytes a call; measured best of 64 KiB to 1 MiB
 
 
 class SenderState(enum.IntEnum):
-    """How far the direction to the peer has come; the module's head has the table."""
+    """The state of the direction to the peer; the module docstring has the table of transitions."""
 
     READING = enum.auto()
     SENDING = enum.auto()
@@ -40,9 +39,9 @@ class SenderState(enum.IntEnum):
 
 
 class Observer(Protocol):
-    """An observer of both directions, called by either thread at any time, after bytes have moved.
+    """An observer of both directions; either thread calls it at any time, after bytes have moved.
 
-    Its methods raise OutputClosed or PortsideError where they cannot show or record what they get.
+    The methods raise OutputClosed or PortsideError if they cannot show or record the bytes.
     """
 
     @property
@@ -69,8 +68,8 @@ class Observer(Protocol):
 class Sender(threading.Thread):
     """Sends what the source yields, and half-closes at its end.
 
-    Where receiving is to stop because of what the thread learns, it shuts the socket down, which wakes the thread that
-    receives.
+    To stop receiving, because of an error here for example, the thread shuts the socket down, which wakes the thread
+    that receives.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Standard input and output, as the source of what goes to the peer and the sink of what comes from it."""
+"""Standard input and output: the source of the bytes to the peer, and the sink of the bytes from the peer."""
 
 import errno
 import os
@@ -9,11 +9,11 @@ from portside.errors import PortsideError
 
 
 class OutputClosed(Exception):
-    """The reader of our output is gone, which ends a run without being a failure."""
+    """The reader of our output has gone; this ends a run, but is not a failure."""
 
 
 class Stdio:
-    """A source and a sink, as descriptors: standard input and output, say. None where that direction is not used.
+    """A source and a sink as descriptors, such as standard input and output; None for a direction that is not used.
 
     The descriptors may be terminals, pipes, files or sockets, in blocking or non-blocking mode.
     """

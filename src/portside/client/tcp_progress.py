@@ -1,4 +1,4 @@
-"""Progress of a TCP connection: the kernel's counts of bytes, and a timer for how long they have stood still."""
+"""Progress of a TCP connection: the kernel's byte counters, and a timer for how long they have not changed."""
 
 import errno
 import os
@@ -44,7 +44,7 @@ def is_reset(error: OSError) -> bool:
 
 
 class StallTimer:
-    """A timer for how long nothing has moved, judged by counters that are read now and then."""
+    """Measures for how long no bytes have moved, from counters that are polled."""
 
     def __init__(self, counters: Callable[[], object], since: float) -> None:
         self._counters = counters

@@ -1,7 +1,7 @@
-"""TLS for the client: a socket that is used like any other, by one thread that receives and one that sends.
+"""TLS for the client, with the interface of a socket, for one thread that receives and one thread that sends.
 
-The engine takes one thread at a time, and a thread that waits for the network must not hold it. So the engine is used
-under a lock, and each direction waits on the socket itself without one:
+The engine allows one thread at a time, and a thread that waits for the network must not block the other one. So each
+direction waits on the socket without the lock, and holds the lock only while it uses the engine:
 
 1. Receiving: wait for bytes, and only then take the lock to decrypt them. All that can be decrypted is returned at
    once, so that waiting for the descriptor is waiting for data.
@@ -29,9 +29,10 @@ _CIPHERTEXT_BYTES = 128 * 1024  # received at once; callers receive into at leas
 
 
 class TlsSocket(socket.socket):
-    """A connected socket that speaks TLS from ``handshake`` on; the socket that it is made of is used up.
+    """A connected socket that speaks TLS from ``handshake`` on; it takes over the given socket.
 
-    ``server_hostname`` is whose certificate the peer must have; ValueError where it cannot be the name of a host.
+    ``server_hostname`` is the name that the peer's certificate must have. Raises ValueError if that cannot be the name
+    of a host.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_hostname: str | None) -> None:
