@@ -1,7 +1,7 @@
 """The events of a connection: one small immutable value for each, and its JSON.
 
 ``at`` is the wall clock in nanoseconds since 1970; JSON writes it as UTC with microseconds. An event is made
-where the thing happens and never changed; whoever receives it may keep it.
+where the thing happens and never changes; a receiver may keep it.
 """
 
 import base64
@@ -28,7 +28,7 @@ RefuseReason = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """An event: a time, and in its class the name that JSON has for it."""
+    """An event: a time; its class has the event's name in JSON."""
 
     event: ClassVar[str]
 
@@ -54,7 +54,7 @@ class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A PROXY header beside the client's address, which is the peer shown; ``via`` is the proxy that sent it."""
+    """The fields of a PROXY header other than the client's address, which is shown as peer; ``via`` is the proxy."""
 
     via: str
     version: int
@@ -63,7 +63,7 @@ class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Opened(Event, frozen=True, gc=False):
-    """A client is connected; where it speaks TLS, after the handshake."""
+    """A client is connected; over TLS, the handshake has succeeded."""
 
     event: ClassVar[str] = "opened"
 
@@ -75,7 +75,7 @@ class Opened(Event, frozen=True, gc=False):
 
 
 class Payload(Event, frozen=True, gc=False):
-    """Bytes that passed. ``cut`` says that they are a piece of a message longer than --max-frame."""
+    """Bytes that passed. ``cut`` is True for a piece of a message longer than --max-frame."""
 
     conn: int
     peer: str
@@ -120,7 +120,7 @@ class Closed(Event, frozen=True, gc=False):
 
 
 class Refused(Event, frozen=True, gc=False):
-    """A client was closed at once."""
+    """A client was not admitted, and its connection was closed at once."""
 
     event: ClassVar[str] = "refused"
 
@@ -130,7 +130,7 @@ class Refused(Event, frozen=True, gc=False):
 
 
 class Fault(Event, frozen=True, gc=False, kw_only=True):
-    """A fault that was asked for did something to a connection, or, where ``conn`` is None, to a port."""
+    """A fault of ``--fault`` acted on a connection or, if ``conn`` is None, on a port."""
 
     event: ClassVar[str] = "fault"
 
@@ -147,9 +147,9 @@ class Fault(Event, frozen=True, gc=False, kw_only=True):
 
 
 class Gap(Event, frozen=True, gc=False):
-    """Bytes that passed and that a recording does not hold, within ``duration`` seconds before ``at``.
+    """Bytes that passed within ``duration`` seconds before ``at`` and are missing from a recording.
 
-    ``conn`` 0 stands for connections that opened and closed meanwhile; ``connections`` says how many.
+    ``conn`` 0 stands for connections that opened and closed in that time; ``connections`` is their number.
     """
 
     event: ClassVar[str] = "gap"

@@ -1,1 +1,1 @@
-"""Events on their way to those who watch: fan-out, sinks, one renderer a format."""
+"""Delivery of events: fan-out to sinks, and one renderer for each output format."""

@@ -1,8 +1,8 @@
-"""The fan-out of events: collected for a turn of the loop, under load for a millisecond, then handed to every sink.
+"""The event bus: collects events for a turn of the loop, under load for a millisecond, then hands them to every sink.
 
-What the caller owes it: while ``full`` (``on_full`` was called and ``on_drained`` not yet), publish nothing that can be
-put off. Payload that comes in one turn of the loop is bounded too: a batch that grows large is flushed at once, so
-that ``on_full`` comes before the next read.
+The caller's part: while the bus is ``full`` (from ``on_full`` until ``on_drained``), publish nothing that can be put
+off. A batch that grows large within one turn of the loop is flushed at once, so that ``on_full`` is called before the
+next read.
 """
 
 import time
@@ -21,7 +21,7 @@ _SMALL_BYTES = 2048  # smaller reads are not counted: a turn of the loop has at 
 
 
 class EventBus:
-    """Events of one run to its sinks; everything on the loop's thread."""
+    """The bus between the server of one run and its sinks; everything happens on the loop's thread."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.full = False
@@ -96,7 +96,7 @@ class EventBus:
             return
         full = [sink for sink in self._sinks if sink.full]
         for sink in full:
-            sink.request_drain()  # it may have had room when all were asked
+            sink.request_drain()  # ready for more when all sinks were asked
         if not full:
             self.full = False
             self.on_drained()

@@ -1,9 +1,9 @@
-"""Bytes to a file descriptor, in order, losing nothing, without ever blocking the loop.
+"""Writers: bytes to a file descriptor, in order, without loss, and without ever blocking the event loop.
 
-A thread owns the descriptor. The loop hands over lists of buffers and reads ``pending``, the bytes that are not
-written yet; it stops reading from clients while that is high, so memory stays bounded by what the loop lets in.
-An error that can pass (a full disk) is reported once and the write repeated until it does; a reader that went away
-(EPIPE) breaks the writer, which from then on takes and drops.
+A thread owns the descriptor. The loop hands over lists of buffers and reads ``pending``, the number of bytes that are
+not written yet; while that is high, the server stops reading from clients, so memory stays bounded. A temporary error
+(a full disk) is reported once, and the write is repeated until it succeeds. When the reader of a pipe goes away
+(EPIPE), the writer is ``broken``: it discards what it is given.
 """
 
 import errno
@@ -22,42 +22,42 @@ from portside.wire.buffers import MOST_BUFFERS, advance
 _log = logging.getLogger("portside.feed.writer")
 
 RETRY_S = 0.5
-PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: a slow reader is seen to read
+PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: small, so that a slow reader shows progress
 
 
 class Output(Protocol):
-    """A descriptor that takes buffers in order: a Writer or, for the null device, a NullWriter."""
+    """The interface of writers: a Writer or, for the null device, a NullWriter."""
 
     name: str
-    broken: bool  # its reader went away: what it takes is dropped
+    broken: bool  # the reader has gone away: buffers are discarded
 
     @property
     def pending(self) -> int:
-        """Bytes that are not written yet."""
+        """The number of bytes that are not written yet."""
 
     def put(self, buffers: list[bytes]) -> None:
-        """Take buffers, to be written after all that came before."""
+        """Queue buffers behind all earlier ones."""
 
     def reopen(self) -> None:
-        """Open the file of this name anew, between two calls of ``put``; the old one stays where that fails."""
+        """Reopen the file by its name, between two calls of ``put``; if that fails, the old file stays in use."""
 
     def request_drain(self) -> None:
         """Have ``on_drained`` called once when ``pending`` is low."""
 
     def close(self, patience: float, hurry: threading.Event) -> int:
-        """Write what waits, and return the number of bytes that could not be written.
+        """Write what is queued, and return the number of bytes that could not be written.
 
         Once ``hurry`` is set, gives up after ``patience`` seconds without progress.
         """
 
 
 class Writer:
-    """The descriptor ``fd``, known to the user as ``name``.
+    """Writes to the descriptor ``fd``, which users know as ``name``.
 
     ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_drained`` when
-    ``pending`` has fallen to ``low`` after ``request_drain``; ``on_broken`` when the reader went away; ``on_trouble``
-    with an error that is being retried, and with None when it has passed; ``on_stale`` when the file could not be
-    opened anew, so that the old one is written on.
+    ``pending`` has fallen to ``low`` after ``request_drain``; ``on_broken`` when the reader has gone away;
+    ``on_trouble`` with an error whose write is being repeated, and with None once that has succeeded; ``on_stale`` when
+    the file could not be reopened, so that the writer continues with the old file.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class Writer:
 
     @property
     def pending(self) -> int:
-        """Bytes that are not written yet."""
+        """The number of bytes that are not written yet."""
         return self._taken - self._done
 
     def put(self, buffers: list[bytes]) -> None:
-        """Take buffers, to be written after all that came before."""
+        """Queue buffers behind all earlier ones."""
         self._taken += sum(map(len, buffers))
         self._queue.put(buffers)
 
     def reopen(self) -> None:
-        """Open the file of this name anew, between two calls of ``put``; the old one stays where that fails."""
+        """Reopen the file by its name, between two calls of ``put``; if that fails, the old file stays in use."""
         self._queue.put(self.name)
 
     def request_drain(self) -> None:
@@ -109,7 +109,7 @@ class Writer:
             self._report_drained()
 
     def close(self, patience: float, hurry: threading.Event) -> int:
-        """Write what waits; the number of bytes not written.
+        """Write what is queued; the number of bytes not written.
 
         Once ``hurry`` is set, gives up after ``patience`` seconds without progress.
         """
@@ -164,13 +164,13 @@ class Writer:
             self._report_drained()
 
     def _writev(self, part: list[bytes | memoryview], size: int) -> int:
-        """Write some of ``part``; the number of its bytes that are dealt with."""
+        """Write some of ``part``, or discard it all once the writer is broken; the number of bytes done with."""
         troubled = False
         while not self.broken:
             try:
                 written = os.writev(self._fd, part if self._is_file else _piece(part))
             except BlockingIOError:
-                # Standard output was handed over in non-blocking mode.
+                # Standard output was inherited in non-blocking mode.
                 select.select([], [self._fd], [])
             except OSError as error:
                 if error.errno in (errno.EPIPE, errno.EIO, errno.EBADF) and not self._is_file:
@@ -201,7 +201,7 @@ class Writer:
 
 
 class NullWriter:
-    """The null device, which takes everything at once: no thread, no queue."""
+    """Writes to the null device, which takes everything at once: no thread, no queue."""
 
     def __init__(self, fd: int, name: str) -> None:
         self.name = name
@@ -233,12 +233,12 @@ def is_null_device(fd: int) -> bool:
 
 
 def open_output(path: str) -> int:
-    """Open a file to append to; raises OSError, for a named pipe that nobody reads too."""
+    """Open a file for appending. Raises OSError, also for a named pipe without a reader."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
 
 
 def _piece(part: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    """The first of some buffers, so much of them as one write to a pipe should hold."""
+    """The first PIECE_BYTES of some buffers, for one write to a pipe or a terminal."""
     size = 0
     for index, buffer in enumerate(part):
         size += len(buffer)

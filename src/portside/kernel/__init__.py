@@ -1,4 +1,4 @@
-"""The kernel's view of TCP: every socket of this machine, who holds it, and how it fares.
+"""The kernel's view of TCP: every socket of this machine, the processes that hold it, and its state and counters.
 
 ::
 

@@ -1,6 +1,6 @@
 """Addresses of many sockets as text.
 
-A table has few different addresses and many sockets, so each address is written once.
+A table has many sockets and few distinct addresses, so each distinct address is formatted once.
 """
 
 from collections.abc import Mapping

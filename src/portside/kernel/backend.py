@@ -1,4 +1,4 @@
-"""The interface of a backend: a place from which the table of sockets is read."""
+"""The interface of a backend: a source from which the socket table is read."""
 
 from typing import NamedTuple, Protocol
 
@@ -32,7 +32,7 @@ class Dump(NamedTuple):
 
 
 class Backend(Protocol):
-    """A place from which the table of sockets is read, once or again and again."""
+    """A source from which the socket table is read, any number of times."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""The choice of a backend: the one that is asked for, or the best that works here."""
+"""The choice of a backend: the requested one, or the best one that works on this machine."""
 
 from collections.abc import Callable
 from typing import NamedTuple

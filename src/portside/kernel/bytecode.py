@@ -1,8 +1,8 @@
 """A filter as the program that the kernel runs for each socket of a dump: ``INET_DIAG_REQ_BYTECODE``.
 
 See inet_diag_bc_run and inet_diag_bc_audit in net/ipv4/inet_diag.c. A program is a row of operations, each a condition
-(struct inet_diag_bc_op: code, ``yes``, ``no``): true goes on with the next operation, false jumps forward by
-``no`` bytes. A socket for which the program ends exactly at its end is dumped, one that jumps 4 bytes further is not.
+(struct inet_diag_bc_op: code, ``yes``, ``no``): true continues with the next operation, false jumps forward by ``no``
+bytes. A socket for which the program ends exactly at its end is dumped, one that jumps 4 bytes further is not.
 
 1. The kernel compares ports and networks. Every other condition counts as true, so that the program lets through at
    least what the filter does: the caller filters the answer again.
@@ -30,7 +30,7 @@ _MOST_BYTES = 60_000
 
 
 class _Condition(NamedTuple):
-    """One operation: ``argument`` are the bytes after it. ``negated``: it has to be false."""
+    """One operation, with the bytes of its ``argument`` after it; ``negated``: the condition has to be false."""
 
     code: int
     argument: bytes
@@ -114,7 +114,7 @@ def _ports(side: Side, low: int, high: int, *, negated: bool) -> _Code | None:
 
 
 class _Label:
-    """A place in the program; where it is becomes known while the program is laid out."""
+    """A jump target in the program; its offset becomes known while the program is laid out."""
 
     def __init__(self) -> None:
         self.at = -1

@@ -34,7 +34,7 @@ _HOPELESS = {
 
 
 class Destroyed(NamedTuple):
-    """The sockets that were destroyed, and how many were gone already."""
+    """The sockets that were destroyed, and the number of sockets that no longer existed."""
 
     table: SocketTable
     gone: int

@@ -6,8 +6,8 @@ decodes it.
 
 1. A notification comes when the last holder closed the socket and TCP is done with it; that is before the end of
    TIME_WAIT, for which the kernel keeps a stub without another notification.
-2. The kernel does not wait: a notification that finds no room in the receive buffer is dropped. A thread of its own
-   receives, so that reading a long table in the meantime loses none; what is dropped all the same is counted.
+2. The kernel does not wait: it drops a notification that does not fit into the receive buffer. A separate thread
+   receives, so that none is lost while a long table is read; drops that occur nevertheless are counted.
 3. A notification wakes the reader at once. After that the thread rests for some milliseconds, so that a flood is
    received in batches.
 """
@@ -156,10 +156,10 @@ class DestroyMonitor:
 
 
 class _Datagrams:
-    """Receiving many datagrams with one call, recvmmsg(2).
+    """Receives many datagrams with one call, recvmmsg(2).
 
     Python's own recv gives up the interpreter's lock for each datagram, and gets it back milliseconds later when
-    another thread is busy: a few hundred announcements a second, where many thousand may come.
+    another thread is busy: a few hundred notifications a second, where many thousand may come.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Work inside another network namespace, without moving this process: see setns(2), ip-netns(8).
+"""Opening sockets and files in another network namespace, without moving this process: see setns(2), ip-netns(8).
 
-A namespace belongs to a thread, and so a thread of its own enters it, does the work and ends. Sockets and files of
+A network namespace is an attribute of a thread, so a new thread enters it, does the work and ends. Sockets and files of
 /proc/thread-self/net stay in the namespace they were opened in, whoever uses them later.
 """
 

@@ -1,11 +1,11 @@
-"""The owners of sockets, found by the links in /proc/PID/fd; as few links as possible are read.
+"""The owners of sockets, found through the links in /proc/PID/fd; as few links as possible are read.
 
 1. A process is read when it is new, when the number of its descriptors changed, and when a socket is asked for that
    was never asked for before. So forks, exits, new sockets, and descriptors that are opened, closed or passed on show
    at once.
 2. What that cannot show is a descriptor that came while another one went in the same process, for a socket that was
    known already. So processes are also read again when they were read longer than ``max_age_s`` ago, the oldest
-   first, and of large ones not more than about 5,000 descriptors in one look.
+   first, and of large ones not more than about 5,000 descriptors in one pass.
 3. A process is its number and its start time; a socket is its inode and its cookie, which the kernel never gives
    twice. So neither a process number nor an inode that is used again brings an old answer back.
 4. What a forked process read ahead of the sockets (``preload``) is taken as it is. Everything is read again only where

@@ -1,6 +1,6 @@
 """The backend that asks psutil: for machines that have neither netlink nor /proc/net/tcp.
 
-psutil knows ends, states and owners, and no queues, timers, inodes and users.
+psutil reports addresses, states and owners, but no queues, timers, inodes or users.
 """
 
 import socket

@@ -39,14 +39,14 @@ class Snapshot(NamedTuple):
 
 
 class Query(NamedTuple):
-    """Which sockets are looked for, and how.
+    """The sockets to look for, and how to read them.
 
-    ``filter`` is text in the language of the filter, or its tree. ``view`` says which states are shown; without it,
-    every state where the filter names states, else all but listeners. ``netns`` is the name of another network
+    ``filter`` is text in the language of the filter, or its tree. ``view`` selects the states to show; without it,
+    every state if the filter names states, else all but listeners. ``netns`` is the name of another network
     namespace, or the number of a process in it; or the namespace itself, which stays open: a name or a number may stand
     for another one later. ``source`` is ``netlink``, ``proc`` or ``psutil``; None is the best one that works.
-    ``owners`` asks for the processes that hold each socket, ``details`` for tcp_info and memory. ``prefetched`` gives
-    what was read of all processes meanwhile.
+    ``owners`` asks for the processes that hold each socket, ``details`` for tcp_info and memory. ``prefetched``
+    returns the sockets of each process, read ahead of the socket table.
     """
 
     filter: str | Filter | None = None

@@ -1,6 +1,6 @@
 """The states of a TCP socket: the kernel's numbers (include/net/tcp_states.h) with netstat's names.
 
-A set of states is an integer with bit ``1 << state`` set for each, as sock_diag takes it.
+A set of states is an integer with bit ``1 << state`` set for each state in it, as in sock_diag requests.
 """
 
 ESTABLISHED = 1

@@ -1,4 +1,4 @@
-"""The summary of a table: how many sockets there are in which state, of which program, to which peer."""
+"""The summary of a table: the number of sockets by state, by program and by peer."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -15,8 +15,8 @@ class Summary(NamedTuple):
 
     ``programs`` counts a socket once for each program that holds it, under None those whose program is not known;
     it is None where owners were not looked up. ``peers`` are addresses without ports, listeners left out.
-    ``recv_q`` and ``send_q`` are bytes over all sockets but listeners; None where the source does not tell.
-    ``waiting`` are connections in accept queues, and ``full`` listeners whose queue has no more room.
+    ``recv_q`` and ``send_q`` are bytes over all sockets but listeners; None where the source has no queues.
+    ``waiting`` are connections in accept queues, and ``full`` listeners whose accept queue is full.
     """
 
     total: int

@@ -1,6 +1,6 @@
 """The socket table: every TCP socket as one row of columns.
 
-1. A row is a ``struct inet_diag_msg`` (``base``). What the kernel tells beyond it (tcp_info, memory, congestion
+1. A row is a ``struct inet_diag_msg`` (``base``). What the kernel reports beyond it (tcp_info, memory, congestion
    control) stays in its messages: ``message`` says where that of a row begins, ``layout`` which layout it has.
 2. Nothing more is decoded until it is asked for: ``column`` takes a field out of the messages,
    ``materialize.to_sockets`` makes a value of each row.
@@ -42,10 +42,10 @@ class ColumnValues(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Messages:
-    """The kernel's messages as they came, out of which columns are taken when they are asked for.
+    """The kernel's messages as received; columns are decoded from them on demand.
 
-    ``layouts`` says for each shape of message where its attributes are: by the attribute's number the place of its
-    payload, in words of 4 bytes from the begin of the message, and how many bytes came.
+    ``layouts`` says for each shape of message where its attributes are: by the attribute's number the offset of
+    its payload, in words of 4 bytes from the beginning of the message, and the size of the payload in bytes.
     """
 
     octets: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""The sockets of one snapshot as they are remembered for the next, and the keys by which they are recognised."""
+"""The sockets of one snapshot, kept to compare with the next, and the keys that identify a socket across snapshots."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Events as bytes for people and programs: one renderer a format."""
+"""Renderers: events as bytes for people and programs, one renderer for each format."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from portside.wire.frame import Frame
 
 
 class Renderer(Protocol):
-    """A renderer turns batches of events into bytes, and keeps what it needs of a connection until that closes."""
+    """A renderer turns batches of events into bytes, and keeps state of a connection until that connection closes."""
 
     @property
     def deadline(self) -> float | None:

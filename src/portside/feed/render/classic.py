@@ -1,4 +1,4 @@
-"""The format ``classic``: the words of the tutorial that Portside began as."""
+"""The format ``classic``: the output of the tutorial program from which Portside grew."""
 
 from portside.events import (
     Closed,
@@ -30,7 +30,7 @@ def address_of(peer: str) -> str:
 
 
 class ClassicRenderer(StreamRenderer):
-    """``Received from ('127.0.0.1', 33406): hello``."""
+    """Renders ``Received from ('127.0.0.1', 33406): hello``."""
 
     def prefix(self, event: Payload) -> bytes:
         verb = "Received from" if isinstance(event, Received) else "Sent to"

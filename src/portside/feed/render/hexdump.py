@@ -21,7 +21,7 @@ def dump(data: bytes) -> str:
 
 
 class HexRenderer(LineRenderer):
-    """``12:00:04.001  #1 127.0.0.1:33406  > 6 B``, and the dump below it."""
+    """Renders ``12:00:04.001  #1 127.0.0.1:33406  > 6 B``, and the dump below it."""
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         head = self.stamp(at) + stream.prefix

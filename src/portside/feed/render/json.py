@@ -1,4 +1,4 @@
-"""The format ``json``: one event a line, as every program gets them."""
+"""The format ``json``: one event per line, for programs."""
 
 from portside.events import Event, Payload, json_prefix, payload_to_json, to_json
 from portside.feed.render.streams import Stream, StreamRenderer
@@ -6,7 +6,7 @@ from portside.wire.framing import Cut
 
 
 class JsonRenderer(StreamRenderer):
-    """One JSON object a line."""
+    """Renders each event as a JSON object on a line of its own."""
 
     shows_unfinished = False
 

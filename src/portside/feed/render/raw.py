@@ -7,7 +7,7 @@ from portside.wire.escaping import escape, unfinished_utf8
 
 
 class RawRenderer:
-    """The bytes that clients sent, in the order of their arrival."""
+    """Renders the bytes that clients sent, in the order of their arrival, and no other event."""
 
     deadline = None
 
@@ -19,7 +19,7 @@ class RawRenderer:
 
 
 class EscapedRenderer(RawRenderer):
-    """Raw bytes for a terminal: line feeds and tabs as they are, whatever else is not printable as an escape."""
+    """Renders the same bytes for a terminal: unprintable ones are escaped, except line feeds and tabs."""
 
     def __init__(self) -> None:
         self._held: dict[int, bytes] = {}  # the beginning of a character, by connection

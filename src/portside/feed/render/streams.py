@@ -1,8 +1,8 @@
-"""What the framed formats share: a framer for each direction of each connection, and what waits in them.
+"""Base of the framed formats: a framer for each direction of each connection, and deadlines for unfinished lines.
 
-A line that is still unfinished after 100 ms is shown as it stands, so that a prompt or a slow typist is seen. One
-exception: where the last character of it is itself unfinished, its rest is waited for somewhat longer, so that a
-character that comes in two reads is one character.
+A line that is still unfinished after 100 ms is shown as it is, so that a prompt or slow typing is visible. The one
+exception is a line that ends in the middle of a UTF-8 character: its rest gets somewhat longer, so that a character
+that comes in two reads is shown as one.
 """
 
 import time
@@ -18,7 +18,7 @@ UNFINISHED_CHARACTER_S = 5.0
 
 
 class Stream:
-    """One direction of one connection, as one renderer sees it."""
+    """One direction of one connection, in one renderer."""
 
     __slots__ = ("conn", "framer", "kind", "peer", "prefix", "since")
 

@@ -1,7 +1,7 @@
-"""The format ``text``: a line a message, for people.
+"""The format ``text``: one line per message, for people.
 
-The hot path is a read that holds whole lines of printable ASCII: it is checked and cut without a step in Python for
-each line.
+The hot path is a read that holds whole lines of printable ASCII: the read is checked and split without a step in Python
+for each line.
 """
 
 import time
@@ -44,7 +44,7 @@ BY_UPSTREAM: Final[dict[CloseReason, str]] = {"local_closed": "closed by upstrea
 
 
 class Palette:
-    """The escape sequences of the colours, or nothing at all."""
+    """The escape sequences of the colours; empty strings for output without colours."""
 
     def __init__(self, *, colour: bool) -> None:
         self.reset = "\x1b[0m" if colour else ""
@@ -162,7 +162,7 @@ def describe_fault(event: Fault) -> str:
 
 
 class TextRenderer(LineRenderer):
-    """``12:00:04.001  #1 127.0.0.1:33406  > hello``."""
+    """Renders ``12:00:04.001  #1 127.0.0.1:33406  > hello``."""
 
     def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
         super().__init__(frame, max_frame, colour=colour)

@@ -6,7 +6,7 @@ from portside.errors import InvalidValue
 class FilterError(InvalidValue):
     """A filter that cannot be read: ``problem`` says why in one line.
 
-    ``str`` adds the filter with a mark under the place. ``at`` and ``width`` are characters of ``text``.
+    ``str`` adds the filter with a mark under the error. ``at`` and ``width`` are characters of ``text``.
     """
 
     def __init__(self, problem: str, text: str, at: int, width: int = 1) -> None:

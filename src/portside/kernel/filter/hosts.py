@@ -1,4 +1,4 @@
-"""Ports and hosts as ss writes them, as leaves of the tree. What is wrong raises InvalidValue."""
+"""Ports and hosts as ss writes them, as leaves of the tree. Invalid ones raise InvalidValue."""
 
 from socket import AF_INET, AF_INET6, inet_pton
 

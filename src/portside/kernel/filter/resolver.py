@@ -1,4 +1,4 @@
-"""The interface by which the parser of filters, which does no I/O, looks names up."""
+"""The interface through which the filter parser, which does no I/O, looks up names."""
 
 from typing import Protocol
 
