@@ -1,4 +1,4 @@
-"""Networks, and which addresses are in them."""
+"""IP networks: whether an address belongs to one of them."""
 
 import ipaddress
 from collections.abc import Iterable

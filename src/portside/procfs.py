@@ -1,4 +1,4 @@
-"""Processes as /proc shows them: their identity, and the sockets that they hold.
+"""Processes read from /proc: their identity, and the sockets that they hold.
 
 Nothing here needs numpy, so a forked process can read ahead (``app/proc_prefetcher``) while numpy is loaded.
 """
@@ -19,7 +19,8 @@ SocketFds = list[tuple[int, int]]
 class ProcessSockets(NamedTuple):
     """A process with the sockets that it holds, None where they may not be read.
 
-    ``started`` is in ticks since the machine started, ``descriptors`` how many descriptors are open (-1: not known).
+    ``started`` is in ticks since the machine started, ``descriptors`` is the number of open descriptors (-1: not
+    known).
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""Socket options and queries that more than one room needs."""
+"""Socket options and queries that several packages use."""
 
 import fcntl
 import socket

@@ -1,1 +1,1 @@
-"""The recording: everything that passes, kept on disk (see ``docs/recording.md``)."""
+"""Recordings: all events and bytes of connections, on disk (see ``docs/recording.md``)."""

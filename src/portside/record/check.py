@@ -55,7 +55,7 @@ def _check(folder: Folder, access: Access, progress: Progress) -> CheckReport:
 
 
 class _Checker:
-    """The segments of a folder compared with an index; differences go into ``report``."""
+    """Compares the segments of a folder with an index; differences go into ``report``."""
 
     def __init__(self, folder: Folder, index: sqlite3.Connection, recording_id: bytes, report: CheckReport) -> None:
         self._folder = folder

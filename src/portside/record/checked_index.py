@@ -1,4 +1,4 @@
-"""The index that ``rec check`` compares with the segments: the one on disk where it is sound, else one made of them."""
+"""The index that ``rec check`` compares with the segments: the one on disk if it is sound, else a rebuilt one."""
 
 import enum
 import os
@@ -20,7 +20,7 @@ from portside.record.segment import Damaged
 
 
 class Access(enum.Enum):
-    """The right to a folder that a check has."""
+    """The access that a check has to the folder."""
 
     LIVE = enum.auto()  # a server writes there: read only what its index knows
     EXCLUSIVE = enum.auto()  # the folder's lock is ours: a wrong index may be replaced

@@ -1,4 +1,4 @@
-"""The index of a recording, opened to be read and as new as the segments: in place where that is possible.
+"""The index of a recording, opened for reading and as new as the segments; in place if that is possible.
 
 the recording                                  the index that is read
 is being written by a server                   the server's, which is at most a moment behind
@@ -18,7 +18,7 @@ from portside.record.recovery import DamageFound, Progress, catch_up, find_recor
 
 
 class CurrentIndex(NamedTuple):
-    """An open index, whether a server is writing it, and the damage found while it was brought up to date."""
+    """An open index, whether a server writes to it, and the damage found while it was brought up to date."""
 
     database: sqlite3.Connection
     live: bool

@@ -1,6 +1,6 @@
 """A recording written for other programs: for Wireshark, and as the events of ``docs/events.md``.
 
-Both stream: what is kept is the flush that is read, and a little state for each connection that is open.
+Both formats are streamed: only the current flush and a little state for each open connection are in memory.
 """
 
 import os

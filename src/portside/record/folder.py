@@ -2,7 +2,7 @@
 
 recording.lock    held by the server that writes (an open file description lock, fcntl(2))
 segment-000001    the recording itself, see ``segment``
-index.sqlite      where each block lies, see ``index``; can be rebuilt
+index.sqlite      the position of each block, see ``index``; can be rebuilt
 """
 
 import errno

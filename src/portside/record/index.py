@@ -1,7 +1,8 @@
-"""The index of a recording: its connections, and where their blocks lie (SQLite, one row per connection and flush).
+"""The index of a recording: its connections, and the positions of their blocks (SQLite, a row for each block).
 
-The segments are the truth; a row is written after the bytes that it points at. ``segments.indexed`` says how far each
-segment has been taken in, so an index that is behind, after SIGKILL say, is brought up to date from there.
+The segments are authoritative; a row is written after the bytes that it points to. ``segments.indexed`` is the offset
+up to which each segment has been indexed, so an index that is behind, after SIGKILL for example, is brought up to date
+from there.
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
-"""The index while a recording is written: rows collected for a moment, then committed together.
+"""Writing the index of a recording: rows are collected for a moment, then committed together.
 
-The segments are written first, so the index may be behind them and nothing is lost: what it lacks is read back from
-the segments (``catch_up``) as soon as SQLite takes rows again.
+The segments are written first, so nothing is lost when the index is behind: the missing rows are made from the segments
+(``catch_up``) as soon as SQLite accepts rows again.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ INDEX_S = 0.04  # how far the index may be behind while more is being written: o
 
 
 class IndexWriter:
-    """The open index of the recording ``recording_id``; it closes the index. For the recorder's thread.
+    """Writes, and finally closes, the open index of the recording ``recording_id``; for the recorder's thread.
 
     ``behind`` is True from the first commit that failed until ``catch_up`` has succeeded; meanwhile rows are dropped.
     """

@@ -1,6 +1,6 @@
-"""Bytes that have passed on each open connection, and what of them the recording lost while it could not be written.
+"""Bytes that passed on each open connection, and how many of them were lost while the recording could not be written.
 
-Memory is bounded by the number of open connections: of those that open and close within a gap only sums are kept.
+Memory is bounded by the number of open connections: connections that open and close within a gap are only counted.
 """
 
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
@@ -10,7 +10,7 @@ from portside.record.block_builder import BlockBuilder
 class _Sums:
     """One open connection: bytes from its beginning, and the bytes and events lost since the gap began.
 
-    The three events are None but where they are lost; they are written once the gap is over.
+    The three events are None unless they were lost; lost ones are written once the gap is over.
     """
 
     __slots__ = ("closed", "half_closed", "has_losses", "lost_received", "lost_sent", "opened", "received", "sent")

@@ -1,4 +1,4 @@
-"""Blocks of a recording read at the places that the index gives; in sequential reads, ahead on a thread."""
+"""Reading blocks of a recording at the positions in the index; a thread reads ahead sequentially."""
 
 import os
 from collections import deque

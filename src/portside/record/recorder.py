@@ -3,7 +3,7 @@
 Events are collected by connection and written within 100 ms, or as soon as FLUSH_BYTES are collected. The caller's
 part: while ``full``, stop reading from all connections until ``on_drained`` is called (once after each
 ``request_drain``, on the recorder's thread), or until ``wait_drained`` returns. ``consume`` itself waits FULL_WAIT_S
-for that: to pause all clients and resume them costs more than the time that a disk which keeps up needs.
+for that: pausing and resuming all clients takes longer than a disk that keeps up needs.
 
     state      entered by                             the thread
     RUNNING    the constructor                        writes what is collected
@@ -42,7 +42,7 @@ _FAILED, _CLOSING = RecorderState.FAILED, RecorderState.CLOSING
 
 
 class Recorder:
-    """The events of one run of a server, or of a client, written to a store, which the recorder closes."""
+    """Writes the events of one run of a server or a client to a store, and closes the store."""
 
     deadline = None  # as a sink: the thread has a clock of its own
 

@@ -1,4 +1,4 @@
-"""A recording to read: while it is written, after a sudden end, without the right to write."""
+"""Reading a recording: also while it is being written, after a crash, and without write access to its folder."""
 
 import shlex
 import sqlite3
@@ -43,8 +43,8 @@ _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC 
 class Recording:
     """The recording in a folder. Close it, or use it in a ``with`` statement.
 
-    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. ``progress``
-    is called with bytes read and in all while the index is brought up to date.
+    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. While the index
+    is brought up to date, ``progress`` is called with the number of bytes read and the total.
 
     Raises PortsideError where there is no recording, or none that this version can read.
     """

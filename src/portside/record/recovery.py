@@ -1,4 +1,4 @@
-"""An index brought up to date from the segments: after a sudden end, and where it is lost or damaged."""
+"""Bringing an index up to date from the segments, after a crash or when the index is lost or damaged."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""``--record-max``: the oldest closed connections go first, then the oldest bytes of those that are open.
+"""``--record-max``: evicts the oldest closed connections first, then the oldest bytes of open ones.
 
 Disk space is freed by punching holes into the segments where the blocks of a connection lie, and by deleting segments
 in which nothing is left. The index records what was evicted and when: a whole connection in ``connections.dropped``,

@@ -1,4 +1,4 @@
-"""Blocks found in a segment without an index; damaged ones are skipped."""
+"""Finding the blocks of a segment without an index; damaged blocks are skipped."""
 
 import errno
 import json
@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes of a segment that are no block; ``torn`` where they are the beginning of one, at the end."""
+    """Bytes of a segment that are not a block; ``torn`` for an incomplete block at the end."""
 
     offset: int
     length: int

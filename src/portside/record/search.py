@@ -1,4 +1,4 @@
-"""Which connections of a recording: by peer, time, reason, and by what passed."""
+"""Finding connections of a recording: by peer, time, reason and payload."""
 
 import ipaddress
 from collections.abc import Callable, Iterator

@@ -1,18 +1,18 @@
 """The format of a segment file: bytes in, values out.
 
-A recording is a folder of segments that describe themselves; the index beside them only says where each block is, and
-can be rebuilt from them. All numbers are little-endian.
+A recording is a folder of self-describing segments; the index beside them only has the position of each block, and can
+be rebuilt from them. All numbers are little-endian.
 
     segment   file header, then blocks until the end of the file
     block     what one flush kept of one connection: header, entries, payload
     entry     a read, a send or an event: its time, its kind, its bytes of the payload
 
-1. A block is whole or it does not count: its header has a checksum, and one over all that follows.
+1. A block that is not whole does not count: its header has a checksum of itself, and one of the body.
 2. Blocks of a connection stand in the order in which its bytes passed. ``received`` and ``sent`` in the header are the
-   bytes of all blocks before it, so a reader knows when one is missing, and how much was in it.
+   bytes of all blocks before it, so a reader notices a missing block, and knows its size.
 3. Blocks of one flush have the same ``flush`` number, and nothing in the next flush happened before anything in it:
    sorting the entries of each flush by time puts the whole recording in order.
-4. Connection 0 is the recording itself: runs that began, ports, clients that were refused.
+4. Connection 0 is the recording itself: the beginnings of runs, ports, refused clients.
 5. Every block begins with a marker that a reader can look for after a damaged one. Zeros between blocks are holes
    where blocks were evicted (``--record-max``).
 6. A header's checksum begins with a seed from the recording's random name and with the block's offset: neither bytes

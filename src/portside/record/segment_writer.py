@@ -1,4 +1,4 @@
-"""Writing segments: one after the other, rolled by size, each flush wholly or not at all."""
+"""Writing segments: one after the other, rolled by size; a flush is written completely or not at all."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ _SCARCE_BYTES = 4 * _RESERVED_BYTES  # nothing is preallocated while less disk s
 
 
 class SegmentWriter:
-    """The segments of one run. A run never writes on in a segment of another, whose end may be torn."""
+    """The segments of one run. A run never appends to a segment of another run, whose end may be torn."""
 
     def __init__(self, folder: Folder, recording: bytes, next_number: int, roll_bytes: int, *, sync: bool) -> None:
         self.number = next_number - 1  # of the segment that is written

@@ -1,4 +1,4 @@
-"""The store: flushes of events into segments, then into the index, and what happens when the disk takes none.
+"""The store: flushes of events into segments, then into the index, and what happens when the disk cannot be written.
 
 Everything here runs on the recorder's thread. Segments and index fail independently of each other:
 
@@ -9,7 +9,7 @@ Everything here runs on the recorder's thread. Segments and index fail independe
     index behind   the index cannot be written   segments are written as         the index has caught up with the
                                                  usual; one try every RETRY_S    segments
 
-``on_trouble`` hears of the beginning and of the end of the last two. The server goes on in every state.
+``on_trouble`` is called at the beginning and at the end of the last two. The server keeps running in every state.
 """
 
 import errno

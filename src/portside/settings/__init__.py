@@ -1,8 +1,8 @@
-"""Every option once: its name, type, unit, default and help.
+"""All options, each defined once: name, type, unit, default and help.
 
-One module a command, each with a class; the command line and the reference pages are made from these, so an option
-is spelled here and nowhere else. A field is an option (``option``, ``flag``, ``switch``) or a positional argument
-(``argument``); its value is read by ``parse``, which raises ``InvalidValue`` where the text is wrong.
+Each command has a module with a settings class; the command line and the reference pages are made from these, so an
+option is spelled here and nowhere else. A field is an option (``option``, ``flag``, ``switch``) or a positional
+argument (``argument``); its value is read by ``parse``, which raises ``InvalidValue`` where the text is wrong.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class OptionSpec(NamedTuple):
-    """How one setting is written on the command line."""
+    """The command-line syntax of one setting."""
 
     flags: tuple[str, ...]  # empty: a positional argument
     help: str

@@ -1,9 +1,9 @@
-"""How a fault is written: ``latency 200ms jitter 50ms out p=0.1`` (docs/faults.md has the whole language).
+"""Parsing the language of ``--fault``: ``latency 200ms jitter 50ms out p=0.1`` (docs/faults.md has the whole language).
 
     FAULT [ARGUMENT] [CLAUSE VALUE]… [in|out|both] [upstream] [p=SHARE] [first=N] [every=N] [net=NET]
 
-What follows the name and its argument may stand in any order. ``wire.faults.model.KINDS`` says what each fault takes,
-``_VALUES`` how each value is written.
+After the name and its argument, the order does not matter. ``wire.faults.model.KINDS`` has the words that each fault
+takes, ``_VALUES`` the syntax of their values.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ def parse_fault(text: str) -> FaultSpec:
 
 
 class _FaultReader:
-    """Reads the words of one fault."""
+    """Parses the words of one fault."""
 
     def __init__(self, text: str, name: str, kind: Kind, words: list[str]) -> None:
         self._text = text
@@ -141,7 +141,7 @@ def _network(text: str) -> Network:
 
 
 class _Value(NamedTuple):
-    """How the value of an argument, a clause or a selector is written."""
+    """The syntax of the value of an argument, a clause or a selector."""
 
     parse: Callable[[str], object]
     example: str = ""  # where a message shows one

@@ -1,4 +1,4 @@
-"""Values of options that no other part reads: formats, numbers of tries, addresses to connect from and to."""
+"""Parsers of option values: formats, numbers of tries, addresses to connect from and to."""
 
 from typing import Any
 

@@ -12,9 +12,9 @@ _NO_PEM = {"PEM lib": "no certificate with its key in PEM form is there"}
 
 
 class TlsFileError(Exception):
-    """A file that a context cannot use: which of those that were given, and why.
+    """A file that cannot be used for a context: which one, and why.
 
-    ``is_content`` tells a file whose content OpenSSL refuses from one that cannot be read.
+    ``is_content`` is True if OpenSSL rejects the content of the file, False if the file cannot be read.
     """
 
     def __init__(self, role: FileRole, why: OSError | str, *, is_content: bool = False) -> None:
@@ -83,7 +83,7 @@ def client_context(
 
 
 class _SslObject(ssl.SSLObject):
-    """A server's session, with the name that the client asked for."""
+    """A server's session, with the server name (SNI) that the client requested."""
 
     sni: str | None = None
 

@@ -1,9 +1,9 @@
 """TLS without I/O: ciphertext and the peer's FIN come in as arguments, ciphertext and plaintext go out as results.
 
-OpenSSL works on two buffers in memory, so the owner of the socket decides when to read and to write: callbacks
-of an event loop in ``server.tls_transport``, two threads that block in ``client.tls_socket``.
+OpenSSL works on two buffers in memory, so the owner of the socket decides when to read and write: callbacks of
+an event loop in ``server.tls_transport``, two blocking threads in ``client.tls_socket``.
 
-What an engine is owed:
+What the owner of an engine must do:
 
 1. ``feed`` gets what arrives, in pieces of any size; ``feed_eof`` is the peer's FIN, once all before it is read.
 2. After each ``feed`` comes ``handshake`` until that returns True, and ``read`` from then on; once more right after the
@@ -48,7 +48,7 @@ _RECORD_BYTES = 16 * 1024  # the most plaintext of one record (RFC 8446, section
 
 
 class SessionState(enum.Enum):
-    """How far a session has come; the module's head has the table."""
+    """The state of a session; the module docstring has the table of transitions."""
 
     HANDSHAKING = enum.auto()
     OPEN = enum.auto()
@@ -66,9 +66,9 @@ class Half(enum.Enum):
 class TlsEngine:
     """One side of one TLS session.
 
-    ``server_hostname`` is what a client asks for in SNI, and whose certificate the server must have where ``context``
-    verifies; ValueError where it cannot be the name of a host. ``feed(ciphertext)`` and ``data_to_send()`` are methods
-    of OpenSSL's buffers, with no Python around them. ``failure`` is what led to FAILED.
+    ``server_hostname`` is the name that a client sends as SNI, and that the server's certificate must have if
+    ``context`` verifies it. Raises ValueError if that cannot be the name of a host. ``feed(ciphertext)`` and
+    ``data_to_send()`` are methods of OpenSSL's buffers, with no Python around them. ``failure`` is what led to FAILED.
     """
 
     __slots__ = (

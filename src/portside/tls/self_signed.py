@@ -1,4 +1,4 @@
-"""A self-signed certificate for one run of the server; its key is in memory but for the moment of loading it."""
+"""A self-signed certificate for one run of the server; its key is on disk only while OpenSSL loads it."""
 
 import datetime as dt
 import ipaddress

@@ -1,4 +1,4 @@
-"""TLS in words: OpenSSL's reason for a failure, the subject and the fingerprint of a certificate."""
+"""TLS described for users: OpenSSL's reason for a failure, the subject and the fingerprint of a certificate."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ _LIBRARY_AND_LINE = re.compile(r"^\[[^\]]*\] ?| ?\(_ssl\.c:\d+\)$")
 
 
 class TlsError(OSError):
-    """A failure of TLS; ``strerror`` is the reason in OpenSSL's words.
+    """A failure of TLS; ``strerror`` is OpenSSL's text for the reason.
 
     ``reason`` is OpenSSL's symbol of it, ``CERTIFICATE_VERIFY_FAILED`` for example; None where OpenSSL has none.
     """

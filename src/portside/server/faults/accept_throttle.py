@@ -1,7 +1,7 @@
 """Faults of a port, before there is a connection: ``accept-delay`` and ``never-accept``.
 
 The kernel completes handshakes all the same (that is what the backlog is for): clients wait there, and what they send
-waits with them. Nothing in user space can tell who waits in a backlog, so these faults concern every client of every
+waits with them. User space cannot see which clients wait in a backlog, so these faults concern every client of every
 port.
 """
 
@@ -14,7 +14,7 @@ from portside.wire.faults.model import AcceptDelay, FaultSpec, NeverAccept
 
 
 class Accept(Protocol):
-    """Accepts clients of a listener, at most so many."""
+    """A function that accepts clients of a listener, up to a given number."""
 
     def __call__(self, listener: Listener, most: int = ..., /) -> None: ...
 
@@ -22,8 +22,8 @@ class Accept(Protocol):
 class AcceptThrottle:
     """Decides when a listener's clients are accepted.
 
-    ``on_change`` is called when the server has to look again which listeners it watches: ``is_closed`` has changed, or
-    a listener that was taken from the loop can be watched again. ``on_report`` gets the fault, the listener that it
+    ``on_change`` is called when the set of listeners to watch may have changed: ``is_closed`` has changed, or a
+    listener that was taken from the loop can be watched again. ``on_report`` gets the fault, the listener that it
     concerned (None: all) and whether the fault is over.
     """
 

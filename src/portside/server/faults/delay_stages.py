@@ -1,4 +1,4 @@
-"""Faults that keep bytes back: latency, rate, slice and stall. Times are lower bounds, to the clock's own precision."""
+"""Faults that delay bytes: latency, rate, slice and stall. Delays are lower bounds, to the precision of the clock."""
 
 from collections import deque
 from time import monotonic
@@ -18,7 +18,7 @@ _RATE_STEP_S = 0.02  # how often a limited rate sends: in steps, but never less 
 
 
 class DelayStage(TimedFault[AnyEffect]):
-    """Base of the faults that keep bytes back. Subclasses say when the next piece may go, and how large it is."""
+    """Base of the faults that delay bytes. Subclasses decide when the next piece passes, and how large it is."""
 
     def __init__(self, context: StageContext, assigned: AssignedFault, effect: AnyEffect) -> None:
         super().__init__(context, assigned, effect)
@@ -130,7 +130,7 @@ class LatencyStage(DelayStage[Latency]):
 
 
 class RateStage(DelayStage[Rate]):
-    """Passes so many bytes a second."""
+    """Passes a limited number of bytes per second."""
 
     def __init__(self, context: StageContext, assigned: AssignedFault, effect: Rate) -> None:
         super().__init__(context, assigned, effect)

@@ -1,4 +1,4 @@
-"""The faults of a run: which client has which, where they are put, and the events that say what they did."""
+"""The faults of a run: which clients get them, where they are inserted, and the events that report their actions."""
 
 import asyncio
 import time
@@ -73,7 +73,7 @@ class ClientFaults:
 
 
 class FaultInjector:
-    """Puts the faults that ``--fault`` asks for before clients and ports."""
+    """Inserts the faults of ``--fault`` between the network and the clients or ports that have them."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, faults: Sequence[FaultSpec], seed: int, publish: Callable[[Event], None]

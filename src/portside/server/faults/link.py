@@ -6,13 +6,13 @@ without one pays nothing, and the same link serves the client's leg and the othe
     transport ── data_received ──► pipeline in ──► data_received ── protocol
     transport ◄────── write ── pipeline out ◄──── write ─────────── protocol
 
-1. What the protocol gets and sends is what the program sees: bytes that a fault dropped or keeps back never came.
-2. The bytes on their way are bounded. Above ``HIGH_BYTES`` inwards the transport is not read, outwards the protocol is
-   told to pause, until no more than ``LOW_BYTES`` wait. A direction in that is stalled is not read at all, so that the
-   kernel's buffer fills and the peer is told a window of zero.
-3. FIN and ``close`` follow what is on its way. RST and ``abort`` do not wait, but for ``reset at``, which lets what
-   passed before be acknowledged.
-4. When the connection is lost, what came in and was not stalled is given to the protocol first.
+1. The protocol sees only what the faults let pass: for the server, bytes that a fault drops or delays have not arrived.
+2. The bytes in transit are bounded. Above ``HIGH_BYTES`` inwards, the transport is not read; outwards, the protocol
+   gets ``pause_writing``; both until no more than ``LOW_BYTES`` wait. While the inward direction is stalled, nothing is
+   read at all, so that the kernel's buffer fills and the peer sees a zero window.
+3. FIN and ``close`` follow the bytes in transit. RST and ``abort`` do not wait, except for ``reset at``, which waits
+   until the bytes before its offset are acknowledged.
+4. When the connection is lost, bytes that have arrived and are not stalled go to the protocol first.
 
 ``link_state`` has the states of the link and of its directions, and who causes each transition.
 """
@@ -40,9 +40,9 @@ _LOST = (LinkState.LOST, LinkState.LOST_BY_RESET)
 
 
 class FaultyLink(asyncio.Transport, asyncio.Protocol):
-    """The box. ``on_report`` gets a report of each thing that a fault does, before the connection feels it.
+    """A transport to the protocol, a protocol to the transport; ``on_report`` gets each action before it takes effect.
 
-    More than 20 methods: those of a transport and those of a protocol are 20 already.
+    The class has more than 20 methods because a transport and a protocol together have 20 already.
     """
 
     def __init__(

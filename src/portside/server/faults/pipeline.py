@@ -26,8 +26,8 @@ _STAGES: Final[dict[type[Effect], type[TimedFault[Any]]]] = {
 class FaultPipeline:
     """Stages between ``feed`` and ``on_bytes``, and for the end of the stream between ``end`` and ``on_end``.
 
-    The faults act in the order of ``KINDS``: those that last, then, where the protocol has paused reading, the buffer
-    that waits for it, then those that end something.
+    The stages are in this order: faults that last, in the order of ``KINDS``; the buffer for the time in which the
+    protocol has paused reading; faults that end something.
     """
 
     def __init__(

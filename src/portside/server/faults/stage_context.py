@@ -1,4 +1,4 @@
-"""What the stages of one direction of a faulty link use of that link, and the reports of what faults did."""
+"""The interface between a faulty link and the stages of one direction, and the reports of fault actions."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from portside.wire.faults.plan import AssignedFault
 
 
 class FaultReport(NamedTuple):
-    """One thing that a fault did to ``size`` bytes of ``direction``, after ``offset`` bytes of it."""
+    """An action of a fault on ``size`` bytes of ``direction``, after ``offset`` bytes of that direction."""
 
     fault: FaultSpec
     offset: int | None = None
@@ -26,7 +26,7 @@ class FaultReport(NamedTuple):
 
 
 class StageContext:
-    """The link as the stages of one direction see it: they report and count here, and know nothing else of it.
+    """The link as seen by the stages of one direction: they report and count here, and use nothing else of the link.
 
     ``on_report`` gets each report, ``on_trigger`` a fault that wants to end something and the direction whose bytes
     triggered it, ``on_change`` is called when the number of waiting bytes or of stalls may have changed on its own.

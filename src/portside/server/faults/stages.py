@@ -1,4 +1,4 @@
-"""Stages that the bytes of one direction pass, one after the other: each hands what it lets go to ``next``.
+"""Stages through which the bytes of one direction pass: each stage feeds what it lets pass to ``next``.
 
 Bytes keep their order within a stage and from one to the next; the end of the stream follows the last of them.
 """

@@ -1,8 +1,8 @@
-"""Faults that last: from so many bytes or so much time on, for so long. Drop and corrupt; ``delay_stages`` has more.
+"""Faults that last, from an offset or a time on and for a duration: drop and corrupt; ``delay_stages`` has the others.
 
 PENDING   the fault has not begun: bytes pass as they are
-ACTIVE    the fault acts on what comes
-OVER      its time is up: bytes pass as they are
+ACTIVE    the fault acts on the bytes that arrive
+OVER      the fault has ended: bytes pass as they are
 
 from       to        caused by
 PENDING    ACTIVE    start (neither at nor after), its timer (after), or the byte at which it begins (at)
@@ -25,7 +25,7 @@ AnyEffect = TypeVar("AnyEffect", bound=Effect)
 
 
 class Phase(enum.Enum):
-    """Phases of a fault; the module has the transitions."""
+    """Phases of a fault; the module docstring has the transitions."""
 
     PENDING = enum.auto()
     ACTIVE = enum.auto()
@@ -33,7 +33,7 @@ class Phase(enum.Enum):
 
 
 class TimedFault(Stage, Generic[AnyEffect]):
-    """Base of the stages of faults that last. Subclasses say in ``take`` what the fault does to bytes."""
+    """Base of the stages of faults that last. Subclasses implement the effect on bytes in ``take``."""
 
     reports_begin: ClassVar[bool] = False  # whether the fault is reported before it has acted on a byte
 
