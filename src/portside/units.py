@@ -1,4 +1,4 @@
-"""Durations, sizes and byte strings: how people write them, and how we write them back."""
+"""Durations, sizes and byte strings: parsing what users write, and formatting them for display."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The cells of the live display: how much room a column asks for, and text made safe and fit for it."""
+"""The cells of the live display: the width that a column requests, and text made safe to show and cut to its width."""
 
 from rich.cells import cell_len
 
@@ -10,12 +10,12 @@ from portside.wire.escaping import escape
 GONE = "gone"
 """What stands for the state of a socket that is gone."""
 
-# Where there is no room for netstat's word, the one that ss has.
+# Where netstat's name of the state is too long, the name that ss uses.
 _SHORT_STATES = {"ESTABLISHED": "ESTAB"}
 
 
 def live_width(column: Column) -> LiveWidth:
-    """The room of a column of the live display. Raises ValueError for a column that the display does not have."""
+    """The width of a column of the live display. Raises ValueError for a column that the display does not have."""
     if column.live_width is None:
         raise ValueError(f"the live display has no column {column.name!r}")
     return column.live_width
@@ -31,10 +31,10 @@ def request_width(column: Column, texts: list[str], before: int = 0, *, sorted_b
 
 def cell_text(column: Column, text: str, width: int) -> str:
     """A text of exactly ``width`` cells of the terminal."""
-    room = live_width(column)
+    column_width = live_width(column)
     if len(text) > width:
         text = _SHORT_STATES.get(text, text)
-    return cut_middle(text, width) if room.cut_middle else cut(text, width, right=room.right_aligned)
+    return cut_middle(text, width) if column_width.cut_middle else cut(text, width, right=column_width.right_aligned)
 
 
 def safe(text: str) -> str:

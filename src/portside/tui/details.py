@@ -1,4 +1,4 @@
-"""One socket in full, as lines of text: what is known, and why the rest is not."""
+"""All fields of one socket as lines of text, with the reason for each field that is not known."""
 
 from portside.app.column_text import seconds_text
 from portside.kernel.models import Socket
@@ -53,7 +53,7 @@ def _value(value: object) -> str:
 
 
 def _pairs(pairs: dict[str, str], width: int) -> list[str]:
-    """Names and values, in as many columns as there is room for, read from top to bottom."""
+    """Names and values, in as many columns as fit, to be read from top to bottom."""
     left = max(map(len, pairs))
     texts = [f"  {name:<{left}}  {value}" for name, value in pairs.items()]
     widest = max(map(len, texts))

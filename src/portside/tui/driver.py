@@ -1,4 +1,4 @@
-"""How Textual meets the terminal, where its own way does not do for us."""
+"""Textual's terminal driver, adapted to Portside."""
 
 import os
 import signal

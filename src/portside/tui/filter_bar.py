@@ -1,4 +1,4 @@
-"""The line where a filter is typed, with what is wrong with it below.
+"""The input line for a filter, with the filter's error below it.
 
 The bar never has the focus: the display gives it the keys while it is open. Textual's Input loses keys when it is
 hidden and shown again.
@@ -17,7 +17,7 @@ _PROMPT = "/ "
 
 
 class FilterBar(Vertical):
-    """A filter being typed."""
+    """The widget in which the user types a filter."""
 
     DEFAULT_CSS = """
     FilterBar { height: auto; background: ansi_default; }
@@ -53,7 +53,7 @@ class FilterBar(Vertical):
         self.display = False
 
     def put(self) -> None:
-        """Show the line, as much of it as there is room for around the cursor."""
+        """Show as much of the line around the cursor as fits."""
         line, room = self.line, max(1, self.app.size.width - len(_PROMPT) - 1)
         self._first = min(max(self._first, line.cursor - room), line.cursor)
         shown = Text(_PROMPT, "bold", no_wrap=True)

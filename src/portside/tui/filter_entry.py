@@ -1,4 +1,4 @@
-"""Typing of a filter: keys go to the filter bar, and what is typed is applied a moment after the last key."""
+"""Typing a filter: keys go to the filter bar, and the text is applied shortly after the last key."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,9 +19,10 @@ _KEYS_OF_THE_DISPLAY = ("ctrl+c", "ctrl+q", "ctrl+z")
 
 
 class FilterEntry:
-    """The filter bar with what happens to the text in it.
+    """The filter bar, and the application of the text in it.
 
-    ``report`` is called with a message about a filter that could not be applied, and ``closed`` when the bar is gone.
+    ``report`` is called with a message about a filter that could not be applied, and ``closed`` when the bar has been
+    closed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The filter of the live display: the one that is applied, and the one that is about to be."""
+"""The filter of the live display: the applied one and the requested one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -2,7 +2,7 @@
 
 
 class LineEditor:
-    """The text and where the cursor is in it; the keys are those of a shell."""
+    """A text and the position of the cursor in it; the keys are those of a shell."""
 
     def __init__(self, text: str = "") -> None:
         self.text = text

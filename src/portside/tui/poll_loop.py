@@ -1,18 +1,18 @@
-"""When the live display polls: once an interval, whenever something asks for it, and not while it is paused."""
+"""The schedule of the live display's polls: once per interval and on request; paused, only on request."""
 
 import asyncio
 import enum
 import time
 from collections.abc import Awaitable, Callable
 
-_LONGEST_INTERVAL_S = 10 * 365 * 86400.0  # clocks do not take an interval much longer than that
+_LONGEST_INTERVAL_S = 10 * 365 * 86400.0  # timers of the loop do not accept much longer intervals
 _SHORTEST_WAIT_S = 0.02
 
 
 class Polling(enum.Flag):
     """The state of a poll loop; the two flags are independent.
 
-    PAUSED: the user paused it, and only ``wake`` leads to a poll. IN_PROGRESS: a poll has begun and not ended.
+    PAUSED: the user has paused the loop, and only ``wake`` causes a poll. IN_PROGRESS: a poll has begun and not ended.
     """
 
     PAUSED = enum.auto()
@@ -20,7 +20,7 @@ class Polling(enum.Flag):
 
 
 class PollLoop:
-    """Polls again and again. ``interval_s`` is the time from the begin of one poll to the begin of the next."""
+    """Polls repeatedly; ``interval_s`` is the time from the beginning of one poll to the beginning of the next."""
 
     def __init__(self, interval_s: float) -> None:
         self.interval_s = min(interval_s, _LONGEST_INTERVAL_S)
@@ -29,7 +29,7 @@ class PollLoop:
 
     @property
     def stands_still(self) -> bool:
-        """Whether it is paused, and no poll from before the pause is still in progress."""
+        """Whether the loop is paused, and no poll from before the pause is still in progress."""
         return self._state == Polling.PAUSED
 
     def wake(self) -> None:
@@ -37,7 +37,7 @@ class PollLoop:
         self._wake.set()
 
     def toggle_pause(self) -> None:
-        """Pause, or go on with a poll at once."""
+        """Pause, or resume with a poll at once."""
         self._state ^= Polling.PAUSED
         if Polling.PAUSED not in self._state:
             self.wake()

@@ -78,7 +78,7 @@ class Poller:
         return len(destroy(table, self._namespace).table)
 
     def close(self) -> None:
-        """Give the watchers and the namespace back."""
+        """Close the watchers and the namespace."""
         self.stop_details()
         self._watcher.close()
         if self._namespace is not None:

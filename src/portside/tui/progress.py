@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on standard error where that is a terminal, nothing elsewhere."""
+"""Progress of a long command: a bar on standard error if that is a terminal, otherwise nothing."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _EACH_S = 0.1
 
 
 class Progress:
-    """Called with bytes done and in all, as often as one likes; shown from the second half second on."""
+    """A progress bar, called with the number of bytes done and the total, any number of times; shown after 0.5 s."""
 
     def __init__(self, words: str) -> None:
         self._words = words

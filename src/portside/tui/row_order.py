@@ -1,4 +1,4 @@
-"""The order of the rows of the live display. What is not known comes last either way."""
+"""The order of the rows of the live display. Unknown values come last in both directions."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ _UNCHANGING = ("proto", "local", "remote", "age_s")
 
 
 class RowSorter:
-    """Puts the rows of each view in order, and reuses what is known of the view before."""
+    """Sorts the rows of each view, and reuses sort keys of the view before."""
 
     def __init__(self) -> None:
         self._owner_ranks = OwnerRanks()

@@ -1,4 +1,4 @@
-"""What comes up over the table: help, one socket in full, and the question before a socket is destroyed."""
+"""Screens over the table: help, the details of one socket, and the question before a socket is destroyed."""
 
 from typing import ClassVar
 
@@ -71,7 +71,7 @@ class Page(ModalScreen[None]):
 
 
 class Details(Page):
-    """One socket in full, kept up to date as long as it lives."""
+    """The details of one socket, refreshed as long as the socket exists."""
 
     def __init__(self, key: int, socket: Socket, age_s: float) -> None:
         super().__init__(title(socket), "")

@@ -1,9 +1,9 @@
-"""Differences from one snapshot of the sockets to the next: what is new, what changed, what is gone.
+"""Differences from one snapshot of the sockets to the next: new, changed and closed sockets.
 
 No I/O, and no clock: the time comes in as an argument.
 
-A socket is known again by its cookie, which the kernel never gives twice; where a source knows no cookie, by its two
-ends (and what holds it, for several listeners may share theirs).
+A socket is identified by its cookie, which the kernel never reuses; if the source has no cookies, by its two endpoints
+(and its owner key, because several listeners may share an endpoint).
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two products are equal
 
 
 class TableSection(NamedTuple):
-    """Sockets of one table. ``gone_at`` is when they were missed first, None for those that are there.
+    """Sockets of one table. ``gone_at`` is when they were first missing; None for sockets that are still present.
 
-    ``since`` is when each was first seen, and ``marks`` has a column for each of ``MARKED``.
+    ``since`` is the time at which each was first seen, and ``marks`` has a column for each of ``MARKED``.
     """
 
     table: SocketTable
@@ -84,7 +84,7 @@ class SocketRow(NamedTuple):
 
 
 class ViewState:
-    """The sockets that the display shows after a snapshot: those that are there, then those that are fading.
+    """The sockets that the display shows after a snapshot: the present ones, then those that have gone and are fading.
 
     A row is a number over all sections, in their order.
     """

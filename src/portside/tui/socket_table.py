@@ -1,4 +1,4 @@
-"""The table on the screen: as many rows as there are sockets, and text only for those that can be seen."""
+"""The table on the screen: one row for each socket, with text made only for the visible rows."""
 
 from typing import ClassVar
 
@@ -29,9 +29,9 @@ _ARROWS = {False: "▲", True: "▼"}
 
 
 class SocketTableView(ScrollView, can_focus=True):
-    """A picture in an order. The first line on the screen is the titles; the rows scroll below it.
+    """A view in a sort order. The first line on the screen has the titles; the rows scroll below it.
 
-    A socket that is selected stays so, wherever the order puts it. Before the first key none is.
+    A selected socket stays selected wherever the order moves it. Before the first key no socket is selected.
     """
 
     DEFAULT_CSS = """

@@ -15,7 +15,7 @@ _KEYS_WHILE_TYPING = "Enter keep  Escape take back"
 
 
 class StatusLines:
-    """The widgets of the lines. ``message`` answers the last key; ``error`` says why the last poll failed."""
+    """The widgets of the lines. ``message`` replies to the last key; ``error`` is why the last poll failed."""
 
     def __init__(self) -> None:
         self.message = ""
@@ -47,7 +47,7 @@ def no_sockets_text(settings: Watch, applied: str) -> str:
 
 
 def _write(line: Static, text: str, width: int) -> None:
-    """Write one line; a line without text takes no room."""
+    """Write one line; a line without text is hidden."""
     line.display = bool(text)
     if text:
         line.update(Text(cut(text, width).rstrip(), no_wrap=True))

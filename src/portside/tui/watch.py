@@ -1,8 +1,8 @@
-"""The live display of ``portside watch``: the kernel's table on a terminal, again and again.
+"""The live display of ``portside watch``: the kernel's socket table on a terminal, refreshed regularly.
 
-1. Polling and comparing run in one thread beside the display (``poller``), so that a key never waits for the kernel.
-2. A view holds columns; text is made only for the rows that can be seen (``socket_table``).
-3. The terminal keeps its own colours and background, and nothing reaches it that was not made visible first.
+1. Polling and comparing run on a separate thread (``poller``), so that a key never waits for the kernel.
+2. A view holds columns; text is made only for visible rows (``socket_table``).
+3. The terminal keeps its own colours and background; all text is escaped before it reaches the terminal.
 """
 
 import asyncio
@@ -58,9 +58,9 @@ def run(settings: Watch) -> int:
 
 
 class WatchApp(App[int]):
-    """The display: which part is asked when, and what comes of it. The poller is its own until the display ends.
+    """The display: connects its parts, and owns the poller until the display ends.
 
-    The class has an attribute for each of its parts, which are more than 12, and a method for each key.
+    The class has more than 12 attributes, one for each part, and more than 20 methods, because each key has one.
     """
 
     ENABLE_COMMAND_PALETTE = False

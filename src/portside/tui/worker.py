@@ -1,7 +1,7 @@
-"""Work beside the live display, so that a key never waits: one thread for the kernel, and tasks of the loop.
+"""Background work of the live display, so that a key never waits: one thread for the kernel, and tasks of the loop.
 
-Textual has workers of its own. Its threads run in no order and at the same time, and nobody can wait for one at the
-end; here each call has the sockets of the kernel for itself, and the last has ended before they are closed.
+Textual's own workers do not do: their threads run concurrently and in any order, and cannot be awaited at the end. Here
+one call at a time uses the netlink sockets, and the last call has ended before they are closed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class Worker:
-    """One thread, and tasks. ``failed`` is called at once with the exception that ended a task."""
+    """One thread, and any number of tasks; ``failed`` is called at once with the exception that ended a task."""
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self._failed = failed

@@ -1,4 +1,4 @@
-"""Lists of buffers, as vectored writes take them."""
+"""Lists of buffers for vectored writes (writev(2))."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Checksums of protocols, above all of those that devices speak.
+"""Checksums used in protocols, above all in those of industrial devices.
 
 The CRCs are named as in the catalogue of Greg Cook (https://reveng.sourceforge.io/crc-catalogue/), in whose notation
 ``crc16-ccitt`` is CRC-16/IBM-3740 (start 0xffff, also called CCITT-FALSE) and ``crc16-modbus`` CRC-16/MODBUS.
@@ -14,7 +14,7 @@ from portside.wire.frame import ByteOrder
 
 
 class Checksum(NamedTuple):
-    """``size`` bytes, in the order in which its protocols send them."""
+    """A checksum of ``size`` bytes, in the byte order in which its protocols send it."""
 
     size: int
     order: ByteOrder

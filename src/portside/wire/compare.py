@@ -1,4 +1,4 @@
-"""The first difference of two streams that are compared piece by piece, as they come.
+"""The first difference between two streams, which are compared piece by piece as they arrive.
 
 The caller feeds pieces of a side for which ``wants`` is true, and calls ``end`` when that side has no more. Pieces fed
 before they are wanted are kept until the other side has caught up, so a caller that feeds only wanted ones needs
@@ -20,8 +20,8 @@ Piece = bytes | int
 class Difference(NamedTuple):
     """The first differing byte: its offset from 0 and up to CONTEXT_BYTES around it.
 
-    ``before`` is what both sides have before it; ``left`` and ``right`` begin at it. A side that has ended there is
-    empty: then the streams are the same as far as that one goes.
+    ``before`` is what both sides have before that byte; ``left`` and ``right`` begin with it. A side that has ended
+    there is empty: then the longer stream begins with the shorter one.
     """
 
     offset: int
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
 
 
 class Comparison:
-    """Two streams. ``equal`` and ``unknown`` count bytes up to the first difference."""
+    """A comparison of two streams; ``equal`` and ``unknown`` count bytes up to the first difference."""
 
     def __init__(self) -> None:
         self.equal = 0
@@ -92,7 +92,7 @@ class Comparison:
 
 
 class _Side:
-    """One side: the pieces that wait, and its context from the first difference on."""
+    """One side: its queued pieces, and its context from the first difference on."""
 
     def __init__(self) -> None:
         self.pieces: deque[Piece] = deque()

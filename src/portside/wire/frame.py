@@ -19,8 +19,8 @@ INTEGERS: Final[dict[str, tuple[int, ByteOrder]]] = {
 class Frame(NamedTuple):
     """How a stream is cut into messages.
 
-    The ``value`` depends on ``kind``: for ``delim`` the delimiter (bytes), for ``fixed`` bytes a message, for
-    ``length`` a name of ``INTEGERS``, for ``idle`` seconds; ``none`` and ``lines`` have none.
+    The ``value`` depends on ``kind``: for ``delim`` the delimiter (bytes), for ``fixed`` the size of a message (bytes),
+    for ``length`` a name of ``INTEGERS``, for ``idle`` the time in seconds; ``none`` and ``lines`` have none.
     """
 
     kind: str

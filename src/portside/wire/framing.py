@@ -2,7 +2,7 @@
 
 Rules that every framer keeps:
 
-1. Messages are cut out of the stream and nothing is taken away: a delimiter or a length stays in its message, and
+1. Messages are cut out of the stream and nothing is removed: a delimiter or a length stays in its message, and
    all messages and what ``finish`` returns, joined, are the stream.
 2. A message longer than ``max_frame`` bytes comes in pieces of ``max_frame`` bytes. Each piece but the last is a
    ``Cut``: bytes that are not the end of their message.
@@ -22,7 +22,7 @@ class Cut(bytes):
 
 
 class Framer(Protocol):
-    """One direction of one connection."""
+    """The framer of one direction of one connection."""
 
     @property
     def deadline(self) -> float | None:
@@ -65,7 +65,7 @@ def make_framer(frame: Frame, max_frame: int) -> Framer:
 
 
 class Unframed:
-    """Every read is a message."""
+    """Makes a message of every read."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Line ends on their way out: LF becomes CR LF (the ``-C`` of netcat)."""
+"""Line ends of outgoing data: LF becomes CR LF (``-C`` of netcat)."""
 
 import re
 
@@ -6,7 +6,7 @@ _LONE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class CrLf:
-    """Turns each LF that follows no CR into CR LF, over any division into reads."""
+    """Turns each LF that follows no CR into CR LF, wherever the stream is divided into reads."""
 
     __slots__ = ("_after_cr",)
 

@@ -1,8 +1,8 @@
-"""The PROXY protocol, versions 1 and 2: who the client of a proxy is, said before the client's first byte.
+"""The PROXY protocol, versions 1 and 2: the address of a proxy's client, sent before the client's first byte.
 
 Source: haproxy.org, doc/proxy-protocol.txt. Version 1 is a line of at most 107 bytes; version 2 is a signature of 12
-bytes, 4 bytes of what follows, addresses and TLVs. A header is refused where it is not to the letter: whoever reads
-on after a wrong one takes a client's bytes for an address.
+bytes, 4 bytes of what follows, addresses and TLVs. A header with any deviation from the specification
+is refused: reading on after it could take bytes of the client for an address.
 """
 
 import ipaddress
@@ -43,7 +43,7 @@ class ProxyHeader(NamedTuple):
 
 
 class HeaderDecoder:
-    """Takes the bytes of a connection as they come, up to the end of the header and none of those after it."""
+    """Decodes a header from the bytes of a connection as they arrive, and consumes no byte after the header."""
 
     def __init__(self) -> None:
         self._data = bytearray()  # never more than MOST_V2_BYTES + 16
@@ -51,9 +51,9 @@ class HeaderDecoder:
         self.header: ProxyHeader | None = None  # set when it is whole
 
     def feed(self, data: bytes) -> int:
-        """How many of these bytes, the next ones, belong to the header.
+        """Decode the next bytes; returns how many of them belong to the header: all until the header is complete.
 
-        It is all of them until the header is whole. Raises InvalidValue where this is no header.
+        Raises InvalidValue if the bytes are not a PROXY header.
         """
         taken = 0
         while self.header is None and taken < len(data):

@@ -1,6 +1,6 @@
 """The type-length-value fields of a PROXY header of version 2 (proxy-protocol.txt, section 2.2).
 
-Everything comes from the network: text is escaped, what has no text is written in hex.
+The values come from the network: text is escaped, and binary values are written in hex.
 """
 
 from typing import Final, NamedTuple

@@ -69,8 +69,8 @@ class _End:
 class TcpSynthesizer:
     """The packets of connection ``conn`` between ``peer`` and ``local`` (as in events; empty where not recorded).
 
-    ``left`` is how many of the bytes sent had left the kernel when the connection ended, None where that is not known;
-    the rest is omitted. ``outbound`` says that the connection was opened from this side.
+    ``left`` is the number of sent bytes that had left the kernel when the connection ended, None if that is not known;
+    the rest is omitted. ``outbound`` is True for a connection that was opened from this side.
     """
 
     __slots__ = ("_at", "_begun", "_comment", "_left", "_local", "_out", "_outbound", "_peer")

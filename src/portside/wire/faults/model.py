@@ -1,10 +1,10 @@
-"""Faults as values: which connections, when, and what is done to them. ``settings.faults`` parses text into these.
+"""Faults as values: their connections, their times and their effects. ``settings.faults`` parses text into these.
 
 A ``FaultSpec`` has three parts:
 
-    selector    which connections have it: p=, first=, every=, net=
-    window      when and where it acts on one: at, after, for; in, out, both; upstream
-    effect      what it does: one type per kind, with the arguments of that kind
+    selector    which connections have the fault: p=, first=, every=, net=
+    window      when and where the fault acts on a connection: at, after, for; in, out, both; upstream
+    effect      what the fault does: one type per kind, with the arguments of that kind
 
 ``KINDS`` registers each kind once: its effect and the words that it takes. Times are in seconds, sizes in bytes.
 """
@@ -91,7 +91,7 @@ class Slice(Effect, frozen=True, gc=False):
 
 
 class Stall(Effect, frozen=True, gc=False):
-    """Lets nothing pass; inwards, nothing is read either."""
+    """Holds back all bytes; inwards, the connection is not read either."""
 
 
 class Ending(Effect, frozen=True, gc=False):
@@ -131,7 +131,7 @@ class NeverAccept(Effect, frozen=True, gc=False):
 
 
 class FaultSpec(msgspec.Struct, frozen=True, gc=False):
-    """One fault as it was asked for."""
+    """One fault as requested with ``--fault``."""
 
     kind: str  # a key of KINDS
     text: str  # as it was written

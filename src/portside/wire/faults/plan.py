@@ -1,4 +1,4 @@
-"""Which connections have which faults, decided by counting and by random numbers.
+"""The assignment of faults to connections, by counting and by random numbers.
 
 With the same seed the same clients, in the same order, have the same faults at the same bytes: each fault, connection
 and direction has a random generator of its own, seeded with ``SEED/FAULT/CONNECTION/DIRECTION``.

@@ -1,4 +1,4 @@
-"""The rule of a state that a message meets.
+"""The rule of a state that matches a message.
 
 All texts that a message may equal are one dictionary; all expressions are one RE2 set, which finds those that match in
 one pass over the message. So the time for a message does not grow with the number of rules.
@@ -48,7 +48,7 @@ class Matcher:
         self._set = self._make_set() if len(self._patterns) > 1 else None
 
     def _make_set(self) -> Any:
-        """All expressions as one RE2 set; None where RE2 has no room for it."""
+        """All expressions as one RE2 set; None where the set would exceed RE2's memory limit."""
         made = re2.Set.SearchSet(options(SET_MEMORY_BYTES))
         try:
             for index in self._patterns:
@@ -78,7 +78,7 @@ class Matcher:
         matches: Any = self._set.Match(message) if self._set is not None else None
         certain = bool(matches)
         if not certain:
-            matches = range(len(self._patterns))  # there is no set, or RE2 had no room for it
+            matches = range(len(self._patterns))  # there is no set, or RE2 ran out of memory
         for index in sorted([*found, *map(self._rule_indices.__getitem__, matches)]):
             if index == len(self._rules):
                 return None

@@ -1,7 +1,7 @@
 """A client's stream as the messages that rules see: framed, without the bytes that end a message.
 
 A line comes without its LF or CR LF, a message of ``delim:HEX`` without the delimiter; other messages are whole.
-A message longer than ``max_frame`` bytes meets no rule, so it is left out.
+A message longer than ``max_frame`` bytes matches no rule, so it is left out.
 """
 
 from portside.wire.frame import Frame

@@ -1,7 +1,7 @@
 """Conditions on a message as regular expressions of RE2 over bytes.
 
-RE2 (https://github.com/google/re2/wiki/Syntax) takes time in proportion to the message, whatever the expression: there
-is none that hangs the server. What one costs is bounded too: its text, and the program that RE2 makes of it.
+RE2 (https://github.com/google/re2/wiki/Syntax) takes time in proportion to the message, whatever the expression, so no
+expression hangs the server. The size of an expression and of the program that RE2 makes of it is limited, too.
 """
 
 import re

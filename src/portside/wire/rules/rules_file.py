@@ -1,7 +1,7 @@
 """A file of rules (TOML), read and checked completely: a server starts with rules that can all be used, or not at all.
 
 Errors read ``FILE:LINE:COLUMN: what``. tomllib finds errors of TOML itself; unknown keys, wrong expressions and states
-without rules are found here, and ``toml_positions`` knows where they stand.
+without rules are found here, and ``toml_positions`` has their positions.
 """
 
 import re

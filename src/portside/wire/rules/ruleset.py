@@ -17,11 +17,11 @@ ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
 
 
 class RulesError(UsageError):
-    """Error in rules: where it is, what is wrong, and what to do."""
+    """An error in rules: its position, what is wrong, and what to do about it."""
 
 
 class Answer(NamedTuple):
-    """Something to send, ``delay`` seconds after whatever was sent before it."""
+    """Something to send, ``delay`` seconds after the previous answer was sent."""
 
     template: Template
     delay: float = 0.0

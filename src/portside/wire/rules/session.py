@@ -1,4 +1,4 @@
-"""The state of one client's conversation with the rules, and what happens next in it.
+"""The state of one client's conversation with the rules, and its transitions.
 
 The caller reports what the client did, with the time, and gets an ``Action``: the rule that applies and everything its
 answers may refer to. The caller sends the answers of the action, each after its delay, before it reports the client's
@@ -18,7 +18,7 @@ from portside.wire.rules.template import Context, Groups
 
 
 class RuleState:
-    """The rules of one state, sorted by what they wait for."""
+    """The rules of one state, sorted by the kind of their condition."""
 
     __slots__ = ("connect", "half_close", "matcher", "name", "silences")
 

@@ -1,4 +1,4 @@
-"""An expected conversation, compared with what the rules answer (``portside rules test``).
+"""An expected conversation, compared with the answers of the rules (``portside rules test``).
 
     # a comment, or nothing
     > HELLO             the client sends this text and, where messages are lines, a line feed
