@@ -12,15 +12,15 @@ from typing import ClassVar, Literal
 import msgspec
 
 CloseReason = Literal[
-    "peer_closed",  # the peer sent FIN and everything that waited for it went out
+    "peer_closed",  # the peer sent FIN, and all bytes buffered for it were sent
     "peer_reset",  # the peer sent RST
     "local_closed",  # this side closed
     "local_reset",  # this side sent RST
     "idle_timeout",  # nothing moved for --idle-timeout
-    "write_timeout",  # the peer did not take what waited for it
+    "write_timeout",  # the peer did not take the bytes buffered for it
     "fault",  # a --fault ended it
     "shutdown",  # the server ended
-    "error",  # anything else that the network reports, say that a route is gone
+    "error",  # any other error that the network reports, such as a lost route
 ]
 RefuseReason = Literal[
     "max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors", "fault"

@@ -196,7 +196,7 @@ def _running_timers(table: SocketTable) -> list[tuple[str | None, int, int]]:
 
 
 def limits(sockets: WatchedSockets) -> Texts:
-    """``rwnd 40% sndbuf 5%``: what the sender waited for, in parts of the time in which it had something to send."""
+    """``rwnd 40% sndbuf 5%``: the limits on the sender, in percent of the time in which it had data to send."""
     table = sockets.table
     busy = table.column("busy_us")
     waits = [(name, table.column(f"{name}_limited_us")) for name in ("rwnd", "sndbuf")]

@@ -53,7 +53,7 @@ class _ListenRun:
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._rules_reloader: RulesReloader | None = None
-        self._hurry = threading.Event()  # set where outputs that take nothing are not waited for
+        self._hurry = threading.Event()  # set when the end must not wait for outputs that make no progress
         self._drain = 0.0  # seconds that clients have to leave by themselves
         self._signals = 0
         self._signalled_at = 0.0

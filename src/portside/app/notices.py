@@ -14,7 +14,7 @@ def write_notice(words: str, hint: str | None = None) -> None:
 def write_stderr(text: str) -> None:
     """Write lines to standard error, unless its reader is stuck or gone, which is no reason to fail."""
     try:
-        # Nobody waits for a standard error that is stuck, the loop least of all.
+        # A standard error whose reader has stopped must not block any thread, least of all the loop.
         if not select.select([], [sys.stderr], [], 0)[1]:
             return
         sys.stderr.write(text)

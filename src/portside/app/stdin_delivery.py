@@ -60,7 +60,7 @@ class StdinDelivery:
             data = self._crlf.convert(data)
         data = self._behaviour.transform_stdin(data)
         if not data:
-            return  # the behaviour waits for the rest of a line, say
+            return  # the behaviour may be waiting for the rest of a line
         if self._from_terminal:
             if not self._broadcast.send(data):
                 write_notice("no client is connected: not sent")

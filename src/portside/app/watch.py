@@ -137,7 +137,7 @@ def _report_listen_overflows(namespace: Namespace | None) -> None:
 
 
 def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
-    """Destroy the sockets of a snapshot and show them; their number is reported even where nobody reads the table."""
+    """Destroy the sockets of a snapshot and show them; report their number even if the table's reader is gone."""
     from portside.kernel.destroy import DestroyError, destroy
 
     refused: DestroyError | None = None

@@ -60,7 +60,7 @@ class Dialer:
     def _resolved(self, answer: "asyncio.Future[list[Candidate]]") -> None:
         self._resolving = None
         if not answer.cancelled():
-            answer.exception()  # raised where it is awaited; where nobody awaits it any more, it is of no interest
+            answer.exception()  # marks it as retrieved: it does not matter if nothing awaits the answer any more
 
     async def _dial_one(self, candidate: Candidate, header: bytes) -> socket.socket:
         loop = asyncio.get_running_loop()

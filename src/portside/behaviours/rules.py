@@ -146,7 +146,7 @@ class Rules(Behaviour):
     # The conversation.
 
     def _advance(self, conversation: _Conversation, now: float, *, write_eof: bool = True) -> None:
-        """Send answers and take messages until nothing is left to do, or until something has to be waited for."""
+        """Send answers and take messages until nothing is left to do, or until the next step has to wait."""
         connection, queue, session = conversation.connection, conversation.queue, conversation.session
         left = MESSAGES_PER_TURN
         while True:
@@ -187,7 +187,7 @@ class Rules(Behaviour):
             self._advance(conversation, self._loop.time())
 
     def _send_immediate(self, conversation: _Conversation, action: Action) -> bool:
-        """Send the answer of an action that has one at most and asks for nothing else; False for any other action."""
+        """Send the answer of an action with at most one answer and no other effect; False for any other action."""
         if not action.rule.is_immediate or conversation.eof_sent:
             return False
         for answer in action.rule.answers:

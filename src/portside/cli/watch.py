@@ -10,7 +10,7 @@ from portside.settings.watch import Watch
 def run(settings: Watch) -> int:
     """Show the sockets that the settings choose; the exit status."""
     _check(settings)
-    # numpy's linear algebra, which nobody uses here, starts a thread for each processor: half of the import's time.
+    # numpy's linear algebra, unused here, starts a thread for each processor: half of the import's time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if settings.events:
         from portside.app import events

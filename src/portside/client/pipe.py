@@ -3,7 +3,7 @@
 A thread sends what the source yields (``client.sender``); the caller's thread receives. Each runs a loop of two
 blocking calls on one buffer, so neither direction waits for the other, and both run at the speed of the kernel.
 
-1. The end of the source half-closes our side. Receiving goes on until the peer's FIN.
+1. The end of the source half-closes our side. Receiving continues until the peer's FIN.
 2. After the peer's FIN, sending continues while the source yields bytes. If the source is a terminal, the run ends at
    once; with any other source, it ends once the source has yielded nothing for GRACE_S. Bytes that we hold wait until
    the peer takes them.
@@ -173,7 +173,7 @@ class Pipe:
         return sender.state is SenderState.SENDING or (stalled.seconds() < GRACE_S and not self._stdio.interactive)
 
     def _wait_for_acknowledgement(self) -> None:
-        """Wait as rule 4 says. What the kernel still holds after that, it goes on sending by itself."""
+        """Wait according to rule 4. The kernel keeps sending what it still holds after that."""
         stalled = StallTimer(lambda: unacknowledged(self._sock), time.monotonic())
         for delay in backoff():
             left = unacknowledged(self._sock)

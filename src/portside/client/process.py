@@ -64,7 +64,7 @@ class Program(Stdio):
         self._stdout.close()
 
     def end(self) -> None:
-        """Reap the program; where it goes on running without the connection, terminate it."""
+        """Reap the program; if it keeps running without the connection, terminate it."""
         self._stdin.close()
         self._stdout.close()
         if not self._reaped_within(_EXIT_S):

@@ -175,7 +175,7 @@ class Player:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            return  # the connection is gone: receiving says why
+            return  # the connection is gone: receiving will raise the reason
 
     def _finish(self, end: ConnectionEnd, before: int) -> None:
         """End the connection as recorded; ``before`` is the recorded time of the step before."""

@@ -97,7 +97,7 @@ class TlsSocket(socket.socket):
                 engine.feed_eof()
             receiving, answers = engine.receiving, engine.has_data_to_send
         if receiving is Half.CLOSED:
-            # Whoever polls the descriptor is to see the end, though the peer may leave it open.
+            # A poll of the descriptor must report the end, even if the peer leaves the connection open.
             with suppress(OSError):
                 super().shutdown(socket.SHUT_RD)
         if answers and self._sending.acquire(blocking=False):

@@ -143,7 +143,7 @@ class _Assembler:
         )
 
     def _put(self, code: _Code, true: _Label, false: _Label, after: _Label) -> None:
-        """Append code that goes on at ``true`` or ``false``. ``after`` is the label of what follows it directly."""
+        """Append code that continues at the label ``true`` or ``false``; ``after`` is the label right behind it."""
         if isinstance(code, _Condition):
             if code.negated:
                 true, false = false, true

@@ -21,8 +21,9 @@ shows how a connection ended, however short it was. Joined, each connection is o
 6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
    dump asks for the cookie just then, the two have one each. So a socket that is not known, and has the ends of such a
    handshake, is what became of it.
-7. The kernel forgets the owners of a socket when its program has closed it, though the connection goes on to its end.
-   Owners that are not known any more are taken from earlier snapshots.
+7. The kernel forgets the owners of a socket when its program has closed it, although the connection continues to its
+end.
+   Owners that are no longer known are taken from earlier snapshots.
 
 The caller passes notifications and snapshots in this order: all notifications that came before the snapshot was begun
 (``on_destroy``), the snapshot (``on_snapshot``), those that came meanwhile (``on_destroy``), and then ``expire``.
@@ -141,10 +142,10 @@ class ConnectionTracker:
         matching = self._matches(table, _durations(first_ns, at_ns))
         state = table.base["state"]
         self.opened += _count_opened(state, was, new)
-        nobody = np.full(len(table), np.nan)
-        events += EventBatch("opened", "poll", table, at_ns, was, nobody).only(new & matching)
+        unknown_s = np.full(len(table), np.nan)
+        events += EventBatch("opened", "poll", table, at_ns, was, unknown_s).only(new & matching)
         changed = ~new & (was != state)
-        events += EventBatch("changed", "poll", table, at_ns, was, nobody).only(changed & (matching | reported))
+        events += EventBatch("changed", "poll", table, at_ns, was, unknown_s).only(changed & (matching | reported))
         self._known = TrackedSockets(table, keys, first_ns, reported | matching, np.ones(len(table), bool), at_ns)
         self._missing_before, self._missing = self._missing, replace(before.select(before.alive), at_ns=at_ns)
         return events
@@ -273,8 +274,8 @@ class ConnectionTracker:
 def forgotten(table: SocketTable) -> Mask:
     """Which destroyed sockets were disconnected before, so that the kernel has forgotten their ends and counts."""
     base = table.base
-    nobody: Mask = (base["state"] == states.CLOSE) & (base["remote_port"] == 0)
-    return nobody
+    disconnected: Mask = (base["state"] == states.CLOSE) & (base["remote_port"] == 0)
+    return disconnected
 
 
 def _without_forgotten(destroyed: SocketTable, connections: Mask) -> SocketTable:

@@ -16,11 +16,11 @@ class Owner(msgspec.Struct, frozen=True, gc=False):
 class Socket(msgspec.Struct, frozen=True):
     """A TCP socket as the kernel sees it.
 
-    ``family`` is 4 or 6; an IPv4 connection of an IPv6 socket is ``tcp6`` with IPv4 addresses. Of a listener,
-    ``recv_q`` is its accept queue and ``send_q`` that queue's limit, in connections; of others they are bytes: not
-    read by the program yet, and not acknowledged by the peer yet. ``owners`` are all processes that hold it.
-    ``info`` has tcp_info, timers, memory and more, units in the names. None is unknown, and ``gaps`` says why, by
-    the name of the field (``info.rtt_us`` for one of ``info``).
+    ``family`` is 4 or 6; an IPv4 connection of an IPv6 socket is ``tcp6`` with IPv4 addresses. For a listener,
+    ``recv_q`` is the length of its accept queue and ``send_q`` that queue's limit, in connections; for other sockets
+    both are bytes: not yet read by the program, and not yet acknowledged by the peer. ``owners`` are all processes that
+    hold it. ``info`` has tcp_info, timers, memory and more, units in the names. A value that is not known is None, and
+    ``gaps`` has the reason, by the name of the field (``info.rtt_us`` for one of ``info``).
     """
 
     proto: str

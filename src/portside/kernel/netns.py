@@ -1,7 +1,7 @@
 """Opening sockets and files in another network namespace, without moving this process: see setns(2), ip-netns(8).
 
 A network namespace is an attribute of a thread, so a new thread enters it, does the work and ends. Sockets and files of
-/proc/thread-self/net stay in the namespace they were opened in, whoever uses them later.
+/proc/thread-self/net stay in the namespace in which they were opened, whichever thread uses them later.
 """
 
 import ctypes
@@ -61,7 +61,7 @@ class Namespace:
                 return
             try:
                 results.append(work())
-            except BaseException as error:  # noqa: BLE001 - it goes on in the thread that asked
+            except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
                 failures.append(error)
 
         thread = threading.Thread(target=inside, name=f"netns {self._name}")

@@ -25,7 +25,7 @@ _ONE_OWNER = "psutil names only one of the processes that hold a socket"
 _HIDDEN = "psutil names no process that holds it"
 _MERGED = "psutil tells listeners on one port as one where it cannot name the processes that hold them"
 _NO_OWNER, _HIDDEN_OWNER = 0, 1  # owner keys of sockets without a known owner: none, and one that cannot be seen
-_HELD_BY_NOBODY = (states.TIME_WAIT, states.SYN_RECV)
+_WITHOUT_OWNER = (states.TIME_WAIT, states.SYN_RECV)
 _FAMILIES = {socket.AF_INET: IPV4, socket.AF_INET6: IPV6}
 
 
@@ -85,7 +85,7 @@ def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:
                 row[side][: len(address)] = np.frombuffer(address, "u1")
                 row[f"{side}_port"] = end[1]
     owner_keys = np.array([_owner_key(number, owners) for number, owners in enumerate(held.values())], "i8")
-    owner_keys[(owner_keys == _HIDDEN_OWNER) & np.isin(base["state"], _HELD_BY_NOBODY)] = _NO_OWNER
+    owner_keys[(owner_keys == _HIDDEN_OWNER) & np.isin(base["state"], _WITHOUT_OWNER)] = _NO_OWNER
     return SocketTable(
         base,
         message=np.zeros(len(base), "i8"),

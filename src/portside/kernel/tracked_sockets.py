@@ -65,8 +65,8 @@ class TrackedSockets:
 def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Ints) -> SocketTable:
     """A table whose ``rows`` have the owners that they had in ``before`` at ``places``, where they have none any more.
 
-    The kernel forgets inode and user of a socket as soon as its program has closed it, while the connection goes on to
-    its end; and a program that closes it between the dump and the reading of its descriptors is not found.
+    The kernel forgets inode and user of a socket as soon as its program has closed it, while the connection continues
+    to its end; and a program that closes it between the dump and the reading of its descriptors is not found.
     """
     now, then = table.owner_keys[rows], before.owner_keys[places]
     if table.owners is None or before.owners is None:

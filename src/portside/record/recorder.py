@@ -127,7 +127,7 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._write_until_closed()
-        except Exception as error:  # noqa: BLE001 - the store reports it, and the run goes on
+        except Exception as error:  # noqa: BLE001 - the store reports it, and the run continues
             with self._changed:
                 self._state = _FAILED
                 self._blocks.clear()

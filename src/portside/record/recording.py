@@ -203,7 +203,7 @@ class Recording:
         return self._paged(_EXTENTS_OF, (conn,), after)
 
     def _extents_until(self, end: tuple[int, int] | None) -> Iterator[Extent]:
-        """Extents up to ``end`` (segment, offset), so that the reader does not chase a server that goes on writing."""
+        """Extents up to ``end`` (segment, offset), so that reading ends even while a server keeps writing."""
         return takewhile(lambda extent: end is not None and extent[:2] <= end, self._paged(_EXTENTS, (), (0, 0)))
 
     def _paged(self, query: str, which: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:

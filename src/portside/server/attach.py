@@ -1,4 +1,4 @@
-"""Handing a connected socket to the loop, which makes a transport of it."""
+"""Attaching connected sockets to the event loop, which makes a transport for each."""
 
 import asyncio
 import socket

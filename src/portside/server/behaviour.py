@@ -1,4 +1,4 @@
-"""What a client gets back: the one way in which a behaviour and the server know each other.
+"""The base class of behaviours, and the interface between a behaviour and the server.
 
 A behaviour is one object for a whole run, and its methods are called on the loop's thread. State of a connection is
 kept under the connection itself, from ``opened`` until ``closed``. A behaviour sends with ``connection.send`` and asks

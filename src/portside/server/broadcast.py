@@ -1,9 +1,9 @@
 """One stream to every client, at the pace of the slowest that still reads.
 
-A client whose writing is paused is waited for while its kernel acknowledges. One that takes nothing for a moment is no
-longer waited for, unless no other client reads: what it does not take is buffered up to a limit, and then, or when it
-took nothing for the write timeout, it is closed as ``write_timeout``. So a client that stopped reading costs a bounded
-amount of memory, and delays the others once, for that moment.
+The stream waits for a client whose writing is paused as long as that client's kernel acknowledges data. It stops
+waiting for a client that takes nothing for a moment, unless no other client reads: the data for this client is buffered
+up to a limit. At that limit, or when the client has taken nothing for the write timeout, its connection is closed as
+``write_timeout``. So a client that has stopped reading costs a bounded amount of memory, and delays the others once.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Deadlines of many things in one coarse wheel: no timer for each, no work while nothing is due."""
+"""Deadlines of many items in one coarse timer wheel: no timer for each item, and no work while none is due."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 
 class HasDeadline(Protocol):
-    """A thing that is to be checked when a deadline of its own may have passed."""
+    """An item that has to be checked when its deadline may have passed."""
 
     def check(self, now: float) -> None:
         """Act where a deadline has passed (seconds, the loop's clock)."""

@@ -26,7 +26,7 @@ def end_if_hung_up() -> None:
 def resume_only_what_was_stopped() -> None:
     """Let Textual answer SIGCONT only after SIGTSTP.
 
-    A terminal that closes sends SIGHUP and SIGCONT. Textual would begin anew while it ends, and read for ever.
+    A terminal that closes sends SIGHUP and SIGCONT. Textual would restart while it ends, and read forever.
     """
     stop, resume = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
     if not callable(stop) or not callable(resume):

@@ -68,7 +68,7 @@ class Poller:
         return next(to_sockets(seen.select(which))) if which.any() else None
 
     def stop_details(self) -> None:
-        """Give back what ``poll_details`` holds: nobody asks for one socket any more."""
+        """Close the watcher of ``poll_details``, when the details of a socket are no longer shown."""
         if self._details is not None:
             self._details[1].close()
             self._details = None

@@ -1,7 +1,7 @@
 """Bytes from the network as text that is safe to show anywhere.
 
 What is printable stays as it is; everything else is written as an escape: ``\\n``, ``\\r``, ``\\t``, ``\\0``,
-``\\x1b``, a byte that is no UTF-8 as ``\\xff``, an invisible character (a text direction override, say) as
+``\\x1b``, a byte that is no UTF-8 as ``\\xff``, an invisible character (a text direction override, for example) as
 ``\\u202e``. So no byte from the network reaches a terminal as a command to it.
 """
 

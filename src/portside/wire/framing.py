@@ -43,7 +43,7 @@ class Framer(Protocol):
         """The message that is complete because time passed."""
 
     def finish(self) -> list[bytes]:
-        """End the stream: the bytes held back as one message. The framer can be used anew after it."""
+        """End the stream: the bytes held back as one message. The framer can be reused afterwards."""
 
 
 def make_framer(frame: Frame, max_frame: int) -> Framer:

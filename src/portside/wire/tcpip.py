@@ -47,7 +47,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(text: str) -> Endpoint | None:
-    """Read ``127.0.0.1:80`` or ``[fe80::1%eth0]:80``; None for anything else, say a unix socket."""
+    """Read ``127.0.0.1:80`` or ``[fe80::1%eth0]:80``; None for anything else, such as a unix socket."""
     host, _, digits = text.rpartition(":")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) <= 65_535):
         return None

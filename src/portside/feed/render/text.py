@@ -125,7 +125,7 @@ class LineRenderer(StreamRenderer):
         raise TypeError(event)
 
     def cut_note(self, stream: Stream, at: int) -> bytes:
-        """The line which says that the message above it is a piece of a longer one."""
+        """The line that marks the message above it as a piece of a longer one."""
         palette = self._palette
         who = self.label(stream.conn, stream.peer)
         note = f"{who}{palette.bad}! cut at {self._max_frame} B, the message goes on{palette.reset}\n"

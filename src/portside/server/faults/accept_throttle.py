@@ -43,12 +43,12 @@ class AcceptThrottle:
         self._delays = [fault for fault in faults if isinstance(fault.effect, AcceptDelay)]
         self._delay_s = sum(fault.effect.delay for fault in faults if isinstance(fault.effect, AcceptDelay))
         self._never = [fault for fault in faults if isinstance(fault.effect, NeverAccept)]
-        self._active = 0  # faults that let nobody in now
+        self._active = 0  # faults that accept no client at the moment
         self._delayed: set[Listener] = set()
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody is accepted for now."""
+        """Whether no client is accepted at the moment."""
         return self._active > 0
 
     def start(self) -> None:

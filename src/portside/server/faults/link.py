@@ -68,7 +68,7 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         self._in = FaultPipeline(self._make_context("in"), assigned, self._deliver, self._deliver_end)
         self._out = FaultPipeline(self._make_context("out"), assigned, self._pass, self._pass_end)
         self._early_reports: list[FaultReport] = []  # of faults that acted while the link was connecting
-        self._protocol_paused = False  # the protocol was told not to write
+        self._protocol_paused = False  # pause_writing was called on the protocol
 
     def _make_context(self, direction: Direction) -> StageContext:
         return StageContext(

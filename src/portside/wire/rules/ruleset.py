@@ -40,7 +40,7 @@ class Rule:
     ignore_case: bool = False  # of ``equals``
     pattern: Pattern | None = None  # of ``pattern``
     silence: float = 0.0  # of ``silence``, in seconds
-    repeat: bool = False  # whether a silence that goes on applies again and again
+    repeat: bool = False  # whether the rule applies again each time the silence has lasted as long again
     where: tuple[tuple[int, Template], ...] = ()  # groups and what they must be
     answers: tuple[Answer, ...] = ()
     end: End | None = None

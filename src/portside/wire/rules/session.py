@@ -101,7 +101,7 @@ class Session:
         return self._act(self._state.connect, now)
 
     def on_received(self, now: float) -> None:
-        """Notes that bytes arrived, whether or not they complete a message: silence starts anew."""
+        """Restart the silence timer when bytes arrive, whether or not they complete a message."""
         self._received_at = now
         if self._fired:
             self._fired.clear()

@@ -11,7 +11,7 @@
     ! connect           another client comes, and the conversation begins anew
     <! close            the server closes; also half-close and reset
 
-Text has the escapes of ``units.parse_text``. Delays of answers are not waited for. What the server sends between two
+Text has the escapes of ``units.parse_text``. Delays of answers are skipped. What the server sends between two
 things that the client does is compared as one stream, so it does not matter how its answers are divided.
 """
 
