@@ -23,7 +23,7 @@ _HINTS = {
 def make_tls_starter(
     settings: Connect, address: Address, timeout_s: float
 ) -> Callable[[ClientConnection], ClientConnection]:
-    """A function that shakes hands on a connection, within so many seconds, and returns it with TLS.
+    """A function that does the TLS handshake on a connection, within a timeout, and returns the TLS connection.
 
     Files are read now. Raises PortsideError for one that is not good, as does the function where the handshake fails.
     """

@@ -35,7 +35,7 @@ from portside.kernel.table import Mask, SocketTable
 from portside.settings.watch import Watch
 
 _REPORT_S = 10.0  # how often a terminal shows what was seen
-_UNDER_WAY_S = 0.5  # how long notifications may be under way at the end
+_UNDER_WAY_S = 0.5  # how long to wait at the end for notifications in transit
 _PATIENCE_MS = 500  # how long a reader of standard output may take after a signal
 _ATTEMPTS = 3
 _LONGEST_S = 86400.0  # what poll(2) is asked to wait at once: it takes some weeks at most
@@ -217,7 +217,7 @@ class _EventMonitor:
             )
 
     def _finish(self) -> None:
-        """Read the table a last time, and wait for notifications that are under way."""
+        """Read the table a last time, and wait for notifications in transit."""
         end = time.monotonic() + _UNDER_WAY_S
         while True:
             before = self._count()

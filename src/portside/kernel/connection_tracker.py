@@ -10,7 +10,7 @@ shows how a connection ended, however short it was. Joined, each connection is o
 3. A connection that two snapshots in a row do not show, and no notification has named, is closed as of the first of
    them: its notification was lost, or its program still holds the descriptor of a connection that was reset. One
    snapshot is not enough, because a dump goes through the kernel's table while that changes. A notification that comes
-   later is passed over.
+   later is ignored.
 4. Of a connection in TIME_WAIT, and often in FIN_WAIT2, the kernel keeps a stub. The stub has the cookie of the socket
    if that had been asked for before, else one of its own. So where there are notifications, a stub opens nothing: it
    is what remains of a connection whose end was notified, or will be when its program closes it; and so is a socket
@@ -19,11 +19,10 @@ shows how a connection ended, however short it was. Joined, each connection is o
    port, the local address and all counts before it sends the notification, and moves a sequence number, so that the
    queues are invented. The ends of such sockets are taken from earlier snapshots; counts and queues are not known.
 6. A connection whose handshake was not finished passes its cookie on to the socket that is made of it; but where a
-   dump asks for the cookie just then, the two have one each. So a socket that is not known, and has the ends of such a
-   handshake, is what became of it.
+   dump asks for the cookie just then, the two have one each. So an unknown socket
+   with the ends of such a handshake is its continuation.
 7. The kernel forgets the owners of a socket when its program has closed it, although the connection continues to its
-end.
-   Owners that are no longer known are taken from earlier snapshots.
+   end. Owners that are no longer known are taken from earlier snapshots.
 
 The caller passes notifications and snapshots in this order: all notifications that came before the snapshot was begun
 (``on_destroy``), the snapshot (``on_snapshot``), those that came meanwhile (``on_destroy``), and then ``expire``.

@@ -6,8 +6,8 @@ it (include/uapi/linux/inet_diag.h): the answer to a dump, and the notifications
 1. Messages are found one by one, by their lengths alone. Everything after is done by numpy for all messages of one
    layout (the same length, the same attributes at the same places), which in practice is nearly all.
 2. Lengths may differ from those in the headers of today: an attribute that is shorter comes from an older kernel, one
-   that is longer from a newer one, and unknown attributes are passed over.
-3. What is not well-formed raises DecodeError and nothing else.
+   that is longer from a newer one, and unknown attributes are ignored.
+3. Malformed input raises DecodeError and no other exception.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ _CLOSED = "its program closed it"
 
 
 class DecodeError(ValueError):
-    """The bytes are no answer of sock_diag."""
+    """The bytes are not a reply of sock_diag."""
 
 
 class DecodedMessages(NamedTuple):
@@ -55,7 +55,7 @@ class DecodedMessages(NamedTuple):
 def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> DecodedMessages:
     """Decode whole messages that follow each other, each beginning at a multiple of 4 bytes.
 
-    Other messages than those about sockets (the end of a dump, an error) are passed over. Raises DecodeError.
+    Other messages than those about sockets (the end of a dump, an error) are ignored. Raises DecodeError.
     """
     octets = np.frombuffer(data, "u1")
     octets = octets[: len(octets) & ~3]

@@ -1,7 +1,7 @@
 """Destroy sockets, as ``ss -K`` does: SOCK_DESTROY of sock_diag(7).
 
 The kernel asks for CAP_NET_ADMIN and has to be built with CONFIG_INET_DIAG_DESTROY. The program that holds a destroyed
-socket meets ECONNABORTED.
+socket gets ECONNABORTED.
 """
 
 import errno

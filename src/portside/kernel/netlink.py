@@ -40,7 +40,7 @@ _ATTEMPTS = 4
 _TIMEOUT_S = 5.0
 _CHANGED = f"the kernel's tables changed during each of {_ATTEMPTS} readings: sockets may be missing"
 
-# What the kernel answers where it has no sock_diag for TCP, or hides it.
+# Errors of a kernel that has no sock_diag for TCP, or hides it.
 _NOT_HERE = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 
 _T = TypeVar("_T")

@@ -60,7 +60,7 @@ class OwnerFinder:
         self._counts = fd_count_is_exact(proc)
 
     def preload(self, seen: Iterable[ProcessSockets]) -> None:
-        """Take over what was read of all processes a moment ago."""
+        """Use the sockets of all processes that were read just before."""
         now = self._clock()
         for pid, started, program, descriptors, sockets in seen:
             self._processes[pid] = _Process(started, program, descriptors, now, sockets)

@@ -7,7 +7,7 @@ from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, RECEIV
 
 ENTRY_COST = 200  # bytes of memory that an entry takes beside its payload
 _RECEIVED, _SENT = pack_meta(RECEIVED, 0), pack_meta(SENT, 0)
-_SURELY_FEW = 1 << 18  # so many entries, payload left aside, are no large block
+_SURELY_FEW = 1 << 18  # a block with fewer entries is not large, payload aside
 
 
 class BlockBuilder:

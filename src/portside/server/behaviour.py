@@ -50,4 +50,4 @@ class Behaviour:
         """Kill what would outlive the process, which ends this instant."""
 
     async def end(self) -> None:
-        """Let go of what is no connection, such as programs and connections of one's own: the run ends."""
+        """Release resources other than connections, such as programs, when the run ends."""

@@ -38,7 +38,7 @@ def cell_text(column: Column, text: str, width: int) -> str:
 
 
 def safe(text: str) -> str:
-    """Text from a process or the system without anything that a terminal would act on."""
+    """Escape text from a process or the system, so that a terminal does not act on it."""
     return text if text.isprintable() else escape(text.encode("utf-8", "backslashreplace"))
 
 

@@ -28,7 +28,7 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, done: int, whole: int) -> None:
-        """So many of so many bytes."""
+        """Show the number of bytes done, and the total."""
         if not self._shown or time.monotonic() < self._next:
             return
         if self._bar is None:

@@ -24,7 +24,7 @@ Marks = npt.NDArray[np.uint8]
 RowNumbers = npt.NDArray[np.intp]
 
 MARKED = ("new", "state", "recv_q", "send_q")
-"""What is marked when it changes: the columns of ``Marks``, each with the number of looks that it stays marked."""
+"""The columns that are marked when they change, each with the number of polls for which it stays marked."""
 
 MARK_LOOKS = 3
 FADE_S = 4.0
@@ -156,7 +156,7 @@ class SnapshotDiff:
         self._gone: list[TableSection] = []
 
     def restart(self) -> None:
-        """Another filter: what the next table has or lacks is no change."""
+        """React to another filter: differences in the next table are not changes of sockets."""
         self._before = None
         self._gone = []
 

@@ -68,5 +68,5 @@ class StageContext:
         self._on_report(FaultReport(fault, offset, self.direction, size, over))
 
     def trigger(self, fault: FaultSpec) -> None:
-        """Have a fault end what it ends: so many bytes have passed."""
+        """Have a fault end the connection or its direction, once the bytes up to its offset have passed."""
         self._on_trigger(fault, self.direction)

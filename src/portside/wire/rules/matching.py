@@ -61,7 +61,7 @@ class Matcher:
         return made
 
     def find(self, message: bytes, make_context: MakeContext) -> RuleMatch | None:
-        """The first rule that a message meets. ``make_context`` serves the templates of ``where``."""
+        """The first rule that matches a message. ``make_context`` serves the templates of ``where``."""
         found = self._exact.get(message, self._any)
         if self._folded and (folded := self._folded.get(message.lower())) is not None:
             found = sorted({*found, *folded})
@@ -74,7 +74,7 @@ class Matcher:
         return None
 
     def _find_among(self, message: bytes, make_context: MakeContext, found: Sequence[int]) -> RuleMatch | None:
-        """The first rule that a message meets, where expressions have to be tried."""
+        """The first rule that matches a message, where expressions have to be tried."""
         matches: Any = self._set.Match(message) if self._set is not None else None
         certain = bool(matches)
         if not certain:
