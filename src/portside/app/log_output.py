@@ -1,6 +1,6 @@
 """The log on standard error: ``--log-level`` and ``PORTSIDE_LOG``.
 
-Modules log to ``logging.getLogger("portside.ROOM.WHAT")``. A record is one line: time (UTC), level, logger, message.
+Modules log to ``logging.getLogger("portside.PACKAGE.WHAT")``. A record is one line: time (UTC), level, logger, message.
 Messages may contain bytes from the network, so every unprintable character is escaped, line feeds too.
 """
 
