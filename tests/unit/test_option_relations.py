@@ -26,7 +26,9 @@ def test_relations_name_options_of_the_same_command(settings: type) -> None:
     [
         ("--echo --chat", "--echo and --chat exclude each other", None),
         ("--send-only --echo", "--send-only and --echo exclude each other", "--send-only drops what clients send"),
-        ("--no-stdin --send-only", "--send-only and --no-stdin exclude each other", "--send-only drops"),
+        ("--no-stdin --send-only", "--send-only and --no-stdin exclude each other", None),
+        ("--send-only --recv-only", "--send-only and --recv-only exclude each other", None),
+        ("--tls-verify", "--tls-verify goes with --tls$", None),
         ("--forward 80 --stdin", "--forward and --stdin exclude each other", None),
         ("--tls --tls-verify", "--tls-verify goes with --tls-ca", "--tls-ca FILE"),
         ("--record-sync", "--record-sync goes with --record", None),

@@ -5,7 +5,7 @@ option is spelled here and nowhere else. A field is an option (``option``, ``fla
 argument (``argument``); its value is read by ``parse``, which raises ``InvalidValue`` where the text is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class OptionSpec(NamedTuple):
     default_help: str = ""  # how the default reads, where the value itself says too little
     excludes: tuple[str, ...] = ()  # flags that may not be given beside it, see settings.relations
     requires: tuple[str, ...] = ()  # flags without which it means nothing
-    why: str | None = None  # the hint where either is violated
+    why: Mapping[str, str] = {}  # the hint where a relation is violated, by the other flag
 
 
 def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
@@ -71,11 +71,12 @@ def flag(
     group: str,
     excludes: tuple[str, ...] = (),
     requires: tuple[str, ...] = (),
-    why: str | None = None,
+    why: Mapping[str, str] | None = None,
 ) -> Any:
     """An option without a value: False, or True where it is given."""
     return field(
-        default=False, metadata={"spec": OptionSpec(flags, help, group, excludes=excludes, requires=requires, why=why)}
+        default=False,
+        metadata={"spec": OptionSpec(flags, help, group, excludes=excludes, requires=requires, why=why or {})},
     )
 
 

@@ -174,7 +174,7 @@ class Listen:
     tls_verify: bool = flag(
         "--tls-verify", help="a client must have a certificate that --tls-ca signed", group=_TLS,
         requires=("--tls", "--tls-ca"),
-        why="--tls-ca FILE says who may have signed",
+        why={"--tls-ca": "--tls-ca FILE says who may have signed"},
     )  # fmt: skip
     tls_alpn: tuple[str, ...] = option(
         "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
@@ -208,7 +208,8 @@ class Listen:
     )  # fmt: skip
     send_only: bool = flag(
         "--send-only", help="only send: what clients send is dropped", group=_SENT,
-        excludes=("--recv-only", "--no-stdin", *_ANSWERS), why="--send-only drops what clients send",
+        excludes=("--recv-only", "--no-stdin", *_ANSWERS),
+        why=dict.fromkeys(_ANSWERS, "--send-only drops what clients send"),
     )  # fmt: skip
     recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
     crlf: bool = flag("-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT)

@@ -18,11 +18,11 @@ def check_relations(command: str, settings: Any) -> None:
     for flag, spec in given.items():
         for other in spec.excludes if flag == spec.flags[-1] else ():
             if other in given and other != flag:
-                raise UsageError(command, f"{flag} and {other} exclude each other", spec.why)
+                raise UsageError(command, f"{flag} and {other} exclude each other", spec.why.get(other))
     for flag, spec in given.items():
         for other in spec.requires:
             if other not in given:
-                raise UsageError(command, f"{flag} goes with {other}", spec.why)
+                raise UsageError(command, f"{flag} goes with {other}", spec.why.get(other))
 
 
 def describe_relations(settings: type) -> dict[str, str]:
