@@ -221,21 +221,27 @@ def json_prefix(event: Payload) -> bytes:
 
 def payload_to_json(event: Payload, prefix: bytes) -> bytes:
     """``to_json`` for payload, with ``json_prefix`` made before: the hot path."""
-    data = event.data
+    return json_head(type(event), event.at, prefix) + json_tail(event.data, cut=event.cut)
+
+
+def json_head(kind: type[Payload], at: int, prefix: bytes) -> bytes:
+    """The JSON of payload up to its size: the same for all messages of one read."""
+    second, nanoseconds = divmod(at, 1_000_000_000)
+    return b'{"event":"%s","at":"%s.%06dZ",%s' % (
+        b"received" if kind is Received else b"sent",
+        _utc_second(second),
+        nanoseconds // 1000,
+        prefix,
+    )
+
+
+def json_tail(data: bytes, *, cut: bool) -> bytes:
+    """The JSON of payload from its size on."""
     try:
         payload = b'"text":' + _encode(data.decode())
     except UnicodeDecodeError:
         payload = b'"base64":"' + base64.b64encode(data) + b'"'
-    second, nanoseconds = divmod(event.at, 1_000_000_000)
-    return b'{"event":"%s","at":"%s.%06dZ",%s%d,%s%s' % (
-        b"received" if type(event) is Received else b"sent",
-        _utc_second(second),
-        nanoseconds // 1000,
-        prefix,
-        len(data),
-        payload,
-        b',"cut":true}' if event.cut else b"}",
-    )
+    return b"%d,%s%s" % (len(data), payload, b',"cut":true}' if cut else b"}")
 
 
 def utc(at: int) -> str:

@@ -1,31 +1,97 @@
 """Bytes from the network as text that is safe to show anywhere.
 
-What is printable stays as it is; everything else is written as an escape: ``\\n``, ``\\r``, ``\\t``, ``\\0``,
-``\\x1b``, a byte that is no UTF-8 as ``\\xff``, an invisible character (a text direction override, for example) as
-``\\u202e``. So no byte from the network reaches a terminal as a command to it.
+Printable text stays as it is; everything else is written as an escape: ``\\n``, ``\\r``, ``\\t``, ``\\0``, ``\\x1b``, a
+byte that is not valid UTF-8 as ``\\xff``, an invisible character (a text direction override, say) as ``\\u202e``. So no
+byte from the network reaches a terminal as a command to it.
+
+Every step over the bytes is one call of Python's own C code. There are two ways, which say the same:
+
+Text goes through ``repr``, which escapes exactly the characters that are not printable (``str.isprintable`` is defined
+by it). Its result differs from what is wanted here in few places:
+
+    wanted        repr of the decoded text     why
+    ``\\``        ``\\\\``                       a backslash is printable; NUL stands for it for a while
+    ``\\xff``     ``\\udcff``                  "surrogateescape" decodes a byte that is not UTF-8 as U+DC80 to U+DCFF
+    ``\\u0085``   ``\\x85``                    U+0080 to U+00AD are characters, and ``\\x85`` is a byte
+    ``\\0``       ``\\x00``
+    ``'``         ``\\'``                      where the text has both kinds of quotes
+
+Much binary data goes through a table with four columns, the four places that a byte may take: each column is one
+``bytes.translate`` of all bytes, written into every fourth place, and unused places are deleted at the end. Where bytes
+may be characters of UTF-8 they are taken out before, as text, and put back.
 """
 
 import codecs
+import re
+from typing import Final
 
-_NAMED = {0: "\\0", 9: "\\t", 10: "\\n", 13: "\\r"}
-_ASCII_CONTROLS = {code: _NAMED.get(code, f"\\x{code:02x}") for code in (*range(32), 127)}
-
-PRINTABLE_ASCII = bytes(range(32, 127))
+PRINTABLE_ASCII: Final = bytes(range(32, 127))
+_NAMED: Final = {0: b"\\0", 9: b"\\t", 10: b"\\n", 13: b"\\r"}
+_BACKSLASH: Final = "\0"  # stands for a backslash of the text: no text that repr has escaped holds a NUL
+_LATIN_1: Final = re.compile(r"\\x(?=[89a])")  # of U+0080 to U+00AD: other escapes of repr begin with 0, 1 or 7
+_MUCH_BYTES: Final = 256  # of binary data, for which the table pays
+_UNUSED: Final = 0  # in a column
+_TAKEN_OUT, _MARK = b"\xff", b"\x01"  # in the place of bytes that were taken out, before the table and after it
+_MAYBE_CHARACTERS: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]+|\xff)")
 
 
 def escape(data: bytes) -> str:
-    """Show bytes as one line of text, whatever they are."""
-    text = data.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    text = text.translate(_ASCII_CONTROLS)
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escape(ord(character)) for character in text)
+    """Bytes of any kind as one line of printable text."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        if len(data) > _MUCH_BYTES:
+            return _escape_binary(data).replace(b"\n", b"\\n").decode()
+        text = data.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
 
 
-def _escape(code: int) -> str:
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def escape_lines(data: bytes, separator: bytes) -> bytes:
+    """Lines, each as ``escape`` writes it, with ``separator`` in place of the line feeds between them."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return _escape_binary(data).replace(b"\n", separator)
+    if text.replace("\n", "").isprintable():
+        return data.replace(b"\n", separator)
+    return _escape(text).replace("\\n", "\n").replace(_BACKSLASH, "\\").encode().replace(b"\n", separator)
+
+
+def _escape(text: str) -> str:
+    """The text with its escapes, and ``_BACKSLASH`` for each backslash that is none of an escape."""
+    shown = repr(text)[1:-1]
+    if "\\" in text:
+        shown = shown.replace("\\\\", _BACKSLASH)
+    if "'" in text:
+        shown = shown.replace("\\'", "'")
+    if not text.isascii():
+        shown = _LATIN_1.sub(r"\\u00", shown).replace("\\udc", "\\x")
+    return shown.replace("\\x00", "\\0")
+
+
+def _escape_binary(data: bytes) -> bytes:
+    """The data with its escapes, line feeds apart."""
+    pieces: list[bytes | bytearray] = [*_MAYBE_CHARACTERS.split(data)]
+    bytes_alone = _TAKEN_OUT.join(pieces[::2])
+    places = bytearray(4 * len(bytes_alone))
+    for place, column in enumerate(_COLUMNS):
+        places[place::4] = bytes_alone.translate(column)
+    taken_out = b"\n".join(pieces[1::2]).decode("utf-8", "surrogateescape")
+    pieces[::2] = places.translate(None, bytes((_UNUSED,))).split(_MARK)
+    if taken_out:
+        pieces[1::2] = _escape(taken_out).encode().split(b"\\n")
+    return b"".join(pieces)
+
+
+def _columns() -> tuple[bytes, ...]:
+    shown = [_NAMED.get(byte, b"\\x%02x" % byte) for byte in range(256)]
+    for byte in (*PRINTABLE_ASCII, ord("\n")):
+        shown[byte] = bytes((byte,))
+    shown[_TAKEN_OUT[0]] = _MARK
+    return tuple(bytes(each.ljust(4, bytes((_UNUSED,)))[place] for each in shown) for place in range(4))
+
+
+_COLUMNS: Final = _columns()
 
 
 def unfinished_utf8(data: bytes) -> int:

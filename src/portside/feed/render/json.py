@@ -1,8 +1,17 @@
 """The format ``json``: one event per line, for programs."""
 
-from portside.events import Event, Payload, json_prefix, payload_to_json, to_json
+from itertools import chain, repeat
+from typing import Any, Final
+
+from portside.events import Event, Payload, json_head, json_prefix, json_tail, to_json
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.wire.framing import Cut
+from portside.wire.escaping import PRINTABLE_ASCII
+from portside.wire.framing import Cut, whole_lines
+
+_PLAIN_LINES: Final = PRINTABLE_ASCII.translate(None, b'"\\') + b"\n"  # in JSON as they are, but for the line feed
+_LINE_END: Final = b'\\n"}\n'
+_KNOWN_SIZES: Final = 1024
+_SIZES: Final = tuple(b'%d,"text":"' % (length + 1) for length in range(_KNOWN_SIZES))  # by length, the line feed apart
 
 
 class JsonRenderer(StreamRenderer):
@@ -13,17 +22,28 @@ class JsonRenderer(StreamRenderer):
     def prefix(self, event: Payload) -> bytes:
         return json_prefix(event)
 
-    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
-        if self._frame.kind != "none":
-            return False
-        out.append(payload_to_json(event, stream.prefix))
-        out.append(b"\n")
-        return True
+    def fast_path(self, out: list[bytes], stream: Stream, at: int, data: bytes) -> int:
+        if self._frame.kind == "none":
+            out.append(b"%s%s\n" % (json_head(stream.kind, at, stream.prefix), json_tail(data, cut=False)))
+            return len(data)
+        if self._frame.kind != "lines":
+            return 0
+        data = whole_lines(data, self._max_frame)
+        if not data or data.translate(None, _PLAIN_LINES):
+            return 0
+        lines = data.split(b"\n")
+        lines.pop()
+        head = json_head(stream.kind, at, stream.prefix)
+        if len(data) > _KNOWN_SIZES and max(map(len, lines)) >= _KNOWN_SIZES:
+            sizes: Any = [b'%d,"text":"' % (len(line) + 1) for line in lines]
+        else:
+            sizes = map(_SIZES.__getitem__, map(len, lines))
+        out.append(b"".join(chain.from_iterable(zip(repeat(head), sizes, lines, repeat(_LINE_END)))))
+        return len(data)
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
-        for message in messages:
-            event = stream.kind(at, stream.conn, stream.peer, message, type(message) is Cut)
-            out.append(payload_to_json(event, stream.prefix) + b"\n")
+        head = json_head(stream.kind, at, stream.prefix)
+        out += [b"%s%s\n" % (head, json_tail(message, cut=type(message) is Cut)) for message in messages]
 
     def other(self, event: Event) -> bytes:
         return to_json(event) + b"\n"

@@ -23,9 +23,9 @@ from portside.events import (
 )
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.units import format_duration
-from portside.wire.escaping import PRINTABLE_ASCII, escape
+from portside.wire.escaping import PRINTABLE_ASCII, escape, escape_lines
 from portside.wire.frame import Frame
-from portside.wire.framing import Cut
+from portside.wire.framing import Cut, whole_lines
 
 SAFE_LINES: Final = PRINTABLE_ASCII + b"\n"
 
@@ -168,24 +168,24 @@ class TextRenderer(LineRenderer):
         super().__init__(frame, max_frame, colour=colour)
         self._lines = frame.kind == "lines"
 
-    def fast_path(self, out: list[bytes], stream: Stream, event: Payload) -> bool:
-        data = event.data
-        if not self._lines or data[-1] != 10 or len(data) > self._max_frame or data.translate(None, SAFE_LINES):
-            return False
-        at = event.at
+    def fast_path(self, out: list[bytes], stream: Stream, at: int, data: bytes) -> int:
+        if not self._lines:
+            return 0
+        if data[-1] != 10 or len(data) > self._max_frame:
+            data = whole_lines(data, self._max_frame)
+            if not data:
+                return 0
         head = (self._stamp if at // 1_000_000 == self._stamped_ms else self.stamp(at)) + stream.prefix
-        out.append(head)
-        out.append(data if data.count(b"\n") == 1 else data[:-1].replace(b"\n", b"\n" + head) + b"\n")
-        return True
+        if data.translate(None, SAFE_LINES):
+            separator = b"\n" + head
+            out.append(b"%s%s\n" % (head, escape_lines(data[:-1], separator)))
+        else:
+            out.append(head)
+            out.append(data if data.count(b"\n") == 1 else data[:-1].replace(b"\n", b"\n" + head) + b"\n")
+        return len(data)
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         head = self.stamp(at) + stream.prefix
-        if self._lines:
-            block = b"".join(messages)
-            whole = block[-1] == 10 and not any(type(message) is Cut for message in messages)
-            if whole and not block.translate(None, SAFE_LINES):
-                out.append(head + block[:-1].replace(b"\n", b"\n" + head) + b"\n")
-                return
         for message in messages:
             line = message[:-1] if self._lines and message[-1] == 10 else message
             out.append(b"%s%s\n" % (head, escape(line).encode()))

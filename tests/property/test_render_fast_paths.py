@@ -1,0 +1,162 @@
+"""The fast paths of the renderers say what the plain ones say, however the bytes are split into reads."""
+
+import json
+import random
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from portside.events import Closed, Event, Received, to_json
+from portside.feed.render import Renderer
+from portside.feed.render.hexdump import HexRenderer, dump, dump_rows
+from portside.feed.render.json import JsonRenderer
+from portside.feed.render.text import TextRenderer
+from portside.wire.escaping import escape, escape_lines
+from portside.wire.frame import Frame
+
+AT = 1_763_812_801_123_456_789
+PEER = "127.0.0.1:33406"
+NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+
+
+def escaped_by_character(data: bytes) -> str:
+    """What ``escape`` should write, one character after the other."""
+    out = []
+    for character in data.decode("utf-8", "surrogateescape"):
+        code = ord(character)
+        if character.isprintable():
+            out.append(character)
+        elif character in NAMED:
+            out.append(NAMED[character])
+        elif 0xDC80 <= code <= 0xDCFF:
+            out.append(f"\\x{code - 0xDC00:02x}")
+        elif code < 0x80:
+            out.append(f"\\x{code:02x}")
+        else:
+            out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return "".join(out)
+
+
+hard_text = st.text(st.sampled_from("\\'\"x0udc\0\n\r\t\x1b\x7f\x80\x85\xa0\xad\xe9\u202e\u2028\U0001f600\U000e0001nN"))
+PARTS = [b"\\", b"'", b'"', b"x00", b"udc80", b"\xc2", b"\xc2\x85", b"\xe2\x80\xae", b"\n"]
+LINES = [b"plain line", b'with "quotes"', b"back\\slash", b"", b"\n", b"\n"]
+hard_bytes = st.one_of(
+    st.binary(max_size=300),
+    hard_text.map(str.encode),
+    st.lists(st.sampled_from([b"\\", b"'", b'"', b"x00", b"udc80", b"\xc2", b"\xc2\x85", b"\xe2\x80\xae", b"\n"])).map(
+        b"".join
+    ),
+    st.lists(st.sampled_from([b"plain line", b'with "quotes"', b"back\\slash", b"", b"\n", b"\n"])).map(b"".join),
+)
+
+
+@given(hard_bytes)
+@example(bytes(range(256)))
+@example(b"\\x00\\udcff\\\\x85\x00\xff\xc2\x85")
+@example(b"\\'" + b'"')
+def test_escape_is_character_by_character(data: bytes) -> None:
+    assert escape(data) == escaped_by_character(data)
+    assert escape(data * 40) == escaped_by_character(data * 40)
+
+
+def test_every_character_is_escaped_or_printable() -> None:
+    for start in range(0, 0x110000, 0x1000):
+        text = "".join(chr(code) for code in range(start, start + 0x1000) if not 0xD800 <= code < 0xE000)
+        assert escape(text.encode()) == escaped_by_character(text.encode())
+
+
+@given(hard_bytes)
+@example(bytes(range(256)))
+def test_lines_are_escaped_one_by_one(data: bytes) -> None:
+    expected = "<\n>".join(escaped_by_character(line) for line in data.split(b"\n"))
+    assert escape_lines(data, b"<\n>").decode() == expected
+
+
+@given(st.binary(max_size=1500), st.integers(0, 9000))
+@example(bytes(range(256)) * 40, 0)
+@example(bytes(16), 4096 - 16)
+@example(bytes(17), 70_000)
+def test_a_dump_by_columns_is_one_by_rows(data: bytes, zeros: int) -> None:
+    data = bytes(zeros) + data
+    assert dump(data) == dump_rows(data)
+
+
+class PlainText(TextRenderer):
+    """Text without its fast path."""
+
+    def fast_path(self, *_: object) -> int:
+        return 0
+
+
+class PlainJson(JsonRenderer):
+    """JSON without its fast path."""
+
+    def fast_path(self, *_: object) -> int:
+        return 0
+
+
+class PlainHex(HexRenderer):
+    """Hex without its fast path."""
+
+    def fast_path(self, *_: object) -> int:
+        return 0
+
+
+def reads_of(data: bytes, cuts: list[int]) -> list[Event]:
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    reads = [data[start:end] for start, end in pairwise(places)]
+    events: list[Event] = [Received(AT + index * 1_000_000, 1, PEER, read) for index, read in enumerate(reads)]
+    return [*events, Closed(AT, 1, PEER, "peer_closed", len(data), 0, 1.0)]
+
+
+def rendered(renderer: Renderer, events: list[Event], batch: int) -> bytes:
+    return b"".join(b"".join(renderer.render(events[at : at + batch])) for at in range(0, len(events), batch))
+
+
+FRAMES = st.sampled_from([Frame("lines"), Frame("none"), Frame("fixed", 5), Frame("delim", b"ab")])
+Make = Callable[[Frame, int], Renderer]
+PAIRS: list[tuple[Make, Make]] = [
+    (partial(TextRenderer, colour=True), partial(PlainText, colour=True)),
+    (JsonRenderer, PlainJson),
+    (partial(HexRenderer, colour=False), partial(PlainHex, colour=False)),
+]
+
+
+@given(
+    st.sampled_from(PAIRS),
+    FRAMES,
+    hard_bytes,
+    st.lists(st.integers(0, 1000), max_size=8),
+    st.integers(1, 40),
+    st.integers(1, 5),
+)
+def test_fast_paths_say_what_plain_ones_say(
+    pair: tuple[Make, Make], frame: Frame, data: bytes, cuts: list[int], max_frame: int, batch: int
+) -> None:
+    fast, plain = (make(frame, max_frame) for make in pair)
+    events = reads_of(data, cuts)
+    assert rendered(fast, events, batch) == rendered(plain, events, batch)
+
+
+@pytest.mark.parametrize("line_feed", [b"", b"\n"])
+def test_a_line_of_ten_megabytes(line_feed: bytes) -> None:
+    data = random.Random(1).randbytes(10 << 20).replace(b"\n", b"") + line_feed
+    events = reads_of(data, list(range(0, len(data), 1 << 18)))
+    for fast, plain in ((TextRenderer, PlainText), (HexRenderer, PlainHex)):
+        assert rendered(fast(Frame("lines"), 1 << 16, colour=False), events, 3) == rendered(
+            plain(Frame("lines"), 1 << 16, colour=False), events, 3
+        )
+
+
+@given(hard_bytes)
+def test_json_of_whole_lines_is_the_json_of_each(data: bytes) -> None:
+    renderer = JsonRenderer(Frame("lines"), 1 << 16)
+    out = rendered(renderer, reads_of(data, []), 9).splitlines()[:-1]
+    lines = [part + b"\n" for part in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    lines = [line for line in lines if line]
+    assert [json.loads(each) for each in out] == [json.loads(to_json(Received(AT, 1, PEER, line))) for line in lines]
