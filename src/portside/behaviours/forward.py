@@ -18,10 +18,10 @@ from portside.behaviours.upstream import Upstream
 from portside.client.dial import ConnectOptions, display_name
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason
-from portside.server.attach import attach
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
+from portside.server.socket_transport import attach
 from portside.wire.proxy_header import endpoint_of
 
 PATIENCE_S = 0.5  # that the end of the run waits for an upstream that takes nothing
@@ -61,7 +61,7 @@ class Forward(Behaviour):
         # How long one side lets the other wait is theirs to decide: the relay closes neither for it.
         connection.set_write_timeout(math.inf)
         loop = asyncio.get_running_loop()
-        leg = self._legs[connection] = Upstream(connection, connection.reset_monitor)
+        leg = self._legs[connection] = Upstream(connection)
         if self._paused:
             leg.pause_reading(Hold.FEED)
         self._dials[connection] = loop.create_task(self._dial(connection, leg))
@@ -73,8 +73,6 @@ class Forward(Behaviour):
             leg.dial_failed(str(error))
         except OSError as error:  # of TLS too
             leg.dial_failed(f"cannot connect to {display_name(self._address)}: {reason_of(error)}")
-        else:
-            leg.apply_pauses()
         finally:
             self._dials.pop(connection, None)
 
@@ -87,18 +85,20 @@ class Forward(Behaviour):
         sock = await self._dialer.dial(header)
         try:
             if self._tls is None:
-                await attach(asyncio.get_running_loop(), sock, protocol)
+                attach(connection.poller, sock, protocol)
             else:
-                await self._shake_hands(sock, protocol, self._tls)
+                await self._shake_hands(connection, sock, protocol, self._tls)
         except BaseException:
             sock.close()
             raise
 
-    async def _shake_hands(self, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext) -> None:
+    async def _shake_hands(
+        self, connection: Connection, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext
+    ) -> None:
         from portside.server.tls_transport import client_handshake
 
         name = self._address.host or "localhost"
-        over_tls = partial(attach, asyncio.get_running_loop(), sock)
+        over_tls = partial(attach, connection.poller, sock)
         await client_handshake(context, protocol, over_tls, server_hostname=name, timeout_s=self._timeout)
 
     def received(self, connection: Connection, data: bytes) -> None:

@@ -18,9 +18,8 @@ States of the leg. Its client is there until CLOSED, but for a CLOSING that the 
     DIALING_EOF    write_eof: the client's FIN, before the leg is connected   CLIENT_EOF, CLOSED
     RELAYING       connection_made                                            CLIENT_EOF, UPSTREAM_EOF, CLOSING, CLOSED
     CLIENT_EOF     write_eof, or connection_made after DIALING_EOF            CLOSING, CLOSED
-    UPSTREAM_EOF   eof_received: upstream's FIN is the first                  RESET, CLOSING, CLOSED
-    CLOSING        the second FIN, of either side; client_closed              RESET, CLOSED
-    RESET          the reset monitor: upstream reset after its own FIN        CLOSED
+    UPSTREAM_EOF   eof_received: upstream's FIN is the first                  CLOSING, CLOSED
+    CLOSING        the second FIN, of either side; client_closed              CLOSED
     CLOSED         connection_lost; dial_failed; client_closed while dialing  none
 """
 
@@ -31,7 +30,6 @@ from typing import cast
 from portside.errors import reason_of
 from portside.server.connection import WRITE_TIMEOUT_S, Connection
 from portside.server.leg import Hold, Leg
-from portside.server.reset_monitor import ResetMonitor
 
 MAX_QUEUED_BYTES = 64 * 1024  # that a client may send before the leg is connected; then the client is not read
 _RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
@@ -46,7 +44,6 @@ class State(enum.Enum):
     CLIENT_EOF = enum.auto()
     UPSTREAM_EOF = enum.auto()
     CLOSING = enum.auto()
-    RESET = enum.auto()
     CLOSED = enum.auto()
 
 
@@ -56,19 +53,18 @@ class Upstream(Leg, asyncio.Protocol):
     What goes each way passes one place, where something may be done to it: ``send`` and ``data_received``.
     """
 
-    __slots__ = ("_client", "_closed", "_last_outstanding", "_queued", "_queued_bytes", "_reset_monitor", "_state")
+    __slots__ = ("_client", "_closed", "_last_outstanding", "_queued", "_queued_bytes", "_state")
 
-    def __init__(self, client: Connection, reset_monitor: ResetMonitor) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__()
         self._client: Connection | None = client  # None: it is gone
-        self._reset_monitor = reset_monitor
         self._state = State.DIALING
         self._queued: list[bytes] = []
         self._queued_bytes = 0
         self._last_outstanding = 0  # bytes, when ``is_active`` was last asked
         self._closed: asyncio.Event | None = None  # made where somebody waits for the end
 
-    # Called by the loop.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what the client has sent meanwhile."""
@@ -102,7 +98,6 @@ class Upstream(Leg, asyncio.Protocol):
         if self._state is State.RELAYING and self._client is not None:
             self._state = State.UPSTREAM_EOF
             self._client.write_eof()
-            self._reset_monitor.watch(self._fd, self._on_reset)
             return True
         self.close()  # the client follows when all that is buffered is gone
         return False
@@ -110,14 +105,13 @@ class Upstream(Leg, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End the client's connection as this leg has ended."""
         state, self._state, self._transport = self._state, State.CLOSED, None
-        self._reset_monitor.forget(self._fd)
         if self._closed is not None:
             self._closed.set()
         client, self._client = self._client, None
         if client is None:
             return
         client.set_write_timeout(WRITE_TIMEOUT_S)
-        if state is State.RESET or isinstance(error, _RESETS):
+        if isinstance(error, _RESETS):
             client.reset(by="upstream")
         elif error is not None:
             client.reset("error", error=f"upstream: {reason_of(error)}", by="upstream")
@@ -125,10 +119,6 @@ class Upstream(Leg, asyncio.Protocol):
             client.write_eof()
         else:
             client.close("local_closed", by="upstream")
-
-    def _on_reset(self) -> None:
-        self._state = State.RESET
-        self.abort()
 
     def pause_writing(self) -> None:
         """Read no more from the client: more is buffered for upstream than should be."""

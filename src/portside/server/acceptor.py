@@ -16,21 +16,23 @@ Then it gets a number and a connection.
 import asyncio
 import errno
 import logging
+import os
 import resource
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from select import EPOLLIN
 from typing import TYPE_CHECKING
 
 from portside.addresses import format_sockaddr
 from portside.events import Refused, RefuseReason, Tls
 from portside.server.admission import Admission
-from portside.server.attach import Attacher
 from portside.server.connection import Connection, ConnectionFaults, ConnectionInfo, Publish
 from portside.server.listener import Listener
-from portside.server.pending_connection import PendingConnection, unix_peer
+from portside.server.pending_connection import PendingConnection
+from portside.server.poller import SocketPoller
 from portside.server.pre_connect import PreConnect
+from portside.server.socket_transport import SocketTransport
 from portside.server.timer_wheel import DeadlineScheduler
 from portside.sockopts import set_abortive_close
 
@@ -42,6 +44,23 @@ SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
 RETRY_ACCEPT_S = 1.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger("portside.server.accept")
+
+
+class _Backlog:
+    """The clients that wait at a listener; see ``poller.SocketOwner``."""
+
+    __slots__ = ("_accept", "_listener")
+
+    def __init__(self, listener: Listener, accept: Callable[[Listener], None]) -> None:
+        self._listener = listener
+        self._accept = accept
+
+    def ready(self, _events: int) -> None:
+        self._accept(self._listener)
+
+    def failed(self, error: Exception) -> None:
+        """Leave the listener open: the error was one client's."""
+
 
 MakeFaults = Callable[[Connection], ConnectionFaults] | None
 
@@ -56,6 +75,7 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        poller: SocketPoller,
         publish: Publish,
         scheduler: DeadlineScheduler,
         make_connection: Callable[[int, ConnectionInfo, MakeFaults], Connection],
@@ -68,15 +88,20 @@ class Acceptor:
         self.loop = loop
         self.now = loop.time
         self.schedule_check = scheduler.schedule
-        self.attach = Attacher(loop).attach
         self.on_descriptors_exhausted: Callable[[OSError], None] = lambda _error: None
+        self._poller = poller
         self._publish = publish
         self._make_connection = make_connection
         self._admission = admission
         self._pre_connect = pre_connect
         self._faults = faults
-        self._throttle = faults.make_throttle(self._accept, self._update_readers) if faults is not None else None
+        self._throttle = (
+            faults.make_throttle(self._accept, self._stop_watching, self._update_watches)
+            if faults is not None
+            else None
+        )
         self._listeners: list[Listener] = []
+        self._accepted: list[SocketTransport] | None = None  # in this turn, not read yet; None while none is accepted
         self._connected = 0  # clients, since the start
         self._most_clients = most_clients
         self._paused = False
@@ -92,12 +117,12 @@ class Acceptor:
         self._listeners = list(listeners)
         if self._throttle is not None:
             self._throttle.start()
-        self._update_readers()
+        self._update_watches()
 
     def stop_listening(self) -> None:
         """Close the ports. Clients that are accepted go on."""
         for listener in self._listeners:
-            self.loop.remove_reader(listener.socket)
+            self._stop_watching(listener)
             listener.close()
             _log.debug("closed %s", listener.name)
         self._listeners = []
@@ -110,29 +135,41 @@ class Acceptor:
     def pause(self) -> None:
         """Let new clients wait in the backlog."""
         self._paused = True
-        self._update_readers()
+        self._update_watches()
 
     def resume(self) -> None:
         """Accept again after ``pause``."""
         self._paused = False
-        self._update_readers()
+        self._update_watches()
 
-    def _update_readers(self) -> None:
-        throttle = self._throttle
+    def _update_watches(self) -> None:
+        throttle, poller = self._throttle, self._poller
         accept = self._accept if throttle is None else throttle.on_acceptable
         for listener in self._listeners:
-            if self._paused or self._exhausted or (throttle is not None and throttle.is_closed):
-                self.loop.remove_reader(listener.socket)
-            else:
-                self.loop.add_reader(listener.socket, accept, listener)
+            self._stop_watching(listener)
+            if not self._paused and not self._exhausted and (throttle is None or not throttle.is_closed):
+                poller.register(listener.socket.fileno(), _Backlog(listener, accept), EPOLLIN)
+
+    def _stop_watching(self, listener: Listener) -> None:
+        self._poller.unregister(listener.socket.fileno())
 
     def _accept(self, listener: Listener, most: int = ACCEPTS_PER_TURN) -> None:
-        family = listener.family
+        """Accept clients, and read them after the last: each is connected before the bytes of an earlier one."""
+        self._accepted = []
+        try:
+            self._accept_pending(listener, most)
+        finally:
+            accepted, self._accepted = self._accepted, None
+            for transport in accepted:
+                transport.read_first()
+
+    def _accept_pending(self, listener: Listener, most: int) -> None:
+        accept = listener.accept
         for _ in range(most):
             if not self._listeners or self._paused:
                 return
             try:
-                sock, address = listener.socket.accept()
+                fd, address = accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -140,26 +177,34 @@ class Acceptor:
                     self._wait_for_descriptors(error)
                     return
                 continue  # that client went away while it waited (accept(2): treat as EAGAIN)
-            peer = unix_peer(sock, address) if family == socket.AF_UNIX else format_sockaddr(family, address)
-            ip = str(address[0]) if isinstance(address, tuple) else None
-            pending = PendingConnection(sock, peer, ip, listener)
-            if sock.fileno() >= self._most_descriptors:
+            os.set_blocking(fd, False)
+            pending = PendingConnection(fd, address, listener)
+            if fd >= self._most_descriptors:
                 self.refuse(pending, "no_file_descriptors")
             else:
                 self._pre_connect.begin(pending)
+
+    def attach(self, fd: int, protocol: asyncio.Protocol) -> None:
+        """Make a transport of a connected descriptor, and give it to the protocol."""
+        transport = SocketTransport(self._poller, fd, protocol)
+        if self._accepted is None:
+            transport.start()
+        else:
+            transport.open()
+            self._accepted.append(transport)
 
     def _wait_for_descriptors(self, error: OSError) -> None:
         """Let new clients wait until a descriptor may be free: none is left, for all that were kept spare."""
         _log.info("no file descriptor left: %s; accepting again in %g s", error, RETRY_ACCEPT_S)
         self._exhausted = True
-        self._update_readers()
+        self._update_watches()
         self.on_descriptors_exhausted(error)
         self.loop.call_later(RETRY_ACCEPT_S, self._retry)
 
     def _retry(self) -> None:
         if self._exhausted:
             self._exhausted = False
-            self._update_readers()
+            self._update_watches()
 
     # Called by the pre-connect stage.
 
@@ -187,7 +232,7 @@ class Acceptor:
 
     def refuse(self, pending: PendingConnection, reason: RefuseReason, error: str | None = None) -> None:
         """Close the socket of a client that is not admitted, and publish why."""
-        pending.sock.close()
+        pending.close()
         self.publish_refusal(pending, reason, error)
 
     def publish_refusal(self, pending: PendingConnection, reason: RefuseReason, error: str | None = None) -> None:
@@ -201,13 +246,13 @@ class Acceptor:
         return self._connected == self._most_clients
 
     def connect(self, pending: PendingConnection) -> None:
-        """Make an admitted client a connection, and give its socket to the loop."""
+        """Make an admitted client a connection, and give it its socket."""
         if self._connected == self._most_clients:
             self.refuse(pending, "max_conns")
             self.release(pending)
             return
         connection = self.open_connection(pending, None)
-        self.attach(pending.sock, connection.protocol, connection.open_failed)
+        self.attach(pending.take_fd(), connection.protocol)
 
     def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:
         """Make an admitted client a connection; not more of them than may be in this run."""

@@ -11,7 +11,6 @@ How a connection ends is decided in one place, ``connection_lost``:
 
 import asyncio
 import math
-from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
@@ -24,7 +23,7 @@ from portside.server.leg import Hold, Leg
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portside.server.reset_monitor import ResetMonitor
+    from portside.server.poller import SocketPoller
 
 STALL_CHECK_S = 1.0
 WRITE_TIMEOUT_S = 10.0  # a peer that takes no byte of what is buffered for it for this long is closed
@@ -95,7 +94,7 @@ class ConnectionHost(Protocol):
     shows_received: bool  # whether anybody wants Received events
     shows_sent: bool  # whether anybody wants Sent events
     keeps_half_open: bool  # whether a connection stays after the peer's FIN, whatever the behaviour answers
-    reset_monitor: "ResetMonitor"
+    poller: "SocketPoller"
 
     @property
     def behaviour(self) -> ConnectionBehaviour: ...
@@ -154,7 +153,7 @@ class Connection(Leg, asyncio.Protocol):
         self._write_timeout = WRITE_TIMEOUT_S
         self.faults = make_faults(self) if make_faults is not None else None
 
-    # Called by the loop.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open: the transport is ready."""
@@ -168,8 +167,6 @@ class Connection(Leg, asyncio.Protocol):
             transport.close()  # the server ended meanwhile
             return
         host.opened(self)
-        if self._holds:  # the loop begins to read when this returns
-            host.loop.call_soon(self.apply_pauses)
 
     def data_received(self, data: bytes) -> None:
         """Publish bytes that the peer sent, and pass them to the behaviour."""
@@ -188,17 +185,11 @@ class Connection(Leg, asyncio.Protocol):
         host = self._host
         host.publish(HalfClosed(time_ns(), self.number, self.peer))
         stays = host.behaviour.half_closed(self) or host.keeps_half_open
-        if self.eof_sent or not stays:
-            return False
-        if self._transport is not None and not self._transport.is_closing():
-            host.reset_monitor.watch(self._fd, partial(self.abort, "peer_reset"))
-        return True
+        return stays and not self.eof_sent
 
     def connection_lost(self, error: Exception | None) -> None:
         """Publish the end of the connection, and why it ended."""
         host = self._host
-        if self.half_closed:
-            host.reset_monitor.forget(self._fd)
         cause = self._cause
         if cause is None:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
@@ -227,11 +218,6 @@ class Connection(Leg, asyncio.Protocol):
 
     # Called by the server and by those who act on it.
 
-    def open_failed(self, error: OSError) -> None:
-        """Publish that the connection opened and broke: it was accepted, and the loop could not take its socket."""
-        self._publish_opened()
-        self.connection_lost(error)
-
     def _publish_opened(self) -> None:
         info = self.info
         self._host.publish(Opened(time_ns(), self.number, self.peer, info.local, info.tls, info.proxy))
@@ -242,9 +228,9 @@ class Connection(Leg, asyncio.Protocol):
         return self if self.faults is None else self.faults.protocol
 
     @property
-    def reset_monitor(self) -> "ResetMonitor":
-        """The monitor of resets after FIN, for another leg that ends with this one."""
-        return self._host.reset_monitor
+    def poller(self) -> "SocketPoller":
+        """The poller that serves the socket, for another leg that ends with this one."""
+        return self._host.poller
 
     def send(self, data: bytes) -> None:
         """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``write_eof``."""

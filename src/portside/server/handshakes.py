@@ -85,7 +85,7 @@ class TlsHandshake:
         transport = TlsTransport(context, opened=self._opened, failed=self._failed, gone=self._gone)
         self._transport: TlsTransport | None = transport
         self._set_deadline(HANDSHAKE_TIMEOUT_S)
-        host.attach(pending.sock, transport, transport.connection_lost)
+        host.attach(pending.take_fd(), transport)
 
     def check(self, now: float) -> None:
         """Give up a handshake that takes too long, or a client that had time to read the alert."""

@@ -32,19 +32,19 @@ class Hold(enum.Flag):
 class Leg:
     """Flow control of one transport; a base of the protocol that uses the transport, or a part of it."""
 
-    __slots__ = ("_fd", "_holds", "_transport", "half_closed", "write_paused")
+    __slots__ = ("_holds", "_transport", "half_closed", "write_paused")
 
     def __init__(self) -> None:
         self.half_closed = False  # the peer sent FIN
         self.write_paused = False
         self._transport: asyncio.Transport | None = None  # None before connection_made and after connection_lost
-        self._fd = -1
         self._holds = 0  # values of Hold, as a plain number: operations on a Flag cost a microsecond
 
     def attach(self, transport: "asyncio.Transport") -> None:
         """Control this transport from now on; for connection_made."""
         self._transport = transport
-        self._fd = transport.get_extra_info("socket").fileno()
+        if self._holds:
+            transport.pause_reading()
 
     @property
     def is_open(self) -> bool:
@@ -64,8 +64,8 @@ class Leg:
     def pause_reading(self, hold: Hold) -> None:
         """Set a hold: the leg is not read until it, and every other, is cleared."""
         before, self._holds = self._holds, self._holds | hold._value_
-        if not before:
-            self.apply_pauses()
+        if not before and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_reading(self, hold: Hold) -> None:
         """Clear a hold, and read again where it was the last one."""
@@ -75,11 +75,6 @@ class Leg:
         if before and not self._holds and transport is not None and not self.half_closed and not transport.is_closing():
             transport.resume_reading()
 
-    def apply_pauses(self) -> None:
-        """Pause the transport where a hold is set: once more after connection_made, when the loop begins to read."""
-        if self._holds and self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
     @property
     def buffered_bytes(self) -> int:
         """Bytes that wait in this process for the peer to take them."""
@@ -88,11 +83,11 @@ class Leg:
     @property
     def outstanding_bytes(self) -> int:
         """Bytes that the peer has not acknowledged, in this process or in the kernel."""
-        buffered = self.buffered_bytes
-        if self._transport is None:
+        buffered, transport = self.buffered_bytes, self._transport
+        if transport is None:
             return buffered
         try:
-            return buffered + unacknowledged(self._fd)
+            return buffered + unacknowledged(transport.get_extra_info("socket").fileno())
         except OSError:
             return buffered  # the socket is being closed
 

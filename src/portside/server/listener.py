@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr
 from portside.errors import PortsideError
-from portside.server.fast_socket import FastSocket
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
@@ -22,12 +21,19 @@ class Listener(NamedTuple):
     ``everywhere`` says that it listens on every interface, so that its connections have local addresses of their own.
     """
 
-    socket: FastSocket
+    socket: socket.socket
     family: int  # of its clients too
     name: str
     path: str | None = None
     everywhere: bool = False
     inode: tuple[int, int] | None = None  # of that file: another server may have put its own in that place since
+
+    def accept(self) -> tuple[int, object]:
+        """A descriptor of the next client, and the client's address. Raises OSError; BlockingIOError where none waits.
+
+        The method of ``socket`` makes a socket of the descriptor, which costs as much as accepting it.
+        """
+        return self.socket._accept()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
     def close(self) -> None:
         """Close the port."""
@@ -101,10 +107,11 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, sockaddr: tuple[object, ...], backlog: int) -> FastSocket:
-    sock = FastSocket(family)
+def _bind(family: int, sockaddr: tuple[object, ...], backlog: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(sockaddr)
@@ -119,7 +126,7 @@ def _bind(family: int, sockaddr: tuple[object, ...], backlog: int) -> FastSocket
 def _open_unix(address: Address, backlog: int) -> Listener:
     path = address.path or ""
     abstract = path.startswith("@")
-    sock = FastSocket(socket.AF_UNIX)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if not abstract:
             _remove_stale(path)

@@ -1,5 +1,6 @@
 """A client that is accepted and not connected yet: a PROXY header or a TLS handshake may come first."""
 
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -17,22 +18,41 @@ _UCRED = struct.Struct("3i")
 
 
 class PendingConnection:
-    """An accepted socket and its client. A PROXY header replaces ``peer`` and ``ip`` by the client that it names."""
+    """An accepted descriptor and its client. A PROXY header replaces ``peer`` and ``ip`` by the client that it names.
 
-    __slots__ = ("ip", "listener", "make_faults", "peer", "proxy", "sock")
+    The descriptor is in non-blocking mode, and belongs to this object until ``take_fd`` or ``close``.
+    """
 
-    def __init__(self, sock: socket.socket, peer: str, ip: str | None, listener: "Listener") -> None:
-        self.sock = sock
-        self.peer = peer
-        self.ip = ip  # None on a unix socket
+    __slots__ = ("_sock", "fd", "ip", "listener", "make_faults", "peer", "proxy")
+
+    def __init__(self, fd: int, address: object, listener: "Listener") -> None:
+        self.fd = fd
         self.listener = listener
+        self._sock: socket.socket | None = None
+        self.ip = str(address[0]) if isinstance(address, tuple) else None  # None on a unix socket
+        family = listener.family
+        self.peer = format_sockaddr(family, address) if family != socket.AF_UNIX else self._unix_peer(address)
         self.proxy: Proxy | None = None
         self.make_faults: Callable[[Connection], ConnectionFaults] | None = None
 
+    @property
+    def sock(self) -> socket.socket:
+        """The descriptor as a socket, made when it is first asked for: most clients need none."""
+        if self._sock is None:
+            self._sock = socket.socket(self.listener.family, socket.SOCK_STREAM, 0, self.fd)
+        return self._sock
 
-def unix_peer(sock: socket.socket, address: object) -> str:
-    """The path of the client's end where it has one, otherwise its process (SO_PEERCRED, unix(7))."""
-    if address:
-        return format_sockaddr(socket.AF_UNIX, address)
-    pid, _uid, _gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return f"unix:pid={pid}"
+    def take_fd(self) -> int:
+        """The descriptor, which is the caller's from now on."""
+        return self.fd if self._sock is None else self._sock.detach()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.take_fd())
+
+    def _unix_peer(self, address: object) -> str:
+        """The path of the client's end where it has one, otherwise its process (SO_PEERCRED, unix(7))."""
+        if address:
+            return format_sockaddr(socket.AF_UNIX, address)
+        pid, _uid, _gid = _UCRED.unpack(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        return f"unix:pid={pid}"

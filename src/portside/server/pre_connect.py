@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Callable
 
     from portside.events import RefuseReason, Tls
@@ -36,15 +35,13 @@ class PreConnectHost(Protocol):
         """Publish why a client was refused whose socket is closed elsewhere."""
 
     def connect(self, pending: "PendingConnection") -> None:
-        """Make an admitted client a connection, and give its socket to the loop."""
+        """Make an admitted client a connection, and give it its socket."""
 
     def open_connection(self, pending: "PendingConnection", tls: "Tls | None") -> "Connection":
         """Make an admitted client a connection whose transport is there already."""
 
-    def attach(
-        self, sock: "socket.socket", protocol: "asyncio.Protocol", failed: "Callable[[OSError], object]", /
-    ) -> None:
-        """Give a socket to the loop; see ``server.attach``."""
+    def attach(self, fd: int, protocol: "asyncio.Protocol", /) -> None:
+        """Make a transport of a connected descriptor, and give it to the protocol."""
 
     def schedule_check(self, item: "HasDeadline", at: float, /) -> None:
         """Have ``item.check`` called at ``at`` or a little later."""

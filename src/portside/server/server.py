@@ -10,8 +10,8 @@ from portside.server.admission import Admission
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection, ConnectionInfo, Publish
 from portside.server.leg import Hold
+from portside.server.poller import SocketPoller
 from portside.server.pre_connect import PreConnect
-from portside.server.reset_monitor import ResetMonitor
 from portside.server.timer_wheel import DeadlineScheduler
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class Server:
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
         self.on_writable: Callable[[Connection], None] = lambda _connection: None
-        self.reset_monitor = ResetMonitor(loop)
+        self.poller = SocketPoller(loop)
         scheduler = DeadlineScheduler(loop, max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
         self.schedule_check = scheduler.schedule
         self.acceptor = Acceptor(
             loop,
+            self.poller,
             publish,
             scheduler,
             self._make_connection,

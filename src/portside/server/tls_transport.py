@@ -1,8 +1,8 @@
-"""TLS on a connection of the loop: to the loop a protocol, to the connection a transport.
+"""TLS on a socket: to the socket's transport a protocol, to the connection a transport.
 
 The loop has its own, which a server that shows what happens cannot use: it closes on a failed handshake without the
 alert that tells the client why, answers the client's close_notify by dropping what is still to be sent, and cannot
-send its own before the end. ``tls.engine`` does all that; here it meets the loop:
+send its own before the end. ``tls.engine`` does all that; here it meets the socket:
 
 1. The protocol is made when the handshake is finished. A handshake that fails sends its alert, then FIN, and what still
    arrives is discarded unread, so that no reset overtakes the alert.
@@ -14,7 +14,7 @@ States; the two directions of an OPEN one have states in the engine:
 
     state         entered by                                                          next
     NO_TRANSPORT  construction                                                        HANDSHAKING, ABANDONED
-    ABANDONED     give_up before the loop has made the transport below                CLOSED
+    ABANDONED     give_up before there is a transport below                           CLOSED
     HANDSHAKING   connection_made                                                     OPEN, REJECTED, CLOSING, CLOSED
     OPEN          data_received: the handshake is finished, and ``opened`` has
                   made a protocol                                                     CLOSING, CLOSED
@@ -29,7 +29,7 @@ import asyncio
 import enum
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from portside.tls.engine import Half, TlsEngine
@@ -59,7 +59,7 @@ _OPEN, _HALF_OPEN = TransportState.OPEN, Half.OPEN  # looked up once: they are c
 
 # More than twenty methods: asyncio's two interfaces alone have sixteen.
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
-    """TLS over a transport of the loop, on either side of it.
+    """TLS over the transport of a socket, on either side of it.
 
     ``opened`` makes the protocol when the handshake is finished (None closes at once), ``failed`` is called with the
     reason why it failed, in words, and ``gone`` when a connection is over that was never opened.
@@ -85,7 +85,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._protocol: asyncio.Protocol | None = None  # there from OPEN on
         self._reading_paused = False
 
-    # Called by the loop.
+    # Called by the transport below.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
@@ -271,12 +271,12 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 async def client_handshake(
     context: ssl.SSLContext,
     protocol: asyncio.Protocol,
-    attach: Callable[[asyncio.Protocol], Awaitable[None]],
+    attach: Callable[[asyncio.Protocol], None],
     *,
     server_hostname: str,
     timeout_s: float,
 ) -> None:
-    """Connect ``protocol`` over TLS, as its client, with the connected socket that ``attach`` gives to the loop.
+    """Connect ``protocol`` over TLS, as its client; ``attach`` gives what it gets the transport of a connected socket.
 
     Raises TlsError where the handshake fails or takes longer than ``timeout_s``; the socket is then closed, after a
     moment in which the peer can read the alert.
@@ -297,7 +297,7 @@ async def client_handshake(
     tls = TlsTransport(context, opened=opened, failed=failed, server_side=False, server_hostname=server_hostname)
     try:
         async with asyncio.timeout(timeout_s):
-            await attach(tls)
+            attach(tls)
             await done
     except TlsError:
         loop.call_later(REJECTION_LINGER_S, tls.give_up, None)

@@ -22,9 +22,9 @@ class Accept(Protocol):
 class AcceptThrottle:
     """Decides when a listener's clients are accepted.
 
-    ``on_change`` is called when the set of listeners to watch may have changed: ``is_closed`` has changed, or a
-    listener that was taken from the loop can be watched again. ``on_report`` gets the fault, the listener that it
-    concerned (None: all) and whether the fault is over.
+    ``stop_watching`` is called with a listener whose next client waits for the end of a delay. ``on_change`` is called
+    when the server has to look again which listeners it watches: ``is_closed`` has changed, or a delay is over.
+    ``on_report`` gets the fault, the listener that it concerned (None: all) and whether the fault is over.
     """
 
     def __init__(
@@ -33,11 +33,13 @@ class AcceptThrottle:
         faults: Sequence[FaultSpec],
         *,
         accept: Accept,
+        stop_watching: Callable[[Listener], None],
         on_change: Callable[[], None],
         on_report: Callable[[FaultSpec, Listener | None, bool], None],
     ) -> None:
         self._loop = loop
         self._accept = accept
+        self._stop_watching = stop_watching
         self._on_change = on_change
         self._on_report = on_report
         self._delays = [fault for fault in faults if isinstance(fault.effect, AcceptDelay)]
@@ -76,7 +78,7 @@ class AcceptThrottle:
         if not self._delays:
             self._accept(listener)
             return
-        self._loop.remove_reader(listener.socket)
+        self._stop_watching(listener)
         if listener not in self._delayed:
             self._delayed.add(listener)
             self._loop.call_later(self._delay_s, self._accept_one, listener)

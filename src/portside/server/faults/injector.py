@@ -83,12 +83,19 @@ class FaultInjector:
         self._of_ports = [fault for fault in faults if not KINDS[fault.kind].selectable]
         self._plan = FaultPlan([fault for fault in faults if KINDS[fault.kind].selectable], seed)
 
-    def make_throttle(self, accept: Accept, on_change: Callable[[], None]) -> AcceptThrottle | None:
+    def make_throttle(
+        self, accept: Accept, stop_watching: Callable[[Listener], None], on_change: Callable[[], None]
+    ) -> AcceptThrottle | None:
         """The throttle of the ports; None where no fault concerns them."""
         if not self._of_ports:
             return None
         return AcceptThrottle(
-            self._loop, self._of_ports, accept=accept, on_change=on_change, on_report=self._publish_port
+            self._loop,
+            self._of_ports,
+            accept=accept,
+            stop_watching=stop_watching,
+            on_change=on_change,
+            on_report=self._publish_port,
         )
 
     def assign(self, ip: str | None) -> FaultSet:

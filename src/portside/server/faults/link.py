@@ -99,8 +99,7 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         for report in self._early_reports:
             self._on_report(report)
         self._early_reports.clear()
-        # After this turn: the loop begins to read when connection_made returns.
-        self._timers.append(self._loop.call_later(0, self._apply_pauses))
+        self._update_flow()
         for fault in self._timed:
             self._timers.append(self._loop.call_later(fault.window.after or 0.0, self._act_in_time, fault))
 
@@ -221,11 +220,6 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
             self._transport.write_eof()
 
     # Flow control.
-
-    def _apply_pauses(self) -> None:
-        if self._state not in _LOST:
-            self._leg.apply_pauses()
-        self._update_flow()
 
     def _update_flow(self) -> None:
         if self._state is not LinkState.CONNECTING and self._state not in _LOST:

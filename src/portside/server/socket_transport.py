@@ -1,0 +1,392 @@
+"""A connected stream socket, read and written directly when the poller says that it is ready.
+
+It offers what connections, TLS and faults use of ``asyncio.Transport`` and calls the methods of ``asyncio.Protocol``.
+Three things are known of it, each with states of its own:
+
+    reading    READING ─ pause_reading ► PAUSED ─ resume_reading ► READING
+               READING ─ the peer's FIN ► ENDED                             (no way back)
+    writing    WRITING ─ write_eof ► ENDING (FIN follows what is buffered) ► ENDED
+    life       OPEN ─ close ► CLOSING (what is buffered goes out first) ► LOST
+               OPEN, CLOSING ─ abort, an error of the network ► LOST
+
+In LOST nothing is read or written any more; ``connection_lost`` is called once, at the end of the turn, and never from
+within a call of the user. The descriptor is closed after it.
+
+What epoll is asked for follows from these (``_update``):
+
+    READING and OPEN    EPOLLIN, EPOLLRDHUP       data or FIN
+    bytes buffered      EPOLLOUT                  room for them
+    otherwise           nothing: EPOLLERR and EPOLLHUP come unasked, so that a reset is heard of where nothing is read
+
+A reset while reading is paused is not looked at before reading goes on: what came before it is still to be read. The
+socket leaves the set meanwhile, since level-triggered epoll would report the reset in every turn.
+"""
+
+import enum
+import errno
+import os
+import select
+import socket
+from asyncio import Protocol
+from collections import deque
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from typing import Any, Final
+
+from portside.server.poller import SocketPoller
+
+HIGH_BYTES: Final = 64 * 1024  # buffered: above this the user is told to pause writing
+LOW_BYTES: Final = 16 * 1024  # and at this to go on
+SMALL_READ_BYTES: Final = 16 * 1024
+LARGE_READ_BYTES: Final = 256 * 1024  # after a read that was full, until one is smaller than a small one
+READS_PER_TURN: Final = 4  # of a socket that is new, or whose FIN is known to be near: the others are served between
+PIECES_PER_WRITE: Final = 64  # of writev(2)
+
+
+class Reading(enum.Enum):
+    """State of the direction from the peer."""
+
+    READING = enum.auto()
+    PAUSED = enum.auto()
+    ENDED = enum.auto()
+
+
+class Writing(enum.Enum):
+    """State of the direction to the peer."""
+
+    WRITING = enum.auto()
+    ENDING = enum.auto()
+    ENDED = enum.auto()
+
+
+class Life(enum.Enum):
+    """State of the whole."""
+
+    OPEN = enum.auto()
+    CLOSING = enum.auto()
+    LOST = enum.auto()
+
+
+# A member of an enumeration costs two look-ups where it is used.
+_READING, _PAUSED, _READING_ENDED = Reading
+_WRITING, _ENDING, _WRITING_ENDED = Writing
+_OPEN, _CLOSING, _LOST = Life
+_UNREGISTERED: Final = -1
+_READ_EVENTS: Final = EPOLLIN | EPOLLRDHUP
+_ENDS: Final = EPOLLRDHUP | EPOLLHUP | EPOLLERR
+
+read = os.read
+write = os.write
+
+
+class SocketTransport:
+    """Transport over ``fd``, a connected stream socket in non-blocking mode, which it owns from now on."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered_bytes",
+        "_error",
+        "_events",
+        "_fd",
+        "_life",
+        "_poller",
+        "_protocol",
+        "_read_bytes",
+        "_reading",
+        "_sock",
+        "_write_paused",
+        "_writing",
+    )
+
+    def __init__(self, poller: SocketPoller, fd: int, protocol: Protocol) -> None:
+        self._poller = poller
+        self._fd = fd
+        self._protocol = protocol
+        self._reading = _READING
+        self._writing = _WRITING
+        self._life = _OPEN
+        self._events = _UNREGISTERED
+        self._read_bytes = SMALL_READ_BYTES
+        self._buffer: deque[bytes | memoryview] | None = None  # None: nothing is buffered
+        self._buffered_bytes = 0
+        self._write_paused = False  # the user was told to pause
+        self._error: OSError | None = None  # why the connection was lost
+        self._sock: socket.socket | None = None
+
+    def start(self) -> None:
+        """Give the protocol its connection, and read what has come already."""
+        self.open()
+        self.read_first()
+
+    def open(self) -> None:
+        """Give the protocol its connection; an error that it raises ends the connection and is reported."""
+        try:
+            self._protocol.connection_made(self)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001
+            self._poller.report(self, error)
+
+    def read_first(self) -> None:
+        """Read what has come before the connection was made, and have the poller watch the socket from now on.
+
+        A socket whose data and FIN have come is served without ever being registered.
+        """
+        try:
+            self._read(READS_PER_TURN)
+        except Exception as error:  # noqa: BLE001
+            self._poller.report(self, error)
+        self._update()
+
+    # Called by the poller.
+
+    def ready(self, events: int) -> None:
+        """Serves what epoll reports; see the table above."""
+        if events == EPOLLIN and self._events & EPOLLIN:
+            # Data alone, which is most of the time: as ``_read``, without a call and a loop.
+            most = self._read_bytes
+            try:
+                data = read(self._fd, most)
+            except OSError as error:
+                self._read_failed(error)
+                return
+            if len(data) == most or most != SMALL_READ_BYTES:
+                self._adapt_read(len(data))
+            if data:
+                self._protocol.data_received(data)
+            else:
+                self._end_reading()
+            return
+        if events & EPOLLOUT and self._buffer is not None:
+            self._send_buffered()
+        if self._reading is _READING and self._life is _OPEN:
+            if events & ~EPOLLOUT:
+                self._read(READS_PER_TURN if events & _ENDS else 1)
+        elif events & (EPOLLERR | EPOLLHUP) and self._life is not _LOST:
+            self._check_hangup()
+
+    def failed(self, error: Exception) -> None:
+        """Ends the connection after the code of its user raised an error."""
+        self._lose(None)
+
+    # Reading.
+
+    def _read(self, most: int) -> None:
+        """Read ``most`` times at most. Once is enough where no FIN is expected: the poller comes back for more."""
+        fd, data_received = self._fd, self._protocol.data_received
+        while most > 0 and self._reading is _READING and self._life is _OPEN:
+            most -= 1
+            try:
+                data = read(fd, self._read_bytes)
+            except OSError as error:
+                self._read_failed(error)
+                return
+            if not data:
+                self._end_reading()
+                return
+            self._adapt_read(len(data))
+            data_received(data)
+
+    def _adapt_read(self, size: int) -> None:
+        """Choose the size of the next read by that of the last."""
+        if size == self._read_bytes:
+            self._read_bytes = LARGE_READ_BYTES
+        elif size < SMALL_READ_BYTES:
+            self._read_bytes = SMALL_READ_BYTES
+
+    def _read_failed(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):
+            self._lose(error)
+
+    def _end_reading(self) -> None:
+        self._reading = _READING_ENDED
+        if self._protocol.eof_received():
+            if self._events != _UNREGISTERED:
+                self._update()
+        else:
+            self.close()
+
+    def _check_hangup(self) -> None:
+        """Ends a connection that nothing is read from, where it has an error or its peer is gone altogether."""
+        poll = select.poll()
+        poll.register(self._fd, 0)
+        if not poll.poll(0):
+            return  # the event was meant for an earlier socket of this number
+        if self._reading is _PAUSED and self._life is _OPEN:
+            self._poller.unregister(self._fd)
+            self._events = _UNREGISTERED
+            return
+        code = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._lose(OSError(code, os.strerror(code)) if code else None)
+
+    def pause_reading(self) -> None:
+        """Read nothing until ``resume_reading``: data waits in the kernel, and then at the peer."""
+        if self._reading is _READING:
+            self._reading = _PAUSED
+            self._update()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._reading is _PAUSED:
+            self._reading = _READING
+            self._update()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes; what the kernel does not take at once is buffered. Ignored after ``write_eof`` and ``close``."""
+        if self._life is not _OPEN or self._writing is not _WRITING or not data:
+            return
+        if self._buffer is not None:
+            self._buffer.append(bytes(data))
+            self._buffered_bytes += len(data)
+            self._check_high()
+            return
+        try:
+            sent = write(self._fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lose(error)
+            return
+        if sent < len(data):
+            self._buffer = deque((memoryview(bytes(data))[sent:],))
+            self._buffered_bytes = len(data) - sent
+            self._update()
+            self._check_high()
+
+    def _check_high(self) -> None:
+        if self._buffered_bytes > HIGH_BYTES and not self._write_paused:
+            self._write_paused = True
+            self._protocol.pause_writing()
+
+    def _send_buffered(self) -> None:
+        buffer = self._buffer
+        assert buffer is not None  # noqa: S101
+        try:
+            pieces = [buffer[index] for index in range(min(len(buffer), PIECES_PER_WRITE))]
+            sent = write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        self._buffered_bytes -= sent
+        while sent:
+            size = len(buffer[0])
+            if sent < size:
+                buffer[0] = memoryview(buffer[0])[sent:]
+                break
+            buffer.popleft()
+            sent -= size
+        if not buffer:
+            self._buffer = None
+            self._all_sent()
+        if self._write_paused and self._buffered_bytes <= LOW_BYTES and self._life is not _LOST:
+            self._write_paused = False
+            self._protocol.resume_writing()
+
+    def _all_sent(self) -> None:
+        if self._life is _CLOSING:
+            self._lose(None)
+            return
+        if self._writing is _ENDING:
+            self._send_fin()
+        self._update()
+
+    def write_eof(self) -> None:
+        """Send FIN after what is buffered; the peer may go on sending."""
+        if self._life is _OPEN and self._writing is _WRITING:
+            self._writing = _ENDING
+            if self._buffer is None:
+                self._send_fin()
+
+    def _send_fin(self) -> None:
+        self._writing = _WRITING_ENDED
+        try:
+            self._socket().shutdown(socket.SHUT_WR)
+        except OSError as error:  # ENOTCONN: the peer has reset the connection
+            self._lose(ConnectionResetError(*error.args) if error.errno == errno.ENOTCONN else error)
+
+    def can_write_eof(self) -> bool:
+        """Whether there is a half-close: always."""
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes buffered here, which the kernel has not taken."""
+        return self._buffered_bytes
+
+    # The socket.
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """The socket, as ``socket``: for its options alone, never to read, write or close it; None after the end."""
+        return self._socket() if name == "socket" and self._fd >= 0 else default
+
+    def _socket(self) -> socket.socket:
+        if self._sock is None:
+            self._sock = socket.socket(fileno=self._fd)
+        return self._sock
+
+    def _update(self) -> None:
+        """Ask epoll for what the states say."""
+        if self._life is _LOST:
+            return
+        events = _READ_EVENTS if self._reading is _READING and self._life is _OPEN else 0
+        if self._buffer is not None:
+            events |= EPOLLOUT
+        if events == self._events:
+            return
+        try:
+            if self._events == _UNREGISTERED:
+                self._poller.register(self._fd, self, events)
+            else:
+                self._poller.modify(self._fd, events)
+        except OSError as error:
+            self._lose(error)
+        else:
+            self._events = events
+
+    # The end.
+
+    def is_closing(self) -> bool:
+        """Whether ``close`` or ``abort`` was called, or the connection is lost."""
+        return self._life is not _OPEN
+
+    def close(self) -> None:
+        """Close when what is buffered has been sent; nothing is read any more."""
+        if self._life is _OPEN:
+            if self._buffer is None:
+                self._lose(None)
+            else:
+                self._life = _CLOSING
+                self._update()
+
+    def abort(self) -> None:
+        """Close now; what is buffered is lost."""
+        self._lose(None)
+
+    def _lose(self, error: OSError | None) -> None:
+        if self._life is _LOST:
+            return
+        self._life = _LOST
+        self._error = error
+        if self._events != _UNREGISTERED:
+            self._events = _UNREGISTERED
+            self._poller.unregister(self._fd)
+        self._poller.call_later_this_turn(self._tell_lost)
+
+    def _tell_lost(self) -> None:
+        """Tell the protocol, which may still ask for the socket and for what was not sent; then close."""
+        protocol = self._protocol
+        try:
+            protocol.connection_lost(self._error)
+        finally:
+            fd, self._fd = self._fd, -1
+            if self._sock is not None:
+                self._sock.detach()
+            os.close(fd)
+
+
+def attach(poller: SocketPoller, sock: socket.socket, protocol: Protocol) -> None:
+    """Give a protocol a transport over a connected socket, which is the transport's from now on."""
+    sock.setblocking(False)
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    SocketTransport(poller, sock.detach(), protocol).start()
