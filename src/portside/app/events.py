@@ -54,7 +54,10 @@ class _EndedError(Exception):
 
 
 class _EventMonitor:
-    """One run of ``watch --events``: what is read, the connections that are tracked, and standard output."""
+    """One run of ``watch --events``: what is read, the connections that are tracked, and standard output.
+
+    The class has more than 12 attributes because it wires up that many parts.
+    """
 
     def __init__(self, settings: Watch, stack: ExitStack) -> None:
         self._settings = settings

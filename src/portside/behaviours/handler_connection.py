@@ -25,7 +25,8 @@ class HandlerConnection:
     """The argument of a handler function: one connection.
 
     ``number`` counts from 1, ``peer`` and ``local`` are addresses as they are shown, ``tls`` describes the TLS session
-    (None without TLS). The methods raise ConnectionError once the connection is closed.
+    (None without TLS). The methods raise ConnectionError once the connection is closed. The class has more than 12
+    attributes because each of the two threads has counters of its own, so that neither needs a lock.
     """
 
     def __init__(

@@ -57,7 +57,8 @@ class Writer:
     ``call_soon`` runs a function on the loop's thread. The callbacks, all on that thread: ``on_drained`` when
     ``pending`` has fallen to ``low`` after ``request_drain``; ``on_broken`` when the reader has gone away;
     ``on_trouble`` with an error whose write is being repeated, and with None once that has succeeded; ``on_stale`` when
-    the file could not be reopened, so that the writer continues with the old file.
+    the file could not be reopened, so that the writer continues with the old file. The class has more than 12
+    attributes because of these callbacks, and because each of the two threads has a counter of its own.
     """
 
     def __init__(

@@ -121,7 +121,10 @@ def run_transcript(rules: CompiledRules, steps: list[Step], frame: Frame, max_fr
 
 
 class _SimulatedServer:
-    """A server with ``--rules`` as a client sees it, without sockets and without waiting."""
+    """A server with ``--rules`` as a client sees it, without sockets and without waiting.
+
+    The class has more than 12 attributes: four that make a session, and the state of the one that is being played.
+    """
 
     def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int, at: int) -> None:
         self.actions = 0
