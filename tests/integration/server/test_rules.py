@@ -54,9 +54,7 @@ def test_a_device_in_three_steps_with_nc(listen: Start) -> None:
 def test_the_example_is_what_the_documentation_shows_and_its_transcript_holds(start: Start) -> None:
     page = (EXAMPLES.parent / "docs" / "rules.md").read_text()
     shown = page.partition("```toml\n")[2].partition("```")[0]
-    example = (EXAMPLES / "device.toml").read_text()
-    for rule in shown.split("\n\n"):
-        assert re.sub(r"\s+", " ", rule) in re.sub(r"\s+", " ", re.sub(r" +# .*", "", example)), rule
+    assert shown == (EXAMPLES / "device.toml").read_text()
     program = start("rules", "test", str(EXAMPLES / "device.toml"), str(EXAMPLES / "device.transcript"))
     assert program.wait() == 0, bytes(program.out)
     assert b"as expected" in program.out
