@@ -1,9 +1,15 @@
-"""The parts of the server that do no I/O."""
+"""The parts of the server, each alone."""
+
+import gc
+import os
+import socket
 
 import pytest
 
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import Admission, parse_network, read_networks
+from portside.server.listener import Listener
+from portside.server.pending_connection import PendingConnection
 from portside.server.timer_wheel import TimerWheel
 
 
@@ -19,6 +25,19 @@ def test_the_wheel_gives_each_item_when_it_is_due_and_not_before() -> None:
     wheel.schedule("late", 3.0)  # in the past: due at the next tick
     assert wheel.take_due(12.0) == ["a again", "late"]
     assert not wheel
+
+
+def test_a_pending_connection_gives_its_descriptor_away_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        address = sock.getsockname()
+        listener = Listener(sock, socket.AF_INET, "0.0.0.0:0", everywhere=True)
+        with socket.create_connection(address):
+            pending = PendingConnection(*listener.accept(), listener)
+            fd = pending.take_fd()
+            assert pending.local == f"127.0.0.1:{address[1]}"
+            del pending
+            gc.collect()
+            os.close(fd)  # an error where somebody else has closed it
 
 
 def test_admission_counts_those_inside() -> None:

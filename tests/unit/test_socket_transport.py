@@ -363,6 +363,38 @@ def test_a_user_that_raises_is_ended_and_the_others_are_served() -> None:
     run(test)
 
 
+def test_what_the_peer_sent_before_it_closed_is_read_although_writing_fails() -> None:
+    async def test() -> None:
+        user = User()
+        async with connected(user) as peer:
+            user.transport.write(bytes(8 << 20))
+            peer.sendall(b"last words")
+            peer.close()  # with our bytes unread: a reset
+            await user.until_told("lost")
+        assert user.data == b"last words"
+        assert isinstance(user.error, ConnectionResetError | BrokenPipeError)
+
+    run(test)
+
+
+def test_a_connection_that_both_sides_have_ended_waits_for_its_user() -> None:
+    async def test() -> None:
+        user = User()
+        user.stays = True
+        async with connected(user) as peer:
+            user.transport.write_eof()
+            peer.shutdown(socket.SHUT_WR)
+            await user.until_told("eof")
+            for _ in range(20):  # turns in which epoll reports that both have ended
+                await asyncio.sleep(0)
+            assert "lost" not in user.told
+            user.transport.close()
+            await user.until_told("lost")
+        assert user.error is None
+
+    run(test)
+
+
 @pytest.mark.parametrize("hook", ["on_made", "on_data"])
 def test_an_error_in_the_first_turn_ends_that_connection_alone(hook: str) -> None:
     async def test() -> None:

@@ -24,7 +24,6 @@ from collections.abc import Callable, Sequence
 from select import EPOLLIN
 from typing import TYPE_CHECKING
 
-from portside.addresses import format_sockaddr
 from portside.events import Refused, RefuseReason, Tls
 from portside.server.admission import Admission
 from portside.server.connection import Connection, ConnectionFaults, ConnectionInfo, Publish
@@ -179,10 +178,15 @@ class Acceptor:
                 continue  # that client went away while it waited (accept(2): treat as EAGAIN)
             os.set_blocking(fd, False)
             pending = PendingConnection(fd, address, listener)
-            if fd >= self._most_descriptors:
-                self.refuse(pending, "no_file_descriptors")
-            else:
-                self._pre_connect.begin(pending)
+            try:
+                if fd >= self._most_descriptors:
+                    self.refuse(pending, "no_file_descriptors")
+                else:
+                    self._pre_connect.begin(pending)
+            except BaseException:
+                if pending.fd >= 0:
+                    pending.close()
+                raise
 
     def attach(self, fd: int, protocol: asyncio.Protocol) -> None:
         """Make a transport of a connected descriptor, and give it to the protocol."""
@@ -257,9 +261,7 @@ class Acceptor:
     def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:
         """Make an admitted client a connection; not more of them than may be in this run."""
         self._connected += 1
-        listener = pending.listener
-        local = format_sockaddr(listener.family, pending.sock.getsockname()) if listener.everywhere else listener.name
-        info = ConnectionInfo(pending.peer, local, pending.ip, tls, pending.proxy)
+        info = ConnectionInfo(pending.peer, pending.local, pending.ip, tls, pending.proxy)
         if self._connected == self._most_clients:
             self.stop_listening()
         return self._make_connection(self._connected, info, pending.make_faults)

@@ -23,12 +23,13 @@ class PendingConnection:
     The descriptor is in non-blocking mode, and belongs to this object until ``take_fd`` or ``close``.
     """
 
-    __slots__ = ("_sock", "fd", "ip", "listener", "make_faults", "peer", "proxy")
+    __slots__ = ("_local", "_sock", "fd", "ip", "listener", "make_faults", "peer", "proxy")
 
     def __init__(self, fd: int, address: object, listener: "Listener") -> None:
         self.fd = fd
         self.listener = listener
         self._sock: socket.socket | None = None
+        self._local: str | None = None
         self.ip = str(address[0]) if isinstance(address, tuple) else None  # None on a unix socket
         family = listener.family
         self.peer = format_sockaddr(family, address) if family != socket.AF_UNIX else self._unix_peer(address)
@@ -44,7 +45,22 @@ class PendingConnection:
 
     def take_fd(self) -> int:
         """The descriptor, which is the caller's from now on."""
-        return self.fd if self._sock is None else self._sock.detach()
+        self._local = self.local
+        fd, self.fd = self.fd, -1
+        if self._sock is not None:
+            self._sock.detach()
+            self._sock = None
+        return fd
+
+    @property
+    def local(self) -> str:
+        """The address that the client has connected to; known after ``take_fd`` too."""
+        if self._local is None:
+            listener = self.listener
+            self._local = (
+                format_sockaddr(listener.family, self.sock.getsockname()) if listener.everywhere else listener.name
+            )
+        return self._local
 
     def close(self) -> None:
         """Close the descriptor."""

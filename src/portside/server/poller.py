@@ -76,17 +76,19 @@ class SocketPoller:
     def _serve(self) -> None:
         owners = self._owners
         self._is_serving = True
-        for fd, events in self._epoll.poll(0, EVENTS_PER_TURN):
-            owner = owners.get(fd)
-            if owner is None:
-                continue  # an owner that was served before has closed it
-            try:
-                owner.ready(events)
-            except Exception as error:  # noqa: BLE001 -- one socket's error must not stop the others
-                self.report(owner, error)
-        self._is_serving = False
-        if self._later:
-            self._finish_turn()
+        try:
+            for fd, events in self._epoll.poll(0, EVENTS_PER_TURN):
+                owner = owners.get(fd)
+                if owner is None:
+                    continue  # an owner that was served before has closed it
+                try:
+                    owner.ready(events)
+                except Exception as error:  # noqa: BLE001 -- one socket's error must not stop the others
+                    self.report(owner, error)
+        finally:
+            self._is_serving = False
+            if self._later:
+                self._finish_turn()
 
     def _finish_turn(self) -> None:
         self._is_scheduled = False

@@ -18,6 +18,9 @@ What epoll is asked for follows from these (``_update``):
     bytes buffered      EPOLLOUT                  room for them
     otherwise           nothing: EPOLLERR and EPOLLHUP come unasked, so that a reset is heard of where nothing is read
 
+A socket is read before it is written, and after a failed write it is read to its end: what the peer sent before it went
+is not lost with the error.
+
 A reset while reading is paused is not looked at before reading goes on: what came before it is still to be read. The
 socket leaves the set meanwhile, since level-triggered epoll would report the reset in every turn.
 """
@@ -29,6 +32,7 @@ import select
 import socket
 from asyncio import Protocol
 from collections import deque
+from contextlib import suppress
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Final
 
@@ -72,6 +76,7 @@ _WRITING, _ENDING, _WRITING_ENDED = Writing
 _OPEN, _CLOSING, _LOST = Life
 _UNREGISTERED: Final = -1
 _READ_EVENTS: Final = EPOLLIN | EPOLLRDHUP
+_BROKEN: Final = EPOLLHUP | EPOLLERR
 _ENDS: Final = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 read = os.read
@@ -113,7 +118,7 @@ class SocketTransport:
         self._buffer: deque[bytes | memoryview] | None = None  # None: nothing is buffered
         self._buffered_bytes = 0
         self._write_paused = False  # the user was told to pause
-        self._error: OSError | None = None  # why the connection was lost
+        self._error: Exception | None = None  # why the connection was lost
         self._sock: socket.socket | None = None
 
     def start(self) -> None:
@@ -158,17 +163,19 @@ class SocketTransport:
             else:
                 self._end_reading()
             return
-        if events & EPOLLOUT and self._buffer is not None:
-            self._send_buffered()
         if self._reading is _READING and self._life is _OPEN:
-            if events & ~EPOLLOUT:
+            if events & ~EPOLLOUT:  # before writing: the error that writing meets would hide what has come
                 self._read(READS_PER_TURN if events & _ENDS else 1)
-        elif events & (EPOLLERR | EPOLLHUP) and self._life is not _LOST:
+            if events & _BROKEN:
+                return
+        elif events & _BROKEN and self._life is not _LOST:
             self._check_hangup()
+        if events & EPOLLOUT and self._buffer is not None and self._life is not _LOST:
+            self._send_buffered()
 
     def failed(self, error: Exception) -> None:
         """Ends the connection after the code of its user raised an error."""
-        self._lose(None)
+        self._lose(error)
 
     # Reading.
 
@@ -201,7 +208,9 @@ class SocketTransport:
 
     def _end_reading(self) -> None:
         self._reading = _READING_ENDED
-        if self._protocol.eof_received():
+        if self._error is not None:
+            self._lose(self._error)
+        elif self._protocol.eof_received():
             if self._events != _UNREGISTERED:
                 self._update()
         else:
@@ -218,12 +227,18 @@ class SocketTransport:
             self._events = _UNREGISTERED
             return
         code = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code and self._writing is _WRITING_ENDED and self._reading is _READING_ENDED and self._life is _OPEN:
+            self._poller.unregister(self._fd)  # both sides have ended in order: the user says when it is over
+            self._events = _UNREGISTERED
+            return
         self._lose(OSError(code, os.strerror(code)) if code else None)
 
     def pause_reading(self) -> None:
         """Read nothing until ``resume_reading``: data waits in the kernel, and then at the peer."""
         if self._reading is _READING:
             self._reading = _PAUSED
+            if self._error is not None:
+                self._lose(self._error)
             self._update()
 
     def resume_reading(self) -> None:
@@ -237,6 +252,8 @@ class SocketTransport:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; what the kernel does not take at once is buffered. Ignored after ``write_eof`` and ``close``."""
         if self._life is not _OPEN or self._writing is not _WRITING or not data:
+            if self._error is not None:
+                self._buffered_bytes += len(data)  # not sent either
             return
         if self._buffer is not None:
             self._buffer.append(bytes(data))
@@ -248,13 +265,22 @@ class SocketTransport:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._lose(error)
+            self._buffered_bytes = len(data)
+            self._write_failed(error)
             return
         if sent < len(data):
             self._buffer = deque((memoryview(bytes(data))[sent:],))
             self._buffered_bytes = len(data) - sent
             self._update()
             self._check_high()
+
+    def _write_failed(self, error: OSError) -> None:
+        """End writing; what the peer sent before it went is still read, and then the connection is lost."""
+        if self._reading is not _READING or self._life is not _OPEN:
+            self._lose(error)
+            return
+        self._error, self._writing, self._buffer = error, _WRITING_ENDED, None
+        self._update()
 
     def _check_high(self) -> None:
         if self._buffered_bytes > HIGH_BYTES and not self._write_paused:
@@ -270,7 +296,7 @@ class SocketTransport:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose(error)
+            self._write_failed(error)
             return
         self._buffered_bytes -= sent
         while sent:
@@ -320,7 +346,13 @@ class SocketTransport:
     # The socket.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The socket, as ``socket``: for its options alone, never to read, write or close it; None after the end."""
+        """The socket, as ``socket``: for its options alone, never to read, write or close it; or its ``peername``.
+
+        The default after the end.
+        """
+        if name == "peername" and self._fd >= 0:
+            with suppress(OSError):
+                return self._socket().getpeername()
         return self._socket() if name == "socket" and self._fd >= 0 else default
 
     def _socket(self) -> socket.socket:
@@ -342,7 +374,7 @@ class SocketTransport:
                 self._poller.register(self._fd, self, events)
             else:
                 self._poller.modify(self._fd, events)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the kernel has no room for it, or the poller is closed
             self._lose(error)
         else:
             self._events = events
@@ -366,15 +398,16 @@ class SocketTransport:
         """Close now; what is buffered is lost."""
         self._lose(None)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _lose(self, error: Exception | None) -> None:
         if self._life is _LOST:
             return
         self._life = _LOST
-        self._error = error
+        if self._error is None:
+            self._error = error
+        self._poller.call_later_this_turn(self._tell_lost)
         if self._events != _UNREGISTERED:
             self._events = _UNREGISTERED
             self._poller.unregister(self._fd)
-        self._poller.call_later_this_turn(self._tell_lost)
 
     def _tell_lost(self) -> None:
         """Tell the protocol, which may still ask for the socket and for what was not sent; then close."""

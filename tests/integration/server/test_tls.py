@@ -52,6 +52,21 @@ def test_clients_are_answered(start: Start, listen: Start, client: str) -> None:
     assert "peer" not in opened["tls"]
 
 
+@pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n"])
+def test_a_port_of_every_interface(listen: Start, header: bytes) -> None:
+    options = ["--proxy-protocol"] if header else []
+    server = listen("--tls", "--echo", "--format", "json", *options, address="0.0.0.0:0")
+    for number in range(1, 4):
+        client = connect(server.port)
+        client.sendall(header)
+        with unverified_context().wrap_socket(client) as secure:
+            secure.sendall(b"to and fro\n")
+            assert secure.recv(100) == b"to and fro\n"
+        server.wait_for('"closed".*\n', count=number)
+    opened = [event for event in server.events if event["event"] == "opened"]
+    assert [event["local"] for event in opened] == 3 * [f"127.0.0.1:{server.port}"]
+
+
 def test_curl_is_greeted(listen: Start, authority: Authority) -> None:
     own = authority.sign("server")
     greeting = r"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi\n"
