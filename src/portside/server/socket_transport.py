@@ -1,13 +1,7 @@
 """A connected stream socket, read and written directly when the poller says that it is ready.
 
 It offers what connections, TLS and faults use of ``asyncio.Transport`` and calls the methods of ``asyncio.Protocol``.
-Three things are known of it, each with states of its own:
-
-    reading    READING ─ pause_reading ► PAUSED ─ resume_reading ► READING
-               READING ─ the peer's FIN ► ENDED                             (no way back)
-    writing    WRITING ─ write_eof ► ENDING (FIN follows what is buffered) ► ENDED
-    life       OPEN ─ close ► CLOSING (what is buffered goes out first) ► LOST
-               OPEN, CLOSING ─ abort, an error of the network ► LOST
+Its states, one for each direction and one for the whole, are in ``socket_states``.
 
 In LOST nothing is read or written any more; ``connection_lost`` is called once, at the end of the turn, and never from
 within a call of the user. The descriptor is closed after it.
@@ -25,7 +19,6 @@ A reset while reading is paused is not looked at before reading goes on: what ca
 socket leaves the set meanwhile, since level-triggered epoll would report the reset in every turn.
 """
 
-import enum
 import errno
 import os
 import select
@@ -37,6 +30,7 @@ from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Final
 
 from portside.server.poller import SocketPoller
+from portside.server.socket_states import Life, Reading, Writing
 
 HIGH_BYTES: Final = 64 * 1024  # buffered: above this the user is told to pause writing
 LOW_BYTES: Final = 16 * 1024  # and at this to go on
@@ -44,31 +38,6 @@ SMALL_READ_BYTES: Final = 16 * 1024
 LARGE_READ_BYTES: Final = 256 * 1024  # after a read that was full, until one is smaller than a small one
 READS_PER_TURN: Final = 4  # of a socket that is new, or whose FIN is known to be near: the others are served between
 PIECES_PER_WRITE: Final = 64  # of writev(2)
-
-
-class Reading(enum.Enum):
-    """State of the direction from the peer."""
-
-    READING = enum.auto()
-    PAUSED = enum.auto()
-    ENDED = enum.auto()
-
-
-class Writing(enum.Enum):
-    """State of the direction to the peer."""
-
-    WRITING = enum.auto()
-    ENDING = enum.auto()
-    ENDED = enum.auto()
-
-
-class Life(enum.Enum):
-    """State of the whole."""
-
-    OPEN = enum.auto()
-    CLOSING = enum.auto()
-    LOST = enum.auto()
-
 
 # A member of an enumeration costs two look-ups where it is used.
 _READING, _PAUSED, _READING_ENDED = Reading
