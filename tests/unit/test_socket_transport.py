@@ -359,6 +359,7 @@ def test_a_user_that_raises_is_ended_and_the_others_are_served() -> None:
             await healthy.until_told("data")
         assert len(reports) == 1
         assert isinstance(reports[0]["exception"], RuntimeError)
+        assert isinstance(broken.error, RuntimeError)
 
     run(test)
 
