@@ -11,7 +11,8 @@ from portside.kernel.address_text import Side
 from portside.kernel.table import Mask, OwnersByKey, SocketTable, Values
 
 _STATE_NAMES = [states.name_of(number) for number in range(256)]
-_STATE_RANKS = np.array([sorted(set(_STATE_NAMES)).index(name) for name in _STATE_NAMES], "u1")
+_RANK_OF_NAME = {name: rank for rank, name in enumerate(sorted(set(_STATE_NAMES)))}
+_STATE_RANKS = np.array([_RANK_OF_NAME[name] for name in _STATE_NAMES], "u1")
 
 
 class SortKeys(NamedTuple):
