@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,8 +10,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from portside.server import socket_transport
 from portside.server.poller import SocketPoller
-from portside.server.socket_transport import HIGH_BYTES, LARGE_READ_BYTES, SocketTransport
+from portside.server.socket_transport import FULL_READS_PER_TURN, HIGH_BYTES, LARGE_READ_BYTES, SocketTransport
 
 DEADLINE_S = 20
 RESET = struct.pack("ii", 1, 0)
@@ -114,6 +116,27 @@ async def read_to_the_end(peer: socket.socket) -> bytes:
 
 def descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
+
+
+def test_a_socket_that_always_has_more_leaves_its_turn_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        user = User()
+        async with connected(user):
+            sizes: list[int] = []
+
+            def always_full(_fd: int, most: int) -> bytes:
+                sizes.append(most)
+                return bytes(most)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(socket_transport, "read", always_full)
+                user.transport.ready(select.EPOLLIN)
+                assert len(sizes) == 1  # a small read is followed by none
+                user.transport.ready(select.EPOLLIN)
+            assert sizes[1:] == [LARGE_READ_BYTES] * FULL_READS_PER_TURN
+            assert len(user.data) == sum(sizes)
+
+    run(test)
 
 
 def test_what_came_before_the_start_is_read_without_registering() -> None:

@@ -37,6 +37,7 @@ LOW_BYTES: Final = 16 * 1024  # and at this to go on
 SMALL_READ_BYTES: Final = 16 * 1024
 LARGE_READ_BYTES: Final = 256 * 1024  # after a read that was full, until one is smaller than a small one
 READS_PER_TURN: Final = 4  # of a socket that is new, or whose FIN is known to be near: the others are served between
+FULL_READS_PER_TURN: Final = 8  # of a socket that has more: a relay has the bytes of one stream in the cache
 PIECES_PER_WRITE: Final = 64  # of writev(2)
 
 # A member of an enumeration costs two look-ups where it is used.
@@ -118,7 +119,7 @@ class SocketTransport:
     def ready(self, events: int) -> None:
         """Serves what epoll reports; see the table above."""
         if events == EPOLLIN and self._events & EPOLLIN:
-            # Data alone, which is most of the time: as ``_read``, without a call and a loop.
+            # Data alone, as most of the time: ``_read`` without a call and a loop.
             most = self._read_bytes
             try:
                 data = read(self._fd, most)
@@ -129,6 +130,8 @@ class SocketTransport:
                 self._adapt_read(len(data))
             if data:
                 self._protocol.data_received(data)
+                if len(data) == LARGE_READ_BYTES:
+                    self._read(FULL_READS_PER_TURN - 1, full=True)
             else:
                 self._end_reading()
             return
@@ -148,11 +151,10 @@ class SocketTransport:
 
     # Reading.
 
-    def _read(self, most: int) -> None:
-        """Read ``most`` times at most. Once is enough where no FIN is expected: the poller comes back for more."""
+    def _read(self, most: int, *, full: bool = False) -> None:
+        """Read ``most`` times at most, and with ``full`` only until a read is not full: the poller comes back."""
         fd, data_received = self._fd, self._protocol.data_received
         while most > 0 and self._reading is _READING and self._life is _OPEN:
-            most -= 1
             try:
                 data = read(fd, self._read_bytes)
             except OSError as error:
@@ -161,6 +163,7 @@ class SocketTransport:
             if not data:
                 self._end_reading()
                 return
+            most = 0 if full and len(data) < self._read_bytes else most - 1
             self._adapt_read(len(data))
             data_received(data)
 
@@ -277,18 +280,14 @@ class SocketTransport:
             sent -= size
         if not buffer:
             self._buffer = None
-            self._all_sent()
+            if self._life is _CLOSING:
+                self._lose(None)
+            elif self._writing is _ENDING:
+                self._send_fin()
+            self._update()
         if self._write_paused and self._buffered_bytes <= LOW_BYTES and self._life is not _LOST:
             self._write_paused = False
             self._protocol.resume_writing()
-
-    def _all_sent(self) -> None:
-        if self._life is _CLOSING:
-            self._lose(None)
-            return
-        if self._writing is _ENDING:
-            self._send_fin()
-        self._update()
 
     def write_eof(self) -> None:
         """Send FIN after what is buffered; the peer may go on sending."""
