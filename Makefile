@@ -1,6 +1,7 @@
 # make run [ARGS="…"]   set everything up and start the server (default: port 12345)
 # make test             set everything up and run every check and test
 # make bench            compare with a C reference and with other programs; writes bench/out/
+# make fuzz             give the parsers mutated inputs, 60 s each; FUZZ_S=5 makes that 5 s
 # make docs             make the option tables of docs/ from the settings
 # make constraints      pin the newest versions of all dependencies
 
@@ -11,7 +12,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: run test check tools bench docs constraints clean
+.PHONY: run test check tools bench fuzz docs constraints clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/portside listen $(ARGS)
@@ -24,6 +25,9 @@ tools:
 
 bench: $(VENV)/.dev tools
 	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m fuzz $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py

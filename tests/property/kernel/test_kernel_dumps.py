@@ -1,32 +1,11 @@
 """Stored dumps with mistakes in them: decoded or refused, never anything else."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.kernel.messages import attribute, socket_message
 
 from portside.kernel.decoder import DecodeError, decode
 from portside.kernel.materialize import to_sockets
-
-FUZZ = Path(__file__).parents[3] / "fuzz/sock_diag.py"
-
-
-def fuzzer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("sock_diag_fuzz", FUZZ)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_mutations_of_stored_dumps(seed: int) -> None:
-    assert 0 < fuzzer().fuzz(1500, seed) < 1500
 
 
 @given(st.binary(max_size=300))
