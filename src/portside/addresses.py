@@ -1,7 +1,7 @@
 """Addresses to listen on and to connect to, parsed from what users write, and peers formatted for display."""
 
 import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from portside.errors import InvalidValue
 
@@ -106,12 +106,17 @@ def format_sockaddr(family: int, address: object) -> str:
     host, port = str(address[0]), address[1]
     if family != socket.AF_INET6:
         return f"{host}:{port}"
+    host = ip_of(address)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def ip_of(sockaddr: tuple[Any, ...]) -> str:
+    """The IP address of a socket's end: a mapped one as the IPv4 address that it is, a link-local one with its link."""
+    host = str(sockaddr[0])
     if host.startswith("::ffff:") and "." in host:
-        return f"{host[7:]}:{port}"
-    scope = address[3] if len(address) > 3 else 0
-    if scope and "%" not in host:
-        host = f"{host}%{_interface(scope)}"
-    return f"[{host}]:{port}"
+        return host[7:]
+    scope = sockaddr[3] if len(sockaddr) > 3 else 0
+    return f"{host}%{_interface(scope)}" if scope and "%" not in host else host
 
 
 def _interface(index: int) -> str:

@@ -98,9 +98,11 @@ def assigned(*specs: str, ips: list[str | None], seed: int = 1) -> list[list[str
 
 
 def test_the_first_every_nth_and_those_of_a_network() -> None:
-    ips: list[str | None] = ["10.0.0.1", "127.0.0.1", "::ffff:10.0.0.2", None, "10.0.0.3%x"]
+    ips: list[str | None] = ["10.0.0.1", "127.0.0.1", "::ffff:10.0.0.2", None, "10.0.0.3"]
     net = "drop net=10.0.0.0/8"
     assert assigned(net, ips=ips) == [[net], [], [net], [], [net]]
+    mapped = "drop net=::ffff:10.0.0.0/104"
+    assert assigned(mapped, ips=ips) == [[mapped], [], [mapped], [], [mapped]]
     first = "drop net=10.0.0.0/8 first=2"
     assert assigned(first, ips=ips) == [[first], [], [first], [], []]
     assert assigned("drop every=2", ips=["::1"] * 5) == [[], ["drop every=2"], [], ["drop every=2"], []]

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from portside.errors import PortsideError, UsageError
-from portside.server.admission import Admission, parse_network, read_networks
+from portside.server.admission import Admission, networks_of, read_networks
 from portside.server.listener import Listener
 from portside.server.pending_connection import PendingConnection
 from portside.server.timer_wheel import TimerWheel
@@ -50,22 +50,49 @@ def test_admission_counts_those_inside() -> None:
     assert admission.admit("1.1.1.1") is None
 
 
-def test_mapped_addresses_and_scopes_are_matched_as_what_they_are() -> None:
-    admission = Admission(allowed=[*parse_network("10.0.0.0/8", ""), *parse_network("fe80::/10", "")])
-    assert admission.admit("::ffff:10.1.2.3") is None
-    assert admission.admit("fe80::1%eth0") is None
-    assert admission.admit("::1") == "denied"
+@pytest.mark.parametrize("net", ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::FFFF:0a00:0/104", "0:0:0:0:0:ffff:a00:1/104"])
+def test_a_network_is_the_same_in_each_of_its_forms(net: str) -> None:
+    allowing, denying = Admission(allowed=networks_of(net, "")), Admission(denied=networks_of(net, ""))
+    for ip in ("10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203"):
+        assert allowing.admit(ip) is None
+        assert denying.admit(ip) == "denied"
+    for ip in ("11.1.2.3", "::ffff:11.1.2.3", "::10.1.2.3", "::1"):
+        assert allowing.admit(ip) == "denied"
+        assert denying.admit(ip) is None
+
+
+def test_all_mapped_addresses_are_all_of_ipv4_and_no_shorter_network_is() -> None:
+    assert Admission(denied=networks_of("::ffff:0:0/96", "")).admit("192.0.2.1") == "denied"
+    assert Admission(denied=networks_of("::/0", "")).admit("192.0.2.1") is None
+    assert Admission(denied=networks_of("::/0", "")).admit("::1") == "denied"
+
+
+def test_a_network_without_an_interface_is_of_every_link() -> None:
+    allowing = Admission(allowed=networks_of("fe80::/10", ""))
+    assert allowing.admit("fe80::1%eth0") is None
+    assert allowing.admit("fe80::1") is None
+    assert allowing.admit("::1") == "denied"
+
+
+@pytest.mark.parametrize("net", ["fe80::%lo/64", "fe80::1%lo", "fe80::1%1"])
+def test_a_network_of_one_link_does_not_let_in_another(net: str) -> None:
+    assert socket.if_nametoindex("lo") == 1
+    allowing = Admission(allowed=networks_of(net, ""))
+    assert allowing.admit("fe80::1%lo") is None
+    assert allowing.admit("fe80::1%1") is None
+    assert allowing.admit("fe80::1%999") == "denied"
+    assert allowing.admit("fe80::1") == "denied"
 
 
 @pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8"])
 def test_what_names_no_network(text: str) -> None:
     with pytest.raises(UsageError, match="no address, network or name"):
-        parse_network(text, "--allow")
+        networks_of(text, "--allow")
 
 
 def test_a_name_that_cannot_be_resolved() -> None:
     with pytest.raises(PortsideError, match=r"^--allow no-such-host\.invalid: "):
-        parse_network("no-such-host.invalid", "--allow")
+        networks_of("no-such-host.invalid", "--allow")
 
 
 def test_a_file_of_networks_that_cannot_be_read(tmp_path: object) -> None:

@@ -1,6 +1,6 @@
 """Making the pre-connect stage of ``listen``: before the port opens, so that a wrong certificate file is reported."""
 
-from portside.server.admission import parse_network
+from portside.server.admission import networks_of
 from portside.server.handshakes import Handshakes
 from portside.settings.listen import Listen
 
@@ -9,7 +9,7 @@ _FROM = "--proxy-protocol-from"
 
 def make_handshakes(settings: Listen) -> Handshakes:
     """TLS and PROXY headers as settings ask for them. Raises PortsideError where a file or a network is not good."""
-    trusted = [network for text in settings.proxy_protocol_from for network in parse_network(text, _FROM)]
+    trusted = [network for text in settings.proxy_protocol_from for network in networks_of(text, _FROM)]
     context = None
     if settings.tls:
         from portside.app.tls import server_context

@@ -1,12 +1,11 @@
 """Finding connections of a recording: by peer, time, reason and payload."""
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from portside.errors import InvalidValue
 from portside.events import Gap, Payload, Received, Sent
-from portside.networks import contains
+from portside.networks import contains, parse_network
 from portside.record.connection_record import ConnectionRecord
 from portside.record.recording import Recording
 from portside.record.recovery import Progress, no_progress
@@ -25,14 +24,14 @@ class ConnectionQuery(NamedTuple):
 def peer_matcher(text: str) -> Callable[[str], bool]:
     """A predicate on peers for an address, ``HOST:PORT``, a unix path or a network. Raises InvalidValue."""
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        network = parse_network(text)
     except ValueError:
         if ":" not in text and not text.startswith("unix:"):
             raise InvalidValue(f"{text!r} is no peer: write an address, HOST:PORT or a network (10.0.0.0/8)") from None
         return text.__eq__
 
     def matches(peer: str) -> bool:
-        host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
+        host = peer.rpartition(":")[0].strip("[]")
         try:
             return contains(host, (network,))
         except ValueError:

@@ -1,22 +1,21 @@
 """Which clients may be connected: how many at once, and from where."""
 
-import ipaddress
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from portside.errors import PortsideError, UsageError, reason_of
-from portside.networks import Network, contains
+from portside.networks import Network, contains, parse_network
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
     from portside.events import RefuseReason
 
 
-def parse_network(text: str, option: str) -> list[Network]:
+def networks_of(text: str, option: str) -> list[Network]:
     """Read an address, a network or a name (all its addresses, as they are now)."""
     try:
-        return [ipaddress.ip_network(text, strict=False)]
+        return [parse_network(text)]
     except ValueError:
         if "/" in text or not text or " " in text:
             raise UsageError(f"{option} {text}", "no address, network or name") from None
@@ -24,7 +23,7 @@ def parse_network(text: str, option: str) -> list[Network]:
         found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PortsideError(f"{option} {text}", reason_of(error)) from None
-    return [ipaddress.ip_network(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
+    return [parse_network(str(sockaddr[0])) for *_, sockaddr in found]
 
 
 def read_networks(path: str, option: str) -> list[Network]:
@@ -34,7 +33,7 @@ def read_networks(path: str, option: str) -> list[Network]:
             lines = [line.partition("#")[0].strip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise PortsideError(f"{option} {path}", reason_of(error)) from None
-    return [network for line in lines if line for network in parse_network(line, f"{option} {path}:")]
+    return [network for line in lines if line for network in networks_of(line, f"{option} {path}:")]
 
 
 class Admission:
@@ -82,10 +81,10 @@ class Admission:
 
 def admission_of(settings: Listen) -> Admission:
     """The rules of some settings. Raises UsageError or PortsideError for what names no network."""
-    allowed = [net for text in settings.allow for net in parse_network(text, "--allow")]
+    allowed = [net for text in settings.allow for net in networks_of(text, "--allow")]
     for path in settings.allow_file:
         allowed += read_networks(path, "--allow-file")
-    denied = [net for text in settings.deny for net in parse_network(text, "--deny")]
+    denied = [net for text in settings.deny for net in networks_of(text, "--deny")]
     for path in settings.deny_file:
         denied += read_networks(path, "--deny-file")
     return Admission(

@@ -5,7 +5,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from portside.addresses import format_sockaddr
+from portside.addresses import format_sockaddr, ip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ class PendingConnection:
         self.listener = listener
         self._sock: socket.socket | None = None
         self._local: str | None = None
-        self.ip = str(address[0]) if isinstance(address, tuple) else None  # None on a unix socket
         family = listener.family
+        self.ip = ip_of(address) if isinstance(address, tuple) else None  # None on a unix socket
         self.peer = format_sockaddr(family, address) if family != socket.AF_UNIX else self._unix_peer(address)
         self.proxy: Proxy | None = None
         self.make_faults: Callable[[Connection], ConnectionFaults] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from portside.addresses import format_sockaddr
 from portside.errors import InvalidValue, reason_of
 from portside.events import Proxy
-from portside.networks import Network, contains
+from portside.networks import Network, contains, normal_ip
 from portside.server.pending_connection import PendingConnection
 from portside.wire.escaping import escape
 from portside.wire.proxy_header import HeaderDecoder, ProxyHeader
@@ -95,7 +95,7 @@ def apply_proxy_header(pending: PendingConnection, header: ProxyHeader) -> None:
     via = pending.peer
     if header.source is not None:
         pending.peer = escape(format_sockaddr(header.family, header.source).encode())
-        pending.ip = header.source[0] if isinstance(header.source, tuple) else None
+        pending.ip = normal_ip(header.source[0]) if isinstance(header.source, tuple) else None
         destination = escape(format_sockaddr(header.family, header.destination).encode())
     pending.proxy = Proxy(via, header.version, destination, dict(header.tlvs))
 

@@ -6,7 +6,6 @@ After the name and its argument, the order does not matter. ``wire.faults.model.
 takes, ``_VALUES`` the syntax of their values.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
@@ -14,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from portside.errors import InvalidValue
-from portside.networks import Network
+from portside.networks import Network, parse_network
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size
 from portside.wire.faults.model import BOTH, KINDS, ONCE, FaultSpec, Kind, Selector, Window
 
@@ -135,7 +134,7 @@ def _probability(text: str) -> float:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        return parse_network(text)
     except ValueError:
         raise InvalidValue(f"{text!r} is no network: write as in net=10.0.0.0/8") from None
 

@@ -73,6 +73,13 @@ def test_clients_of_one_address_are_counted_apart(listen: Start) -> None:
         (["--deny", "127.0.0.0/30"], "127.0.0.3", False),
         (["--allow", "localhost"], "127.0.0.1", True),
         (["--allow", "10.0.0.0/8"], "127.0.0.1", False),
+        (["--deny", "::ffff:127.0.0.1"], "127.0.0.1", False),
+        (["--deny", "::ffff:127.0.0.1"], "127.0.0.2", True),
+        (["--deny", "::ffff:127.0.0.0/104"], "127.0.0.1", False),
+        (["--deny", "::ffff:7f00:1"], "127.0.0.1", False),
+        (["--allow", "::ffff:127.0.0.1"], "127.0.0.1", True),
+        (["--allow", "::FFFF:7F00:0/104"], "127.0.0.1", True),
+        (["--allow", "::ffff:127.0.0.1"], "127.0.0.2", False),
     ],
 )
 def test_allow_and_deny(listen: Start, options: list[str], source: str, welcome: bool) -> None:
@@ -88,11 +95,11 @@ def test_allow_and_deny(listen: Start, options: list[str], source: str, welcome:
 def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
     allowed, denied = tmp_path / "allowed", tmp_path / "denied"
     allowed.write_text("# ours\n127.0.0.0/8   # all of loopback\n\n")
-    denied.write_text("127.0.0.9\n")
+    denied.write_text("127.0.0.9\n::ffff:127.0.0.10\n")
     server = listen("--allow-file", str(allowed), "--deny-file", str(denied), "--format", "json", address="0.0.0.0:0")
-    for source, event in (("127.0.0.8", '"opened"'), ("127.0.0.9", '"refused"')):
+    for source, event in (("127.0.0.8", "opened"), ("127.0.0.9", "refused"), ("127.0.0.10", "refused")):
         with socket.create_connection(("127.0.0.1", server.port), 30, source_address=(source, 0)):
-            server.wait_for(event)
+            server.wait_for(f'"{event}".*"peer":"{source}:')
 
 
 def test_an_idle_client_is_closed_and_a_busy_one_is_not(listen: Start) -> None:

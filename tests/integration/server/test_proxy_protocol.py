@@ -143,8 +143,9 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def test_only_the_proxies_may_connect(listen: Start) -> None:
-    server = listen("--proxy-protocol", "--proxy-protocol-from", "127.0.0.2", "--echo", "--format", "json")
+@pytest.mark.parametrize("proxies", ["127.0.0.2", "::ffff:127.0.0.2", "::ffff:7f00:2/128"])
+def test_only_the_proxies_may_connect(listen: Start, proxies: str) -> None:
+    server = listen("--proxy-protocol", "--proxy-protocol-from", proxies, "--echo", "--format", "json")
     with connect(server.port) as client:
         assert read_to_end(client) == b""
     server.wait_for('"proxy_header","error":"no proxy of --proxy-protocol-from"')
@@ -170,6 +171,22 @@ def test_admission_is_about_the_true_client(listen: Start) -> None:
         another.sendall(first)
         assert read_to_end(another) == b""
     server.wait_for('"203.0.113.1:1","reason":"max_conns_per_ip"')
+
+
+def test_a_client_that_a_header_names_in_mapped_form_is_the_same_client(listen: Start) -> None:
+    server = listen("--proxy-protocol", "--deny", "192.0.2.7", "--max-conns-per-ip", "1", "--echo", "--format", "json")
+    mapped = encode_v2(("::ffff:192.0.2.7", 5), ("::1", 6))
+    plain, same = encode_v1(("192.0.2.8", 1), SERVED), encode_v1(("::ffff:192.0.2.8", 2), ("::1", 6))
+    assert b"TCP6 ::ffff:192.0.2.8" in same
+    with connect(server.port) as denied, connect(server.port) as one, connect(server.port) as other:
+        denied.sendall(mapped)
+        assert read_to_end(denied) == b""
+        one.sendall(plain + b"x")
+        assert one.recv(1) == b"x"
+        other.sendall(same)
+        assert read_to_end(other) == b""
+    server.wait_for('"192.0.2.7:5","reason":"denied"')
+    server.wait_for('"192.0.2.8:2","reason":"max_conns_per_ip"')
 
 
 def test_a_check_of_the_proxy_itself_is_shown_as_the_proxy(listen: Start) -> None:
