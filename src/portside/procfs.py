@@ -78,7 +78,7 @@ def process_identity(folder: str) -> tuple[int, str] | None:
     fields = text[closing + 1 :].split()
     if len(fields) < 20 or fields[0] == _ZOMBIE:
         return None
-    return int(fields[19]), text[opening + 1 : closing].decode("utf-8", "backslashreplace")
+    return int(fields[19]), text[opening + 1 : closing].decode("utf-8", "surrogateescape")
 
 
 def socket_fds(folder: str, descriptors: int) -> SocketFds | None:

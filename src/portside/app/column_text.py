@@ -14,7 +14,7 @@ from portside.kernel.address_text import endpoints
 from portside.kernel.inet_diag import IPV4, TIMERS
 from portside.kernel.models import Owner
 from portside.kernel.table import ColumnValues, SocketTable
-from portside.wire.escaping import escape
+from portside.wire.escaping import escape_name
 
 UNKNOWN = "-"
 _UNITS = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k"))
@@ -75,9 +75,14 @@ def seconds_text(time_s: float) -> str:
     return f"{hours}h{minutes:02}" if hours else f"{minutes}m{seconds:02}" if minutes else f"{seconds}s"
 
 
+def program_text(program: str | None) -> str:
+    """The name of a program, ``-`` for none; a process may give itself any name, and so the name is escaped."""
+    return UNKNOWN if program is None else escape_name(program.encode("utf-8", "surrogateescape"))
+
+
 def owner_text(pid: int, program: str | None) -> str:
-    """``53140/python3``; a process may give itself any name, and so the name is escaped."""
-    return f"{pid}/{UNKNOWN if program is None else escape(program.encode('utf-8', 'backslashreplace'))}"
+    """``53140/python3``."""
+    return f"{pid}/{program_text(program)}"
 
 
 def owners_text(owners: Iterable[Owner]) -> str:

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
+from portside.app.column_text import WatchedSockets, owner_lists
 from portside.kernel import states, to_json
 from portside.kernel.address_text import endpoints, remotes
 from portside.kernel.connection_tracker import FORGOTTEN, UNKNOWN, EventBatch, forgotten
@@ -34,7 +35,7 @@ def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
     for index in np.flatnonzero(wiped).tolist():
         listener = batch.was[index] == states.LISTEN
         remote[index] = "*" if listener else f"{remote[index].removesuffix(':0')}:?"
-    programs = _programs(table) if owners else [""] * len(table)
+    programs = owner_lists(WatchedSockets(table)) if owners else [""] * len(table)
     state = [states.name_of(number) for number in table.base["state"].tolist()]
     was = [states.name_of(number) if number != UNKNOWN else "" for number in batch.was.tolist()]
     received, sent, rtt = _received(table), _sent(table), _round_trips(table)
@@ -56,7 +57,7 @@ def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
                 f"{durations[index]:>10} {rtt[index]:>10}  {programs[index]}"
             )
         lines.append(line.rstrip() + "\n")
-    return "".join(lines).encode("utf-8", "backslashreplace")
+    return "".join(lines).encode()
 
 
 def json_lines(batch: EventBatch) -> bytes:
@@ -104,15 +105,6 @@ def _sockets(batch: EventBatch) -> Iterator[Socket]:
 def _opened_ns(batch: EventBatch, index: int) -> int:
     lived = float(batch.duration_s[index])
     return batch.at_ns if math.isnan(lived) else batch.at_ns - round(lived * _S)
-
-
-def _programs(table: SocketTable) -> list[str]:
-    owners = table.owners or {}
-    texts = []
-    for holder in table.owner_keys.tolist():
-        names = dict.fromkeys(f"{owner.pid}/{owner.program}" for owner in owners.get(holder, ()) if holder)
-        texts.append(",".join(names) or _UNKNOWN)
-    return [text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text for text in texts]
 
 
 def _received(table: SocketTable) -> list[str]:

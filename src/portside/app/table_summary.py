@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from portside.app.column_text import program_text
 from portside.kernel.summary import summarize
 from portside.kernel.table import SocketTable
-from portside.wire.escaping import escape
-
-_UNKNOWN = "-"
 
 
 def summary_text(table: SocketTable, *, most: int | None = None) -> Iterator[bytes]:
@@ -28,17 +26,13 @@ def summary_text(table: SocketTable, *, most: int | None = None) -> Iterator[byt
         ).encode()
     yield _block("State", summary.states.items(), None)
     if summary.programs is not None:
-        programs = ((_program(name), count) for name, count in summary.programs.items())
+        programs = ((program_text(name), count) for name, count in summary.programs.items())
         yield _block("Program", programs, most)
     yield _block("Peer", summary.peers.items(), most)
 
 
 def _count(count: int | None, unit: str = "") -> str:
     return "unknown" if count is None else f"{count} {unit}".rstrip()
-
-
-def _program(name: str | None) -> str:
-    return _UNKNOWN if name is None else escape(name.encode("utf-8", "backslashreplace"))
 
 
 def _block(name: str, counts: Iterable[tuple[str, int]], most: int | None) -> bytes:

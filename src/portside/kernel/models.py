@@ -6,7 +6,10 @@ from portside.kernel import states
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
-    """A process that holds a socket: ``program`` is the kernel's name of it (at most 15 bytes), ``fd`` its number."""
+    """A process that holds a socket: ``program`` is the kernel's name of it (at most 15 bytes), ``fd`` its number.
+
+    Bytes of the name that are no UTF-8 are surrogates, as ``os.fsdecode`` makes them.
+    """
 
     pid: int
     program: str | None
@@ -46,6 +49,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def to_json(socket: Socket) -> bytes:
-    """Write a socket as one JSON object, without the newline; ``gaps`` only where there are any."""
-    line = _encode(socket)
+    """Write a socket as one JSON object, without the newline; ``gaps`` only where there are any.
+
+    JSON is Unicode, so bytes of a program's name that are no UTF-8 are written ``\\xff``.
+    """
+    try:
+        line = _encode(socket)
+    except UnicodeEncodeError:
+        line = _encode(msgspec.structs.replace(socket, owners=tuple(map(_in_unicode, socket.owners or ()))))
     return line if socket.gaps else line.removesuffix(b',"gaps":{}}') + b"}"
+
+
+def _in_unicode(owner: Owner) -> Owner:
+    program = (owner.program or "").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return msgspec.structs.replace(owner, program=program if owner.program is not None else None)

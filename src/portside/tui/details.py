@@ -1,6 +1,6 @@
 """All fields of one socket as lines of text, with the reason for each field that is not known."""
 
-from portside.app.column_text import seconds_text
+from portside.app.column_text import owner_text, seconds_text
 from portside.kernel.models import Socket
 from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut
@@ -30,7 +30,7 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
     lines += ["", "owners"]
     for owner in socket.owners or ():
         descriptor = "" if owner.fd is None else f"  fd {owner.fd}"
-        lines.append(f"  {owner.pid}/{safe(owner.program or '-')}{descriptor}")
+        lines.append(f"  {owner_text(owner.pid, owner.program)}{descriptor}")
     if not socket.owners:
         lines.append("  no process holds it" if socket.owners is not None else "  not known")
     if info:

@@ -46,6 +46,11 @@ def escape(data: bytes) -> str:
     return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
 
 
+def escape_name(name: bytes) -> str:
+    """A name, written as by ``escape`` with each backslash doubled: names that differ look different."""
+    return escape(name.replace(b"\\", b"\\\\"))
+
+
 def escape_lines(data: bytes, separator: bytes) -> bytes:
     """Lines, each as ``escape`` writes it, with ``separator`` in place of the line feeds between them."""
     try:

@@ -231,7 +231,7 @@ def test_where_the_kernel_counts_descriptors_they_are_not_listed(
 def test_the_program_may_have_any_name(machine: Machine) -> None:
     machine.process(10, "x", "socket:[7]")
     (machine.root / "10/stat").write_bytes(b"10 (\xff\x1b) S " + b"0 " * 18 + b"1 0\n")
-    assert machine.find(7) == {7: [(10, "\\xff\x1b", 0)]}
+    assert machine.find(7) == {7: [(10, "\udcff\x1b", 0)]}
 
 
 def test_who_holds_a_socket_may_be_out_of_sight(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,16 @@ from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.watch.sockets_table import made
 
 from portside.app.column_text import microseconds_text, milliseconds_text, size_text
+from portside.app.event_lines import text_lines
 from portside.app.table_summary import summary_text
 from portside.app.table_text import table_text
 from portside.app.watch_columns import LIVE_WIDE, PROGRAM, SORTABLE, TABLE_WIDE
+from portside.kernel.connection_tracker import EventBatch
 from portside.kernel.decoder import decode
 from portside.kernel.materialize import to_sockets
-from portside.kernel.models import to_json
+from portside.kernel.models import Owner, to_json
 from portside.kernel.table import SocketTable
+from portside.tui.details import detail_lines
 
 
 def text(table: SocketTable, **options: bool) -> str:
@@ -41,6 +44,35 @@ def test_columns_are_as_wide_as_they_must_be() -> None:
         "tcp6       0      0 [2001:db8::1]:443    [2001:db8:1234:5678::2]:54321 ESTABLISHED",
         "tcp   100000      7 127.0.0.1:12345      127.0.0.1:49666               ESTABLISHED",
     ]
+
+
+NAMES = {
+    "a\nb": "a\\nb",  # a line feed
+    "a\\nb": "a\\\\nb",  # a backslash and an n
+    "a\udcff": "a\\xff",  # a byte that is no UTF-8
+    "a\\xff": "a\\\\xff",
+    "\x1b[2J\u202eé": "\\x1b[2J\\u202eé",
+}
+
+
+def test_names_that_differ_look_different_and_the_same_everywhere() -> None:
+    """In the table, the summary, the events and the details of the live display."""
+    for name, shown in NAMES.items():
+        table = made().select(np.array([1]))
+        table = table.with_owners({int(table.owner_keys[0]): (Owner(8, name, 3),)})
+        assert text(table).splitlines()[1].endswith(f" 8/{shown}")
+        assert f"       1  {shown}\n" in b"".join(summary_text(table)).decode()
+        batch = EventBatch("opened", "poll", table, 0, np.zeros(1, "u1"), np.full(1, np.nan))
+        assert text_lines(batch).decode().endswith(f"  8/{shown}\n")
+        (socket,) = to_sockets(table)
+        assert f"  8/{shown}  fd 3" in detail_lines(socket, 0, 80)
+
+
+def test_names_in_json_are_unicode() -> None:
+    table = made().select(np.array([1]))
+    table = table.with_owners({int(table.owner_keys[0]): (Owner(8, "a\udcff", 3), Owner(9, None, 3))})
+    (socket,) = to_sockets(table)
+    assert [owner["program"] for owner in json.loads(to_json(socket))["owners"]] == ["a\\xff", None]
 
 
 def test_a_program_that_may_not_be_named() -> None:
