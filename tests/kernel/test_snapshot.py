@@ -16,6 +16,7 @@ from support import wait_until
 from portside.errors import UsageError
 from portside.kernel import FilterError, Query, SocketTable, Watcher, netlink, proc_net_tcp, snapshot, to_json
 from portside.kernel.backend import BackendError
+from portside.kernel.filter import HostAddress
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner
 from portside.kernel.netlink import NetlinkBackend
@@ -316,8 +317,8 @@ def test_the_kernel_filters_what_it_can(
 
 def test_names_of_this_machine() -> None:
     names = SystemResolver()
-    assert names.addresses("127.0.0.1") == [b"\x7f\0\0\1"]
-    assert bytes(15) + b"\1" in names.addresses("::1")
+    assert names.addresses("127.0.0.1") == [HostAddress(b"\x7f\0\0\1")]
+    assert HostAddress(bytes(15) + b"\1") in names.addresses("::1")
     assert names.interface("lo") == socket.if_nametoindex("lo")
     assert names.user("root") == 0
     assert names.port("http") == 80

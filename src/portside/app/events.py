@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor, DestroyNotifications
 from portside.kernel.filter import evaluate, parse, possible
 from portside.kernel.filter.tree import OWNER_COLUMNS, columns_of
+from portside.kernel.interfaces import interface_names
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
@@ -61,8 +63,11 @@ class _EventMonitor:
 
     def __init__(self, settings: Watch, stack: ExitStack) -> None:
         self._settings = settings
+        self._namespace = Namespace(settings.netns) if settings.netns is not None else None
+        if self._namespace is not None:
+            stack.callback(self._namespace.close)
         try:
-            tree = parse(filter_text(settings), SystemResolver())
+            tree = parse(filter_text(settings), SystemResolver(self._namespace))
         except FilterError as error:
             raise wrong_filter(error) from None
         self._filter = in_view(tree, view_of(settings))
@@ -70,9 +75,6 @@ class _EventMonitor:
         self._columns = columns_of(tree)
         wants_owners = not settings.no_processes or bool(self._columns & OWNER_COLUMNS)
         self._owners = OwnerFinder() if wants_owners else None
-        self._namespace = Namespace(settings.netns) if settings.netns is not None else None
-        if self._namespace is not None:
-            stack.callback(self._namespace.close)
         self._output = _EventOutput()
         stack.callback(self._output.close)
         self._monitor = self._open_monitor()
@@ -170,6 +172,12 @@ class _EventMonitor:
         found = self._owners.find(inodes, cookies.values[shown] if cookies.known.all() else None)
         return table.with_owners(dict(found), self._owners.hidden)
 
+    def _with_interfaces(self, table: SocketTable) -> SocketTable:
+        """The table of notifications with the names of the interfaces that their sockets are bound to."""
+        if not table.base["interface"].any():
+            return table
+        return replace(table, interfaces=interface_names(self._namespace))
+
     # The loop.
 
     def serve(self) -> None:
@@ -211,7 +219,7 @@ class _EventMonitor:
 
     def _apply(self, taken: DestroyNotifications) -> None:
         for data, at_ns in taken.batches:
-            self._show(self._tracker.on_destroy(decode(data).table, at_ns))
+            self._show(self._tracker.on_destroy(self._with_interfaces(decode(data).table), at_ns))
         if taken.lost:
             self._lost += taken.lost
             write_notice(

@@ -16,8 +16,9 @@ def sockets(
     """The TCP sockets of this machine that match a filter, now.
 
     ``view`` is ``connected``, ``listening`` or ``all``; without it, every state where the filter names states, else
-    all but listeners. ``netns`` is another network namespace by its name or a process in it, ``source`` one of
-    ``netlink``, ``proc`` and ``psutil``. Without ``owners`` the programs are not looked up, which is faster.
+    all but listeners. ``netns`` is another network namespace by its name, a process in it or its path: interfaces that
+    the filter names are then those of that namespace. ``source`` is one of ``netlink``, ``proc`` and ``psutil``.
+    Without ``owners`` the programs are not looked up, which is faster.
 
     ``portside.kernel.snapshot`` takes the same and gives the table as numpy columns.
 

@@ -41,13 +41,13 @@ def run(settings: Watch, prefetcher: ProcPrefetcher | None = None) -> int:
 
 
 def _run(settings: Watch, sort: Sort | None, prefetcher: ProcPrefetcher | None) -> int:
-    try:
-        tree = parse(filter_text(settings), SystemResolver())
-    except FilterError as error:
-        raise wrong_filter(error) from None
     with ExitStack() as stack:
         # Opened once: when its process has ended, its number may come to stand for another network.
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
+        try:
+            tree = parse(filter_text(settings), SystemResolver(namespace))
+        except FilterError as error:
+            raise wrong_filter(error) from None
         seen = _snapshot(settings, tree, namespace, sort, prefetcher)
         if settings.kill:
             return _kill(settings, seen, namespace)

@@ -7,9 +7,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +16,9 @@ from portside.errors import PortsideError
 from portside.kernel.backend import BackendError, Dump, DumpRequest
 from portside.kernel.decoder import NLMSG_DONE, NLMSG_ERROR, SOCK_DIAG_BY_FAMILY, DecodedMessages, decode
 from portside.kernel.inet_diag import Extension
+from portside.kernel.interfaces import interface_names
 from portside.kernel.netns import Namespace
 from portside.kernel.table import INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
-from portside.wire.escaping import escape
 
 NETLINK_SOCK_DIAG = 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -42,8 +40,6 @@ _CHANGED = f"the kernel's tables changed during each of {_ATTEMPTS} readings: so
 
 # Errors of a kernel that has no sock_diag for TCP, or hides it.
 _NOT_HERE = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
-
-_T = TypeVar("_T")
 
 
 class NetlinkError(PortsideError):
@@ -85,12 +81,8 @@ class NetlinkBackend:
             columns = (*INFO_COLUMNS, *SKMEM_COLUMNS, "congestion")
             table = replace(table, unavailable=(*table.unavailable, Unavailable(columns, None, "not asked for")))
         if table.base["interface"].any():
-            table = replace(table, interfaces=self._interfaces())
+            table = replace(table, interfaces=interface_names(self._namespace))
         return Dump(table, (_CHANGED,) if dump.interrupted else ())
-
-    def _interfaces(self) -> dict[int, str]:
-        """The name of each interface by its number. In a container root may give an interface any bytes as its name."""
-        return {number: escape(os.fsencode(name)) for number, name in self._inside(socket.if_nameindex)}
 
     def _dump(self, request: DumpRequest) -> DecodedMessages:
         """A dump that was not interrupted, or after several attempts one that was."""
@@ -193,7 +185,7 @@ class NetlinkBackend:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
 
         try:
-            channel = self._inside(opened)
+            channel = self._namespace.run(opened) if self._namespace else opened()
             # Not settimeout, with which Python would ask the kernel twice for each datagram.
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(_TIMEOUT_S), 0))
         except (OSError, AttributeError) as error:  # AttributeError: not Linux
@@ -203,9 +195,6 @@ class NetlinkBackend:
     def _reopen(self) -> None:
         self._socket.close()
         self._socket = self._open()
-
-    def _inside(self, work: Callable[[], _T]) -> _T:
-        return self._namespace.run(work) if self._namespace else work()
 
 
 def _once(table: SocketTable) -> SocketTable:

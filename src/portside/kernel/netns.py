@@ -6,6 +6,7 @@ A network namespace is an attribute of a thread, so a new thread enters it, does
 
 import ctypes
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from portside.errors import PortsideError
 
 _RUN = "/run/netns"
 _CLONE_NEWNET = 0x40000000
+_NS_GET_NSTYPE = 0xB703
+_HINT = "write a name that `ip netns` lists, the number of a process, or the path of a namespace"
 
 _T = TypeVar("_T")
 
@@ -24,19 +27,24 @@ class NamespaceError(PortsideError):
 
 
 class Namespace:
-    """A network namespace by the name that ``ip netns`` knows it by, or by a process that is in it.
+    """A network namespace by the name that ``ip netns`` knows it by, by a process that is in it, or by its file.
 
-    The namespace is opened once, and so stays the same when its name or process goes away. Raises NamespaceError.
+    A number is a process only where no namespace has that name, as in ip-link(8); what has a slash is a path, such as
+    /proc/PID/ns/net or /run/docker/netns/ID. The namespace is opened once, and so stays the same when its name or
+    process goes away. Raises NamespaceError.
     """
 
-    def __init__(self, name_or_pid: str) -> None:
-        self._name = name_or_pid
-        if name_or_pid.isascii() and name_or_pid.isdigit():
-            self._open(f"/proc/{name_or_pid}/ns/net", f"no process has the number {name_or_pid}", None)
-        elif "/" in name_or_pid or name_or_pid in ("", ".", ".."):
-            raise self._error("a name has no slash", "write a name that `ip netns` lists, or a process number")
+    def __init__(self, name: str) -> None:
+        self._name = name
+        named = f"{_RUN}/{name}"
+        if name in ("", ".", "..") or "\0" in name:
+            raise self._error("no namespace has this name", _HINT)
+        if "/" in name:
+            self._open(name, "there is no such file", _HINT)
+        elif name.isascii() and name.isdigit() and not os.path.lexists(named):
+            self._open(f"/proc/{name}/ns/net", f"no process has the number {name}", None)
         else:
-            self._open(f"{_RUN}/{name_or_pid}", "there is none of this name", _known_names())
+            self._open(named, "there is none of this name", _known_names())
 
     def close(self) -> None:
         """Close the namespace."""
@@ -73,14 +81,26 @@ class Namespace:
 
     def _open(self, path: str, missing: str, hint: str | None) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # A path may be that of anything: opening a FIFO would wait, opening a terminal could take it over.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except (FileNotFoundError, ProcessLookupError):
             raise self._error(missing, hint) from None
         except OSError as error:
             raise self._error(error, "this needs root, or a process of your own") from error
+        if not _is_network_namespace(self._fd):
+            os.close(self._fd)
+            raise self._error("this is no network namespace", _HINT)
 
     def _error(self, why: str | BaseException, hint: str | None) -> NamespaceError:
         return NamespaceError(f"network namespace {self._name!r}", why, hint)
+
+
+def _is_network_namespace(fd: int) -> bool:
+    """Whether a file is a namespace, and one of networks: ioctl_ns(2)."""
+    try:
+        return fcntl.ioctl(fd, _NS_GET_NSTYPE) == _CLONE_NEWNET
+    except OSError:
+        return False
 
 
 def _known_names() -> str | None:

@@ -1,16 +1,31 @@
-"""The resolver of names in a filter: services, hosts, interfaces, control groups and users of this machine."""
+"""The resolver of names in a filter, and whose names they are.
+
+Interfaces are those of the network namespace whose sockets are filtered. All other names are this process's own,
+whichever namespace it looks into:
+
+services          /etc/services, as this process sees it
+hosts             the resolver of this process: its /etc/hosts, and the name servers that its own network reaches
+users             the users of this machine, as this process sees them and their numbers
+control groups    folders where this process sees the hierarchy; their numbers are those of the whole machine
+"""
 
 import os
 import pwd
 import socket
 
 from portside.errors import InvalidValue
+from portside.kernel.filter.resolver import HostAddress
+from portside.kernel.interfaces import interface_number
+from portside.kernel.netns import Namespace
 
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 
 class SystemResolver:
-    """Services of /etc/services, hosts of the resolver, interfaces, control groups and users of this machine."""
+    """Names of this machine, and interfaces of a network namespace: this process's own, or another."""
+
+    def __init__(self, namespace: Namespace | None = None) -> None:
+        self._namespace = namespace
 
     def port(self, service: str) -> int:
         """The TCP port of a service."""
@@ -19,19 +34,29 @@ class SystemResolver:
         except (OSError, ValueError):
             raise InvalidValue(f"no service is called {service!r}") from None
 
-    def addresses(self, host: str) -> list[bytes]:
-        """Every address of a host."""
+    def addresses(self, host: str) -> list[HostAddress]:
+        """Every address of a host, each with its scope where it has one."""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, ValueError):  # ValueError: no name of a host can look like this
             raise InvalidValue(f"no host is called {host!r}") from None
-        inet = [(family, str(address[0]).partition("%")[0]) for family, _, _, _, address in found]
-        return list(dict.fromkeys(socket.inet_pton(family, text) for family, text in inet))
+        return list(dict.fromkeys(self._address(family, sockaddr) for family, _, _, _, sockaddr in found))
+
+    def _address(self, family: int, sockaddr: tuple[object, ...]) -> HostAddress:
+        """An address as the resolver returns it; a scope there is a number of this process's own namespace."""
+        address = socket.inet_pton(family, str(sockaddr[0]).partition("%")[0])
+        scope = sockaddr[3] if len(sockaddr) > 3 else 0
+        if not isinstance(scope, int) or not scope or self._namespace is None:
+            return HostAddress(address, scope if isinstance(scope, int) else 0)
+        try:
+            return HostAddress(address, self.interface(socket.if_indextoname(scope)))
+        except OSError:
+            raise InvalidValue(f"no interface has the number {scope}") from None
 
     def interface(self, name: str) -> int:
-        """The number of an interface."""
+        """The number of an interface. Raises NamespaceError where the namespace may not be entered."""
         try:
-            return socket.if_nametoindex(name)
+            return interface_number(name, self._namespace)
         except (OSError, ValueError):
             raise InvalidValue(f"no interface is called {name!r}") from None
 

@@ -42,11 +42,12 @@ class Query(NamedTuple):
     """The sockets to look for, and how to read them.
 
     ``filter`` is text in the language of the filter, or its tree. ``view`` selects the states to show; without it,
-    every state if the filter names states, else all but listeners. ``netns`` is the name of another network
-    namespace, or the number of a process in it; or the namespace itself, which stays open: a name or a number may stand
-    for another one later. ``source`` is ``netlink``, ``proc`` or ``psutil``; None is the best one that works.
-    ``owners`` asks for the processes that hold each socket, ``details`` for tcp_info and memory. ``prefetched``
-    returns the sockets of each process, read ahead of the socket table.
+    every state if the filter names states, else all but listeners. ``netns`` is another network namespace, as
+    ``netns.Namespace`` takes it; or the namespace itself, which stays open: a name or a number may stand for another
+    one later. Interfaces that the text of a filter names are those of that namespace. ``source`` is ``netlink``,
+    ``proc`` or ``psutil``; None is the best one that works. ``owners`` asks for the processes that hold each socket,
+    ``details`` for tcp_info and memory. ``prefetched`` returns the sockets of each process, read ahead of the socket
+    table.
     """
 
     filter: str | Filter | None = None
@@ -87,8 +88,14 @@ class Watcher:
     """Reads the sockets that a query matches at each ``poll``, and keeps the backend and the owners in between."""
 
     def __init__(self, query: Query = Query()) -> None:  # noqa: B008 - a query is immutable
-        given = query.filter
-        tree = parse(given, SystemResolver()) if isinstance(given, str) else given or EVERYTHING
+        self._opened: OpenBackend | None = None
+        self._own_namespace = Namespace(query.netns) if isinstance(query.netns, str) else None
+        self._namespace = query.netns if isinstance(query.netns, Namespace) else self._own_namespace
+        try:
+            tree = _tree_of(query.filter, self._namespace)
+        except BaseException:
+            self.close()
+            raise
         self._filter = in_view(tree, query.view)
         self._columns = columns_of(tree)
         self._request = DumpRequest(
@@ -99,10 +106,7 @@ class Watcher:
         )
         self._owners = OwnerFinder() if query.owners or self._columns & OWNER_COLUMNS else None
         self._prefetched = query.prefetched
-        self._own_namespace = Namespace(query.netns) if isinstance(query.netns, str) else None
-        self._namespace = query.netns if isinstance(query.netns, Namespace) else self._own_namespace
         self._source_name = query.source
-        self._opened: OpenBackend | None = None
 
     def poll(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
         """Take a snapshot. ``ages`` returns the time since each socket was first seen, in seconds; NaN for not known.
@@ -153,6 +157,13 @@ class Watcher:
         cookie = table.column("cookie")
         found = owners.find(table.base["inode"], cookie.values if cookie.known.all() else None)
         return table.with_owners(found, owners.hidden)
+
+
+def _tree_of(given: str | Filter | None, namespace: Namespace | None) -> Filter:
+    """A filter as a tree; names in its text are those of the namespace that is looked into."""
+    if isinstance(given, str):
+        return parse(given, SystemResolver(namespace))
+    return EVERYTHING if given is None else given
 
 
 def in_view(tree: Filter, view: View | None) -> Filter:

@@ -24,8 +24,9 @@ class Watch:
     ipv6: bool = flag("-6", help="IPv6 only", group=_SEEN)
     no_processes: bool = flag("-p", "--no-processes", help="do not look for the programs", group=_SEEN)
     netns: str | None = option(
-        "--netns", metavar="NAME|PID", group=_SEEN,
-        help="look into another network namespace, by its name or a process in it",
+        "--netns", metavar="NAME|PID|PATH", group=_SEEN,
+        help="look into another network namespace, by its name, a process in it or its file; "
+        "interfaces in the filter are those of that namespace",
     )  # fmt: skip
     source: str | None = option(
         "--source", metavar="SOURCE", choices=("netlink", "proc", "psutil"), group=_SEEN,

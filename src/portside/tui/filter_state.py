@@ -5,14 +5,22 @@ from collections.abc import Awaitable, Callable
 
 from portside.errors import PortsideError
 from portside.kernel.filter.tree import Filter
-from portside.tui.poller import parse_filter
 
 
 class FilterState:
-    """``text`` is the filter that is applied. Filters are applied in the order in which they are requested."""
+    """``text`` is the filter that is applied. Filters are applied in the order in which they are requested.
 
-    def __init__(self, text: str, apply: Callable[[Filter | None], Awaitable[None]]) -> None:
+    ``parse`` makes the tree of a text, on another thread; None stands for no filter.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        parse: Callable[[str], Filter | None],
+        apply: Callable[[Filter | None], Awaitable[None]],
+    ) -> None:
         self.text = text
+        self._parse = parse
         self._requested = text
         self._apply = apply
 
@@ -23,7 +31,7 @@ class FilterState:
         """
         await asyncio.sleep(after_s)
         # Not in the worker's thread: the resolver may take long for a name.
-        tree = await asyncio.to_thread(parse_filter, text)
+        tree = await asyncio.to_thread(self._parse, text)
         if text != self._requested:
             self._requested = text
             # The next key cancels this, but not what is on its way: the words and the table must agree.

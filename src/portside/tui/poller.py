@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from portside.app.sort_order import Sort
 from portside.app.watch import filter_text, query_of
-from portside.kernel import Watcher
+from portside.kernel import FilterError, Watcher
 from portside.kernel.destroy import destroy
 from portside.kernel.filter import And, PortIn, StateIn, parse
 from portside.kernel.filter.tree import Filter
@@ -19,11 +19,6 @@ from portside.settings.watch import Watch
 from portside.tui.snapshot_diff import SnapshotDiff, ViewState, keys_of
 
 
-def parse_filter(text: str) -> Filter | None:
-    """A filter as it was typed; None for none. May ask the resolver. Raises FilterError."""
-    return parse(text, SystemResolver()) if text.strip() else None
-
-
 class Poller:
     """Reads the sockets of a filter in one network namespace, one call at a time.
 
@@ -31,16 +26,24 @@ class Poller:
     """
 
     def __init__(self, settings: Watch, sort: Sort, clock: Callable[[], float] = time.monotonic) -> None:
-        tree = parse_filter(filter_text(settings))
         self._clock = clock
         self._diff = SnapshotDiff()
         # Once for all: when its process has ended, its number may come to stand for another network.
         self._namespace = Namespace(settings.netns) if settings.netns is not None else None
+        try:
+            tree = self.parse_filter(filter_text(settings))
+        except FilterError:
+            self._close_namespace()
+            raise
         self._query = query_of(settings, tree, self._namespace)._replace(
             details=settings.wide or settings.listening or sort.needs_details
         )
         self._watcher = Watcher(self._query)
         self._details: tuple[int, Watcher] | None = None  # the socket of which everything is shown
+
+    def parse_filter(self, text: str) -> Filter | None:
+        """A filter as it was typed; None for none. May ask the resolver, on any thread. Raises FilterError."""
+        return parse(text, SystemResolver(self._namespace)) if text.strip() else None
 
     def set_filter(self, tree: Filter | None) -> None:
         """Read the sockets of another filter from now on."""
@@ -81,5 +84,8 @@ class Poller:
         """Close the watchers and the namespace."""
         self.stop_details()
         self._watcher.close()
+        self._close_namespace()
+
+    def _close_namespace(self) -> None:
         if self._namespace is not None:
             self._namespace.close()

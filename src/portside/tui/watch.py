@@ -100,7 +100,7 @@ class WatchApp(App[int]):
         self._status = StatusLines()
         self._polling = PollLoop(settings.interval)
         self._worker = Worker(self._failed)
-        self._filter = FilterState(filter_text(settings), self._apply_filter)
+        self._filter = FilterState(filter_text(settings), poller.parse_filter, self._apply_filter)
         self._entry = FilterEntry(self._filter, self._worker, self._show_message, self._put_status)
         self.failure: BaseException | None = None
 

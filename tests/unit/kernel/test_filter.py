@@ -11,6 +11,7 @@ from portside.kernel.filter import (
     And,
     Filter,
     FilterError,
+    HostAddress,
     HostIn,
     Mark,
     Not,
@@ -32,27 +33,39 @@ from portside.kernel.table import SocketTable
 
 class NameResolver:
     def port(self, service: str) -> int:
-        if service not in (ports := {"https": 443, "ssh": 22}):
+        if service not in (ports := {"https": 443, "ssh": 22, "9pfs": 564}):
             raise InvalidValue(f"no service is called {service!r}")
         return ports[service]
 
-    def addresses(self, host: str) -> list[bytes]:
-        return {"one": [b"\x0a\0\0\1"], "two": [b"\x0a\0\0\1", bytes(15) + b"\1"]}[host]
+    def addresses(self, host: str) -> list[HostAddress]:
+        ten, one = HostAddress(b"\x0a\0\0\1"), HostAddress(bytes(15) + b"\1")
+        hosts = {"one": [ten], "two": [ten, one], "near": [one, HostAddress(LINK_LOCAL, 3)]}
+        if host not in hosts:
+            raise InvalidValue(f"no host is called {host!r}")
+        return hosts[host]
 
     def interface(self, name: str) -> int:
-        return {"eth0": 3}[name]
+        return named(name, {"eth0": 3, "12": 7, "6in4-wan": 8, "a]b": 9}, "no interface is called")
 
     def cgroup(self, path: str) -> int:
-        return {"/user.slice": 77}[path]
+        return named(path, {"/user.slice": 77, "5g.slice": 78, "12": 79}, "there is no control group")
 
     def user(self, name: str) -> int:
-        return {"root": 0}[name]
+        return named(name, {"root": 0, "12": 80, "4u": 81}, "no user is called")
+
+
+def named(name: str, numbers: dict[str, int], problem: str) -> int:
+    if name not in numbers:
+        raise InvalidValue(f"{problem} {name!r}")
+    return numbers[name]
 
 
 def read(text: str) -> Filter:
     return parse(text, NameResolver())
 
 
+LINK_LOCAL = b"\xfe\x80" + bytes(13) + b"\1"
+LEAF, ON_ETH0 = HostIn("local", LINK_LOCAL, 128), Number("interface", "=", 3)
 A, B, C = PortIn("local", 1, 1), PortIn("local", 2, 2), PortIn("local", 3, 3)
 
 
@@ -148,6 +161,32 @@ A, B, C = PortIn("local", 1, 1), PortIn("local", 2, 2), PortIn("local", 3, 3)
         ("dev = eth0", Number("interface", "=", 3)),
         ("dev = 4", Number("interface", "=", 4)),
         ("cgroup = /user.slice", Number("cgroup", "=", 77)),
+        ("dev = 6in4-wan", Number("interface", "=", 8)),
+        ("dev = 12", Number("interface", "=", 7)),
+        ("interface = eth0", Number("interface", "=", 3)),
+        ("interface != 5", Not(Number("interface", "=", 5))),
+        ("cgroup = 5g.slice", Number("cgroup", "=", 78)),
+        ("cgroup = 12", Number("cgroup", "=", 79)),
+        ("cgroup = 1234", Number("cgroup", "=", 1234)),
+        ("uid = 12", Number("uid", "=", 80)),
+        ("uid = 4u", Number("uid", "=", 81)),
+        ("sport = 9pfs", PortIn("local", 564, 564)),
+        ("src fe80::1%eth0", And((LEAF, ON_ETH0))),
+        ("src [fe80::1%eth0]", And((LEAF, ON_ETH0))),
+        ("src [fe80::1]%eth0", And((LEAF, ON_ETH0))),
+        ("src fe80::1%eth0:80", And((LEAF, ON_ETH0, PortIn("local", 80, 80)))),
+        ("src [fe80::1%eth0]:80", And((LEAF, ON_ETH0, PortIn("local", 80, 80)))),
+        ("src [fe80::1]%eth0:80", And((LEAF, ON_ETH0, PortIn("local", 80, 80)))),
+        ("src != fe80::1%eth0", Not(And((LEAF, ON_ETH0)))),
+        ("src fe80::1%12", And((LEAF, Number("interface", "=", 7)))),
+        ("src fe80::1%5", And((LEAF, Number("interface", "=", 5)))),
+        ("src [fe80::1%6in4-wan]:80", And((LEAF, Number("interface", "=", 8), PortIn("local", 80, 80)))),
+        ("src [fe80::1%a]b]:80", And((LEAF, Number("interface", "=", 9), PortIn("local", 80, 80)))),
+        ("src fe80::%eth0/64", And((HostIn("local", b"\xfe\x80" + bytes(14), 64), ON_ETH0))),
+        ("src [fe80::%eth0]/64", And((HostIn("local", b"\xfe\x80" + bytes(14), 64), ON_ETH0))),
+        ("src 10.0.0.1%eth0:80", And((HostIn("local", b"\x0a\0\0\1", 32), ON_ETH0, PortIn("local", 80, 80)))),
+        ("src *%eth0:80", And((ON_ETH0, PortIn("local", 80, 80)))),
+        ("src near", Or((HostIn("local", bytes(15) + b"\1", 128), And((LEAF, ON_ETH0))))),
         ("bytes_sent > 1M", Number("bytes_sent", ">", 1 << 20)),
         ("cwnd < 2", Number("cwnd", "<", 2)),
         ("program = nc", ProgramIs("nc")),
@@ -185,6 +224,12 @@ def test_what_is_read(text: str, tree: Filter) -> None:
             "'10.0.0.0/33' is no network: write an address, a slash and a number of bits up to 32",
         ),
         ("dst name/8", 4, 6, "'name/8' is no network: write an address, a slash and a number of bits up to 128"),
+        ("dst [::1]%", 4, 6, "'::1%' lacks the name of an interface after %"),
+        ("dst fe80::1%eth1", 4, 12, "no interface is called 'eth1'"),
+        ("dst [::1%eth0]%eth0", 4, 15, "'[::1%eth0]%eth0' is no host: write [::1]:PORT"),
+        ("dev = 6in4-lan", 6, 8, "no interface is called '6in4-lan'"),
+        ("cgroup = 6g.slice", 9, 8, "there is no control group '6g.slice'"),
+        ("uid = 5u", 6, 2, "no user is called '5u'"),
         ("dst inet6:one", 4, 9, "'one' has no address of this family"),
         ("( sport = 1", 0, 1, "this parenthesis is not closed"),
         ("sport = 1 )", 10, 1, "this parenthesis closes nothing"),
@@ -307,6 +352,10 @@ def sockets() -> SocketTable:
         ("src 0.0.0.0/0", [0, 2, 3, 4]),
         ("src [::]/0", [1, 2]),
         ("src fe80::/10", [1]),
+        ("src [fe80::1%eth0]:80", [1]),
+        ("src fe80::1%eth0", [1]),
+        ("src fe80::1%12", []),
+        ("not src fe80::1%12", [0, 1, 2, 3, 4]),
         ("src [::ffff:10.0.0.2]", [2]),
         ("dst 10.9.9.9:1000", [0]),
         ("not src 10.0.0.0/8", [1, 3]),

@@ -279,13 +279,13 @@ def test_a_namespace_is_where_it_is_opened() -> None:
 
 
 def test_the_root_of_a_container_names_interfaces_as_he_likes(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {3: b"\x1b[31mEV\x07", 4: b"\xff\xfe0", 5: "\u202eä".encode()}
+    names = {3: b"\x1b[31mEV\x07", 4: b"\xff\xfe0", 5: "\u202eä".encode(), 6: b"\\xff"}
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(number, os.fsdecode(name)) for number, name in names.items()])
     ends = [
         socket_message(cookie=number, interface=number, local=("fe80::1", 7), remote=("fe80::2", 8)) for number in names
     ]
     source, _ = play([*ends, DONE])
     table = source.read(FOUR_ONLY).table
-    shown = ["\\x1b[31mEV\\x07", "\\xff\\xfe0", "\\u202eä"]
+    shown = ["\\x1b[31mEV\\x07", "\\xff\\xfe0", "\\u202eä", "\\\\xff"]
     assert [row.local for row in to_sockets(table)] == [f"[fe80::1%{name}]:7" for name in shown]
     assert [(row.info or {})["interface"] for row in to_sockets(table)] == shown

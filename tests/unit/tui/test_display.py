@@ -21,6 +21,7 @@ class MadePoller(Poller):
 
     def __init__(self) -> None:
         self.looked = threading.Event()
+        self._namespace = None
         self._looks = Looks()
 
     def poll(self) -> ViewState:

@@ -6,10 +6,13 @@ import pytest
 
 from portside.errors import PortsideError
 from portside.kernel import FilterError
-from portside.kernel.filter import PortIn
+from portside.kernel.filter import PortIn, parse
 from portside.kernel.filter.tree import Filter
 from portside.tui.filter_state import FilterState
-from portside.tui.poller import parse_filter
+
+
+def parse_filter(text: str) -> Filter | None:
+    return parse(text) if text else None
 
 
 class Applying:
@@ -30,7 +33,7 @@ class Applying:
 def test_on_its_way_it_is_not_applied_yet() -> None:
     async def run() -> None:
         applying = Applying()
-        state = FilterState("", applying)
+        state = FilterState("", parse_filter, applying)
         first = asyncio.create_task(state.request("5", 0.0))
         assert await applying.begun.get() == parse_filter("5")
         assert state.text == ""
@@ -50,7 +53,7 @@ def test_one_that_is_applied_is_not_applied_again() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        state = FilterState("", applying)
+        state = FilterState("", parse_filter, applying)
         for text in ("", "sport = 5", "sport = 5"):
             await state.request(text, 0.0)
         assert state.text == "sport = 5"
@@ -64,7 +67,7 @@ def test_one_that_fails_is_not_applied() -> None:
     async def run() -> None:
         applying = Applying()
         applying.may_apply.set()
-        state = FilterState("", applying)
+        state = FilterState("", parse_filter, applying)
         with pytest.raises(FilterError):
             await state.request("5 and", 0.0)
         assert applying.begun.empty()

@@ -13,8 +13,9 @@
 
 Words for signs: ``& &&`` and, ``| ||`` or, ``!`` not, ``==`` ``eq``, ``ne neq``, ``lt``, ``le leq``, ``gt``, ``ge
 geq``. PORT is ``:443``, ``443``, ``https``, ``8000-8010`` or ``*``; HOST is ``10.0.0.1``, ``10.0.0.0/8``,
-``[::1]:80``, ``192.0.2.1:https``, ``:80``, ``*`` or a name. Several states side by side are joined as ss joins them:
-each ``state`` adds, each ``exclude`` takes away.
+``[::1]:80``, ``fe80::1%eth0``, ``192.0.2.1:https``, ``:80``, ``*`` or a name. Several states side by side are joined as
+ss joins them: each ``state`` adds, each ``exclude`` takes away. An interface, a user and a control group are written by
+name or by number; where one has the name ``12``, ``12`` is its name.
 
 What is not known of a socket is neither true nor false: it matches neither a condition nor its ``not``.
 """
@@ -22,13 +23,14 @@ What is not known of a socket is neither true nor false: it matches neither a co
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.grammar import parse
-from portside.kernel.filter.resolver import NameResolver, NumericResolver
+from portside.kernel.filter.resolver import HostAddress, NameResolver, NumericResolver
 from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn
 
 __all__ = [
     "And",
     "Filter",
     "FilterError",
+    "HostAddress",
     "HostIn",
     "Mark",
     "NameResolver",

@@ -4,7 +4,7 @@ Beyond these, every number of a socket's ``info`` can be used by its own name (`
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from portside.errors import InvalidValue
 from portside.kernel.table import COLUMNS
@@ -12,10 +12,15 @@ from portside.units import parse_duration, parse_size
 
 
 class FilterColumn(NamedTuple):
-    """A column of the table under a name in the filter. ``parse`` reads a value into the unit of the column."""
+    """A column of the table under a name in the filter.
+
+    ``parse`` reads a value into the unit of the column. ``named`` says what a value may also be the name of; a name
+    comes before a number, because an interface may be called ``12``.
+    """
 
     column: str
     parse: Callable[[str], float]
+    named: Literal["interface", "cgroup", "user"] | None = None
 
 
 def parse_integer(text: str) -> int:
@@ -27,6 +32,17 @@ def parse_integer(text: str) -> int:
     if not text.isascii() or "_" in text or not 0 <= number < 1 << 64:
         raise InvalidValue(f"{text!r} is no whole number")
     return number
+
+
+def name_or_number(text: str, find: Callable[[str], float], parse: Callable[[str], float]) -> float:
+    """Look a name up, and where there is none read a number; a text that is neither is an unknown name."""
+    try:
+        return find(text)
+    except InvalidValue as unknown:
+        try:
+            return parse(text)
+        except InvalidValue:
+            raise unknown from None
 
 
 def _microseconds(text: str) -> float:
@@ -49,7 +65,7 @@ _NAMED = {
     "send-q": FilterColumn("send_q", parse_size),
     "send_q": FilterColumn("send_q", parse_size),
     "pid": FilterColumn("pid", parse_integer),
-    "uid": FilterColumn("uid", parse_integer),
+    "uid": FilterColumn("uid", parse_integer, "user"),
     "inode": FilterColumn("inode", parse_integer),
     "ino": FilterColumn("inode", parse_integer),
     "age": FilterColumn("age_s", parse_duration),
@@ -66,8 +82,9 @@ _NAMED = {
     "retrans": FilterColumn("retrans_total", parse_integer),
     "retrans_now": FilterColumn("retrans", parse_integer),
     "notsent": FilterColumn("notsent_bytes", parse_size),
-    "dev": FilterColumn("interface", parse_integer),
-    "cgroup": FilterColumn("cgroup", parse_integer),
+    "dev": FilterColumn("interface", parse_integer, "interface"),
+    "interface": FilterColumn("interface", parse_integer, "interface"),
+    "cgroup": FilterColumn("cgroup", parse_integer, "cgroup"),
 }
 _NOT_NUMBERS = ("state", "congestion", "mark", "options")
 

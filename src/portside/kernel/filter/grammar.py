@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 
 from portside.errors import InvalidValue
 from portside.kernel import states
-from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, parse_integer
+from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, name_or_number, parse_integer
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.hosts import LAST_PORT, parse_host, parse_port_range
 from portside.kernel.filter.lexer import Token, tokens
@@ -174,18 +174,17 @@ class _FilterParser:
     def _number(self, token: Token, column: FilterColumn) -> Filter:
         comparison = self._comparison(token, _COMPARISONS)
         value = self._value(token)
-        named = {"dev": self._names.interface, "cgroup": self._names.cgroup, "uid": self._names.user}
-        find = named.get(token.text.lower())
-
-        def parse_value(text: str) -> float:
-            if find is None or text[:1].isdigit():
-                return column.parse(text)
-            return find(text)
-
-        number = self._read(value, parse_value)
+        number = self._read(value, lambda text: self._parse_number(column, text))
         if comparison == "!=":
             return Not(Number(column.column, "=", number))
         return Number(column.column, cast("Comparison", comparison), number)
+
+    def _parse_number(self, column: FilterColumn, text: str) -> float:
+        """A value of a column: a name where there is one, else a number."""
+        if column.named is None:
+            return column.parse(text)
+        find = {"interface": self._names.interface, "cgroup": self._names.cgroup, "user": self._names.user}
+        return name_or_number(text, find[column.named], column.parse)
 
     def _either_port(self, token: Token) -> Filter:
         """A bare port: either end has it."""

@@ -3,8 +3,9 @@
 from socket import AF_INET, AF_INET6, inet_pton
 
 from portside.errors import InvalidValue
+from portside.kernel.filter.columns import name_or_number, parse_integer
 from portside.kernel.filter.resolver import NameResolver
-from portside.kernel.filter.tree import EVERYTHING, And, Filter, HostIn, Or, PortIn, Side
+from portside.kernel.filter.tree import EVERYTHING, And, Filter, HostIn, Number, Or, PortIn, Side
 
 LAST_PORT = 65535
 
@@ -27,14 +28,21 @@ def parse_port_range(text: str, names: NameResolver) -> tuple[int, int]:
 
 
 def parse_host(text: str, side: Side, names: NameResolver) -> Filter:
-    """Read what is after ``src`` or ``dst``: ``10.0.0.0/8``, ``[::1]:80``, ``*:443``, ``:80``, a name."""
+    """Read what is after ``src`` or ``dst``: ``10.0.0.0/8``, ``[fe80::1%eth0]:80``, ``*:443``, ``:80``, a name.
+
+    After ``%`` is an interface, by its name or its number: the socket has to be bound to it, as it is where the address
+    is link-local, and as ss shows it for others.
+    """
     family, rest = _family(text)
     host, port = _split(rest)
+    host, zone = _split_zone(host)
     terms: list[Filter] = []
     if host not in ("", "*", "any", "all"):
         terms.append(_any_of(side, host, family, names))
     elif family is not None:
         terms.append(HostIn(side, bytes(4 if family == AF_INET else 16), 0))
+    if zone is not None:
+        terms.append(_bound_to(int(name_or_number(zone, names.interface, parse_integer))))
     if port is not None and port not in ("", "*"):
         terms.append(PortIn(side, *parse_port_range(port, names)))
     return terms[0] if len(terms) == 1 else And(tuple(terms)) if terms else EVERYTHING
@@ -42,9 +50,9 @@ def parse_host(text: str, side: Side, names: NameResolver) -> Filter:
 
 def _any_of(side: Side, host: str, family: int | None, names: NameResolver) -> Filter:
     prefix = _prefix(host)
-    found = [prefix] if prefix else [(address, 8 * len(address)) for address in names.addresses(host)]
+    found = [(*prefix, 0)] if prefix else [(each, 8 * len(each), scope) for each, scope in names.addresses(host)]
     length = None if family is None else 4 if family == AF_INET else 16
-    leaves = tuple(HostIn(side, address, bits) for address, bits in found if length in (None, len(address)))
+    leaves = tuple(_leaf(side, *each) for each in found if length in (None, len(each[0])))
     if not leaves:
         raise InvalidValue(f"{host!r} has no address of this family")
     return leaves[0] if len(leaves) == 1 else Or(leaves)
@@ -58,23 +66,48 @@ def _family(text: str) -> tuple[int | None, str]:
     return None, text
 
 
+def _leaf(side: Side, address: bytes, bits: int, interface: int) -> Filter:
+    leaf = HostIn(side, address, bits)
+    return And((leaf, _bound_to(interface))) if interface else leaf
+
+
+def _bound_to(interface: int) -> Number:
+    return Number("interface", "=", interface)
+
+
 def _split(text: str) -> tuple[str, str | None]:
     """Host and port. What is after the last colon is a port where what is before it is a host: as ss and netstat do.
 
-    No port has a slash: then what is after the last colon is the end of a network, ``fd00::1:0/112``.
+    No port has a slash: then what is after the last colon is the end of a network, ``fd00::1:0/112``. ss writes the
+    zone of an address after the bracket, watch before it.
     """
     if text.startswith("["):
-        inside, bracket, after = text[1:].partition("]")
-        bits, colon, port = after.partition(":")
-        if not bracket or (bits and (not bits.startswith("/") or "/" in inside)):
+        inside, bracket, after = text[1:].rpartition("]")  # the name of an interface may have a bracket
+        more, colon, port = after.partition(":")
+        if not bracket or (more and (more[0] not in "%/" or more[0] in inside)):
             raise InvalidValue(f"{text!r} is no host: write [::1]:PORT")
-        return inside + bits, port if colon else None
+        return inside + more, port if colon else None
     host, colon, port = text.rpartition(":")
-    if not colon or "/" in port:
+    if not colon or "/" in port or "%" in port:
         return text, None
-    if ":" in host and _prefix(host) is None and _prefix(text) is not None:
+    if ":" in host and not _is_address(host) and _is_address(text):
         return text, None
     return host, port
+
+
+def _is_address(text: str) -> bool:
+    return _prefix(_split_zone(text)[0]) is not None
+
+
+def _split_zone(host: str) -> tuple[str, str | None]:
+    """An address and its zone (RFC 4007, section 11): ``fe80::1%eth0``, ``fe80::%eth0/64``. A name may have none."""
+    address, percent, after = host.partition("%")
+    if not percent:
+        return host, None
+    zone, slash, bits = after.partition("/")
+    if not zone:
+        raise InvalidValue(f"{host!r} lacks the name of an interface after %")
+    return address + slash + bits, zone
 
 
 def _prefix(text: str) -> tuple[bytes, int] | None:

@@ -1,8 +1,15 @@
 """The interface through which the filter parser, which does no I/O, looks up names."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from portside.errors import InvalidValue
+
+
+class HostAddress(NamedTuple):
+    """An address of a host: 4 bytes for IPv4, 16 for IPv6; ``interface`` is the number of its scope, 0 for none."""
+
+    address: bytes
+    interface: int = 0
 
 
 class NameResolver(Protocol):
@@ -11,11 +18,11 @@ class NameResolver(Protocol):
     def port(self, service: str) -> int:
         """The TCP port of a service, ``https``."""
 
-    def addresses(self, host: str) -> list[bytes]:
-        """Every address of a host: 4 bytes for IPv4, 16 for IPv6; at least one."""
+    def addresses(self, host: str) -> list[HostAddress]:
+        """Every address of a host, at least one."""
 
     def interface(self, name: str) -> int:
-        """The number of an interface, ``eth0``."""
+        """The number of an interface, ``eth0``, in the network namespace whose sockets are filtered."""
 
     def cgroup(self, path: str) -> int:
         """The number of a control group, by its path."""
@@ -30,7 +37,7 @@ class NumericResolver:
     def port(self, service: str) -> int:
         raise InvalidValue(f"no service is called {service!r}")
 
-    def addresses(self, host: str) -> list[bytes]:
+    def addresses(self, host: str) -> list[HostAddress]:
         raise InvalidValue(f"no host is called {host!r}")
 
     def interface(self, name: str) -> int:
