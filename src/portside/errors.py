@@ -1,5 +1,8 @@
 """The exceptions that users see: each has a text made for them."""
 
+Hint = str | tuple[str, ...] | None
+"""What to do about a failure: a line, or the lines of one that shows a place in a text."""
+
 
 class PortsideError(Exception):
     """A failure of the network or of the run: exit status 1.
@@ -9,7 +12,7 @@ class PortsideError(Exception):
 
     status = 1
 
-    def __init__(self, what: str, why: str | BaseException, hint: str | None = None) -> None:
+    def __init__(self, what: str, why: str | BaseException, hint: Hint = None) -> None:
         super().__init__(what, why, hint)
         self.what = what
         self.why = reason_of(why) if isinstance(why, BaseException) else why

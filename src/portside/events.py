@@ -11,6 +11,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from portside.json_text import encode_json
+
 CloseReason = Literal[
     "peer_closed",  # the peer sent FIN, and all bytes buffered for it were sent
     "peer_reset",  # the peer sent RST
@@ -184,11 +186,9 @@ EVENTS: tuple[type[Event], ...] = (
 )
 _BY_NAME = {kind.event: kind for kind in EVENTS if not issubclass(kind, Payload)}
 
-_encode = msgspec.json.Encoder().encode
-
 
 def to_json(event: Event) -> bytes:
-    """Write an event as one JSON object, without the newline.
+    """Write an event as one JSON object, without the newline, as ``encode_json`` does.
 
     Payload is in ``text`` where it is valid UTF-8 and otherwise in ``base64``; fields that are None are left out.
     """
@@ -199,7 +199,7 @@ def to_json(event: Event) -> bytes:
         value = getattr(event, name)
         if value is not None:
             fields[name] = value
-    return _encode(fields)
+    return encode_json(fields)
 
 
 def from_json(data: bytes, at: int) -> Event:
@@ -216,7 +216,7 @@ def from_json(data: bytes, at: int) -> Event:
 
 def json_prefix(event: Payload) -> bytes:
     """The part of the JSON of payload that does not change within one direction of a connection."""
-    return b'"conn":%d,"peer":%s,"size":' % (event.conn, _encode(event.peer))
+    return b'"conn":%d,"peer":%s,"size":' % (event.conn, encode_json(event.peer))
 
 
 def payload_to_json(event: Payload, prefix: bytes) -> bytes:
@@ -238,7 +238,7 @@ def json_head(kind: type[Payload], at: int, prefix: bytes) -> bytes:
 def json_tail(data: bytes, *, cut: bool) -> bytes:
     """The JSON of payload from its size on."""
     try:
-        payload = b'"text":' + _encode(data.decode())
+        payload = b'"text":' + encode_json(data.decode())
     except UnicodeDecodeError:
         payload = b'"base64":"' + base64.b64encode(data) + b'"'
     return b"%d,%s%s" % (len(data), payload, b',"cut":true}' if cut else b"}")

@@ -29,6 +29,7 @@ def test_a_cut_character_is_found(text: str, cut: int) -> None:
 
 
 @given(st.binary(max_size=40))
+@example(b"\xed\xa0")
 def test_only_what_may_become_a_character_is_unfinished(data: bytes) -> None:
     size = unfinished_utf8(data)
     if size:

@@ -72,4 +72,5 @@ def _header_encoder(version: str | None) -> "EncodeHeader | None":
 
 def _report_line(connection: Connection | None, line: bytes) -> None:
     """Show a line that a program or a function wrote beside its data."""
-    write_notice(escape(line) if connection is None else f"#{connection.number}: {escape(line)}")
+    text = escape(line)
+    write_notice(text if connection is None else f"#{connection.number}: {text}")

@@ -1,4 +1,4 @@
-"""Bytes, file names and stream differences as JSON, for reports that are not events."""
+"""Bytes and stream differences as JSON, for reports that are not events."""
 
 import base64
 
@@ -11,11 +11,6 @@ def bytes_fields(data: bytes) -> dict[str, str]:
         return {"text": data.decode()}
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(data).decode()}
-
-
-def encodable(text: str) -> str:
-    """A path as text for JSON; bytes that are not UTF-8 become escapes like ``\\xff``."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def difference_fields(difference: Difference, left: str, right: str) -> dict[str, object]:

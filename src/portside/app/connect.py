@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from portside.addresses import Address
 from portside.app.notices import write_notice
 from portside.app.signals import ending_signals
-from portside.app.stdout import write_stdout
+from portside.app.stdout import write_lines
 from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name, retry
 from portside.client.pipe import ConnectionFailed, Pipe
 from portside.client.stdio import OutputClosed, Stdio
@@ -102,7 +102,7 @@ def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
     for result in scan(address, options):
         if result.failure is None:
             any_open = True
-            if not write_stdout([f"{result}\n".encode()]):
+            if not write_lines([str(result)]):
                 return 0
         else:
             failure = result.failure

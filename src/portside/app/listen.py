@@ -193,4 +193,4 @@ def _write_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object
     text = reason_of(error) if isinstance(error, BaseException) else ""
     write_notice(f"internal error: {context.get('message')}: {text}")
     if os.environ.get("PORTSIDE_DEBUG") and isinstance(error, BaseException):
-        sys.excepthook(type(error), error, error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)  # escaped by cli.standard_error

@@ -8,7 +8,7 @@ import logging
 
 from portside.app.notices import write_stderr
 from portside.events import utc
-from portside.wire.escaping import escape
+from portside.wire.escaping import escape_text
 
 
 class _Handler(logging.Handler):
@@ -21,7 +21,7 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        text = escape(super().format(record).encode("utf-8", "backslashreplace"))
+        text = escape_text(super().format(record))
         return f"{utc(int(record.created * 1e9))} {record.levelname.lower()} {record.name}: {text}"
 
 

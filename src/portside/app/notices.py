@@ -5,10 +5,22 @@ import select
 import sys
 from typing import TextIO
 
+from portside.errors import Hint
+from portside.wire.escaping import escape_text
+
 
 def write_notice(words: str, hint: str | None = None) -> None:
     """Write a notice, and what to do about it, to standard error."""
-    write_stderr(f"portside: {words}\n" + (f"hint: {hint}\n" if hint else ""))
+    write_stderr(notice_text(words, hint))
+
+
+def notice_text(words: str, hint: Hint = None) -> str:
+    """A notice as it is written: a line, and its hint, which may be several. Each is escaped, line feeds too."""
+    lines = [f"portside: {words}"]
+    if hint:
+        first, *more = (hint,) if isinstance(hint, str) else hint
+        lines += [f"hint: {first}", *more]
+    return "".join(f"{escape_text(line)}\n" for line in lines)
 
 
 def write_stderr(text: str) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from portside.app.rec_notices import Progress
-from portside.app.stdout import write_stdout
+from portside.app.stdout import write_lines, write_stdout
+from portside.json_text import encode_json
 from portside.record.check import check
 from portside.record.report import CheckReport
 
@@ -17,9 +18,9 @@ def run(path: str, progress: Progress, *, json: bool) -> int:
     with progress as on_progress:
         report = check(path, on_progress)
     if json:
-        write_stdout([msgspec.json.encode({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
+        write_stdout([encode_json({**msgspec.structs.asdict(report), "whole": report.whole}) + b"\n"])
     else:
-        write_stdout(f"{line}\n".encode() for line in _lines(report))
+        write_lines(_lines(report))
     return 0 if report.whole else 1
 
 

@@ -2,11 +2,10 @@
 
 from contextlib import ExitStack
 
-import msgspec
-
-from portside.app.bytes_json import difference_fields, encodable
+from portside.app.bytes_json import difference_fields
 from portside.app.rec_notices import notice_damage
-from portside.app.stdout import write_stdout
+from portside.app.stdout import write_lines, write_stdout
+from portside.json_text import encode_json
 from portside.record.compare import ConnectionComparison, StreamComparison, compare
 from portside.record.recording import Recording
 from portside.wire.escaping import escape
@@ -25,11 +24,14 @@ def run(left: Place, right: Place, *, json: bool) -> int:
             recordings.append(stack.enter_context(Recording(path)))
             notice_damage(recordings[-1])
         compared = compare((recordings[0], left[1]), (recordings[-1], right[1]))
-    write_stdout([_json(left, right, compared)] if json else [_text(left, right, compared)])
+    if json:
+        write_stdout([_json(left, right, compared)])
+    else:
+        write_lines(_lines(left, right, compared))
     return 0 if compared.same else 1
 
 
-def _text(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
+def _lines(left: Place, right: Place, compared: ConnectionComparison) -> list[str]:
     names = [f"{path}:{conn}" for path, conn in (left, right)]
     width = max(map(len, names))
     names = [f"{name:<{width}}" for name in names]
@@ -40,7 +42,7 @@ def _text(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
     else:
         lines.append("end  differs")
         lines += [f"     {name}  {reason}" for name, reason in zip(names, reasons, strict=True)]
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    return lines
 
 
 def _stream_lines(direction: str, stream: StreamComparison, names: list[str]) -> list[str]:
@@ -59,7 +61,7 @@ def _stream_lines(direction: str, stream: StreamComparison, names: list[str]) ->
 
 
 def _json(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
-    places = [{"recording": encodable(path), "conn": conn} for path, conn in (left, right)]
+    places = [{"recording": path, "conn": conn} for path, conn in (left, right)]
     value = {
         "same": compared.same,
         "left": places[0],
@@ -68,7 +70,7 @@ def _json(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
         "out": _stream_json(compared.sent),
         "reason": compared.reasons,
     }
-    return msgspec.json.encode(value) + b"\n"
+    return encode_json(value) + b"\n"
 
 
 def _stream_json(stream: StreamComparison) -> dict[str, object]:

@@ -6,21 +6,19 @@ from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
 
-import msgspec
-
 from portside.app.rec_notices import Progress, notice_damage
-from portside.app.stdout import write_stdout
+from portside.app.stdout import write_lines, write_stdout
 from portside.events import utc
+from portside.json_text import encode_json
 from portside.record.connection_record import ConnectionRecord
 from portside.record.recording import Recording
 from portside.record.search import ConnectionQuery, search
 from portside.settings.rec import RecList
 from portside.units import format_duration
-from portside.wire.escaping import escape
 
 _BATCH = 4096
 _HEADER = ("Conn", "Opened", "Peer", "Local", "Duration", "Received", "Sent", "Closed")
-_TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s\n"
+_TEMPLATE = "%5s  %-23s  %-21s  %-21s  %10s  %11s  %11s  %s"
 
 
 def run(settings: RecList, path: str, query: ConnectionQuery, progress: Progress) -> int:
@@ -32,14 +30,16 @@ def run(settings: RecList, path: str, query: ConnectionQuery, progress: Progress
             if query.contains is not None:
                 found = iter(list(found))
         notice_damage(recording)
-        write_stdout(_json(found) if settings.json else _table(found))
+        if settings.json:
+            write_stdout(_json(found))
+        else:
+            write_lines(_table(found))
     return 0
 
 
 def _json(found: Iterator[ConnectionRecord]) -> Iterator[bytes]:
-    encode = msgspec.json.Encoder().encode
     while batch := list(islice(found, _BATCH)):
-        yield b"\n".join([*(encode(to_fields(each)) for each in batch), b""])
+        yield b"\n".join([*(encode_json(to_fields(each)) for each in batch), b""])
 
 
 def to_fields(each: ConnectionRecord) -> dict[str, object]:
@@ -63,19 +63,18 @@ def to_fields(each: ConnectionRecord) -> dict[str, object]:
     return fields
 
 
-def _table(found: Iterable[ConnectionRecord]) -> Iterator[bytes]:
-    rows = iter(found)
-    yield (_TEMPLATE % _HEADER).encode()
-    while batch := list(islice(rows, _BATCH)):
-        yield "".join([_TEMPLATE % _row(each) for each in batch]).encode()
+def _table(found: Iterable[ConnectionRecord]) -> Iterator[str]:
+    yield _TEMPLATE % _HEADER
+    for each in found:
+        yield _TEMPLATE % _row(each)
 
 
 def _row(each: ConnectionRecord) -> tuple[object, ...]:
     return (
         each.conn,
         "-" if each.opened is None else _local_time(each.opened),
-        "-" if each.peer is None else escape(each.peer.encode()),
-        "-" if each.local is None else escape(each.local.encode()),
+        "-" if each.peer is None else each.peer,
+        "-" if each.local is None else each.local,
         "-" if each.duration is None else format_duration(each.duration),
         each.received,
         each.sent,
@@ -86,7 +85,7 @@ def _row(each: ConnectionRecord) -> tuple[object, ...]:
 def _ending(each: ConnectionRecord) -> str:
     words = each.reason or ("open" if each.open else "unknown: the recording ends before it")
     if each.error is not None:
-        words += f": {escape(each.error.encode())}"
+        words += f": {each.error}"
     return words if each.dropped is None else f"{words} (its bytes were given up)"
 
 

@@ -2,13 +2,12 @@
 
 import threading
 
-import msgspec
-
-from portside.app.bytes_json import difference_fields, encodable
-from portside.app.stdout import write_stdout
+from portside.app.bytes_json import difference_fields
+from portside.app.stdout import write_lines, write_stdout
 from portside.client.replay_result import ReplayResult, describe_result
 from portside.client.script import Role
 from portside.errors import PortsideError
+from portside.json_text import encode_json
 
 
 class ReplayReport:
@@ -48,21 +47,21 @@ class ReplayReport:
         if self._raises or not isinstance(error, PortsideError):
             self.failure = error
         else:
-            self._put(conn, f"failed: {error}", {"error": encodable(str(error))}, as_recorded=False)
+            self._put(conn, f"failed: {error}", {"error": str(error)}, as_recorded=False)
 
     def _put(self, conn: int, text: str, fields: dict[str, object], *, as_recorded: bool) -> None:
-        line = f"#{conn} {text}\n".encode("utf-8", "surrogateescape")
-        if self._json:
-            line = (
-                msgspec.json.encode({"conn": conn, "as_recorded": as_recorded, **fields, "words": encodable(text)})
-                + b"\n"
-            )
+        fields = {"conn": conn, "as_recorded": as_recorded, **fields, "words": text}
         with self._lock:
             self._all_as_recorded &= as_recorded
             try:
-                self._output_closed = self._output_closed or not write_stdout([line])
+                self._output_closed = self._output_closed or not self._write(fields)
             except PortsideError as error:  # standard output cannot be written
                 self.failure = error
+
+    def _write(self, fields: dict[str, object]) -> bool:
+        if self._json:
+            return write_stdout([encode_json(fields) + b"\n"])
+        return write_lines([f"#{fields['conn']} {fields['words']}"])
 
 
 def _fields(result: ReplayResult) -> dict[str, object]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from portside.app.rules import frame_of, read_file
-from portside.app.stdout import write_stdout
+from portside.app.stdout import write_lines
 from portside.errors import PortsideError
 from portside.settings.rules import RulesTest
 from portside.wire.rules.lint import reachable, warnings
@@ -22,7 +22,7 @@ def check(path: str) -> int:
         raise PortsideError(
             faulty.what, faulty.why, faulty.hint
         ) from None  # an error that was looked for: status 1, not 2
-    write_stdout(f"{line}\n".encode() for line in _summary(path, rule_set))
+    write_lines(_summary(path, rule_set))
     return 0
 
 
@@ -57,5 +57,5 @@ def test(settings: RulesTest, path: str, transcript: str) -> int:
     frame = frame_of(rules, settings.frame)
     steps = read_transcript(text, transcript, frame)
     result = run_transcript(rules, steps, frame, settings.max_frame, time.time_ns())
-    write_stdout(f"{line}\n".encode() for line in result_lines(result, transcript))
+    write_lines(result_lines(result, transcript))
     return 0 if result.difference is None else 1

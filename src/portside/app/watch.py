@@ -100,7 +100,7 @@ def view_of(settings: Watch) -> View | None:
 def wrong_filter(error: FilterError) -> UsageError:
     """The usage error for a filter that cannot be read; the hint shows the place."""
     _, shown, mark = str(error).rsplit("\n", 2)
-    return UsageError("watch", error.problem, f"{shown[2:].rstrip()}\n{' ' * len('hint: ')}{mark[2:]}")
+    return UsageError("watch", error.problem, (shown[2:].rstrip(), f"{' ' * len('hint: ')}{mark[2:]}"))
 
 
 def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:

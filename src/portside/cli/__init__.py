@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from portside.cli.parser import load
-from portside.errors import PortsideError, UsageError, reason_of
+from portside.cli.standard_error import EscapedStandardError
+from portside.errors import Hint, PortsideError, UsageError, reason_of
 
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status: 0 success, 1 it failed, 2 wrong usage."""
     try:
         _keep_standard_descriptors()
+        sys.stderr = EscapedStandardError()
         status = _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
     except PortsideError as error:
@@ -41,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("PORTSIDE_DEBUG"):
             raise
-        words = f"internal error: {type(error).__name__}: {error}".replace("\n", " ")
-        _fail(words, "PORTSIDE_DEBUG=1 shows where; please report it")
+        _fail(f"internal error: {type(error).__name__}: {error}", "PORTSIDE_DEBUG=1 shows where; please report it")
         status = 1
     sys.exit(status)
 
@@ -97,9 +98,10 @@ def _help() -> str:
     )
 
 
-def _fail(words: str, hint: str | None) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"portside: {words}\n" + (f"hint: {hint}\n" if hint else ""))
+def _fail(words: str, hint: Hint) -> None:
+    from portside.app.notices import notice_text
+
+    sys.stderr.write(notice_text(words, hint))
 
 
 def _keep_standard_descriptors() -> None:

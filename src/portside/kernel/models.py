@@ -2,6 +2,7 @@
 
 import msgspec
 
+from portside.json_text import encode_json
 from portside.kernel import states
 
 
@@ -45,21 +46,7 @@ class Socket(msgspec.Struct, frozen=True):
         return self.state == states.NAMES[states.LISTEN]
 
 
-_encode = msgspec.json.Encoder().encode
-
-
 def to_json(socket: Socket) -> bytes:
-    """Write a socket as one JSON object, without the newline; ``gaps`` only where there are any.
-
-    JSON is Unicode, so bytes of a program's name that are no UTF-8 are written ``\\xff``.
-    """
-    try:
-        line = _encode(socket)
-    except UnicodeEncodeError:
-        line = _encode(msgspec.structs.replace(socket, owners=tuple(map(_in_unicode, socket.owners or ()))))
+    """Write a socket as one JSON object, without the newline; ``gaps`` only where there are any."""
+    line = encode_json(socket)
     return line if socket.gaps else line.removesuffix(b',"gaps":{}}') + b"}"
-
-
-def _in_unicode(owner: Owner) -> Owner:
-    program = (owner.program or "").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return msgspec.structs.replace(owner, program=program if owner.program is not None else None)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from portside.events import Event, from_json
+from portside.json_text import encode_json
 from portside.record.index import Extent, IndexEntry, Run
 from portside.record.segment import (
     EVENT,
@@ -165,7 +166,7 @@ def encode_run(run: Run) -> bytes:
     """A run as the data of an entry of the kind NOTE."""
     fields = run._asdict()
     fields[_OUTBOUND_KEY] = fields.pop("outbound")
-    return json.dumps(fields).encode()
+    return encode_json(fields)
 
 
 def decode_run(entry: Entry) -> Run | None:

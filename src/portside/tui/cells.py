@@ -5,7 +5,7 @@ from rich.cells import cell_len
 from portside.app.watch_columns import Column, LiveWidth
 from portside.kernel.models import Socket
 from portside.tui.widths import WidthRequest, cut, cut_middle
-from portside.wire.escaping import escape
+from portside.wire.escaping import escape_text
 
 GONE = "gone"
 """What stands for the state of a socket that is gone."""
@@ -39,7 +39,7 @@ def cell_text(column: Column, text: str, width: int) -> str:
 
 def safe(text: str) -> str:
     """Escape text from a process or the system, so that a terminal does not act on it."""
-    return text if text.isprintable() else escape(text.encode("utf-8", "backslashreplace"))
+    return escape_text(text)
 
 
 def remote_text(socket: Socket) -> str:

@@ -45,4 +45,6 @@ def _bar() -> "Bar":
     from rich.progress import Progress as Bar
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn()
-    return Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True, auto_refresh=False)
+    return Bar(
+        *columns, TimeRemainingColumn(), console=Console(file=sys.__stderr__), transient=True, auto_refresh=False
+    )

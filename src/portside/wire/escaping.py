@@ -32,6 +32,9 @@ _LATIN_1: Final = re.compile(r"\\x(?=[89a])")  # of U+0080 to U+00AD: other esca
 _MUCH_BYTES: Final = 256  # of binary data, for which the table pays
 _UNUSED: Final = 0  # in a column
 _TAKEN_OUT, _MARK = b"\xff", b"\x01"  # in the place of bytes that were taken out, before the table and after it
+_BEGINS_SURROGATE: Final = re.compile(
+    rb"\xed[\xa0-\xbf]\Z"
+)  # which is no character, and Python waits for its third byte
 _MAYBE_CHARACTERS: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]+|\xff)")
 
 
@@ -49,6 +52,11 @@ def escape(data: bytes) -> str:
 def escape_name(name: bytes) -> str:
     """A name, written as by ``escape`` with each backslash doubled: names that differ look different."""
     return escape(name.replace(b"\\", b"\\\\"))
+
+
+def escape_text(text: str) -> str:
+    """Text of any origin as one line of printable text; a byte of a file name that is no UTF-8 as ``\\xff``."""
+    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
 
 
 def escape_lines(data: bytes, separator: bytes) -> bytes:
@@ -102,4 +110,5 @@ _COLUMNS: Final = _columns()
 def unfinished_utf8(data: bytes) -> int:
     """How many bytes at the end begin a UTF-8 character that is not whole yet: 0 to 3 (RFC 3629, section 4)."""
     tail = data[-3:]
-    return len(tail) - codecs.utf_8_decode(tail, "replace", False)[1]
+    size = len(tail) - codecs.utf_8_decode(tail, "replace", False)[1]
+    return 0 if _BEGINS_SURROGATE.search(tail) else size

@@ -14,15 +14,16 @@ from portside.events import (
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.wire.escaping import escape
+from portside.wire.escaping import escape, escape_text
 from portside.wire.framing import Cut
 
 
 def address_of(peer: str) -> str:
     """A peer as Python shows the address of a socket: ``('127.0.0.1', 33406)``."""
+    peer = escape_text(peer)
     host, _, port = peer.rpartition(":")
     if peer.startswith("unix:"):
-        return escape(peer.encode())
+        return peer
     if host.startswith("["):
         address, _, _scope = host[1:-1].partition("%")
         return f"({address!r}, {port}, 0, 0)"
@@ -50,7 +51,7 @@ class ClassicRenderer(StreamRenderer):
     def _describe(self, event: Event) -> str:
         match event:
             case Listening(address=address):
-                return f"Listening on {escape(address.encode())}..."
+                return f"Listening on {escape_text(address)}..."
             case Opened(peer=peer):
                 return f"Connection from {address_of(peer)} established."
             case Closed(peer=peer, reason="peer_reset"):
@@ -60,12 +61,12 @@ class ClassicRenderer(StreamRenderer):
             case Closed(peer=peer):
                 return f"Connection from {address_of(peer)} closed."
             case Refused(peer=peer, reason=reason):
-                return f"Connection from {address_of(peer)} refused: {reason}."
+                return f"Connection from {address_of(peer)} refused: {escape_text(reason)}."
             case Fault(peer=peer, spec=spec, over=over):
                 on = f" on {address_of(peer)}" if peer is not None else ""
-                return f"Fault{on}{' is over' if over else ''}: {escape(spec.encode())}."
+                return f"Fault{on}{' is over' if over else ''}: {escape_text(spec)}."
             case Gap(conn=conn, why=why):
-                return f"Not in the recording of connection {conn}: {escape(why.encode())}."
+                return f"Not in the recording of connection {conn}: {escape_text(why)}."
             case Stopped(reason="signal"):
                 return "Server interrupted. Closing..."
             case Stopped():

@@ -23,7 +23,7 @@ from portside.events import (
 )
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.units import format_duration
-from portside.wire.escaping import PRINTABLE_ASCII, escape, escape_lines
+from portside.wire.escaping import PRINTABLE_ASCII, escape, escape_lines, escape_text
 from portside.wire.frame import Frame
 from portside.wire.framing import Cut, whole_lines
 
@@ -82,7 +82,7 @@ class LineRenderer(StreamRenderer):
     def label(self, conn: int, peer: str) -> str:
         """A connection as it stands in each of its lines."""
         palette = self._palette
-        return f"  {palette.client(conn)}#{conn}{palette.reset} {escape(peer.encode())}  "
+        return f"  {palette.client(conn)}#{conn}{palette.reset} {escape_text(peer)}  "
 
     def prefix(self, event: Payload) -> bytes:
         palette = self._palette
@@ -96,14 +96,14 @@ class LineRenderer(StreamRenderer):
         palette = self._palette
         match event:
             case Listening(address=address):
-                return f"  listening on {escape(address.encode())}"
+                return f"  listening on {escape_text(address)}"
             case Opened(conn=conn, peer=peer):
-                return f"{self.label(conn, peer)}connected{escape(_session_details(event).encode())}"
+                return f"{self.label(conn, peer)}connected{escape_text(_session_details(event))}"
             case HalfClosed(conn=conn, peer=peer):
                 return f"{self.label(conn, peer)}sent its last and still reads"
             case Closed(conn=conn, peer=peer):
                 colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
-                error = f": {escape(event.error.encode())}" if event.error else ""
+                error = f": {escape_text(event.error)}" if event.error else ""
                 how = BY_UPSTREAM.get(event.reason, CLOSED[event.reason]) if event.by else CLOSED[event.reason]
                 return (
                     f"{self.label(conn, peer)}{colour}{how} after "
@@ -111,17 +111,17 @@ class LineRenderer(StreamRenderer):
                     f"{event.received} B in, {event.sent} B out{error}"
                 )
             case Refused(peer=peer, reason=reason):
-                error = f": {escape(event.error.encode())}" if event.error else ""
-                return f"  {escape(peer.encode())}  {palette.bad}refused: {reason}{palette.reset}{error}"
+                error = f": {escape_text(event.error)}" if event.error else ""
+                return f"  {escape_text(peer)}  {palette.bad}refused: {escape_text(reason)}{palette.reset}{error}"
             case Fault():
                 who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
-                return f"{who}{palette.bad}! fault: {escape(describe_fault(event).encode())}{palette.reset}"
+                return f"{who}{palette.bad}! fault: {escape_text(describe_fault(event))}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else f"{event.connections} connections"
                 lost = f"{received} B in and {sent} B out are not in the recording"
-                return f"  {palette.bad}! {what}: {lost}: {escape(why.encode())}{palette.reset}"
+                return f"  {palette.bad}! {what}: {lost}: {escape_text(why)}{palette.reset}"
             case Stopped(reason=reason):
-                return f"  stopped: {reason}"
+                return f"  stopped: {escape_text(reason)}"
         raise TypeError(event)
 
     def cut_note(self, stream: Stream, at: int) -> bytes:
