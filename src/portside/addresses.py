@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from portside.errors import InvalidValue
 
+NEEDS_INTERFACE = "a link-local address needs its interface: [fe80::1%eth0]:PORT"
+"""The hint where such an address is used without one (RFC 4007, section 6)."""
+
 _LAST_PORT = 65535
 
 
@@ -117,6 +120,24 @@ def ip_of(sockaddr: tuple[Any, ...]) -> str:
         return host[7:]
     scope = sockaddr[3] if len(sockaddr) > 3 else 0
     return f"{host}%{_interface(scope)}" if scope and "%" not in host else host
+
+
+def lacks_interface(host: str) -> bool:
+    """Whether a host is an IPv6 address that is link-local, fe80::/10, and names no interface."""
+    first, colon, _ = host.lower().partition(":")
+    return bool(colon) and len(first) == 4 and first[:3] in ("fe8", "fe9", "fea", "feb") and "%" not in host
+
+
+def unknown_interface(host: str) -> str | None:
+    """The hint for an address that names an interface that does not exist; None for any other host."""
+    name = host.partition("%")[2] if ":" in host else ""
+    if not name:
+        return None
+    try:
+        socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        return f"no interface is called {name!r}; `ip link` lists those that there are"
+    return None
 
 
 def _interface(index: int) -> str:

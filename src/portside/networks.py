@@ -8,6 +8,7 @@ IPv4 network that it stands for; a shorter one, ``::/0`` for example, holds IPv6
 import ipaddress
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -50,9 +51,7 @@ def _parse(ip: str) -> _Ip:
 def _link(address: _Ip) -> str:
     """The name of the interface that an address is limited to (RFC 4007, section 11), "" without one."""
     zone = getattr(address, "scope_id", None) or ""
-    if zone.isdecimal():
-        try:
+    if zone.isdecimal() and zone not in (name for _, name in socket.if_nameindex()):
+        with suppress(OSError, OverflowError):
             return socket.if_indextoname(int(zone))
-        except (OSError, OverflowError):
-            return zone
     return zone

@@ -84,6 +84,21 @@ def test_a_network_of_one_link_does_not_let_in_another(net: str) -> None:
     assert allowing.admit("fe80::1") == "denied"
 
 
+def test_an_interface_called_by_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (7, "1")])
+    allowing = Admission(allowed=networks_of("fe80::1%1", ""))
+    assert allowing.admit("fe80::1%1") is None
+    assert allowing.admit("fe80::1%lo") == "denied"
+
+
+def test_a_name_whose_address_is_of_one_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 0, 0, 1))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    allowing = Admission(allowed=networks_of("near.local", ""))
+    assert allowing.admit("fe80::1%lo") is None
+    assert allowing.admit("fe80::1%eth0") == "denied"
+
+
 @pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8"])
 def test_what_names_no_network(text: str) -> None:
     with pytest.raises(UsageError, match="no address, network or name"):

@@ -1,6 +1,7 @@
 """Connecting on the event loop: tries the addresses of a name in order, as ``client.dial`` does with blocking calls."""
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -89,12 +90,28 @@ def _open(candidate: Candidate, options: ConnectOptions) -> socket.socket:
 
 
 async def _connect(sock: socket.socket, candidate: Candidate) -> None:
+    """Connect to an address as it was resolved; the loop's own function may resolve it again, and drop its scope."""
+    number = sock.connect_ex(candidate.sockaddr)
+    if number == errno.EINPROGRESS:
+        await _wait_writable(sock)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+async def _wait_writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    writable: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not writable.done():
+            writable.set_result(None)
+
+    loop.add_writer(sock, ready)
     try:
-        await asyncio.get_running_loop().sock_connect(sock, candidate.sockaddr)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno)) from None  # in place of the loop's own text
+        await writable
+    finally:
+        loop.remove_writer(sock)
 
 
 async def _connect_unix(sock: socket.socket, candidate: Candidate) -> None:

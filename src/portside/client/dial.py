@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from portside.addresses import Address, format_sockaddr
+from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_interface, unknown_interface
 from portside.client.log import log_info
 from portside.errors import PortsideError, UsageError, reason_of
 
@@ -115,7 +115,8 @@ def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
         name = host.encode("ascii") if host.isascii() else host
         found = socket.getaddrinfo(name, address.port, options.family, socket.SOCK_STREAM)
     except OSError as error:
-        raise PortsideError(f"cannot connect to {display_name(address)}", error, _hint(error, _HINTS)) from None
+        hint = unknown_interface(host) or _hint(error, _HINTS)
+        raise PortsideError(f"cannot connect to {display_name(address)}", error, hint) from None
     except UnicodeError:
         raise PortsideError(f"cannot connect to {display_name(address)}", f"{host!r} is no host name") from None
     return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]
@@ -181,11 +182,23 @@ def _connect_one(candidate: Candidate, options: ConnectOptions) -> ClientConnect
 
 def describe_failures(failures: list[tuple[Candidate, OSError]], options: ConnectOptions) -> tuple[str, str | None]:
     """The reasons why no candidate took the connection, in words, and a hint."""
-    last = failures[-1][1]
+    candidate, last = failures[-1]
+    hint = _hint(last, _HINTS)
+    if last.errno == errno.EINVAL and needs_interface(candidate, options):
+        hint = NEEDS_INTERFACE
     if len(failures) == 1:
-        return describe_failure(last, options), _hint(last, _HINTS)
+        return describe_failure(last, options), hint
     reasons = (f"{candidate} {describe_failure(error, options)}" for candidate, error in failures)
-    return ", ".join(reasons), _hint(last, _HINTS)
+    return ", ".join(reasons), hint
+
+
+def needs_interface(candidate: Candidate, options: ConnectOptions) -> bool:
+    """Whether neither a link-local address nor the one to connect from says on which interface it is."""
+    source = options.source.host if options.source is not None else None
+    if source is not None and lacks_interface(source):
+        return True
+    scope = candidate.sockaddr[3] if candidate.family == socket.AF_INET6 else 0
+    return not scope and lacks_interface(str(candidate.sockaddr[0])) and "%" not in (source or "")
 
 
 def _bind(sock: socket.socket, family: int, source: Address) -> None:

@@ -54,6 +54,8 @@ def parse_proxy(url: str) -> ProxyUrl:
         raise InvalidValue(f"the URL of a proxy ends with its port: {_FORM}; {_ESCAPES}")
     if not host or not port:
         raise InvalidValue(f"the URL of a proxy names its host and its port: {_FORM}")
+    if ":" in host:
+        host = host.replace("%25", "%", 1)  # the interface of an address, in a URL (RFC 6874)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or max(len(user), len(password)) > 255:
         raise InvalidValue("the user and the password of a proxy are at most 255 ASCII characters each")

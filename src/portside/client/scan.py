@@ -9,8 +9,17 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from portside.addresses import Address
-from portside.client.dial import Candidate, ConnectOptions, describe_failure, is_self_connected, open_socket, resolve
+from portside.addresses import NEEDS_INTERFACE, Address
+from portside.client.dial import (
+    Candidate,
+    ConnectOptions,
+    describe_failure,
+    display_name,
+    is_self_connected,
+    needs_interface,
+    open_socket,
+    resolve,
+)
 from portside.errors import PortsideError
 
 MAX_SOCKETS = 256  # at a time; half of RLIMIT_NOFILE where that is less
@@ -44,6 +53,8 @@ def scan(address: Address, options: ConnectOptions) -> Iterator[PortResult]:
     Raises PortsideError where the host is not known or no socket can be made.
     """
     candidates = resolve(address, options)
+    if all(needs_interface(candidate, options) for candidate in candidates):
+        raise PortsideError(f"cannot scan {display_name(address)}", "its interface is not known", NEEDS_INTERFACE)
     run = _Scan(options)
     ports = iter(address.ports)
     in_order = iter(address.ports)

@@ -4,6 +4,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from portside.addresses import ip_of
 from portside.errors import PortsideError, UsageError, reason_of
 from portside.networks import Network, contains, parse_network
 from portside.settings.listen import Listen
@@ -23,7 +24,7 @@ def networks_of(text: str, option: str) -> list[Network]:
         found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PortsideError(f"{option} {text}", reason_of(error)) from None
-    return [parse_network(str(sockaddr[0])) for *_, sockaddr in found]
+    return [parse_network(ip_of(sockaddr)) for *_, sockaddr in found]
 
 
 def read_networks(path: str, option: str) -> list[Network]:

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from typing import NamedTuple
 
-from portside.addresses import Address, format_sockaddr
+from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, unknown_interface
 from portside.errors import PortsideError
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
@@ -100,7 +100,7 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise PortsideError(f"cannot listen on {where}", error) from None
+        raise PortsideError(f"cannot listen on {where}", error, unknown_interface(host)) from None
     sockaddrs = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in families]
     if not sockaddrs:
         raise PortsideError(f"cannot listen on {where}", "it has no address of the family asked for")
@@ -168,7 +168,7 @@ _HINTS = {
     errno.EACCES: "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; take a higher one",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address; `ip address` lists those it has",
     errno.EAFNOSUPPORT: "this machine has no IPv6; use -4",
-    errno.EINVAL: "a link-local address needs its interface: [fe80::1%eth0]:PORT",
+    errno.EINVAL: NEEDS_INTERFACE,
 }
 _UNIX_HINTS = {errno.EADDRINUSE: "a live server or another file is there; `ss -lxp` names the server"}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portside.addresses import Address, parse_address
+from portside.addresses import NEEDS_INTERFACE, Address, lacks_interface, parse_address
 from portside.errors import InvalidValue
 from portside.settings import option
 from portside.units import parse_count, parse_positive_size
@@ -64,6 +64,8 @@ def parse_upstream(text: str) -> Address:
         raise InvalidValue(f"{text!r} is a range of ports, and it takes one")
     if address.path is None and address.port == 0:
         raise InvalidValue("nobody can be reached at port 0")
+    if address.host is not None and lacks_interface(address.host):
+        raise InvalidValue(NEEDS_INTERFACE)
     return address
 
 

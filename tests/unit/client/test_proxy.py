@@ -13,6 +13,8 @@ from portside.errors import InvalidValue
         ("socks5://127.0.0.1:1080", ProxyUrl("socks5", Address("127.0.0.1", range(1080, 1081)), "", "")),
         ("socks5h://proxy:1080/", ProxyUrl("socks5h", Address("proxy", range(1080, 1081)), "", "")),
         ("http://[::1]:3128", ProxyUrl("http", Address("::1", range(3128, 3129)), "", "")),
+        ("http://[fe80::1%25Eth0]:80", ProxyUrl("http", Address("fe80::1%Eth0", range(80, 81)), "", "")),
+        ("http://[fe80::1%Eth0]:80", ProxyUrl("http", Address("fe80::1%Eth0", range(80, 81)), "", "")),
         ("http://me@proxy:80", ProxyUrl("http", Address("proxy", range(80, 81)), "me", "")),
         ("HTTP://me:p%40ss%3A@proxy:80", ProxyUrl("http", Address("proxy", range(80, 81)), "me", "p@ss:")),
     ],
