@@ -6,6 +6,7 @@ before its handshake until it is gone, so --max-conns bounds handshakes too; the
 yet are bounded by the descriptors alone.
 """
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from portside.networks import Network
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 ALERT_LINGER_S: Final = 1.0  # that a client whose handshake failed has to read the alert
+_log = logging.getLogger("portside.server.tls")
 
 
 class Handshakes(PreConnect):
@@ -111,6 +113,7 @@ class TlsHandshake:
         return host.open_connection(self._pending, transport.negotiated).protocol
 
     def _failed(self, error: str) -> None:
+        _log.info("handshake with %s failed: %s", self._pending.peer, error)
         self._host.publish_refusal(self._pending, "tls_failed", error)
         self._set_deadline(ALERT_LINGER_S)
 

@@ -169,7 +169,6 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if not self._raw.is_closing():
             self._raw.write_eof()
         words = str(self._engine.failure.strerror if self._engine.failure is not None else "")
-        _log.info("handshake with %s failed: %s", self._raw.get_extra_info("peername"), words)
         self._on_failed(words)
 
     def give_up(self, words: str | None) -> None:

@@ -25,6 +25,13 @@ def test_the_server_logs_what_it_refuses(listen: Start, start: Start) -> None:
     server.wait_for(r"debug portside\.server\.accept: refused 127\.0\.0\.1:\d+: denied$", err=True)
 
 
+def test_a_failed_handshake_is_logged_with_the_address_as_events_show_it(listen: Start) -> None:
+    server = listen("--tls", "--log-level", "info")
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"no TLS at all\n")
+        server.wait_for(r"info portside\.server\.tls: handshake with 127\.0\.0\.1:\d+ failed: .", err=True)
+
+
 def test_the_client_logs_as_the_environment_says(start: Start, closed_port: str) -> None:
     client = start("connect", closed_port, env={"PORTSIDE_LOG": "info"})
     assert client.wait() == 1
