@@ -255,7 +255,11 @@ class Acceptor:
             self.refuse(pending, "max_conns")
             self.release(pending)
             return
-        connection = self.open_connection(pending, None)
+        try:
+            connection = self.open_connection(pending, None)
+        except BaseException:
+            self.release(pending)
+            raise
         self.attach(pending.take_fd(), connection.protocol)
 
     def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:

@@ -89,5 +89,7 @@ class AcceptThrottle:
             return  # the port was closed meanwhile
         for fault in self._delays:
             self._on_report(fault, listener, False)
-        self._accept(listener, 1)
-        self._on_change()
+        try:
+            self._accept(listener, 1)
+        finally:
+            self._on_change()  # which watches the listener again
