@@ -234,16 +234,16 @@ class Connection(Leg, asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send bytes to the peer: those that the kernel does not take are buffered. Dropped after ``write_eof``."""
-        if self._transport is None or self.eof_sent or not data or self._transport.is_closing():
+        transport = self._transport
+        if transport is None or self.eof_sent or not data or transport.is_closing():
             return
-        self._transport.write(data)
+        transport.write(data)
         self.sent += len(data)
         host = self._host
-        now = host.now()
-        self._active_at = now
-        if self._check_due > now + STALL_CHECK_S:
-            self._outstanding, self._progress_at = 0, now
-            self._schedule_check(now + STALL_CHECK_S)
+        if host.idle_timeout is not None:
+            self._active_at = host.now()
+        if transport.get_write_buffer_size():
+            self._watch_progress()
         if host.shows_sent:
             host.publish(Sent(time_ns(), self.number, self.peer, data), len(data))
 
@@ -335,6 +335,13 @@ class Connection(Leg, asyncio.Protocol):
             next_at = min(next_at, self._active_at + host.idle_timeout)
         if next_at < math.inf:
             self._schedule_check(next_at)
+
+    def _watch_progress(self) -> None:
+        """Have it checked soon whether the peer takes some of what is buffered for it."""
+        now = self._host.now()
+        if self._check_due > now + STALL_CHECK_S:
+            self._outstanding, self._progress_at = 0, now
+            self._schedule_check(now + STALL_CHECK_S)
 
     def _schedule_check(self, at: float) -> None:
         # A check that an earlier one overtook stays scheduled, and finds nothing to do when its time comes.
