@@ -1,10 +1,12 @@
 """The transport of the epoll engine, on real sockets: what it reads, sends, buffers and says of its end."""
 
 import asyncio
+import gc
 import os
 import select
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -29,6 +31,7 @@ class User(asyncio.Protocol):
         self.changed = asyncio.Event()
         self.on_made: Callable[[], None] = lambda: None
         self.on_data: Callable[[bytes], None] = lambda _data: None
+        self.on_pause: Callable[[], None] = lambda: None
         self.transport: SocketTransport
 
     def _tell(self, what: str) -> None:
@@ -55,6 +58,7 @@ class User(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._tell("pause")
+        self.on_pause()
 
     def resume_writing(self) -> None:
         self._tell("resume")
@@ -237,6 +241,87 @@ def test_what_came_before_a_reset_is_read_when_reading_goes_on() -> None:
     run(test)
 
 
+def test_what_came_before_a_reset_is_read_although_the_buffer_was_full_and_reading_paused() -> None:
+    async def test() -> None:
+        user = User()
+        async with connected(user) as peer:
+            user.transport.pause_reading()
+            user.transport.write(bytes(8 << 20))
+            peer.sendall(b"last words")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            peer.close()
+            await user.until_told("resume")  # nothing is buffered any more: the write has failed
+            assert user.told == ["made", "pause", "resume"]
+            assert user.transport.get_write_buffer_size() == 0
+            user.transport.resume_reading()
+            await user.until_told("lost")
+            assert user.data == b"last words"
+        assert isinstance(user.error, ConnectionResetError)
+
+    run(test)
+
+
+def test_what_came_before_a_reset_is_read_when_reading_pauses_after_a_failed_write() -> None:
+    async def test() -> None:
+        user = User()
+        async with connected(user) as peer:
+            user.transport.pause_reading()
+            peer.sendall(b"last words")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            peer.close()
+            user.transport.resume_reading()
+            user.transport.write(b"x")
+            user.transport.pause_reading()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert user.told == ["made"]
+            user.transport.resume_reading()
+            await user.until_told("lost")
+            assert user.data == b"last words"
+            assert user.transport.get_write_buffer_size() == 1  # what the write has lost
+
+    run(test)
+
+
+def test_what_came_before_a_reset_is_read_although_our_fin_cannot_be_sent() -> None:
+    async def test() -> None:
+        user = User()
+        async with connected(user) as peer:
+            user.transport.pause_reading()
+            peer.sendall(b"last words")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            peer.close()
+            user.transport.resume_reading()
+            user.transport.write_eof()
+            await user.until_told("lost")
+        assert user.data == b"last words"
+        assert isinstance(user.error, ConnectionResetError)
+
+    run(test)
+
+
+def test_a_fin_before_the_reset_is_told() -> None:
+    async def test() -> None:
+        user = User()
+        user.stays = True
+
+        def answer(data: bytes) -> None:
+            user.transport.write(data)  # what comes back for it is a reset
+
+        user.on_data = answer
+        async with connected(user) as peer:
+            user.transport.pause_reading()
+            peer.sendall(bytes(64 * 1024))
+            peer.close()
+            user.transport.resume_reading()
+            await user.until_told("lost")
+        assert len(user.data) == 64 * 1024
+        assert user.told[-2:] == ["eof", "lost"]
+        assert isinstance(user.error, BrokenPipeError)
+
+    run(test)
+
+
 def test_a_paused_socket_that_was_reset_does_not_keep_the_loop_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         user = User()
@@ -385,6 +470,62 @@ def test_a_user_that_raises_is_ended_and_the_others_are_served() -> None:
         assert isinstance(broken.error, RuntimeError)
 
     run(test)
+
+
+def test_an_error_of_pause_writing_is_not_the_writers() -> None:
+    async def test() -> None:
+        user = User()
+
+        def fail() -> None:
+            raise RuntimeError("a bug of the user")
+
+        user.on_pause = fail
+        reports: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
+        async with connected(user):
+            user.transport.write(bytes(8 << 20))
+            await user.until_told("lost")
+        assert [type(report["exception"]) for report in reports] == [RuntimeError]
+        assert isinstance(user.error, RuntimeError)
+
+    run(test)
+
+
+def test_a_write_after_the_poller_is_closed_ends_quietly() -> None:
+    async def test() -> None:
+        user = User()
+        poller = SocketPoller(asyncio.get_running_loop())
+        ours, peer = tcp_pair()
+        ours.setblocking(False)
+        transport = SocketTransport(poller, ours.detach(), user)
+        transport.start()
+        poller.close()
+        with peer:
+            transport.write(bytes(8 << 20))
+            await user.until_told("lost")
+        assert user.error is None
+
+    run(test)
+
+
+def test_a_lost_connection_is_freed_without_the_collector() -> None:
+    async def test() -> None:
+        user = User()
+        user.stays = True
+        async with connected(user) as peer:
+            peer.sendall(b"x")
+            await user.until_told("data")
+        freed = weakref.ref(user)
+        transport = user.transport  # it lives on, and must not hold its user
+        del user
+        assert freed() is None
+        assert transport.is_closing()
+
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
 
 
 def test_what_the_peer_sent_before_it_closed_is_read_although_writing_fails() -> None:

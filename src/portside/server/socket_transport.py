@@ -12,8 +12,9 @@ What epoll is asked for follows from these (``_update``):
     bytes buffered      EPOLLOUT                  room for them
     otherwise           nothing: EPOLLERR and EPOLLHUP come unasked, so that a reset is heard of where nothing is read
 
-A socket is read before it is written, and after a failed write it is read to its end: what the peer sent before it went
-is not lost with the error.
+A socket is read before it is written, and after a failed write it is read to its end, when reading goes on: what the
+peer sent before it went is not lost with the error. Where the error is EPIPE, the peer had sent FIN before it reset the
+connection (tcp_reset in the kernel), and ``eof_received`` is called first.
 
 A reset while reading is paused is not looked at before reading goes on: what came before it is still to be read. The
 socket leaves the set meanwhile, since level-triggered epoll would report the reset in every turn.
@@ -24,13 +25,12 @@ import os
 import select
 import socket
 from asyncio import Protocol
-from collections import deque
-from contextlib import suppress
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Final
 
 from portside.server.poller import SocketPoller
 from portside.server.socket_states import Life, Reading, Writing
+from portside.server.write_buffer import WriteBuffer
 
 HIGH_BYTES: Final = 64 * 1024  # buffered: above this the user is told to pause writing
 LOW_BYTES: Final = 16 * 1024  # and at this to go on
@@ -38,7 +38,6 @@ SMALL_READ_BYTES: Final = 16 * 1024
 LARGE_READ_BYTES: Final = 256 * 1024  # after a read that was full, until one is smaller than a small one
 READS_PER_TURN: Final = 4  # of a socket that is new, or whose FIN is known to be near: the others are served between
 FULL_READS_PER_TURN: Final = 8  # of a socket that has more: a relay has the bytes of one stream in the cache
-PIECES_PER_WRITE: Final = 64  # of writev(2)
 
 # A member of an enumeration costs two look-ups where it is used.
 _READING, _PAUSED, _READING_ENDED = Reading
@@ -48,6 +47,7 @@ _UNREGISTERED: Final = -1
 _READ_EVENTS: Final = EPOLLIN | EPOLLRDHUP
 _BROKEN: Final = EPOLLHUP | EPOLLERR
 _ENDS: Final = EPOLLRDHUP | EPOLLHUP | EPOLLERR
+_NO_PROTOCOL: Final = Protocol()  # of a transport whose own has been told of the end
 
 read = os.read
 write = os.write
@@ -62,7 +62,6 @@ class SocketTransport:
 
     __slots__ = (
         "_buffer",
-        "_buffered_bytes",
         "_error",
         "_events",
         "_fd",
@@ -72,6 +71,7 @@ class SocketTransport:
         "_read_bytes",
         "_reading",
         "_sock",
+        "_unsent_bytes",
         "_write_paused",
         "_writing",
     )
@@ -85,8 +85,8 @@ class SocketTransport:
         self._life = _OPEN
         self._events = _UNREGISTERED
         self._read_bytes = SMALL_READ_BYTES
-        self._buffer: deque[bytes | memoryview] | None = None  # None: nothing is buffered
-        self._buffered_bytes = 0
+        self._buffer: WriteBuffer | None = None  # None: nothing is buffered
+        self._unsent_bytes = 0  # that were written after a write had failed, or buffered when it did
         self._write_paused = False  # the user was told to pause
         self._error: Exception | None = None  # why the connection was lost
         self._sock: socket.socket | None = None
@@ -143,7 +143,7 @@ class SocketTransport:
         elif events & _BROKEN and self._life is not _LOST:
             self._check_hangup()
         if events & EPOLLOUT and self._buffer is not None and self._life is not _LOST:
-            self._send_buffered()
+            self._send_buffered(self._buffer)
 
     def failed(self, error: Exception) -> None:
         """Ends the connection after the code of its user raised an error."""
@@ -180,13 +180,14 @@ class SocketTransport:
 
     def _end_reading(self) -> None:
         self._reading = _READING_ENDED
-        if self._error is not None:
-            self._lose(self._error)
-        elif self._protocol.eof_received():
-            if self._events != _UNREGISTERED:
-                self._update()
-        else:
+        error = self._error  # of a failed write
+        stays = (error is None or isinstance(error, BrokenPipeError)) and self._protocol.eof_received()
+        if error is not None:
+            self._lose(error)
+        elif not stays:
             self.close()
+        elif self._events != _UNREGISTERED:
+            self._update()
 
     def _check_hangup(self) -> None:
         """Ends a connection that nothing is read from, where it has an error or its peer is gone altogether."""
@@ -209,8 +210,6 @@ class SocketTransport:
         """Read nothing until ``resume_reading``: data waits in the kernel, and then at the peer."""
         if self._reading is _READING:
             self._reading = _PAUSED
-            if self._error is not None:
-                self._lose(self._error)
             self._update()
 
     def resume_reading(self) -> None:
@@ -225,11 +224,10 @@ class SocketTransport:
         """Send bytes; what the kernel does not take at once is buffered. Ignored after ``write_eof`` and ``close``."""
         if self._life is not _OPEN or self._writing is not _WRITING or not data:
             if self._error is not None:
-                self._buffered_bytes += len(data)  # not sent either
+                self._unsent_bytes += len(data)
             return
         if self._buffer is not None:
             self._buffer.append(bytes(data))
-            self._buffered_bytes += len(data)
             self._check_high()
             return
         try:
@@ -237,57 +235,56 @@ class SocketTransport:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._buffered_bytes = len(data)
+            self._unsent_bytes += len(data)
             self._write_failed(error)
             return
         if sent < len(data):
-            self._buffer = deque((memoryview(bytes(data))[sent:],))
-            self._buffered_bytes = len(data) - sent
+            self._buffer = WriteBuffer(memoryview(bytes(data))[sent:])
             self._update()
             self._check_high()
 
     def _write_failed(self, error: OSError) -> None:
         """End writing; what the peer sent before it went is still read, and then the connection is lost."""
-        if self._reading is not _READING or self._life is not _OPEN:
+        if self._reading is _READING_ENDED or self._life is not _OPEN:
             self._lose(error)
             return
-        self._error, self._writing, self._buffer = error, _WRITING_ENDED, None
+        self._error, self._writing = error, _WRITING_ENDED
+        if self._buffer is not None:
+            self._unsent_bytes += self._buffer.size
+            self._buffer = None
         self._update()
+        self._check_low()  # nothing waits any more: a user that has paused reading meanwhile goes on
 
     def _check_high(self) -> None:
-        if self._buffered_bytes > HIGH_BYTES and not self._write_paused:
+        if self._buffer is not None and self._buffer.size > HIGH_BYTES and not self._write_paused:
             self._write_paused = True
-            self._protocol.pause_writing()
+            try:
+                self._protocol.pause_writing()
+            except Exception as error:  # noqa: BLE001 -- it is not the writer's
+                self._poller.report(self, error)
 
-    def _send_buffered(self) -> None:
-        buffer = self._buffer
-        assert buffer is not None  # noqa: S101
+    def _check_low(self) -> None:
+        low = self._buffer is None or self._buffer.size <= LOW_BYTES
+        if low and self._write_paused and self._life is not _LOST:
+            self._write_paused = False
+            self._protocol.resume_writing()
+
+    def _send_buffered(self, buffer: WriteBuffer) -> None:
         try:
-            pieces = [buffer[index] for index in range(min(len(buffer), PIECES_PER_WRITE))]
-            sent = write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+            all_sent = buffer.send(self._fd)
         except BlockingIOError:
             return
         except OSError as error:
             self._write_failed(error)
             return
-        self._buffered_bytes -= sent
-        while sent:
-            size = len(buffer[0])
-            if sent < size:
-                buffer[0] = memoryview(buffer[0])[sent:]
-                break
-            buffer.popleft()
-            sent -= size
-        if not buffer:
+        if all_sent:
             self._buffer = None
             if self._life is _CLOSING:
                 self._lose(None)
             elif self._writing is _ENDING:
                 self._send_fin()
             self._update()
-        if self._write_paused and self._buffered_bytes <= LOW_BYTES and self._life is not _LOST:
-            self._write_paused = False
-            self._protocol.resume_writing()
+        self._check_low()
 
     def write_eof(self) -> None:
         """Send FIN after what is buffered; the peer may go on sending."""
@@ -301,26 +298,21 @@ class SocketTransport:
         try:
             self._socket().shutdown(socket.SHUT_WR)
         except OSError as error:  # ENOTCONN: the peer has reset the connection
-            self._lose(ConnectionResetError(*error.args) if error.errno == errno.ENOTCONN else error)
+            self._write_failed(ConnectionResetError(*error.args) if error.errno == errno.ENOTCONN else error)
 
     def can_write_eof(self) -> bool:
         """Whether there is a half-close: always."""
         return True
 
     def get_write_buffer_size(self) -> int:
-        """Bytes buffered here, which the kernel has not taken."""
-        return self._buffered_bytes
+        """Bytes buffered here, which the kernel has not taken; at the end with those that a failed write has lost."""
+        buffered = self._buffer.size if self._buffer is not None else 0
+        return buffered + self._unsent_bytes if self._life is _LOST else buffered
 
     # The socket.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The socket, as ``socket``: for its options alone, never to read, write or close it; or its ``peername``.
-
-        The default after the end.
-        """
-        if name == "peername" and self._fd >= 0:
-            with suppress(OSError):
-                return self._socket().getpeername()
+        """The socket, as ``socket``: for its options alone, never to read, write or close it; not after the end."""
         return self._socket() if name == "socket" and self._fd >= 0 else default
 
     def _socket(self) -> socket.socket:
@@ -342,8 +334,10 @@ class SocketTransport:
                 self._poller.register(self._fd, self, events)
             else:
                 self._poller.modify(self._fd, events)
-        except (OSError, ValueError) as error:  # the kernel has no room for it, or the poller is closed
+        except OSError as error:  # the kernel has no room for it
             self._lose(error)
+        except ValueError:  # the poller is closed: the run has ended
+            self._lose(None)
         else:
             self._events = events
 
@@ -379,10 +373,11 @@ class SocketTransport:
 
     def _tell_lost(self) -> None:
         """Tell the protocol, which may still ask for the socket and for what was not sent; then close."""
-        protocol = self._protocol
+        protocol, self._protocol = self._protocol, _NO_PROTOCOL
         try:
             protocol.connection_lost(self._error)
         finally:
+            self._buffer = None
             fd, self._fd = self._fd, -1
             if self._sock is not None:
                 self._sock.detach()
