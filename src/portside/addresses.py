@@ -1,6 +1,7 @@
 """Addresses to listen on and to connect to, parsed from what users write, and peers formatted for display."""
 
 import socket
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from portside.errors import InvalidValue
@@ -42,11 +43,49 @@ class Address(NamedTuple):
         return f"[{self.host}]:{ports}" if ":" in self.host else f"{self.host}:{ports}"
 
 
+def parse_addresses(words: Sequence[str]) -> tuple[Address, ...]:
+    """Read some addresses, each a word as ``parse_address`` reads it, or a host and then its port: ``::1 8080``."""
+    addresses = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        try:
+            address = parse_address(word)
+        except InvalidValue:
+            if not rest or not is_bare_host(word):
+                raise
+            address = parse_address(join_host_port(word, rest.pop(0)))
+        addresses.append(address)
+    return tuple(addresses)
+
+
+def is_bare_host(text: str) -> bool:
+    """Whether a word that is no address may be a host without a port: ``localhost``, ``::1``, ``[::1]``."""
+    bare = text.removeprefix("[").removesuffix("]")
+    if ":" in bare:
+        try:
+            socket.inet_pton(socket.AF_INET6, bare.partition("%")[0])
+        except OSError:
+            return False
+    return _may_be_host(bare) and bare[0] != "-"
+
+
+def join_host_port(host: str, port: str) -> str:
+    """``HOST PORT`` as one address; an IPv6 address may come with its brackets or without."""
+    bare = host.removeprefix("[").removesuffix("]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
 def parse_address(text: str) -> Address:
-    """Read ``12345``, ``:12345``, ``HOST:PORT``, ``[::1]:PORT`` or ``unix:PATH``.
+    """Read ``12345``, ``:12345``, ``HOST:PORT``, ``[::1]:PORT``, ``tcp://HOST:PORT`` or ``unix:PATH``.
 
     A port is a number, a range (``8000-8010``) or the name of a service.
     """
+    scheme, slashes, rest = text.partition("://")
+    if slashes:
+        if scheme.lower() != "tcp":
+            raise InvalidValue(f"{text!r}: TCP only, write tcp://HOST:PORT or HOST:PORT")
+        text = rest.removesuffix("/")
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path or "\0" in path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portside.addresses import Address, format_sockaddr, parse_address
+from portside.addresses import Address, format_sockaddr, parse_address, parse_addresses
 from portside.errors import InvalidValue, PortsideError, reason_of
 from portside.settings.values import parse_retry, parse_source
 from portside.units import (
@@ -86,6 +86,26 @@ def test_addresses(text: str, host: str | None, ports: list[int], path: str | No
     address = parse_address(text)
     assert (address.host, list(address.ports), address.path) == (host, ports, path)
     assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("words", "addresses"),
+    [
+        ("::1 8080", "[::1]:8080"),
+        ("[::1] 8080", "[::1]:8080"),
+        ("localhost 80 9000 unix:/x", "localhost:80 9000 unix:/x"),
+        ("tcp://127.0.0.1:80/ 10.0.0.1 ssh", "127.0.0.1:80 10.0.0.1:22"),
+        ("8000 8001", "8000 8001"),
+    ],
+)
+def test_some_addresses(words: str, addresses: str) -> None:
+    assert parse_addresses(words.split()) == tuple(map(parse_address, addresses.split()))
+
+
+@pytest.mark.parametrize("words", ["localhost", "a b", "::1:80 x", "80 ::1", "udp://a:1", "a: 80"])
+def test_no_addresses(words: str) -> None:
+    with pytest.raises(InvalidValue):
+        parse_addresses(words.split())
 
 
 @pytest.mark.parametrize(

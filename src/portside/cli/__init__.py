@@ -85,8 +85,11 @@ def _run(arguments: list[str]) -> int:
 
             return watch.run(load(Watch, "watch", watch.joined(rest)))
         case [name, *_]:
-            what = "option" if name.startswith("-") else "command"
-            raise UsageError(name, f"no such {what}", "see portside --help")
+            if name.startswith("-"):
+                raise UsageError(name, "no such option", "see portside --help")
+            from portside.cli.misspelt import no_such_command
+
+            raise no_such_command("", name, COMMANDS, "portside --help")
     raise AssertionError
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from portside.addresses import Address, parse_address
+from portside.addresses import Address, join_host_port, parse_address
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
 
@@ -57,8 +57,7 @@ def _one_text(target: tuple[str, ...]) -> str:
         case []:
             raise InvalidValue("it names nobody to connect to")
         case [host, port] if host:
-            bare = host.removeprefix("[").removesuffix("]")
-            return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+            return join_host_port(host, port)
     raise InvalidValue("write HOST:PORT or HOST PORT")
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from portside.cli.misspelt import no_such_command
 from portside.cli.parser import load
 from portside.errors import UsageError
 
@@ -22,7 +23,7 @@ def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[s
         case [command, *rest] if command in commands:
             return runs[command](load(commands[command], f"{name} {command}", rest))
         case [command, *_]:
-            raise UsageError(f"{name} {command}", "no such command", f"see portside {name} --help")
+            raise no_such_command(f"{name} ", command, commands, f"portside {name} --help")
     raise AssertionError
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from portside.addresses import Address
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
-from portside.server.listener import open_listeners
+from portside.server.listener import PortInUseError, open_listeners
 from portside.server.pre_connect import PreConnect
 from portside.settings.listen import DEFAULT_PORT, Listen
 
@@ -32,7 +32,13 @@ def run(settings: Listen) -> int:
     admission = admission_of(settings)
     # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+    try:
+        listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+    except PortInUseError as error:
+        from portside.app.port_holder import port_in_use_hint
+
+        error.hint = port_in_use_hint(error.port)
+        raise
 
     from portside.app import listen
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from portside.cli.misspelt import check_options, nearest
 from portside.errors import InvalidValue, UsageError
 from portside.settings import OptionSpec, option_specs
 from portside.settings.relations import check_relations, describe_relations
@@ -25,15 +26,22 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
 
     Raises UsageError where they are wrong; prints the help and exits where that is asked for.
     """
+    specs = option_specs(settings)
+    check_options(name, [spec for _, spec, _ in specs], arguments)
     parser = make_parser(settings, name)
     # Intermixed parsing forgets that all after -- are arguments.
     read = parser.parse_args if "--" in arguments else parser.parse_intermixed_args
     values = vars(read(arguments))
     given = {}
-    for field, spec, default in option_specs(settings):
+    for field, spec, default in specs:
         value = values[field]
         if spec.repeat:
             value = tuple(value or ()) or default
+        if spec.parse_all is not None and value:
+            try:
+                value = spec.parse_all(value)
+            except InvalidValue as problem:
+                raise UsageError(name, str(problem), f"see portside {name} --help") from None
         given[field] = value
     made = settings(**given)
     check_relations(name, made)
@@ -121,7 +129,10 @@ def _reader(spec: OptionSpec) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         if spec.choices is not None and text not in spec.choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(spec.choices)}")
+            near = nearest(text, spec.choices)
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is none of {', '.join(spec.choices)}" + (f"; did you mean {near}?" if near else "")
+            )
         try:
             return spec.parse(text)
         except InvalidValue as problem:

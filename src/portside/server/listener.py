@@ -47,7 +47,7 @@ class Listener(NamedTuple):
 def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None) -> list[Listener]:
     """Open every port of every address; all or none.
 
-    Raises PortsideError, one line that names the address.
+    Raises PortsideError, one line that names the address; PortInUseError where another socket has the port.
     """
     listeners: list[Listener] = []
     try:
@@ -84,9 +84,8 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
                     listener.close()
                 if port == 0 and listeners and error.errno == errno.EADDRINUSE and attempt < _SAME_PORT_TRIES - 1:
                     break  # free in one family, taken in the other: pick again
-                raise _cannot_listen(
-                    format_sockaddr(family, (sockaddr[0], chosen, *sockaddr[2:])), error, family
-                ) from None
+                where = format_sockaddr(family, (sockaddr[0], chosen, *sockaddr[2:]))
+                raise _cannot_listen(where, error, family, chosen) from None
             chosen = sock.getsockname()[1]
             everywhere = sockaddr[0] == _ALL[family]
             listeners.append(Listener(sock, family, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
@@ -164,7 +163,7 @@ def _remove_stale(path: str) -> None:
 
 
 _HINTS = {
-    errno.EADDRINUSE: "another program listens there; `ss -ltnp` names it; port 0 picks a free port",
+    errno.EADDRINUSE: "another program has that port; port 0 picks a free one",
     errno.EACCES: "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; take a higher one",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address; `ip address` lists those it has",
     errno.EAFNOSUPPORT: "this machine has no IPv6; use -4",
@@ -173,6 +172,17 @@ _HINTS = {
 _UNIX_HINTS = {errno.EADDRINUSE: "a live server or another file is there; `ss -lxp` names the server"}
 
 
-def _cannot_listen(where: str, error: OSError, family: int) -> PortsideError:
+class PortInUseError(PortsideError):
+    """Another socket has the port, on an address that includes ours."""
+
+    def __init__(self, where: str, error: OSError, port: int) -> None:
+        super().__init__(where, error, _HINTS[errno.EADDRINUSE])
+        self.port = port
+
+
+def _cannot_listen(where: str, error: OSError, family: int, port: int | None = None) -> PortsideError:
+    what = f"cannot listen on {where}"
+    if error.errno == errno.EADDRINUSE and port is not None:
+        return PortInUseError(what, error, port)
     hints = _UNIX_HINTS if family == socket.AF_UNIX else _HINTS
-    return PortsideError(f"cannot listen on {where}", error, hints.get(error.errno or 0))
+    return PortsideError(what, error, hints.get(error.errno or 0))

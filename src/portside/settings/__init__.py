@@ -25,11 +25,19 @@ class OptionSpec(NamedTuple):
     excludes: tuple[str, ...] = ()  # flags that may not be given beside it, see settings.relations
     requires: tuple[str, ...] = ()  # flags without which it means nothing
     why: Mapping[str, str] = {}  # the hint where a relation is violated, by the other flag
+    parse_all: Callable[[tuple[str, ...]], Any] | None = None  # reads all words of an argument together
 
 
-def argument(metavar: str, parse: Callable[[str], Any], help: str) -> Any:  # noqa: A002
-    """The positional arguments, any number of them: a tuple."""
-    return field(default=(), metadata={"spec": OptionSpec((), help, "", parse, metavar, repeat=True)})
+def argument(
+    metavar: str,
+    parse: Callable[[str], Any],
+    help: str,  # noqa: A002
+    *,
+    parse_all: Callable[[tuple[str, ...]], Any] | None = None,
+) -> Any:
+    """The positional arguments, any number of them: a tuple. ``parse_all`` reads them together."""
+    spec = OptionSpec((), help, "", parse, metavar, repeat=True, parse_all=parse_all)
+    return field(default=(), metadata={"spec": spec})
 
 
 def option(

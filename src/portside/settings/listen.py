@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portside.addresses import Address, parse_address
+from portside.addresses import Address, parse_addresses
 from portside.settings import argument, flag, option, options, switch
 from portside.settings.values import FORMATS, log_level, parse_alpn, parse_record_max, parse_seed, parse_upstream
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
@@ -33,9 +33,10 @@ class Listen:
 
     addresses: tuple[Address, ...] = argument(
         "ADDRESS",
-        parse_address,
-        f"where to listen: 12345, HOST:PORT, [::1]:PORT, 8000-8010, unix:PATH; port 0 picks a free one "
+        str,
+        f"where to listen: 12345, HOST:PORT or HOST PORT, [::1]:PORT, 8000-8010, unix:PATH; port 0 picks a free one "
         f"(default: {DEFAULT_PORT}, on every interface)",
+        parse_all=parse_addresses,
     )
     format: str = option(
         "--format", metavar="FORMAT", default="text", choices=FORMATS, group=_SHOWN,

@@ -22,7 +22,12 @@ class Watch:
     all: bool = flag("-a", "--all", help="listeners and connections (default: connections)", group=_SEEN)
     ipv4: bool = flag("-4", help="IPv4 only", group=_SEEN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_SEEN)
-    no_processes: bool = flag("-p", "--no-processes", help="do not look for the programs", group=_SEEN)
+    tcp: bool = flag("-t", "--tcp", help="TCP, which is all there is: so that -ntp and -tlpn work", group=_SEEN)
+    numeric: bool = flag("-n", "--numeric", help="addresses and ports as numbers, as always", group=_SEEN)
+    processes: bool = flag(
+        "-p", "--processes", help="the programs, as always", group=_SEEN, excludes=("--no-processes",)
+    )
+    no_processes: bool = flag("--no-processes", help="do not look for the programs", group=_SEEN)
     netns: str | None = option(
         "--netns", metavar="NAME|PID|PATH", group=_SEEN,
         help="look into another network namespace, by its name, a process in it or its file; "

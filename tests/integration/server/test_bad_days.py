@@ -223,7 +223,10 @@ def test_a_port_in_use(start: Start) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         words = fails(start, "listen", f"127.0.0.1:{port}")
-    assert words.startswith(f"portside: cannot listen on 127.0.0.1:{port}: Address already in use\nhint: ")
+    assert words.startswith(
+        f"portside: cannot listen on 127.0.0.1:{port}: Address already in use\nhint: {os.getpid()}/"
+    )
+    assert words.endswith(f" has that port: `portside watch -a 'sport = :{port}'`; port 0 picks a free one\n")
 
 
 def in_namespace(setup: str, wrap: str = "") -> tuple[str, ...]:
@@ -277,13 +280,36 @@ def test_invalid_options(start: Start, arguments: list[str]) -> None:
     fails(start, "listen", *arguments, status=2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("listen --form json", "listen: there is no option --form\nhint: did you mean --format?"),
+        ("listen -u", "listen: -u: TCP only: there is nothing here about UDP"),
+        ("connect -zu localhost 53", "connect: -u: TCP only: there is nothing here about UDP"),
+        ("connect -zq 1 localhost 80", "connect: there is no option -zq\nhint: see portside connect --help"),
+        ("listen udp://127.0.0.1:80", "listen: 'udp://127.0.0.1:80': TCP only, write tcp://HOST:PORT or HOST:PORT"),
+        ("listen --format=jsn 0", "did you mean json?"),
+        ("watch --netn x", "watch: there is no option --netn\nhint: did you mean --netns?"),
+        ("rec shwo x 1", "rec shwo: no such command\nhint: did you mean show?"),
+        ("rules chek x", "rules chek: no such command\nhint: did you mean check?"),
+    ],
+)
+def test_the_word_that_is_wrong_is_named_with_the_nearest_one(start: Start, arguments: str, message: str) -> None:
+    assert message in fails(start, *arguments.split(), status=2)
+
+
+@pytest.mark.parametrize("words", ["127.0.0.1 0", "tcp://127.0.0.1:0", "localhost 0 -4"])
+def test_an_address_as_other_tools_write_it(start: Start, words: str) -> None:
+    start("listen", *words.split()).wait_for("listening on 127.0.0.1:")
+
+
 def test_an_output_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
     words = fails(start, "listen", "0", "-o", str(tmp_path / "missing" / "file"))
     assert os.strerror(errno.ENOENT) in words
 
 
 def test_an_unknown_command_and_none(start: Start) -> None:
-    assert fails(start, "lisen", status=2).startswith("portside: lisen: no such command")
+    assert fails(start, "lisen", status=2) == "portside: lisen: no such command\nhint: did you mean listen?\n"
     nothing = start()
     assert nothing.wait() == 2
     assert b"usage:" in nothing.err

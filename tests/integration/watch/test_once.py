@@ -177,14 +177,27 @@ def test_in_order(pair: tuple[socket.socket, socket.socket], port: int) -> None:
     assert done.stderr.startswith("portside: --sort: there is no column 'nosuch'\nhint: columns: proto, recv-q,")
 
 
+@pytest.mark.parametrize("letters", ["-ntp", "-tnap", "-tn", "--tcp"])
+def test_the_letters_of_netstat_and_ss(pair: tuple[socket.socket, socket.socket], port: int, letters: str) -> None:
+    lines = run(letters).stdout.splitlines()
+    assert lines[0] == HEADER
+    assert sum(f":{port} " in line and f"{os.getpid()}/" in line for line in lines) >= 2
+
+
+def test_udp_is_answered_with_tcp_only() -> None:
+    done = run("-tunlp")
+    assert done.returncode == 2
+    assert done.stderr == "portside: watch: -u: TCP only: there is nothing here about UDP\n"
+
+
 def test_without_processes(pair: tuple[socket.socket, socket.socket], port: int) -> None:
-    done = run(str(port), "-p")
+    done = run(str(port), "--no-processes")
     assert done.stdout.splitlines()[0] == HEADER.removesuffix("       PID/Program")
     assert done.stderr == ""
-    row = json.loads(run(str(port), "-p", "--json").stdout.splitlines()[0])
+    row = json.loads(run(str(port), "--no-processes", "--json").stdout.splitlines()[0])
     assert row["owners"] is None
     assert row["gaps"]["owners"] == "not looked up"
-    assert "Program" not in run(str(port), "-p", "-s").stdout
+    assert "Program" not in run(str(port), "--no-processes", "-s").stdout
 
 
 def test_listeners_with_their_queues_and_drops(listener: socket.socket, port: int) -> None:
