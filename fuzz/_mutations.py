@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _INTERESTING = (0, 1, 2, 3, 4, 5, 15, 16, 20, 72, 88, 127, 128, 255)
 _WIDTHS = (1, 2, 4, 8)
-_CHARACTERS = "\0\n\r\t\x1b\x7f\x85\u202e\u2028\u0660\u00b2\ud800\udcff\U0001f600é\\\"'%:/[](){}<>=!&|*?~#$;,.-_ 09az"
+_CHARACTERS = "\0\n\r\t\x1b\x7f\x85\u202e\u2028\u0660\u00b2\udcff\U0001f600é\\\"'%:/[](){}<>=!&|*?~#$;,.-_ 09az"
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
