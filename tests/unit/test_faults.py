@@ -165,3 +165,22 @@ def test_how_a_fault_reads() -> None:
     lines = b"".join(classic.render([port, *words.values()])).decode().splitlines()
     assert lines[:2] == ["Fault: accept-delay 2s.", "Fault on ('1.2.3.4', 5) is over: stall for 1s."]
     assert from_json(to_json(port), 0) == port
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "right"),
+    [
+        ("latency 200", "200", "200ms or 200s"),
+        ("latency 200ms jitter 50", "50", "50ms or 50s"),
+        ("latency 1.5", "1.5", "1.5ms or 1.5s"),
+        ("stall for 5", "5", "5ms or 5s"),
+        ("slice 10 gap 2", "2", "2ms or 2s"),
+        ("latency 1s after 0", "0", "0ms or 0s"),
+        ("stall after 100", "100", "100ms or 100s, or 'at 100' for bytes"),
+        ("reset after 100", "100", "100ms or 100s"),
+    ],
+)
+def test_a_bare_number_is_no_time(text: str, wrong: str, right: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        parse_fault(text)
+    assert str(caught.value).startswith(f"'{wrong}' has no unit: write {right}")

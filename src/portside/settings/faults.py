@@ -17,7 +17,7 @@ from portside.networks import Network, parse_network
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size
 from portside.wire.faults.model import BOTH, KINDS, ONCE, FaultSpec, Kind, Selector, Window
 
-_PROBABILITY = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
+_BARE_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _Part = TypeVar("_Part", bound=msgspec.Struct)
 
 
@@ -84,8 +84,11 @@ class _FaultReader:
             raise InvalidValue(f"{word!r} says nothing to {self._name}: {self._takes()}")
 
     def _timed(self, word: str, value: str) -> None:
-        if word == "after" and "at" in self._kind.clauses and _is_size(value):
-            word = "at"
+        if word == "after" and "at" in self._kind.clauses:
+            if _is_size(value):
+                word = "at"
+            elif _BARE_NUMBER.fullmatch(value):
+                raise InvalidValue(f"{value!r} has no unit: write {value}ms or {value}s, or 'at {value}' for bytes")
         self._set("lasts" if word == "for" else word, _VALUES[word].parse(value), word)
 
     def _takes(self) -> str:
@@ -117,6 +120,23 @@ def _rate(text: str) -> int:
     return parse_positive_size(amount)
 
 
+def _delay(text: str) -> float:
+    """A positive duration, with its unit."""
+    return parse_positive_duration(_with_unit(text))
+
+
+def _start(text: str) -> float:
+    """A duration, with its unit, that may be 0."""
+    return parse_duration(_with_unit(text))
+
+
+def _with_unit(text: str) -> str:
+    """Check that a duration has a unit: a bare number would be seconds, and mostly milliseconds are meant."""
+    if _BARE_NUMBER.fullmatch(text):
+        raise InvalidValue(f"{text!r} has no unit: write {text}ms or {text}s")
+    return text
+
+
 def _sizes(text: str) -> tuple[int, int]:
     low, dots, high = text.partition("..")
     sizes = parse_positive_size(low), parse_positive_size(high if dots else low)
@@ -126,7 +146,7 @@ def _sizes(text: str) -> tuple[int, int]:
 
 
 def _probability(text: str) -> float:
-    probability = float(text) if len(text) < 32 and _PROBABILITY.fullmatch(text) else 0.0
+    probability = float(text) if len(text) < 32 and _BARE_NUMBER.fullmatch(text) else 0.0
     if not 0 < probability <= 1:
         raise InvalidValue(f"{text!r} is no share: write a number above 0 and up to 1, as 0.1")
     return probability
@@ -147,16 +167,16 @@ class _Value(NamedTuple):
 
 
 _VALUES: Final = {
-    "delay": _Value(parse_positive_duration),
+    "delay": _Value(_delay),
     "bytes_per_s": _Value(_rate),
     "sizes": _Value(_sizes),
     "probability": _Value(_probability),
     "max_bytes": _Value(parse_positive_size),
-    "jitter": _Value(parse_positive_duration, "50ms"),
-    "gap": _Value(parse_positive_duration, "5ms"),
+    "jitter": _Value(_delay, "50ms"),
+    "gap": _Value(_delay, "5ms"),
     "at": _Value(parse_positive_size, "1k"),
-    "after": _Value(parse_duration, "2s"),
-    "for": _Value(parse_positive_duration, "5s"),
+    "after": _Value(_start, "2s"),
+    "for": _Value(_delay, "5s"),
     "p": _Value(_probability),
     "first": _Value(parse_count),
     "every": _Value(parse_count),
