@@ -63,12 +63,19 @@ class Program(Stdio):
         """Close our end of the program's output: blocked there, the program would not read its input either."""
         self._stdout.close()
 
-    def end(self) -> None:
-        """Reap the program; if it keeps running without the connection, terminate it."""
+    def end(self) -> int:
+        """Reap the program, and terminate it if it keeps running without the connection; its exit status.
+
+        As in a shell, the status is 128 and the signal's number for a program that a signal has ended. It is 0 for one
+        that had to be terminated: that program had no status of its own.
+        """
         self._stdin.close()
         self._stdout.close()
         if not self._reaped_within(_EXIT_S):
             self.terminate()
+            return max(self._process.returncode or 0, 0)
+        status = self._process.returncode or 0
+        return status if status >= 0 else 128 - status
 
     def terminate(self) -> None:
         """End the program's process group now. Any thread may call this, whatever another one is doing here."""
@@ -87,7 +94,7 @@ class Program(Stdio):
             try:
                 pid, status = os.waitpid(process.pid, os.WNOHANG)
             except ChildProcessError:
-                return True  # reaped by another thread
+                return True  # reaped by another thread, or by the kernel where SIGCHLD is ignored
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return True

@@ -212,3 +212,26 @@ def test_both_ways_with_real_programs(connect: Connect, peer: Peer, tmp_path: Pa
     assert arrived == [archive]
     assert program.wait() == 0
     assert (tmp_path / "copy").read_bytes() == archive
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("exit 3", 3), ("cat >/dev/null; exit 5", 5), ("kill -TERM $$", 128 + signal.SIGTERM), ("echo all is well", 0)],
+)
+def test_its_status_is_that_of_the_run(connect: Connect, peer: Peer, command: str, status: int) -> None:
+    program = connect("--sh-exec", command, peer.address)
+    other = peer.accept()
+    other.shutdown(socket.SHUT_WR)
+    read_to_end(other)
+    other.close()
+    assert program.wait() == status
+    assert not program.err
+
+
+def test_a_program_that_has_to_be_ended_has_no_status(connect: Connect, peer: Peer, tmp_path: Path) -> None:
+    program = connect("--sh-exec", f"exec 1>&-; exec {staying(tmp_path / 'pid')}", peer.address)
+    other = peer.accept()
+    pid = process_id(tmp_path / "pid")
+    other.close()
+    assert program.wait() == 0
+    assert has_ended(pid)
