@@ -1,7 +1,11 @@
-"""Reading and writing descriptors that may be in blocking or non-blocking mode."""
+"""Reading and writing descriptors that may be in blocking or non-blocking mode; the reader at the other end."""
 
+import fcntl
 import os
 import select
+import stat
+import sys
+import termios
 
 
 def write_all(fd: int, data: memoryview) -> None:
@@ -18,3 +22,26 @@ def wait_for(fd: int, event: int) -> None:
     poll = select.poll()
     poll.register(fd, event)
     poll.poll()
+
+
+def may_lose_reader(fd: int) -> bool:
+    """Whether a descriptor is a pipe or a socket, whose reader may go away; poll(2) then reports an error."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def is_pipe_or_file(fd: int) -> bool:
+    """Whether a descriptor is a pipe, a socket or a regular file: something that was put there to be read."""
+    return may_lose_reader(fd) or is_regular_file(fd)
+
+
+def is_regular_file(fd: int) -> bool:
+    """Whether a descriptor is a regular file."""
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
+def readable_bytes(fd: int) -> int:
+    """The bytes of a pipe, a socket or a regular file that can be read without waiting."""
+    if is_regular_file(fd):
+        return max(0, os.fstat(fd).st_size - os.lseek(fd, 0, os.SEEK_CUR))
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)

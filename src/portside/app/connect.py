@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from portside.addresses import Address
 from portside.app.notices import write_notice
 from portside.app.signals import ending_signals
-from portside.app.stdout import write_lines
+from portside.app.stdout import ends_with_reader, write_lines
 from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name, retry
 from portside.client.pipe import ConnectionFailed, Pipe
 from portside.client.stdio import OutputClosed, Stdio
@@ -52,12 +52,13 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         connection = _dial(address, proxy, options)
         return connection if start_tls is None else start_tls(connection)
 
-    result = retry(
-        attempt,
-        tries=settings.retry,
-        interval=min(settings.retry_interval, _MAX_TIMEOUT_S),
-        on_failure=write_notice if settings.verbose else lambda _: None,
-    )
+    with ends_with_reader() if settings.scan or settings.retry != 0 else nullcontext():
+        result = retry(
+            attempt,
+            tries=settings.retry,
+            interval=min(settings.retry_interval, _MAX_TIMEOUT_S),
+            on_failure=write_notice if settings.verbose else lambda _: None,
+        )
     if isinstance(result, int):
         return result
     if settings.verbose:
@@ -69,10 +70,10 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         if settings.verbose:
             report_handshake(result)
     with result.sock:
-        _move_bytes(settings, result, program)
+        status = _move_bytes(settings, result, program)
         if result.tls is not None:
             report_truncation(result)
-    return 0
+    return status
 
 
 def _dial(address: Address, proxy: "ProxyUrl | None", options: ConnectOptions) -> ClientConnection:
@@ -113,19 +114,23 @@ def _scan(settings: Connect, address: Address, options: ConnectOptions) -> int:
     return 0
 
 
-def _move_bytes(settings: Connect, connection: ClientConnection, command: list[str] | None) -> None:
-    """Move bytes over a connection until it ends, for standard input and output or a program in their place."""
+def _move_bytes(settings: Connect, connection: ClientConnection, command: list[str] | None) -> int:
+    """Move bytes over a connection until it ends, for standard input and output or a program in their place.
+
+    The result is the exit status, which is the program's where there is one.
+    """
     if command is None:
         sink = None if settings.send_only or settings.format != "raw" else 1
         _move(settings, connection, Stdio(None if settings.recv_only else 0, sink))
-        return
+        return 0
     from portside.client.process import Program
 
     program = Program(command)
     try:
         _move(settings, connection, program, program.terminate)
     finally:
-        program.end()
+        status = program.end()
+    return status
 
 
 def _move(
@@ -148,6 +153,7 @@ def _move(
         ends_when_sent=settings.send_only,
         idle_timeout=settings.idle_timeout,
         observer=observer,
+        output=1 if settings.format != "raw" or stdio.sink == 1 else None,
     )
     reason: CloseReason
     failure: PortsideError | None = None

@@ -93,6 +93,7 @@ class _ListenRun:
             await server.wait_empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
         await self._behaviour.end()
+        self._stdin.report_unsent()
         server.poller.close()
         if reason != "once":
             self._hurry.set()

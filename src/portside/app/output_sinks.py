@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.app.notices import wants_colour, write_notice
+from portside.descriptors import may_lose_reader
 from portside.errors import PortsideError, reason_of
 from portside.feed.bus import EventBus
 from portside.feed.render import Renderer, make_renderer
@@ -51,7 +53,22 @@ class OutputSinks:
         terminal = sys.stdout.isatty()
         renderer = self._renderer(self._settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
         writer = self._writer(1, "standard output", self._stdout_broken)
+        if may_lose_reader(1):
+            self._watch_stdout(writer)
         self._add(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
+
+    def _watch_stdout(self, writer: Output) -> None:
+        """Notice at once when the reader of standard output goes away: a writer that has nothing to write does not."""
+        errors = select.epoll()
+        errors.register(1, 0)  # errors alone
+
+        def reader_gone() -> None:
+            self._loop.remove_reader(errors.fileno())
+            errors.close()
+            writer.broken = True
+            self._stdout_broken()
+
+        self._loop.add_reader(errors.fileno(), reader_gone)
 
     def _open_file(self, path: str) -> None:
         try:

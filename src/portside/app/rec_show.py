@@ -4,11 +4,12 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 
 from portside.app.notices import wants_colour, write_notice
 from portside.app.rec_notices import notice_damage
-from portside.app.stdout import write_stdout
+from portside.app.stdout import ends_with_reader, write_stdout
 from portside.events import Event, Gap
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
@@ -33,7 +34,8 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         wait = partial(time.sleep, _FOLLOW_S)
         events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
         rendered = _EventRenderer(renderer)
-        write_stdout(rendered.render(events))
+        with ends_with_reader() if settings.follow else nullcontext():
+            write_stdout(rendered.render(events))
     if rendered.gaps and settings.format == "raw":
         write_notice(f"{rendered.gaps} gaps in connection {conn} are not shown: bytes are missing")
     return 1 if rendered.gaps else 0

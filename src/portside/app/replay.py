@@ -22,6 +22,7 @@ from portside.app.notices import write_notice
 from portside.app.rec_notices import notice_damage
 from portside.app.replay_report import ReplayReport
 from portside.app.signals import ending_signals
+from portside.app.stdout import ends_with_reader
 from portside.client.dial import ConnectOptions, connect
 from portside.client.replay import Player
 from portside.client.script import Role, make_script
@@ -57,7 +58,8 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
     if role == "server":
         _serve(pool, schedule, address)
     else:
-        _dial(pool, schedule, address)
+        with ends_with_reader():
+            _dial(pool, schedule, address)
     return report.status()
 
 
@@ -172,7 +174,8 @@ def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) 
             if not pool.wait_for_slot():
                 return
             pool.start_connected(conn, _accept(listeners))
-    pool.join()
+    with ends_with_reader():
+        pool.join()
 
 
 def _accept(listeners: list[Listener]) -> ConnectedPeer:
@@ -206,6 +209,7 @@ def _closing(listeners: list[Listener]) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.callback(close)
+        stack.enter_context(ends_with_reader(close))
         if any(listener.path is not None for listener in listeners):
             stack.enter_context(ending_signals(close))
         yield

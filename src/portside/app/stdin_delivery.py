@@ -5,7 +5,9 @@ import sys
 
 from portside.app.notices import write_notice
 from portside.app.stdin import StandardInput
+from portside.descriptors import is_pipe_or_file, is_regular_file, readable_bytes
 from portside.events import CloseReason
+from portside.server.behaviour import Behaviour
 from portside.server.broadcast import Broadcast
 from portside.server.connection import Connection
 from portside.server.server import Server
@@ -28,17 +30,25 @@ class StdinDelivery:
         self._bus_drained = asyncio.Event()
         self._bus_drained.set()
         self._at_end = False
-        self._half_closes = settings.once or settings.send_only  # whether the end of input is FIN for every client
+        self._undelivered = 0  # bytes that were read and have no client yet
+        # Whether the end of input is FIN for every client: not where something else answers them.
+        self._half_closes = settings.send_only or (settings.once and type(server.behaviour) is Behaviour)
+        self._may_be_sent = settings.forward is None
         self._crlf = CrLf() if settings.crlf else None
         self._from_terminal = sys.stdin.isatty()
-        wanted = settings.stdin
-        if wanted is None:
-            wanted = settings.send_only or (self._from_terminal and settings.forward is None)
-        self._wanted = wanted and not settings.recv_only
+        self._refused = settings.recv_only or settings.stdin is False  # by the user, who needs no notice of it
+        self._wanted = not self._refused and (settings.stdin or self._is_sent_by_default(settings))
+
+    def _is_sent_by_default(self, settings: Listen) -> bool:
+        if settings.forward is not None:
+            return False
+        return self._from_terminal or settings.send_only or (settings.once and is_pipe_or_file(0))
 
     def start(self) -> None:
         """Begin to read, where settings ask for it: a pipe or a file not before a client is connected."""
         if not self._wanted:
+            if not self._refused and is_pipe_or_file(0):
+                self._watch_unsent()
             return
         self._server.keeps_half_open = not self._from_terminal
         self._stdin = StandardInput(self._deliver)
@@ -50,6 +60,24 @@ class StdinDelivery:
     async def _start_with_first_client(self) -> None:
         await self._client_connected.wait()
         self._stdin.start()
+
+    def _watch_unsent(self) -> None:
+        """Write a notice once there is input, which is left alone."""
+        if is_regular_file(0):
+            self._report_unwanted()
+            return
+        loop = asyncio.get_running_loop()
+
+        def readable() -> None:
+            loop.remove_reader(0)
+            self._report_unwanted()
+
+        loop.add_reader(0, readable)
+
+    def _report_unwanted(self) -> None:
+        if readable_bytes(0):
+            hint = "--stdin sends it to every client" if self._may_be_sent else None
+            write_notice("standard input is not sent", hint)
 
     async def _deliver(self, data: bytes) -> None:
         if not data:
@@ -65,8 +93,10 @@ class StdinDelivery:
             if not self._broadcast.send(data):
                 write_notice("no client is connected: not sent")
             return
+        self._undelivered = len(data)
         await self._client_connected.wait()
         self._broadcast.send(data)
+        self._undelivered = 0
         await self._broadcast.drain()
         await self._bus_drained.wait()
         await self._client_connected.wait()
@@ -89,6 +119,14 @@ class StdinDelivery:
     def resume(self) -> None:
         """Read again after ``pause``."""
         self._bus_drained.set()
+
+    def report_unsent(self) -> None:
+        """Write a notice at the end of the run where a pipe or a file has more than was sent."""
+        if not self._wanted or self._at_end or not is_pipe_or_file(0):
+            return
+        if left := self._undelivered + readable_bytes(0):
+            more = "" if is_regular_file(0) else " or more"
+            write_notice(f"{left} B{more} of standard input were not sent")
 
     def opened(self, connection: Connection) -> None:
         """Count on a client that is connected."""

@@ -1,9 +1,12 @@
 """Standard output of the commands that write a result and end."""
 
-from collections.abc import Iterable, Iterator
+import os
+import select
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
-from portside.descriptors import write_all
+from portside.descriptors import may_lose_reader, write_all
 from portside.errors import PortsideError
 from portside.wire.escaping import escape_text
 
@@ -35,3 +38,36 @@ def write_stdout(pieces: Iterable[bytes]) -> bool:
     except OSError as error:
         raise PortsideError("cannot write standard output", error) from None
     return True
+
+
+@contextmanager
+def ends_with_reader(*steps: Callable[[], None]) -> Iterator[None]:
+    """Run ``steps`` and end the process, with 0, as soon as the reader of standard output goes away.
+
+    For commands that may wait for long between two outputs: without this they would end at the next one. The process
+    ends from a thread, so the body must have nothing else to finish.
+    """
+    if not may_lose_reader(1):
+        yield
+        return
+    import threading
+
+    woken, wake = os.pipe2(os.O_CLOEXEC)
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(1, 0)  # errors alone
+        poll.register(woken, select.POLLIN)
+        if any(fd == 1 for fd, _ in poll.poll()):
+            for step in steps:
+                step()
+            os._exit(0)
+
+    thread = threading.Thread(target=watch, name="reader of standard output", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(wake)
+        thread.join()
+        os.close(woken)

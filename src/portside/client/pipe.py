@@ -11,7 +11,8 @@ blocking calls on one buffer, so neither direction waits for the other, and both
    (``Stdio.waits_for_source``). Once it has ended, and the peer has its output, the run ends: no reader is left.
 4. The run waits until what was sent is acknowledged, as long as that makes progress: a peer that closed without having
    read it answers with a reset, which is the only way to learn of it.
-5. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
+5. Where the reader of our output goes away, the run ends once the source yields nothing more.
+6. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
 """
 
 import errno
@@ -31,6 +32,7 @@ from portside.client.tcp_progress import (
     pending_error,
     unacknowledged,
 )
+from portside.descriptors import may_lose_reader
 from portside.errors import PortsideError
 
 if TYPE_CHECKING:
@@ -50,7 +52,10 @@ class ConnectionFailed(PortsideError):
 
 
 class Pipe:
-    """A connection between a peer and our standard input and output; ``received`` and ``sent`` count bytes."""
+    """A connection between a peer and our standard input and output; ``received`` and ``sent`` count bytes.
+
+    ``output`` is the descriptor on which the peer's bytes are shown: once its reader has gone, the run ends.
+    """
 
     def __init__(
         self,
@@ -63,12 +68,15 @@ class Pipe:
         ends_when_sent: bool = False,
         idle_timeout: float | None = None,
         observer: Observer | None = None,
+        output: int | None = None,
     ) -> None:
         self._sock = sock  # blocking
         self._peer = peer
         self._stdio = stdio
         self._observer = observer
         self._idle_timeout = idle_timeout  # seconds
+        self._output = output if output is not None and may_lose_reader(output) else None
+        self._reader_gone = False  # of the output
         self._sender: Sender | None = None
         if stdio.source is not None:
             self._sender = Sender(sock, stdio, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
@@ -98,9 +106,11 @@ class Pipe:
         """Receive until the peer's FIN, or until the sender shuts the socket down."""
         buffer = memoryview(bytearray(BUFFER_SIZE))
         recv_into, write, observer = self._sock.recv_into, self._stdio.write, self._observer
-        wakes_up = observer is not None or self._idle_timeout is not None
+        wakes_up = observer is not None or self._idle_timeout is not None or self._output is not None
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
+        if self._output is not None:
+            poll.register(self._output, 0)  # errors alone
         while True:
             if wakes_up:
                 self._wait(poll)
@@ -121,12 +131,28 @@ class Pipe:
 
     def _wait(self, poll: select.poll) -> None:
         """Wait until there is something to receive."""
-        while not poll.poll(self._wake_s() * 1000):
+        sock = self._sock.fileno()
+        while True:
+            ready = [fd for fd, _ in poll.poll(self._wake_s() * 1000)]
+            if sock in ready:
+                return
+            if self._output in ready:
+                poll.unregister(self._output)
+                self._reader_gone = True
+            if self._reader_gone and not self._is_sending():
+                raise OutputClosed
             self._time_passed()
+
+    def _is_sending(self) -> bool:
+        """Whether the source yields bytes, which go on to the peer although nobody reads its answers any more."""
+        sender = self._sender
+        if sender is None or not sender.is_alive():
+            return False
+        return sender.state is SenderState.SENDING or time.monotonic() - sender.moved_at < GRACE_S
 
     def _wake_s(self) -> float:
         """Seconds to wait before the clock is read again."""
-        wake = OBSERVER_WAKES_S if self._observer is not None else 3600.0
+        wake = OBSERVER_WAKES_S if self._observer is not None or self._reader_gone else 3600.0
         return wake if self._idle_timeout is None else min(wake, self._idle_timeout / 8)
 
     def _time_passed(self) -> None:

@@ -204,7 +204,7 @@ class Listen:
     )  # fmt: skip
     stdin: bool | None = switch(
         "--stdin", help="send standard input to every connected client", group=_SENT,
-        default_help="only when it is a terminal",
+        default_help="when it is a terminal; with --once or --send-only also when it is a pipe or a file",
         excludes=("--recv-only",),
     )  # fmt: skip
     send_only: bool = flag(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import Start
@@ -217,3 +218,70 @@ def test_a_pipe_and_its_refusal_contradict_each_other(start: Start) -> None:
         program = start("listen", "127.0.0.1:0", *options)
         assert program.wait() == 2
         assert b"exclude each other" in program.err
+
+
+@pytest.mark.parametrize("through", ["file", "pipe"])
+def test_once_sends_a_pipe_or_a_file(listen: Start, tmp_path: Path, through: str) -> None:
+    blob = os.urandom(300_000)
+    (tmp_path / "blob").write_bytes(blob)
+    with (tmp_path / "blob").open("rb") as file:
+        server = listen("--once", stdin=file if through == "file" else subprocess.PIPE)
+        if server.process.stdin is not None:
+            threading.Thread(target=write_all, args=(server.process.stdin, blob)).start()
+        with connect(server.port) as client:
+            assert read_to_end(client) == blob
+    assert server.wait() == 0
+    assert not server.err
+
+
+def test_the_end_of_the_input_does_not_silence_a_behaviour(listen: Start) -> None:
+    server = listen("--once", "--echo", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    server.process.stdin.write(b"first\n")
+    server.process.stdin.close()
+    with connect(server.port) as client:
+        server.wait_for("< first")
+        client.sendall(b"and this comes back\n")
+        server.wait_for("< and this comes back")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"first\nand this comes back\n"
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("--forward", "127.0.0.1:9")])
+@pytest.mark.parametrize("through", ["file", "pipe"])
+def test_input_that_is_not_sent_is_said(
+    listen: Start, tmp_path: Path, through: str, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "blob").write_bytes(b"something")
+    with (tmp_path / "blob").open("rb") as file:
+        server = listen(*arguments, stdin=file if through == "file" else subprocess.PIPE)
+        if server.process.stdin is not None:
+            server.process.stdin.write(b"something")
+            server.process.stdin.flush()
+        server.wait_for(r"^portside: standard input is not sent$", err=True)
+    assert (b"hint: --stdin" in server.err) is (not arguments)
+
+
+@pytest.mark.parametrize("arguments", [("--no-stdin",), ("--recv-only",)])
+def test_input_that_was_refused_is_not_spoken_of(listen: Start, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "blob").write_bytes(b"something")
+    with (tmp_path / "blob").open("rb") as file:
+        server = listen("--once", *arguments, stdin=file)
+        connect(server.port).close()
+        assert server.wait() == 0
+    assert not server.err
+
+
+def test_input_that_no_client_came_for_is_said_at_the_end(listen: Start, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"something")
+    with (tmp_path / "blob").open("rb") as file:
+        server = listen("--send-only", stdin=file)
+        assert server.port
+        assert server.stop() == 0
+    assert server.err.decode() == "portside: 9 B of standard input were not sent\n"
+
+
+def write_all(stream: IO[bytes], data: bytes) -> None:
+    stream.write(data)
+    stream.close()
