@@ -26,14 +26,18 @@ class CertificateFiles(NamedTuple):
 
 
 class Authority:
-    """A certificate authority for ``localhost`` and 127.0.0.1; ``path`` is its own certificate."""
+    """A certificate authority for ``localhost`` and 127.0.0.1; ``path`` is its own certificate.
 
-    def __init__(self, folder: Path, name: str = "Test CA") -> None:
+    One with an issuer is an intermediate authority.
+    """
+
+    def __init__(self, folder: Path, name: str = "Test CA", issuer: "Authority | None" = None) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.path = str(folder / f"{name}.pem")
-        certificate = _signed(self._name, self._key.public_key(), self._name, self._key, days=(-1, 1), ca=True)
+        above = issuer or self
+        certificate = _signed(self._name, self._key.public_key(), above._name, above._key, days=(-1, 1), ca=True)
         Path(self.path).write_bytes(certificate)
 
     def sign(self, name: str, days: tuple[int, int] = (-1, 1)) -> CertificateFiles:

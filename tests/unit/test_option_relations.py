@@ -50,5 +50,5 @@ def test_the_help_shows_both_sides() -> None:
     help_text = " ".join(make_parser(Listen, "listen").format_help().split())
     assert "IPv4 only (not with -6)" in help_text
     assert "IPv6 only (not with -4)" in help_text
-    assert "PEM, not encrypted (needs --tls and --tls-cert)" in help_text
+    assert "PEM; may be encrypted (needs --tls and --tls-cert)" in help_text
     assert "(an alternative to --echo; not with --stdin, --send-only)" in help_text

@@ -18,6 +18,7 @@ from portside.client.pipe import ConnectionFailed, Pipe
 from portside.client.stdio import OutputClosed, Stdio
 from portside.errors import PortsideError
 from portside.settings.connect import Connect
+from portside.tls.first_bytes import is_alert
 from portside.units import format_duration
 
 if TYPE_CHECKING:
@@ -178,5 +179,7 @@ def _move(
 
         after = f"{CLOSED[reason]} after {format_duration(duration)}"
         write_notice(f"{after}, {pipe.received} B in, {pipe.sent} B out")
+    if connection.tls is None and is_alert(pipe.first_bytes):
+        write_notice(f"{connection.peer} answered with a TLS alert: this looks like TLS: --tls")
     if failure is not None:
         raise failure

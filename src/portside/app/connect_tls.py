@@ -10,13 +10,13 @@ from portside.client.dial import ClientConnection
 from portside.client.tls_socket import TlsSocket
 from portside.errors import PortsideError
 from portside.settings.connect import Connect
-from portside.tls.words import TlsError, fingerprint_of
+from portside.tls.words import NO_TLS, TlsError, fingerprint_of
 
-_NO_TLS = "does it speak TLS on this port?"
+_SPEAKS_TLS = "does it speak TLS on this port?"
 _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "--tls-ca FILE says who may have signed it, --tls-servername NAME whose it may be; "
     "--no-tls-verify takes any",
-    "WRONG_VERSION_NUMBER": _NO_TLS,
+    NO_TLS: "without --tls it may answer",
 }
 
 
@@ -46,7 +46,7 @@ def _start_tls(
     try:
         return connection._replace(sock=sock, tls=sock.handshake(timeout_s))
     except TimeoutError:
-        failure = PortsideError(what, f"no handshake within {timeout_s:g}s", _NO_TLS)
+        failure = PortsideError(what, f"no handshake within {timeout_s:g}s", _SPEAKS_TLS)
     except TlsError as error:
         failure = PortsideError(what, error, _HINTS.get(error.reason or ""))
     except OSError as error:

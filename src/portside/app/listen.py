@@ -20,10 +20,12 @@ from portside.events import CloseReason, Listening, Stopped
 from portside.feed.bus import EventBus
 from portside.server.admission import Admission
 from portside.server.connection import Connection
+from portside.server.hello_watch import HelloSender, HelloWatch
 from portside.server.listener import Listener
 from portside.server.pre_connect import PreConnect
 from portside.server.server import Server
 from portside.settings.listen import Listen
+from portside.wire.escaping import escape
 
 PATIENCE_S = 0.5  # that an end in order waits for a peer or a reader that takes nothing
 _SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
@@ -121,6 +123,8 @@ class _ListenRun:
         )
         server.acceptor.on_descriptors_exhausted = self._descriptors_exhausted
         server.on_closed = self._closed
+        if not settings.tls:
+            server.hello_watch = HelloWatch(self._client_hello)
         return server
 
     # Back-pressure.
@@ -177,6 +181,11 @@ class _ListenRun:
         if self._settings.once and not self._stopping.done():
             self._status = 0 if reason in ("peer_closed", "local_closed") else 1
             self._stop("once")
+
+    def _client_hello(self, client: HelloSender) -> None:
+        inside = "--tls with --forward-tls shows what is in it" if self._settings.forward is not None else None
+        peer = escape(client.peer.encode("utf-8", "surrogateescape"))
+        write_notice(f"#{client.number} {peer} sent a ClientHello: this looks like TLS: --tls", inside)
 
     def _descriptors_exhausted(self, error: OSError) -> None:
         now = self._loop.time()

@@ -8,7 +8,7 @@ from portside.app.notices import write_notice
 from portside.errors import PortsideError
 from portside.tls import contexts
 from portside.tls.contexts import TlsFileError
-from portside.tls.words import fingerprint_of
+from portside.tls.words import TlsError, fingerprint_of
 
 if TYPE_CHECKING:
     import ssl
@@ -29,13 +29,14 @@ def server_context(settings: "Listen") -> "ssl.SSLContext":
         context, self_signed = contexts.server_context(
             certificate=settings.tls_cert,
             key=settings.tls_key,
+            key_password=settings.tls_key_password_file,
             ca=settings.tls_ca,
             verify=settings.tls_verify,
             alpn=settings.tls_alpn,
             key_log=_key_log(),
         )
     except TlsFileError as error:
-        raise _file_error(error, settings.tls_cert, settings.tls_key, settings.tls_ca) from None
+        raise _own_file_error(error, settings) from None
     sys.unraisablehook = _unraisable
     if self_signed is not None:
         write_notice(f"a throw-away certificate, SHA-256 {fingerprint_of(self_signed)}")
@@ -50,11 +51,12 @@ def client_context(settings: "Connect") -> "ssl.SSLContext":
             ca=settings.tls_ca,
             certificate=settings.tls_cert,
             key=settings.tls_key,
+            key_password=settings.tls_key_password_file,
             alpn=settings.tls_alpn,
             key_log=_key_log(),
         )
     except TlsFileError as error:
-        raise _file_error(error, settings.tls_cert, settings.tls_key, settings.tls_ca) from None
+        raise _own_file_error(error, settings) from None
 
 
 def upstream_context(settings: "Listen") -> "ssl.SSLContext":
@@ -64,7 +66,9 @@ def upstream_context(settings: "Listen") -> "ssl.SSLContext":
             verify=settings.forward_tls_verify is not False, ca=settings.forward_tls_ca, key_log=_key_log()
         )
     except TlsFileError as error:
-        raise _file_error(error, None, None, settings.forward_tls_ca) from None
+        is_ca = error.role == "authorities"
+        what = f"--forward-tls-ca {settings.forward_tls_ca}" if is_ca else f"SSLKEYLOGFILE {_key_log()}"
+        raise PortsideError(what, error.why) from None
 
 
 def _key_log() -> str | None:
@@ -72,22 +76,24 @@ def _key_log() -> str | None:
     return os.environ.get("SSLKEYLOGFILE") or None
 
 
-def _file_error(error: TlsFileError, certificate: str | None, key: str | None, ca: str | None) -> PortsideError:
-    """The error with the file as it was given."""
+def _own_file_error(error: TlsFileError, settings: "Listen | Connect") -> PortsideError:
+    """The error with the option of the file, and what to do about it."""
     hint = None
-    match error.role:
-        case "certificate":
-            what = f"--tls-cert {certificate}"
-        case "key":
-            what = f"--tls-key {key}"
-        case "authorities":
-            what = f"--tls-ca {ca}"
-        case "key log":
-            what = f"SSLKEYLOGFILE {_key_log()}"
-        case "certificate and key":
-            what = f"--tls-cert {certificate}" + (f" and --tls-key {key}" if key is not None else "")
-            hint = _KEY_HINT if key is None and error.is_content else None
-    return PortsideError(what, error.why, hint)
+    if error.role == "certificate and key":
+        if isinstance(error.why, TlsError) and error.why.reason == contexts.KEY_ENCRYPTED:
+            hint = "--tls-key-password-file FILE has its password in the first line"
+        elif settings.tls_key is None and error.is_content:
+            hint = _KEY_HINT
+    both = f"--tls-cert {settings.tls_cert}" + (f" and --tls-key {settings.tls_key}" if settings.tls_key else "")
+    what = {
+        "certificate": f"--tls-cert {settings.tls_cert}",
+        "key": f"--tls-key {settings.tls_key}",
+        "certificate and key": both,
+        "key password": f"--tls-key-password-file {settings.tls_key_password_file}",
+        "authorities": f"--tls-ca {settings.tls_ca}",
+        "key log": f"SSLKEYLOGFILE {_key_log()}",
+    }
+    return PortsideError(what[error.role], error.why, hint)
 
 
 def _unraisable(unraisable: "UnraisableHookArgs") -> None:

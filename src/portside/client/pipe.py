@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from portside.wire.newlines import CrLf
 
 GRACE_S = 0.5  # as socat's -t
+FIRST_BYTES = 16  # kept: they tell what the peer speaks
 OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's deadline while this one waits
 
 
@@ -81,6 +82,7 @@ class Pipe:
         if stdio.source is not None:
             self._sender = Sender(sock, stdio, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
         self.received = 0
+        self.first_bytes = b""  # of the first read
 
     @property
     def sent(self) -> int:
@@ -124,6 +126,8 @@ class Pipe:
                 raise self._failed(error) from None
             if not size:
                 return
+            if not self.received:
+                self.first_bytes = bytes(buffer[: min(size, FIRST_BYTES)])
             self.received += size
             if observer is not None:  # before the sink: what the sink has is recorded, however the run ends
                 observer.received(bytes(buffer[:size]))

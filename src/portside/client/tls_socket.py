@@ -58,7 +58,8 @@ class TlsSocket(socket.socket):
                 self.settimeout(left)
                 data = super().recv(_CIPHERTEXT_BYTES)
                 if not data:
-                    raise TlsError("it closed the connection in mid-handshake")
+                    when = "before it sent anything" if engine.received_nothing else "in mid-handshake"
+                    raise TlsError(f"it closed the connection {when}")
                 engine.feed(data)
         finally:
             self.settimeout(None)

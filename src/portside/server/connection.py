@@ -19,10 +19,12 @@ import msgspec
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Proxy, Received, Sent, Tls
 from portside.server.leg import Hold, Leg
+from portside.tls.first_bytes import CLIENT_HELLO_BYTES, TLS_HANDSHAKE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portside.server.hello_watch import HelloWatch
     from portside.server.poller import SocketPoller
 
 STALL_CHECK_S = 1.0
@@ -95,6 +97,7 @@ class ConnectionHost(Protocol):
     shows_sent: bool  # whether anybody wants Sent events
     keeps_half_open: bool  # whether a connection stays after the peer's FIN, whatever the behaviour answers
     poller: "SocketPoller"
+    hello_watch: "HelloWatch | None"  # told of the first bytes of clients, as long as one has to be found
 
     @property
     def behaviour(self) -> ConnectionBehaviour: ...
@@ -171,8 +174,11 @@ class Connection(Leg, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Publish bytes that the peer sent, and pass them to the behaviour."""
         size = len(data)
-        self.received += size
+        before = self.received
+        self.received = before + size
         host = self._host
+        if before < CLIENT_HELLO_BYTES and (before or data[0] == TLS_HANDSHAKE) and host.hello_watch is not None:
+            host.hello_watch.look(self, before, data)
         if host.idle_timeout is not None:
             self._active_at = host.now()
         if host.shows_received:

@@ -92,7 +92,8 @@ class TlsHandshake:
     def check(self, now: float) -> None:
         """Give up a handshake that takes too long, or a client that had time to read the alert."""
         if self._transport is not None and now >= self._deadline:
-            self._transport.give_up(f"no handshake within {HANDSHAKE_TIMEOUT_S:g}s")
+            silent = ": it sent nothing" if self._transport.received_nothing else ""
+            self._transport.give_up(f"no handshake within {HANDSHAKE_TIMEOUT_S:g}s{silent}")
 
     def end(self) -> None:
         """Close the client: the run ends."""

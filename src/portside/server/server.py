@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.server.faults.injector import FaultInjector
+    from portside.server.hello_watch import HelloWatch
 
 
 class Server:
@@ -52,6 +53,7 @@ class Server:
         self.shows_received = shows_received
         self.shows_sent = shows_sent
         self.keeps_half_open = False  # whether a client that sent FIN stays, for what is still to be sent
+        self.hello_watch: HelloWatch | None = None
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
         self.on_writable: Callable[[Connection], None] = lambda _connection: None
@@ -107,6 +109,8 @@ class Server:
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """Forget a connection that is gone."""
         self.connections.pop(connection.number, None)
+        if self.hello_watch is not None:
+            self.hello_watch.forget(connection)
         self.acceptor.release(connection.info)
         if not self.connections:
             self._empty.set()

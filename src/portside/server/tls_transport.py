@@ -171,6 +171,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         words = str(self._engine.failure.strerror if self._engine.failure is not None else "")
         self._on_failed(words)
 
+    @property
+    def received_nothing(self) -> bool:
+        """Whether the peer has sent no byte yet."""
+        return self._engine.received_nothing
+
     def give_up(self, words: str | None) -> None:
         """Close now, where the handshake is not finished; ``failed`` is called with ``words`` unless that is None."""
         if self._protocol is not None:

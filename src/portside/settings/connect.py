@@ -54,7 +54,8 @@ class Connect:
         requires=("--tls",),
     )  # fmt: skip
     tls_ca: str | None = option(
-        "--tls-ca", metavar="FILE", group=_TLS, help="who may have signed it, PEM", default_help="those of the system",
+        "--tls-ca", metavar="FILE", group=_TLS, default_help="those of the system",
+        help="who may have signed it, PEM: root or intermediate certificates, or the peer's own",
         excludes=("--no-tls-verify",), requires=("--tls",),
     )  # fmt: skip
     tls_cert: str | None = option(
@@ -62,7 +63,12 @@ class Connect:
         requires=("--tls",),
     )  # fmt: skip
     tls_key: str | None = option(
-        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted",
+        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM; may be encrypted",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
+    tls_key_password_file: str | None = option(
+        "--tls-key-password-file", metavar="FILE", group=_TLS,
+        help="the password of an encrypted key, in the first line",
         requires=("--tls", "--tls-cert"),
     )  # fmt: skip
     tls_alpn: tuple[str, ...] = option(

@@ -164,7 +164,12 @@ class Listen:
         requires=("--tls",),
     )  # fmt: skip
     tls_key: str | None = option(
-        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM, not encrypted",
+        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM; may be encrypted",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
+    tls_key_password_file: str | None = option(
+        "--tls-key-password-file", metavar="FILE", group=_TLS,
+        help="the password of an encrypted key, in the first line",
         requires=("--tls", "--tls-cert"),
     )  # fmt: skip
     tls_ca: str | None = option(

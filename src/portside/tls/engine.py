@@ -19,6 +19,7 @@ States of the session. Each direction has a state of its own while the session i
     OPEN          handshake: both sides have finished                            FAILED
     FAILED        handshake, read, encrypt: OpenSSL rejects a record, a
                   certificate, or reports the peer's alert;
+                  handshake: what came first is no TLS;
                   feed_eof: FIN in mid-handshake                                 none
 
     direction     state       entered when                                       next
@@ -37,7 +38,8 @@ import enum
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from portside.tls.words import TlsError, shortened, subject_of, tls_error
+from portside.tls.first_bytes import is_tls
+from portside.tls.words import TlsError, no_tls, shortened, subject_of, tls_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from portside.events import Tls
 
 _RECORD_BYTES = 16 * 1024  # the most plaintext of one record (RFC 8446, section 5.1)
+_SHOWN_BYTES = 16  # of a peer that speaks no TLS
 
 
 class SessionState(enum.Enum):
@@ -67,13 +70,14 @@ class TlsEngine:
     """One side of one TLS session.
 
     ``server_hostname`` is the name that a client sends as SNI, and that the server's certificate must have if
-    ``context`` verifies it. Raises ValueError if that cannot be the name of a host. ``feed(ciphertext)`` and
-    ``data_to_send()`` are methods of OpenSSL's buffers, with no Python around them. ``failure`` is what led to FAILED.
+    ``context`` verifies it. Raises ValueError if that cannot be the name of a host. ``feed(ciphertext)`` (after the
+    first bytes) and ``data_to_send()`` are methods of OpenSSL's buffers, with no Python around them. ``failure`` is
+    what led to FAILED.
     """
 
     __slots__ = (
-        "_incoming", "_outgoing", "_server_hostname", "_tls", "data_to_send", "failure", "feed", "receiving",
-        "sending", "state",
+        "_first_bytes", "_incoming", "_is_tls", "_outgoing", "_server_hostname", "_tls", "data_to_send", "failure",
+        "feed", "receiving", "sending", "state",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +89,9 @@ class TlsEngine:
         self.state = SessionState.HANDSHAKING
         self.receiving = self.sending = Half.OPEN
         self.failure: TlsError | None = None
-        self.feed: Callable[[Any], object] = self._incoming.write
+        self._first_bytes = b""
+        self._is_tls: bool | None = None  # not known before the first record has begun
+        self.feed: Callable[[Any], object] = self._feed_first
         self.data_to_send: Callable[[], bytes] = self._outgoing.read
 
     def handshake(self) -> bool:
@@ -93,9 +99,11 @@ class TlsEngine:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            return False
+            if self._is_tls is not False:
+                return False
+            raise self._fail(no_tls(self._first_bytes)) from None
         except OSError as error:
-            raise self._fail(tls_error(error)) from None
+            raise self._fail(no_tls(self._first_bytes) if self._is_tls is False else tls_error(error)) from None
         self.state = SessionState.OPEN
         return True
 
@@ -124,7 +132,19 @@ class TlsEngine:
         """Whether ``data_to_send`` would return something."""
         return self._outgoing.pending > 0
 
+    @property
+    def received_nothing(self) -> bool:
+        """Whether the peer has sent no byte yet."""
+        return not self._first_bytes
+
     # Receiving.
+
+    def _feed_first(self, data: Any) -> None:
+        self._first_bytes = (self._first_bytes + bytes(data[:_SHOWN_BYTES]))[:_SHOWN_BYTES]
+        self._is_tls = is_tls(self._first_bytes)
+        self._incoming.write(data)
+        if self._is_tls is not None:
+            self.feed = self._incoming.write
 
     def read(self) -> bytes:
         """The plaintext of all that was fed; b"" where that makes no whole record.
@@ -166,7 +186,8 @@ class TlsEngine:
     def feed_eof(self) -> None:
         """The peer's FIN: a failure in mid-handshake, truncation where no close_notify came before it."""
         if self.state is SessionState.HANDSHAKING:
-            self._fail(TlsError("the peer closed the connection in mid-handshake"))
+            when = "before it sent anything" if self.received_nothing else "in mid-handshake"
+            self._fail(TlsError(f"the peer closed the connection {when}"))
         elif self.state is SessionState.OPEN and self.receiving is Half.OPEN:
             self.receiving = Half.TRUNCATED
 

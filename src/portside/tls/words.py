@@ -21,6 +21,14 @@ class TlsError(OSError):
         self.reason = reason
 
 
+NO_TLS = "NO_TLS"  # the reason of a TlsError that OpenSSL has no symbol for: the peer speaks something else
+
+
+def no_tls(first_bytes: bytes) -> TlsError:
+    """The failure of a handshake with a peer that began with these bytes in place of TLS."""
+    return TlsError(f"it spoke no TLS: its first bytes are '{escape(first_bytes)}'", NO_TLS)
+
+
 def tls_error(error: OSError) -> TlsError:
     """A TlsError for an error of Python's ssl module, in words that can be shown."""
     return TlsError(describe_error(error), error.reason if isinstance(error, ssl.SSLError) else None)

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -214,9 +214,50 @@ def test_a_peer_without_tls(connect: Connect, peer: Peer) -> None:
     read_to_end(other)
     assert program.wait() == 1
     assert program.err.decode().splitlines() == [
-        f"portside: no TLS with {peer.address}: wrong version number",
-        "hint: does it speak TLS on this port?",
+        f"portside: no TLS with {peer.address}: it spoke no TLS: its first bytes are '220 mail.example'",
+        "hint: without --tls it may answer",
     ]
+
+
+def test_a_peer_that_answers_plain_text_with_an_alert(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, stdin=subprocess.PIPE)
+    feed(program, b"hello, is anybody in\n")
+    other = peer.accept()
+    read_to_end(other)
+    other.sendall(b"\x15\x03\x01\0\2\2\x16")  # record_overflow, as Go and rustls answer
+    other.close()
+    assert program.wait() == 0
+    assert program.err.decode().splitlines() == [
+        f"portside: {peer.address} answered with a TLS alert: this looks like TLS: --tls"
+    ]
+
+
+@pytest.mark.parametrize("trusted", ["root", "intermediate", "leaf"])
+@pytest.mark.parametrize("peer", ["openssl", "ours"])
+def test_a_file_of_any_certificate_of_the_chain_is_enough(
+    start: Start, connect: Connect, tmp_path: Path, trusted: str, peer: str
+) -> None:
+    root = Authority(tmp_path, "root")
+    intermediate = Authority(tmp_path, "intermediate", root)
+    own = intermediate.sign("server")
+    chain = tmp_path / "chain"
+    chain.write_bytes(Path(own.certificate).read_bytes() + Path(intermediate.path).read_bytes())
+    files = {"root": root.path, "intermediate": intermediate.path, "leaf": own.certificate}
+    with ExitStack() as stack:
+        if peer == "ours":
+            server = start("listen", "127.0.0.1:0", "--tls", "--tls-cert", str(chain), "--tls-key", own.key)
+            port = server.port
+        else:
+            port = free_port()
+            words = ["openssl", "s_server", "-quiet", "-4", "-accept", f"127.0.0.1:{port}", "-key", own.key]
+            process = stack.enter_context(running([*words, "-cert", own.certificate, "-cert_chain", intermediate.path]))
+            wait_until(lambda: listening_port(process.pid), "s_server")
+        program = connect(f"localhost:{port}", "-4", "--tls", "--tls-ca", files[trusted])
+        assert program.wait() == 0, program.err.decode()
+        stranger = Authority(tmp_path, "stranger")
+        program = connect(f"localhost:{port}", "-4", "--tls", "--tls-ca", stranger.path)
+        assert program.wait() == 1
+        assert "certificate verify failed" in program.err.decode()
 
 
 def test_a_peer_that_says_nothing_or_leaves(connect: Connect, peer: Peer) -> None:
@@ -232,7 +273,7 @@ def test_a_peer_that_says_nothing_or_leaves(connect: Connect, peer: Peer) -> Non
     other.recv(1 << 16)
     other.close()
     assert program.wait() == 1
-    assert "it closed the connection in mid-handshake" in program.err.decode()
+    assert "it closed the connection before it sent anything" in program.err.decode()
 
 
 def test_ours_against_ours_through_a_unix_socket_with_keys_logged(

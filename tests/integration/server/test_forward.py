@@ -560,7 +560,10 @@ def test_an_upstream_that_speaks_no_tls(listen: Start, upstream: UpstreamServer)
         upstream.accept().sendall(b"220 hello\r\n")
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-    assert closed(server)["error"] == f"cannot connect to {upstream.address}: wrong version number"
+    assert (
+        closed(server)["error"]
+        == f"cannot connect to {upstream.address}: it spoke no TLS: its first bytes are '220 hello\\r\\n'"
+    )
 
 
 def test_a_client_that_leaves_in_mid_handshake(listen: Start, upstream: UpstreamServer) -> None:

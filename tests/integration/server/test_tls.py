@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -180,16 +181,104 @@ def test_plain_text_and_a_client_that_leaves_are_refused_with_reasons(listen: St
     with connect(server.port) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert read_to_end(client) == b""
-    server.wait_for('"error":"http request"')
+    server.wait_for("it spoke no TLS: its first bytes are 'GET / HTTP/1.1")
     with connect(server.port) as client:
         client.sendall(b"\x00\x01\x02hello there, is anybody in\n")
         read_to_end(client)
-    server.wait_for('"error":"wrong version number"')
+    server.wait_for(r"it spoke no TLS: its first bytes are '.*hello there")
+    with connect(server.port) as client:
+        client.sendall(b"x")  # fewer bytes than OpenSSL wants to see
+        read_to_end(client)
+    server.wait_for("it spoke no TLS: its first bytes are 'x'")
     with connect(server.port):
         pass
+    server.wait_for('"error":"the peer closed the connection before it sent anything"')
+    with connect(server.port) as client:
+        client.sendall(b"\x16\x03\x01")
     server.wait_for('"error":"the peer closed the connection in mid-handshake"')
     server.stop()
     assert not [event for event in server.events if event["event"] == "opened"]
+
+
+def test_an_intermediate_or_a_client_certificate_alone_is_trusted(listen: Start, tmp_path: Path) -> None:
+    intermediate = Authority(tmp_path, "intermediate", Authority(tmp_path, "root"))
+    own, friend, other = (intermediate.sign(name) for name in ("server", "a friend", "another"))
+    for trusted, welcome in ((intermediate.path, (friend, other)), (friend.certificate, (friend,))):
+        server = listen(
+            "--format", "json", "--tls", "--tls-cert", own.certificate, "--tls-key", own.key, "--tls-ca", trusted,
+            "--tls-verify",
+        )  # fmt: skip
+        for number, files in enumerate((friend, other), 1):
+            words = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-cert", files.certificate]
+            subprocess.run(
+                [*words, "-key", files.key], input=b"", capture_output=True,
+                timeout=DEADLINE_S, check=False,
+            )  # fmt: skip
+            server.wait_for('"(closed|refused)"', count=number)
+        opened = [event["tls"]["peer"] for event in server.events if event["event"] == "opened"]
+        assert opened == ["CN=a friend", "CN=another"][: len(welcome)]
+        server.stop()
+
+
+def test_an_encrypted_key(listen: Start, authority: Authority, tmp_path: Path) -> None:
+    own, locked = authority.sign("server"), tmp_path / "locked.key"
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    subprocess.run(
+        ["openssl", "pkey", "-in", own.key, "-aes256", "-passout", f"file:{password}", "-out", locked], check=True
+    )
+    options = ("--tls", "--tls-cert", own.certificate, "--tls-key", str(locked))
+    server = listen(*options, "--tls-key-password-file", str(password), "--greet", "in")
+    with shaken(server, ssl.create_default_context(cafile=authority.path), "localhost") as client:
+        assert client.recv(10) == b"in"
+    without = listen(*options)
+    assert without.wait() == 1
+    assert without.err.decode().splitlines() == [
+        f"portside: --tls-cert {own.certificate} and --tls-key {locked}: the key is encrypted",
+        "hint: --tls-key-password-file FILE has its password in the first line",
+    ]
+
+
+HELLO_CLIENTS = {
+    "openssl": ["openssl", "s_client", "-connect", "127.0.0.1:{port}"],
+    "ncat": ["ncat", "--ssl", "127.0.0.1", "{port}"],
+    "socat": ["socat", "-", "OPENSSL:127.0.0.1:{port},verify=0"],
+}
+
+
+@pytest.mark.parametrize("client", HELLO_CLIENTS)
+def test_a_client_that_speaks_tls_on_a_plain_port_is_told_of_once(start: Start, listen: Start, client: str) -> None:
+    server = listen("--format", "json", "--greet", "hello\n")
+    for number in (1, 2):
+        start(command=tuple(word.format(port=server.port) for word in HELLO_CLIENTS[client]))
+        server.wait_for('"received"', count=number)
+    server.stop()
+    (line,) = server.err.decode().splitlines()
+    assert re.fullmatch(r"portside: #1 127\.0\.0\.1:\d+ sent a ClientHello: this looks like TLS: --tls", line)
+
+
+def test_a_hello_in_pieces_is_known_and_bytes_that_are_none_are_not(listen: Start) -> None:
+    server = listen("--format", "json")
+    hello = _hello("localhost")
+    with connect(server.port) as other, connect(server.port) as client:
+        for piece in (b"x", hello):  # in the middle of a stream
+            other.sendall(piece)
+            server.wait_for(f'"received".*"conn":1.*"size":{len(piece)}')
+        for number in range(4):
+            client.sendall(hello[number : number + 1])
+            server.wait_for('"received".*"conn":2', count=number + 1)
+        assert not server.err
+        client.sendall(hello[4:])
+        server.wait_for("#2 .* this looks like TLS: --tls\n", err=True)
+
+
+def test_tls_through_a_plain_relay_is_told_of_with_what_shows_it(listen: Start) -> None:
+    upstream = listen("--tls", "--echo")
+    server = listen("--forward", f"127.0.0.1:{upstream.port}")
+    with shaken(server) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+    server.wait_for("this looks like TLS: --tls\nhint: --tls with --forward-tls shows what is in it\n", err=True)
 
 
 def test_a_name_that_is_none_harms_nobody(listen: Start) -> None:

@@ -45,6 +45,10 @@ def files(tmp_path: Path) -> dict[str, str]:
     contents["locked"] = load_pem_private_key(key, None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
     )
+    contents |= {
+        "password": b"secret\nnot this\n", "password of Windows": b"secret\r\n",
+        "wrong": b"Secret\n", "empty": b"\nsecret", "long": b"x" * 1025,
+    }  # fmt: skip
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
     return {name: str(tmp_path / name) for name in (*contents, "missing")}
@@ -101,7 +105,7 @@ def test_authorities_and_key_log_that_are_not_good(files: dict[str, str]) -> Non
         ("cert", "missing", "--tls-key .*missing: No such file", False),
         ("cert", None, "--tls-cert .*cert: no certificate with its key in PEM form is there", True),
         ("none", "key", "--tls-cert .* and --tls-key .*no certificate with its key in PEM form is there", False),
-        ("cert", "locked", "the key is encrypted", False),
+        ("cert", "locked", "the key is encrypted", True),
         ("cert", "other", "key values mismatch", False),
     ],
 )
@@ -114,10 +118,47 @@ def test_users_are_told_the_option_of_a_file(
     assert (caught.value.hint is not None) is has_hint
 
 
+@pytest.mark.parametrize("password", ["password", "password of Windows"])
+def test_an_encrypted_key_is_read_with_its_password(files: dict[str, str], password: str) -> None:
+    for settings in (Listen, Connect):
+        options = settings(
+            tls=True, tls_cert=files["cert"], tls_key=files["locked"], tls_key_password_file=files[password]
+        )
+        make = app_tls.server_context if isinstance(options, Listen) else app_tls.client_context
+        assert isinstance(make(options), ssl.SSLContext)  # type: ignore[arg-type]
+
+
+def test_an_encrypted_key_in_the_file_of_its_certificate(files: dict[str, str], tmp_path: Path) -> None:
+    legacy = load_pem_private_key(Path(files["key"]).read_bytes(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret")
+    )
+    both = tmp_path / "locked both"
+    both.write_bytes(legacy + Path(files["cert"]).read_bytes())
+    assert server_context(certificate=str(both), key_password=files["password"])[1] is None
+    with pytest.raises(TlsFileError, match="it does not decrypt the key"):
+        server_context(certificate=str(both), key_password=files["wrong"])
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("wrong", "it does not decrypt the key"),
+        ("empty", "its first line is empty"),
+        ("long", "its first line is too long for a password"),
+        ("missing", "No such file or directory"),
+    ],
+)
+def test_a_password_that_is_not_good(files: dict[str, str], password: str, words: str) -> None:
+    settings = Listen(tls=True, tls_cert=files["cert"], tls_key=files["locked"], tls_key_password_file=files[password])
+    with pytest.raises(PortsideError) as caught:
+        app_tls.server_context(settings)
+    assert str(caught.value) == f"--tls-key-password-file {files[password]}: {words}"
+
+
 def test_users_are_told_the_option_of_other_files(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortsideError, match="no certificate in PEM form is in it"):
         app_tls.client_context(Connect(tls=True, tls_ca=files["none"]))
-    with pytest.raises(PortsideError, match=r"--tls-ca .*missing: No such file"):
+    with pytest.raises(PortsideError, match=r"^--forward-tls-ca .*missing: No such file"):
         app_tls.upstream_context(Listen(forward_tls=True, forward_tls_ca=files["missing"]))
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     with pytest.raises(PortsideError, match="SSLKEYLOGFILE /nonexistent/keys: No such file"):

@@ -10,7 +10,7 @@ from certificates import Authority
 
 from portside.tls.contexts import client_context, server_context
 from portside.tls.engine import Half, SessionState, TlsEngine
-from portside.tls.words import TlsError
+from portside.tls.words import NO_TLS, TlsError
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 BIG = bytes(range(256)) * 1000  # sixteen records
@@ -192,23 +192,58 @@ def test_fin_in_mid_handshake(server: ssl.SSLContext) -> None:
     engine.feed_eof()
     assert engine.state is SessionState.FAILED
     assert engine.failure is not None
-    assert engine.failure.strerror == "the peer closed the connection in mid-handshake"
+    assert engine.failure.strerror == "the peer closed the connection before it sent anything"
     engine.feed_eof()
     assert engine.receiving is Half.OPEN
 
 
-@pytest.mark.parametrize(
-    ("garbage", "words"), [(b"GET / HTTP/1.1\r\n\r\n", "http request"), (b"\0\1\2 hello there", "wrong version number")]
-)
-def test_garbage_in_place_of_a_handshake(server: ssl.SSLContext, garbage: bytes, words: str) -> None:
+def test_fin_after_the_first_bytes(server: ssl.SSLContext) -> None:
     engine = TlsEngine(server, server_side=True)
-    engine.feed(garbage)
-    with pytest.raises(TlsError, match=words) as caught:
+    assert engine.received_nothing
+    engine.feed(b"\x16\x03")
+    assert not engine.handshake()
+    engine.feed_eof()
+    assert engine.failure is not None
+    assert engine.failure.strerror == "the peer closed the connection in mid-handshake"
+
+
+def handshake_of(engine: TlsEngine, data: bytes, piece: int) -> None:
+    """Feed an engine in pieces, as long as its handshake takes them."""
+    for start in range(0, len(data), piece):
+        engine.feed(data[start : start + piece])
         engine.handshake()
+
+
+@pytest.mark.parametrize("server_side", [True, False])
+@pytest.mark.parametrize(
+    ("garbage", "piece", "shown"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 100, r"GET / HTTP/1.1\r\n"),
+        (b"GET / HTTP/1.1\r\n\r\n", 1, "G"),
+        (b"\0\1\2 hello there", 100, r"\0\x01\x02 hello there"),
+        (b"SSH-2.0-OpenSSH_9.2p1", 100, "SSH-2.0-OpenSSH_"),
+        (b"\x16\x03\x01\xff\xff", 2, r"\x16\x03\x01\xff\xff"),
+        (b"\x16\x02", 1, r"\x16\x02"),
+    ],
+)
+def test_a_peer_that_speaks_no_tls(
+    server: ssl.SSLContext, client: ssl.SSLContext, garbage: bytes, piece: int, shown: str, *, server_side: bool
+) -> None:
+    engine = TlsEngine(server, server_side=True) if server_side else TlsEngine(client, server_hostname="localhost")
+    with pytest.raises(TlsError) as caught:
+        handshake_of(engine, garbage, piece)
+    assert caught.value.strerror == f"it spoke no TLS: its first bytes are '{shown}'"
+    assert caught.value.reason == NO_TLS
     assert engine.failure is caught.value
     assert engine.state is SessionState.FAILED
     engine.close_notify()
     assert engine.sending is Half.OPEN
+
+
+def test_garbage_in_a_record_is_told_in_the_words_of_openssl(server: ssl.SSLContext) -> None:
+    engine = TlsEngine(server, server_side=True)
+    with pytest.raises(TlsError, match="unexpected message"):
+        handshake_of(engine, b"\x16\x03\x01\0\4\2\0\0\0", 100)
 
 
 @pytest.mark.parametrize("into", [False, True])
