@@ -34,6 +34,7 @@ class EventObserver:
         self._shows_received = not settings.send_only
         self._output = Stdio(None, 1)
         self._closed = False
+        self._conn = 1
         self._renderer: Renderer | None = None
         self._recorder: Recorder | None = None
         if settings.format != "raw":
@@ -43,6 +44,7 @@ class EventObserver:
             from portside.app.recording import start_recorder
 
             self._recorder = start_recorder(settings.record, None, sync=False, outbound=True)
+            self._conn = self._recorder.last_conn + 1
 
     @property
     def deadline(self) -> float | None:
@@ -51,23 +53,23 @@ class EventObserver:
 
     def opened(self) -> None:
         """Show and record the beginning of the connection."""
-        self._emit(lambda at: Opened(at, 1, self._peer, self._local, self._tls))
+        self._emit(lambda at: Opened(at, self._conn, self._peer, self._local, self._tls))
 
     def received(self, data: bytes) -> None:
-        self._emit(lambda at: Received(at, 1, self._peer, data), shown=self._shows_received)
+        self._emit(lambda at: Received(at, self._conn, self._peer, data), shown=self._shows_received)
 
     def sent(self, data: bytes) -> None:
-        self._emit(lambda at: Sent(at, 1, self._peer, data))
+        self._emit(lambda at: Sent(at, self._conn, self._peer, data))
 
     def half_closed(self) -> None:
-        self._emit(lambda at: HalfClosed(at, 1, self._peer))
+        self._emit(lambda at: HalfClosed(at, self._conn, self._peer))
 
     def closed(self, reason: CloseReason, pipe: Pipe, duration: float, error: str | None) -> None:
         """Show and record the end of the connection, which lasted ``duration`` seconds."""
         counts = pipe.received, pipe.sent, round(duration, 6)
         with self.lock:
             with suppress(OutputClosed, PortsideError):  # the same output may have ended the run
-                self._emit(lambda at: Closed(at, 1, self._peer, reason, *counts, error))
+                self._emit(lambda at: Closed(at, self._conn, self._peer, reason, *counts, error))
             self._closed = True
         if self._recorder is not None:
             self._recorder.close()

@@ -88,7 +88,7 @@ class _ListenRun:
             bus.publish(Listening(time.time_ns(), listener.name))
             if settings.format == "raw":
                 write_notice(f"listening on {listener.name}")
-        server.acceptor.start(listeners)
+        server.acceptor.start(listeners, last_number=self._sinks.last_conn)
         reason = await self._stopping
         if reason == "signal" and self._drain:
             server.acceptor.stop_listening()

@@ -127,6 +127,11 @@ class OutputSinks:
     def _stale(self, name: str, error: OSError) -> None:
         write_notice(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
 
+    @property
+    def last_conn(self) -> int:
+        """The number of the last connection that the recording holds already; 0 where there is none."""
+        return self._recorder.last_conn if self._recorder is not None else 0
+
     def reopen_files(self) -> None:
         """Write the events published so far, and reopen the files of ``--output``, for log rotation."""
         self._bus.flush()

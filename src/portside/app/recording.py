@@ -27,7 +27,7 @@ def start_recorder(
     )
     for each in store.found:
         write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
-    after = f", connection 1 is number {store.base + 1} there" if store.base else ""
+    after = f", from connection {store.base + 1} on" if store.base else ""
     write_notice(f"recording to {path}{after}")
     return Recorder(store, on_drained)
 

@@ -55,7 +55,7 @@ class Extent(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run of a server or client that wrote the recording; its connection N is ``base`` + N here."""
+    """One run of a server or client that wrote the recording; ``base`` is the last connection before it."""
 
     run: int
     base: int

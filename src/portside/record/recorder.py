@@ -17,8 +17,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from portside.events import Event, Payload
 from portside.record.block_builder import ENTRY_COST, BlockBuilder
 from portside.record.store import RETRY_S, Store
@@ -42,14 +40,17 @@ _FAILED, _CLOSING = RecorderState.FAILED, RecorderState.CLOSING
 
 
 class Recorder:
-    """Writes the events of one run of a server or a client to a store, and closes the store."""
+    """Writes the events of one run of a server or a client to a store, and closes the store.
+
+    ``last_conn`` is the last connection that the store held before this run; the run's own numbers go on from there.
+    """
 
     deadline = None  # as a sink: the thread has a clock of its own
 
     def __init__(self, store: Store, on_drained: Callable[[], object] = lambda: None) -> None:
         self._store = store
         self._on_drained = on_drained
-        self._base = store.base
+        self.last_conn = store.base
         self._blocks: dict[int, BlockBuilder] = {}
         self._collected = 0  # bytes of memory in ``_blocks``
         self._pending = 0  # the same, with what is being written
@@ -74,7 +75,7 @@ class Recorder:
                     try:
                         block = blocks[event.conn]
                     except KeyError:
-                        block = blocks[event.conn] = BlockBuilder(event.conn + self._base)
+                        block = blocks[event.conn] = BlockBuilder(event.conn)
                     cost += block.add_payload(event)
                 else:
                     self._add_event(event)
@@ -91,8 +92,8 @@ class Recorder:
         conn = getattr(event, "conn", 0) or 0
         block = self._blocks.get(conn)
         if block is None:
-            block = self._blocks[conn] = BlockBuilder(conn + self._base if conn else 0)
-        block.add_event(msgspec.structs.replace(event, conn=block.conn) if conn and self._base else event)
+            block = self._blocks[conn] = BlockBuilder(conn)
+        block.add_event(event)
 
     def tick(self) -> None:
         """Do nothing: the thread has a clock of its own."""

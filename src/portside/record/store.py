@@ -52,7 +52,7 @@ class _Outage(NamedTuple):
 class Store:
     """The recording in the folder ``path``, locked, brought up to date and ready for one more run.
 
-    ``base`` is added to the server's connection numbers, so that numbers are unique in the recording; ``found`` is the
+    ``base`` is the number of the last connection in the recording: those of the run go on from there; ``found`` is the
     damage that an earlier run left. ``most_bytes`` is --record-max, ``sync`` --record-sync (fdatasync after each
     flush), ``outbound`` is True for a client's connection, which was opened from this side. ``on_trouble`` is called
     with what cannot be written and why, and with None when it can be written again.

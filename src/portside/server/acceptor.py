@@ -102,6 +102,7 @@ class Acceptor:
         self._listeners: list[Listener] = []
         self._accepted: list[SocketTransport] | None = None  # in this turn, not read yet; None while none is accepted
         self._connected = 0  # clients, since the start
+        self._last_number = 0
         self._most_clients = most_clients
         self._paused = False
         self._exhausted = False  # no descriptor is left; accepting is tried again after a while
@@ -111,9 +112,10 @@ class Acceptor:
 
     # Listening.
 
-    def start(self, listeners: Sequence[Listener]) -> None:
-        """Accept from these listeners from now on, and close them at the end."""
+    def start(self, listeners: Sequence[Listener], *, last_number: int = 0) -> None:
+        """Accept from these listeners from now on, and close them at the end; numbers go on after ``last_number``."""
         self._listeners = list(listeners)
+        self._last_number = last_number
         if self._throttle is not None:
             self._throttle.start()
         self._update_watches()
@@ -265,7 +267,8 @@ class Acceptor:
     def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:
         """Make an admitted client a connection; not more of them than may be in this run."""
         self._connected += 1
+        self._last_number += 1
         info = ConnectionInfo(pending.peer, pending.local, pending.ip, tls, pending.proxy)
         if self._connected == self._most_clients:
             self.stop_listening()
-        return self._make_connection(self._connected, info, pending.make_faults)
+        return self._make_connection(self._last_number, info, pending.make_faults)

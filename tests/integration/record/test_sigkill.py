@@ -100,7 +100,8 @@ def load(path: str, seed: int, counters: Counters, ready: int) -> None:
     generator = random.Random(seed)
     store_module.SEGMENT_BYTES = generator.choice((20_000, 1 << 20, 64 << 20))
     recorder = Recorder(Store(path, version="killed", sync=generator.random() < 0.3))
-    recorder.consume([opened(conn) for conn in range(1, CONNS + 1)])
+    base = recorder.last_conn
+    recorder.consume([opened(base + conn) for conn in range(1, CONNS + 1)])
     os.write(ready, b"!")
     sizes = generator.choice(((1, 64), (1, 3000), (1, 60_000)))
     for turn in itertools.count(1):
@@ -110,12 +111,12 @@ def load(path: str, seed: int, counters: Counters, ready: int) -> None:
             start, size = counters.get(conn, way), generator.randint(*sizes)
             data = PATTERNS[conn, "<>"[way]].at(start, size)
             counters.add(conn, way, size)
-            batch.append((sent if way else received)(conn, data, turn))
+            batch.append((sent if way else received)(base + conn, data, turn))
         if turn % 50 == 0:  # others come and go
             batch += [
-                opened(CONNS + turn, turn),
-                received(CONNS + turn, b"short", turn),
-                closed(CONNS + turn, 5, 0, turn),
+                opened(base + CONNS + turn, turn),
+                received(base + CONNS + turn, b"short", turn),
+                closed(base + CONNS + turn, 5, 0, turn),
             ]
         recorder.wait_drained()
         recorder.consume(batch)

@@ -106,14 +106,12 @@ def test_a_gap_in_a_later_run_is_told_of_the_right_connections(tmp_path: Path, d
     record(tmp_path, [opened(conn) for conn in range(1, 4)])
     kept = store(tmp_path)
     assert kept.base == 3
-    # As a recorder does: collected under the server's numbers, written under the recording's.
-    first = {1: blocks(opened(4), received(4, b"a"))[4], 4: blocks(opened(7), received(7, b"b"))[7]}
-    kept.flush(first)
+    kept.flush(blocks(opened(4), received(4, b"a"), opened(7), received(7, b"b")))
     disk.room = 0
-    kept.flush({1: blocks(received(4, b"lost"))[4], 4: blocks(received(7, b"gone!"))[7]})
+    kept.flush(blocks(received(4, b"lost"), received(7, b"gone!")))
     disk.room = None
     retry_now(kept)
-    kept.flush({1: blocks(received(4, b"A"))[4], 4: blocks(received(7, b"B"))[7]})
+    kept.flush(blocks(received(4, b"A"), received(7, b"B")))
     kept.close()
     assert data_of(tmp_path, 4) == (b"aA", b"")
     assert data_of(tmp_path, 7) == (b"bB", b"")
