@@ -45,7 +45,7 @@ def blocks(*events: Event) -> dict[int, BlockBuilder]:
         if isinstance(event, Payload):
             block.add_payload(event)
         else:
-            block.add_event(event)
+            block.add_event(event, event.at)
     return collected
 
 

@@ -203,7 +203,7 @@ def to_json(event: Event) -> bytes:
 
 
 def from_json(data: bytes, at: int) -> Event:
-    """Read an event without payload that ``to_json`` wrote; ``at`` (ns) is exact where the JSON is not.
+    """Read an event without payload that ``to_json`` wrote; ``at`` (ns) is taken where the JSON rounds it to µs.
 
     Raises ValueError for anything else.
     """
@@ -211,6 +211,9 @@ def from_json(data: bytes, at: int) -> Event:
     kind = _BY_NAME.get(str(fields.get("event")))
     if kind is None:
         raise ValueError(f"no event is named {fields.get('event')!r}")
+    written = fields.get("at")
+    if written != utc(at):  # the wall clock was set while it was recorded
+        at = parse_utc(str(written))
     return msgspec.convert({**fields, "at": at}, kind)
 
 
@@ -248,6 +251,15 @@ def utc(at: int) -> str:
     """Write nanoseconds since 1970 as ``2026-11-22T12:00:01.123456Z``."""
     second, nanoseconds = divmod(at, 1_000_000_000)
     return f"{_utc_second(second).decode()}.{nanoseconds // 1000:06d}Z"
+
+
+def parse_utc(text: str) -> int:
+    """Read what ``utc`` wrote as nanoseconds since 1970. Raises ValueError."""
+    from datetime import UTC, datetime, timedelta  # only recordings need it
+
+    if not text.endswith("Z"):
+        raise ValueError(f"{text!r} is no time in UTC")
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 @lru_cache(maxsize=8)

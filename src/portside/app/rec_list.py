@@ -51,6 +51,7 @@ def to_fields(each: ConnectionRecord) -> dict[str, object]:
         "opened": None if each.opened is None else utc(each.opened),
         "closed": None if each.closed is None else utc(each.closed),
         "reason": each.reason,
+        "by": each.by,
         "received": each.received,
         "sent": each.sent,
         "duration": each.duration,
@@ -84,6 +85,8 @@ def _row(each: ConnectionRecord) -> tuple[object, ...]:
 
 def _ending(each: ConnectionRecord) -> str:
     words = each.reason or ("open" if each.open else "unknown: the recording ends before it")
+    if each.by is not None:
+        words += f" by {each.by}"
     if each.error is not None:
         words += f": {each.error}"
     return words if each.dropped is None else f"{words} (its bytes were given up)"

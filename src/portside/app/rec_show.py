@@ -10,10 +10,10 @@ from functools import partial
 from portside.app.notices import wants_colour, write_notice
 from portside.app.rec_notices import notice_damage
 from portside.app.stdout import ends_with_reader, write_stdout
-from portside.events import Event, Gap
+from portside.events import Gap
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
-from portside.record.recording import Direction, Recording, missing_bytes
+from portside.record.recording import Direction, Recording, TimedEvent, missing_bytes
 from portside.settings.rec import RecShow
 
 _FOLLOW_S = 0.1
@@ -32,7 +32,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
     with Recording(path) as recording:
         notice_damage(recording)
         wait = partial(time.sleep, _FOLLOW_S)
-        events = recording.follow(conn, wait) if settings.follow else recording.events(conn)
+        events = recording.follow(conn, wait) if settings.follow else recording.timed_events(conn)
         rendered = _EventRenderer(renderer)
         with ends_with_reader() if settings.follow else nullcontext():
             write_stdout(rendered.render(events))
@@ -47,18 +47,18 @@ class _EventRenderer:
     def __init__(self, renderer: Renderer) -> None:
         self.gaps = 0
         self._renderer = renderer
-        self._at = 0
+        self._at = self._wall = 0  # steady and wall time of the last event
 
-    def render(self, events: Iterator[Event]) -> Iterator[bytes]:
+    def render(self, events: Iterator[TimedEvent]) -> Iterator[bytes]:
         """Yield the bytes to write, in pieces."""
-        for event in events:
+        for at, event in events:
             if isinstance(event, Gap):
                 self.gaps += 1
-            if self._at and event.at - self._at > _PAUSE_NS:
-                yield from self._renderer.tick(time.monotonic() + 1.0, self._at + _PAUSE_NS)
+            if self._at and at - self._at > _PAUSE_NS:
+                yield from self._renderer.tick(time.monotonic() + 1.0, self._wall + _PAUSE_NS)
             yield from self._renderer.render([event])
-            self._at = event.at
-        yield from self._renderer.tick(float("inf"), self._at)
+            self._at, self._wall = at, event.at
+        yield from self._renderer.tick(float("inf"), self._wall)
 
 
 def cat(path: str, conn: int, direction: Direction) -> int:

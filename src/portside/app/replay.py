@@ -28,7 +28,7 @@ from portside.client.replay import Player
 from portside.client.script import Role, make_script
 from portside.errors import InvalidValue, PortsideError, UsageError
 from portside.record.connection_record import ConnectionRecord
-from portside.record.recording import Recording
+from portside.record.recording import Recording, steady_events
 from portside.server.listener import Listener, open_listeners
 from portside.settings.rec import RecReplay
 
@@ -84,10 +84,10 @@ class ScheduledReplay(NamedTuple):
 
 def _schedule(recorded: list[ConnectionRecord]) -> list[ScheduledReplay]:
     """Connections in the order in which they began; one whose beginning is lost comes with the one before it."""
-    first = min((each.opened for each in recorded if each.opened is not None), default=0)
+    first = min((each.began for each in recorded if each.began is not None), default=0)
     schedule, offset = [], 0
     for each in recorded:
-        offset = each.opened - first if each.opened is not None else offset
+        offset = each.began - first if each.began is not None else offset
         schedule.append(ScheduledReplay(each.conn, offset))
     return sorted(schedule, key=lambda each: each.offset)
 
@@ -135,11 +135,11 @@ class ReplayPool:
             recorded = recording.connection(conn)
             role = self._role if not recording.is_outbound(conn) else _OTHER[self._role]  # our side was the client's
             script = make_script(
-                lambda: recording.events(conn),
+                lambda: steady_events(recording.timed_events(conn)),
                 role,
                 received=recorded.received,
                 sent=recorded.sent,
-                began=recorded.opened,
+                began=recorded.began,
             )
             settings = self.settings
             result = Player(sock, peer, script, speed=settings.speed, timeout=settings.timeout).play()

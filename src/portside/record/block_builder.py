@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from portside.events import Event, Payload, Received, to_json
-from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, RECEIVED, SENT, meta_kind, pack_meta
+from portside.record.clock import ClockStep
+from portside.record.notes import encode_step
+from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, NOTE, RECEIVED, SENT, meta_kind, pack_meta
 
 ENTRY_COST = 200  # bytes of memory that an entry takes beside its payload
 _RECEIVED, _SENT = pack_meta(RECEIVED, 0), pack_meta(SENT, 0)
@@ -13,14 +15,15 @@ _SURELY_FEW = 1 << 18  # a block with fewer entries is not large, payload aside
 class BlockBuilder:
     """Entries of one connection as three columns, and their sums in bytes; ``conn`` is the recording's number."""
 
-    __slots__ = ("bodies", "conn", "events", "metas", "received", "sent", "times")
+    __slots__ = ("bodies", "conn", "events", "metas", "received", "sent", "steps", "times")
 
     def __init__(self, conn: int) -> None:
         self.conn = conn
         self.times: list[int] = []
         self.metas: list[int] = []
         self.bodies: list[bytes] = []
-        self.events: list[Event] = []
+        self.events: list[tuple[int, Event]] = []  # with their steady times
+        self.steps: list[ClockStep] = []
         self.received = 0
         self.sent = 0
 
@@ -42,13 +45,18 @@ class BlockBuilder:
         self.bodies.append(data)
         return size
 
-    def add_event(self, event: Event) -> None:
-        """Add an event without payload; its ``conn`` is the recording's number."""
-        self.events.append(event)
-        self.add(EVENT, event.at, to_json(event))
+    def add_event(self, event: Event, at: int) -> None:
+        """Add an event without payload; ``at`` is its steady time (ns)."""
+        self.events.append((at, event))
+        self.add(EVENT, at, to_json(event))
+
+    def add_step(self, step: ClockStep) -> None:
+        """Add a note that the wall clock was set; to a block of connection 0."""
+        self.steps.append(step)
+        self.add(NOTE, step.at, encode_step(step))
 
     def add(self, kind: int, at: int, data: bytes) -> None:
-        """Add an entry of any kind but payload; ``at`` is ns since 1970."""
+        """Add an entry of any kind but payload; ``at`` is steady time (ns)."""
         self.times.append(at)
         self.metas.append(pack_meta(kind, len(data)))
         self.bodies.append(data)
@@ -60,6 +68,7 @@ class BlockBuilder:
                 yield self
             return
         part, size = BlockBuilder(self.conn), 0
+        part.steps = self.steps
         events = iter(self.events)
         for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
             cost = len(body) + ENTRY_BYTES
@@ -85,5 +94,6 @@ class BlockBuilder:
         self.metas += other.metas
         self.bodies += other.bodies
         self.events += other.events
+        self.steps += other.steps
         self.received += other.received
         self.sent += other.sent

@@ -140,7 +140,7 @@ class _Checker:
         extent = block.extent
         conn = extent.conn
         have = self._have.get(conn, (0, 0))
-        if not any(isinstance(event, Gap) for event in block.events):
+        if not any(isinstance(event, Gap) for _, event in block.events):
             self._add_missing(conn, extent.received_before - have[0], extent.sent_before - have[1])
         self._have[conn] = extent.received_before + extent.received, extent.sent_before + extent.sent
 

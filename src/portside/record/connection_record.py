@@ -8,6 +8,7 @@ class ConnectionRecord(msgspec.Struct, frozen=True, gc=False):
 
     ``peer``, ``local`` and ``opened`` are None where the beginning is lost; ``closed`` and what comes with it while it
     is open, and where the run was killed. ``dropped`` is the time at which --record-max evicted its bytes.
+    ``began`` is the steady time of the opening (see ``clock``), from which intervals count.
     """
 
     conn: int
@@ -22,4 +23,6 @@ class ConnectionRecord(msgspec.Struct, frozen=True, gc=False):
     received: int
     sent: int
     dropped: int | None
+    by: str | None = None  # who closed it, where that was neither the peer nor this side
+    began: int | None = None
     open: bool = False  # the server that records it still runs

@@ -8,7 +8,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from portside.errors import PortsideError
 from portside.events import (
@@ -23,7 +23,7 @@ from portside.events import (
     to_json,
 )
 from portside.record.connection_record import ConnectionRecord
-from portside.record.recording import Recording
+from portside.record.recording import Recording, TimedEvent, steady_events
 from portside.record.recovery import Progress, no_progress
 from portside.wire.pcapng import file_header, packet_frame
 from portside.wire.tcp_synthesizer import TcpSynthesizer
@@ -97,12 +97,13 @@ def export_pcapng(
 
     ``progress`` is called with bytes done and in all; ``version`` is Portside's, for the header of the file.
 
+    The times are steady ones (see ``clock``): what lies between packets is right although the wall clock was set.
     Bytes that were sent to the kernel but had not left when the connection closed are omitted. Raises
     PortsideError where there is no such connection, and OSError where the file cannot be written.
     """
     begun = packets = gaps = 0
     conversations: dict[int, TcpSynthesizer] = {}
-    events = _events(recording, conn, progress)
+    events = steady_events(_events(recording, conn, progress))
     write = file.write
     write(file_header(f"Portside {version}", _INTERFACE))
     for event in events:
@@ -134,7 +135,7 @@ def export_jsonl(
     begun = events = gaps = 0
     whose_of: dict[int, bytes] = {}  # what is the same in all payload of an open connection; empty before any
     write = file.write
-    for event in _events(recording, conn, progress):
+    for _, event in _events(recording, conn, progress):
         events += 1
         number = cast("int", getattr(event, "conn", 0))
         if number and number not in whose_of:
@@ -173,12 +174,13 @@ def _conversation(recording: Recording, conn: int, first: Event) -> TcpSynthesiz
 
 
 def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
-    """The Closed event that the index has and the segments have lost; None where there is none."""
+    """The Closed event, at its steady time, that the index has and the segments have lost; None where there is none."""
     recorded = recording.connection(conn)
     if recorded.closed is None or recording.live:  # it may have been closed since
         return None
+    at = recorded.closed if recorded.began is None else recorded.began + round((recorded.duration or 0.0) * 1e9)
     return Closed(
-        recorded.closed,
+        at,
         conn,
         recorded.peer or "",
         cast("CloseReason", recorded.reason),
@@ -186,20 +188,21 @@ def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
         recorded.sent,
         recorded.duration or 0.0,
         recorded.error,
+        cast("Literal['upstream'] | None", recorded.by),
     )
 
 
-def _events(recording: Recording, conn: int | None, progress: Progress) -> Iterator[Event]:
+def _events(recording: Recording, conn: int | None, progress: Progress) -> Iterator[TimedEvent]:
     """The events to be written. Raises PortsideError at once where there is no such connection."""
-    return (
-        recording.all_events(progress) if conn is None else _events_of(recording, recording.connection(conn), progress)
-    )
+    if conn is None:
+        return recording.all_timed_events(progress)
+    return _events_of(recording, recording.connection(conn), progress)
 
 
-def _events_of(recording: Recording, recorded: ConnectionRecord, progress: Progress) -> Iterator[Event]:
+def _events_of(recording: Recording, recorded: ConnectionRecord, progress: Progress) -> Iterator[TimedEvent]:
     whole, done = recorded.received + recorded.sent, 0
-    for event in recording.events(recorded.conn):
-        yield event
+    for at, event in recording.timed_events(recorded.conn):
+        yield at, event
         if isinstance(event, Payload):
             done += len(event.data)
             progress(done, max(done, whole))

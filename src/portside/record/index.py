@@ -6,14 +6,15 @@ from there.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
+from portside.record.clock import ClockStep
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_S = 1.0  # how long the writer waits where another program has locked the index
 _MIGRATIONS = (
     """
@@ -35,6 +36,11 @@ _MIGRATIONS = (
     """
     CREATE TABLE given_up (conn INTEGER PRIMARY KEY, received INTEGER, sent INTEGER, at INTEGER);
     CREATE INDEX connections_to_give_up ON connections (closed) WHERE closed IS NOT NULL AND dropped IS NULL;
+    """,
+    """
+    ALTER TABLE connections ADD COLUMN closed_by TEXT;
+    ALTER TABLE connections ADD COLUMN began INTEGER;
+    CREATE TABLE clock (segment INTEGER, at INTEGER, correction INTEGER, PRIMARY KEY (segment, at)) WITHOUT ROWID;
     """,
 )
 
@@ -66,10 +72,11 @@ class Run(NamedTuple):
 
 
 class IndexEntry(NamedTuple):
-    """The part of a block that goes into the index: its place and its events; ``run`` where the block begins one."""
+    """The part of a block that goes into the index: its place, its events with their steady times, and its notes."""
 
     extent: Extent
-    events: list[Event]
+    events: Sequence[tuple[int, Event]]
+    steps: Sequence[ClockStep] = ()
     run: Run | None = None
 
 
@@ -146,41 +153,51 @@ def _migrate(index: sqlite3.Connection, path: str) -> None:
 
 def add(index: sqlite3.Connection, blocks: Iterable[IndexEntry], indexed: dict[int, int]) -> None:
     """Insert blocks, in order, and the indexed length of each segment, in one transaction. Raises sqlite3.Error."""
-    extents, opened, half_closed, closed, gaps, runs = [], [], [], [], [], []
-    for extent, events, run in blocks:
+    extents, opened, half_closed, closed, gaps, runs, clock = [], [], [], [], [], [], []
+    for extent, events, steps, run in blocks:
         extents.append(extent)
+        clock += [(extent.segment, *step) for step in steps]
         if run is not None:
             runs.append(run)
-        for event in events:
+        for steady, event in events:
             match event:
                 case Opened(at=at, conn=conn, peer=peer, local=local):
-                    opened.append((conn, peer, local, at))
+                    opened.append((conn, peer, local, at, steady))
                 case HalfClosed(at=at, conn=conn):
                     half_closed.append((at, conn))
                 case Closed(at=at, conn=conn, reason=reason, received=received, sent=sent):
-                    closed.append((conn, event.peer, at, reason, event.error, event.duration, received, sent))
+                    row = conn, event.peer, at, reason, event.error, event.duration, received, sent, event.by
+                    closed.append(row)
                 case Gap():
                     gaps.append(event)
     with transaction(index):
         index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", runs)
+        index.executemany("INSERT OR REPLACE INTO clock VALUES (?, ?, ?)", clock)
         index.executemany("INSERT OR REPLACE INTO extents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", extents)
-        index.executemany("INSERT OR IGNORE INTO connections (conn, peer, local, opened) VALUES (?, ?, ?, ?)", opened)
+        index.executemany(_OPEN, opened)
         index.executemany("UPDATE connections SET half_closed = ? WHERE conn = ?", half_closed)
         index.executemany(_CLOSE, closed)
         index.executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", map(_gap_row, gaps))
         index.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?)", indexed.items())
 
 
+_OPEN = "INSERT OR IGNORE INTO connections (conn, peer, local, opened, began) VALUES (?, ?, ?, ?, ?)"
 _CLOSE = """
-    INSERT INTO connections (conn, peer, closed, reason, error, duration, received, sent)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO connections (conn, peer, closed, reason, error, duration, received, sent, closed_by)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (conn) DO UPDATE SET closed = excluded.closed, reason = excluded.reason, error = excluded.error,
-        duration = excluded.duration, received = excluded.received, sent = excluded.sent
+        duration = excluded.duration, received = excluded.received, sent = excluded.sent, closed_by = excluded.closed_by
 """  # without a row where the block with its opening is damaged
 
 
 def _gap_row(gap: Gap) -> tuple[object, ...]:
     return gap.conn, gap.at, gap.received, gap.sent, gap.duration, gap.why, gap.connections
+
+
+def forget_segment(index: sqlite3.Connection, segment: int) -> None:
+    """Delete what the index knows of a segment whose file is gone."""
+    for table in ("extents", "segments", "clock"):
+        index.execute(f"DELETE FROM {table} WHERE segment = ?", (segment,))  # noqa: S608
 
 
 def backfill_connections(index: sqlite3.Connection) -> None:
@@ -202,6 +219,12 @@ def transaction(index: sqlite3.Connection) -> Iterator[None]:
         if index.in_transaction:  # also where it could not be committed
             with suppress(sqlite3.Error):
                 index.execute("ROLLBACK")
+
+
+def clock_steps(index: sqlite3.Connection, segment: int) -> list[ClockStep]:
+    """The steps of the wall clock in a segment, in the order of their times."""
+    rows = index.execute("SELECT at, correction FROM clock WHERE segment = ? ORDER BY at", (segment,))
+    return [ClockStep(*row) for row in rows]
 
 
 def recording_id_of(index: sqlite3.Connection) -> bytes | None:

@@ -51,6 +51,7 @@ class Recorder:
         self._store = store
         self._on_drained = on_drained
         self.last_conn = store.base
+        self._clock = store.clock
         self._blocks: dict[int, BlockBuilder] = {}
         self._collected = 0  # bytes of memory in ``_blocks``
         self._pending = 0  # the same, with what is being written
@@ -70,6 +71,9 @@ class Recorder:
         with self._changed:
             empty = not self._blocks
             blocks, cost = self._blocks, len(batch) * ENTRY_COST
+            if not self._clock.look():
+                cost += self._collect_corrected(batch)
+                batch = ()
             for event in batch:
                 if isinstance(event, Payload):
                     try:
@@ -78,7 +82,7 @@ class Recorder:
                         block = blocks[event.conn] = BlockBuilder(event.conn)
                     cost += block.add_payload(event)
                 else:
-                    self._add_event(event)
+                    self._block_of(event).add_event(event, event.at)
             self._collected += cost
             self._pending += cost
             if self._state is _FAILED:
@@ -88,12 +92,33 @@ class Recorder:
             if self.full and not self._drain_requested:
                 self._changed.wait_for(lambda: not self.full, FULL_WAIT_S)
 
-    def _add_event(self, event: Event) -> None:
-        conn = getattr(event, "conn", 0) or 0
+    def _collect_corrected(self, batch: Sequence[Event]) -> int:
+        """Collect events with their steady times, as the wall clock was set in this run; bytes of payload."""
+        clock, size = self._clock, 0
+        for event in batch:
+            at, step = clock.steady(event.at)
+            if step is not None:
+                self._block(0).add_step(step)
+            block = self._block_of(event)
+            before = len(block.times)
+            if isinstance(event, Payload):
+                size += block.add_payload(event)
+            else:
+                block.add_event(event, at)
+            block.times[before:] = [at] * (len(block.times) - before)
+        step = clock.end_batch()
+        if step is not None:
+            self._block(0).add_step(step)
+        return size
+
+    def _block_of(self, event: Event) -> BlockBuilder:
+        return self._block(getattr(event, "conn", 0) or 0)
+
+    def _block(self, conn: int) -> BlockBuilder:
         block = self._blocks.get(conn)
         if block is None:
             block = self._blocks[conn] = BlockBuilder(conn)
-        block.add_event(event)
+        return block
 
     def tick(self) -> None:
         """Do nothing: the thread has a clock of its own."""

@@ -12,21 +12,23 @@ import msgspec
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, Received, Sent
+from portside.record.clock import WallTimes
 from portside.record.connection_reader import ConnectionReader
 from portside.record.connection_record import ConnectionRecord
 from portside.record.current_index import open_current_index
 from portside.record.folder import Folder
-from portside.record.index import Extent
+from portside.record.index import Extent, clock_steps
 from portside.record.reader import Reader
 from portside.record.recovery import Progress, find_recording_id, no_progress
 from portside.record.segment import checksum_seed
 
 Direction = Literal["in", "out"]
+TimedEvent = tuple[int, Event]  # with its steady time (ns)
 _ROWS_AT_ONCE = 500
 
 _CONNECTIONS = (
-    "SELECT conn, peer, local, opened, half_closed, closed, reason, error, duration, received, sent, dropped "
-    "FROM connections "
+    "SELECT conn, peer, local, opened, half_closed, closed, reason, error, duration, received, sent, dropped, "
+    "closed_by, coalesce(began, opened) FROM connections "
 )
 _SUMS = (
     "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn IN "
@@ -62,6 +64,7 @@ class Recording:
             self._index.close()
             raise PortsideError(f"recording {path}", "nothing in it can be read")
         self._reader = Reader(folder, checksum_seed(recording_id))
+        self._wall_times_of = 0, WallTimes(())  # a segment, and the times in it
 
     def __enter__(self) -> Self:
         return self
@@ -117,21 +120,29 @@ class Recording:
 
         Raises PortsideError where there is no such connection.
         """
+        return map(itemgetter(1), self.timed_events(conn))
+
+    def timed_events(self, conn: int) -> Iterator[TimedEvent]:
+        """As ``events``, each with its steady time (ns), from which intervals count: the wall clock may be set."""
         record = self.connection(conn)
         reader = ConnectionReader(conn)
         for extent in self._extents(conn):
-            yield from reader.events(record.peer or "", self._reader.block(extent), extent)
+            yield from reader.events(record.peer or "", self._reader.block(extent), extent, self._wall_times(extent))
         yield from reader.missing_at_end(record)
 
-    def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[Event]:
-        """The events of a connection until it closes or its run ends; ``wait`` is called before each look for more."""
+    def follow(self, conn: int, wait: Callable[[], None]) -> Iterator[TimedEvent]:
+        """As ``timed_events``, until the connection closes or its run ends.
+
+        ``wait`` is called before each look for more.
+        """
         record = self.connection(conn)
         reader, after = ConnectionReader(conn), (0, 0)
         while True:
             written = self.folder.is_written() and conn > self._current_base()
             goes_on = written and self.connection(conn).closed is None
             for extent in self._extents(conn, after):
-                yield from reader.events(record.peer or "", self._reader.block(extent), extent)
+                block, wall = self._reader.block(extent), self._wall_times(extent)
+                yield from reader.events(record.peer or "", block, extent, wall)
                 after = extent.segment, extent.offset
             if not goes_on:
                 yield from reader.missing_at_end(self.connection(conn))
@@ -161,12 +172,16 @@ class Recording:
 
         Gaps at the ends of connections come last. ``progress`` is called with bytes done and in all.
         """
+        return map(itemgetter(1), self.all_timed_events(progress))
+
+    def all_timed_events(self, progress: Progress = no_progress) -> Iterator[TimedEvent]:
+        """As ``all_events``, each with its steady time (ns), by which they are in order."""
         peers: dict[int, str] = {}
         readers: dict[int, ConnectionReader] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
-        waiting: list[tuple[int, Event]] = []
+        waiting: list[TimedEvent] = []
         for extent, block in self._reader.ahead(self._extents_until(end)):
             if block is None or block[0] != flush:
                 yield from _in_order(waiting)
@@ -177,8 +192,8 @@ class Recording:
                 readers[conn] = ConnectionReader(conn)
                 peers[conn] = self._peer(conn)
             reader, event = readers[conn], None
-            for event in reader.events(peers[conn], block, extent):
-                reader.latest = max(reader.latest, event.at)  # the clock may have been set back
+            for at, event in reader.events(peers[conn], block, extent, self._wall_times(extent)):
+                reader.latest = max(reader.latest, at)
                 waiting.append((reader.latest, event))
             if isinstance(event, Closed):
                 del readers[conn], peers[conn]
@@ -194,6 +209,12 @@ class Recording:
         """Whether the connection was opened from this side: a client recorded it."""
         run = self._index.execute(_RUN_OF, (conn,)).fetchone()
         return run is not None and bool(run[0])
+
+    def _wall_times(self, extent: Extent) -> WallTimes:
+        """The wall times in the segment of an extent, kept for the next one: most are in the same segment."""
+        if self._wall_times_of[0] != extent.segment or self.live:
+            self._wall_times_of = extent.segment, WallTimes(clock_steps(self._index, extent.segment))
+        return self._wall_times_of[1]
 
     def _peer(self, conn: int) -> str:
         row = self._index.execute("SELECT peer FROM connections WHERE conn = ?", (conn,)).fetchone()
@@ -219,8 +240,13 @@ def missing_bytes(gap: Gap, direction: Direction) -> int:
     return gap.received if direction == "in" else gap.sent
 
 
-def _in_order(timed: list[tuple[int, Event]]) -> Iterator[Event]:
+def steady_events(timed: Iterator[TimedEvent]) -> Iterator[Event]:
+    """The events with their steady times in place of those of the wall clock."""
+    for at, event in timed:
+        yield event if event.at == at else msgspec.structs.replace(event, at=at)
+
+
+def _in_order(timed: list[TimedEvent]) -> Iterator[TimedEvent]:
     """Events sorted by time; the order of those with equal times is kept."""
     timed.sort(key=itemgetter(0))
-    for _, event in timed:
-        yield event
+    return iter(timed)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from portside.errors import PortsideError
 from portside.record.folder import Folder
-from portside.record.index import IndexEntry, add, backfill_connections, recording_id_of, transaction
+from portside.record.index import IndexEntry, add, backfill_connections, forget_segment, recording_id_of, transaction
 from portside.record.scan import Damage, index_entry, scan
 from portside.record.segment import FILE_HEADER_SIZE, VERSION, Damaged, FileHeader, checksum_seed, decode_file_header
 
@@ -123,8 +123,7 @@ def _shortened(index: sqlite3.Connection, number: int, size: int, before: int) -
 def _missing(index: sqlite3.Connection, number: int, size: int) -> DamageFound:
     """Remove a segment whose file is gone. If the file comes back, it is indexed again."""
     with transaction(index):
-        index.execute("DELETE FROM extents WHERE segment = ?", (number,))
-        index.execute("DELETE FROM segments WHERE segment = ?", (number,))
+        forget_segment(index, number)
     return DamageFound(number, 0, size, MISSING, torn=False)
 
 

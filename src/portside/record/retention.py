@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from portside.record.fallocate import punch_hole
 from portside.record.folder import Folder
-from portside.record.index import transaction
+from portside.record.index import forget_segment, transaction
 from portside.record.segment import FILE_HEADER_SIZE
 
 _AT_ONCE = 64  # connections dropped in one go
@@ -121,8 +121,7 @@ class Retention:
         numbers = {int(number) for (number,) in self._index.execute(_EMPTY, (current,))}
         for number in numbers:
             with transaction(self._index):
-                self._index.execute("DELETE FROM extents WHERE segment = ?", (number,))
-                self._index.execute("DELETE FROM segments WHERE segment = ?", (number,))
+                forget_segment(self._index, number)
             with suppress(OSError):
                 os.unlink(self._folder.segment(number))
         return numbers

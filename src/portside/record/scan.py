@@ -1,15 +1,15 @@
 """Finding the blocks of a segment without an index; damaged blocks are skipped."""
 
 import errno
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from portside.events import Event, from_json
-from portside.json_text import encode_json
-from portside.record.index import Extent, IndexEntry, Run
+from portside.record.clock import ClockStep
+from portside.record.index import Extent, IndexEntry
+from portside.record.notes import decode_note
 from portside.record.segment import (
     EVENT,
     HEADER_SIZE,
@@ -25,7 +25,6 @@ from portside.record.segment import (
 )
 
 _LOOK_BYTES = 1 << 20
-_OUTBOUND_KEY = "dialled"  # the name in notes on disk
 
 
 class Block(NamedTuple):
@@ -139,19 +138,24 @@ def index_entry(segment: int, block: Block) -> IndexEntry:
     """The index's entry for a block; events that only a later version knows are left out."""
     header, entries = block.header, block.entries
     sizes = {RECEIVED: 0, SENT: 0, EVENT: 0, NOTE: 0}
-    events: list[Event] = []
+    events: list[tuple[int, Event]] = []
+    steps: list[ClockStep] = []
     run = None
     for entry in entries:
         sizes[entry.kind] = sizes.get(entry.kind, 0) + len(entry.data)
         if entry.kind == EVENT:
             with suppress(Damaged):
-                events.append(decode_event(entry))
+                events.append((entry.at, decode_event(entry)))
         elif entry.kind == NOTE:
-            run = decode_run(entry)
+            note = decode_note(entry)
+            if isinstance(note, ClockStep):
+                steps.append(note)
+            else:
+                run = note
     first, last = (entries[0].at, entries[-1].at) if entries else (0, 0)
     before = header.received, header.sent
     place = Extent(segment, block.offset, block.length, header.conn, first, last, *before, sizes[RECEIVED], sizes[SENT])
-    return IndexEntry(place, events, run)
+    return IndexEntry(place, events, steps, run)
 
 
 def decode_event(entry: Entry) -> Event:
@@ -160,20 +164,3 @@ def decode_event(entry: Entry) -> Event:
         return from_json(entry.data, entry.at)
     except ValueError as error:
         raise Damaged(f"an event cannot be read: {error}") from None
-
-
-def encode_run(run: Run) -> bytes:
-    """A run as the data of an entry of the kind NOTE."""
-    fields = run._asdict()
-    fields[_OUTBOUND_KEY] = fields.pop("outbound")
-    return encode_json(fields)
-
-
-def decode_run(entry: Entry) -> Run | None:
-    """The run in an entry of the kind NOTE; None for any other note, which a later version may write."""
-    try:
-        fields = {**json.loads(entry.data)}
-        fields["outbound"] = fields.pop(_OUTBOUND_KEY, False)
-        return Run(**{name: fields[name] for name in Run._fields if name in fields})
-    except (ValueError, TypeError, KeyError):
-        return None

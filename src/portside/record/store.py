@@ -17,20 +17,21 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from portside.errors import PortsideError, reason_of
 from portside.record.block_builder import BlockBuilder
+from portside.record.clock import ClockStep, SteadyClock
 from portside.record.folder import make_folder
 from portside.record.index import Extent, IndexEntry, Run, last_conn, last_run, open_index, store_recording_id
 from portside.record.index_writer import IndexWriter
 from portside.record.loss_tracker import LossTracker
+from portside.record.notes import encode_run
 from portside.record.recovery import DamageFound, catch_up, find_recording_id
 from portside.record.retention import Retention
-from portside.record.scan import encode_run
-from portside.record.segment import MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
+from portside.record.segment import FILE_HEADER_SIZE, MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
 from portside.record.segment_writer import SegmentWriter, new_recording_id, release_preallocated
 
 RETRY_S = 1.0  # between two tries to write segments or index after one has failed
@@ -43,7 +44,7 @@ _log = logging.getLogger("portside.record.store")
 
 
 class _Outage(NamedTuple):
-    """The time in which segments cannot be written: why, and since when (ns since 1970)."""
+    """The time in which segments cannot be written: why, and since when (steady time, ns)."""
 
     error: OSError
     began: int
@@ -76,6 +77,8 @@ class Store:
         self._losses = LossTracker()
         self._outage: _Outage | None = None
         self._retry_at = 0.0  # on the monotonic clock
+        self.clock = SteadyClock()
+        self._correction = 0  # of the wall clock, by the steps in the segments
         self._flush = 0  # the number of the last flush
         try:
             lock = folder.lock()
@@ -101,7 +104,7 @@ class Store:
             on_failure.callback(index.close)
             self._bring_up_to_date(index, most_bytes, sync=sync)
             on_failure.callback(self._segments.close)
-            run = Run(last_run(index) + 1, self.base, time.time_ns(), os.getpid(), version, outbound)
+            run = Run(last_run(index) + 1, self.base, self.clock.now(), os.getpid(), version, outbound)
             first = BlockBuilder(0)
             first.add(NOTE, run.began, encode_run(run))
             self._write([first], run)  # fails at once where nothing can be written
@@ -154,7 +157,7 @@ class Store:
             if self._index.has_rows:
                 self._commit_index()
             if self._outage is None:
-                self._begin_outage(_Outage(_as_os_error(error), _first_time(blocks)))
+                self._begin_outage(_Outage(_as_os_error(error), self._first_time(blocks.values())))
             return
         if self._outage is not None:
             self._end_outage()
@@ -176,8 +179,9 @@ class Store:
 
     def _after_outage(self, blocks: dict[int, BlockBuilder], outage: _Outage) -> list[BlockBuilder]:
         """The blocks that mark the gap, each continued by those that were collected of its connection since."""
-        end = _first_time(blocks)
-        marks = self._losses.gap_blocks(end, max(0, end - outage.began) / 1e9, reason_of(outage.error))
+        end = self._first_time(blocks.values())
+        wall = end + self.clock.correction
+        marks = self._losses.gap_blocks(outage.began, end, wall, reason_of(outage.error))
         of_conn = {block.conn: block for block in marks}
         for block in blocks.values():
             if block.conn in of_conn:
@@ -186,6 +190,10 @@ class Store:
                 marks.append(block)
         return marks
 
+    def _first_time(self, blocks: Iterable[BlockBuilder]) -> int:
+        """The steady time of the first entry in the blocks, or now: a gap begins or ends there."""
+        return min((block.times[0] for block in blocks if block.times), default=self.clock.now())
+
     def _write(
         self, blocks: list[BlockBuilder], run: Run | None = None, more: Callable[[], bool] = lambda: False
     ) -> None:
@@ -193,6 +201,8 @@ class Store:
         self._flush = (self._flush + 1) & 0xFFFFFFFF
         offset = self._segments.begin()
         number = self._segments.number
+        if self._correction and offset == FILE_HEADER_SIZE:
+            blocks = self._with_correction(blocks)
         buffers: list[bytes] = []
         rows: list[IndexEntry] = []
         for whole in blocks:
@@ -206,15 +216,23 @@ class Store:
                 length = sum(map(len, made))
                 times, sums = (block.times[0], block.times[-1]), (block.received, block.sent)
                 extent = Extent(number, offset, length, block.conn, *times, *before, *sums)
-                rows.append(IndexEntry(extent, block.events, run))
+                rows.append(IndexEntry(extent, block.events, block.steps, run))
                 offset += length
                 before = before[0] + block.received, before[1] + block.sent
         self._segments.append(buffers)
         for block in blocks:
             self._losses.count_written(block)
+            if block.steps:
+                self._correction = block.steps[-1].correction
         self._index.add(rows, number, self._segments.offset)
         if self._index.is_due or not more():
             self._commit_index()
+
+    def _with_correction(self, blocks: list[BlockBuilder]) -> list[BlockBuilder]:
+        """The blocks of a segment's first flush, with a note before them of how the wall clock differs by now."""
+        first = BlockBuilder(0)
+        first.add_step(ClockStep(self._first_time(blocks), self._correction))
+        return [first, *blocks]
 
     def _commit_index(self) -> None:
         try:
@@ -260,11 +278,6 @@ class Store:
         self._index.close()
         os.close(self._lock)
         self._lock = -1
-
-
-def _first_time(blocks: dict[int, BlockBuilder]) -> int:
-    """The time of the first entry in the blocks, or now: a gap begins or ends there (ns since 1970)."""
-    return min((block.times[0] for block in blocks.values() if block.times), default=time.time_ns())
 
 
 def _as_os_error(error: Exception) -> OSError:

@@ -18,7 +18,7 @@ def test_columns_and_sums() -> None:
     block.add(NOTE, 9, b"n")
     assert [meta_kind(packed) for packed in block.metas] == [EVENT, RECEIVED, SENT, EVENT, NOTE]
     assert (block.received, block.sent) == (3, 2)
-    assert [event.event for event in block.events] == ["opened", "closed"]
+    assert [event.event for _, event in block.events] == ["opened", "closed"]
     assert block.bodies[1:3] == [b"abc", b"de"]
 
 

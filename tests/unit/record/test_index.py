@@ -97,7 +97,7 @@ def extent(conn: int, offset: int) -> Extent:
 
 def test_a_closing_without_an_opening() -> None:
     with closing(new_index_in_memory()) as index:
-        add(index, [IndexEntry(extent(4, 40), [closed(4, 3, 2)]), IndexEntry(extent(5, 140), [])], {1: 240})
+        add(index, [IndexEntry(extent(4, 40), [(START_NS, closed(4, 3, 2))]), IndexEntry(extent(5, 140), [])], {1: 240})
         backfill_connections(index)
         rows = index.execute("SELECT conn, peer, opened, received, sent, reason FROM connections").fetchall()
         assert rows == [(4, "127.0.0.1:10004", None, 3, 2, "peer_closed"), (5, None, None, None, None, None)]
@@ -107,7 +107,11 @@ def test_all_of_it_or_nothing() -> None:
     with closing(new_index_in_memory()) as index:
         bad = Closed(START_NS, 2, "p", "peer_closed", 1 << 70, 0, 1.0)  # more than SQLite can hold
         with pytest.raises(OverflowError):
-            add(index, [IndexEntry(extent(1, 40), [opened(1)]), IndexEntry(extent(2, 140), [bad])], {1: 240})
+            add(
+                index,
+                [IndexEntry(extent(1, 40), [(START_NS, opened(1))]), IndexEntry(extent(2, 140), [(START_NS, bad)])],
+                {1: 240},
+            )
         assert not index.in_transaction
         for table in ("extents", "connections", "segments"):
             assert index.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)

@@ -17,7 +17,10 @@ def lose(losses: LossTracker, *events: Event) -> None:
 
 
 def marks(losses: LossTracker, at: int = 99) -> dict[int, list[Event]]:
-    return {block.conn: block.events for block in losses.gap_blocks(START_NS + at, 2.5, "full")}
+    """The events that mark a gap of 2.5 s up to ``at`` (ns), by connection."""
+    end = START_NS + at
+    blocks = losses.gap_blocks(end - 2_500_000_000, end, end, "full")
+    return {block.conn: [event for _, event in block.events] for block in blocks}
 
 
 def test_sums_go_up_and_end_with_the_connection() -> None:
@@ -58,9 +61,9 @@ def test_half_closed_and_closed_within_the_gap() -> None:
     losses = LossTracker()
     keep(losses, opened(1))
     lose(losses, received(1, b"abc"), HalfClosed(START_NS + 5, 1, "p"), closed(1, 3, 0, at=7))
-    events = marks(losses)[1]
+    events = marks(losses, at=2_000_000_007)[1]
+    assert events[:1] == [Gap(START_NS + 7, 1, 3, 0, 0.5, "full")]  # from the beginning of the outage to the closing
     assert [type(event) for event in events] == [Gap, HalfClosed, Closed]
-    assert events[0].at == START_NS + 7
     losses.clear()
     assert set(marks(losses)) == {0}
     assert losses.before(1) == (0, 0)

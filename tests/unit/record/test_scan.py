@@ -10,7 +10,8 @@ from recording_files import blocks, closed, extents, opened, received, record, s
 from portside.record import scan as scan_module
 from portside.record.block_builder import BlockBuilder
 from portside.record.check import check
-from portside.record.scan import Damage, decode_run, index_entry, scan
+from portside.record.notes import decode_note
+from portside.record.scan import Damage, index_entry, scan
 from portside.record.segment import (
     EVENT,
     FILE_HEADER_SIZE,
@@ -147,8 +148,8 @@ def test_events_and_notes_of_a_later_version_cost_nothing_else(tmp_path: Path) -
 
 
 def test_what_is_not_of_a_run() -> None:
-    for data in (b"", b"[]", b"3", b"{}", b'{"run":1}', b"\xff"):
-        assert decode_run(Entry(1, NOTE, data)) is None
+    for data in (b"", b"[]", b"3", b"{}", b'{"run":1}', b'{"clock":"x"}', b"\xff"):
+        assert decode_note(Entry(1, NOTE, data)) is None
 
 
 def test_an_empty_block_has_no_time() -> None:

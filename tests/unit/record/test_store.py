@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from recording_files import (
+    START_NS,
     Troubles,
     blocks,
     closed,
@@ -130,6 +131,20 @@ def test_a_gap_lasts_from_the_first_lost_event_to_the_first_kept(tmp_path: Path,
     kept.close()
     (gap,) = gaps_of(tmp_path, 1)
     assert (gap.duration, gap.at % 10_000_000_000) == (3.5, 5_500_000_000)
+
+
+def test_the_gap_of_a_connection_that_closed_meanwhile_ends_with_it(tmp_path: Path, disk: Disk) -> None:
+    kept = store(tmp_path)
+    kept.flush(blocks(opened(1), opened(2)))
+    disk.room = 0
+    kept.flush(blocks(received(1, b"x", at=2_000_000_000), received(2, b"y", at=2_000_000_001)))
+    kept.flush(blocks(closed(1, 1, 0, at=3_000_000_000)))
+    disk.room = None
+    retry_now(kept)
+    kept.flush(blocks(received(2, b"z", at=9_000_000_000)))
+    kept.close()
+    assert [(gap.at - START_NS, gap.duration) for gap in gaps_of(tmp_path, 1)] == [(3_000_000_000, 1.0)]
+    assert [(gap.at - START_NS, gap.duration) for gap in gaps_of(tmp_path, 2)] == [(9_000_000_000, 7.0)]
 
 
 def test_it_is_tried_again_only_now_and_then(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
