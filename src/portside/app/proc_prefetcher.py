@@ -25,6 +25,7 @@ class ProcPrefetcher:
             self._from = read_end
             return
         if not self._pid:
+            os.close(read_end)  # or the pipe would never lose its last reader, and a write for nobody never fail
             _report(write_end)
         os.close(write_end)
         self._from = read_end

@@ -54,3 +54,8 @@ def test_no_process_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "fork", fork)
     assert list(ProcPrefetcher().processes()) == []
+
+
+def test_one_that_was_not_needed_ends_although_its_result_fits_into_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "iter_processes", lambda: [("x" * (4 << 20),)])
+    ProcPrefetcher().close()
