@@ -22,6 +22,7 @@ CloseReason = Literal[
     "write_timeout",  # the peer did not take the bytes buffered for it
     "fault",  # a --fault ended it
     "shutdown",  # the server ended
+    "killed",  # somebody had the kernel destroy the socket of this side, as `watch --kill` and `ss -K` do
     "error",  # any other error that the network reports, such as a lost route
 ]
 RefuseReason = Literal[

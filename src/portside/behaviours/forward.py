@@ -27,7 +27,7 @@ from portside.wire.proxy_header import endpoint_of
 PATIENCE_S = 0.5  # that the end of the run waits for an upstream that takes nothing
 Endpoint = tuple[str, int]
 EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
-_RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "error")
+_RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "killed", "error")
 _TIMEOUTS: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout")
 
 

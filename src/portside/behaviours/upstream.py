@@ -32,7 +32,7 @@ from portside.server.connection import WRITE_TIMEOUT_S, Connection
 from portside.server.leg import Hold, Leg
 
 MAX_QUEUED_BYTES = 64 * 1024  # that a client may send before the leg is connected; then the client is not read
-_RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+_RESETS = (ConnectionResetError, BrokenPipeError)
 
 
 class State(enum.Enum):
@@ -113,6 +113,8 @@ class Upstream(Leg, asyncio.Protocol):
         client.set_write_timeout(WRITE_TIMEOUT_S)
         if isinstance(error, _RESETS):
             client.reset(by="upstream")
+        elif isinstance(error, ConnectionAbortedError):
+            client.reset("killed", by="upstream")
         elif error is not None:
             client.reset("error", error=f"upstream: {reason_of(error)}", by="upstream")
         elif state in {State.CLIENT_EOF, State.CLOSING}:

@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING
 from portside.client.sender import BUFFER_SIZE, Observer, Sender, SenderState
 from portside.client.stdio import OutputClosed, Stdio
 from portside.client.tcp_progress import (
+    KILLED,
     StallTimer,
     acked_and_received,
     backoff,
+    is_killed,
     is_reset,
     pending_error,
     unacknowledged,
@@ -214,6 +216,8 @@ class Pipe:
             time.sleep(delay)
 
     def _failed(self, error: OSError) -> ConnectionFailed:
+        if is_killed(error):
+            return ConnectionFailed(self._peer, "killed", KILLED)
         if not is_reset(error):
             return ConnectionFailed(self._peer, "error", error)
         hint = None if error.errno == errno.ECONNRESET else "it closed before it had read everything we sent"

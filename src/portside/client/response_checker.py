@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from portside.client.tcp_progress import is_reset
+from portside.client.tcp_progress import KILLED, is_killed, is_reset
 from portside.errors import PortsideError
 from portside.wire.compare import LEFT, RIGHT, Comparison
 
@@ -54,7 +54,7 @@ class ResponseChecker:
     def failed(self, error: OSError) -> None:
         """Take the error of a call on the socket: a reset is an end. Raises PortsideError for any other."""
         if not is_reset(error):
-            raise PortsideError(f"connection to {self._peer}", error) from None
+            raise PortsideError(f"connection to {self._peer}", KILLED if is_killed(error) else error) from None
         self.ended = "reset"
 
     def stop_comparing(self) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 
 from portside import sockopts
 
+KILLED = "it was killed: the kernel was asked to destroy its socket"
+"""Words for the error that ``is_killed`` recognizes."""
+
 _ACKED_AND_RECEIVED_AT = 120  # linux/tcp.h, struct tcp_info: tcpi_bytes_acked, tcpi_bytes_received
 _ACKED_AND_RECEIVED = struct.Struct("=QQ")
 
@@ -36,6 +39,11 @@ def pending_error(sock: socket.socket) -> OSError | None:
     """An error that the network has reported and no call has raised yet (SO_ERROR); reading it clears it."""
     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return OSError(number, os.strerror(number)) if number else None
+
+
+def is_killed(error: OSError) -> bool:
+    """Whether somebody had the kernel destroy the socket, as ``watch --kill`` and ``ss -K`` do (tcp_abort)."""
+    return error.errno == errno.ECONNABORTED
 
 
 def is_reset(error: OSError) -> bool:

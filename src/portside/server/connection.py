@@ -3,6 +3,7 @@
 How a connection ends is decided in one place, ``connection_lost``:
 
     a cause was set before (idle, write timeout, shutdown …)     that cause: the first counts
+    the kernel was asked to destroy the socket                   killed
     the peer reset, or our write met its reset                   peer_reset
     the network reported another error                           error, with its text
     the peer sent FIN                                            peer_closed
@@ -198,14 +199,16 @@ class Connection(Leg, asyncio.Protocol):
         host = self._host
         cause = self._cause
         if cause is None:
-            if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+            if isinstance(error, ConnectionAbortedError):
+                cause = CloseCause("killed")
+            elif isinstance(error, ConnectionResetError | BrokenPipeError):
                 cause = CloseCause("peer_reset")
             elif error is not None:
                 cause = CloseCause("error", reason_of(error))
             else:
                 cause = CloseCause("peer_closed" if self.half_closed else "local_closed")
         reason, text, by = cause
-        if reason not in {"local_closed", "local_reset", "error"}:
+        if reason not in {"local_closed", "local_reset", "killed", "error"}:
             by = None
         duration = round(host.now() - self._opened_at, 6)
         sent = max(0, self.sent - self.buffered_bytes)  # what is buffered may be encrypted, which makes it more

@@ -38,6 +38,7 @@ _WHY: Final[dict[CloseReason, str]] = {
     "write_timeout": "closed by Portside: the peer did not take what was sent to it",
     "shutdown": "closed by Portside: the server ended",
     "fault": "closed by Portside: a fault that was asked for",
+    "killed": "reset by the kernel, which was asked to destroy the socket",
 }
 
 
@@ -160,7 +161,8 @@ class TcpSynthesizer:
     def _end(self, reason: CloseReason, error: str | None) -> None:
         if reason == "peer_reset":
             self._emit(self._peer, self._local, RST | ACK)
-        elif reason == "local_reset":
+        elif reason in ("local_reset", "killed"):
+            self._add_comment(_WHY.get(reason, ""))
             self._emit(self._local, self._peer, RST | ACK)
         elif reason == "error":
             self._add_comment(

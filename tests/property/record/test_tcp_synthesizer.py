@@ -12,7 +12,7 @@ TIMES = st.integers(0, 1 << 62)
 PAYLOADS = (b"", b"a", b"\xff\0\n", b"hello", bytes(32_768), bytes(32_769), bytes(65_536), bytes(200_001))
 SIZES = st.one_of(st.integers(0, 9), st.integers(0, 1 << 34))
 REASONS: tuple[CloseReason, ...] = (
-    *("peer_closed", "peer_reset", "local_closed", "local_reset", "idle_timeout"),
+    *("peer_closed", "peer_reset", "local_closed", "local_reset", "killed", "idle_timeout"),
     *("write_timeout", "fault", "shutdown", "error"),
 )
 

@@ -203,13 +203,14 @@ def test_who_dialled_sends_the_first_packet() -> None:
         ("fault", ["local FIN ACK", "peer ACK", "peer FIN ACK", "local ACK"]),
         ("peer_reset", ["peer RST ACK"]),
         ("local_reset", ["local RST ACK"]),
+        ("killed", ["local RST ACK"]),
         ("error", ["local RST ACK"]),
     ],
 )
 def test_how_connections_end(reason: CloseReason, end: list[str]) -> None:
     segments = story(opened(), closed(reason))
     assert said(segments) == HANDSHAKE + end
-    explained = {"shutdown", "idle_timeout", "write_timeout", "fault", "error"}
+    explained = {"shutdown", "idle_timeout", "write_timeout", "fault", "killed", "error"}
     assert bool(segments[3].comment) == (reason in explained)
 
 

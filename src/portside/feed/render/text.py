@@ -38,9 +38,14 @@ CLOSED: Final[dict[CloseReason, str]] = {
     "write_timeout": "closed, it took nothing of what waited for it,",
     "fault": "closed by a fault",
     "shutdown": "closed at the end of the run",
+    "killed": "killed",
     "error": "lost",
 }
-BY_UPSTREAM: Final[dict[CloseReason, str]] = {"local_closed": "closed by upstream", "local_reset": "reset by upstream"}
+BY_UPSTREAM: Final[dict[CloseReason, str]] = {
+    "local_closed": "closed by upstream",
+    "local_reset": "reset by upstream",
+    "killed": "reset, its connection to upstream was killed,",
+}
 
 
 class Palette:
