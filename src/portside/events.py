@@ -170,7 +170,7 @@ class Stopped(Event, frozen=True, gc=False):
 
     event: ClassVar[str] = "stopped"
 
-    reason: Literal["signal", "once", "output_closed"]
+    reason: Literal["signal", "once", "output_closed", "killed"]
 
 
 EVENTS: tuple[type[Event], ...] = (

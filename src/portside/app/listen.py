@@ -35,7 +35,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 if TYPE_CHECKING:
     from portside.app.rules import RulesReloader
 
-StopReason = Literal["signal", "once", "output_closed"]
+StopReason = Literal["signal", "once", "output_closed", "killed"]
 
 
 def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect) -> int:
@@ -59,6 +59,7 @@ class _ListenRun:
         self._drain = 0.0  # seconds that clients have to leave by themselves
         self._signals = 0
         self._signalled_at = 0.0
+        self._killed = False  # whether the sockets of all ports were destroyed
         self._exhaustion_notice_at = -_EXHAUSTION_NOTICE_S
 
     async def serve(self, listeners: list[Listener]) -> int:
@@ -122,6 +123,7 @@ class _ListenRun:
             faults=make_fault_injector(self._loop, settings, bus.publish),
         )
         server.acceptor.on_descriptors_exhausted = self._descriptors_exhausted
+        server.acceptor.on_listener_killed = self._listener_killed
         server.on_closed = self._closed
         if not settings.tls:
             server.hello_watch = HelloWatch(self._client_hello)
@@ -181,6 +183,19 @@ class _ListenRun:
         if self._settings.once and not self._stopping.done():
             self._status = 0 if reason in ("peer_closed", "local_closed") else 1
             self._stop("once")
+        self._stop_if_deserted()
+
+    def _listener_killed(self, listener: Listener) -> None:
+        self._killed = not self._server.acceptor.is_listening
+        hint = "no port is left: the run ends with its last client" if self._killed else None
+        write_notice(f"{listener.name} is closed: the kernel was asked to destroy its socket", hint)
+        self._stop_if_deserted()
+
+    def _stop_if_deserted(self) -> None:
+        """End a run whose ports were all destroyed, once nobody is connected any more."""
+        if self._killed and not self._server.connections and not self._stopping.done():
+            self._status = 1
+            self._stop("killed")
 
     def _client_hello(self, client: HelloSender) -> None:
         inside = "--tls with --forward-tls shows what is in it" if self._settings.forward is not None else None

@@ -68,7 +68,8 @@ class Acceptor:
     """Accepts clients, and has ``make_connection`` called with the number and the facts of each that is admitted.
 
     After ``most_clients`` in all the ports close. ``on_descriptors_exhausted`` is called each time the kernel has none
-    left. More attributes than a class should have: half of them are other parts' methods, kept for speed.
+    left, ``on_listener_killed`` when somebody had the kernel destroy a listening socket, which is closed then. More
+    attributes than a class should have: half of them are other parts' methods, kept for speed.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Acceptor:
         self.now = loop.time
         self.schedule_check = scheduler.schedule
         self.on_descriptors_exhausted: Callable[[OSError], None] = lambda _error: None
+        self.on_listener_killed: Callable[[Listener], None] = lambda _listener: None
         self._poller = poller
         self._publish = publish
         self._make_connection = make_connection
@@ -127,6 +129,17 @@ class Acceptor:
             listener.close()
             _log.debug("closed %s", listener.name)
         self._listeners = []
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether any port is open."""
+        return bool(self._listeners)
+
+    def _lose(self, listener: Listener) -> None:
+        self._stop_watching(listener)
+        listener.close()
+        self._listeners.remove(listener)
+        self.on_listener_killed(listener)
 
     def end(self) -> None:
         """Close the ports, and the clients that are not connected yet."""
@@ -176,6 +189,9 @@ class Acceptor:
             except OSError as error:
                 if error.errno in _NO_DESCRIPTORS:
                     self._wait_for_descriptors(error)
+                    return
+                if error.errno == errno.EINVAL:  # not listening any more: somebody had the kernel destroy the socket
+                    self._lose(listener)
                     return
                 continue  # that client went away while it waited (accept(2): treat as EAGAIN)
             os.set_blocking(fd, False)
