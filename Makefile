@@ -33,6 +33,9 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	   echo "Portside needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo not here)." \
+	      "Name another one: PYTHON=python3.12 make $(or $(MAKECMDGOALS),run)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
