@@ -81,3 +81,8 @@ def format_duration(seconds: float) -> str:
     hours, minutes = divmod(whole_minutes, 60)
     rest = f"{milliseconds / 1000:06.3f}s"
     return f"{hours}h{minutes:02d}m{rest}" if hours else f"{minutes}m{rest}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``1 segment``, ``2 segments``: a count and its noun; ``plural`` where an s alone does not make it."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -9,6 +9,7 @@ from portside.app.stdout import write_lines, write_stdout
 from portside.json_text import encode_json
 from portside.record.check import check
 from portside.record.report import CheckReport
+from portside.units import counted
 
 _MOST_LINES = 20  # of each kind for a person; JSON has them all
 
@@ -27,8 +28,8 @@ def run(path: str, progress: Progress, *, json: bool) -> int:
 def _lines(report: CheckReport) -> Iterator[str]:
     live = ", as far as the index of its running server knows them" if report.live else ""
     yield (
-        f"{report.segments} segments, {report.blocks} whole blocks of {report.connections} connections, "
-        f"{report.bytes} B{live}"
+        f"{counted(report.segments, 'segment')}, {counted(report.blocks, 'whole block')} of "
+        f"{counted(report.connections, 'connection')}, {report.bytes} B{live}"
     )
     for torn, words in ((False, "damaged"), (True, "cut off")):
         places = [each for each in report.found if each.torn == torn]
@@ -42,8 +43,8 @@ def _lines(report: CheckReport) -> Iterator[str]:
     if report.index_error is not None:
         yield f"the index cannot be used: {report.index_error}"
     if report.unknown or report.absent:
-        unknown, absent = len(report.unknown), len(report.absent)
-        yield f"the index does not know {unknown} blocks, and points at {absent} that are not there"
+        unknown, absent = counted(len(report.unknown), "block"), counted(len(report.absent), "block")
+        yield f"the index does not know {unknown} in the segments, and points at {absent} that the segments have not"
     if report.rebuilt:
         aside = f"; the old one is {report.aside}" if report.aside else ""
         yield f"the index was made anew from the segments{aside}"

@@ -15,6 +15,7 @@ from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
 from portside.record.recording import Direction, Recording, TimedEvent, missing_bytes
 from portside.settings.rec import RecShow
+from portside.units import counted
 
 _FOLLOW_S = 0.1
 _PAUSE_NS = round(UNFINISHED_S * 1e9)
@@ -37,7 +38,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         with ends_with_reader() if settings.follow else nullcontext():
             write_stdout(rendered.render(events))
     if rendered.gaps and settings.format == "raw":
-        write_notice(f"{rendered.gaps} gaps in connection {conn} are not shown: bytes are missing")
+        write_notice(f"{counted(rendered.gaps, 'gap')} in connection {conn} not shown: bytes are missing")
     return 1 if rendered.gaps else 0
 
 

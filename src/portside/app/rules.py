@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from portside.app.notices import write_notice
 from portside.errors import PortsideError, reason_of
 from portside.settings.listen import Listen
+from portside.units import counted
 from portside.wire.frame import Frame
 from portside.wire.rules.inline_rules import read_replies
 from portside.wire.rules.rules_file import read_rules
@@ -99,7 +100,7 @@ class RulesReloader:
             rules = reading.result()
             if self._behaviour is not None:
                 self._behaviour.swap_rules(rules, frame_of(rules, self._given))
-            write_notice(f"{self._path}: read again: {len(rules.rule_set.rules)} rules")
+            write_notice(f"{self._path}: read again: {counted(len(rules.rule_set.rules), 'rule')}")
             return
         words = str(error) if isinstance(error, PortsideError) else reason_of(error)
         hint = error.hint if isinstance(error, PortsideError) else None

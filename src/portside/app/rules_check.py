@@ -7,6 +7,7 @@ from portside.app.rules import frame_of, read_file
 from portside.app.stdout import write_lines
 from portside.errors import PortsideError
 from portside.settings.rules import RulesTest
+from portside.units import counted
 from portside.wire.rules.lint import reachable, warnings
 from portside.wire.rules.ruleset import RulesError, RuleSet
 from portside.wire.rules.transcript import read_transcript, result_lines, run_transcript
@@ -27,7 +28,7 @@ def check(path: str) -> int:
 
 
 def _summary(path: str, rule_set: RuleSet) -> Iterator[str]:
-    rules, states = _some(len(rule_set.rules), "rule"), _some(len(rule_set.states), "state")
+    rules, states = counted(len(rule_set.rules), "rule"), counted(len(rule_set.states), "state")
     yield f"{path}: {rules} in {states}; a conversation begins in {rule_set.start!r}"
     seen = reachable(rule_set)
     for state in rule_set.states:
@@ -35,13 +36,9 @@ def _summary(path: str, rule_set: RuleSet) -> Iterator[str]:
         ahead = dict.fromkeys(rule.goto for rule in found if rule.goto is not None)
         leads = f", leads to {', '.join(ahead)}" if ahead else ""
         aside = "" if state in seen else "  (never)"
-        yield f"  {state}: {_some(len(found), 'rule')}{leads}{aside}"
+        yield f"  {state}: {counted(len(found), 'rule')}{leads}{aside}"
     for position, words in warnings(rule_set):
         yield f"{path}:{position.line}:{position.column}: warning: {words}"
-
-
-def _some(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def test(settings: RulesTest, path: str, transcript: str) -> int:

@@ -20,6 +20,7 @@ from portside.kernel.netns import Namespace
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.snapshot import take_snapshot
 from portside.settings.watch import Watch
+from portside.units import counted
 
 _JSON_BATCH = 1024
 _MOST_ON_A_TERMINAL = 20
@@ -153,7 +154,7 @@ def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
         for note in seen.notes:
             write_notice(note)
         after = f"; {gone} had gone before" if gone else ""
-        write_notice(f"destroyed {len(table)} socket{'' if len(table) == 1 else 's'}{after}")
+        write_notice(f"destroyed {counted(len(table), 'socket')}{after}")
     if refused is not None:
         raise refused
     return 0

@@ -33,14 +33,14 @@ ReportLine = Callable[[Connection | None, bytes], None]
 def load(where: str) -> tuple[Function, str]:
     """The function that ``FILE.py:NAME`` names, and the path of its file.
 
-    Raises UsageError where there is none, PortsideError where the file cannot be run.
+    Raises UsageError where there is no such function, PortsideError where the file is not there or cannot be run.
     """
     path, colon, name = where.rpartition(":")
     if not colon or not path or not name.isidentifier():
         raise UsageError("--handler", f"{where!r} names no function", "write FILE.py:NAME")
     path = os.path.abspath(path)
     if not os.path.isfile(path):
-        raise UsageError("--handler", f"there is no file {path}")
+        raise PortsideError("--handler", f"there is no file {path}")
     spec = importlib.util.spec_from_file_location("portside_handler", path)
     if spec is None or spec.loader is None:
         raise UsageError("--handler", f"{path} is no Python file")

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from portside.cli.parser import load
+from portside.cli.parser import hanging, load
 from portside.cli.standard_error import EscapedStandardError
 from portside.errors import Hint, PortsideError, UsageError, reason_of
 
@@ -94,7 +94,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10}{words}\n" for name, words in COMMANDS.items()]
+    lines = [hanging(f"  {name:<10}", words) for name, words in COMMANDS.items()]
     return (
         "usage: portside COMMAND …\n\nA TCP endpoint you can see into.\n\n"
         f"{''.join(lines)}\n`portside COMMAND --help` tells its options; `portside --version` the version.\n"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.cli.misspelt import no_such_command
-from portside.cli.parser import load
+from portside.cli.parser import hanging, load, plain
 from portside.errors import UsageError
 
 Run = Callable[[Any], int]
@@ -28,7 +28,7 @@ def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[s
 
 
 def _help(name: str, about: str, commands: Mapping[str, type]) -> str:
-    lines = [f"  {command:<10}{(kind.__doc__ or '').strip()}\n" for command, kind in commands.items()]
+    lines = [hanging(f"  {command:<10}", plain(kind.__doc__ or "")) for command, kind in commands.items()]
     return f"usage: {about}\n\n{''.join(lines)}\n`portside {name} COMMAND --help` tells its options.\n"
 
 

@@ -4,6 +4,7 @@ The kernel accepts connections to an open port while the rest is loaded, so a cl
 server can connect.
 """
 
+import os
 import shutil
 import signal
 import socket
@@ -64,7 +65,8 @@ def _checked(settings: Listen) -> Listen:
 
         program = split_command(settings.exec)[0]
         if shutil.which(program) is None:
-            raise PortsideError("--exec", f"there is no program {program}")
+            why = f"{program} is not executable" if os.path.isfile(program) else f"there is no program {program}"
+            raise PortsideError("--exec", why)
     if (settings.exec is not None or settings.sh_exec is not None) and settings.max_conns is None:
         settings = replace(settings, max_conns=PROGRAMS_AT_ONCE)
     if settings.rules is not None or settings.reply:

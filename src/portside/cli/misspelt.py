@@ -69,7 +69,7 @@ def _no_such_option(command: str, flag: str, known: Iterable[str]) -> UsageError
 
 def _flags(specs: Sequence[OptionSpec]) -> dict[str, bool]:
     """Each flag, and whether a value follows it."""
-    flags = {"-h": False, "--help": False}
+    flags = {"-h": False, "--help": False, "-V": False, "--version": False}
     for spec in specs:
         for flag in spec.flags:
             flags[flag] = spec.metavar is not None

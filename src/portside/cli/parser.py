@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from portside import __version__
 from portside.cli.misspelt import check_options, nearest
 from portside.errors import InvalidValue, UsageError
 from portside.settings import OptionSpec, option_specs
@@ -12,6 +13,7 @@ from portside.settings.relations import check_relations, describe_relations
 from portside.settings.values import LOG_LEVELS
 
 Settings = TypeVar("Settings")
+MOST_CHOICES = 40  # characters
 
 
 class _ArgumentParser(argparse.ArgumentParser):
@@ -67,7 +69,7 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
     parser = _ArgumentParser(
         prog=f"portside {name}",
-        description=settings.__doc__,
+        description=plain(settings.__doc__ or ""),
         allow_abbrev=False,
         add_help=False,
         formatter_class=_formatter,
@@ -81,7 +83,20 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
         _add(group, field, spec, default, relations.get(field, ""))
     last = parser.add_argument_group("Help")
     last.add_argument("-h", "--help", action="help", help="show this and exit")
+    last.add_argument("-V", "--version", action="version", version=f"portside {__version__}", help="the version")
     return parser
+
+
+def plain(docstring: str) -> str:
+    """A docstring as text for a terminal: without the marks of code in it."""
+    return docstring.strip().replace("``", "`")
+
+
+def hanging(head: str, text: str) -> str:
+    """A head and its text beside it, in lines as wide as the terminal; each ends with a line feed."""
+    from textwrap import fill
+
+    return fill(text, _width(), initial_indent=head, subsequent_indent=" " * len(head)) + "\n"
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -102,6 +117,8 @@ def _width() -> int:
 
 def _add(group: Any, field: str, spec: OptionSpec, default: object, relations: str) -> None:
     words = spec.help.replace("%", "%%")
+    if spec.choices and _choices(spec) == spec.metavar:
+        words += f": {', '.join(spec.choices)}"
     if relations:
         words += f" ({relations})"
     if default_words := default_of(spec, default):
@@ -117,11 +134,17 @@ def _add(group: Any, field: str, spec: OptionSpec, default: object, relations: s
             *spec.flags,
             dest=field,
             action="append" if spec.repeat else "store",
-            metavar="|".join(spec.choices) if spec.choices else spec.metavar,
+            metavar=_choices(spec) if spec.choices else spec.metavar,
             type=_reader(spec),
             default=None if spec.repeat else default,
             help=words,
         )
+
+
+def _choices(spec: OptionSpec) -> str | None:
+    """The choices in place of the value's name where they are few; many are named in the help of the option."""
+    choices = "|".join(spec.choices or ())
+    return choices if len(choices) <= MOST_CHOICES else spec.metavar
 
 
 def _reader(spec: OptionSpec) -> Callable[[str], Any]:

@@ -112,11 +112,15 @@ def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
     host = address.host or "localhost"
     try:
         # A str would make Python load its tables for international names, which few names need.
-        name = host.encode("ascii") if host.isascii() else host
-        found = socket.getaddrinfo(name, address.port, options.family, socket.SOCK_STREAM)
+        ascii_or_not = host.encode("ascii") if host.isascii() else host
+        found = socket.getaddrinfo(ascii_or_not, address.port, options.family, socket.SOCK_STREAM)
     except OSError as error:
+        why: OSError | str = error
+        if options.family and error.errno in (socket.EAI_ADDRFAMILY, socket.EAI_NODATA):
+            flag, name = ("-4", "IPv4") if options.family == socket.AF_INET else ("-6", "IPv6")
+            why = f"{flag} was given, and it has no {name} address"
         hint = unknown_interface(host) or _hint(error, _HINTS)
-        raise PortsideError(f"cannot connect to {display_name(address)}", error, hint) from None
+        raise PortsideError(f"cannot connect to {display_name(address)}", why, hint) from None
     except UnicodeError:
         raise PortsideError(f"cannot connect to {display_name(address)}", f"{host!r} is no host name") from None
     return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]

@@ -7,6 +7,7 @@ from typing import Protocol
 from portside.events import Event
 from portside.feed.render import Renderer
 from portside.feed.writer import Output
+from portside.units import counted
 
 HIGH_BYTES = 4 << 20  # while a sink has this much to write, the server reads nothing more from clients
 VIEW_BYTES = 256 * 1024  # a terminal with this much to write gets no more until it has caught up
@@ -114,6 +115,7 @@ class TerminalSink(WriterSink):
     def drained(self) -> None:
         """Report what has been skipped since the last report."""
         if self._skipped_bytes:
-            note = f"-- {self._skipped_lines} lines ({self._skipped_bytes} B) not shown: too fast for this terminal\n"
+            lines = counted(self._skipped_lines, "line")
+            note = f"-- {lines} ({self._skipped_bytes} B) not shown: too fast for this terminal\n"
             self._skipped_lines = self._skipped_bytes = 0
             super()._put([note.encode()])

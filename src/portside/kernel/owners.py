@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from portside.kernel.models import Owner
 from portside.procfs import PROC, ProcessSockets, SocketFds, count_fds, fd_count_is_exact, process_identity, socket_fds
+from portside.units import counted
 
 _INODES_AT_ONCE = 1024  # get_next_ino() in fs/inode.c
 _REREAD_DESCRIPTORS = 5000  # about 30 ms
@@ -77,7 +78,7 @@ class OwnerFinder:
     def hidden(self) -> str:
         """Why a socket that has an inode may be held though the last call of ``find`` found no owner."""
         count = self.unreadable
-        return f"{count} process{'es' if count != 1 else ''} could not be read" if count else _NOT_SEEN
+        return f"{counted(count, 'process', 'processes')} could not be read" if count else _NOT_SEEN
 
     def find(
         self, inodes: npt.NDArray[np.unsignedinteger], cookies: npt.NDArray[np.unsignedinteger] | None = None

@@ -20,6 +20,7 @@ from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.table import Mask, SocketTable
 from portside.procfs import ProcessSockets
+from portside.units import counted
 
 View = Literal["connected", "listening", "all"]
 _VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
@@ -130,7 +131,7 @@ class Watcher:
         asked = _count_hidden(table) if self._columns & OWNER_COLUMNS else 0
         table, _ = _narrow(table, age_s, evaluate(self._filter, table, age_s))
         if asked:
-            sockets = f"{asked} socket{'s' if asked != 1 else ''}"
+            sockets = counted(asked, "socket")
             more = "and no condition on them is true"
             notes.append(f"{table.hidden_owners}: the programs of {sockets} are not known, {more}")
         elif self._owners is not None and (missing := _count_hidden(table)):

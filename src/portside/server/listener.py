@@ -102,7 +102,8 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
         raise PortsideError(f"cannot listen on {where}", error, unknown_interface(host)) from None
     sockaddrs = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in families]
     if not sockaddrs:
-        raise PortsideError(f"cannot listen on {where}", "it has no address of the family asked for")
+        asked, other = ("-4", "IPv6") if families == (socket.AF_INET,) else ("-6", "IPv4")
+        raise PortsideError(f"cannot listen on {where}", f"{asked} was given, and it has {other} addresses alone")
     return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 

@@ -22,7 +22,7 @@ from portside.events import (
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
-from portside.units import format_duration
+from portside.units import counted, format_duration
 from portside.wire.escaping import PRINTABLE_ASCII, escape, escape_lines, escape_text
 from portside.wire.frame import Frame
 from portside.wire.framing import Cut, whole_lines
@@ -122,7 +122,7 @@ class LineRenderer(StreamRenderer):
                 who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
                 return f"{who}{palette.bad}! fault: {escape_text(describe_fault(event))}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
-                what = f"#{conn}" if conn else f"{event.connections} connections"
+                what = f"#{conn}" if conn else counted(event.connections or 0, "connection")
                 lost = f"{received} B in and {sent} B out are not in the recording"
                 return f"  {palette.bad}! {what}: {lost}: {escape_text(why)}{palette.reset}"
             case Stopped(reason=reason):

@@ -21,7 +21,7 @@ from random import Random
 from typing import NamedTuple
 
 from portside.errors import InvalidValue
-from portside.units import parse_duration, parse_text
+from portside.units import counted, parse_duration, parse_text
 from portside.wire.escaping import escape
 from portside.wire.frame import Frame
 from portside.wire.rules.message_reader import MessageReader
@@ -243,7 +243,8 @@ def _shown(data: bytes) -> str:
 def result_lines(result: TranscriptResult, name: str) -> Iterator[str]:
     """The result of a transcript as lines of text; ``name`` is the transcript's file."""
     if result.difference is None:
-        yield f"{name}: as expected: the client sent {result.sent} times, {result.actions} rules applied"
+        sent, applied = counted(result.sent, "time"), counted(result.actions, "rule")
+        yield f"{name}: as expected: the client sent {sent}, {applied} applied"
     else:
         yield f"{name}:{result.difference.line}: {result.difference.words}"
         yield f"hint: {result.difference.hint}"
