@@ -1,7 +1,6 @@
 """Making the fault injector of a run; its modules are imported only if there is a ``--fault``."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ def make_fault_injector(
     """
     if not settings.fault:
         return None
+    import secrets
+
     from portside.server.faults.injector import FaultInjector
 
     seed = settings.fault_seed

@@ -1,6 +1,7 @@
 """``portside listen``: the server wired up with the event bus, sinks, standard input and signals."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ from portside.wire.escaping import escape
 PATIENCE_S = 0.5  # that an end in order waits for a peer or a reader that takes nothing
 _SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
 _EXHAUSTION_NOTICE_S = 10.0  # at least, between two notices that no descriptor is left
+_SETTLED_S = 0.1  # when what only pays in a long run no longer delays the first client
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ StopReason = Literal["signal", "once", "output_closed", "killed"]
 def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect) -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after."""
     raise_descriptor_limit()
-    keep_freed_memory()
     return run_loop(_ListenRun(settings, admission, pre_connect).serve(listeners))
 
 
@@ -89,7 +90,9 @@ class _ListenRun:
             bus.publish(Listening(time.time_ns(), listener.name))
             if settings.format == "raw":
                 write_notice(f"listening on {listener.name}")
+        gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
+        loop.call_later(_SETTLED_S, keep_freed_memory)
         reason = await self._stopping
         if reason == "signal" and self._drain:
             server.acceptor.stop_listening()

@@ -1,6 +1,5 @@
 """Resource limits that a server with many connections raises when it starts."""
 
-import ctypes
 import resource
 from contextlib import suppress
 
@@ -19,6 +18,8 @@ def keep_freed_memory() -> None:
 
     mallopt(3); a C library without it decides for itself.
     """
+    import ctypes  # a millisecond
+
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)

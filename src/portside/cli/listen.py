@@ -5,7 +5,6 @@ server can connect.
 """
 
 import os
-import shutil
 import signal
 import socket
 from dataclasses import replace
@@ -61,6 +60,8 @@ def _checked(settings: Listen) -> Listen:
     Raises PortsideError.
     """
     if settings.exec is not None:
+        import shutil
+
         from portside.client.process import split_command
 
         program = split_command(settings.exec)[0]

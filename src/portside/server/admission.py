@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from portside.addresses import ip_of
 from portside.errors import PortsideError, UsageError, reason_of
-from portside.networks import Network, contains, parse_network
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
     from portside.events import RefuseReason
+    from portside.networks import Network
 
 
-def networks_of(text: str, option: str) -> list[Network]:
+def networks_of(text: str, option: str) -> "list[Network]":
     """Read an address, a network or a name (all its addresses, as they are now)."""
+    from portside.networks import parse_network  # a millisecond, which a server without lists need not wait
+
     try:
         return [parse_network(text)]
     except ValueError:
@@ -27,7 +29,7 @@ def networks_of(text: str, option: str) -> list[Network]:
     return [parse_network(ip_of(sockaddr)) for *_, sockaddr in found]
 
 
-def read_networks(path: str, option: str) -> list[Network]:
+def read_networks(path: str, option: str) -> "list[Network]":
     """Read a file of networks, one a line; ``#`` begins a comment. Raises PortsideError."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -45,8 +47,8 @@ class Admission:
         *,
         most: int | None = None,
         most_per_ip: int | None = None,
-        allowed: list[Network] | None = None,
-        denied: list[Network] | None = None,
+        allowed: "list[Network] | None" = None,
+        denied: "list[Network] | None" = None,
     ) -> None:
         self._most = most
         self._most_per_ip = most_per_ip
@@ -77,6 +79,8 @@ class Admission:
                 del self._admitted_by_ip[ip]
 
     def _is_allowed(self, ip: str) -> bool:
+        from portside.networks import contains
+
         return not contains(ip, self._denied) and (self._allowed is None or contains(ip, self._allowed))
 
 
