@@ -13,8 +13,9 @@ from fuzz._mutations import mutate_text, words
 from portside.errors import InvalidValue
 from portside.kernel.bytecode import compile_filter, states_of
 from portside.kernel.decoder import decode
-from portside.kernel.filter import FilterError, HostAddress, Not, evaluate, parse, possible
+from portside.kernel.filter import FilterError, HostAddress, Not, parse
 from portside.kernel.filter.columns import FILTER_COLUMNS
+from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import columns_of
 from portside.kernel.models import Owner
 from portside.kernel.states import WORDS

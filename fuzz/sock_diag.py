@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from fuzz._mutations import mutate
+from portside.kernel.column_names import COLUMNS
 from portside.kernel.decoder import DecodeError, decode
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import to_json
-from portside.kernel.table import COLUMNS
 
 _DUMPS = [
     path.read_bytes() for path in sorted((Path(__file__).parent.parent / "tests/unit/kernel/dumps").glob("*.bin"))

@@ -7,17 +7,16 @@ import sys
 import time
 
 from portside.kernel.backend import DumpRequest
-from portside.kernel.decoder import NLMSG_DONE, SOCK_DIAG_BY_FAMILY
-from portside.kernel.inet_diag import Extension
-from portside.kernel.netlink import (
+from portside.kernel.dump_reader import (
     FAMILIES,
     HEADER,
     NETLINK_SOCK_DIAG,
     NLM_F_DUMP,
     NLM_F_REQUEST,
     REQUEST,
-    NetlinkBackend,
 )
+from portside.kernel.inet_diag import NLMSG_DONE, SOCK_DIAG_BY_FAMILY, Extension
+from portside.kernel.netlink import NetlinkBackend
 
 _END = struct.Struct("=IHHIIi")  # struct nlmsghdr, and an errno: the end of a dump
 

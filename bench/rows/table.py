@@ -10,7 +10,7 @@ from bench.rows import Plan
 from bench.rows.command import to_a_file
 
 BARS = {"ss -tanp": 0.7, "netstat -natp": 0.5, "psutil script": 0.5, "lsof -nP -iTCP": 0.4}
-MATCHES, START_MS = 100, 150
+MATCHES, START_MS, PLAIN_START_MS = 100, 150, 90
 
 
 def table(plan: Plan) -> Iterator[Result]:
@@ -34,10 +34,11 @@ def of_port(plan: Plan) -> Iterator[Result]:
         times = plan.by_turns(
             {name: partial(to_a_file, command, f":{port} ".encode(), MATCHES) for name, command in commands.items()}
         )
-    row, limit = f"{MATCHES} of {crowd.sockets:,} sockets", Bar(START_MS, at_most=True, beyond=True)
+    row = f"{MATCHES} of {crowd.sockets:,} sockets"
+    limit, plain = (Bar(most, at_most=True, beyond=True) for most in (START_MS, PLAIN_START_MS))
     for ours, words, theirs, bar in (
         ("portside", "watch --once 'sport = :PORT'", "ss -tanp", limit),
-        ("portside -p", "watch --once --no-processes 'sport = :PORT'", "ss -tan", limit),
+        ("portside -p", "watch --once --no-processes 'sport = :PORT'", "ss -tan", plain),
         # For information: it looks for no programs.
         ("portside", "watch --once 'sport = :PORT'", "ss -tan", None),
     ):

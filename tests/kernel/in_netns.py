@@ -14,13 +14,13 @@ from netns import other_netns
 from support import wait_until
 
 from portside.app.sort_order import Sort
-from portside.kernel import Query, Watcher, snapshot
 from portside.kernel.backend import BackendError
 from portside.kernel.backends import NAMES
 from portside.kernel.destroy import DestroyError, destroy
 from portside.kernel.filter import parse
 from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace, NamespaceError
+from portside.kernel.snapshot import Query, Watcher, snapshot
 from portside.settings.watch import Watch
 from portside.tui.poller import Poller
 

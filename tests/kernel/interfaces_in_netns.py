@@ -19,11 +19,11 @@ from support import Program, wait_until
 
 import portside
 from portside.app.sort_order import Sort
-from portside.kernel import FilterError, snapshot
-from portside.kernel.filter import parse
+from portside.kernel.filter import FilterError, parse
 from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace, NamespaceError
 from portside.kernel.resolver import SystemResolver
+from portside.kernel.snapshot import snapshot
 from portside.settings.watch import Watch
 from portside.tui.poller import Poller
 

@@ -9,8 +9,9 @@ from kernel.ss import Line, ss
 from kernel.tcp_states import NETWORK, States, every_tcp_state, private_netns
 from support import wait_until
 
-from portside.kernel import Socket, snapshot
 from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Socket
+from portside.kernel.snapshot import snapshot
 from portside.kernel.states import NAMES
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"

@@ -14,13 +14,16 @@ import pytest
 from support import wait_until
 
 from portside.errors import UsageError
-from portside.kernel import FilterError, Query, SocketTable, Watcher, netlink, proc_net_tcp, snapshot, to_json
+from portside.kernel import netlink, proc_net_tcp
 from portside.kernel.backend import BackendError
-from portside.kernel.filter import HostAddress
+from portside.kernel.dump_reader import DumpReader
+from portside.kernel.filter import FilterError, HostAddress
 from portside.kernel.materialize import to_sockets
-from portside.kernel.models import Owner
+from portside.kernel.models import Owner, to_json
 from portside.kernel.netlink import NetlinkBackend
 from portside.kernel.resolver import SystemResolver
+from portside.kernel.snapshot import Query, Watcher, snapshot
+from portside.kernel.table import SocketTable
 
 
 @pytest.fixture
@@ -199,10 +202,10 @@ def test_without_leave_the_table_is_there_and_says_what_is_not(listener: socket.
 def test_without_netlink_the_next_best_is_used_and_says_why(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_netlink(self: NetlinkBackend) -> socket.socket:
+    def no_netlink(self: DumpReader) -> socket.socket:
         raise BackendError("opening netlink", "Protocol not supported")
 
-    monkeypatch.setattr(NetlinkBackend, "_open", no_netlink)
+    monkeypatch.setattr(DumpReader, "_open", no_netlink)
     filter_ = f"sport = {port_of(listener)}"
     seen = snapshot(filter_, view="listening")
     assert seen.source == "proc"

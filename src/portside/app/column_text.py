@@ -3,21 +3,17 @@
 A column has many rows and few distinct values, so each distinct value is formatted once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from portside.app.cell_text import ANY_PEER, PROTOCOLS, UNKNOWN, milliseconds_text, owner_text, seconds_text
 from portside.kernel import states
 from portside.kernel.address_text import endpoints
-from portside.kernel.inet_diag import IPV4, TIMERS
-from portside.kernel.models import Owner
+from portside.kernel.inet_diag import TIMERS
 from portside.kernel.table import ColumnValues, SocketTable
-from portside.wire.escaping import escape_name
-
-UNKNOWN = "-"
-_UNITS = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k"))
 
 Texts = list[str]
 
@@ -33,64 +29,6 @@ class WatchedSockets(NamedTuple):
 
 
 TextsOf = Callable[[WatchedSockets], Texts]
-
-
-# Values.
-
-
-def size_text(count: int) -> str:
-    """``5``, ``64k``, ``1.5M``: bytes, in powers of 1024."""
-    for unit, name in _UNITS:
-        if count >= unit:
-            number = count / unit
-            return f"{number:.0f}{name}" if number >= 100 or number.is_integer() else f"{number:.1f}{name}"
-    return str(count)
-
-
-def microseconds_text(count: int) -> str:
-    """``45us``, ``1.25ms``, ``3.2s``, ``2h00m``."""
-    if count < 1000:
-        return f"{count}us"
-    if count < 1_000_000:
-        return f"{count / 1000:.3g}ms" if count < 100_000 else f"{count // 1000}ms"
-    seconds = count // 1_000_000
-    if seconds < 60:
-        return f"{count // 100_000 / 10}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02d}s"
-    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
-
-
-def milliseconds_text(count: int) -> str:
-    """Milliseconds as ``microseconds_text`` writes them."""
-    return microseconds_text(count * 1000)
-
-
-def seconds_text(time_s: float) -> str:
-    """``5s``, ``3m05``, ``2h07``, ``4d03h``."""
-    minutes, seconds = divmod(int(time_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24}d{hours % 24:02}h"
-    return f"{hours}h{minutes:02}" if hours else f"{minutes}m{seconds:02}" if minutes else f"{seconds}s"
-
-
-def program_text(program: str | None) -> str:
-    """The name of a program, ``-`` for none; a process may give itself any name, and so the name is escaped."""
-    return UNKNOWN if program is None else escape_name(program.encode("utf-8", "surrogateescape"))
-
-
-def owner_text(pid: int, program: str | None) -> str:
-    """``53140/python3``."""
-    return f"{pid}/{program_text(program)}"
-
-
-def owners_text(owners: Iterable[Owner]) -> str:
-    """``53140/python3,53141/python3``: each process that holds a socket once, ``-`` where there is none."""
-    return ",".join(dict.fromkeys(owner_text(owner.pid, owner.program) for owner in owners)) or UNKNOWN
-
-
-# Columns.
 
 
 def column_texts(values: ColumnValues, text: Callable[[Any], str]) -> Texts:
@@ -122,7 +60,7 @@ def paired(first: str, second: str, text: Callable[[Any], str] = str) -> TextsOf
 
 def protocols(sockets: WatchedSockets) -> Texts:
     """``tcp`` or ``tcp6``."""
-    return ["tcp" if family == IPV4 else "tcp6" for family in sockets.table.base["family"].tolist()]
+    return list(map(PROTOCOLS.__getitem__, sockets.table.base["family"].tolist()))
 
 
 def local_ends(sockets: WatchedSockets) -> Texts:
@@ -135,9 +73,9 @@ def foreign_ends(sockets: WatchedSockets) -> Texts:
     """The remote end of each socket; for a listener any, as netstat writes it."""
     table = sockets.table
     texts = endpoints(table.base, "remote", table.interfaces)
-    families = table.base["family"]
+    families = table.base["family"].tolist()
     for index in np.flatnonzero(table.base["state"] == states.LISTEN).tolist():
-        texts[index] = "0.0.0.0:*" if families[index] == IPV4 else "[::]:*"
+        texts[index] = ANY_PEER[families[index]]
     return texts
 
 

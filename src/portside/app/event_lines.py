@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from portside.app.column_text import WatchedSockets, owner_lists
-from portside.kernel import states, to_json
+from portside.kernel import states
 from portside.kernel.address_text import endpoints, remotes
 from portside.kernel.connection_tracker import FORGOTTEN, UNKNOWN, EventBatch, forgotten
 from portside.kernel.materialize import to_sockets
-from portside.kernel.models import Socket
+from portside.kernel.models import Socket, to_json
 from portside.kernel.table import SocketTable
 from portside.units import format_duration
 

@@ -17,23 +17,25 @@ import numpy.typing as npt
 
 from portside.app.event_lines import HEADER, json_lines, text_lines
 from portside.app.notices import write_notice
-from portside.app.watch import filter_text, view_of, wrong_filter
+from portside.app.watch_filter import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
-from portside.kernel import FilterError, states
+from portside.kernel import states
 from portside.kernel.backend import Backend, BackendError, DumpRequest
 from portside.kernel.backends import open_backend
 from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
 from portside.kernel.counters import TcpCounters, TcpMib
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor, DestroyNotifications
-from portside.kernel.filter import evaluate, parse, possible
+from portside.kernel.filter import FilterError, parse
+from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import OWNER_COLUMNS, columns_of
 from portside.kernel.interfaces import interface_names
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
-from portside.kernel.snapshot import in_view, unsupported_columns
+from portside.kernel.snapshot import unsupported_columns
 from portside.kernel.table import Mask, SocketTable
+from portside.kernel.views import in_view
 from portside.settings.watch import Watch
 
 _REPORT_S = 10.0  # how often a terminal shows what was seen
@@ -168,8 +170,8 @@ class _EventMonitor:
         if self._owners is None or table.owners is not None:
             return table
         shown = possible(self._filter, table)
-        inodes, cookies = table.base["inode"][shown], table.column("cookie")
-        found = self._owners.find(inodes, cookies.values[shown] if cookies.known.all() else None)
+        inodes, cookies = table.base["inode"][shown].tolist(), table.column("cookie")
+        found = self._owners.find(inodes, cookies.values[shown].tolist() if cookies.known.all() else None)
         return table.with_owners(dict(found), self._owners.hidden)
 
     def _with_interfaces(self, table: SocketTable) -> SocketTable:

@@ -1,8 +1,8 @@
 """The programs that hold a port which is in use, for the error that a server cannot listen there."""
 
-from portside.app.column_text import owners_text
+from portside.app.cell_text import owners_text
 from portside.errors import PortsideError
-from portside.kernel import snapshot
+from portside.kernel.snapshot import snapshot
 
 
 def port_in_use_hint(port: int) -> str:

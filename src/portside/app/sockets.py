@@ -1,8 +1,9 @@
 """``portside.sockets``: the kernel's socket table as a Python function."""
 
-from portside.kernel import Query, Socket, View
 from portside.kernel.materialize import to_sockets
-from portside.kernel.snapshot import take_snapshot
+from portside.kernel.models import Socket
+from portside.kernel.snapshot import Query, take_snapshot
+from portside.kernel.views import View
 
 
 def sockets(

@@ -9,8 +9,9 @@ from portside.app.column_sort import OwnerRanks, SortContext, SortKeysOf, by_age
 from portside.app.column_text import WatchedSockets
 from portside.app.watch_columns import LOCAL, SORTABLE
 from portside.errors import UsageError
+from portside.kernel.column_names import BASE_COLUMNS
 from portside.kernel.filter.columns import FILTER_COLUMNS
-from portside.kernel.table import BASE_COLUMNS, SocketTable
+from portside.kernel.table import SocketTable
 
 _COLUMNS = {name: column for column in SORTABLE for name in column.sort_names}
 _SORT_KEYS = {**{column.name: column.sort_keys for column in SORTABLE}, "age_s": by_age}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from portside.app.column_text import program_text
+from portside.app.cell_text import program_text
 from portside.kernel.summary import summarize
 from portside.kernel.table import SocketTable
 

@@ -7,6 +7,8 @@ the two displays has two entries.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from portside.app import table_layout as layout
+from portside.app.cell_text import microseconds_text, milliseconds_text, size_text
 from portside.app.column_sort import (
     SortKeysOf,
     by_age,
@@ -23,13 +25,10 @@ from portside.app.column_text import (
     foreign_ends,
     limits,
     local_ends,
-    microseconds_text,
-    milliseconds_text,
     owner_lists,
     paired,
     protocols,
     short_timers,
-    size_text,
     state_names,
     timers,
     written,
@@ -84,33 +83,33 @@ def _info(
 
 
 PROTO = Column(
-    "proto", "Proto", protocols, by_family, "proto", ("proto",),
-    table_width=-5, live_width=LiveWidth(5, drop=7, grow=0),
+    "proto", layout.PROTO.heading, protocols, by_family, "proto", ("proto",),
+    table_width=layout.PROTO.width, live_width=LiveWidth(5, drop=7, grow=0),
 )  # fmt: skip
 RECV_Q = Column(
-    "recv_q", "Recv-Q", written("recv_q"), by_number("recv_q"), "recv_q", ("recv-q", "recv_q", "recvq"),
-    table_width=6, live_width=LiveWidth(6, drop=4, grow=0, right_aligned=True),
+    "recv_q", layout.RECV_Q.heading, written("recv_q"), by_number("recv_q"), "recv_q", ("recv-q", "recv_q", "recvq"),
+    table_width=layout.RECV_Q.width, live_width=LiveWidth(6, drop=4, grow=0, right_aligned=True),
 )  # fmt: skip
 SEND_Q = Column(
-    "send_q", "Send-Q", written("send_q"), by_number("send_q"), "send_q", ("send-q", "send_q", "sendq"),
-    table_width=6, live_width=LiveWidth(6, drop=5, grow=0, right_aligned=True),
+    "send_q", layout.SEND_Q.heading, written("send_q"), by_number("send_q"), "send_q", ("send-q", "send_q", "sendq"),
+    table_width=layout.SEND_Q.width, live_width=LiveWidth(6, drop=5, grow=0, right_aligned=True),
 )  # fmt: skip
 LOCAL = Column(
-    "local", "Local Address", local_ends, by_end("local"), "local", ("local", "local address", "src"),
-    table_width=-20, live_width=LiveWidth(13, drop=2, grow=1, cut_middle=True),
+    "local", layout.LOCAL.heading, local_ends, by_end("local"), "local", ("local", "local address", "src"),
+    table_width=layout.LOCAL.width, live_width=LiveWidth(13, drop=2, grow=1, cut_middle=True),
 )  # fmt: skip
 REMOTE = Column(
-    "remote", "Foreign Address", foreign_ends, by_end("remote"), "remote",
+    "remote", layout.REMOTE.heading, foreign_ends, by_end("remote"), "remote",
     ("foreign", "foreign address", "peer", "remote", "dst"),
-    table_width=-20, live_width=LiveWidth(13, drop=1, grow=1, cut_middle=True),
+    table_width=layout.REMOTE.width, live_width=LiveWidth(13, drop=1, grow=1, cut_middle=True),
 )  # fmt: skip
 STATE = Column(
-    "state", "State", state_names, by_state_name, "state", ("state",),
-    table_width=-11, live_width=LiveWidth(10, drop=3, grow=0, maximum=11),
+    "state", layout.STATE.heading, state_names, by_state_name, "state", ("state",),
+    table_width=layout.STATE.width, live_width=LiveWidth(10, drop=3, grow=0, maximum=11),
 )  # fmt: skip
-PID = Column("pid", "PID/Program", owner_lists, by_pid, "owners", ("pid", "pid/program"))
+PID = Column("pid", layout.PROGRAMS, owner_lists, by_pid, "owners", ("pid", "pid/program"))
 PROGRAM = Column(
-    "program", "PID/Program", owner_lists, by_program, "owners", ("program",),
+    "program", layout.PROGRAMS, owner_lists, by_program, "owners", ("program",),
     live_width=LiveWidth(7, drop=6, grow=2, maximum=40),
 )  # fmt: skip
 DROPS = _info("Drops", "drops", json="info.skmem.drops", live=LiveWidth(5, drop=8, grow=3, right_aligned=True))
@@ -176,10 +175,9 @@ SORTABLE = (PROTO, RECV_Q, SEND_Q, LOCAL, REMOTE, STATE, PID, PROGRAM)
 """What ``--sort`` takes beside the numbers that a filter can name."""
 
 
-def table_columns(*, owners: bool, wide: bool, drops: bool) -> tuple[Column, ...]:
-    """The columns of the table; the programs come last, for there may be any number of them."""
-    more = TABLE_WIDE if wide else (DROPS,) if drops else ()
-    return (*NETSTAT, *more, *((PROGRAM,) if owners else ()))
+def table_columns(*, wide: bool, drops: bool) -> tuple[Column, ...]:
+    """The columns of the table but for the programs."""
+    return (*NETSTAT, *(TABLE_WIDE if wide else (DROPS,) if drops else ()))
 
 
 def live_columns(settings: Watch) -> tuple[Column, ...]:

@@ -8,7 +8,7 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # A command loads some 30,000 objects that stay, and the collector would pass over them again and again: 6 % of a start.
-# What comes later hardly has cycles either: events and buffers are freed without the collector.
+# What comes later leaves hardly any cycles.
 gc.set_threshold(50_000, 20, 100)
 
 import os

@@ -4,17 +4,15 @@ A table has many sockets and few distinct addresses, so each distinct address is
 """
 
 from collections.abc import Mapping
-from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.inet_diag import IPV4, IPV6, Rows
-
-MAPPED_PREFIX = bytes(10) + b"\xff\xff"
-_LINK_LOCAL = b"\xfe\x80"
+from portside.kernel.host_text import LINK_LOCAL, MAPPED_PREFIX, host_text, zoned
+from portside.kernel.inet_diag import IPV4, IPV6
+from portside.kernel.inet_diag_types import Rows
 
 Side = Literal["local", "remote"]
 
@@ -47,9 +45,9 @@ def hosts(base: Rows, side: Side, interfaces: Mapping[int, str]) -> list[str]:
         at += 16
         host = known.get(address)
         if host is None:
-            host = known[address] = _host(address)
-        if interface and family == IPV6 and address.startswith(_LINK_LOCAL):
-            host = f"{host[:-1]}%{interfaces.get(interface, interface)}]"
+            host = known[address] = host_text(address)
+        if interface and family == IPV6 and address.startswith(LINK_LOCAL):
+            host = zoned(host, interfaces.get(interface, interface))
         texts.append(host)
     return texts
 
@@ -59,11 +57,3 @@ def remotes(base: Rows, interfaces: Mapping[int, str]) -> list[str | None]:
     listening = (base["state"] == states.LISTEN).tolist()
     ends = endpoints(base, "remote", interfaces)
     return [None if is_listener else end for end, is_listener in zip(ends, listening, strict=True)]
-
-
-def _host(address: bytes) -> str:
-    if len(address) == 4:
-        return inet_ntop(AF_INET, address)
-    if address.startswith(MAPPED_PREFIX):
-        return inet_ntop(AF_INET, address[12:])
-    return f"[{inet_ntop(AF_INET6, address)}]"

@@ -1,10 +1,16 @@
 """The interface of a backend: a source from which the socket table is read."""
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from portside.errors import PortsideError
 from portside.kernel import states
-from portside.kernel.table import SocketTable
+from portside.kernel.bytecode import compile_filter, states_of
+from portside.kernel.filter.tree import OWNER_COLUMNS, Filter, columns_of
+
+if TYPE_CHECKING:  # numpy, which a look at few sockets does without
+    from portside.kernel.table import SocketTable
+
+_PLAIN_COLUMNS = frozenset(("age_s", "recv_q", "send_q", "uid", "inode", "interface", "cookie"))
 
 
 class BackendError(PortsideError):
@@ -24,10 +30,16 @@ class DumpRequest(NamedTuple):
     bytecode: bytes | None = None
 
 
+def request_of(chosen: Filter, families: tuple[int, ...], *, details: bool) -> DumpRequest:
+    """The request for all sockets that may match a filter, with the columns that the filter itself needs."""
+    details = details or not columns_of(chosen) <= OWNER_COLUMNS | _PLAIN_COLUMNS
+    return DumpRequest(families, states_of(chosen), details, compile_filter(chosen))
+
+
 class Dump(NamedTuple):
     """A table of sockets, and notes for the user on what it may lack."""
 
-    table: SocketTable
+    table: "SocketTable"
     notes: tuple[str, ...] = ()
 
 

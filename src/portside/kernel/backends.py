@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from portside.errors import UsageError
 from portside.kernel.backend import Backend, BackendError, Dump, DumpRequest
+from portside.kernel.dump_reader import DumpReader
 from portside.kernel.netns import Namespace
 
 NAMES = ("netlink", "proc", "psutil")
@@ -18,9 +19,15 @@ class OpenBackend(NamedTuple):
     notes: tuple[str, ...]
 
 
-def open_backend(request: DumpRequest, name: str | None = None, namespace: Namespace | None = None) -> OpenBackend:
+def open_backend(
+    request: DumpRequest,
+    name: str | None = None,
+    namespace: Namespace | None = None,
+    reader: DumpReader | None = None,
+) -> OpenBackend:
     """Open a backend by its name, or the best that works, and read from it once.
 
+    ``reader`` is one that is open already, for netlink.
     Raises UsageError for a name that is none, and BackendError where the backend that is asked for, or every one,
     does not work here.
     """
@@ -29,7 +36,7 @@ def open_backend(request: DumpRequest, name: str | None = None, namespace: Names
     failures: list[BackendError] = []
     for candidate in NAMES if name is None else (name,):
         try:
-            backend = _OPENERS[candidate](namespace)
+            backend = _OPENERS[candidate](namespace, reader)
             try:
                 dump = backend.read(request)
             except BaseException:
@@ -52,22 +59,23 @@ def _log_failure(name: str, error: BackendError) -> None:
     logging.getLogger("portside.kernel.backend").info("%s does not work here: %s", name, error)
 
 
-def _netlink(namespace: Namespace | None) -> Backend:
+def _netlink(namespace: Namespace | None, reader: DumpReader | None) -> Backend:
     from portside.kernel.netlink import NetlinkBackend
 
-    return NetlinkBackend(namespace)
+    return NetlinkBackend(namespace, reader)
 
 
-def _proc(namespace: Namespace | None) -> Backend:
+def _proc(namespace: Namespace | None, _reader: DumpReader | None) -> Backend:
     from portside.kernel.proc_net_tcp import ProcBackend
 
     return ProcBackend(namespace)
 
 
-def _psutil(namespace: Namespace | None) -> Backend:
+def _psutil(namespace: Namespace | None, _reader: DumpReader | None) -> Backend:
     from portside.kernel.psutil_backend import PsutilBackend
 
     return PsutilBackend(namespace)
 
 
-_OPENERS: dict[str, Callable[[Namespace | None], Backend]] = {"netlink": _netlink, "proc": _proc, "psutil": _psutil}
+_Opener = Callable[[Namespace | None, DumpReader | None], Backend]
+_OPENERS: dict[str, _Opener] = {"netlink": _netlink, "proc": _proc, "psutil": _psutil}

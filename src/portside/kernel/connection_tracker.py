@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.decoder import unavailable_inodes
-from portside.kernel.inet_diag import Rows
+from portside.kernel.inet_diag_types import Rows
 from portside.kernel.table import Mask, SocketTable, Unavailable
 from portside.kernel.tracked_sockets import Ints, Keys, TrackedSockets, ends_as_keys, keep_owners
 

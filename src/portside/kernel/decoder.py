@@ -17,13 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.inet_diag import BASE, IPV4, IPV6, Rows
+from portside.kernel.inet_diag import IPV4, IPV6, NLM_F_DUMP_INTR, SOCK_DIAG_BY_FAMILY
+from portside.kernel.inet_diag_types import BASE, Rows
 from portside.kernel.table import Mask, Messages, SocketTable, Unavailable
-
-NLMSG_ERROR = 2
-NLMSG_DONE = 3
-SOCK_DIAG_BY_FAMILY = 20
-NLM_F_DUMP_INTR = 0x10
 
 _HEADER = 16  # struct nlmsghdr, in bytes
 _FIRST_ATTRIBUTE = _HEADER + BASE.itemsize

@@ -14,7 +14,7 @@ import numpy as np
 
 from portside.errors import PortsideError
 from portside.kernel.address_text import endpoints
-from portside.kernel.netlink import (
+from portside.kernel.dump_reader import (
     HEADER,
     NETLINK_SOCK_DIAG,
     NLM_F_ACK,

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel.backend import BackendError
-from portside.kernel.netlink import NETLINK_SOCK_DIAG
+from portside.kernel.dump_reader import NETLINK_SOCK_DIAG
 from portside.kernel.netns import Namespace
 
 _GROUPS = 1 << 0 | 1 << 2  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, as bits

@@ -1,4 +1,4 @@
-"""The kernel's structures for a socket as numpy types: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
+"""The kernel's structures for a socket: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
 
 Numbers are in the machine's own byte order but for ports and addresses, which are in the network's. Kernels only
 ever append to ``tcp_info`` and to the memory counters, so a shorter structure is an older kernel's, and a field is
@@ -7,33 +7,24 @@ there when its last byte is.
 
 import sys
 
-import numpy as np
-import numpy.typing as npt
+# struct nlmsghdr, include/uapi/linux/netlink.h: types of messages, and a flag.
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+SOCK_DIAG_BY_FAMILY = 20
+NLM_F_DUMP_INTR = 0x10
 
 IPV4, IPV6 = 2, 10
 """Families as the table has them: Linux's numbers, on other systems too."""
 
-Rows = npt.NDArray[np.void]
-"""A structured array: one socket a row."""
-
 # struct inet_diag_msg, 72 bytes. An IPv4 address is in the first 4 of its 16 bytes.
-BASE = np.dtype(
-    {
-        "names": [
-            "family", "state", "timer", "retransmits", "local_port", "remote_port", "local", "remote",
-            "interface", "cookie_low", "cookie_high", "timer_ms", "recv_q", "send_q", "uid", "inode",
-        ],
-        "formats": [
-            "u1", "u1", "u1", "u1", ">u2", ">u2", ("u1", 16), ("u1", 16),
-            "u4", "u4", "u4", "u4", "u4", "u4", "u4", "u4",
-        ],
-        "offsets": [0, 1, 2, 3, 4, 6, 8, 24, 40, 44, 48, 52, 56, 60, 64, 68],
-        "itemsize": 72,
-    }
+BASE_FIELDS = (
+    "family", "state", "timer", "retransmits", "local_port", "remote_port", "local", "remote",
+    "interface", "cookie_low", "cookie_high", "timer_ms", "recv_q", "send_q", "uid", "inode",
 )  # fmt: skip
+BASE_BYTES = 72
 
 # struct tcp_info: name here, type, offset. Rates are bytes a second.
-_INFO = (
+INFO_FIELDS = (
     ("ca_state", "u1", 1),
     ("probes", "u1", 3),
     ("backoff", "u1", 4),
@@ -90,15 +81,6 @@ _INFO = (
     ("total_rto_recoveries", "u2", 242),
     ("total_rto_time_ms", "u4", 244),
 )
-INFO = np.dtype(
-    {
-        "names": [name for name, _, _ in _INFO],
-        "formats": [kind for _, kind, _ in _INFO],
-        "offsets": [offset for _, _, offset in _INFO],
-        "itemsize": 248,
-    }
-)
-
 # Bit fields of tcp_info, as columns of their own: which field, how far to shift, what mask. C puts the first bit
 # field of a byte at its low end where numbers are little-endian, else at its high end.
 _LITTLE = sys.byteorder == "little"

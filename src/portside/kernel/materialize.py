@@ -7,9 +7,10 @@ import numpy as np
 
 from portside.kernel import states
 from portside.kernel.address_text import endpoints, remotes
+from portside.kernel.column_names import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.inet_diag import IPV4, OPTIONS, TIMERS
 from portside.kernel.models import Owner, Socket
-from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, Mask, SocketTable
+from portside.kernel.table import Mask, SocketTable
 
 _BATCH = 2048
 _ANY_INFO = "cwnd"  # every tcp_info has this field, so where it is known there is a tcp_info

@@ -4,11 +4,8 @@ A network namespace is an attribute of a thread, so a new thread enters it, does
 /proc/thread-self/net stay in the namespace in which they were opened, whichever thread uses them later.
 """
 
-import ctypes
 import errno
-import fcntl
 import os
-import threading
 from collections.abc import Callable
 from typing import Self, TypeVar
 
@@ -58,6 +55,8 @@ class Namespace:
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Call ``work`` inside the namespace: its result, or its exception. Raises NamespaceError too."""
+        import threading  # here and below: most runs look into no other namespace, and their start need not wait
+
         results: list[_T] = []
         failures: list[BaseException] = []
 
@@ -97,6 +96,8 @@ class Namespace:
 
 def _is_network_namespace(fd: int) -> bool:
     """Whether a file is a namespace, and one of networks: ioctl_ns(2)."""
+    import fcntl
+
     try:
         return fcntl.ioctl(fd, _NS_GET_NSTYPE) == _CLONE_NEWNET
     except OSError:
@@ -117,6 +118,8 @@ def _setns(fd: int) -> None:
     if setns is not None:
         setns(fd, _CLONE_NEWNET)
         return
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(fd, _CLONE_NEWNET) != 0:
         number = ctypes.get_errno() or errno.EPERM

@@ -18,11 +18,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from portside.kernel.models import Owner
 from portside.procfs import PROC, ProcessSockets, SocketFds, count_fds, fd_count_is_exact, process_identity, socket_fds
@@ -80,14 +77,12 @@ class OwnerFinder:
         count = self.unreadable
         return f"{counted(count, 'process', 'processes')} could not be read" if count else _NOT_SEEN
 
-    def find(
-        self, inodes: npt.NDArray[np.unsignedinteger], cookies: npt.NDArray[np.unsignedinteger] | None = None
-    ) -> dict[int, tuple[Owner, ...]]:
+    def find(self, inodes: Sequence[int], cookies: Sequence[int] | None = None) -> dict[int, tuple[Owner, ...]]:
         """Find the owners of sockets by inode, each descriptor of each process; sockets without one are left out.
 
         ``cookies`` are those of the same sockets; without them an inode that is used again is not noticed.
         """
-        asked = dict(zip(inodes.tolist(), cookies.tolist() if cookies is not None else [0] * len(inodes), strict=True))
+        asked = dict(zip(inodes, [0] * len(inodes) if cookies is None else cookies, strict=True))
         asked.pop(0, None)
         known = self._cookies
         everything_new = any(known.get(inode) != cookie for inode, cookie in asked.items())

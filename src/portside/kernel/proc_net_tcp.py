@@ -10,10 +10,12 @@ import numpy as np
 
 from portside.kernel import states
 from portside.kernel.backend import BackendError, Dump, DumpRequest
+from portside.kernel.column_names import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.decoder import unavailable_inodes
-from portside.kernel.inet_diag import BASE, IPV4, IPV6
+from portside.kernel.inet_diag import IPV4, IPV6
+from portside.kernel.inet_diag_types import BASE
 from portside.kernel.netns import Namespace
-from portside.kernel.table import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
+from portside.kernel.table import SocketTable, Unavailable
 
 # The namespace of the thread that opens it; /proc/net is that of the process's first thread.
 _FOLDER = "/proc/thread-self/net"

@@ -10,10 +10,12 @@ import numpy as np
 
 from portside.kernel import states
 from portside.kernel.backend import BackendError, Dump, DumpRequest
-from portside.kernel.inet_diag import BASE, IPV4, IPV6
+from portside.kernel.column_names import ATTRIBUTE_COLUMNS, BASE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
+from portside.kernel.inet_diag import IPV4, IPV6
+from portside.kernel.inet_diag_types import BASE
 from portside.kernel.models import Owner
 from portside.kernel.netns import Namespace
-from portside.kernel.table import ATTRIBUTE_COLUMNS, BASE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS, SocketTable, Unavailable
+from portside.kernel.table import SocketTable, Unavailable
 
 if TYPE_CHECKING:
     from types import ModuleType

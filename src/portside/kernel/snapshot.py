@@ -4,27 +4,24 @@ A ``Watcher`` takes one snapshot after another, and keeps the backend and the ow
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from portside.kernel import states
-from portside.kernel.backend import DumpRequest
+from portside.kernel.backend import request_of
 from portside.kernel.backends import OpenBackend, open_backend
-from portside.kernel.bytecode import compile_filter, states_of
-from portside.kernel.filter import evaluate, parse, possible
-from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, And, Filter, StateIn, columns_of, mentions_state
+from portside.kernel.dump_reader import DumpReader
+from portside.kernel.filter import parse
+from portside.kernel.filter.evaluate import evaluate, possible
+from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, Filter, columns_of
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.table import Mask, SocketTable
+from portside.kernel.views import View, in_view
 from portside.procfs import ProcessSockets
 from portside.units import counted
-
-View = Literal["connected", "listening", "all"]
-_VIEWS = {"connected": states.CONNECTED, "listening": states.LISTENING, "all": states.ALL}
-_PLAIN_COLUMNS = frozenset(("age_s", "recv_q", "send_q", "uid", "inode", "interface", "cookie"))
 
 
 class Snapshot(NamedTuple):
@@ -48,7 +45,7 @@ class Query(NamedTuple):
     one later. Interfaces that the text of a filter names are those of that namespace. ``source`` is ``netlink``,
     ``proc`` or ``psutil``; None is the best one that works. ``owners`` asks for the processes that hold each socket,
     ``details`` for tcp_info and memory. ``prefetched`` returns the sockets of each process, read ahead of the socket
-    table.
+    table. ``reader`` is one that is open already, with the dump that is looked for or without.
     """
 
     filter: str | Filter | None = None
@@ -59,6 +56,7 @@ class Query(NamedTuple):
     families: tuple[int, ...] = (4, 6)
     details: bool = True
     prefetched: Callable[[], Iterable[ProcessSockets]] | None = None
+    reader: DumpReader | None = None
 
 
 def snapshot(
@@ -99,12 +97,8 @@ class Watcher:
             raise
         self._filter = in_view(tree, query.view)
         self._columns = columns_of(tree)
-        self._request = DumpRequest(
-            query.families,
-            states_of(self._filter),
-            query.details or not self._columns <= OWNER_COLUMNS | _PLAIN_COLUMNS,
-            compile_filter(self._filter),
-        )
+        self._request = request_of(self._filter, query.families, details=query.details)
+        self._reader = query.reader
         self._owners = OwnerFinder() if query.owners or self._columns & OWNER_COLUMNS else None
         self._prefetched = query.prefetched
         self._source_name = query.source
@@ -115,7 +109,7 @@ class Watcher:
         Raises what ``snapshot`` does.
         """
         if self._opened is None:
-            self._opened = open_backend(self._request, self._source_name, self._namespace)
+            self._opened = open_backend(self._request, self._source_name, self._namespace, self._reader)
             dump = self._opened.dump
         else:
             dump = self._opened.backend.read(self._request)
@@ -156,7 +150,7 @@ class Watcher:
             owners.preload(self._prefetched())
             self._prefetched = None
         cookie = table.column("cookie")
-        found = owners.find(table.base["inode"], cookie.values if cookie.known.all() else None)
+        found = owners.find(table.base["inode"].tolist(), cookie.values.tolist() if cookie.known.all() else None)
         return table.with_owners(found, owners.hidden)
 
 
@@ -165,13 +159,6 @@ def _tree_of(given: str | Filter | None, namespace: Namespace | None) -> Filter:
     if isinstance(given, str):
         return parse(given, SystemResolver(namespace))
     return EVERYTHING if given is None else given
-
-
-def in_view(tree: Filter, view: View | None) -> Filter:
-    """A filter restricted to the states of a view; without one, to all states where it names any, else connections."""
-    if view is None:
-        view = "all" if mentions_state(tree) else "connected"
-    return And((tree, StateIn(_VIEWS[view])))
 
 
 def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.inet_diag import INFO, INFO_BITS, OPTION_WINDOW_SCALE, SKMEM, Attribute, Rows
+from portside.kernel.column_names import BASE_COLUMNS, SKMEM_COLUMNS
+from portside.kernel.inet_diag import INFO_BITS, OPTION_WINDOW_SCALE, Attribute
+from portside.kernel.inet_diag_types import INFO, Rows
 from portside.kernel.models import Owner
 
 Mask = npt.NDArray[np.bool_]
@@ -66,15 +68,6 @@ class Messages:
 NO_MESSAGES = Messages(np.zeros(0, "u1"), ())
 
 
-BASE_COLUMNS = (
-    "state", "recv_q", "send_q", "uid", "inode", "cookie", "interface",
-    "timer", "timer_ms", "retransmits", "local_port", "remote_port",
-)  # fmt: skip
-INFO_COLUMNS = (
-    *(name for name in INFO.names or () if name not in ("window_scales", "flags")),
-    *INFO_BITS,
-)
-SKMEM_COLUMNS = SKMEM
 _ATTRIBUTES = {
     "congestion": (Attribute.CONGESTION, np.dtype("S16")),
     "cgroup": (Attribute.CGROUP, np.dtype("u8")),
@@ -82,9 +75,6 @@ _ATTRIBUTES = {
     "shutdown": (Attribute.SHUTDOWN, np.dtype("u1")),
     "v6only": (Attribute.V6ONLY, np.dtype("u1")),
 }
-ATTRIBUTE_COLUMNS = tuple(_ATTRIBUTES)
-DETAIL_COLUMNS = (*INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
-COLUMNS = frozenset((*BASE_COLUMNS, *DETAIL_COLUMNS))
 
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1

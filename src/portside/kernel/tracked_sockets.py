@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.inet_diag import Rows
+from portside.kernel.inet_diag_types import Rows
 from portside.kernel.table import Mask, OwnersByKey, SocketTable, Values
 
 Ints = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
 """All fields of one socket as lines of text, with the reason for each field that is not known."""
 
-from portside.app.column_text import owner_text, seconds_text
+from portside.app.cell_text import owner_text, seconds_text
 from portside.kernel.models import Socket
 from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from portside.kernel import FilterError
+from portside.kernel.filter import FilterError
 from portside.tui.cells import safe
 from portside.tui.line_editor import LineEditor
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from textual import events
 
 from portside.errors import PortsideError
-from portside.kernel import FilterError
+from portside.kernel.filter import FilterError
 from portside.tui.filter_bar import FilterBar
 from portside.tui.filter_state import FilterState
 from portside.tui.worker import Worker

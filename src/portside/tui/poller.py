@@ -4,15 +4,16 @@ import time
 from collections.abc import Callable
 
 from portside.app.sort_order import Sort
-from portside.app.watch import filter_text, query_of
-from portside.kernel import FilterError, Watcher
+from portside.app.watch_filter import filter_text
+from portside.app.watch_table import query_of
 from portside.kernel.destroy import destroy
-from portside.kernel.filter import And, PortIn, StateIn, parse
+from portside.kernel.filter import And, FilterError, PortIn, StateIn, parse
 from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 from portside.kernel.netns import Namespace
 from portside.kernel.resolver import SystemResolver
+from portside.kernel.snapshot import Watcher
 from portside.kernel.states import ALL
 from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch

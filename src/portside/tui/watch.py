@@ -13,13 +13,14 @@ from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
-from portside.app.column_text import owners_text
+from portside.app.cell_text import owners_text
 from portside.app.sort_order import Sort, parse_sort
-from portside.app.watch import filter_text, wrong_filter
 from portside.app.watch_columns import live_columns
+from portside.app.watch_filter import filter_text, wrong_filter
 from portside.errors import PortsideError
-from portside.kernel import FilterError, SocketTable
+from portside.kernel.filter import FilterError
 from portside.kernel.filter.tree import Filter
+from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
 from portside.tui.cells import remote_text, safe
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped

@@ -14,9 +14,9 @@ from netns import other_netns, rename_loopback
 from support import wait_until
 
 from portside.app import watch as app
-from portside.kernel import Query, Snapshot
+from portside.app import watch_table
 from portside.kernel.netns import Namespace
-from portside.kernel.snapshot import take_snapshot
+from portside.kernel.snapshot import Query, Snapshot, take_snapshot
 from portside.settings.watch import Watch
 from portside.wire.escaping import escape
 
@@ -113,8 +113,8 @@ def kill_in_a_network_whose_process_ends() -> None:
             process.communicate()
             return seen
 
-        patch.setattr(app, "take_snapshot", look)
-        patch.setattr(app, "write_notice", lambda words: None)
+        patch.setattr(watch_table, "take_snapshot", look)
+        patch.setattr(watch_table, "write_notice", lambda words: None)
         assert app.run(Watch(filter=(f"dport = {end[1]}",), kill=True, netns=str(process.pid))) == 0
         with pytest.raises(ConnectionAbortedError):
             client.recv(1)

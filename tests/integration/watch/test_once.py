@@ -16,11 +16,11 @@ from kernel.ss import ss
 from kernel.tcp_states import NETWORK, every_tcp_state, private_netns
 from support import DEADLINE_S, wait_until
 
-from portside.app import watch
+from portside.app import watch, watch_few, watch_table
 from portside.cli import parser
-from portside.kernel import destroy
-from portside.kernel.backend import BackendError
-from portside.kernel.netlink import NetlinkBackend
+from portside.kernel import destroy, few_sockets
+from portside.kernel.backend import BackendError, DumpRequest
+from portside.kernel.dump_reader import DumpReader
 from portside.settings.watch import Watch
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"
@@ -364,14 +364,52 @@ def test_without_netlink_it_falls_back_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def no_netlink(self: NetlinkBackend) -> socket.socket:
+    def no_netlink(self: DumpReader) -> socket.socket:
         raise BackendError("opening netlink", "Protocol not supported")
 
-    monkeypatch.setattr(NetlinkBackend, "_open", no_netlink)
+    monkeypatch.setattr(DumpReader, "_open", no_netlink)
     assert watch.run(parser.parse(Watch, "watch", [f"sport = {port}", "--once"])) == 0
     out, err = capfd.readouterr()
     assert len(out.splitlines()) == 2
     assert err == "portside: sockets come from proc: opening netlink: Protocol not supported\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-processes"], ["-4"], ["-6"], ["--all"]], ids=" ".join)
+def test_few_sockets_and_many_take_two_ways_to_the_same_table(
+    pair: tuple[socket.socket, socket.socket],
+    port: int,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    settings = parser.parse(Watch, "watch", [f"sport = {port} or dport = {port}", "--once", *arguments])
+    ways: list[str] = []
+    dumps: list[DumpRequest] = []
+    show_few, show_many, receive_all = watch_few.show, watch_table.show, DumpReader._receive_all
+
+    def few(*given: Any) -> None:
+        ways.append("few")
+        show_few(*given)
+
+    def many(*given: Any, **more: Any) -> int:
+        ways.append("many")
+        return show_many(*given, **more)
+
+    def received(self: DumpReader, request: DumpRequest) -> memoryview:
+        dumps.append(request)
+        return receive_all(self, request)
+
+    monkeypatch.setattr(watch_few, "show", few)
+    monkeypatch.setattr(watch_table, "show", many)
+    monkeypatch.setattr(DumpReader, "_receive_all", received)
+    assert watch.run(settings) == 0
+    shown = capfd.readouterr()
+    monkeypatch.setattr(few_sockets, "MOST_BYTES", 0)
+    assert watch.run(settings) == 0
+    assert capfd.readouterr() == shown
+    assert len(shown.out.splitlines()) == (1 if "-6" in arguments else 4 if "--all" in arguments else 3)
+    assert ways == ["few", "many"]
+    assert len(dumps) == 2  # what was read for few is not read again for many
 
 
 @pytest.mark.parametrize("name", ["nosuch", "999999999", "../x"])

@@ -22,10 +22,9 @@ from portside.kernel.filter import (
     Or,
     PortIn,
     StateIn,
-    evaluate,
     parse,
-    possible,
 )
+from portside.kernel.filter.evaluate import evaluate, possible
 
 PORTS = st.integers(0, 3)
 ADDRESSES = st.sampled_from(

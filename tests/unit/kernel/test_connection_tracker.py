@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.kernel.messages import attribute, socket_message, tcp_info
 
-from portside.kernel import Owner, states
 from portside.kernel import connection_tracker as module
+from portside.kernel import states
 from portside.kernel.backend import BackendError
 from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
 from portside.kernel.counters import TcpMib, parse_tcp_mib
 from portside.kernel.decoder import decode
-from portside.kernel.filter import evaluate, parse
+from portside.kernel.filter import parse
+from portside.kernel.filter.evaluate import evaluate
 from portside.kernel.materialize import to_sockets
+from portside.kernel.models import Owner
 from portside.kernel.table import Mask, OwnersByKey, SocketTable, Unavailable
 
 S = 1_000_000_000

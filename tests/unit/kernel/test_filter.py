@@ -21,11 +21,10 @@ from portside.kernel.filter import (
     PortIn,
     ProgramIs,
     StateIn,
-    evaluate,
     grammar,
     parse,
-    possible,
 )
+from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import EVERYTHING, columns_of, mentions_state
 from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable

@@ -9,12 +9,13 @@ from collections.abc import Callable
 import pytest
 from unit.kernel.messages import HEADER, attribute, message, socket_message
 
-from portside.kernel import netlink
+from portside.kernel import dump_reader
 from portside.kernel.backend import BackendError, DumpRequest
 from portside.kernel.bytecode import compile_filter
+from portside.kernel.dump_reader import DumpReader, NetlinkError
 from portside.kernel.filter import PortIn
 from portside.kernel.materialize import to_sockets
-from portside.kernel.netlink import NetlinkBackend, NetlinkError
+from portside.kernel.netlink import NetlinkBackend
 from portside.kernel.netns import Namespace
 from portside.kernel.table import SocketTable
 
@@ -72,7 +73,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     def played(*script: list[Answer]) -> tuple[NetlinkBackend, list[bytes]]:
         requests: list[bytes] = []
         rows = list(script)
-        monkeypatch.setattr(NetlinkBackend, "_open", lambda self: Channel(rows, requests))
+        monkeypatch.setattr(DumpReader, "_open", lambda self: Channel(rows, requests))
         return NetlinkBackend(), requests
 
     return played
@@ -160,7 +161,7 @@ def test_a_dump_that_is_always_interrupted_says_so(play: Play) -> None:
 def test_a_loss_is_noticed_and_the_dump_made_again(
     play: Play, loss: list[Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(netlink, "_DATAGRAM_BYTES", 1 << 16)
+    monkeypatch.setattr(dump_reader, "_DATAGRAM_BYTES", 1 << 16)
     source, _ = play(loss, [ONE, DONE])
     if len(loss[0]) > 1 << 16:  # type: ignore[arg-type]
         monkeypatch.setattr(Channel, "recv_into", truncated(Channel.recv_into))
@@ -237,8 +238,8 @@ def test_a_socket_that_was_told_twice_is_there_once_as_it_was_last(play: Play) -
 
 
 def test_an_area_that_is_full_grows_and_is_not_used_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlink, "_AREA_BYTES", 1 << 16)
-    monkeypatch.setattr(netlink, "_COPIED_BYTES", 0)
+    monkeypatch.setattr(dump_reader, "_AREA_BYTES", 1 << 16)
+    monkeypatch.setattr(dump_reader, "_COPIED_BYTES", 0)
     many = [socket_message(cookie=number, attributes=attribute(99, bytes(2000))) for number in range(1, 100)]
     source, _ = play([*many, DONE], [TWO, DONE])
     table = source.read(FOUR_ONLY).table

@@ -4,7 +4,6 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from portside.kernel import owners as module
@@ -39,7 +38,7 @@ class Machine:
 
     def find(self, *inodes: int) -> dict[int, list[tuple[int, str | None, int | None]]]:
         cookies = [self.cookies.get(inode, inode) for inode in inodes]
-        found = self.owners.find(np.array(inodes, "u4"), np.array(cookies, "u8"))
+        found = self.owners.find(inodes, cookies)
         return {inode: [(owner.pid, owner.program, owner.fd) for owner in each] for inode, each in found.items()}
 
 
@@ -214,7 +213,7 @@ def test_where_the_kernel_counts_descriptors_they_are_not_listed(
     (tmp_path / "self/fd").mkdir()
     counted = OwnerFinder(proc=str(tmp_path))
     machine.process(10, "nc", "socket:[7]")
-    inodes = np.array([7], "u4")
+    inodes = [7]
     assert counted.find(inodes) == {7: (Owner(10, "nc", 0),)}
     listed: list[object] = []
 

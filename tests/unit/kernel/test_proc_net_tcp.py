@@ -6,7 +6,7 @@ import pytest
 
 from portside.kernel import proc_net_tcp
 from portside.kernel.backend import BackendError, DumpRequest
-from portside.kernel.inet_diag import BASE
+from portside.kernel.inet_diag_types import BASE
 from portside.kernel.materialize import to_sockets
 from portside.kernel.proc_net_tcp import ProcBackend, parse
 

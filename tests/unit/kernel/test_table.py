@@ -9,10 +9,11 @@ from unit.kernel.stored import table
 
 from portside.kernel import states
 from portside.kernel.address_text import endpoints, remotes
+from portside.kernel.column_names import COLUMNS
 from portside.kernel.decoder import decode
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner, to_json
-from portside.kernel.table import COLUMNS, SocketTable, Unavailable
+from portside.kernel.table import SocketTable, Unavailable
 
 
 def made(*messages: bytes) -> SocketTable:

@@ -5,7 +5,7 @@ import pytest
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made
 
-from portside.app.column_text import seconds_text
+from portside.app.cell_text import seconds_text
 from portside.app.watch_columns import live_columns
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner

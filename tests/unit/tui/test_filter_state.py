@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from portside.errors import PortsideError
-from portside.kernel import FilterError
-from portside.kernel.filter import PortIn, parse
+from portside.kernel.filter import FilterError, PortIn, parse
 from portside.kernel.filter.tree import Filter
 from portside.tui.filter_state import FilterState
 

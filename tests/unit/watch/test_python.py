@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import portside
-from portside.kernel import FilterError, Socket
+from portside.kernel.filter import FilterError
+from portside.kernel.models import Socket
 
 
 def test_typed_rows() -> None:

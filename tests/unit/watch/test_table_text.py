@@ -8,7 +8,7 @@ import pytest
 from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.watch.sockets_table import made
 
-from portside.app.column_text import microseconds_text, milliseconds_text, size_text
+from portside.app.cell_text import microseconds_text, milliseconds_text, size_text
 from portside.app.event_lines import text_lines
 from portside.app.table_summary import summary_text
 from portside.app.table_text import table_text

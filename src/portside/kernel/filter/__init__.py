@@ -21,7 +21,6 @@ What is not known of a socket is neither true nor false: it matches neither a co
 """
 
 from portside.kernel.filter.errors import FilterError
-from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.grammar import parse
 from portside.kernel.filter.resolver import HostAddress, NameResolver, NumericResolver
 from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn
@@ -41,7 +40,5 @@ __all__ = [
     "PortIn",
     "ProgramIs",
     "StateIn",
-    "evaluate",
     "parse",
-    "possible",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from portside.errors import InvalidValue
-from portside.kernel.table import COLUMNS
+from portside.kernel.column_names import COLUMNS
 from portside.units import parse_duration, parse_size
 
 

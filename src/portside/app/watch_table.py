@@ -1,0 +1,125 @@
+"""``portside watch --once`` with the socket table: as text, JSON or a summary, sorted, and ``--kill``."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+
+from portside.app.notices import write_notice
+from portside.app.proc_prefetcher import ProcPrefetcher
+from portside.app.sort_order import parse_sort, sorted_rows
+from portside.app.stdout import write_stdout
+from portside.app.table_text import table_text
+from portside.app.watch_filter import families_of, view_of
+from portside.kernel.dump_reader import DumpReader
+from portside.kernel.filter.tree import Filter
+from portside.kernel.materialize import to_sockets
+from portside.kernel.netns import Namespace
+from portside.kernel.snapshot import Query, Snapshot, take_snapshot
+from portside.kernel.table import SocketTable
+from portside.settings.watch import Watch
+from portside.units import counted
+
+_JSON_BATCH = 1024
+_MOST_ON_A_TERMINAL = 20
+
+
+def show(
+    settings: Watch,
+    tree: Filter,
+    namespace: Namespace | None = None,
+    *,
+    prefetcher: ProcPrefetcher | None = None,
+    reader: DumpReader | None = None,
+) -> int:
+    """Take one snapshot and show it; the exit status.
+
+    ``prefetcher`` is already reading the processes; ``reader`` is open already, and may have the dump.
+    """
+    sort = parse_sort(settings.sort) if settings.sort is not None else None
+    query = query_of(settings, tree, namespace)._replace(
+        source="netlink" if settings.kill else settings.source,
+        owners=not settings.no_processes or (sort is not None and sort.needs_owners),
+        details=settings.json or settings.wide or settings.listening or (sort is not None and sort.needs_details),
+        prefetched=prefetcher.processes if prefetcher is not None else None,
+        reader=reader,
+    )
+    seen = take_snapshot(query)
+    if sort is not None:
+        seen = seen._replace(table=seen.table.select(sorted_rows(seen.table, sort)))
+    if settings.kill:
+        return _kill(settings, seen, namespace)
+    read = write_stdout(_pieces(settings, seen.table))
+    if read:
+        for note in seen.notes:
+            write_notice(note)
+        if settings.listening and not settings.json:
+            _report_listen_overflows(namespace)
+    return 0
+
+
+def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) -> Query:
+    """The query for the sockets that the settings choose, with this filter, in this network namespace."""
+    return Query(
+        tree,
+        view_of(settings),
+        namespace,
+        settings.source,
+        owners=not settings.no_processes,
+        families=families_of(settings),
+    )
+
+
+def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
+    owners = not settings.no_processes
+    if settings.json:
+        return _json(table)
+    if settings.summary:
+        from portside.app.table_summary import summary_text
+
+        return summary_text(table, most=_MOST_ON_A_TERMINAL if sys.stdout.isatty() else None)
+    return table_text(table, owners=owners, wide=settings.wide, drops=settings.listening and not settings.all)
+
+
+def _json(table: SocketTable) -> Iterator[bytes]:
+    from portside.kernel.models import to_json
+
+    lines = map(to_json, to_sockets(table))
+    while batch := list(islice(lines, _JSON_BATCH)):
+        yield b"\n".join((*batch, b""))
+
+
+def _report_listen_overflows(namespace: Namespace | None) -> None:
+    from portside.kernel.listen_overflows import read_listen_overflows
+
+    drops = read_listen_overflows(namespace)
+    if drops is None:
+        write_notice("this kernel does not tell how often an accept queue was full")
+        return
+    overflows, dropped = drops
+    write_notice(
+        f"in this network, since it began: {overflows} times a full accept queue (ListenOverflows), "
+        f"{dropped} connections dropped by listeners (ListenDrops)"
+    )
+
+
+def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
+    """Destroy the sockets of a snapshot and show them; report their number even if the table's reader is gone."""
+    from portside.kernel.destroy import DestroyError, destroy
+
+    refused: DestroyError | None = None
+    try:
+        table, gone = destroy(seen.table, namespace)
+    except DestroyError as error:
+        refused, (table, gone) = error, error.before
+        if not len(table):
+            raise
+    try:
+        write_stdout(_pieces(settings, table))
+    finally:
+        for note in seen.notes:
+            write_notice(note)
+        after = f"; {gone} had gone before" if gone else ""
+        write_notice(f"destroyed {counted(len(table), 'socket')}{after}")
+    if refused is not None:
+        raise refused
+    return 0
