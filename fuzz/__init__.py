@@ -6,7 +6,8 @@ Each module here without a leading underscore is a harness, found by its name. A
 ``accepts(value)``       gives it to the code under test; True where the code took it, False where the code refused it
                          with the error that it documents. Anything else that is raised is unexpected
 
-An attempt that takes longer than ``LIMIT_S`` of the harness (default: 5 s) is unexpected too.
+An attempt that takes longer than ``LIMIT_S`` of the harness (default: 5 s) is unexpected too. ``IN_TESTS`` is how many
+attempts the tests make, where 200 take too long.
 
     make fuzz                              every harness for 60 s each; FUZZ_S=5 makes that 5 s
     python -m fuzz filter framing          these harnesses only

@@ -3,11 +3,10 @@
 from contextlib import ExitStack
 
 from portside.app.bytes_json import difference_fields
-from portside.app.rec_notices import notice_damage
+from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.stdout import write_lines, write_stdout
 from portside.json_text import encode_json
 from portside.record.compare import ConnectionComparison, StreamComparison, compare
-from portside.record.recording import Recording
 from portside.wire.escaping import escape
 
 Place = tuple[str, int]
@@ -21,7 +20,7 @@ def run(left: Place, right: Place, *, json: bool) -> int:
     with ExitStack() as stack:
         recordings = []
         for path in dict.fromkeys((left[0], right[0])):
-            recordings.append(stack.enter_context(Recording(path)))
+            recordings.append(stack.enter_context(open_recording(path)))
             notice_damage(recordings[-1])
         compared = compare((recordings[0], left[1]), (recordings[-1], right[1]))
     if json:

@@ -4,9 +4,8 @@ from functools import partial
 
 from portside import __version__
 from portside.app.notices import write_notice
-from portside.app.rec_notices import Progress, notice_damage
+from portside.app.rec_notices import Progress, notice_damage, open_recording
 from portside.record.export import export_jsonl, export_pcapng, written
-from portside.record.recording import Recording
 
 
 def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
@@ -14,7 +13,7 @@ def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     pcapng = file.endswith(".pcapng")
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
     try:
-        with progress as on_progress, Recording(path, on_progress) as recording:
+        with progress as on_progress, open_recording(path, on_progress) as recording:
             notice_damage(recording)
             with written(file) as output:
                 done = export(recording, output, conn, on_progress)

@@ -6,12 +6,11 @@ from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
 
-from portside.app.rec_notices import Progress, notice_damage
+from portside.app.rec_notices import Progress, notice_damage, open_recording
 from portside.app.stdout import write_lines, write_stdout
 from portside.events import utc
 from portside.json_text import encode_json
 from portside.record.connection_record import ConnectionRecord
-from portside.record.recording import Recording
 from portside.record.search import ConnectionQuery, search
 from portside.settings.rec import RecList
 from portside.units import format_duration
@@ -25,7 +24,7 @@ def run(settings: RecList, path: str, query: ConnectionQuery, progress: Progress
     """List the connections that match; the exit status. ``progress`` is shown while it is entered."""
     with ExitStack() as stack:
         with progress as on_progress:
-            recording = stack.enter_context(Recording(path, on_progress))
+            recording = stack.enter_context(open_recording(path, on_progress))
             found = search(recording, query, on_progress)
             if query.contains is not None:
                 found = iter(list(found))

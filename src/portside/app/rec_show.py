@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from functools import partial
 
 from portside.app.notices import wants_colour, write_notice
-from portside.app.rec_notices import notice_damage
+from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.stdout import ends_with_reader, write_stdout
 from portside.events import Gap
 from portside.feed.render import Renderer, make_renderer
 from portside.feed.render.streams import UNFINISHED_S
-from portside.record.recording import Direction, Recording, TimedEvent, missing_bytes
+from portside.record.recording import Direction, TimedEvent, missing_bytes
 from portside.settings.rec import RecShow
 from portside.units import counted
 
@@ -30,7 +30,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         colour=wants_colour(sys.stdout),
         terminal=sys.stdout.isatty(),
     )
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         notice_damage(recording)
         wait = partial(time.sleep, _FOLLOW_S)
         events = recording.follow(conn, wait) if settings.follow else recording.timed_events(conn)
@@ -65,7 +65,7 @@ class _EventRenderer:
 def cat(path: str, conn: int, direction: Direction) -> int:
     """Write the exact bytes of one direction; the exit status, 1 where some are missing."""
     missing = 0
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         notice_damage(recording)
 
         def recorded_bytes() -> Iterator[bytes]:

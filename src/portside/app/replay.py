@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr, parse_address
 from portside.app.notices import write_notice
-from portside.app.rec_notices import notice_damage
+from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.replay_report import ReplayReport
 from portside.app.signals import ending_signals
 from portside.app.stdout import ends_with_reader
 from portside.client.dial import ConnectOptions, connect
 from portside.client.replay import Player
+from portside.client.replay_timing import MOST_WAIT_S
 from portside.client.script import Role, make_script
 from portside.errors import InvalidValue, PortsideError, UsageError
 from portside.record.connection_record import ConnectionRecord
@@ -46,7 +47,7 @@ def run(settings: RecReplay, path: str, conn: int | None, where: str) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     address = _address(settings, where)
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         notice_damage(recording)
         recorded = list(recording.connections()) if conn is None else [recording.connection(conn)]
     if not recorded:
@@ -157,7 +158,8 @@ def _dial(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -
 
     for conn, offset in schedule:
         if settings.speed is not None:
-            time.sleep(max(0.0, began + offset / 1e9 / settings.speed - time.monotonic()))
+            while (left := began + offset / 1e9 / settings.speed - time.monotonic()) > 0:
+                time.sleep(min(left, MOST_WAIT_S))
         if not pool.wait_for_slot():
             return
         pool.start(conn, connect_peer)

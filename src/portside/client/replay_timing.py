@@ -5,6 +5,8 @@ Recorded times are in ns since 1970; times of the run are those of ``time.monoto
 
 import time
 
+MOST_WAIT_S = 86400.0  # at once: poll(2) and sleep take no more than some weeks, and a recording may ask for years
+
 
 class ReplayClock:
     """Converts recorded times to times of this run, ``speed`` times as fast; None means without pauses (rule 3)."""

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from portside.client.replay_timing import MOST_WAIT_S
 from portside.client.tcp_progress import KILLED, is_killed, is_reset
 from portside.errors import PortsideError
 from portside.wire.compare import LEFT, RIGHT, Comparison
@@ -41,7 +42,7 @@ class ResponseChecker:
         if events:  # an ended connection would be reported for ever
             poller.register(self._sock, events)
         self.writable = False
-        for _, what in poller.poll(max(0.0, timeout) * 1000):
+        for _, what in poller.poll(min(max(0.0, timeout), MOST_WAIT_S) * 1000):
             self.writable = bool(what & ~select.POLLIN)
             if self.ended is None:
                 self._receive()

@@ -11,7 +11,15 @@ from portside.record.checked_index import Access, open_checked_index, require_re
 from portside.record.folder import Folder
 from portside.record.index import Extent, IndexEntry
 from portside.record.rebuild import rebuild
-from portside.record.recovery import MISSING, DamageFound, Progress, no_progress, open_segment, read_file_header
+from portside.record.recovery import (
+    MISSING,
+    DamageFound,
+    Progress,
+    irregular_segments,
+    no_progress,
+    open_segment,
+    read_file_header,
+)
 from portside.record.report import BlockSpan, CheckReport, Incomplete
 from portside.record.scan import Damage, index_entry, scan
 from portside.record.segment import FILE_HEADER_SIZE, Damaged, checksum_seed
@@ -70,6 +78,7 @@ class _Checker:
         """Read all segments that the index knows; ``progress`` is called with bytes done and in all."""
         self._check_segments(progress)
         self._add_known_damage()
+        self._report.found += irregular_segments(self._folder)
         self._check_connections()
 
     def _check_segments(self, progress: Progress) -> None:

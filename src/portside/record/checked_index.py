@@ -4,11 +4,12 @@ import enum
 import os
 import sqlite3
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from portside.errors import PortsideError
 from portside.record.folder import Folder
 from portside.record.index import (
+    copy_in_memory,
     new_index_in_memory,
     open_index,
     open_index_to_read,
@@ -17,6 +18,7 @@ from portside.record.index import (
 )
 from portside.record.recovery import catch_up, open_segment, read_file_header
 from portside.record.segment import Damaged
+from portside.record.soundness import require_sound_rows
 
 
 class Access(enum.Enum):
@@ -71,9 +73,7 @@ def _open_sound_index(folder: Folder, access: Access, recording_ids: RecordingId
     if access is Access.EXCLUSIVE:
         index = _verified(open_index(folder.index), recording_ids)
     else:
-        index = new_index_in_memory()
-        with closing(_verified(open_index_to_read(folder.index), recording_ids)) as written:
-            written.backup(index)
+        index = _verified(copy_in_memory(folder.index), recording_ids)
     try:
         _catch_up(folder, index, recording_ids)
     except BaseException:
@@ -99,10 +99,8 @@ def _find_defect(index: sqlite3.Connection, recording_ids: RecordingIds) -> str 
     verdict = str(index.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if verdict != "ok":
         return verdict
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    with closing(new_index_in_memory()) as complete:
-        if index.execute(tables).fetchall() != complete.execute(tables).fetchall():
-            return "it is not complete"
+    for table in ("connections", "extents"):
+        require_sound_rows(index, table)
     foreign = bool(recording_ids) and require_recording_id(index) not in recording_ids
     return "it belongs to another recording" if foreign else None
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from portside.events import Event, Gap, Received, Sent
 from portside.record.clock import WallTimes
 from portside.record.connection_record import ConnectionRecord
+from portside.record.event_entry import decode_event
 from portside.record.index import Extent
 from portside.record.reader import FlushEntries
-from portside.record.scan import decode_event
 from portside.record.segment import EVENT, RECEIVED, SENT, Damaged, Entry
 
 
@@ -60,13 +60,15 @@ class ConnectionReader:
         return Gap(wall, self._conn, *lost, duration, "damaged or given up")
 
     def _event(self, peer: str, entry: Entry, at: int) -> Event | None:
+        if entry.kind != EVENT and not (self._conn and entry.data):
+            return None  # notes, and payload that cannot be
         if entry.kind == RECEIVED:
             return Received(at, self._conn, peer, entry.data)
         if entry.kind == SENT:
             return Sent(at, self._conn, peer, entry.data)
         if entry.kind == EVENT:
             try:
-                return decode_event(entry)
+                return decode_event(entry, self._conn)
             except Damaged:
                 return None
         return None

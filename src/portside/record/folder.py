@@ -13,18 +13,25 @@ import struct
 from contextlib import suppress
 
 from portside.errors import PortsideError
+from portside.record.files import open_regular, size_of
+from portside.record.segment import MOST_SEGMENT
 
 INDEX_NAME = "index.sqlite"
 _LOCK_NAME = "recording.lock"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), 64 bits
-_SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,})")
+_SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,9})")
 
 
 class Folder:
-    """The paths of the files in a recording's folder; ``path`` is as the user wrote it."""
+    """The paths of the files in a recording's folder; ``path`` is as the user wrote it.
+
+    ``irregular`` are the segments of the last look, by their numbers, that are links, pipes or other things that are
+    not read.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.irregular: list[int] = []
         self.index = os.path.join(path, INDEX_NAME)
 
     def segment(self, number: int) -> str:
@@ -32,19 +39,26 @@ class Folder:
         return os.path.join(self.path, f"segment-{number:06d}")
 
     def segments(self) -> list[int]:
-        """The numbers of the existing segments, in order. Raises PortsideError where the folder holds no recording."""
+        """The numbers of the segments that are files, in order. Raises PortsideError where there is no recording."""
         try:
-            names = os.listdir(self.path)
+            with os.scandir(self.path) as entries:
+                files = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
         except OSError as error:
             raise PortsideError(f"recording {self.path}", error) from None
-        numbers = sorted(int(name[8:]) for name in names if _SEGMENT.fullmatch(name))
-        if not numbers and INDEX_NAME not in names:
+        numbers = {_segment_number(name): is_file for name, is_file in files.items()}
+        numbers.pop(None, None)
+        if not numbers and INDEX_NAME not in files:
             raise PortsideError(f"recording {self.path}", "there is no recording in this folder")
-        return numbers
+        self.irregular = sorted(number for number, is_file in numbers.items() if number is not None and not is_file)
+        return sorted(number for number, is_file in numbers.items() if number is not None and is_file)
+
+    def segment_size(self, number: int) -> int:
+        """The size of a segment in bytes. Raises OSError."""
+        return size_of(self.segment(number))
 
     def lock(self) -> int | None:
         """Lock the folder for writing: a descriptor to keep open, None where another has the lock. Raises OSError."""
-        fd = os.open(os.path.join(self.path, _LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         except OSError as error:
@@ -57,13 +71,19 @@ class Folder:
     def is_written(self) -> bool:
         """Whether another process holds the lock. Asking does not take it (F_OFD_GETLK)."""
         with suppress(OSError):
-            fd = os.open(os.path.join(self.path, _LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDONLY)
             try:
                 held = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
             finally:
                 os.close(fd)
             return bool(_FLOCK.unpack(held)[0] != fcntl.F_UNLCK)
         return False
+
+
+def _segment_number(name: str) -> int | None:
+    """The number of the segment that a file would be by its name; None for any other file."""
+    number = int(name[8:]) if _SEGMENT.fullmatch(name) else None
+    return number if number is not None and number <= MOST_SEGMENT else None
 
 
 def make_folder(path: str) -> Folder:

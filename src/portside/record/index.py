@@ -7,14 +7,17 @@ from there.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import NamedTuple
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
 from portside.record.clock import ClockStep
+from portside.record.limited_index import LimitedIndex, connect, connect_in_memory
+from portside.record.soundness import SMALL_TABLES, require_schema, require_sound_rows
 
 SCHEMA = 3
+ID_BYTES = 16  # of the random name of a recording
 BUSY_S = 1.0  # how long the writer waits where another program has locked the index
 _MIGRATIONS = (
     """
@@ -80,14 +83,15 @@ class IndexEntry(NamedTuple):
     run: Run | None = None
 
 
-def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
-    """The index at this path, to write. Raises sqlite3.Error, and PortsideError for one of a later version."""
-    mode = "rwc" if make else "rw"
-    index = sqlite3.connect(
-        f"{_uri(path)}?mode={mode}", timeout=BUSY_S, uri=True, isolation_level=None, check_same_thread=False
-    )
+def open_index(path: str, *, make: bool = False) -> LimitedIndex:
+    """The index at this path, to write. Raises sqlite3.Error, and PortsideError for one of a later version.
+
+    One that is not sound is not changed.
+    """
+    index = connect(path, "mode=rwc" if make else "mode=rw", BUSY_S)
     try:
-        _refuse_foreign(index, path)
+        if _version(index, path) or index.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            _require_sound(index, path)
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA synchronous = NORMAL")
         _migrate(index, path)
@@ -97,18 +101,21 @@ def open_index(path: str, *, make: bool = False) -> sqlite3.Connection:
     return index
 
 
-def open_index_to_read(path: str) -> sqlite3.Connection:
-    """The index at this path, read-only. Raises as ``open_index``, and sqlite3.Error for an older schema too."""
+def open_index_to_read(path: str, *, older: bool = False) -> LimitedIndex:
+    """The index at this path, read-only; one of an older schema only with ``older``. Raises as ``open_index``."""
     errors: list[sqlite3.Error] = []
     for rest in ("mode=ro", "mode=ro&immutable=1"):  # a folder without the right to write has no place for a journal
         try:
-            index = sqlite3.connect(f"{_uri(path)}?{rest}", uri=True, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
+            index = connect(path, rest, BUSY_S)
+        except sqlite3.OperationalError as error:
             errors.append(error)
             continue
         try:
-            if _version(index, path) < SCHEMA:
+            index.execute("PRAGMA query_only = ON")
+            version = _version(index, path)
+            if not version or (version < SCHEMA and not older):
                 raise sqlite3.OperationalError("it is not complete")  # noqa: TRY301
+            _require_sound(index, path)
         except sqlite3.OperationalError as error:
             index.close()
             errors.append(error)
@@ -120,16 +127,25 @@ def open_index_to_read(path: str) -> sqlite3.Connection:
     raise errors[-1]
 
 
-def new_index_in_memory() -> sqlite3.Connection:
+def new_index_in_memory() -> LimitedIndex:
     """An empty index in memory."""
-    index = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    index = connect_in_memory()
     _migrate(index, ":memory:")
     return index
 
 
-def _uri(path: str) -> str:
-    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return f"file:{escaped}"
+def copy_in_memory(path: str) -> LimitedIndex:
+    """A copy in memory of the index at this path, with the present schema. Raises as ``open_index``."""
+    with closing(open_index_to_read(path, older=True)) as written:
+        index = connect_in_memory()
+        try:
+            written.backup(index)
+            index.limit(path)
+            _migrate(index, path)
+        except BaseException:
+            index.close()
+            raise
+    return index
 
 
 def _version(index: sqlite3.Connection, path: str) -> int:
@@ -140,14 +156,21 @@ def _version(index: sqlite3.Connection, path: str) -> int:
     return version
 
 
-def _refuse_foreign(index: sqlite3.Connection, path: str) -> None:
-    """Check that a database is an index of ours, before it is changed. Raises PortsideError and sqlite3.Error."""
-    if not _version(index, path) and index.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+def _require_sound(index: sqlite3.Connection, path: str) -> None:
+    """Raise sqlite3.Error for a database that is no index of ours, and PortsideError for one of a later version."""
+    version = _version(index, path)
+    if not version:
         raise sqlite3.DatabaseError("it is another program's database")
+    with closing(connect_in_memory()) as model:
+        _migrate(model, path, version)
+        require_schema(index, model)
+    recording_id_of(index)
+    for table in SMALL_TABLES if version == SCHEMA else ():
+        require_sound_rows(index, table)
 
 
-def _migrate(index: sqlite3.Connection, path: str) -> None:
-    for step in range(_version(index, path), SCHEMA):
+def _migrate(index: sqlite3.Connection, path: str, version: int = SCHEMA) -> None:
+    for step in range(_version(index, path), version):
         index.executescript(f"BEGIN; {_MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
 
 
@@ -228,9 +251,13 @@ def clock_steps(index: sqlite3.Connection, segment: int) -> list[ClockStep]:
 
 
 def recording_id_of(index: sqlite3.Connection) -> bytes | None:
-    """The 16 bytes that name the recording; None where the index does not know them yet."""
+    """The 16 bytes that name the recording; None where the index does not know them yet. Raises sqlite3.Error."""
     row = index.execute("SELECT value FROM meta WHERE name = 'recording'").fetchone()
-    return bytes(row[0]) if row is not None else None
+    if row is None:
+        return None
+    if not isinstance(row[0], bytes) or len(row[0]) != ID_BYTES:
+        raise sqlite3.DatabaseError("the name of the recording in it cannot be one")
+    return row[0]
 
 
 def store_recording_id(index: sqlite3.Connection, recording: bytes) -> None:

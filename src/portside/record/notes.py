@@ -4,8 +4,9 @@ import json
 
 from portside.json_text import encode_json
 from portside.record.clock import ClockStep
+from portside.record.event_entry import require_small_json
 from portside.record.index import Run
-from portside.record.segment import Entry
+from portside.record.segment import MOST_CONN, MOST_TIME, Entry
 
 _OUTBOUND_KEY = "dialled"  # the names in notes on disk
 _CLOCK_KEY = "clock"
@@ -26,10 +27,18 @@ def encode_step(step: ClockStep) -> bytes:
 def decode_note(entry: Entry) -> Run | ClockStep | None:
     """The run or the step of the wall clock in a note; None for any other, which a later version may write."""
     try:
+        require_small_json(entry.data)
         fields = {**json.loads(entry.data)}
         if _CLOCK_KEY in fields:
-            return ClockStep(entry.at, int(fields[_CLOCK_KEY]))
-        fields["outbound"] = fields.pop(_OUTBOUND_KEY, False)
-        return Run(**{name: fields[name] for name in Run._fields if name in fields})
-    except (ValueError, TypeError, KeyError):
+            return ClockStep(entry.at, _number(fields[_CLOCK_KEY], -MOST_TIME, MOST_TIME))
+        limits = {"run": MOST_CONN, "base": MOST_CONN, "began": MOST_TIME, "pid": MOST_TIME}
+        numbers = {name: _number(fields[name], 0, most) for name, most in limits.items()}
+        return Run(**numbers, version=str(fields["version"]), outbound=fields.get(_OUTBOUND_KEY) is True)
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _number(value: object, least: int, most: int) -> int:
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r} cannot be")
+    return value

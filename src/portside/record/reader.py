@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from portside.errors import PortsideError
+from portside.record.files import IrregularFileError, open_regular
 from portside.record.folder import Folder
 from portside.record.index import Extent
 from portside.record.scan import read_block
@@ -33,11 +34,12 @@ class Reader:
         """The entries of the block at an extent; None where it is damaged or gone. Raises PortsideError."""
         try:
             block = read_block(self._segment(extent.segment), self._seed, extent.offset)
-        except (Damaged, FileNotFoundError):
+        except (Damaged, FileNotFoundError, IrregularFileError):
             return None
         except OSError as error:
             raise PortsideError(f"recording {self._folder.segment(extent.segment)}", error) from None
-        if block.header.conn != extent.conn:
+        header = block.header
+        if (header.conn, header.received, header.sent) != (extent.conn, extent.received_before, extent.sent_before):
             return None
         return block.header.flush, block.entries
 
@@ -70,7 +72,7 @@ class Reader:
     def _segment(self, number: int) -> int:
         if self._opened is None or self._opened[0] != number:
             self.close()
-            self._opened = number, os.open(self._folder.segment(number), os.O_RDONLY | os.O_CLOEXEC)
+            self._opened = number, open_regular(self._folder.segment(number), os.O_RDONLY)
         return self._opened[1]
 
     def close(self) -> None:

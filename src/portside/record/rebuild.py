@@ -6,9 +6,9 @@ from contextlib import closing, suppress
 
 from portside.record.folder import Folder
 from portside.record.index import open_index, open_index_to_read, recording_id_of, store_recording_id
+from portside.record.limited_index import INDEX_FILES
 from portside.record.recovery import MISSING, Progress, catch_up
 
-_FILES = ("", "-wal", "-shm")
 _SALVAGED = (  # what is in no segment
     ("connections", "SELECT * FROM connections WHERE dropped IS NOT NULL"),
     ("given_up", "SELECT * FROM given_up"),
@@ -71,7 +71,7 @@ def _is_behind(folder: Folder, row: tuple[object, ...], numbers: list[int]) -> b
     number, offset = row[0], row[1]
     if not isinstance(number, int) or not isinstance(offset, int) or number not in numbers:
         return False
-    return offset >= os.stat(folder.segment(number)).st_size
+    return offset >= folder.segment_size(number)
 
 
 def _not_rebuilt(index: sqlite3.Connection, *, known: bool, evicted: bool) -> list[str]:
@@ -88,20 +88,20 @@ def _not_rebuilt(index: sqlite3.Connection, *, known: bool, evicted: bool) -> li
 
 def _move_aside(folder: Folder) -> str | None:
     if not os.path.lexists(folder.index):
-        for end in _FILES:
+        for end in INDEX_FILES:
             with suppress(FileNotFoundError):
                 os.unlink(folder.index + end)
         return None
     number = 1
     while os.path.lexists(aside := f"{folder.index}.damaged-{number}"):
         number += 1
-    for end in _FILES:
+    for end in INDEX_FILES:
         with suppress(FileNotFoundError):
             os.rename(folder.index + end, aside + end)
     return aside
 
 
 def _remove(path: str) -> None:
-    for end in _FILES:
+    for end in INDEX_FILES:
         with suppress(FileNotFoundError):
             os.unlink(path + end)

@@ -6,21 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import msgspec
 
-from portside.errors import PortsideError
+from portside.errors import InvalidValue, PortsideError
 from portside.events import Closed, Event, Gap, Received, Sent
 from portside.record.clock import WallTimes
 from portside.record.connection_reader import ConnectionReader
 from portside.record.connection_record import ConnectionRecord
-from portside.record.current_index import open_current_index
+from portside.record.current_index import open_current_index, rebuild_in_memory
 from portside.record.folder import Folder
 from portside.record.index import Extent, clock_steps
 from portside.record.reader import Reader
 from portside.record.recovery import Progress, find_recording_id, no_progress
-from portside.record.segment import checksum_seed
+from portside.record.segment import MOST_CONN, checksum_seed
+from portside.record.soundness import require_sound_rows
 
 Direction = Literal["in", "out"]
 TimedEvent = tuple[int, Event]  # with its steady time (ns)
@@ -45,24 +46,32 @@ _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC 
 class Recording:
     """The recording in a folder. Close it, or use it in a ``with`` statement.
 
-    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. While the index
-    is brought up to date, ``progress`` is called with the number of bytes read and the total.
+    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. ``why_rebuilt``
+    is why the index on disk is not used, but one that was made from the segments: it is not sound; ``on_rebuilt`` is
+    called with that, possibly later, once it shows. While the index is brought up to date, ``progress`` is called with
+    the number of bytes read and the total.
 
     Raises PortsideError where there is no recording, or none that this version can read.
     """
 
-    def __init__(self, path: str, progress: Progress = no_progress) -> None:
+    def __init__(
+        self, path: str, progress: Progress = no_progress, on_rebuilt: Callable[[str], None] = lambda _why: None
+    ) -> None:
         self.path = path
         self.folder = folder = Folder(path)
         try:
-            self._index, self.live, self.found = open_current_index(folder, progress)
+            self._index, self.live, self.found, self.why_rebuilt = open_current_index(folder, progress)
+            recording_id = find_recording_id(folder, self._index)
         except sqlite3.Error as error:
-            why = f"its index cannot be read: {error}"
-            raise PortsideError(f"recording {path}", why, f"portside rec check {shlex.quote(path)}") from None
-        recording_id = find_recording_id(folder, self._index)
+            raise self._unreadable(error) from None
         if recording_id is None:
             self._index.close()
             raise PortsideError(f"recording {path}", "nothing in it can be read")
+        self._on_rebuilt = on_rebuilt
+        if self.why_rebuilt is not None:
+            on_rebuilt(self.why_rebuilt)
+        self._unsound_index: sqlite3.Connection | None = None
+        self._sound_tables: set[str] = set()  # those of which every row has been checked
         self._reader = Reader(folder, checksum_seed(recording_id))
         self._wall_times_of = 0, WallTimes(())  # a segment, and the times in it
 
@@ -75,12 +84,46 @@ class Recording:
     def close(self) -> None:
         """Close the index and the open segment."""
         self._index.close()
+        if self._unsound_index is not None:
+            self._unsound_index.close()
         self._reader.close()
+
+    # The index.
+
+    def _unreadable(self, error: Exception) -> PortsideError:
+        why = f"its index cannot be read: {error}"
+        return PortsideError(f"recording {self.path}", why, f"portside rec check {shlex.quote(self.path)}")
+
+    def _require_sound(self, table: str, conn: int | None = None) -> None:
+        """Check a table, or its rows of one connection, and go on with a rebuilt index where a value cannot be.
+
+        Raises PortsideError where that is no way out.
+        """
+        if table in self._sound_tables or self._unsound_index is not None:
+            return
+        try:
+            require_sound_rows(self._index, table, conn)
+        except sqlite3.Error as error:
+            if self.live:
+                raise self._unreadable(error) from None
+            try:
+                rebuilt = rebuild_in_memory(self.folder, str(error), no_progress)
+            except sqlite3.Error as failure:
+                raise self._unreadable(failure) from None
+            self._unsound_index, self._index = self._index, rebuilt.database
+            self.why_rebuilt = str(error)
+            self.found += rebuilt.found
+            self._on_rebuilt(self.why_rebuilt)
+        else:
+            if conn is None:
+                self._sound_tables.add(table)
 
     # Connections.
 
     def connections(self) -> Iterator[ConnectionRecord]:
         """All connections, in the order of their numbers."""
+        self._require_sound("connections")
+        self._require_sound("extents")
         base = self._current_base()
         sums = self._sums_of_open()
         with closing(self._index.execute(_CONNECTIONS + "ORDER BY conn")) as rows:
@@ -89,6 +132,10 @@ class Recording:
 
     def connection(self, conn: int) -> ConnectionRecord:
         """The connection with a number. Raises PortsideError where there is none."""
+        if not 0 <= conn <= MOST_CONN:
+            raise PortsideError(f"connection {conn}", "there can be none of this number")
+        self._require_sound("connections", conn)
+        self._require_sound("extents", conn)
         row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
         if row is None:
             raise PortsideError(
@@ -150,7 +197,15 @@ class Recording:
             wait()
 
     def data(self, conn: int, direction: Direction) -> Iterator[bytes | Gap]:
-        """The bytes of one direction in pieces, and a Gap where some are missing. Raises as ``events``."""
+        """The bytes of one direction in pieces, and a Gap where some are missing.
+
+        Raises as ``events``, and InvalidValue for another direction than ``in`` and ``out``.
+        """
+        if direction not in get_args(Direction):
+            raise InvalidValue(f"{direction!r} is no direction: write in (from the peer) or out (to the peer)")
+        return self._data(conn, direction)
+
+    def _data(self, conn: int, direction: Direction) -> Iterator[bytes | Gap]:
         kind = Received if direction == "in" else Sent
         # Bytes that were sent to the kernel but never left do not count as sent.
         left = self.connection(conn).sent if direction == "out" else None
@@ -176,6 +231,8 @@ class Recording:
 
     def all_timed_events(self, progress: Progress = no_progress) -> Iterator[TimedEvent]:
         """As ``all_events``, each with its steady time (ns), by which they are in order."""
+        self._require_sound("connections")
+        self._require_sound("extents")
         peers: dict[int, str] = {}
         readers: dict[int, ConnectionReader] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
@@ -232,6 +289,8 @@ class Recording:
         while rows := self._index.execute(query, (*after, *which, _ROWS_AT_ONCE)).fetchall():
             for row in rows:
                 yield Extent(*row)
+            if rows[-1][:2] <= after:
+                raise self._unreadable(sqlite3.DatabaseError("its pages contradict each other"))
             after = rows[-1][:2]
 
 

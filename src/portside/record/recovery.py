@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from portside.errors import PortsideError
+from portside.record.files import open_regular
 from portside.record.folder import Folder
 from portside.record.index import IndexEntry, add, backfill_connections, forget_segment, recording_id_of, transaction
 from portside.record.scan import Damage, index_entry, scan
@@ -63,7 +64,7 @@ def open_segment(folder: Folder, number: int) -> Iterator[int]:
     """The descriptor of a segment, to read in a ``with`` block. Raises PortsideError where it cannot be read."""
     path = folder.segment(number)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(path, os.O_RDONLY)
     except OSError as error:
         raise PortsideError(f"recording {path}", error) from None
     try:
@@ -104,7 +105,13 @@ def catch_up(
         backfill_connections(index)
         for each in found:
             index.execute("INSERT OR REPLACE INTO damage VALUES (?, ?, ?, ?)", each[:4])
-    return found
+    return [*found, *irregular_segments(folder)]
+
+
+def irregular_segments(folder: Folder) -> list[DamageFound]:
+    """The segments that are not read because they are no files."""
+    why = "it is no regular file, and is not read"
+    return [DamageFound(number, 0, 0, why, torn=False) for number in folder.irregular]
 
 
 def _size(folder: Folder, number: int) -> int:

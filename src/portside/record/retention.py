@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 from portside.record.fallocate import punch_hole
+from portside.record.files import open_regular
 from portside.record.folder import Folder
 from portside.record.index import forget_segment, transaction
 from portside.record.segment import FILE_HEADER_SIZE
@@ -139,7 +140,7 @@ class Retention:
         start = before[0] if before is not None else FILE_HEADER_SIZE
         end = behind[0] if behind is not None else offset + length
         with suppress(OSError):
-            fd = os.open(self._folder.segment(segment), os.O_RDWR | os.O_CLOEXEC)
+            fd = open_regular(self._folder.segment(segment), os.O_RDWR)
             try:
                 punch_hole(fd, start, end - start)
             finally:

@@ -4,10 +4,10 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from portside.events import Event, from_json
 from portside.record.clock import ClockStep
+from portside.record.event_entry import decode_event
 from portside.record.index import Extent, IndexEntry
 from portside.record.notes import decode_note
 from portside.record.segment import (
@@ -23,6 +23,9 @@ from portside.record.segment import (
     decode_body,
     decode_header,
 )
+
+if TYPE_CHECKING:
+    from portside.events import Event
 
 _LOOK_BYTES = 1 << 20
 
@@ -59,6 +62,8 @@ def _read_header(fd: int, seed: int, offset: int) -> BlockHeader:
 
 
 def _read_body(fd: int, seed: int, offset: int, header: BlockHeader) -> Block:
+    if offset + HEADER_SIZE + header.size > os.fstat(fd).st_size:
+        raise Damaged("a block is cut short")
     body = _pread(fd, header.size, offset + HEADER_SIZE)
     return Block(offset, header, list(decode_body(seed, header, body)))
 
@@ -145,8 +150,8 @@ def index_entry(segment: int, block: Block) -> IndexEntry:
         sizes[entry.kind] = sizes.get(entry.kind, 0) + len(entry.data)
         if entry.kind == EVENT:
             with suppress(Damaged):
-                events.append((entry.at, decode_event(entry)))
-        elif entry.kind == NOTE:
+                events.append((entry.at, decode_event(entry, header.conn)))
+        elif entry.kind == NOTE and not header.conn:
             note = decode_note(entry)
             if isinstance(note, ClockStep):
                 steps.append(note)
@@ -156,11 +161,3 @@ def index_entry(segment: int, block: Block) -> IndexEntry:
     before = header.received, header.sent
     place = Extent(segment, block.offset, block.length, header.conn, first, last, *before, sizes[RECEIVED], sizes[SENT])
     return IndexEntry(place, events, steps, run)
-
-
-def decode_event(entry: Entry) -> Event:
-    """The event that an entry of the kind EVENT holds. Raises Damaged."""
-    try:
-        return from_json(entry.data, entry.at)
-    except ValueError as error:
-        raise Damaged(f"an event cannot be read: {error}") from None

@@ -45,6 +45,10 @@ RECEIVED, SENT, EVENT, NOTE = range(4)  # kinds of entries; payload, payload, JS
 _KIND_SHIFT = 29
 MOST_ENTRY_BYTES: Final = (1 << _KIND_SHIFT) - 1
 MOST_BLOCK_BYTES: Final = 1 << 31  # of a block's body: what a damaged length must not exceed
+MOST_TIME: Final = (1 << 63) - 1  # ns since 1970: the year 2262
+MOST_CONN: Final = (1 << 53) - 1  # what JSON's readers hold exactly
+MOST_BYTES: Final = 1 << 60  # of a connection
+MOST_SEGMENT: Final = (1 << 32) - 1  # the number of one
 ENTRY_BYTES: Final = 12  # of a block, for each entry beside its payload
 _SWAPPED = sys.byteorder == "big"
 
@@ -158,11 +162,13 @@ def decode_header(seed: int, offset: int, data: bytes | memoryview) -> BlockHead
     header = BlockHeader(*fields)
     if header.size > MOST_BLOCK_BYTES or header.entries * ENTRY_BYTES > header.size:
         raise Damaged("a block's header contradicts itself")
+    if header.conn > MOST_CONN or header.received > MOST_BYTES or header.sent > MOST_BYTES:
+        raise Damaged("a block's header has a number that cannot be")
     return header
 
 
 def decode_body(seed: int, header: BlockHeader, body: bytes | memoryview) -> Iterator[Entry]:
-    """The entries of a block whose body this is. Raises Damaged before the first of them."""
+    """The entries of a block whose body this is. Raises Damaged, at the latest after the last of them."""
     if len(body) != header.size:
         raise Damaged("a block is cut short")
     if xxh3_64_intdigest(body, seed) != header.checksum:
@@ -173,11 +179,15 @@ def decode_body(seed: int, header: BlockHeader, body: bytes | memoryview) -> Ite
 def _entries(header: BlockHeader, body: memoryview) -> Iterator[Entry]:
     count = header.entries
     times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * ENTRY_BYTES])
+    if max(times, default=0) > MOST_TIME:
+        raise Damaged("a block has a time that cannot be")
     at = count * ENTRY_BYTES
     for time, packed in zip(times, metas, strict=True):
         size = packed & MOST_ENTRY_BYTES
         yield Entry(time, packed >> _KIND_SHIFT, bytes(body[at : at + size]))
         at += size
+    if at != len(body):
+        raise Damaged("the sizes of a block's entries contradict its own")
 
 
 def _column(code: str, numbers: Sequence[int]) -> bytes:

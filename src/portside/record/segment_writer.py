@@ -1,13 +1,15 @@
 """Writing segments: one after the other, rolled by size; a flush is written completely or not at all."""
 
+import errno
 import os
 import secrets
 import time
 from contextlib import suppress
 
 from portside.record.fallocate import preallocate
+from portside.record.files import open_regular
 from portside.record.folder import Folder
-from portside.record.segment import FILE_HEADER_SIZE, encode_file_header
+from portside.record.segment import FILE_HEADER_SIZE, MOST_SEGMENT, encode_file_header
 from portside.wire.buffers import MOST_BUFFERS, advance
 
 _LARGE_BYTES = 256 << 10  # of a flush: where so much comes at once, more will
@@ -73,6 +75,8 @@ class SegmentWriter:
         number = self.number + 1
         while os.path.lexists(self._folder.segment(number)):  # put there by hand
             number += 1
+        if number > MOST_SEGMENT:
+            raise OSError(errno.EOVERFLOW, f"segment {MOST_SEGMENT} is the last one")
         fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             write_at(fd, [encode_file_header(number, time.time_ns(), self._recording)], 0)
@@ -109,7 +113,7 @@ def write_at(fd: int, buffers: list[bytes], offset: int) -> int:
 def release_preallocated(path: str) -> None:
     """Free what a run that was killed had preallocated behind the end of its segment."""
     with suppress(OSError):
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = open_regular(path, os.O_RDWR)
         try:
             os.ftruncate(fd, os.fstat(fd).st_size)
         finally:

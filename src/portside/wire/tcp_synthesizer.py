@@ -10,6 +10,7 @@ the result reads as a connection without loss:
    idle or write timeout closes with FIN, too: the kernel still delivers what it took.
 4. Bytes that are missing leave a hole in the sequence numbers: an ACK from beyond it, with a comment. A hole is
    crossed in steps of 1 GiB, or a reader of 32-bit sequence numbers would take it for a step back (RFC 9293, 3.4).
+   MOST_STEPS are enough: of a larger hole, whole rounds of the sequence numbers are left out.
 5. Times within a conversation never go backwards, whatever the wall clock did.
 """
 
@@ -32,6 +33,8 @@ from portside.wire.tcpip import (
 
 ACKNOWLEDGED_BYTES: Final = 2 * SEGMENT_BYTES  # after so many, at the latest (RFC 9293, 3.8.6.3)
 STEP_BYTES: Final = 1 << 30
+MOST_STEPS: Final = 64
+_ROUND: Final = 1 << 32  # of sequence numbers
 _SPREAD: Final = 0x9E3779B1  # an odd number near 2**32 / golden ratio: neighbours get distant sequence numbers
 _WHY: Final[dict[CloseReason, str]] = {
     "idle_timeout": "closed by Portside: nothing moved for the idle timeout",
@@ -152,6 +155,9 @@ class TcpSynthesizer:
             return
         whose = "from the peer" if source is self._peer else "to the peer"
         self._add_comment(f"before this, {size} bytes {whose} are not in the recording: {why}")
+        rounds = max(0, size - MOST_STEPS * STEP_BYTES) // _ROUND
+        source.next += rounds * _ROUND
+        size -= rounds * _ROUND
         while size > 0:
             source.next += min(size, STEP_BYTES)
             size -= STEP_BYTES

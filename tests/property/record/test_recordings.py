@@ -25,10 +25,10 @@ from portside.record.segment import FILE_HEADER_SIZE, MARKER, checksum_seed, dec
 Expected = dict[int, tuple[bytes, bytes]]
 
 payloads = st.one_of(
-    st.binary(max_size=60),
-    st.integers(0, 40_000).map(lambda size: random.Random(size).randbytes(size)),
+    st.binary(min_size=1, max_size=60),
+    st.integers(1, 40_000).map(lambda size: random.Random(size).randbytes(size)),
     st.binary(max_size=8).map(lambda data: MARKER + data + MARKER * 3),
-    st.integers(0, 5000).map(bytes),
+    st.integers(1, 5000).map(bytes),
 )
 
 

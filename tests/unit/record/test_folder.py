@@ -77,6 +77,6 @@ def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Folder(os.fspath(tmp_path / "nothing")).lock()
     (tmp_path / "recording.lock").mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
+    with pytest.raises(OSError, match="no regular file"):
         Folder(os.fspath(tmp_path)).lock()
     assert not Folder(os.fspath(tmp_path)).is_written()

@@ -34,7 +34,7 @@ from portside.record.segment import (
 NAME = bytes(range(16))
 SEED = checksum_seed(NAME)
 PLACE = BlockPosition(7, 3, 100, 200)
-ENTRIES = [Entry(5, RECEIVED, b"abc"), Entry(6, SENT, b""), Entry(4, EVENT, b"{}"), Entry(2**64 - 1, NOTE, b"note")]
+ENTRIES = [Entry(5, RECEIVED, b"abc"), Entry(6, SENT, b""), Entry(4, EVENT, b"{}"), Entry(2**63 - 1, NOTE, b"note")]
 
 
 def encoded(entries: list[Entry] = ENTRIES, offset: int = 40, place: BlockPosition = PLACE) -> bytes:
