@@ -1,7 +1,9 @@
 """``portside watch --events``: a line each time a connection opens, changes its state or closes.
 
 The kernel's notifications of destroyed sockets are received at once, and the table is read once per interval;
-``connection_tracker`` joins the two. The kernel's own counts (``counters``) show at the end how much was seen.
+``connection_tracker`` joins the two. Times are those of the monotonic clock, so that durations are right although
+somebody sets the wall clock; a line has the wall clock of the moment at which it is written. The kernel's own counts
+(``counters``) show at the end how much was seen.
 """
 
 import os
@@ -82,7 +84,7 @@ class _EventMonitor:
         self._monitor = self._open_monitor()
         if self._monitor is not None:
             stack.callback(self._monitor.close)
-        self._began_ns = time.time_ns()
+        self._began_ns = time.monotonic_ns()
         self._backend, first = self._open_backend()
         stack.callback(self._backend.close)
         self._tracker = ConnectionTracker(self._matches, announced=self._monitor is not None, started_ns=self._began_ns)
@@ -142,7 +144,7 @@ class _EventMonitor:
             last = DestroyNotifications((), 0)
             if before is not None and before == after:
                 break
-            before, at_ns = after, time.time_ns()
+            before, at_ns = after, time.monotonic_ns()
             first = self._backend.read(self._request).table
             last = self._take()
         self._counted_before = before
@@ -207,7 +209,7 @@ class _EventMonitor:
 
     def _poll(self) -> None:
         self._drain()
-        at_ns = time.time_ns()
+        at_ns = time.monotonic_ns()
         dump = self._backend.read(self._request)
         self._show(self._tracker.on_snapshot(self._with_owners(dump.table), at_ns))
         self._drain()
@@ -245,7 +247,9 @@ class _EventMonitor:
 
     def _show(self, events: list[EventBatch]) -> None:
         owners = self._owners is not None and not self._settings.no_processes
+        to_wall_ns = time.time_ns() - time.monotonic_ns()
         for each in events:
+            each = each._replace(at_ns=each.at_ns + to_wall_ns)  # noqa: PLW2901
             self._output.write(json_lines(each) if self._settings.json else text_lines(each, owners=owners))
 
     def _report_counts(self, *, at_end: bool = False) -> None:

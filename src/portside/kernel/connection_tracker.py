@@ -25,7 +25,8 @@ shows how a connection ended, however short it was. Joined, each connection is o
    end. Owners that are no longer known are taken from earlier snapshots.
 
 The caller passes notifications and snapshots in this order: all notifications that came before the snapshot was begun
-(``on_destroy``), the snapshot (``on_snapshot``), those that came meanwhile (``on_destroy``), and then ``expire``.
+(``on_destroy``), the snapshot (``on_snapshot``), those that came meanwhile (``on_destroy``), and then ``expire``. All
+times are in nanoseconds of one clock that nobody sets: the monotonic one.
 
     state of a connection     in a snapshot    notified         missing in a snapshot
     not known                 opened           opened, closed   -
@@ -69,7 +70,7 @@ _NO_OWNERS = "its program had closed it before anybody looked"
 class EventBatch(NamedTuple):
     """Events of one kind, a row of ``table`` each. ``short`` is opened and closed in one.
 
-    ``at_ns`` is in nanoseconds since the epoch; ``was`` is the state before, UNKNOWN where it is not known;
+    ``at_ns`` is in nanoseconds of the monotonic clock; ``was`` is the state before, UNKNOWN where it is not known;
     ``duration_s`` is NaN where it is not known.
     """
 
@@ -105,7 +106,7 @@ class ConnectionTracker:
         self.opened = 0
 
     def on_snapshot(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
-        """Take a snapshot that was begun at ``at_ns`` (ns since the epoch): its events. The first one has none."""
+        """Take a snapshot that was begun at ``at_ns``: its events. The first one has none."""
         before = self._known
         table, keys = self._ordered(table, before)
         if before is None:

@@ -41,7 +41,7 @@ _REST_MS = 10
 
 
 class NotificationBatch(NamedTuple):
-    """Notifications one after the other, as ``decode`` takes them, and when they came (ns since the epoch)."""
+    """Notifications one after the other, as ``decode`` takes them, and when they came (ns of the monotonic clock)."""
 
     data: npt.NDArray[np.uint8]
     at_ns: int
@@ -134,7 +134,7 @@ class DestroyMonitor:
         """Take up to a few thousand datagrams out of the socket; whether there were any. The caller holds the lock."""
         if self._held_bytes > _MOST_BYTES or self._failure is not None:
             return False
-        at_ns = time.time_ns()
+        at_ns = time.monotonic_ns()
         pieces: list[npt.NDArray[np.uint8]] = []
         while len(pieces) < _MOST_CALLS:
             try:

@@ -18,7 +18,7 @@ _LEFT = (states.FIN_WAIT1, states.FIN_WAIT2, states.TIME_WAIT, states.CLOSE, sta
 
 @dataclass(slots=True, eq=False)
 class TrackedSockets:
-    """The connections of one snapshot, taken at ``at_ns`` (ns since the epoch).
+    """The connections of one snapshot, taken at ``at_ns`` (ns of the monotonic clock).
 
     ``keys`` are in ascending order. ``first_ns`` is when each was first seen, 0 for those that were there at the start.
     ``reported``: an event of the connection was shown. ``alive``: the connection is neither closed nor seen again.
