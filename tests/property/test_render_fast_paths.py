@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from portside.events import Closed, Event, Received, to_json
 from portside.feed.render import Renderer
+from portside.feed.render.binary_escaper import BinaryEscaper
 from portside.feed.render.hexdump import HexRenderer, dump, dump_rows
 from portside.feed.render.json import JsonRenderer
 from portside.feed.render.text import TextRenderer
-from portside.wire.escaping import escape, escape_lines
+from portside.wire import bulk_escaping
+from portside.wire.escaping import escape, escape_binary, escape_lines
 from portside.wire.frame import Frame
 
 AT = 1_763_812_801_123_456_789
@@ -43,14 +45,23 @@ def escaped_by_character(data: bytes) -> str:
 
 hard_text = st.text(st.sampled_from("\\'\"x0udc\0\n\r\t\x1b\x7f\x80\x85\xa0\xad\xe9\u202e\u2028\U0001f600\U000e0001nN"))
 PARTS = [b"\\", b"'", b'"', b"x00", b"udc80", b"\xc2", b"\xc2\x85", b"\xe2\x80\xae", b"\n"]
-LINES = [b"plain line", b'with "quotes"', b"back\\slash", b"", b"\n", b"\n"]
+LINES = [
+    b"plain line",
+    b'with "quotes"',
+    b"back\\slash",
+    b"del\x7f",
+    "Wärme \u202e".encode(),
+    b"\xff",
+    b"",
+    b"\n",
+    b"\n",
+]
+EDGES = bytes.fromhex("00 5c 7f 80 8f 90 9f a0 bf c1 c2 df e0 ed ef f0 f4 f5 ff")  # of UTF-8's ranges (RFC 3629)
 hard_bytes = st.one_of(
     st.binary(max_size=300),
     hard_text.map(str.encode),
-    st.lists(st.sampled_from([b"\\", b"'", b'"', b"x00", b"udc80", b"\xc2", b"\xc2\x85", b"\xe2\x80\xae", b"\n"])).map(
-        b"".join
-    ),
-    st.lists(st.sampled_from([b"plain line", b'with "quotes"', b"back\\slash", b"", b"\n", b"\n"])).map(b"".join),
+    st.lists(st.sampled_from(PARTS)).map(b"".join),
+    st.lists(st.sampled_from(LINES)).map(b"".join),
 )
 
 
@@ -74,6 +85,43 @@ def test_every_character_is_escaped_or_printable() -> None:
 def test_lines_are_escaped_one_by_one(data: bytes) -> None:
     expected = "<\n>".join(escaped_by_character(line) for line in data.split(b"\n"))
     assert escape_lines(data, b"<\n>").decode() == expected
+
+
+@given(
+    st.one_of(hard_bytes, st.lists(st.sampled_from([bytes((edge,)) for edge in EDGES])).map(b"".join)),
+    st.integers(0, 9),
+)
+@example(bytes(range(256)), 0)
+@example("\u0085\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U000e0001\U0001f600\U0010ffff".encode(), 3)
+def test_escapes_in_bulk_are_the_same(data: bytes, before: int) -> None:
+    data = b"\xff" * before + data
+    assert bulk_escaping.escape_binary(data) == escape_binary(data)
+    beside_a_chunk = b"." * (bulk_escaping.CHUNK_BYTES - 8) + data + b"\xe2\x82\xac"  # characters cross its end
+    assert bulk_escaping.escape_binary(beside_a_chunk) == escape_binary(beside_a_chunk)
+
+
+def test_all_characters_are_escaped_in_bulk() -> None:
+    text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000).encode() + b"\xff"
+    assert bulk_escaping.escape_binary(text) == escape_binary(text)
+
+
+def test_random_megabytes_are_escaped_in_bulk() -> None:
+    data = random.Random(2).randbytes(3 << 20)
+    assert bulk_escaping.escape_binary(data) == escape_binary(data)
+
+
+def test_numpy_is_loaded_by_large_binary_reads_alone() -> None:
+    small, large = bytes(range(256)), bytes(range(256)) * 400
+    for_small = BinaryEscaper()
+    assert for_small(small) == escape_binary(small)
+    assert for_small.loader is None
+    escaper = BinaryEscaper()
+    assert escaper(large) == escape_binary(large)
+    assert escaper.loader is not None
+    escaper.loader.join(60)
+    assert not escaper.loader.is_alive()
+    assert escaper(large) == escape_binary(large)
+    assert escaper(small) == escape_binary(small)
 
 
 @given(st.binary(max_size=1500), st.integers(0, 9000))

@@ -18,56 +18,24 @@ by it). Its result differs from what is wanted here in few places:
 
 Much binary data goes through a table with four columns, the four places that a byte may take: each column is one
 ``bytes.translate`` of all bytes, written into every fourth place, and unused places are deleted at the end. Where bytes
-may be characters of UTF-8 they are taken out before, as text, and put back.
+may be characters of UTF-8 they are taken out before, as text, and put back. For data of many kilobytes there is
+``wire.bulk_escaping`` besides.
 """
 
 import codecs
 import re
+from collections.abc import Callable
 from typing import Final
 
 PRINTABLE_ASCII: Final = bytes(range(32, 127))
-_NAMED: Final = {0: b"\\0", 9: b"\\t", 10: b"\\n", 13: b"\\r"}
+_NAMED: Final = {0: b"\\0", 9: b"\\t", 13: b"\\r"}
 _BACKSLASH: Final = "\0"  # stands for a backslash of the text: no text that repr has escaped holds a NUL
 _LATIN_1: Final = re.compile(r"\\x(?=[89a])")  # of U+0080 to U+00AD: other escapes of repr begin with 0, 1 or 7
 _MUCH_BYTES: Final = 256  # of binary data, for which the table pays
 _UNUSED: Final = 0  # in a column
 _TAKEN_OUT, _MARK = b"\xff", b"\x01"  # in the place of bytes that were taken out, before the table and after it
-_BEGINS_SURROGATE: Final = re.compile(
-    rb"\xed[\xa0-\xbf]\Z"
-)  # which is no character, and Python waits for its third byte
+_BEGINS_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf]\Z")  # no character, but Python waits for its third byte
 _MAYBE_CHARACTERS: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]+|\xff)")
-
-
-def escape(data: bytes) -> str:
-    """Bytes of any kind as one line of printable text."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        if len(data) > _MUCH_BYTES:
-            return _escape_binary(data).replace(b"\n", b"\\n").decode()
-        text = data.decode("utf-8", "surrogateescape")
-    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
-
-
-def escape_name(name: bytes) -> str:
-    """A name, written as by ``escape`` with each backslash doubled: names that differ look different."""
-    return escape(name.replace(b"\\", b"\\\\"))
-
-
-def escape_text(text: str) -> str:
-    """Text of any origin as one line of printable text; a byte of a file name that is no UTF-8 as ``\\xff``."""
-    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
-
-
-def escape_lines(data: bytes, separator: bytes) -> bytes:
-    """Lines, each as ``escape`` writes it, with ``separator`` in place of the line feeds between them."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return _escape_binary(data).replace(b"\n", separator)
-    if text.replace("\n", "").isprintable():
-        return data.replace(b"\n", separator)
-    return _escape(text).replace("\\n", "\n").replace(_BACKSLASH, "\\").encode().replace(b"\n", separator)
 
 
 def _escape(text: str) -> str:
@@ -82,7 +50,7 @@ def _escape(text: str) -> str:
     return shown.replace("\\x00", "\\0")
 
 
-def _escape_binary(data: bytes) -> bytes:
+def escape_binary(data: bytes) -> bytes:
     """The data with its escapes, line feeds apart."""
     pieces: list[bytes | bytearray] = [*_MAYBE_CHARACTERS.split(data)]
     bytes_alone = _TAKEN_OUT.join(pieces[::2])
@@ -96,15 +64,54 @@ def _escape_binary(data: bytes) -> bytes:
     return b"".join(pieces)
 
 
+def escape_byte(byte: int) -> bytes:
+    """A byte that belongs to no character of several bytes, with its escape; a line feed as it is."""
+    is_shown = byte in PRINTABLE_ASCII or byte == ord("\n")
+    return bytes((byte,)) if is_shown else _NAMED.get(byte, b"\\x%02x" % byte)
+
+
 def _columns() -> tuple[bytes, ...]:
-    shown = [_NAMED.get(byte, b"\\x%02x" % byte) for byte in range(256)]
-    for byte in (*PRINTABLE_ASCII, ord("\n")):
-        shown[byte] = bytes((byte,))
+    shown = [escape_byte(byte) for byte in range(256)]
     shown[_TAKEN_OUT[0]] = _MARK
     return tuple(bytes(each.ljust(4, bytes((_UNUSED,)))[place] for each in shown) for place in range(4))
 
 
 _COLUMNS: Final = _columns()
+
+
+def escape(data: bytes, binary: Callable[[bytes], bytes] = escape_binary) -> str:
+    """Bytes of any kind as one line of printable text; ``binary`` is ``escape_binary`` or a faster equivalent."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        if len(data) > _MUCH_BYTES:
+            return binary(data).replace(b"\n", b"\\n").decode()
+        text = data.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
+
+
+def escape_name(name: bytes) -> str:
+    """A name, written as by ``escape`` with each backslash doubled: names that differ look different."""
+    return escape(name.replace(b"\\", b"\\\\"))
+
+
+def escape_text(text: str) -> str:
+    """Text of any origin as one line of printable text; a byte of a file name that is no UTF-8 as ``\\xff``."""
+    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
+
+
+def escape_lines(data: bytes, separator: bytes, binary: Callable[[bytes], bytes] = escape_binary) -> bytes:
+    """Lines, each as ``escape`` writes it, with ``separator`` in place of the line feeds between them.
+
+    ``binary`` is ``escape_binary`` or a faster equivalent.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return binary(data).replace(b"\n", separator)
+    if text.replace("\n", "").isprintable():
+        return data.replace(b"\n", separator)
+    return _escape(text).replace("\\n", "\n").replace(_BACKSLASH, "\\").encode().replace(b"\n", separator)
 
 
 def unfinished_utf8(data: bytes) -> int:

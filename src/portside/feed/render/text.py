@@ -21,6 +21,7 @@ from portside.events import (
     Refused,
     Stopped,
 )
+from portside.feed.render.binary_escaper import BinaryEscaper
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.units import counted, format_duration
 from portside.wire.escaping import PRINTABLE_ASCII, escape, escape_lines, escape_text
@@ -172,6 +173,7 @@ class TextRenderer(LineRenderer):
     def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
         super().__init__(frame, max_frame, colour=colour)
         self._lines = frame.kind == "lines"
+        self._escape_binary = BinaryEscaper()
 
     def fast_path(self, out: list[bytes], stream: Stream, at: int, data: bytes) -> int:
         if not self._lines:
@@ -183,16 +185,17 @@ class TextRenderer(LineRenderer):
         head = (self._stamp if at // 1_000_000 == self._stamped_ms else self.stamp(at)) + stream.prefix
         if data.translate(None, SAFE_LINES):
             separator = b"\n" + head
-            out.append(b"%s%s\n" % (head, escape_lines(data[:-1], separator)))
+            out.append(b"%s%s\n" % (head, escape_lines(data[:-1], separator, self._escape_binary)))
         else:
             out.append(head)
-            out.append(data if data.count(b"\n") == 1 else data[:-1].replace(b"\n", b"\n" + head) + b"\n")
+            is_one_line = data.find(b"\n") == len(data) - 1
+            out.append(data if is_one_line else data[:-1].replace(b"\n", b"\n" + head) + b"\n")
         return len(data)
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         head = self.stamp(at) + stream.prefix
         for message in messages:
             line = message[:-1] if self._lines and message[-1] == 10 else message
-            out.append(b"%s%s\n" % (head, escape(line).encode()))
+            out.append(b"%s%s\n" % (head, escape(line, self._escape_binary).encode()))
             if type(message) is Cut:
                 out.append(self.cut_note(stream, at))
