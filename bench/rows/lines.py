@@ -50,14 +50,14 @@ def text(plan: Plan) -> Iterator[Result]:
     bars = (Bar(0.85), Bar(1.6, at_most=True))
     yield from _beside_c(plan, "text", peers.TEXT, PLAIN, bars)
     yield from _beside_c(plan, "text", peers.TEXT, ALONE, bars)
-    yield from _beside_c(plan, "text", peers.TEXT, PACKED)
+    yield from _beside_c(plan, "text", peers.TEXT, PACKED, (Bar(0.4), None))
 
 
 def json(plan: Plan) -> Iterator[Result]:
     yield from _beside_c(plan, "json", peers.JSON, PLAIN, (Bar(0.8), None))
     yield from _beside_c(plan, "json", peers.JSON, ALONE, (Bar(0.8), None))
     yield from _beside_c(plan, "json", peers.JSON, PACKED)
-    yield from _beside_c(plan, "json --frame lines", peers.JSON_LINES, PACKED)
+    yield from _beside_c(plan, "json --frame lines", peers.JSON_LINES, PACKED, (Bar(0.3), None))
 
 
 def others(plan: Plan) -> Iterator[Result]:

@@ -1,10 +1,10 @@
 """The format ``json``: one event per line, for programs."""
 
-from itertools import chain, repeat
 from typing import Any, Final
 
 from portside.events import Event, Payload, json_head, json_prefix, json_tail, to_json
 from portside.feed.render.streams import Stream, StreamRenderer
+from portside.json_text import encode_json
 from portside.wire.escaping import PRINTABLE_ASCII
 from portside.wire.framing import Cut, whole_lines
 
@@ -29,7 +29,8 @@ class JsonRenderer(StreamRenderer):
         if self._frame.kind != "lines":
             return 0
         data = whole_lines(data, self._max_frame)
-        if not data or data.translate(None, _PLAIN_LINES):
+        texts = _texts(data) if data else None
+        if texts is None:
             return 0
         lines = data.split(b"\n")
         lines.pop()
@@ -38,7 +39,13 @@ class JsonRenderer(StreamRenderer):
             sizes: Any = [b'%d,"text":"' % (len(line) + 1) for line in lines]
         else:
             sizes = map(_SIZES.__getitem__, map(len, lines))
-        out.append(b"".join(chain.from_iterable(zip(repeat(head), sizes, lines, repeat(_LINE_END)))))
+        # Three pieces a line, put in place by slices: no step in Python for any of them.
+        pieces = [_LINE_END + head] * (3 * len(lines))
+        pieces[0] = head
+        pieces[1::3] = sizes
+        pieces[2::3] = lines if texts is data else texts.split(b"\\n")[:-1]
+        pieces.append(_LINE_END)
+        out.append(b"".join(pieces))
         return len(data)
 
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
@@ -47,3 +54,19 @@ class JsonRenderer(StreamRenderer):
 
     def other(self, event: Event) -> bytes:
         return to_json(event) + b"\n"
+
+
+def _texts(data: bytes) -> bytes | None:
+    """The texts of whole lines as they stand in JSON; None where only a line at a time can say it.
+
+    Where nothing needs an escape that is the data itself; else a line feed is its escape there, which nothing but a
+    backslash in the data can be confused with.
+    """
+    if not data.translate(None, _PLAIN_LINES):
+        return data
+    if b"\\" in data:
+        return None
+    try:
+        return encode_json(data.decode())[1:-1]
+    except UnicodeDecodeError:
+        return None
