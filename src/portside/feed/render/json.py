@@ -62,7 +62,7 @@ def _texts(data: bytes) -> bytes | None:
     Where nothing needs an escape that is the data itself; else a line feed is its escape there, which nothing but a
     backslash in the data can be confused with.
     """
-    if not data.translate(None, _PLAIN_LINES):
+    if data.isascii() and not data.translate(None, _PLAIN_LINES):
         return data
     if b"\\" in data:
         return None

@@ -183,7 +183,7 @@ class TextRenderer(LineRenderer):
             if not data:
                 return 0
         head = (self._stamp if at // 1_000_000 == self._stamped_ms else self.stamp(at)) + stream.prefix
-        if data.translate(None, SAFE_LINES):
+        if not data.isascii() or data.translate(None, SAFE_LINES):
             separator = b"\n" + head
             out.append(b"%s%s\n" % (head, escape_lines(data[:-1], separator, self._escape_binary)))
         else:
