@@ -56,12 +56,26 @@ LINES = [
     b"\n",
     b"\n",
 ]
+ONE_SIZE = [
+    b"\n",
+    b"\n\n",
+    b"12345\n",
+    b'"2"45\n',
+    "ä345\n".encode(),
+    b"1\n2\n3\n",
+    b"1\n23\n",
+    b"12\\45\n",
+    b"1234\x7f\n",
+]
 EDGES = bytes.fromhex("00 5c 7f 80 8f 90 9f a0 bf c1 c2 df e0 ed ef f0 f4 f5 ff")  # of UTF-8's ranges (RFC 3629)
 hard_bytes = st.one_of(
     st.binary(max_size=300),
     hard_text.map(str.encode),
     st.lists(st.sampled_from(PARTS)).map(b"".join),
     st.lists(st.sampled_from(LINES)).map(b"".join),
+    st.tuples(st.sampled_from(ONE_SIZE), st.integers(1, 20), st.sampled_from(LINES)).map(
+        lambda of: of[0] * of[1] + of[2]
+    ),
 )
 
 

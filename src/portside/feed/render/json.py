@@ -32,9 +32,14 @@ class JsonRenderer(StreamRenderer):
         texts = _texts(data) if data else None
         if texts is None:
             return 0
+        head = json_head(stream.kind, at, stream.prefix)
+        line_feed = b"\n" if texts is data else b"\\n"
+        if size := _common_size(data):
+            head += b'%d,"text":"' % size
+            out.append(head + texts[: -len(line_feed)].replace(line_feed, _LINE_END + head) + _LINE_END)
+            return len(data)
         lines = data.split(b"\n")
         lines.pop()
-        head = json_head(stream.kind, at, stream.prefix)
         if len(data) > _KNOWN_SIZES and max(map(len, lines)) >= _KNOWN_SIZES:
             sizes: Any = [b'%d,"text":"' % (len(line) + 1) for line in lines]
         else:
@@ -43,7 +48,7 @@ class JsonRenderer(StreamRenderer):
         pieces = [_LINE_END + head] * (3 * len(lines))
         pieces[0] = head
         pieces[1::3] = sizes
-        pieces[2::3] = lines if texts is data else texts.split(b"\\n")[:-1]
+        pieces[2::3] = lines if texts is data else texts.split(line_feed)[:-1]
         pieces.append(_LINE_END)
         out.append(b"".join(pieces))
         return len(data)
@@ -70,3 +75,12 @@ def _texts(data: bytes) -> bytes | None:
         return encode_json(data.decode())[1:-1]
     except UnicodeDecodeError:
         return None
+
+
+def _common_size(data: bytes) -> int:
+    """The size of each of some whole lines, where they are of one size, as many devices send them; otherwise 0."""
+    size = data.find(b"\n") + 1
+    count, rest = divmod(len(data), size)
+    if rest or data[size - 1 :: size] != b"\n" * count or data.count(b"\n") != count:
+        return 0
+    return size
