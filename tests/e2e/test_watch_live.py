@@ -33,6 +33,10 @@ class Network:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return self._stack.enter_context(self._namespace.run(lambda: socket.create_server((host, 0), family=family)))
 
+    def run(self, *words: str) -> None:
+        """Run a command in it."""
+        self._namespace.run(lambda: subprocess.run(words, check=True))
+
     def connect(self, listener: socket.socket) -> tuple[socket.socket, socket.socket]:
         """Both ends of a connection: the client's, the server's."""
         client = self._namespace.run(lambda: socket.create_connection(listener.getsockname()[:2], timeout=30))
@@ -302,6 +306,20 @@ def test_a_filter_as_it_is_typed(network: Network, watch: Watch) -> None:
     terminal.wait("6 sockets")
     terminal.type("state syn-sent")
     terminal.wait("no socket matches  state syn-sent")
+
+
+def test_a_filter_names_the_interfaces_of_the_network(network: Network, watch: Watch) -> None:
+    network.run("ip", "link", "add", "name", "12there", "type", "bridge")
+    bound, other = network.listener(), network.listener()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"12there")
+    terminal = watch("--listening")
+    terminal.wait("2 sockets")
+    terminal.press("/")
+    terminal.type("dev = 12there")
+    terminal.wait("1 socket", f"127.0.0.1:{port(bound)}")
+    terminal.press("C-u")
+    terminal.type("dev != 12there")
+    terminal.wait("1 socket", f"127.0.0.1:{port(other)}")
 
 
 def test_the_process_of_the_network_ends(network: Network, watch: Watch) -> None:
