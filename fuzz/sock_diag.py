@@ -9,6 +9,7 @@ import numpy as np
 from fuzz._mutations import mutate
 from portside.kernel.column_names import COLUMNS
 from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.few_sockets import decode_few
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import to_json
 
@@ -25,7 +26,8 @@ def make_input(chance: random.Random) -> bytes:
 
 
 def accepts(value: bytes) -> bool:
-    """Decode a dump, and read a column of it or everything."""
+    """Decode a dump, and read a column of it or everything; as few sockets too, which reads no attributes."""
+    few = decode_few(memoryview(value))
     try:
         table = decode(value).table
     except DecodeError:
@@ -38,5 +40,7 @@ def accepts(value: bytes) -> bool:
             to_json(row)
     else:
         table.column(_COLUMN_NAMES[choice % len(_COLUMN_NAMES)])
+    if few is not None:
+        assert {socket.cookie for socket in few} == set(table.column("cookie").values.tolist())
     table.select(np.arange(len(table))[::2])
     return True
