@@ -1,7 +1,6 @@
 """The sinks of ``listen``: standard output, the files of ``--output``, and the recording."""
 
 import asyncio
-import os
 import select
 import sys
 import threading
@@ -18,11 +17,10 @@ from portside.feed.render.filters import DropReceived
 from portside.feed.sinks import LosslessSink, TerminalSink, WriterSink
 from portside.feed.writer import NullWriter, Output, Writer, is_null_device, open_output
 from portside.settings.listen import Listen
+from portside.settings.values import format_of_file
 
 if TYPE_CHECKING:
     from portside.record.recorder import Recorder
-
-_FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 
 
 class OutputSinks:
@@ -75,7 +73,7 @@ class OutputSinks:
             fd = open_output(path)
         except OSError as error:
             raise PortsideError(f"cannot write {path}", error) from None
-        name = _FORMATS_BY_SUFFIX.get(os.path.splitext(path)[1], "text")
+        name = format_of_file(path)
         writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
         self._files.append(writer)
         self._add(LosslessSink(self._renderer(name), writer))

@@ -10,6 +10,7 @@ import socket
 from dataclasses import replace
 
 from portside.addresses import Address
+from portside.cli.effects import check_listen
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
 from portside.server.listener import PortInUseError, open_listeners
@@ -29,6 +30,7 @@ def run(settings: Listen) -> int:
     if settings.ipv4 or settings.ipv6:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
     addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
+    check_listen(settings, addresses)
     admission = admission_of(settings)
     # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))

@@ -1,5 +1,6 @@
 """``portside rec …``: the commands on recordings, one function for each."""
 
+from portside.cli.effects import check_show
 from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError
 from portside.settings.rec import (
@@ -40,6 +41,8 @@ def _list(settings: RecList) -> int:
         peer = None if settings.peer is None else peer_matcher(settings.peer)
     except InvalidValue as problem:
         raise UsageError("rec list --peer", str(problem)) from None
+    if settings.since is not None and settings.until is not None and settings.since > settings.until:
+        raise UsageError("rec list", "--since is after --until, so that nothing can match")
     needle = settings.contains if settings.contains_hex is None else settings.contains_hex
     query = ConnectionQuery(peer, settings.since, settings.until, settings.reason, needle)
     return rec_list.run(settings, path, query, Progress("searching"))
@@ -47,6 +50,7 @@ def _list(settings: RecList) -> int:
 
 def _show(settings: RecShow) -> int:
     path, conn = check_arguments("rec show", settings.where, "DIR CONN")
+    check_show(settings)
     from portside.app import rec_show
 
     return rec_show.show(settings, path, _conn("show", conn))

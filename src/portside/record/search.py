@@ -1,11 +1,13 @@
 """Finding connections of a recording: by peer, time, reason and payload."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
+from portside.addresses import Address, parse_address
 from portside.errors import InvalidValue
 from portside.events import Gap, Payload, Received, Sent
-from portside.networks import contains, parse_network
+from portside.networks import Network, contains, normal_ip, parse_network
 from portside.record.connection_record import ConnectionRecord
 from portside.record.recording import Recording
 from portside.record.recovery import Progress, no_progress
@@ -22,22 +24,46 @@ class ConnectionQuery(NamedTuple):
 
 
 def peer_matcher(text: str) -> Callable[[str], bool]:
-    """A predicate on peers for an address, ``HOST:PORT``, a unix path or a network. Raises InvalidValue."""
+    """A predicate on peers for an address, a network, ``HOST:PORT``, ``:PORT`` or a unix path. Raises InvalidValue.
+
+    A host name matches peers recorded by that name, those of connections through a proxy.
+    """
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        network = parse_network(text)
+        network = parse_network(bare)
     except ValueError:
-        if ":" not in text and not text.startswith("unix:"):
-            raise InvalidValue(f"{text!r} is no peer: write an address, HOST:PORT or a network (10.0.0.0/8)") from None
-        return text.__eq__
+        address = _parse_peer(text)
+        if address.path is not None:
+            return text.__eq__
+        return partial(_is_peer, None if address.host is None else normal_ip(address.host), address.ports)
+    return partial(_is_in_network, network)
 
-    def matches(peer: str) -> bool:
-        host = peer.rpartition(":")[0].strip("[]")
-        try:
-            return contains(host, (network,))
-        except ValueError:
-            return False
 
-    return matches
+def _parse_peer(text: str) -> Address:
+    wrong = InvalidValue(f"{text!r} is no peer: write an address, HOST:PORT, :PORT or a network (10.0.0.0/8)")
+    if ":" not in text:
+        raise wrong
+    try:
+        address = parse_address(text)
+    except InvalidValue:
+        raise wrong from None
+    return address
+
+
+def _is_peer(host: str | None, ports: range, peer: str) -> bool:
+    if peer.startswith("unix:"):
+        return False
+    name, _, port = peer.rpartition(":")
+    if not port.isdecimal() or int(port) not in ports:
+        return False
+    return host is None or normal_ip(name.strip("[]")).casefold() == host.casefold()
+
+
+def _is_in_network(network: Network, peer: str) -> bool:
+    try:
+        return contains(peer.rpartition(":")[0].strip("[]"), (network,))
+    except ValueError:
+        return False
 
 
 def search(

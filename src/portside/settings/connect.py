@@ -37,7 +37,7 @@ class Connect:
     )  # fmt: skip
     retry_interval: float = option(
         "--retry-interval", metavar="DURATION", parse=parse_duration, default=1.0, group=_DIAL,
-        help="how long to wait before the next try", default_help="1s",
+        help="how long to wait before the next try", default_help="1s", requires=("--retry",),
     )  # fmt: skip
     proxy: str | None = option(
         "--proxy", metavar="URL", group=_DIAL,
@@ -76,7 +76,13 @@ class Connect:
         help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",
         requires=("--tls",),
     )  # fmt: skip
-    scan: bool = flag("-z", "--scan", help="only say which ports are open", group=_DIAL, excludes=("--proxy", "--tls"))
+    scan: bool = flag(
+        "-z", "--scan", help="only say which ports are open", group=_DIAL,
+        excludes=("--proxy", "--tls", "--crlf", "--no-shutdown", "--idle-timeout", "--format", "--record"),
+        why=dict.fromkeys(
+            ("--crlf", "--no-shutdown", "--idle-timeout", "--format", "--record"), "--scan moves no bytes"
+        ),
+    )  # fmt: skip
     send_only: bool = flag(
         "--send-only", help="only send: what comes is dropped; ends when all is sent", group=_SENT,
         excludes=("--recv-only", "--exec", "--sh-exec", "--scan"),
@@ -85,7 +91,9 @@ class Connect:
         "--recv-only", help="only receive: standard input is not read", group=_SENT,
         excludes=("--exec", "--sh-exec", "--scan"),
     )  # fmt: skip
-    crlf: bool = flag("-C", "--crlf", help="end the lines of what is sent with CR LF", group=_SENT)
+    crlf: bool = flag(
+        "-C", "--crlf", help="end the lines of what is sent with CR LF", group=_SENT, excludes=("--recv-only",),
+    )  # fmt: skip
     exec: str | None = option(
         "--exec", metavar="CMD", group=_SENT,
         help="run a program on the connection in place of standard input and output",
@@ -95,7 +103,10 @@ class Connect:
         "--sh-exec", metavar="CMD", group=_SENT, help="as --exec, run by /bin/sh",
         excludes=("--scan",),
     )  # fmt: skip
-    no_shutdown: bool = flag("--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS)
+    no_shutdown: bool = flag(
+        "--no-shutdown", help="keep our side open after the end of standard input", group=_ENDS,
+        excludes=("--recv-only", "--send-only"),
+    )  # fmt: skip
     idle_timeout: float | None = option(
         "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_ENDS,
         help="end when nothing moved for this long",

@@ -218,7 +218,10 @@ class Listen:
         why=dict.fromkeys(_ANSWERS, "--send-only drops what clients send"),
     )  # fmt: skip
     recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
-    crlf: bool = flag("-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT)
+    crlf: bool = flag(
+        "-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT,
+        excludes=("--recv-only", "--no-stdin"),
+    )  # fmt: skip
     once: bool = flag(
         "--once", group=_RUN,
         help="serve one client, then end: 0 if it closed in order, 1 if not",

@@ -83,7 +83,8 @@ class RecList:
     path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
     json: bool = flag("--json", help="a JSON object a line", group=_LOOK)
     peer: str | None = option(
-        "--peer", metavar="NET", group=_WHICH, help="of this peer: an address, HOST:PORT, or a network (10.0.0.0/8)",
+        "--peer", metavar="NET", group=_WHICH,
+        help="of this peer: an address, HOST:PORT, :PORT, or a network (10.0.0.0/8)",
     )  # fmt: skip
     since: int | None = option(
         "--since", metavar="TIME", parse=parse_time, group=_WHICH,

@@ -1,5 +1,6 @@
 """Parsers of option values: formats, numbers of tries, addresses to connect from and to."""
 
+import os
 from typing import Any
 
 from portside.addresses import NEEDS_INTERFACE, Address, lacks_interface, parse_address
@@ -8,7 +9,13 @@ from portside.settings import option
 from portside.units import parse_count, parse_positive_size
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
+_FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
 LOG_LEVELS = ("off", "debug", "info", "warning", "error")
+
+
+def format_of_file(path: str) -> str:
+    """The format of a file of ``--output``, by the end of its name."""
+    return _FORMATS_BY_SUFFIX.get(os.path.splitext(path)[1], "text")
 
 
 def log_level() -> Any:

@@ -55,7 +55,7 @@ class Watch:
     sort: str | None = option("--sort", metavar="COLUMN", group=_LOOK, help="sort by a column; -COLUMN the other way")
     interval: float = option(
         "--interval", metavar="DURATION", parse=parse_positive_duration, default=1.0, group=_LOOK,
-        help="how often to look", default_help="1s",
+        help="how often to look", default_help="1s", excludes=("--once", "--summary", "--kill"),
     )  # fmt: skip
     kill: bool = flag(
         "--kill", group=_ACT,

@@ -1,0 +1,60 @@
+"""Options that are understood and would have no effect beside the others: refused, because their user expects one."""
+
+from typing import TYPE_CHECKING
+
+from portside.errors import UsageError
+from portside.settings.values import format_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from portside.addresses import Address
+    from portside.settings.listen import Listen
+    from portside.settings.rec import RecShow
+    from portside.wire.frame import Frame
+
+_CUT_INTO_LINES = ("text", "classic")  # the formats that cut a stream into lines unless --frame says otherwise
+_IP_OPTIONS = {
+    "--max-conns-per-ip": "max_conns_per_ip",
+    "--allow": "allow",
+    "--deny": "deny",
+    "--allow-file": "allow_file",
+    "--deny-file": "deny_file",
+}
+
+
+def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
+    """Check options of ``listen`` that depend on several others. Raises UsageError."""
+    if not settings.rules and not settings.reply and not settings.chat:  # these are about messages, too
+        formats = [settings.format, *map(format_of_file, settings.output)]
+        _check_framing("listen", formats, settings.frame, settings.max_frame, type(settings).max_frame)
+    if all(address.path is not None for address in addresses):
+        flags = [("-4", settings.ipv4), ("-6", settings.ipv6)]
+        if not settings.proxy_protocol:  # or a header may say the IP address of the client
+            flags += [(flag, getattr(settings, name)) for flag, name in _IP_OPTIONS.items()]
+        for flag, given in flags:
+            if given:
+                raise UsageError("listen", f"{flag} is about IP addresses, and a unix socket has none")
+
+
+def check_show(settings: "RecShow") -> None:
+    """Check options of ``rec show`` that depend on several others. Raises UsageError."""
+    _check_framing("rec show", [settings.format], settings.frame, settings.max_frame, type(settings).max_frame)
+
+
+def _check_framing(
+    command: str, formats: list[str], frame: "Frame | None", max_frame: int, default_max_frame: int
+) -> None:
+    if all(name == "raw" for name in formats):
+        given = "--frame" if frame is not None else "--max-frame" if max_frame != default_max_frame else None
+        if given is not None:
+            raise UsageError(command, f"{given} has no effect: the raw format is not cut into messages")
+    if max_frame != default_max_frame and not any(_is_cut(name, frame) for name in formats):
+        raise UsageError(command, "--max-frame has no effect: nothing is cut into messages", "--frame says how")
+
+
+def _is_cut(name: str, frame: "Frame | None") -> bool:
+    """Whether a format cuts a stream into messages."""
+    if name == "raw":
+        return False
+    return name in _CUT_INTO_LINES if frame is None else frame.kind != "none"
