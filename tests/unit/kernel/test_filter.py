@@ -411,6 +411,26 @@ def test_owners(text: str, matching: list[int], with_hidden: list[int]) -> None:
     assert np.flatnonzero(evaluate(read(text), hidden)).tolist() == with_hidden
 
 
+@pytest.mark.parametrize(
+    ("program", "text", "matching"),
+    [
+        ("[kw]", "program = '[kw]'", [0]),
+        ("k", "program = '[kw]'", []),
+        ("[kw]x", "program = '[kw]?'", [0]),
+        ("a[!b]", "program = 'a[!*'", [0]),
+        ("a]", "program = 'a[]]'", []),
+        ("nc\udcff", "program = nc\udcff", [0]),
+        ("a\\nb", "program = 'a\\nb'", [0]),
+        ("a\nb", "program = 'a?b'", [0]),
+    ],
+)
+def test_a_program_is_matched_with_asterisk_and_question_mark_alone(
+    program: str, text: str, matching: list[int]
+) -> None:
+    known = sockets().with_owners({77: (Owner(5, program, 3),)})
+    assert np.flatnonzero(evaluate(read(text), known)).tolist() == matching
+
+
 def test_the_age_comes_from_the_watcher() -> None:
     ages = np.array([10.0, 70.0, np.nan, 60.0, 61.0])
     assert np.flatnonzero(evaluate(read("age > 60s"), sockets(), ages)).tolist() == [1, 4]

@@ -90,7 +90,8 @@ def _evaluate(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] |
             wanted[states.NEW_SYN_RECV] = wanted[states.SYN_RECV]
             return _known(wanted[table.base["state"]])
         case ProgramIs(name):
-            return _by_owner(table, lambda owner: _program_matches(owner, name))
+            pattern = name.replace("[", "[[]")  # fnmatch has sets of characters, the filter has * and ? alone
+            return _by_owner(table, lambda owner: _program_matches(owner, pattern))
         case Mark(mark, mask):
             column = table.column("mark")
             return _where((column.values & np.uint32(mask)) == mark, column.known)
@@ -157,5 +158,5 @@ def _matching_keys(table: SocketTable, matches: Callable[[Owner], bool]) -> npt.
     return np.array(found, "i8")
 
 
-def _program_matches(owner: Owner, name: str) -> bool:
-    return owner.program is not None and fnmatch.fnmatchcase(owner.program, name)
+def _program_matches(owner: Owner, pattern: str) -> bool:
+    return owner.program is not None and fnmatch.fnmatchcase(owner.program, pattern)
