@@ -36,7 +36,7 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         if self.path is not None:
-            return f"unix:{self.path}"
+            return _show_path(self.path)
         ports = str(self.port) if len(self.ports) == 1 else f"{self.ports[0]}-{self.ports[-1]}"
         if self.host is None:
             return ports
@@ -139,10 +139,7 @@ def format_sockaddr(family: int, address: object) -> str:
     An IPv4 address that comes mapped into IPv6 is shown as the IPv4 address that it is.
     """
     if family == socket.AF_UNIX:
-        path = address if isinstance(address, bytes) else str(address).encode("utf-8", "surrogateescape")
-        if path.startswith(b"\0"):
-            path = b"@" + path[1:]
-        return "unix:" + path.decode("utf-8", "backslashreplace")
+        return _show_path(address if isinstance(address, bytes) else str(address))
     if not isinstance(address, tuple):
         return str(address)
     host, port = str(address[0]), address[1]
@@ -150,6 +147,14 @@ def format_sockaddr(family: int, address: object) -> str:
         return f"{host}:{port}"
     host = ip_of(address)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _show_path(path: str | bytes) -> str:
+    """A unix socket as it is shown: text that every encoder takes, with ``\\xff`` for a byte that is not UTF-8."""
+    name = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+    if name.startswith(b"\0"):
+        name = b"@" + name[1:]
+    return "unix:" + name.decode("utf-8", "backslashreplace")
 
 
 def ip_of(sockaddr: tuple[Any, ...]) -> str:

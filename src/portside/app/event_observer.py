@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from portside.app.event_errors import EventErrors
 from portside.app.notices import wants_colour
 from portside.client.dial import ClientConnection
 from portside.client.pipe import Pipe
@@ -39,7 +40,12 @@ class EventObserver:
         self._recorder: Recorder | None = None
         if settings.format != "raw":
             terminal = sys.stdout.isatty()
-            self._renderer = make_renderer(settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
+            self._renderer = make_renderer(
+                settings.format,
+                colour=wants_colour(sys.stdout),
+                terminal=terminal,
+                on_error=EventErrors("standard output"),
+            )
         if settings.record is not None:
             from portside.app.recording import start_recorder
 

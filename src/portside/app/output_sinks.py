@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from portside.app.event_errors import EventErrors
 from portside.app.notices import wants_colour, write_notice
 from portside.descriptors import may_lose_reader
 from portside.errors import PortsideError, reason_of
@@ -49,8 +50,9 @@ class OutputSinks:
 
     def _open_stdout(self) -> None:
         terminal = sys.stdout.isatty()
-        renderer = self._renderer(self._settings.format, colour=wants_colour(sys.stdout), terminal=terminal)
-        writer = self._writer(1, "standard output", self._stdout_broken)
+        name = "standard output"
+        renderer = self._renderer(self._settings.format, name, colour=wants_colour(sys.stdout), terminal=terminal)
+        writer = self._writer(1, name, self._stdout_broken)
         if may_lose_reader(1):
             self._watch_stdout(writer)
         self._add(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
@@ -76,7 +78,7 @@ class OutputSinks:
         name = format_of_file(path)
         writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
         self._files.append(writer)
-        self._add(LosslessSink(self._renderer(name), writer))
+        self._add(LosslessSink(self._renderer(name, path), writer))
 
     def _start_recorder(self, path: str) -> None:
         from portside.app.recording import start_recorder
@@ -86,10 +88,15 @@ class OutputSinks:
         self._recorder = start_recorder(path, settings.record_max, sync=settings.record_sync, on_drained=on_drained)
         self._bus.add(self._recorder)
 
-    def _renderer(self, name: str, *, colour: bool = False, terminal: bool = False) -> Renderer:
+    def _renderer(self, name: str, where: str, *, colour: bool = False, terminal: bool = False) -> Renderer:
         settings = self._settings
         renderer = make_renderer(
-            name, frame=settings.frame, max_frame=settings.max_frame, colour=colour, terminal=terminal
+            name,
+            frame=settings.frame,
+            max_frame=settings.max_frame,
+            colour=colour,
+            terminal=terminal,
+            on_error=EventErrors(where),
         )
         return DropReceived(renderer) if settings.send_only else renderer
 

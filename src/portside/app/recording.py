@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 from portside import __version__
+from portside.app.event_errors import EventErrors
 from portside.app.notices import write_notice
 from portside.errors import reason_of
 from portside.record.recorder import Recorder
@@ -29,7 +30,7 @@ def start_recorder(
         write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
     after = f", from connection {store.base + 1} on" if store.base else ""
     write_notice(f"recording to {path}{after}")
-    return Recorder(store, on_drained)
+    return Recorder(store, on_drained, EventErrors("the recording"))
 
 
 def _notice_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:

@@ -80,5 +80,8 @@ class DeadlineHeap(Generic[Owner]):
                 self.drop(owner)
                 expired.append(owner)
         for owner in expired:
-            self._on_deadline(owner, now)
+            try:
+                self._on_deadline(owner, now)
+            except Exception as error:  # noqa: BLE001 -- the other owners' deadlines have expired too
+                self._loop.call_exception_handler({"message": "an error at a deadline", "exception": error})
         self._arm()

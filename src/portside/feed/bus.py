@@ -64,7 +64,10 @@ class EventBus:
         self._batch_bytes = 0
         self._flushed_at = self._loop.time()
         for sink in self._sinks:
-            sink.consume(batch)
+            try:
+                sink.consume(batch)
+            except Exception as error:  # noqa: BLE001 -- one sink's error must not cost the others the batch
+                self._report(error)
         self._watch()
 
     def _watch(self) -> None:
@@ -85,8 +88,14 @@ class EventBus:
     def _tick(self) -> None:
         self._tick_handle = None
         for sink in self._sinks:
-            sink.tick()
+            try:
+                sink.tick()
+            except Exception as error:  # noqa: BLE001
+                self._report(error)
         self._watch()
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "an error while events were written", "exception": error})
 
     def drained(self) -> None:
         """Tell the sinks that a writer has drained (its ``on_drained``), and resume where none is full any more."""

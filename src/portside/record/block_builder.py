@@ -47,8 +47,9 @@ class BlockBuilder:
 
     def add_event(self, event: Event, at: int) -> None:
         """Add an event without payload; ``at`` is its steady time (ns)."""
+        encoded = to_json(event)  # first: an event that cannot be encoded leaves no trace in either column
         self.events.append((at, event))
-        self.add(EVENT, at, to_json(event))
+        self.add(EVENT, at, encoded)
 
     def add_step(self, step: ClockStep) -> None:
         """Add a note that the wall clock was set; to a block of connection 0."""

@@ -43,13 +43,20 @@ class Recorder:
     """Writes the events of one run of a server or a client to a store, and closes the store.
 
     ``last_conn`` is the last connection that the store held before this run; the run's own numbers go on from there.
+    ``on_error`` takes the error of an event that cannot be encoded, which is left out; without it, the error is raised.
     """
 
     deadline = None  # as a sink: the thread has a clock of its own
 
-    def __init__(self, store: Store, on_drained: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        on_drained: Callable[[], object] = lambda: None,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> None:
         self._store = store
         self._on_drained = on_drained
+        self._on_error = on_error
         self.last_conn = store.base
         self._clock = store.clock
         self._blocks: dict[int, BlockBuilder] = {}
@@ -82,7 +89,7 @@ class Recorder:
                         block = blocks[event.conn] = BlockBuilder(event.conn)
                     cost += block.add_payload(event)
                 else:
-                    self._block_of(event).add_event(event, event.at)
+                    self._add_event(event, event.at)
             self._collected += cost
             self._pending += cost
             if self._state is _FAILED:
@@ -104,12 +111,21 @@ class Recorder:
             if isinstance(event, Payload):
                 size += block.add_payload(event)
             else:
-                block.add_event(event, at)
+                self._add_event(event, at)
             block.times[before:] = [at] * (len(block.times) - before)
         step = clock.end_batch()
         if step is not None:
             self._block(0).add_step(step)
         return size
+
+    def _add_event(self, event: Event, at: int) -> None:
+        """Add an event without payload; one that cannot be encoded, for a defect of ours, is left out and reported."""
+        try:
+            self._block_of(event).add_event(event, at)
+        except Exception as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
 
     def _block_of(self, event: Event) -> BlockBuilder:
         return self._block(getattr(event, "conn", 0) or 0)

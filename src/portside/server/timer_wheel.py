@@ -57,7 +57,10 @@ class DeadlineScheduler:
         now = self._loop.time()
         self._running = False
         for item in self._wheel.take_due(now):
-            item.check(now)
+            try:
+                item.check(now)
+            except Exception as error:  # noqa: BLE001 -- the other items are due too
+                self._loop.call_exception_handler({"message": "an error at a deadline", "exception": error})
         if self._wheel and not self._running:
             self._running = True
             self._loop.call_later(self._wheel.tick, self._turn)

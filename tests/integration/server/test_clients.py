@@ -1,6 +1,8 @@
 """Who may connect, how connections end, and where the server listens."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
+from recording_files import data_of
 from support import connect, connect_many, read_to_end, reset, wait_until
+
+from portside.record.recording import Recording
 
 
 def closed_reasons(events: list[dict[str, object]]) -> list[object]:
@@ -181,6 +186,38 @@ def test_unix_sockets(start: Start, tmp_path: Path) -> None:
     server.stop()
     assert not path.exists()
     assert f"unix:pid={os.getpid()}" in server.out.decode()
+
+
+@pytest.mark.parametrize("form", ["text", "json", "hex", "classic", "raw"])
+def test_paths_that_are_no_utf8_cost_no_other_client_its_events(start: Start, tmp_path: Path, form: str) -> None:
+    folder = os.fsencode(tmp_path)
+    ours, theirs = folder + b"/s\xff", folder + b"/c\xfe"
+    server = start(
+        "listen", f"unix:{os.fsdecode(ours)}", "127.0.0.1:0", "--format", form, "--record", f"{tmp_path}/r",
+        "-o", f"{tmp_path}/o.jsonl",
+    )  # fmt: skip
+    server.wait_for(r"istening on 127|127\.0\.0\.1:\d", err=form == "raw")
+    port = int(re.findall(rb"127\.0\.0\.1:(\d+)", server.err if form == "raw" else server.out)[0])
+    with socket.socket(socket.AF_UNIX) as by_path, connect(port) as other:
+        by_path.bind(theirs)
+        by_path.connect(ours)
+        for client in (by_path, other):
+            client.sendall(b"hello\n")
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b""
+    assert server.stop() == 0
+    assert b"cannot" not in server.err
+    assert b"error" not in server.err
+    with Recording(f"{tmp_path}/r") as recording:
+        peers = {str(record.peer) for record in recording.connections()}
+        assert {each.split("/")[-1] for each in peers if each.startswith("unix:")} == {"c\\xfe"}
+    assert [data_of(tmp_path / "r", conn) for conn in (1, 2)] == [(b"hello\n", b"")] * 2
+    written = [json.loads(line) for line in Path(f"{tmp_path}/o.jsonl").read_text("utf-8").splitlines()]
+    assert sum(event["event"] == "received" for event in written) == 2
+    assert {event["address"] for event in written if event["event"] == "listening"} == {
+        f"unix:{tmp_path}/s\\xff",
+        f"127.0.0.1:{port}",
+    }
 
 
 def test_a_stale_unix_socket_is_replaced_and_another_file_is_not(start: Start, tmp_path: Path) -> None:

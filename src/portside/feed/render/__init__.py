@@ -1,10 +1,13 @@
 """Renderers: events as bytes for people and programs, one renderer for each format."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from portside.events import Event
 from portside.wire.frame import Frame
+
+if TYPE_CHECKING:
+    from portside.feed.render.streams import StreamRenderer
 
 
 class Renderer(Protocol):
@@ -28,16 +31,26 @@ def make_renderer(
     max_frame: int = 64 * 1024,
     colour: bool = False,
     terminal: bool = False,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> Renderer:
     """The renderer for ``text``, ``json``, ``hex``, ``raw`` or ``classic``.
 
     ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
-    to a terminal, which no format may send a control character to but for its own line feeds and colours.
+    to a terminal, which no format may send a control character to but for its own line feeds and colours. With
+    ``on_error``, an event that cannot be rendered, for a defect of ours, is left out and reported there; without it the
+    error is raised.
     """
     if name == "raw":
         from portside.feed.render.raw import EscapedRenderer, RawRenderer
 
         return EscapedRenderer() if terminal else RawRenderer()
+    renderer = _make_stream_renderer(name, frame, max_frame, colour=colour)
+    if on_error is not None:
+        renderer.on_error = on_error
+    return renderer
+
+
+def _make_stream_renderer(name: str, frame: Frame | None, max_frame: int, *, colour: bool) -> "StreamRenderer":
     if name == "json":
         from portside.feed.render.json import JsonRenderer
 

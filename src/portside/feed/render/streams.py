@@ -6,7 +6,7 @@ that comes in two reads is shown as one.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent
 from portside.wire.escaping import unfinished_utf8
@@ -44,6 +44,7 @@ class StreamRenderer:
         self._waiting: dict[Stream, float] = {}
         self._half_closed: dict[int, tuple[HalfClosed, float]] = {}
         self.deadline: float | None = None
+        self.on_error: Callable[[Exception], object] = _raise
 
     # What a format writes.
 
@@ -66,24 +67,27 @@ class StreamRenderer:
         now = time.monotonic()
         streams_in, streams_out, fast_path = self._in, self._out, self.fast_path
         for event in batch:
-            if isinstance(event, Received):
-                streams = streams_in
-            elif isinstance(event, Sent):
-                streams = streams_out
-            else:
-                self._other(out, event, now)
-                continue
-            stream = streams.get(event.conn)
-            if stream is None:
-                stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
-            data = event.data
-            if stream.since is not None:
-                data = self._complete(out, stream, event.at, data, now)
-                if not data:
+            try:
+                if isinstance(event, Received):
+                    streams = streams_in
+                elif isinstance(event, Sent):
+                    streams = streams_out
+                else:
+                    self._other(out, event, now)
                     continue
-            taken = fast_path(out, stream, event.at, data)
-            if taken != len(data):
-                self._cut(out, stream, event.at, data[taken:], now)
+                stream = streams.get(event.conn)
+                if stream is None:
+                    stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
+                data = event.data
+                if stream.since is not None:
+                    data = self._complete(out, stream, event.at, data, now)
+                    if not data:
+                        continue
+                taken = fast_path(out, stream, event.at, data)
+                if taken != len(data):
+                    self._cut(out, stream, event.at, data[taken:], now)
+            except Exception as error:  # noqa: BLE001 -- one event's error must not cost the others of the batch
+                self.on_error(error)
         return out
 
     def _complete(self, out: list[bytes], stream: Stream, at: int, data: bytes, now: float) -> bytes:
@@ -140,7 +144,11 @@ class StreamRenderer:
         for stream in [stream for stream, deadline in self._waiting.items() if deadline <= now]:
             self._finish(out, stream, at)
         still_open = [conn for conn, (_, deadline) in self._half_closed.items() if deadline <= now]
-        out += [self.other(self._half_closed.pop(conn)[0]) for conn in still_open]
+        for event in [self._half_closed.pop(conn)[0] for conn in still_open]:
+            try:
+                out.append(self.other(event))
+            except Exception as error:  # noqa: BLE001
+                self.on_error(error)
         deadlines = [*self._waiting.values(), *(deadline for _, deadline in self._half_closed.values())]
         self.deadline = min(deadlines, default=None)
         return out
@@ -148,9 +156,12 @@ class StreamRenderer:
     def _finish(self, out: list[bytes], stream: Stream, at: int) -> None:
         self._waiting.pop(stream, None)
         stream.since = None
-        messages = stream.framer.finish()
-        if messages:
-            self.messages(out, stream, at, messages)
+        try:
+            messages = stream.framer.finish()
+            if messages:
+                self.messages(out, stream, at, messages)
+        except Exception as error:  # noqa: BLE001
+            self.on_error(error)
 
     def _forget(self, out: list[bytes], event: Closed) -> None:
         self._half_closed.pop(event.conn, None)
@@ -158,3 +169,7 @@ class StreamRenderer:
             stream = streams.pop(event.conn, None)
             if stream is not None and stream.since is not None:
                 self._finish(out, stream, event.at)
+
+
+def _raise(error: Exception) -> None:
+    raise error
