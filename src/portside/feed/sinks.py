@@ -6,6 +6,7 @@ from typing import Protocol
 
 from portside.events import Event
 from portside.feed.render import Renderer
+from portside.feed.render.ordered_output import EventLine
 from portside.feed.writer import Output
 from portside.units import counted
 
@@ -88,7 +89,11 @@ class LosslessSink(WriterSink):
 
 
 class TerminalSink(WriterSink):
-    """A sink for a terminal: skips while the terminal does not keep up, and counts what was skipped."""
+    """A sink for a terminal that skips payload while the terminal does not keep up, and counts what was skipped.
+
+    Events without payload, such as ``closed``, are always shown; only a terminal that is stuck while many connections
+    come and go is ever ``full``.
+    """
 
     def __init__(self, renderer: Renderer, writer: Output) -> None:
         super().__init__(renderer, writer)
@@ -97,8 +102,8 @@ class TerminalSink(WriterSink):
 
     @property
     def full(self) -> bool:
-        """False: this sink skips instead."""
-        return False
+        """Whether the sink should get no more for now."""
+        return self.writer.pending > HIGH_BYTES
 
     def _put(self, buffers: list[bytes]) -> None:
         if not buffers:
@@ -106,14 +111,25 @@ class TerminalSink(WriterSink):
         if self.writer.pending > VIEW_BYTES:
             if not self._skipped_bytes:
                 self.writer.request_drain()
-            self._skipped_lines += sum(buffer.count(b"\n") for buffer in buffers)
-            self._skipped_bytes += sum(map(len, buffers))
-            return
-        self.drained()
+            buffers = self._without_payload(buffers)
+            if not buffers:
+                return
+        self._report_skipped()
         super()._put(buffers)
+
+    def _without_payload(self, buffers: list[bytes]) -> list[bytes]:
+        """The lines of events without payload; the others are counted as skipped."""
+        for buffer in buffers:
+            if type(buffer) is not EventLine:
+                self._skipped_lines += buffer.count(b"\n")
+                self._skipped_bytes += len(buffer)
+        return [buffer for buffer in buffers if type(buffer) is EventLine]
 
     def drained(self) -> None:
         """Report what has been skipped since the last report."""
+        self._report_skipped()
+
+    def _report_skipped(self) -> None:
         if self._skipped_bytes:
             lines = counted(self._skipped_lines, "line")
             note = f"-- {lines} ({self._skipped_bytes} B) not shown: too fast for this terminal\n"

@@ -1,14 +1,16 @@
 """What standard output gets, with real clients."""
 
 import base64
+import json
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, connect_many, reset, wait_until
+from support import connect, connect_many, read_to_end, reset, wait_until
 
 TIME = r"^\d\d:\d\d:\d\d\.\d{3}  "
 
@@ -234,3 +236,26 @@ def test_a_file_called_standard_output_is_a_file(listen: Start, tmp_path: Path) 
         server.wait_for("> on both")
     server.stop()
     assert "> on both" in (tmp_path / "standard output").read_text()
+
+
+def test_the_times_of_text_are_those_of_json_and_never_go_back(listen: Start, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    server = listen("--echo", "--fault", "latency 300ms out", "-o", str(file))
+    with connect(server.port) as client, connect(server.port) as other:
+        server.wait_for("connected", count=2)
+        client.sendall(b"unfinished")
+        server.wait_for("> unfinished")
+        other.sendall(b"begun")
+        client.sendall(b"whole\n")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"unfinishedwhole\n"
+        server.wait_for("< whole")
+    server.wait_for("(closed|reset) by peer", count=2)
+    assert server.stop() == 0
+    times = [line.split("  ")[0] for line in server.lines]
+    assert times == sorted(times)
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    for text, event in (("unfinished", "received"), ("begun", "received"), ("whole\n", "received")):
+        (at,) = (each["at"] for each in events if each.get("text") == text and each["event"] == event)
+        (line,) = (line for line in server.lines if line.endswith(f"> {text.strip()}"))
+        assert line.startswith(at[11:23])

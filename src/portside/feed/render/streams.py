@@ -1,14 +1,16 @@
 """Base of the framed formats: a framer for each direction of each connection, and deadlines for unfinished lines.
 
-A line that is still unfinished after 100 ms is shown as it is, so that a prompt or slow typing is visible. The one
-exception is a line that ends in the middle of a UTF-8 character: its rest gets somewhat longer, so that a character
-that comes in two reads is shown as one.
+A line that is still unfinished after 100 ms is shown as it is, so that a prompt or slow typing is visible. It stands
+where it belongs by the time at which it began to come, and has that time: what came after it waits for it
+(``ordered_output``). The one exception is a line that ends in the middle of a UTF-8 character: its rest gets somewhat
+longer, so that a character that comes in two reads is shown as one, and nothing waits for it.
 """
 
 import time
 from collections.abc import Callable, Sequence
 
-from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent
+from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent, Stopped
+from portside.feed.render.ordered_output import EventLine, OrderedOutput, Place
 from portside.wire.escaping import unfinished_utf8
 from portside.wire.frame import Frame
 from portside.wire.framing import make_framer
@@ -20,7 +22,7 @@ UNFINISHED_CHARACTER_S = 5.0
 class Stream:
     """One direction of one connection, in one renderer."""
 
-    __slots__ = ("conn", "framer", "kind", "peer", "prefix", "since")
+    __slots__ = ("at", "conn", "framer", "kind", "peer", "place", "prefix", "since")
 
     def __init__(self, event: Payload, frame: Frame, max_frame: int, prefix: bytes) -> None:
         self.kind = type(event)
@@ -29,6 +31,8 @@ class Stream:
         self.framer = make_framer(frame, max_frame)
         self.prefix = prefix
         self.since: float | None = None  # since when bytes are held back
+        self.at = 0  # when the first of them came (ns)
+        self.place: Place | None = None  # for them, where they are shown unfinished
 
 
 class StreamRenderer:
@@ -42,7 +46,8 @@ class StreamRenderer:
         self._in: dict[int, Stream] = {}
         self._out: dict[int, Stream] = {}
         self._waiting: dict[Stream, float] = {}
-        self._half_closed: dict[int, tuple[HalfClosed, float]] = {}
+        self._half_closed: dict[int, tuple[HalfClosed, float, Place]] = {}
+        self._order = OrderedOutput()
         self.deadline: float | None = None
         self.on_error: Callable[[Exception], object] = _raise
 
@@ -63,11 +68,13 @@ class StreamRenderer:
     # The mechanism.
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
-        out: list[bytes] = []
+        rendered: list[bytes] = []
         now = time.monotonic()
         streams_in, streams_out, fast_path = self._in, self._out, self.fast_path
+        places, behind = self._order.places, 0
         for event in batch:
             try:
+                out = places[-1].after if places else rendered
                 if isinstance(event, Received):
                     streams = streams_in
                 elif isinstance(event, Sent):
@@ -79,6 +86,8 @@ class StreamRenderer:
                 if stream is None:
                     stream = streams[event.conn] = Stream(event, self._frame, self._max_frame, self.prefix(event))
                 data = event.data
+                if places:
+                    behind += len(data)
                 if stream.since is not None:
                     data = self._complete(out, stream, event.at, data, now)
                     if not data:
@@ -88,7 +97,11 @@ class StreamRenderer:
                     self._cut(out, stream, event.at, data[taken:], now)
             except Exception as error:  # noqa: BLE001 -- one event's error must not cost the others of the batch
                 self.on_error(error)
-        return out
+        if places:
+            self._order.release(rendered)
+            if places and self._order.is_too_long(behind):
+                self._give_up_places(rendered)
+        return rendered
 
     def _complete(self, out: list[bytes], stream: Stream, at: int, data: bytes, now: float) -> bytes:
         """Cut no more of the data than completes what is held back; the rest of it, for the fast path."""
@@ -98,32 +111,51 @@ class StreamRenderer:
 
     def _other(self, out: list[bytes], event: Event, now: float) -> None:
         if isinstance(event, HalfClosed) and self.shows_unfinished:
-            self._half_closed[event.conn] = event, now + UNFINISHED_S
+            if event.conn in self._half_closed:  # a second one, which a recording of others may hold
+                self._show_half_closed(event.conn)
+            self._half_closed[event.conn] = event, now + UNFINISHED_S, self._order.reserve()
             self._wait_until(now + UNFINISHED_S)
             return
         if isinstance(event, Closed):
             self._forget(out, event)
-        out.append(self.other(event))
+        elif isinstance(event, Stopped):
+            self._finish_all(event.at)
+        out.append(EventLine(self.other(event)))
 
     def _cut(self, out: list[bytes], stream: Stream, at: int, data: bytes, now: float) -> None:
         """Cut received or sent bytes into messages."""
         framer = stream.framer
         messages = framer.feed(data, now)
         if messages:
+            self._settle(stream, [])
             self.messages(out, stream, at, messages)
         if not framer.held:
             stream.since = None
             self._waiting.pop(stream, None)
             return
         if messages or stream.since is None:
-            stream.since = now
+            stream.since, stream.at = now, at
         deadline = framer.deadline
         if deadline is None and self.shows_unfinished and self._frame.kind == "lines":
-            unfinished = unfinished_utf8(framer.tail)
-            deadline = now + UNFINISHED_CHARACTER_S if unfinished else stream.since + UNFINISHED_S
+            deadline = self._hold_line(stream, at, now)
         if deadline is not None:
             self._waiting[stream] = deadline
             self._wait_until(deadline)
+
+    def _hold_line(self, stream: Stream, at: int, now: float) -> float:
+        """Hold back an unfinished line: when it is shown as it stands."""
+        if unfinished_utf8(stream.framer.tail):
+            self._settle(stream, [])
+            return now + UNFINISHED_CHARACTER_S
+        if stream.place is None:
+            stream.place, stream.at = self._order.reserve(), at
+        return (stream.since or now) + UNFINISHED_S
+
+    def _settle(self, stream: Stream, pieces: list[bytes]) -> None:
+        """Fill the place of a stream, if it has one; without pieces it stays empty."""
+        if stream.place is not None:
+            stream.place.pieces = pieces
+            stream.place = None
 
     def fast_path(self, out: list[bytes], stream: Stream, at: int, data: bytes) -> int:
         """Render the whole messages at the beginning of some data at once, while nothing is held back.
@@ -142,33 +174,60 @@ class StreamRenderer:
         if at is None:
             at = time.time_ns()
         for stream in [stream for stream, deadline in self._waiting.items() if deadline <= now]:
-            self._finish(out, stream, at)
-        still_open = [conn for conn, (_, deadline) in self._half_closed.items() if deadline <= now]
-        for event in [self._half_closed.pop(conn)[0] for conn in still_open]:
-            try:
-                out.append(self.other(event))
-            except Exception as error:  # noqa: BLE001
-                self.on_error(error)
-        deadlines = [*self._waiting.values(), *(deadline for _, deadline in self._half_closed.values())]
+            self._finish(self._order.end(out), stream, at)
+        for conn in [conn for conn, (_, deadline, _) in self._half_closed.items() if deadline <= now]:
+            self._show_half_closed(conn)
+        self._order.release(out)
+        deadlines = [*self._waiting.values(), *(deadline for _, deadline, _ in self._half_closed.values())]
         self.deadline = min(deadlines, default=None)
         return out
 
     def _finish(self, out: list[bytes], stream: Stream, at: int) -> None:
+        """Show what is held back: at its place and with its time, or else at the end, with ``at`` (ns)."""
         self._waiting.pop(stream, None)
         stream.since = None
+        pieces = out if stream.place is None else []
+        has_own_time = stream.place is not None or (self._frame.kind == "lines" and not self.shows_unfinished)
+        self._settle(stream, pieces)  # before it is filled, which may fail: nothing may wait for it then
         try:
             messages = stream.framer.finish()
             if messages:
-                self.messages(out, stream, at, messages)
+                self.messages(pieces, stream, stream.at if has_own_time else at, messages)
+        except Exception as error:  # noqa: BLE001
+            self.on_error(error)
+
+    def _show_half_closed(self, conn: int) -> None:
+        event, _, place = self._half_closed.pop(conn)
+        place.pieces = []
+        try:
+            place.pieces.append(EventLine(self.other(event)))
         except Exception as error:  # noqa: BLE001
             self.on_error(error)
 
     def _forget(self, out: list[bytes], event: Closed) -> None:
-        self._half_closed.pop(event.conn, None)
+        if event.conn in self._half_closed:
+            _, _, place = self._half_closed.pop(event.conn)
+            place.pieces = []
         for streams in (self._in, self._out):
             stream = streams.pop(event.conn, None)
             if stream is not None and stream.since is not None:
                 self._finish(out, stream, event.at)
+
+    def _finish_all(self, at: int) -> None:
+        """Settle every place, at the end of the run."""
+        for stream in list(self._waiting):
+            if stream.place is not None:
+                self._finish([], stream, at)
+        for conn in list(self._half_closed):
+            self._show_half_closed(conn)
+
+    def _give_up_places(self, out: list[bytes]) -> None:
+        """Let nothing wait any longer: unfinished lines are shown later, with the time at which that happens."""
+        for stream in self._waiting:
+            self._settle(stream, [])
+        for conn in list(self._half_closed):
+            self._show_half_closed(conn)
+        self._order.release(out)
 
 
 def _raise(error: Exception) -> None:
