@@ -32,6 +32,10 @@ def _run(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
         from portside.app.sort_order import parse_sort
 
         parse_sort(settings.sort)  # what is wrong about it is said first
+    if settings.netns == "all":
+        from portside.app import watch_networks
+
+        return watch_networks.show(settings, prefetcher)
     with ExitStack() as stack:
         # Opened once: when its process has ended, its number may come to stand for another network.
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None

@@ -1,7 +1,7 @@
 """``portside watch --once`` with the socket table: as text, JSON or a summary, sorted, and ``--kill``."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from portside.app.notices import write_notice
@@ -10,12 +10,14 @@ from portside.app.sort_order import parse_sort, sorted_rows
 from portside.app.stdout import write_stdout
 from portside.app.table_text import table_text
 from portside.app.watch_filter import families_of, view_of
+from portside.json_text import encode_json
 from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
 from portside.kernel.netns import Namespace
 from portside.kernel.snapshot import Query, Snapshot, take_snapshot
 from portside.kernel.table import SocketTable
+from portside.procfs import ProcessSockets
 from portside.settings.watch import Watch
 from portside.units import counted
 
@@ -35,26 +37,51 @@ def show(
 
     ``prefetcher`` is already reading the processes; ``reader`` is open already, and may have the dump.
     """
+    prefetched = prefetcher.processes if prefetcher is not None else None
+    show_snapshot(settings, take(settings, tree, namespace, prefetched=prefetched, reader=reader), namespace)
+    return 0
+
+
+def take(
+    settings: Watch,
+    tree: Filter,
+    namespace: Namespace | None,
+    *,
+    prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
+    reader: DumpReader | None = None,
+) -> Snapshot:
+    """The sockets that the settings choose, in their order; the parameters as for ``show``."""
     sort = parse_sort(settings.sort) if settings.sort is not None else None
     query = query_of(settings, tree, namespace)._replace(
         source="netlink" if settings.kill else settings.source,
         owners=not settings.no_processes or (sort is not None and sort.needs_owners),
         details=settings.json or settings.wide or settings.listening or (sort is not None and sort.needs_details),
-        prefetched=prefetcher.processes if prefetcher is not None else None,
+        prefetched=prefetched,
         reader=reader,
     )
     seen = take_snapshot(query)
-    if sort is not None:
-        seen = seen._replace(table=seen.table.select(sorted_rows(seen.table, sort)))
+    return seen if sort is None else seen._replace(table=seen.table.select(sorted_rows(seen.table, sort)))
+
+
+def show_snapshot(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: str | None = None) -> bool:
+    """Show a snapshot, or destroy its sockets; False if the reader of standard output has gone.
+
+    ``netns`` is the name of the namespace where several are shown.
+    """
     if settings.kill:
-        return _kill(settings, seen, namespace)
-    read = write_stdout(_pieces(settings, seen.table))
+        _kill(settings, seen, namespace, netns)
+        return True
+    read = write_stdout(_pieces(settings, seen.table, netns))
     if read:
         for note in seen.notes:
-            write_notice(note)
+            write_notice(_about(netns, note))
         if settings.listening and not settings.json:
-            _report_listen_overflows(namespace)
-    return 0
+            write_notice(_about(netns, _listen_overflows(namespace)))
+    return read
+
+
+def _about(netns: str | None, note: str) -> str:
+    return note if netns is None else f"network {netns}: {note}"
 
 
 def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) -> Query:
@@ -69,10 +96,10 @@ def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) 
     )
 
 
-def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
+def _pieces(settings: Watch, table: SocketTable, netns: str | None) -> Iterator[bytes]:
     owners = not settings.no_processes
     if settings.json:
-        return _json(table)
+        return _json(table, netns)
     if settings.summary:
         from portside.app.table_summary import summary_text
 
@@ -80,29 +107,31 @@ def _pieces(settings: Watch, table: SocketTable) -> Iterator[bytes]:
     return table_text(table, owners=owners, wide=settings.wide, drops=settings.listening and not settings.all)
 
 
-def _json(table: SocketTable) -> Iterator[bytes]:
+def _json(table: SocketTable, netns: str | None) -> Iterator[bytes]:
     from portside.kernel.models import to_json
 
-    lines = map(to_json, to_sockets(table))
+    lines: Iterator[bytes] = map(to_json, to_sockets(table))
+    if netns is not None:
+        named = b'{"netns":%s,' % encode_json(netns)
+        lines = (named + line[1:] for line in lines)
     while batch := list(islice(lines, _JSON_BATCH)):
         yield b"\n".join((*batch, b""))
 
 
-def _report_listen_overflows(namespace: Namespace | None) -> None:
+def _listen_overflows(namespace: Namespace | None) -> str:
     from portside.kernel.listen_overflows import read_listen_overflows
 
     drops = read_listen_overflows(namespace)
     if drops is None:
-        write_notice("this kernel does not tell how often an accept queue was full")
-        return
+        return "this kernel does not tell how often an accept queue was full"
     overflows, dropped = drops
-    write_notice(
+    return (
         f"in this network, since it began: {overflows} times a full accept queue (ListenOverflows), "
         f"{dropped} connections dropped by listeners (ListenDrops)"
     )
 
 
-def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
+def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: str | None) -> None:
     """Destroy the sockets of a snapshot and show them; report their number even if the table's reader is gone."""
     from portside.kernel.destroy import DestroyError, destroy
 
@@ -114,12 +143,11 @@ def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None) -> int:
         if not len(table):
             raise
     try:
-        write_stdout(_pieces(settings, table))
+        write_stdout(_pieces(settings, table, netns))
     finally:
         for note in seen.notes:
-            write_notice(note)
+            write_notice(_about(netns, note))
         after = f"; {gone} had gone before" if gone else ""
-        write_notice(f"destroyed {counted(len(table), 'socket')}{after}")
+        write_notice(_about(netns, f"destroyed {counted(len(table), 'socket')}{after}"))
     if refused is not None:
         raise refused
-    return 0

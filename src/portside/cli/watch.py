@@ -42,13 +42,16 @@ def joined(arguments: list[str]) -> list[str]:
 
 
 def _is_live(settings: Watch) -> bool:
-    plain = settings.once or settings.json or settings.summary or settings.kill
+    plain = settings.once or settings.json or settings.summary or settings.kill or settings.netns == "all"
     able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     return able and not plain
 
 
 def _check(settings: Watch) -> None:
     """Raise UsageError for what contradicts itself."""
+    if settings.netns == "all" and settings.events:
+        hint = "one run for each: --netns NAME; `portside watch --netns all` shows them"
+        raise UsageError("watch", "--events follows one network, and --netns all are several", hint)
     if settings.kill and not " ".join(settings.filter).strip():
         hint = "portside watch --kill 'state close-wait and sport = :12345'"
         raise UsageError("watch", "--kill destroys connections and needs a filter that says which", hint)

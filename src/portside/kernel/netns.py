@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from portside.errors import PortsideError
 
-_RUN = "/run/netns"
+RUN = "/run/netns"
 _CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703
 _HINT = "write a name that `ip netns` lists, the number of a process, or the path of a namespace"
@@ -33,7 +33,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        named = f"{_RUN}/{name}"
+        named = f"{RUN}/{name}"
         if name in ("", ".", "..") or "\0" in name:
             raise self._error("no namespace has this name", _HINT)
         if "/" in name:
@@ -106,7 +106,7 @@ def _is_network_namespace(fd: int) -> bool:
 
 def _known_names() -> str | None:
     try:
-        names = sorted(os.listdir(_RUN))
+        names = sorted(os.listdir(RUN))
     except OSError:
         return None
     return f"there are: {', '.join(names)}" if names else None

@@ -29,8 +29,8 @@ class Watch:
     )
     no_processes: bool = flag("--no-processes", help="do not look for the programs", group=_SEEN)
     netns: str | None = option(
-        "--netns", metavar="NAME|PID|PATH", group=_SEEN,
-        help="look into another network namespace, by its name, a process in it or its file; "
+        "--netns", metavar="NAME|PID|PATH|all", group=_SEEN,
+        help="look into another network namespace, by its name, a process in it or its file, or into all; "
         "interfaces in the filter are those of that namespace",
     )  # fmt: skip
     source: str | None = option(

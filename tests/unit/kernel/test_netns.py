@@ -28,7 +28,7 @@ def test_python_enters_it_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_any_name_there_is_no_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portside.kernel.netns._RUN", "/nowhere")
+    monkeypatch.setattr("portside.kernel.netns.RUN", "/nowhere")
     with pytest.raises(NamespaceError) as caught:
         Namespace("blue")
     assert caught.value.hint is None

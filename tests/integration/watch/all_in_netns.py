@@ -1,0 +1,135 @@
+"""Scenarios of ``--netns all``, in a network that nobody else is in: python -m integration.watch.all_in_netns SCENARIO
+
+Beside it are the networks ``blue``, with an interface ``eth9`` and a listener on port 4444, and ``red``, with nothing.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from support import wait_until
+
+from portside.kernel import all_netns
+from portside.kernel.all_netns import FoundNamespace, find_namespaces
+from portside.kernel.netns import Namespace
+
+
+def run(*words: str) -> None:
+    subprocess.run(words, check=True)
+
+
+def watch(*arguments: str, status: int = 0) -> tuple[list[str], list[str]]:
+    """The lines of standard output and of standard error, without what is said about processes of other users."""
+    words = [sys.executable, "-m", "portside", "watch", "--netns", "all", *arguments]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done
+    hidden = ("portside: the networks of ", "hint: this needs root", "processes could not be read")
+    return done.stdout.splitlines(), [line for line in done.stderr.splitlines() if not line.startswith(hidden)]
+
+
+@contextlib.contextmanager
+def networks() -> Iterator[socket.socket]:
+    """The networks, and a listener in this one."""
+    run("mount", "-t", "tmpfs", "none", "/run")
+    for name in ("blue", "red"):
+        run("ip", "netns", "add", name)
+    run("ip", "-n", "blue", "link", "set", "lo", "up")
+    run("ip", "-n", "blue", "link", "add", "name", "eth9", "type", "bridge")
+    with Namespace("blue") as blue:
+        there = blue.run(partial(socket.create_server, ("127.0.0.1", 4444)))
+    with there, socket.create_server(("127.0.0.1", 3333)) as here:
+        yield here
+
+
+def a_table_for_each() -> None:
+    with networks():
+        out, err = watch("--listening", "--no-processes")
+        own, port, between, blue, there = out[0], out[2].split()[3], out[3], out[4], out[6].split()[3]
+        assert (own.split()[0], port, between, blue, there) == (
+            *("network", "127.0.0.1:3333", "", "network blue", "127.0.0.1:4444"),
+        )
+        assert len(out) == 7
+        assert err[0].startswith(f"portside: {own}: in this network, since it began: ")
+        lines = [json.loads(line) for line in watch("--listening", "--json")[0]]
+        assert [(each["netns"], each["local"]) for each in lines] == [
+            (own.split()[1], "127.0.0.1:3333"),
+            ("blue", "127.0.0.1:4444"),
+        ]
+        assert [owner["pid"] for each in lines for owner in each["owners"]] == [os.getpid()] * 2
+        out, _ = watch("--listening", "--summary", "sport = :4444")
+        assert out[:2] == ["network blue", "Sockets: 1"]
+        assert watch("--once", "sport = :5555")[0] == [
+            "Proto Recv-Q Send-Q Local Address        Foreign Address      State       PID/Program"
+        ]
+
+
+def interfaces_that_only_some_have() -> None:
+    with networks() as here, Namespace("blue") as blue:
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        with blue.run(partial(socket.create_server, ("127.0.0.1", 4445))) as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth9")
+
+            def ports(text: str) -> list[str]:
+                return [json.loads(line)["local"].rpartition(":")[2] for line in watch("-l", "--json", text)[0]]
+
+            assert ports("dev = eth9") == ["4445"]
+            assert ports("dev = lo") == ["3333"]
+            assert sorted(ports("dev != eth9")) == ["3333", "4444"]
+            assert ports("src 127.0.0.1%eth9") == ["4445"]
+        _, err = watch("dev = eth7", status=2)
+        assert err[0] == "portside: watch: no interface is called 'eth7'"
+        _, err = watch("foo", status=2)
+        assert err[0] == "portside: watch: nothing is called 'foo'"
+        _, err = watch("--events", status=2)
+        assert err[0] == "portside: watch: --events follows one network, and --netns all are several"
+
+
+def kill_in_each() -> None:
+    with networks() as here, Namespace("blue") as blue:
+        out, err = watch("--kill", "state listening sport = :4444")
+        assert (out[0], err) == ("network blue", ["portside: network blue: destroyed 1 socket"])
+        assert watch("--kill", "state listening sport = :4444")[1] == ["portside: destroyed 0 sockets"]
+        with socket.create_connection(here.getsockname()):
+            pass
+        again = blue.run(partial(socket.create_server, ("127.0.0.1", 4446)))
+        with again:
+            assert len(watch("--kill", "state listening")[1]) == 2
+
+
+def each_once() -> None:
+    """One with a name and processes; one of a process alone, and one whose name is the number of that process."""
+    with networks(), contextlib.ExitStack() as stack:
+        words = ["cat"]
+        alone = stack.enter_context(subprocess.Popen(["unshare", "-n", *words], stdin=subprocess.PIPE))
+        named = stack.enter_context(subprocess.Popen(["ip", "netns", "exec", "blue", *words], stdin=subprocess.PIPE))
+        wait_until(lambda: len({inode_of(each.pid) for each in (alone, named)} - {inode_of("self")}) == 2, "both")
+        found = find_namespaces()
+        assert found.namespaces[0].own
+        assert found.namespaces[0].path in ("/proc/self/ns/net", f"/proc/{found.namespaces[0].name}/ns/net")
+        assert [each.name for each in found.namespaces[1:]] == ["blue", "red", str(alone.pid)]
+        run("ip", "netns", "add", str(alone.pid))
+        path = f"/proc/{alone.pid}/ns/net"
+        assert {each.name for each in find_namespaces().namespaces[1:]} == {"blue", "red", str(alone.pid), path}
+        assert FoundNamespace(path, path, own=False) in find_namespaces().namespaces
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(all_netns, "RUN", "/run/nothing")
+            assert {each.path for each in find_namespaces().namespaces} > {path}
+
+
+def inode_of(process: int | str) -> int:
+    return os.stat(f"/proc/{process}/ns/net").st_ino
+
+
+SCENARIOS: dict[str, Callable[[], None]] = {
+    test.__name__: test for test in (a_table_for_each, interfaces_that_only_some_have, kill_in_each, each_once)
+}
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
