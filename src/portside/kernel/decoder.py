@@ -10,7 +10,6 @@ it (include/uapi/linux/inet_diag.h): the answer to a dump, and the notifications
 3. Malformed input raises DecodeError and no other exception.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from portside.kernel.table import Mask, Messages, SocketTable, Unavailable
 
 _HEADER = 16  # struct nlmsghdr, in bytes
 _FIRST_ATTRIBUTE = _HEADER + BASE.itemsize
+_RUN_SHOWS = 16  # messages of one length: from here on numpy is faster
 _TYPE_MASK = 0x3FFF  # the upper two bits of an attribute's type are flags
 _OPAQUE_BASE = np.dtype((np.void, BASE.itemsize))  # numpy copies it whole, and a structure field by field
 
@@ -56,7 +56,7 @@ def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Deco
     octets = np.frombuffer(data, "u1")
     octets = octets[: len(octets) & ~3]
     words = octets.view("u4")
-    starts = np.fromiter(_starts(words, len(words)), "i8")
+    starts = message_starts(words)
     halves = octets.view("u2")
     about_sockets = halves[2 * starts + 2] == SOCK_DIAG_BY_FAMILY
     interrupted = bool((halves[2 * starts + 3] & NLM_F_DUMP_INTR).any())
@@ -65,18 +65,47 @@ def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Deco
     return DecodedMessages(_table(octets, words, starts), interrupted)
 
 
-def _starts(words: _Words, end: int) -> Iterator[int]:
-    """Where each message begins, in words."""
+def message_starts(words: _Words) -> _Offsets:
+    """Where each message begins, in words. Raises DecodeError.
+
+    A dump has long runs of messages of one length. They are walked one by one until a run shows, and then compared all
+    at once, a window after the other, each twice as long as the one before.
+    """
+    end = len(words)
+    pieces: list[_Offsets] = []
+    walked: list[int] = []
     lengths = words.data
-    at = 0
+    at, alike, before = 0, 0, -1
     while at < end:
-        yield at
         length = lengths[at]
         if length < _HEADER:
             raise DecodeError(f"a message of {length} bytes at byte {at * 4}")
-        at += (length + 3) >> 2
+        step = (length + 3) >> 2
+        alike = alike + 1 if length == before else 0
+        before = length
+        if alike < _RUN_SHOWS:
+            walked.append(at)
+            at += step
+            continue
+        count = _run_length(words[at::step], length)
+        pieces += [np.array(walked, "i8"), at + step * np.arange(count)]
+        walked.clear()
+        at, alike = at + step * count, 0
     if at > end:
         raise DecodeError(f"the last message is cut: {(at - end) * 4} bytes are missing")
+    return np.concatenate([*pieces, np.array(walked, "i8")])
+
+
+def _run_length(values: _Words, length: int) -> int:
+    """How many values from the first on are ``length``."""
+    first, window = 0, _RUN_SHOWS
+    while first < len(values):
+        same = values[first : first + window] == length
+        if not same.all():
+            return first + int(same.argmin())
+        first += len(same)
+        window *= 2
+    return first
 
 
 def _table(octets: npt.NDArray[np.uint8], words: _Words, starts: _Offsets) -> SocketTable:

@@ -1,10 +1,13 @@
 """Stored dumps with mistakes in them: decoded or refused, never anything else."""
 
+import numpy as np
+import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.kernel.messages import attribute, socket_message
+from unit.kernel.messages import HEADER, attribute, message, socket_message
 
-from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.decoder import DecodeError, decode, message_starts
 from portside.kernel.materialize import to_sockets
 
 
@@ -21,3 +24,29 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_attributes(attributes: list[tuple[int, bytes]]) -> None:
     (socket,) = to_sockets(decode(socket_message(attributes=b"".join(attribute(*each) for each in attributes))).table)
     assert socket.local == "127.0.0.1:12345"
+
+
+def walked(words: npt.NDArray[np.uint32]) -> list[int] | None:
+    """Where each message begins, one after the other; None where the bytes are no messages."""
+    starts, at = [], 0
+    while at < len(words):
+        if words[at] < HEADER.size:
+            return None
+        starts.append(at)
+        at += (int(words[at]) + 3) // 4
+    return starts if at == len(words) else None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([16, 17, 20, 88, 96]), st.sampled_from([1, 2, 15, 16, 17, 18, 33, 70]))),
+    st.sampled_from([b"", b"\1\0\0\0", b"\x10\0\0\0", b"\xff\xff\xff\xff", bytes(4)]),
+)
+def test_runs_of_one_length_begin_where_a_walk_finds_them(runs: list[tuple[int, int]], end: bytes) -> None:
+    data = b"".join(message(3, bytes(size - HEADER.size)) * count for size, count in runs) + end
+    words = np.frombuffer(data, "u4")
+    expected = walked(words)
+    if expected is None:
+        with pytest.raises(DecodeError):
+            message_starts(words)
+    else:
+        assert message_starts(words).tolist() == expected
