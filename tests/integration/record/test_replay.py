@@ -422,14 +422,16 @@ def test_ctrl_c_ends_it_at_once(serve: Serve, replay: Replay) -> None:
     assert program.err == b""
 
 
-def test_a_reader_of_the_results_that_leaves_ends_it(serve: Serve, start: Start, tmp_path: Path) -> None:
+def test_a_reader_of_the_results_that_leaves_ends_it(start: Start, tmp_path: Path) -> None:
     pieces = [conversation(*HELLO, conn=conn, began_ms=3_600_000 * (conn > 2)) for conn in range(1, 4)]
     path = record(tmp_path / "recording", *pieces)
     reader, writer = os.pipe()
     os.close(reader)
-    program = start("rec", "replay", path, "all", serve(upper), "--speed", "max", stdout=writer)
-    os.close(writer)
-    assert program.wait() == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # to which nobody may come any more
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        program = start("rec", "replay", path, "all", address, "--speed", "max", stdout=writer)
+        os.close(writer)
+        assert program.wait() == 0
 
 
 def test_wrong_usage(start: Start, tmp_path: Path) -> None:
