@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from portside.app.listeners_too import leaves_out_listeners, listeners_text
 from portside.app.sort_order import Sort
 from portside.app.watch_filter import filter_text
 from portside.app.watch_table import query_of
@@ -39,7 +40,9 @@ class Poller:
         self._query = query_of(settings, tree, self._namespace)._replace(
             details=settings.wide or settings.listening or sort.needs_details
         )
+        self._settings = settings
         self._watcher = Watcher(self._query)
+        self._listeners = self._watch_listeners(tree)
         self._details: tuple[int, Watcher] | None = None  # the socket of which everything is shown
 
     def parse_filter(self, text: str) -> Filter | None:
@@ -49,15 +52,24 @@ class Poller:
     def set_filter(self, tree: Filter | None) -> None:
         """Read the sockets of another filter from now on."""
         watcher = Watcher(self._query._replace(filter=tree))
-        self._watcher.close()
-        self._watcher = watcher
+        self._close_watchers()
+        self._watcher, self._listeners = watcher, self._watch_listeners(tree)
         self._diff.restart()
+
+    def _watch_listeners(self, tree: Filter | None) -> Watcher | None:
+        """Reads the listeners that match, to be counted; None where there is no filter, or where they are shown."""
+        if tree is None or not leaves_out_listeners(self._settings, tree):
+            return None
+        return Watcher(self._query._replace(filter=tree, view="listening", owners=False, details=False))
 
     def poll(self) -> ViewState:
         """The sockets now, compared with those of the poll before."""
         now = self._clock()
         seen = self._watcher.poll(lambda table: self._diff.ages(table, now))
-        return self._diff.compare(seen.table, seen.source, seen.notes, now)
+        notes = seen.notes
+        if self._listeners is not None and (count := len(self._listeners.poll().table)):
+            notes = (*notes, listeners_text(count))
+        return self._diff.compare(seen.table, seen.source, notes, now)
 
     def poll_details(self, key: int, table: SocketTable) -> Socket | None:
         """Everything about one socket, given as a table of one; None where it is gone."""
@@ -84,8 +96,13 @@ class Poller:
     def close(self) -> None:
         """Close the watchers and the namespace."""
         self.stop_details()
-        self._watcher.close()
+        self._close_watchers()
         self._close_namespace()
+
+    def _close_watchers(self) -> None:
+        self._watcher.close()
+        if self._listeners is not None:
+            self._listeners.close()
 
     def _close_namespace(self) -> None:
         if self._namespace is not None:

@@ -10,7 +10,7 @@ from portside.tui.snapshot_diff import ViewState
 from portside.tui.widths import cut
 from portside.units import format_duration
 
-_KEYS = "Enter details  / filter  < > sort  r reverse  space pause  k kill  ? help  q quit"
+_KEYS = "Enter details  / filter  <> sort  r reverse  space pause  k kill  ? help  q quit"
 _KEYS_WHILE_TYPING = "Enter keep  Escape take back"
 
 
