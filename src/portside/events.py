@@ -16,6 +16,7 @@ from portside.json_text import encode_json
 CloseReason = Literal[
     "peer_closed",  # the peer sent FIN, and all bytes buffered for it were sent
     "peer_reset",  # the peer sent RST
+    "peer_vanished",  # the peer answered neither probes nor data any more
     "local_closed",  # this side closed
     "local_reset",  # this side sent RST
     "idle_timeout",  # nothing moved for --idle-timeout

@@ -1,11 +1,15 @@
 """Socket options and queries that several packages use."""
 
+import errno
 import fcntl
 import socket
 import struct
 import sys
 import termios
 
+_PROBES = 4  # that a peer leaves unanswered before it has vanished
+_PROBES_AT, _LAST_ACK_AT = 3, 56  # linux/tcp.h, struct tcp_info: tcpi_probes, tcpi_last_ack_recv (ms)
+_VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
 _LINGER_0_S = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 
 
@@ -15,6 +19,42 @@ def set_abortive_close(sock: socket.socket) -> None:
     Raises OSError where the socket is closed.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0_S)
+
+
+def set_keepalive(sock: socket.socket, idle_s: float) -> None:
+    """Have the kernel probe a peer that has been silent for so long, from 1 s on; unanswered probes end the connection.
+
+    Sockets that a listening one accepts inherit this (tcp(7)).
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, round(idle_s))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _probe_interval_s(idle_s))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+
+
+def vanished_after_s(idle_s: float) -> float:
+    """How long a peer may give no sign of itself where ``set_keepalive`` was given this time."""
+    return idle_s + _PROBES * _probe_interval_s(idle_s)
+
+
+def _probe_interval_s(idle_s: float) -> int:
+    return max(1, round(idle_s / _PROBES))
+
+
+def has_vanished(error: BaseException | None) -> bool:
+    """Whether an error of a connection says that its peer answers no more, neither probes nor data."""
+    return isinstance(error, OSError) and error.errno in _VANISHED
+
+
+def seconds_since_ack(sock: socket.socket) -> float:
+    """Seconds since the peer's kernel last acknowledged something, were it only a probe. Raises OSError."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_AT + 4)
+    return int.from_bytes(info[_LAST_ACK_AT:], sys.byteorder) / 1000
+
+
+def was_probed(sock: socket.socket) -> bool:
+    """Whether the kernel has sent a probe that the peer has not acknowledged: a reset is the answer to it."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _PROBES_AT + 1)[_PROBES_AT] > 0
 
 
 def unacknowledged(fd: int) -> int:

@@ -40,7 +40,10 @@ def make_behaviour(settings: Listen) -> Behaviour:
         from portside.behaviours.forward import Forward
 
         return Forward(
-            settings.forward, tls=_upstream_tls(settings), encode_header=_header_encoder(settings.send_proxy)
+            settings.forward,
+            tls=_upstream_tls(settings),
+            encode_header=_header_encoder(settings.send_proxy),
+            keepalive=settings.keepalive,
         )
     if settings.handler is not None:
         from portside.behaviours.handler import Handlers, load

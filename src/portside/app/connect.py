@@ -39,7 +39,7 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     family = socket.AF_INET if settings.ipv4 else socket.AF_INET6 if settings.ipv6 else socket.AF_UNSPEC
-    options = ConnectOptions(min(settings.timeout, _MAX_TIMEOUT_S), family, settings.source)
+    options = ConnectOptions(min(settings.timeout, _MAX_TIMEOUT_S), family, settings.source, settings.keepalive)
 
     start_tls: Callable[[ClientConnection], ClientConnection] | None = None
     if settings.tls:
@@ -153,6 +153,7 @@ def _move(
         half_close=not settings.no_shutdown,
         ends_when_sent=settings.send_only,
         idle_timeout=settings.idle_timeout,
+        half_close_timeout=settings.half_close_timeout,
         observer=observer,
         output=1 if settings.format != "raw" or stdio.sink == 1 else None,
     )

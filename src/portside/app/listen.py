@@ -118,6 +118,8 @@ class _ListenRun:
             admission=self._admission,
             pre_connect=self._pre_connect,
             idle_timeout=settings.idle_timeout,
+            half_close_timeout=settings.half_close_timeout,
+            keepalive=settings.keepalive,
             shows_received=not settings.send_only or settings.record is not None,
             shows_sent=settings.format != "raw" or bool(settings.output) or settings.record is not None,
             most_clients=1 if settings.once else None,

@@ -36,6 +36,9 @@ class StdinDelivery:
         self._may_be_sent = settings.forward is None
         self._crlf = CrLf() if settings.crlf else None
         self._from_terminal = sys.stdin.isatty()
+        timeout = settings.half_close_timeout
+        # Whether a client that has sent FIN stays for what standard input still brings.
+        self._keeps_half_open = timeout > 0 if timeout is not None else settings.once and not self._from_terminal
         self._refused = settings.recv_only or settings.stdin is False  # by the user, who needs no notice of it
         self._wanted = not self._refused and (settings.stdin or self._is_sent_by_default(settings))
 
@@ -50,7 +53,7 @@ class StdinDelivery:
             if not self._refused and is_pipe_or_file(0):
                 self._watch_unsent()
             return
-        self._server.keeps_half_open = not self._from_terminal
+        self._server.keeps_half_open = self._keeps_half_open
         self._stdin = StandardInput(self._deliver)
         if self._from_terminal:
             self._stdin.start()

@@ -28,7 +28,7 @@ PATIENCE_S = 0.5  # that the end of the run waits for an upstream that takes not
 Endpoint = tuple[str, int]
 EncodeHeader = Callable[[Endpoint | None, Endpoint | None], bytes]
 _RESETS: tuple[CloseReason, ...] = ("peer_reset", "local_reset", "killed", "error")
-_TIMEOUTS: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout")
+_TIMEOUTS: tuple[CloseReason, ...] = ("idle_timeout", "write_timeout", "peer_vanished")
 
 
 class Forward(Behaviour):
@@ -36,7 +36,7 @@ class Forward(Behaviour):
 
     ``encode_header`` makes the PROXY header that comes first from the addresses of the client and of this side (None
     where one is no IP address); without it no header is sent. ``timeout`` (s) is for connecting and for the handshake,
-    each.
+    each, ``keepalive`` (s) as in ``sockopts.set_keepalive``.
     """
 
     def __init__(
@@ -46,12 +46,13 @@ class Forward(Behaviour):
         tls: ssl.SSLContext | None = None,
         encode_header: EncodeHeader | None = None,
         timeout: float = 10.0,
+        keepalive: float | None = None,
     ) -> None:
         self._address = address
         self._tls = tls
         self._encode_header = encode_header
         self._timeout = timeout
-        self._dialer = Dialer(address, ConnectOptions(timeout))
+        self._dialer = Dialer(address, ConnectOptions(timeout, keepalive=keepalive))
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
         self._flushing: set[Upstream] = set()  # legs whose client is gone, and that still have bytes to send

@@ -35,7 +35,7 @@ def run(settings: Listen) -> int:
     # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
-        listeners = open_listeners(addresses, families=families, backlog=settings.backlog)
+        listeners = open_listeners(addresses, families=families, backlog=settings.backlog, keepalive=settings.keepalive)
     except PortInUseError as error:
         from portside.app.port_holder import port_in_use_hint
 

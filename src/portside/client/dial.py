@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_interface, unknown_interface
 from portside.client.log import log_info
 from portside.errors import PortsideError, UsageError, reason_of
+from portside.sockopts import set_keepalive
 
 if TYPE_CHECKING:
     from portside.events import Tls
@@ -39,6 +40,7 @@ class ConnectOptions(NamedTuple):
     timeout: float = 10.0  # seconds for one address
     family: int = socket.AF_UNSPEC  # AF_INET or AF_INET6: only that one
     source: Address | None = None  # the local address to connect from
+    keepalive: float | None = None  # seconds of silence before the peer is probed
 
 
 class ClientConnection(NamedTuple):
@@ -138,6 +140,8 @@ def open_socket(candidate: Candidate, options: ConnectOptions) -> socket.socket:
             _bind(sock, candidate.family, options.source)
         # Input that comes in small pieces leaves at once; large pieces fill segments anyway.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if options.keepalive is not None:
+            set_keepalive(sock, options.keepalive)
     except BaseException:
         sock.close()
         raise

@@ -4,15 +4,17 @@ A thread sends what the source yields (``client.sender``); the caller's thread r
 blocking calls on one buffer, so neither direction waits for the other, and both run at the speed of the kernel.
 
 1. The end of the source half-closes our side. Receiving continues until the peer's FIN.
-2. After the peer's FIN, sending continues while the source yields bytes. If the source is a terminal, the run ends at
-   once; with any other source, it ends once the source has yielded nothing for GRACE_S. Bytes that we hold wait until
-   the peer takes them.
-3. A program as the source sees the FIN as the end of its input, and its output is waited for
-   (``Stdio.waits_for_source``). Once it has ended, and the peer has its output, the run ends: no reader is left.
+2. After the peer's FIN, sending continues to the end of the source. If that is a terminal, the run ends once the peer
+   has taken the bytes that we hold. A program as the source sees the FIN as the end of its input; once the program has
+   ended, and the peer has its output, the run ends: no reader is left.
+3. Where one direction has ended, the other goes on for the half-close timeout at most. It is a failure where the peer
+   does not take what the source has yielded within that time.
 4. The run waits until what was sent is acknowledged, as long as that makes progress: a peer that closed without having
    read it answers with a reset, which is the only way to learn of it.
 5. Where the reader of our output goes away, the run ends once the source yields nothing more.
-6. A reset is a failure; so is a connection on which nothing moved for the idle timeout.
+6. A reset is a failure, unless it answers a keepalive probe after the peer's FIN: then the peer has closed altogether,
+   and has all that we sent. A failure, too: a connection on which nothing moved for the idle timeout, and a peer that
+   has vanished.
 """
 
 import errno
@@ -36,12 +38,14 @@ from portside.client.tcp_progress import (
 )
 from portside.descriptors import may_lose_reader
 from portside.errors import PortsideError
+from portside.sockopts import has_vanished, was_probed
 
 if TYPE_CHECKING:
     from portside.events import CloseReason
     from portside.wire.newlines import CrLf
 
 GRACE_S = 0.5  # as socat's -t
+LOOK_S = 0.5  # at a peer that has sent FIN, while the source yields nothing
 FIRST_BYTES = 16  # kept: they tell what the peer speaks
 OBSERVER_WAKES_S = 0.05  # the sender's thread may set the observer's deadline while this one waits
 
@@ -52,6 +56,10 @@ class ConnectionFailed(PortsideError):
     def __init__(self, peer: str, reason: "CloseReason", why: str | OSError, hint: str | None = None) -> None:
         super().__init__(f"connection to {peer}", why, hint)
         self.reason = reason
+
+
+class _HalfCloseTimeoutError(Exception):
+    """The peer goes on sending for longer than it may after the end of the source."""
 
 
 class Pipe:
@@ -70,6 +78,7 @@ class Pipe:
         half_close: bool = True,
         ends_when_sent: bool = False,
         idle_timeout: float | None = None,
+        half_close_timeout: float | None = None,
         observer: Observer | None = None,
         output: int | None = None,
     ) -> None:
@@ -78,6 +87,7 @@ class Pipe:
         self._stdio = stdio
         self._observer = observer
         self._idle_timeout = idle_timeout  # seconds
+        self._half_close_timeout = half_close_timeout  # seconds
         self._output = output if output is not None and may_lose_reader(output) else None
         self._reader_gone = False  # of the output
         self._sender: Sender | None = None
@@ -103,14 +113,15 @@ class Pipe:
         try:
             self._receive()
             return self._finish()
-        except OutputClosed:
+        except (OutputClosed, _HalfCloseTimeoutError):
             return "local_closed"
 
     def _receive(self) -> None:
         """Receive until the peer's FIN, or until the sender shuts the socket down."""
         buffer = memoryview(bytearray(BUFFER_SIZE))
         recv_into, write, observer = self._sock.recv_into, self._stdio.write, self._observer
-        wakes_up = observer is not None or self._idle_timeout is not None or self._output is not None
+        timeouts = (self._idle_timeout, self._half_close_timeout)
+        wakes_up = observer is not None or self._output is not None or any(each is not None for each in timeouts)
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         if self._output is not None:
@@ -148,6 +159,14 @@ class Pipe:
             if self._reader_gone and not self._is_sending():
                 raise OutputClosed
             self._time_passed()
+            sender = self._sender
+            if sender is not None and sender.ended_at is not None and self._half_close_is_over(sender.ended_at):
+                self._wait_for_acknowledgement()
+                raise _HalfCloseTimeoutError
+
+    def _half_close_is_over(self, since: float) -> bool:
+        """Whether the half-close timeout has passed since one direction has ended (``time.monotonic()``)."""
+        return self._half_close_timeout is not None and time.monotonic() >= since + self._half_close_timeout
 
     def _is_sending(self) -> bool:
         """Whether the source yields bytes, which go on to the peer although nobody reads its answers any more."""
@@ -159,7 +178,10 @@ class Pipe:
     def _wake_s(self) -> float:
         """Seconds to wait before the clock is read again."""
         wake = OBSERVER_WAKES_S if self._observer is not None or self._reader_gone else 3600.0
-        return wake if self._idle_timeout is None else min(wake, self._idle_timeout / 8)
+        for timeout in (self._idle_timeout, self._half_close_timeout):
+            if timeout is not None:
+                wake = min(wake, max(0.01, timeout / 8))
+        return wake
 
     def _time_passed(self) -> None:
         observer = self._observer
@@ -188,21 +210,29 @@ class Pipe:
         return "peer_closed"
 
     def _wait_for_sender(self, sender: Sender) -> None:
-        """Wait for the sender while what it sends makes progress (rules 2 and 3)."""
-        since = time.monotonic() if sender.state is SenderState.SENDING else sender.moved_at
-        stalled = StallTimer(lambda: (sender.sent, *acked_and_received(self._sock)), since)
-        observer, always = self._observer, self._stdio.waits_for_source
-        goes_on = always or self._makes_progress(sender, stalled)
-        if observer is not None and sender.state < SenderState.SOURCE_ENDED and goes_on:
-            observer.half_closed()
+        """Wait until the sender has sent the rest of the source (rule 2), or may send no longer (rule 3)."""
+        since = time.monotonic()
+        if self._observer is not None and sender.state < SenderState.SOURCE_ENDED and self._goes_on(sender):
+            self._observer.half_closed()
         self._stdio.peer_closed()
-        while sender.is_alive() and (always or self._makes_progress(sender, stalled)):
-            sender.join(min(self._wake_s(), GRACE_S / 10))
+        while sender.is_alive() and self._goes_on(sender):
+            sender.join(min(self._wake_s(), LOOK_S))
             self._time_passed()
+            if error := pending_error(self._sock):
+                if is_reset(error) and was_probed(self._sock) and not unacknowledged(self._sock):
+                    return  # nothing of ours is lost
+                raise self._failed(error)
+            if self._half_close_is_over(since):
+                if sender.state is SenderState.SENDING:
+                    why = f"it did not take the rest of the input within {self._half_close_timeout:g}s"
+                    raise ConnectionFailed(self._peer, "write_timeout", why)
+                return
+            if self._reader_gone and not self._is_sending():
+                raise OutputClosed
 
-    def _makes_progress(self, sender: Sender, stalled: StallTimer) -> bool:
-        """Whether to wait on. Bytes in hand always are: a peer that is gone resets, one that is slow takes them."""
-        return sender.state is SenderState.SENDING or (stalled.seconds() < GRACE_S and not self._stdio.interactive)
+    def _goes_on(self, sender: Sender) -> bool:
+        """Whether sending goes on after the peer's FIN: from a terminal only what we hold."""
+        return sender.state is SenderState.SENDING or not self._stdio.interactive
 
     def _wait_for_acknowledgement(self) -> None:
         """Wait according to rule 4. The kernel keeps sending what it still holds after that."""
@@ -218,6 +248,8 @@ class Pipe:
     def _failed(self, error: OSError) -> ConnectionFailed:
         if is_killed(error):
             return ConnectionFailed(self._peer, "killed", KILLED)
+        if has_vanished(error):
+            return ConnectionFailed(self._peer, "peer_vanished", error)
         if not is_reset(error):
             return ConnectionFailed(self._peer, "error", error)
         hint = None if error.errno == errno.ECONNRESET else "it closed before it had read everything we sent"

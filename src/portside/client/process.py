@@ -33,8 +33,6 @@ class Program(Stdio):
     The caller must call ``end``, also after an error.
     """
 
-    waits_for_source = True
-
     def __init__(self, words: list[str]) -> None:
         try:
             self._process = subprocess.Popen(

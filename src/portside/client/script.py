@@ -29,6 +29,7 @@ Ending = Literal["closed", "reset"]
 _ENDINGS: dict[str, tuple[Ending | None, Ending | None]] = {
     "peer_closed": ("closed", "closed"),
     "peer_reset": (None, "reset"),
+    "peer_vanished": (None, None),
     "local_closed": ("closed", None),
     "local_reset": ("reset", None),
     "idle_timeout": ("closed", None),

@@ -92,6 +92,7 @@ class Sender(threading.Thread):
         self.state = SenderState.READING
         self.sent = 0  # bytes
         self.moved_at = time.monotonic()  # when the source last yielded, or the kernel last took, something
+        self.ended_at: float | None = None  # when the source did (``time.monotonic()``)
         self.refusal: OSError | None = None
         self.failure: BaseException | None = None
 
@@ -149,6 +150,7 @@ class Sender(threading.Thread):
     def _end(self) -> None:
         """Half-close and end the run, each where ``__init__`` was given it."""
         self.state = SenderState.SOURCE_ENDED
+        self.ended_at = time.monotonic()
         try:
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)

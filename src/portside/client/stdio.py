@@ -18,8 +18,6 @@ class Stdio:
     The descriptors may be terminals, pipes, files or sockets, in blocking or non-blocking mode.
     """
 
-    waits_for_source = False  # after the peer's FIN, however long the source yields nothing
-
     def __init__(self, source: int | None, sink: int | None) -> None:
         self.source = source
         self.sink = sink

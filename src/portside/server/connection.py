@@ -5,6 +5,7 @@ How a connection ends is decided in one place, ``connection_lost``:
     a cause was set before (idle, write timeout, shutdown …)     that cause: the first counts
     the kernel was asked to destroy the socket                   killed
     the peer reset, or our write met its reset                   peer_reset
+    the peer answers no more                                     peer_vanished
     the network reported another error                           error, with its text
     the peer sent FIN                                            peer_closed
     none of these                                                local_closed
@@ -20,6 +21,7 @@ import msgspec
 from portside.errors import reason_of
 from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Proxy, Received, Sent, Tls
 from portside.server.leg import Hold, Leg
+from portside.sockopts import has_vanished
 from portside.tls.first_bytes import CLIENT_HELLO_BYTES, TLS_HANDSHAKE
 
 if TYPE_CHECKING:
@@ -87,6 +89,12 @@ class ConnectionFaults(Protocol):
         """Discard what faults keep back, so that ``close`` waits for nothing: the run ends."""
 
 
+class HalfCloseDeadlines(Protocol):
+    """Closes connections of which one direction ended some time ago; see ``server.half_close``."""
+
+    def limit(self, connection: "Connection", now: float) -> None: ...
+
+
 class ConnectionHost(Protocol):
     """The part of a server that its connections use. Times are in seconds of the loop's clock."""
 
@@ -97,6 +105,7 @@ class ConnectionHost(Protocol):
     shows_received: bool  # whether anybody wants Received events
     shows_sent: bool  # whether anybody wants Sent events
     keeps_half_open: bool  # whether a connection stays after the peer's FIN, whatever the behaviour answers
+    half_close_deadlines: "HalfCloseDeadlines | None"  # None: either direction goes on until it ends
     poller: "SocketPoller"
     hello_watch: "HelloWatch | None"  # told of the first bytes of clients, as long as one has to be found
 
@@ -191,8 +200,10 @@ class Connection(Leg, asyncio.Protocol):
         self.half_closed = True
         host = self._host
         host.publish(HalfClosed(time_ns(), self.number, self.peer))
-        stays = host.behaviour.half_closed(self) or host.keeps_half_open
-        return stays and not self.eof_sent
+        stays = (host.behaviour.half_closed(self) or host.keeps_half_open) and not self.eof_sent
+        if stays and host.half_close_deadlines is not None:
+            host.half_close_deadlines.limit(self, host.now())
+        return stays
 
     def connection_lost(self, error: Exception | None) -> None:
         """Publish the end of the connection, and why it ended."""
@@ -201,8 +212,12 @@ class Connection(Leg, asyncio.Protocol):
         if cause is None:
             if isinstance(error, ConnectionAbortedError):
                 cause = CloseCause("killed")
+            elif self._has_closed_altogether(error):
+                cause = CloseCause("peer_closed")
             elif isinstance(error, ConnectionResetError | BrokenPipeError):
                 cause = CloseCause("peer_reset")
+            elif has_vanished(error):
+                cause = CloseCause("peer_vanished")
             elif error is not None:
                 cause = CloseCause("error", reason_of(error))
             else:
@@ -215,6 +230,15 @@ class Connection(Leg, asyncio.Protocol):
         self._transport = None
         host.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, text, by))
         host.closed(self, reason)
+
+    def _has_closed_altogether(self, error: Exception | None) -> bool:
+        """Whether a reset only says that the peer, which has sent FIN, has closed its socket since.
+
+        It answers a keepalive probe, and nothing of ours is lost.
+        """
+        return (
+            isinstance(error, BrokenPipeError) and self.half_closed and self.was_probed and not self.outstanding_bytes
+        )
 
     def pause_writing(self) -> None:
         """Note that more is buffered than should be."""
@@ -271,6 +295,9 @@ class Connection(Leg, asyncio.Protocol):
             self._transport.close()
         elif not self.eof_sent:
             self._transport.write_eof()
+            deadlines = self._host.half_close_deadlines
+            if deadlines is not None:
+                deadlines.limit(self, self._host.now())
         self.eof_sent = True
 
     def set_close_reason(

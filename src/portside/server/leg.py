@@ -14,7 +14,7 @@ The leg to a client (``Connection``) and the leg of ``--forward`` to its target 
 import enum
 from typing import TYPE_CHECKING
 
-from portside.sockopts import set_abortive_close, unacknowledged
+from portside.sockopts import seconds_since_ack, set_abortive_close, unacknowledged, was_probed
 
 if TYPE_CHECKING:
     import asyncio
@@ -90,6 +90,21 @@ class Leg:
             return buffered + unacknowledged(transport.get_extra_info("socket").fileno())
         except OSError:
             return buffered  # the socket is being closed
+
+    def seconds_since_ack(self) -> float:
+        """Seconds since the peer's kernel last acknowledged something; 0 where that is not known."""
+        try:
+            return seconds_since_ack(self._transport.get_extra_info("socket")) if self._transport is not None else 0.0
+        except OSError:
+            return 0.0  # the socket is being closed
+
+    @property
+    def was_probed(self) -> bool:
+        """Whether the kernel has sent a keepalive probe that the peer has not acknowledged."""
+        try:
+            return self._transport is not None and was_probed(self._transport.get_extra_info("socket"))
+        except OSError:
+            return False
 
     def abort_with_rst(self) -> None:
         """Close at once with RST; only drop what is buffered where the transport is closing already."""

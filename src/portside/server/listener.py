@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, unknown_interface
 from portside.errors import PortsideError
+from portside.sockopts import set_keepalive
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _SAME_PORT_TRIES = 32
@@ -44,8 +45,10 @@ class Listener(NamedTuple):
         self.socket.close()
 
 
-def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None) -> list[Listener]:
-    """Open every port of every address; all or none.
+def open_listeners(
+    addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None, keepalive: float | None = None
+) -> list[Listener]:
+    """Open every port of every address; all or none. ``keepalive`` (s) is for the connections that will be accepted.
 
     Raises PortsideError, one line that names the address; PortInUseError where another socket has the port.
     """
@@ -56,7 +59,7 @@ def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...],
                 listeners.append(_open_unix(address, backlog or MAX_BACKLOG))
             else:
                 for port in address.ports:
-                    listeners += _open_port(address.host, port, families, backlog or MAX_BACKLOG)
+                    listeners += _open_port(address.host, port, families, backlog or MAX_BACKLOG, keepalive)
     except BaseException:
         for listener in listeners:
             listener.close()
@@ -64,7 +67,9 @@ def open_listeners(addresses: tuple[Address, ...], *, families: tuple[int, ...],
     return listeners
 
 
-def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: int) -> list[Listener]:
+def _open_port(
+    host: str | None, port: int, families: tuple[int, ...], backlog: int, keepalive: float | None
+) -> list[Listener]:
     """One port at every address of a host; None is every interface, each family in a socket of its own."""
     if host is None or host == "*":
         sockaddrs = [(family, (_ALL[family], port)) for family in families]
@@ -75,7 +80,7 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], backlog: 
         chosen = port
         for family, sockaddr in sockaddrs:
             try:
-                sock = _bind(family, (sockaddr[0], chosen, *sockaddr[2:]), backlog)
+                sock = _bind(family, (sockaddr[0], chosen, *sockaddr[2:]), backlog, keepalive)
             except OSError as error:
                 beside_ipv4 = family == socket.AF_INET6 and sockaddrs[0][0] == socket.AF_INET
                 if beside_ipv4 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -107,11 +112,13 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, sockaddr: tuple[object, ...], backlog: int) -> socket.socket:
+def _bind(family: int, sockaddr: tuple[object, ...], backlog: int, keepalive: float | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+        if keepalive is not None:
+            set_keepalive(sock, keepalive)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(sockaddr)

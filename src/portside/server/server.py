@@ -8,11 +8,13 @@ from portside.events import CloseReason
 from portside.server.acceptor import Acceptor, MakeFaults
 from portside.server.admission import Admission
 from portside.server.behaviour import Behaviour
-from portside.server.connection import Connection, ConnectionInfo, Publish
+from portside.server.connection import Connection, ConnectionInfo, HalfCloseDeadlines, Publish
+from portside.server.half_close import HalfCloseTimeout
 from portside.server.leg import Hold
 from portside.server.poller import SocketPoller
 from portside.server.pre_connect import PreConnect
 from portside.server.timer_wheel import DeadlineScheduler
+from portside.server.vanished_peers import VanishedPeers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,8 @@ class Server:
         admission: Admission,
         pre_connect: PreConnect,
         idle_timeout: float | None = None,
+        half_close_timeout: float | None = None,
+        keepalive: float | None = None,
         shows_received: bool = True,
         shows_sent: bool = True,
         most_clients: int | None = None,
@@ -52,13 +56,21 @@ class Server:
         self.idle_timeout = idle_timeout
         self.shows_received = shows_received
         self.shows_sent = shows_sent
+        self.half_close_deadlines: HalfCloseDeadlines | None = None
         self.keeps_half_open = False  # whether a client that sent FIN stays, for what is still to be sent
         self.hello_watch: HelloWatch | None = None
         self.on_opened: Callable[[Connection], None] = lambda _connection: None
         self.on_closed: Callable[[Connection, CloseReason], None] = lambda _connection, _reason: None
         self.on_writable: Callable[[Connection], None] = lambda _connection: None
         self.poller = SocketPoller(loop)
-        scheduler = DeadlineScheduler(loop, max(0.01, min(1.0, idle_timeout / 8)) if idle_timeout else 1.0)
+        shortest = min(each for each in (idle_timeout, half_close_timeout, 8.0) if each is not None)
+        scheduler = DeadlineScheduler(loop, max(0.01, min(1.0, shortest / 8)))
+        if half_close_timeout is not None:
+            self.half_close_deadlines = HalfCloseTimeout(scheduler, half_close_timeout)
+        self._vanished: VanishedPeers | None = None
+        if keepalive is not None:
+            self._vanished = VanishedPeers(loop, self.connections.values, keepalive)
+            self._vanished.start()
         self.schedule_check = scheduler.schedule
         self.acceptor = Acceptor(
             loop,
@@ -127,6 +139,8 @@ class Server:
     async def shut_down(self, *, patience: float) -> None:
         """Close the ports and every connection in order; what a peer does not take in ``patience`` seconds is lost."""
         self.acceptor.end()
+        if self._vanished is not None:
+            self._vanished.stop()
         for connection in list(self.connections.values()):
             if connection.faults is not None:
                 connection.faults.discard_delayed()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from portside.addresses import Address
 from portside.settings import argument, flag, option, switch
-from portside.settings.values import FORMATS, log_level, parse_alpn, parse_retry, parse_source
+from portside.settings.values import FORMATS, keepalive, log_level, parse_alpn, parse_retry, parse_source
 from portside.units import parse_duration, parse_positive_duration
 
 _DIAL, _SENT, _ENDS, _SHOWN = "How it connects", "What is sent", "How it ends", "What is shown"
@@ -111,6 +111,12 @@ class Connect:
         "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_ENDS,
         help="end when nothing moved for this long",
     )  # fmt: skip
+    half_close_timeout: float | None = option(
+        "--half-close-timeout", metavar="DURATION", parse=parse_duration, group=_ENDS,
+        help="how long one direction goes on after the other has ended", default_help="until it ends",
+        excludes=("--scan", "--recv-only"),
+    )  # fmt: skip
+    keepalive: float | None = keepalive(_ENDS, excludes=("--scan",))
     format: str = option(
         "--format", metavar="FORMAT", default="raw", choices=FORMATS, group=_SHOWN,
         help="what standard output gets",

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_addresses
 from portside.settings import argument, flag, option, options, switch
-from portside.settings.values import FORMATS, log_level, parse_alpn, parse_record_max, parse_seed, parse_upstream
+from portside.settings.values import (
+    FORMATS,
+    keepalive,
+    log_level,
+    parse_alpn,
+    parse_record_max,
+    parse_seed,
+    parse_upstream,
+)
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
 
@@ -230,6 +238,12 @@ class Listen:
         "-i", "--idle-timeout", metavar="DURATION", parse=parse_positive_duration, group=_RUN,
         help="close a connection on which nothing moved for this long",
     )  # fmt: skip
+    half_close_timeout: float | None = option(
+        "--half-close-timeout", metavar="DURATION", parse=parse_duration, group=_RUN,
+        help="how long one direction goes on after the other has ended",
+        default_help="until it ends; with many clients 0s for standard input",
+    )  # fmt: skip
+    keepalive: float | None = keepalive(_RUN)
     drain: float = option(
         "--drain", metavar="DURATION", parse=parse_duration, default=0.0, group=_RUN,
         help="how long SIGTERM waits for clients to finish", default_help="0s",

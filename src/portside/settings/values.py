@@ -6,10 +6,11 @@ from typing import Any
 from portside.addresses import NEEDS_INTERFACE, Address, lacks_interface, parse_address
 from portside.errors import InvalidValue
 from portside.settings import option
-from portside.units import parse_count, parse_positive_size
+from portside.units import parse_count, parse_duration, parse_positive_size
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
 _FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
+_MOST_KEEPALIVE_S = 32767  # MAX_TCP_KEEPIDLE (linux/net/tcp.h)
 LOG_LEVELS = ("off", "debug", "info", "warning", "error")
 
 
@@ -62,6 +63,25 @@ def parse_alpn(text: str) -> tuple[str, ...]:
     if not all(0 < len(name) <= 255 and name.isascii() and name.isprintable() for name in names):
         raise InvalidValue(f"{text!r} are no names of protocols: write h2,http/1.1")
     return names
+
+
+def parse_keepalive(text: str) -> float | None:
+    """Read how long a peer may be silent before it is probed, in seconds; ``off`` is None."""
+    if text == "off":
+        return None
+    seconds = parse_duration(text)
+    if not 1 <= seconds <= _MOST_KEEPALIVE_S:
+        raise InvalidValue(f"{text!r} is too {'short' if seconds < 1 else 'long'}: write 1s to 9h, or off")
+    return seconds
+
+
+def keepalive(group: str, excludes: tuple[str, ...] = ()) -> Any:
+    """The option ``--keepalive``, of both ends of a connection."""
+    return option(
+        "--keepalive", metavar="DURATION|off", parse=parse_keepalive, default=120.0, group=group, default_help="2m",
+        help="probe a peer that has been silent for this long; one that answers no probe has vanished",
+        excludes=excludes,
+    )  # fmt: skip
 
 
 def parse_upstream(text: str) -> Address:

@@ -37,6 +37,7 @@ MOST_STEPS: Final = 64
 _ROUND: Final = 1 << 32  # of sequence numbers
 _SPREAD: Final = 0x9E3779B1  # an odd number near 2**32 / golden ratio: neighbours get distant sequence numbers
 _WHY: Final[dict[CloseReason, str]] = {
+    "peer_vanished": "closed by Portside: the peer answered no more",
     "idle_timeout": "closed by Portside: nothing moved for the idle timeout",
     "write_timeout": "closed by Portside: the peer did not take what was sent to it",
     "shutdown": "closed by Portside: the server ended",

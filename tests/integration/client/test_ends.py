@@ -11,8 +11,9 @@ import time
 from contextlib import suppress
 
 import pytest
+from conftest import Start
 from integration.client.conftest import Connect, MakePeer, Peer, feed
-from support import DEADLINE_S, read_to_end, reset, wait_until
+from support import DEADLINE_S, listening_port, read_to_end, reset, wait_until
 
 
 def test_a_reset_in_mid_stream(connect: Connect, peer: Peer) -> None:
@@ -55,10 +56,70 @@ def test_what_is_said_with_v(connect: Connect, peer: Peer) -> None:
     assert len(program.err.splitlines()) == 2
 
 
-def test_the_peer_closes_while_the_input_is_idle(connect: Connect, peer: Peer) -> None:
-    program = connect(peer.address, stdin=subprocess.PIPE)
+def test_late_input_is_sent_after_the_peers_fin(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, "--format", "json", stdin=subprocess.PIPE)
+    other = peer.accept()
+    other.shutdown(socket.SHUT_WR)
+    program.wait_for('"half_closed"')
+    assert program.process.stdin
+    for number in range(4):
+        line = b"line%d\n" % number
+        program.process.stdin.write(line)
+        program.process.stdin.flush()
+        assert other.recv(100) == line
+    program.process.stdin.close()
+    assert other.recv(1) == b""
+    assert program.wait() == 0
+    assert program.events[-1]["reason"] == "peer_closed"
+    assert program.events[-1]["sent"] == 24
+
+
+@pytest.mark.parametrize("words", [["ncat", "--recv-only", "-l"], ["socat", "-u"]])
+def test_late_input_reaches_ncat_and_socat(start: Start, connect: Connect, words: list[str]) -> None:
+    """Neither sends anything, and each has closed its side before the input comes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = ["127.0.0.1", str(port)] if words[0] == "ncat" else [f"TCP-LISTEN:{port},bind=127.0.0.1,shut-down", "-"]
+    other = start(command=tuple(words + address))
+    wait_until(lambda: listening_port(other.process.pid), "the peer")
+    program = connect(f"127.0.0.1:{port}", stdin=subprocess.PIPE)
+    assert program.process.stdin
+    for number in range(3):
+        program.process.stdin.write(b"line%d\n" % number)
+        program.process.stdin.flush()
+        other.wait_for(f"line{number}")
+    program.process.stdin.close()
+    assert program.wait() == 0
+    assert bytes(other.out) == b"line0\nline1\nline2\n"
+
+
+def test_the_half_close_timeout_bounds_silent_input(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, "--half-close-timeout", "200ms", "-v", stdin=subprocess.PIPE)
     peer.accept().close()
     assert program.wait() == 0
+    assert "closed by peer after" in program.err.decode()
+
+
+def test_input_that_the_peer_does_not_take_in_the_half_close_timeout_is_a_failure(connect: Connect, peer: Peer) -> None:
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
+        program = connect(peer.address, "--half-close-timeout", "200ms", stdin=yes.stdout)
+        assert yes.stdout
+        yes.stdout.close()
+        peer.accept().shutdown(socket.SHUT_WR)
+        assert program.wait() == 1
+    program.wait_for(r"it did not take the rest of the input within 0\.2s", err=True)
+
+
+def test_the_half_close_timeout_bounds_a_peer_that_goes_on(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, "--half-close-timeout", "200ms", "-v", stdin=subprocess.PIPE)
+    other = peer.accept()
+    feed(program, b"the last word").join(DEADLINE_S)
+    assert read_to_end(other) == b"the last word"
+    other.sendall(b"an answer")
+    assert program.wait() == 0
+    assert bytes(program.out) == b"an answer"
+    assert "closed here after" in program.err.decode()
 
 
 def test_the_peer_closes_while_a_terminal_is_the_input(connect: Connect, peer: Peer) -> None:
@@ -187,6 +248,7 @@ def test_a_connection_on_which_bytes_move_one_way_is_not_idle(connect: Connect, 
     assert program.process.poll() is None
     assert other.recv(8, socket.MSG_WAITALL) == b"y" * 8
     other.close()
+    program.process.stdin.close()
     assert program.wait() == 0
 
 

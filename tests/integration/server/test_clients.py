@@ -68,6 +68,21 @@ def test_clients_of_one_address_are_counted_apart(listen: Start) -> None:
             server.wait_for('"opened"', count=2)
 
 
+KEEPALIVE_TIMER = "02"  # proc_net_tcp: tr
+
+
+@pytest.mark.parametrize(("options", "timer"), [((), KEEPALIVE_TIMER), (("--keepalive", "off"), "00")])
+def test_silent_connections_are_probed(listen: Start, options: tuple[str, ...], timer: str) -> None:
+    upstream = listen(*options)
+    relay = listen("--forward", f"127.0.0.1:{upstream.port}", *options)
+    with connect(relay.port):
+        upstream.wait_for("connected")
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        accepted = [row for row in rows if row[1].endswith(f":{relay.port:04X}") and row[3] == "01"]
+        dialled = [row for row in rows if row[2].endswith(f":{upstream.port:04X}") and row[3] == "01"]
+        assert [row[5].split(":")[0] for row in accepted + dialled] == [timer, timer]
+
+
 @pytest.mark.parametrize(
     ("options", "source", "welcome"),
     [

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import pytest
+from certificates import unverified_context
 from conftest import Start
 from support import Program, connect, connect_many, listening_port, read_to_end, reset, wait_until
 
@@ -72,8 +74,9 @@ def test_send_only_drops_what_comes(listen: Start) -> None:
     assert not [event for event in server.events if event["event"] == "received"]
 
 
-def test_a_half_closed_client_gets_the_rest_of_a_pipe(listen: Start) -> None:
-    server = listen("--stdin", "--format", "json", stdin=subprocess.PIPE)
+@pytest.mark.parametrize("options", [("--once",), ("--half-close-timeout", "1h")])
+def test_a_half_closed_client_gets_the_rest_of_a_pipe(listen: Start, options: tuple[str, ...]) -> None:
+    server = listen("--stdin", "--format", "json", *options, stdin=subprocess.PIPE)
     assert server.process.stdin
     with connect(server.port) as client:
         client.shutdown(socket.SHUT_WR)
@@ -82,6 +85,69 @@ def test_a_half_closed_client_gets_the_rest_of_a_pipe(listen: Start) -> None:
         server.process.stdin.close()
         assert read_to_end(client) == b"the rest"
     server.wait_for('"peer_closed"')
+
+
+def test_a_client_that_has_closed_gives_up_its_place_though_the_pipe_is_silent(listen: Start) -> None:
+    server = listen("--stdin", "--max-conns", "1", "--format", "json", stdin=subprocess.PIPE)
+    for number in range(1, 4):
+        with connect(server.port):
+            server.wait_for('"opened"', count=number)
+        server.wait_for('"closed".*"peer_closed"', count=number)
+
+
+@pytest.mark.parametrize("sends", ["fin", "close"])
+def test_the_half_close_timeout_ends_a_run_of_one_client_though_the_pipe_is_silent(listen: Start, sends: str) -> None:
+    server = listen("--stdin", "--once", "--half-close-timeout", "300ms", "--format", "json", stdin=subprocess.PIPE)
+    client = connect(server.port)
+    if sends == "fin":
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+    client.close()
+    assert server.wait() == 0
+    assert server.events[-2]["reason"] == "peer_closed"
+
+
+def test_the_half_close_timeout_bounds_what_follows_the_end_of_standard_input(listen: Start) -> None:
+    server = listen("--send-only", "--half-close-timeout", "300ms", "--format", "json", stdin=subprocess.PIPE)
+    assert server.process.stdin
+    with connect(server.port) as client:
+        server.wait_for('"opened"')
+        server.process.stdin.write(b"all of it")
+        server.process.stdin.close()
+        assert read_to_end(client) == b"all of it"
+        server.wait_for('"closed".*"local_closed"')
+
+
+def test_the_half_close_timeout_bounds_a_program(listen: Start) -> None:
+    command = "cat > /dev/null; exec tail -f /dev/null"
+    server = listen("--sh-exec", command, "--half-close-timeout", "300ms", "--format", "json")
+    with connect(server.port) as client:
+        client.shutdown(socket.SHUT_WR)
+        server.wait_for('"closed".*"peer_closed"')
+
+
+def test_the_half_close_timeout_counts_from_a_close_notify_too(listen: Start) -> None:
+    command = "cat > /dev/null; exec tail -f /dev/null"
+    server = listen("--sh-exec", command, "--half-close-timeout", "300ms", "--format", "json", "--tls")
+    with unverified_context().wrap_socket(connect(server.port)) as client:
+        with suppress(OSError):
+            client.unwrap()
+        server.wait_for('"closed".*"peer_closed"')
+
+
+def test_a_typed_line_still_reaches_a_half_closed_client_within_the_timeout() -> None:
+    master, slave = pty.openpty()
+    server = Program("listen", "127.0.0.1:0", "--half-close-timeout", "1h", "--format", "json", stdin=slave)
+    os.close(slave)
+    try:
+        with connect(server.port) as client:
+            client.shutdown(socket.SHUT_WR)
+            server.wait_for('"half_closed"')
+            os.write(master, b"typed\n")
+            assert client.recv(100) == b"typed\n"
+    finally:
+        server.kill()
+        os.close(master)
 
 
 def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(listen: Start) -> None:

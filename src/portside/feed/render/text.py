@@ -33,6 +33,7 @@ SAFE_LINES: Final = PRINTABLE_ASCII + b"\n"
 CLOSED: Final[dict[CloseReason, str]] = {
     "peer_closed": "closed by peer",
     "peer_reset": "reset by peer",
+    "peer_vanished": "closed, the peer has vanished,",
     "local_closed": "closed here",
     "local_reset": "reset here",
     "idle_timeout": "closed, idle for too long,",
