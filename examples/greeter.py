@@ -5,7 +5,7 @@ from typing import Any
 
 async def greet(connection: Any) -> None:
     """Ask each client for names, and greet them."""
-    await connection.send("who are you?\n")
+    await connection.send(b"who are you?\n")
     async for line in connection.lines():
         name = line.decode(errors="replace").strip()
-        await connection.send(f"hello {name}, you come from {connection.peer}\n")
+        await connection.send(f"hello {name}, you come from {connection.peer}\n".encode())

@@ -45,3 +45,15 @@ def readable_bytes(fd: int) -> int:
     if is_regular_file(fd):
         return max(0, os.fstat(fd).st_size - os.lseek(fd, 0, os.SEEK_CUR))
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def keep_stdout_for_data() -> int:
+    """Make standard error of standard output, for the code of others in this process and the programs that it starts.
+
+    The result is another descriptor of what standard output was: for data alone.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return kept

@@ -40,19 +40,25 @@ if TYPE_CHECKING:
 StopReason = Literal["signal", "once", "output_closed", "killed"]
 
 
-def run(settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect) -> int:
-    """Serve until the end; the exit status. Signals that end it are blocked before and after."""
+def run(
+    settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect, *, stdout: int = 1
+) -> int:
+    """Serve until the end; the exit status. Signals that end it are blocked before and after.
+
+    ``stdout`` is the descriptor that gets the data.
+    """
     raise_descriptor_limit()
-    return run_loop(_ListenRun(settings, admission, pre_connect).serve(listeners))
+    return run_loop(_ListenRun(settings, admission, pre_connect, stdout).serve(listeners))
 
 
 class _ListenRun:
     """One run of the server. It has more than 12 attributes because it wires up that many parts."""
 
-    def __init__(self, settings: Listen, admission: Admission, pre_connect: PreConnect) -> None:
+    def __init__(self, settings: Listen, admission: Admission, pre_connect: PreConnect, stdout: int) -> None:
         self._settings = settings
         self._admission = admission
         self._pre_connect = pre_connect
+        self._stdout = stdout
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._rules_reloader: RulesReloader | None = None
@@ -76,7 +82,7 @@ class _ListenRun:
             self._rules_reloader = RulesReloader(settings.rules, settings.frame, self._behaviour)
         self._server = server = self._make_server(bus)
         try:
-            self._sinks = OutputSinks(loop, bus, settings, self._stdout_broken)
+            self._sinks = OutputSinks(loop, bus, settings, self._stdout, self._stdout_broken)
         except BaseException:
             for listener in listeners:
                 listener.close()

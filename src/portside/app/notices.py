@@ -3,7 +3,6 @@
 import os
 import select
 import sys
-from typing import TextIO
 
 from portside.errors import Hint
 from portside.wire.escaping import escape_text
@@ -35,6 +34,6 @@ def write_stderr(text: str) -> None:
         return
 
 
-def wants_colour(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that may get colours (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def wants_colour(fd: int) -> bool:
+    """Whether a descriptor is a terminal that may get colours (https://no-color.org)."""
+    return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

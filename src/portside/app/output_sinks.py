@@ -1,8 +1,8 @@
 """The sinks of ``listen``: standard output, the files of ``--output``, and the recording."""
 
 import asyncio
+import os
 import select
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
 class OutputSinks:
     """Opens the sinks named in the settings, and closes them at the end.
 
-    ``on_stdout_broken`` is called when the reader of standard output has gone. Raises PortsideError if a file or the
-    recording cannot be opened.
+    ``stdout`` is the descriptor of standard output, and ``on_stdout_broken`` is called when its reader has gone. Raises
+    PortsideError if a file or the recording cannot be opened.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, bus: EventBus, settings: Listen, on_stdout_broken: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bus: EventBus,
+        settings: Listen,
+        stdout: int,
+        on_stdout_broken: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._bus = bus
@@ -42,25 +47,25 @@ class OutputSinks:
         self._files: list[Output] = []
         self._recorder: Recorder | None = None
         self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
-        self._open_stdout()
+        self._open_stdout(stdout)
         for path in settings.output:
             self._open_file(path)
         if settings.record is not None:
             self._start_recorder(settings.record)
 
-    def _open_stdout(self) -> None:
-        terminal = sys.stdout.isatty()
+    def _open_stdout(self, fd: int) -> None:
+        terminal = os.isatty(fd)
         name = "standard output"
-        renderer = self._renderer(self._settings.format, name, colour=wants_colour(sys.stdout), terminal=terminal)
-        writer = self._writer(1, name, self._stdout_broken)
-        if may_lose_reader(1):
-            self._watch_stdout(writer)
+        renderer = self._renderer(self._settings.format, name, colour=wants_colour(fd), terminal=terminal)
+        writer = self._writer(fd, name, self._stdout_broken)
+        if may_lose_reader(fd):
+            self._watch_stdout(fd, writer)
         self._add(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
 
-    def _watch_stdout(self, writer: Output) -> None:
+    def _watch_stdout(self, fd: int, writer: Output) -> None:
         """Notice at once when the reader of standard output goes away: a writer that has nothing to write does not."""
         errors = select.epoll()
-        errors.register(1, 0)  # errors alone
+        errors.register(fd, 0)  # errors alone
 
         def reader_gone() -> None:
             self._loop.remove_reader(errors.fileno())

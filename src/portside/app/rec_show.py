@@ -27,7 +27,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         settings.format,
         frame=settings.frame,
         max_frame=settings.max_frame,
-        colour=wants_colour(sys.stdout),
+        colour=wants_colour(1),
         terminal=sys.stdout.isatty(),
     )
     with open_recording(path) as recording:

@@ -7,8 +7,10 @@ while the client does not read.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from portside.events import CloseReason
 from portside.server.connection import Connection
@@ -19,6 +21,17 @@ from portside.wire.framing import make_framer
 HIGH_BYTES = 256 * 1024  # in each direction
 LOW_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 1 << 20
+
+
+class _Framing:
+    """Bytes that were read ahead to cut messages: those not taken yet, and a framer that holds the unfinished one."""
+
+    __slots__ = ("frame", "framer", "messages")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.framer = make_framer(frame, _LONGEST_MESSAGE)
+        self.messages: deque[bytes] = deque()
 
 
 class HandlerConnection:
@@ -39,6 +52,7 @@ class HandlerConnection:
         self._connection = connection
         self._server, self._own = server, own
         self._received: deque[bytes] = deque()
+        self._framing: _Framing | None = None  # has taken what comes before ``_received``
         self._fed_bytes = 0  # bytes; by the server's thread alone
         self._taken_bytes = 0  # bytes; by the handlers' thread alone
         self._queued_bytes = 0  # bytes; by the handlers' thread alone
@@ -59,21 +73,13 @@ class HandlerConnection:
         """The next bytes from the client, 1 to ``most``; empty after its FIN. Raises ConnectionError after a reset."""
         if most < 1:
             raise ValueError(f"most must be at least 1, and is {most}")
-        while not self._received:
-            if self._closed is not None and self._closed != "peer_closed":
-                raise ConnectionResetError(f"connection {self.number} is gone: {self._closed}")
-            if self._eof or self._closed is not None:
-                return b""
+        self._unframe()
+        while not self._has_ended():
+            if self._received:
+                return self._take(most)
             await self._wait()
-        data = self._received.popleft()
-        if len(data) > most:
-            self._received.appendleft(data[most:])
-            data = data[:most]
-        before = self._fed_bytes - self._taken_bytes
-        self._taken_bytes += len(data)
-        if before > LOW_BYTES >= self._fed_bytes - self._taken_bytes:
-            self._server.call_soon_threadsafe(self._connection.resume_reading, Hold.FLOW)
-        return data
+            self._unframe()
+        return b""
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The client's lines up to its FIN, each with its line feed; the last one may lack it."""
@@ -86,16 +92,63 @@ class HandlerConnection:
             yield message
 
     async def _messages(self, frame: Frame) -> AsyncIterator[bytes]:
-        framer = make_framer(frame, _LONGEST_MESSAGE)
-        while data := await self.receive():
-            for message in framer.feed(data, self._own.time()):
-                yield bytes(message)
-        for message in framer.finish():
-            yield bytes(message)
+        while True:
+            framing = self._framing
+            if framing is None or framing.frame != frame:  # at first, or another view has read meanwhile
+                self._unframe()
+                framing = self._framing = _Framing(frame)
+            if framing.messages:
+                yield bytes(framing.messages.popleft())
+                continue
+            now = self._own.time()
+            if self._received:
+                framing.messages += framing.framer.feed(self._take(), now)
+            elif self._has_ended():
+                framing.messages += framing.framer.finish()
+                if not framing.messages:
+                    return
+            else:
+                deadline = framing.framer.deadline
+                await self._wait(None if deadline is None else deadline - now)
+                framing.messages += framing.framer.expire(self._own.time())
 
-    async def send(self, data: bytes | str) -> None:
-        """Send bytes, or text as UTF-8. Waits while the client does not read."""
-        payload = data.encode() if isinstance(data, str) else bytes(data)
+    def _has_ended(self) -> bool:
+        """Whether nothing comes any more, and all that came is taken. Raises ConnectionError after a reset."""
+        if self._received:
+            return False
+        if self._closed is not None and self._closed != "peer_closed":
+            raise ConnectionResetError(f"connection {self.number} is gone: {self._closed}")
+        return self._eof or self._closed is not None
+
+    def _take(self, most: int = sys.maxsize) -> bytes:
+        """The first of what waits, at most ``most`` bytes of it."""
+        data = self._received.popleft()
+        if len(data) > most:
+            self._received.appendleft(data[most:])
+            data = data[:most]
+        before = self._fed_bytes - self._taken_bytes
+        self._taken_bytes += len(data)
+        if before > LOW_BYTES >= self._fed_bytes - self._taken_bytes:
+            self._server.call_soon_threadsafe(self._connection.resume_reading, Hold.FLOW)
+        return data
+
+    def _unframe(self) -> None:
+        """Put back what was cut into messages for ``lines`` or ``frames`` and not taken: all views read one stream."""
+        framing, self._framing = self._framing, None
+        if framing is not None and (ahead := b"".join([*framing.messages, *framing.framer.finish()])):
+            self._received.appendleft(ahead)
+            self._taken_bytes -= len(ahead)
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send the bytes of a bytes-like object. Waits while the client does not read.
+
+        Raises TypeError for anything else, such as a number or text that is not encoded.
+        """
+        try:
+            payload = bytes(memoryview(data))
+        except TypeError:
+            words = f"send() takes bytes, not {type(data).__name__}: text is sent as text.encode()"
+            raise TypeError(words) from None
         while self._queued_bytes - self._sent_bytes > HIGH_BYTES and self._closed is None:
             await self._wait()
         if self._closed is not None:
@@ -119,9 +172,11 @@ class HandlerConnection:
         """Send RST: bytes that are still buffered are lost."""
         self._server.call_soon_threadsafe(self._connection.reset)
 
-    async def _wait(self) -> None:
+    async def _wait(self, seconds: float | None = None) -> None:
+        """Wait for a change, for some seconds at most."""
         self._changed.clear()
-        await self._changed.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
 
     # Called on the handlers' thread, on behalf of the server.
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from portside.addresses import Address
 from portside.cli.effects import check_listen
+from portside.descriptors import keep_stdout_for_data
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
 from portside.server.listener import PortInUseError, open_listeners
@@ -24,6 +25,9 @@ def run(settings: Listen) -> int:
     """Serve with these settings until the end; the exit status."""
     if settings.forward is None and any(fault.window.upstream for fault in settings.fault):
         raise UsageError("listen", "a fault upstream goes with --forward")
+    stdout = 1
+    if settings.handler is not None:
+        stdout = keep_stdout_for_data()
     settings = _checked(settings)
     pre_connect = _pre_connect(settings)
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
@@ -44,7 +48,7 @@ def run(settings: Listen) -> int:
 
     from portside.app import listen
 
-    return listen.run(settings, listeners, admission, pre_connect)
+    return listen.run(settings, listeners, admission, pre_connect, stdout=stdout)
 
 
 def _pre_connect(settings: Listen) -> PreConnect:

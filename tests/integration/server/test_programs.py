@@ -1,6 +1,7 @@
 """``--exec``, ``--sh-exec`` and ``--handler``."""
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -223,7 +224,7 @@ HANDLERS = """
 import asyncio, os
 
 async def echo(connection):
-    await connection.send("hi\\n")
+    await connection.send(b"hi\\n")
     async for line in connection.lines():
         if line == b"boom\\n":
             raise ValueError("bad \\x1b")
@@ -249,7 +250,7 @@ def plain(connection):
     pass
 
 async def cleans_up(connection):
-    await connection.send("here")
+    await connection.send(b"here")
     try:
         await asyncio.sleep(1000)
     finally:
@@ -264,10 +265,39 @@ async def cancelled(connection):
 async def fails_to_connect(connection):
     await asyncio.open_connection("127.0.0.1", 1)
 
+async def one_stream(connection):
+    async for line in connection.lines():
+        break
+    parts = [line, await connection.receive(2)]
+    async for frame in connection.frames("fixed:3"):
+        parts.append(frame)
+        break
+    async for line in connection.lines():
+        parts.append(line)
+        break
+    async for line in connection.lines():
+        parts.append(line)
+    await connection.send(repr(parts).encode())
+
+async def sends_what_is_no_bytes(connection):
+    for wrong in (3, "text", None, [1, 2], 1.5):
+        try:
+            await connection.send(wrong)
+        except TypeError as error:
+            await connection.send(str(error).encode() + b"\\n")
+    await connection.send(bytearray(b"abc"))
+    await connection.send(memoryview(b"abcdef")[::2])
+
+async def prints(connection):
+    print("printed \x1b")
+    os.write(1, b"written\\n")
+    (await asyncio.create_subprocess_exec("echo", "from a program"))
+    await connection.send(await connection.receive())
+
 async def sends_after_fin(connection):
     await connection.finish()
     try:
-        await connection.send("x")
+        await connection.send(b"x")
     except ConnectionError as error:
         print(f"refused: {error}", flush=True)
 
@@ -374,7 +404,7 @@ def test_a_handler_that_floods_a_client_that_does_not_read(listen: Start, handle
         ("{}:plain", 2, b"plain in"),
         ("{}:nobody", 2, b"is no async function"),
         ("{}", 2, b"names no function"),
-        ("/no/such.py:f", 2, b"there is no file"),
+        ("/no/such.py:f", 1, b"there is no file"),
     ],
 )
 def test_what_is_no_handler(start: Start, handlers: str, where: str, status: int, words: bytes) -> None:
@@ -397,7 +427,8 @@ def test_a_handlers_file_is_run_once(listen: Start, handlers: str) -> None:
     with connect(server.port) as client:
         read_line(client)
     assert server.stop() == 0
-    assert server.out.count(b"LOADED") == 1
+    assert server.err.count(b"LOADED") == 1
+    assert b"LOADED" not in server.out
 
 
 def test_a_handler_may_do_what_it_does_last(listen: Start, handlers: str) -> None:
@@ -405,7 +436,7 @@ def test_a_handler_may_do_what_it_does_last(listen: Start, handlers: str) -> Non
     with connect(server.port) as client:
         assert client.recv(4) == b"here"
         assert server.stop() == 0
-    assert b"cleaned" in server.out
+    assert b"cleaned" in server.err
     assert b"Traceback" not in server.err
     assert b"destroyed" not in server.err
 
@@ -423,11 +454,44 @@ def test_what_a_handler_raises_is_never_taken_for_the_clients_end(
     server.wait_for(words, err=True)
 
 
+def test_the_ways_of_reading_share_one_stream(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:one_stream")
+    with connect(server.port) as client:
+        client.sendall(b"first\nabcdefg\nlast\nrest")
+        client.shutdown(socket.SHUT_WR)
+        parts = [b"first\n", b"ab", b"cde", b"fg\n", b"last\n", b"rest"]
+        assert read_to_end(client) == repr(parts).encode()
+
+
+def test_a_handler_sends_bytes_alone(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:sends_what_is_no_bytes")
+    with connect(server.port) as client:
+        *errors, sent = read_to_end(client).split(b"\n")
+    names = [re.match(rb"send\(\) takes bytes, not (\w+)", error) for error in errors]
+    assert [match and match[1] for match in names] == [b"int", b"str", b"NoneType", b"list", b"float"]
+    assert sent == b"abcace"
+
+
+def test_what_a_handler_prints_is_not_in_the_data(listen: Start, handlers: str) -> None:
+    server = listen("--handler", f"{handlers}:prints", "--format", "raw")
+    server.wait_for("listening", err=True)
+    port = int(re.findall(rb"listening on 127\.0\.0\.1:(\d+)", server.err)[0])
+    with connect(port) as client:
+        client.sendall(b"data")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"data"
+    server.wait_for("from a program", err=True)
+    assert server.stop() == 0
+    assert server.out == b"data"
+    for words in (b"LOADED\n", b"printed \\x1b\n", b"written\n", b"from a program\n"):
+        assert words in server.err
+
+
 def test_what_is_sent_after_fin_is_refused(listen: Start, handlers: str) -> None:
     server = listen("--handler", f"{handlers}:sends_after_fin")
     with connect(server.port) as client:
         assert read_to_end(client) == b""
-    server.wait_for("refused: connection 1 has been half-closed from this side")
+    server.wait_for("refused: connection 1 has been half-closed from this side", err=True)
     assert b"internal error" not in server.err
 
 
