@@ -11,6 +11,7 @@ from portside.record.event_entry import decode_event
 from portside.record.index import Extent, IndexEntry
 from portside.record.notes import decode_note
 from portside.record.segment import (
+    ENTRY_BYTES,
     EVENT,
     HEADER_SIZE,
     MARKER,
@@ -22,12 +23,15 @@ from portside.record.segment import (
     Entry,
     decode_body,
     decode_header,
+    decode_pieces,
+    entry_sizes,
 )
 
 if TYPE_CHECKING:
     from portside.events import Event
 
 _LOOK_BYTES = 1 << 20
+_LARGE_ENTRY_BYTES = 16 << 10  # of payload: entries that are larger on average are read one by one, and not copied
 
 
 class Block(NamedTuple):
@@ -62,10 +66,18 @@ def _read_header(fd: int, seed: int, offset: int) -> BlockHeader:
 
 
 def _read_body(fd: int, seed: int, offset: int, header: BlockHeader) -> Block:
-    if offset + HEADER_SIZE + header.size > os.fstat(fd).st_size:
+    at = offset + HEADER_SIZE
+    if at + header.size > os.fstat(fd).st_size:
         raise Damaged("a block is cut short")
-    body = _pread(fd, header.size, offset + HEADER_SIZE)
-    return Block(offset, header, list(decode_body(seed, header, body)))
+    if header.size < header.entries * _LARGE_ENTRY_BYTES:
+        return Block(offset, header, decode_body(seed, header, _pread(fd, header.size, at)))
+    columns = _pread(fd, header.entries * ENTRY_BYTES, at)
+    at += len(columns)
+    payloads = []
+    for size in entry_sizes(header, columns):
+        payloads.append(_pread(fd, size, at))
+        at += size
+    return Block(offset, header, decode_pieces(seed, header, columns, payloads))
 
 
 def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:

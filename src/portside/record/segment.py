@@ -23,7 +23,7 @@ be rebuilt from them. All numbers are little-endian.
 import struct
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -167,27 +167,49 @@ def decode_header(seed: int, offset: int, data: bytes | memoryview) -> BlockHead
     return header
 
 
-def decode_body(seed: int, header: BlockHeader, body: bytes | memoryview) -> Iterator[Entry]:
-    """The entries of a block whose body this is. Raises Damaged, at the latest after the last of them."""
+def decode_body(seed: int, header: BlockHeader, body: bytes | memoryview) -> list[Entry]:
+    """The entries of a block whose body this is. Raises Damaged."""
     if len(body) != header.size:
         raise Damaged("a block is cut short")
     if xxh3_64_intdigest(body, seed) != header.checksum:
         raise Damaged("a block is damaged")
-    return _entries(header, memoryview(body))
+    at = header.entries * ENTRY_BYTES
+    columns = bytes(body[:at])
+    payloads = []
+    for size in entry_sizes(header, columns):
+        payloads.append(bytes(body[at : at + size]))
+        at += size
+    return _entries(header, columns, payloads)
 
 
-def _entries(header: BlockHeader, body: memoryview) -> Iterator[Entry]:
-    count = header.entries
-    times, metas = _numbers("Q", body[: count * 8]), _numbers("I", body[count * 8 : count * ENTRY_BYTES])
+def decode_pieces(seed: int, header: BlockHeader, columns: bytes, payloads: Sequence[bytes]) -> list[Entry]:
+    """The entries of a block whose body was read in pieces, as ``entry_sizes`` says. Raises Damaged."""
+    checksum = xxh3_64(columns, seed)
+    for payload in payloads:
+        checksum.update(payload)
+    if checksum.intdigest() != header.checksum:
+        raise Damaged("a block is damaged")
+    return _entries(header, columns, payloads)
+
+
+def entry_sizes(header: BlockHeader, columns: bytes) -> list[int]:
+    """The payload sizes of the entries, by the first bytes of a block's body (ENTRY_BYTES for each entry).
+
+    These bytes need not be verified yet. Raises Damaged where they contradict the header.
+    """
+    if len(columns) != header.entries * ENTRY_BYTES:
+        raise Damaged("a block is cut short")
+    sizes = [packed & MOST_ENTRY_BYTES for packed in _numbers("I", columns[header.entries * 8 :])]
+    if len(columns) + sum(sizes) != header.size:
+        raise Damaged("the sizes of a block's entries contradict its own")
+    return sizes
+
+
+def _entries(header: BlockHeader, columns: bytes, payloads: Sequence[bytes]) -> list[Entry]:
+    times, metas = _numbers("Q", columns[: header.entries * 8]), _numbers("I", columns[header.entries * 8 :])
     if max(times, default=0) > MOST_TIME:
         raise Damaged("a block has a time that cannot be")
-    at = count * ENTRY_BYTES
-    for time, packed in zip(times, metas, strict=True):
-        size = packed & MOST_ENTRY_BYTES
-        yield Entry(time, packed >> _KIND_SHIFT, bytes(body[at : at + size]))
-        at += size
-    if at != len(body):
-        raise Damaged("the sizes of a block's entries contradict its own")
+    return [Entry(at, packed >> _KIND_SHIFT, data) for at, packed, data in zip(times, metas, payloads, strict=True)]
 
 
 def _column(code: str, numbers: Sequence[int]) -> bytes:
@@ -197,8 +219,8 @@ def _column(code: str, numbers: Sequence[int]) -> bytes:
     return column.tobytes()
 
 
-def _numbers(code: str, data: memoryview) -> "array[int]":
-    column = array(code, bytes(data))
+def _numbers(code: str, data: bytes) -> "array[int]":
+    column = array(code, data)
     if _SWAPPED:
         column.byteswap()
     return column
