@@ -1,9 +1,7 @@
-"""Reading blocks of a recording at the positions in the index; a thread reads ahead sequentially."""
+"""Reading blocks of a recording at the positions in the index."""
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from portside.errors import PortsideError
 from portside.record.files import IrregularFileError, open_regular
@@ -12,14 +10,7 @@ from portside.record.index import Extent
 from portside.record.scan import read_block
 from portside.record.segment import Damaged, Entry
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
 FlushEntries = tuple[int, list[Entry]]  # the number of a block's flush, and its entries
-
-_AHEAD_BYTES = 16 << 20
-_AHEAD_BLOCKS = 256
-_WORTH_A_THREAD_BYTES = 256 << 10  # below, handing a block over costs more than reading it
 
 
 class Reader:
@@ -42,32 +33,6 @@ class Reader:
         if (header.conn, header.received, header.sent) != (extent.conn, extent.received_before, extent.sent_before):
             return None
         return block.header.flush, block.entries
-
-    def ahead(self, extents: Iterable[Extent]) -> Iterator[tuple[Extent, FlushEntries | None]]:
-        """Each extent with its block; large ones are read on a thread while the caller handles those before them.
-
-        Reading and checking them releases the GIL, and is half of the work of an export.
-        """
-        from concurrent.futures import ThreadPoolExecutor
-
-        other = Reader(self._folder, self._seed)
-        reading: deque[tuple[Extent, Future[FlushEntries | None] | None]] = deque()
-        size = 0
-        with other, ThreadPoolExecutor(1, "reader") as pool:
-            for extent in extents:
-                large = extent.length >= _WORTH_A_THREAD_BYTES
-                reading.append((extent, pool.submit(other.block, extent) if large else None))
-                size += extent.length
-                while size > _AHEAD_BYTES or len(reading) > _AHEAD_BLOCKS:
-                    size -= reading[0][0].length
-                    yield self._read(*reading.popleft())
-            while reading:
-                yield self._read(*reading.popleft())
-
-    def _read(
-        self, extent: Extent, reading: "Future[FlushEntries | None] | None"
-    ) -> tuple[Extent, FlushEntries | None]:
-        return extent, self.block(extent) if reading is None else reading.result()
 
     def _segment(self, number: int) -> int:
         if self._opened is None or self._opened[0] != number:

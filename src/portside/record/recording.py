@@ -239,7 +239,8 @@ class Recording:
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
         done, flush = 0, None
         waiting: list[TimedEvent] = []
-        for extent, block in self._reader.ahead(self._extents_until(end)):
+        for extent in self._extents_until(end):
+            block = self._reader.block(extent)
             if block is None or block[0] != flush:
                 yield from _in_order(waiting)
                 waiting = []
