@@ -27,9 +27,12 @@ _TCP_BYTES = 20
 _PROTOCOL = 6
 _HOPS = 64
 _DONT_FRAGMENT = 0x4000
-_IPV4 = struct.Struct(">BBHHHBBH8sHHIIBBHHH")
-_IPV6 = struct.Struct(">IHBB32sHHIIBBHHH")
+_IPV4 = struct.Struct(">BBHHHBBH8sHH")  # up to the ports of TCP
+_IPV6 = struct.Struct(">IHBB32sHH")
+_NUMBERS = struct.Struct(">II")  # sequence and acknowledgement number
+_TCP = struct.Struct(">BBHHH")  # what follows them
 _IPV4_BYTES = 20
+_MOST_REMEMBERED = 4  # the segments of a large read have one size and flags, the last of them others
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
 
 _PEERS = bytes.fromhex("20010db800000001")  # 2001:db8:0:1::/64, for documentation (RFC 3849)
@@ -80,46 +83,52 @@ def header_builder(source: Endpoint, destination: Endpoint) -> HeaderBuilder:
 
 
 def _ipv4(addresses: bytes, source: int, destination: int) -> HeaderBuilder:
-    pack = _IPV4.pack
     fixed = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL, 0)
     ip_sum = checksum_sum(fixed + addresses)
     pseudo_sum = checksum_sum(addresses) + _PROTOCOL
 
-    def header(size: int, seq: int, ack: int, flags: int) -> bytes:
-        options = SYN_OPTIONS if flags & SYN else b""
-        tcp = _TCP_BYTES + len(options) + size
+    def around_numbers(size: int, flags: int) -> tuple[bytes, bytes]:
+        tcp = _tcp_bytes(flags) + size
         ip = ip_sum + _IPV4_BYTES + tcp
-        pseudo = pseudo_sum + tcp
-        return (
-            pack(
-                *(0x45, 0, _IPV4_BYTES + tcp, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL),
-                ~((ip & 0xFFFF) + (ip >> 16)) & 0xFFFF,
-                addresses,
-                *(source, destination, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF),
-                *((_TCP_BYTES + len(options)) << 2, flags, WINDOW, (pseudo & 0xFFFF) + (pseudo >> 16), 0),
-            )
-            + options
-        )
+        checksum = ~((ip & 0xFFFF) + (ip >> 16)) & 0xFFFF
+        ip_header = 0x45, 0, _IPV4_BYTES + tcp, 0, _DONT_FRAGMENT, _HOPS, _PROTOCOL, checksum, addresses
+        before = _IPV4.pack(*ip_header, source, destination)
+        return before, _after_numbers(flags, pseudo_sum + tcp)
 
-    return header
+    return _with_numbers(around_numbers)
 
 
 def _ipv6(addresses: bytes, source: int, destination: int) -> HeaderBuilder:
-    pack = _IPV6.pack
     pseudo_sum = checksum_sum(addresses) + _PROTOCOL
 
+    def around_numbers(size: int, flags: int) -> tuple[bytes, bytes]:
+        tcp = _tcp_bytes(flags) + size
+        before = _IPV6.pack(0x60000000, tcp, _PROTOCOL, _HOPS, addresses, source, destination)
+        return before, _after_numbers(flags, pseudo_sum + tcp)
+
+    return _with_numbers(around_numbers)
+
+
+def _tcp_bytes(flags: int) -> int:
+    return _TCP_BYTES + (len(SYN_OPTIONS) if flags & SYN else 0)
+
+
+def _after_numbers(flags: int, pseudo_sum: int) -> bytes:
+    checksum = (pseudo_sum & 0xFFFF) + (pseudo_sum >> 16)
+    return _TCP.pack(_tcp_bytes(flags) << 2, flags, WINDOW, checksum, 0) + (SYN_OPTIONS if flags & SYN else b"")
+
+
+def _with_numbers(around_numbers: Callable[[int, int], tuple[bytes, bytes]]) -> HeaderBuilder:
+    """A header builder that remembers the bytes around the two numbers for the last few payload sizes and flags."""
+    remembered: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+
     def header(size: int, seq: int, ack: int, flags: int) -> bytes:
-        options = SYN_OPTIONS if flags & SYN else b""
-        tcp = _TCP_BYTES + len(options) + size
-        pseudo = pseudo_sum + tcp
-        return (
-            pack(
-                *(0x60000000, tcp, _PROTOCOL, _HOPS, addresses),
-                *(source, destination, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF),
-                *((_TCP_BYTES + len(options)) << 2, flags, WINDOW, (pseudo & 0xFFFF) + (pseudo >> 16), 0),
-            )
-            + options
-        )
+        around = remembered.get((size, flags))
+        if around is None:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            around = remembered[size, flags] = around_numbers(size, flags)
+        return around[0] + _NUMBERS.pack(seq & 0xFFFFFFFF, ack & 0xFFFFFFFF) + around[1]
 
     return header
 

@@ -1,7 +1,7 @@
 """Captures made of events: blocks, headers, and the packets of each kind of connection."""
 
 import struct
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from packet_parser import (
@@ -301,6 +301,16 @@ def test_a_hole_of_gigabytes_is_crossed_in_steps() -> None:
     assert all(0 < (b.seq - a.seq) & MASK <= STEP_BYTES for a, b in pairwise(steps[:-1]))
     assert steps[-1].seq == (segments[0].seq + 1 + lost) & MASK
     assert sum(bool(each.comment) for each in segments) == 1
+
+
+@pytest.mark.parametrize("ends", [(b"\x7f\0\0\1", b"\x7f\0\0\2"), (bytes(15) + b"\1", bytes(15) + b"\2")])
+def test_headers_do_not_depend_on_those_before_them(ends: tuple[bytes, bytes]) -> None:
+    source, destination = (tcpip.Endpoint(address, 80) for address in ends)
+    builder = tcpip.header_builder(source, destination)
+    for seq, (size, flags) in enumerate([*product((0, 1, 2, 32_768), (ACK, PSH | ACK, SYN))] * 2):
+        fresh = tcpip.header_builder(source, destination)
+        assert builder(size, seq, 9, flags) == fresh(size, seq, 9, flags)
+        assert parse_ip_packet(0, builder(size, seq, 9, flags) + bytes(size), "").seq == seq
 
 
 def test_sequence_numbers_wrap() -> None:
