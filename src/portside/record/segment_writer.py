@@ -6,15 +6,11 @@ import secrets
 import time
 from contextlib import suppress
 
-from portside.record.fallocate import preallocate
+from portside.record.fallocate import Preallocation
 from portside.record.files import open_regular
 from portside.record.folder import Folder
 from portside.record.segment import FILE_HEADER_SIZE, MOST_SEGMENT, encode_file_header
 from portside.wire.buffers import MOST_BUFFERS, advance
-
-_LARGE_BYTES = 256 << 10  # of a flush: where so much comes at once, more will
-_RESERVED_BYTES = 16 << 20
-_SCARCE_BYTES = 4 * _RESERVED_BYTES  # nothing is preallocated while less disk space is free
 
 
 class SegmentWriter:
@@ -28,7 +24,7 @@ class SegmentWriter:
         self._roll_bytes = roll_bytes
         self._sync = sync
         self._fd = -1
-        self._reserved = 0  # the offset up to which disk space is preallocated
+        self._preallocation = Preallocation(-1)
 
     def begin(self) -> int:
         """The offset at which the next ``append`` writes, in a new segment where it is time for one. Raises OSError."""
@@ -40,7 +36,7 @@ class SegmentWriter:
         """Write one flush, after ``begin``, wholly or not at all. Raises OSError."""
         offset = self.offset
         try:
-            self._reserve(sum(map(len, buffers)))
+            self._preallocation.reserve(offset, sum(map(len, buffers)))
             end = write_at(self._fd, buffers, offset)
             if self._sync:
                 os.fdatasync(self._fd)
@@ -49,26 +45,9 @@ class SegmentWriter:
             raise
         self.offset = end
 
-    def _reserve(self, size: int) -> None:
-        """Preallocate space for a large flush: allocated block by block, that is half of the work of writing."""
-        end = self.offset + size
-        if size < _LARGE_BYTES or end <= self._reserved:
-            return
-        disk = os.fstatvfs(self._fd)
-        if disk.f_bavail * disk.f_frsize < _SCARCE_BYTES:
-            return  # the index needs some, and so do others
-        reserved = max(end, min(self.offset + _RESERVED_BYTES, self._roll_bytes))
-        try:
-            preallocate(self._fd, self.offset, reserved - self.offset)
-        except OSError:  # not every file system can; and ext4 keeps what it got before it found no more
-            self.release_unused()
-        else:
-            self._reserved = reserved
-
     def release_unused(self) -> None:
         """Free what is preallocated and unused, and the bytes of a flush that failed. Raises OSError."""
-        os.ftruncate(self._fd, self.offset)
-        self._reserved = 0
+        self._preallocation.release(self.offset)
 
     def _roll(self) -> None:
         """Begin the next segment. Raises OSError, and leaves no file behind."""
@@ -87,12 +66,13 @@ class SegmentWriter:
             os.unlink(self._folder.segment(number))
             raise
         self.close()
-        self._fd, self.number, self.offset, self._reserved = fd, number, FILE_HEADER_SIZE, 0
+        self._fd, self.number, self.offset = fd, number, FILE_HEADER_SIZE
+        self._preallocation = Preallocation(fd, self._roll_bytes)
 
     def close(self) -> None:
         """Close the segment being written."""
         if self._fd >= 0:
-            if self._reserved > self.offset:
+            if self._preallocation.reaches_beyond(self.offset):
                 with suppress(OSError):
                     self.release_unused()
             os.close(self._fd)

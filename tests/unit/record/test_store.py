@@ -27,6 +27,7 @@ from recording_files import (
 )
 
 from portside.errors import PortsideError
+from portside.record import fallocate as fallocate_module
 from portside.record import index_writer as index_writer_module
 from portside.record import segment_writer as segment_writer_module
 from portside.record import store as store_module
@@ -424,7 +425,7 @@ def test_what_was_found_before_there_was_no_more_is_given_back(tmp_path: Path, m
         preallocate(fd, offset, size // 2)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(segment_writer_module, "preallocate", reserve_half)
+    monkeypatch.setattr(fallocate_module, "preallocate", reserve_half)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
@@ -445,7 +446,7 @@ def test_an_index_without_room_has_what_was_set_aside(tmp_path: Path, monkeypatc
 
 
 def test_where_room_is_scarce_none_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_writer_module, "_SCARCE_BYTES", 1 << 60)
+    monkeypatch.setattr(fallocate_module, "_SCARCE_BYTES", 1 << 60)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     assert disk_bytes(tmp_path) < 2 * MEGABYTE
@@ -470,7 +471,7 @@ def test_a_file_system_that_sets_no_room_aside(tmp_path: Path, monkeypatch: pyte
     def refuse(*_: int) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(segment_writer_module, "preallocate", refuse)
+    monkeypatch.setattr(fallocate_module, "preallocate", refuse)
     kept = store(tmp_path)
     kept.flush(blocks(opened(1), received(1, bytes(MEGABYTE))))
     kept.close()
