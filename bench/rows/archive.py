@@ -53,7 +53,7 @@ def export(plan: Plan) -> Iterator[Result]:
         )
     mine, theirs = ([size / 1e9 / seconds for seconds in of] for of in times.values())
     row = f"rec export of {size / 1e9:g} GB to pcapng"
-    yield Result(row, "GB/s", mine, "cp of the recording", theirs, Bar(0.3), NOTE)
+    yield Result(row, "GB/s", mine, "cp of the recording", theirs, Bar(0.4), NOTE)
     yield Result(f"{row}: memory", "MB", memory, bar=Bar(MOST_MB, at_most=True, absolute=True), note=NOTE)
 
 

@@ -1,4 +1,4 @@
-"""Resource limits that a server with many connections raises when it starts."""
+"""Limits and memory settings of the process, for servers with many connections and for much data."""
 
 import resource
 from contextlib import suppress

@@ -4,12 +4,15 @@ from functools import partial
 
 from portside import __version__
 from portside.app.notices import write_notice
+from portside.app.process_limits import keep_freed_memory
 from portside.app.rec_notices import Progress, notice_damage, open_recording
-from portside.record.export import export_jsonl, export_pcapng, written
+from portside.record.export import export_jsonl, export_pcapng
+from portside.record.export_file import written
 
 
 def run(path: str, file: str, conn: int | None, progress: Progress) -> int:
     """Write the file; the exit status, 1 where something is missing in the recording. Raises PortsideError."""
+    keep_freed_memory()
     pcapng = file.endswith(".pcapng")
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
     try:

@@ -3,14 +3,9 @@
 Both formats are streamed: only the current flush and a little state for each open connection are in memory.
 """
 
-import os
-import secrets
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, cast
 
-from portside.errors import PortsideError
 from portside.events import (
     Closed,
     CloseReason,
@@ -23,12 +18,13 @@ from portside.events import (
     to_json,
 )
 from portside.record.connection_record import ConnectionRecord
+from portside.record.export_file import ExportFile
 from portside.record.recording import Recording, TimedEvent, steady_events
 from portside.record.recovery import Progress, no_progress
 from portside.wire.pcapng import file_header, packet_frame
-from portside.wire.tcp_synthesizer import TcpSynthesizer
+from portside.wire.tcp_synthesizer import Packet, TcpSynthesizer
 
-_BUFFER_BYTES = 1 << 20
+_LARGE_BYTES = 4096  # of a packet's payload, from which on it is not copied
 _INTERFACE = "connections recorded by Portside: the bytes and their times are real, the packets are made around them"
 
 
@@ -40,54 +36,9 @@ class ExportSummary(NamedTuple):
     gaps: int
 
 
-@contextmanager
-def written(path: str) -> Iterator[BinaryIO]:
-    """A file to write, renamed to ``path`` when it is complete; ``-`` is standard output.
-
-    A pipe or a device is written in place. Raises PortsideError where it cannot be written, and
-    BrokenPipeError where the reader of a pipe went away.
-    """
-    try:
-        if path == "-" or path.startswith(("/dev/fd/", "/dev/std", "/proc/")) or not _is_plain(path):
-            with open(1 if path == "-" else path, "wb", _BUFFER_BYTES, closefd=path != "-") as file:
-                yield file
-        else:
-            yield from _replaced(os.path.realpath(path))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise PortsideError(f"cannot write {path}", error) from None
-
-
-def _is_plain(path: str) -> bool:
-    """Whether the path is that of a regular file, or of none yet."""
-    with suppress(FileNotFoundError):
-        return stat.S_ISREG(os.stat(path).st_mode)
-    return True
-
-
-def _replaced(path: str) -> Iterator[BinaryIO]:
-    part = f"{path}.{secrets.token_hex(4)}.part"
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            with suppress(FileNotFoundError):
-                os.fchmod(fd, stat.S_IMODE(os.stat(path).st_mode))
-            file = open(fd, "wb", _BUFFER_BYTES, closefd=False)  # noqa: SIM115 - closed only when all is written
-            yield file
-            file.flush()
-        finally:
-            os.close(fd)
-        os.rename(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
-
-
 def export_pcapng(
     recording: Recording,
-    file: BinaryIO,
+    file: ExportFile,
     conn: int | None = None,
     progress: Progress = no_progress,
     *,
@@ -104,8 +55,7 @@ def export_pcapng(
     begun = packets = gaps = 0
     conversations: dict[int, TcpSynthesizer] = {}
     events = steady_events(_events(recording, conn, progress))
-    write = file.write
-    write(file_header(f"Portside {version}", _INTERFACE))
+    file.write(file_header(f"Portside {version}", _INTERFACE))
     for event in events:
         number = cast("int", getattr(event, "conn", 0))
         if type(event) is Gap:
@@ -116,7 +66,9 @@ def export_pcapng(
         if conversation is None:
             conversation = conversations[number] = _conversation(recording, number, event)
             begun += 1
-        packets += _put(write, conversation, event)
+        made = conversation.packets(event)
+        file.writelines(_framed(made))
+        packets += len(made)
         if type(event) is Closed:
             del conversations[number]
             if conn is not None:
@@ -124,12 +76,14 @@ def export_pcapng(
     for number, conversation in conversations.items():
         end = _unrecorded_end(recording, number)
         if end is not None:
-            packets += _put(write, conversation, end)
+            made = conversation.packets(end)
+            file.writelines(_framed(made))
+            packets += len(made)
     return ExportSummary(begun, packets, gaps)
 
 
 def export_jsonl(
-    recording: Recording, file: BinaryIO, conn: int | None = None, progress: Progress = no_progress
+    recording: Recording, file: ExportFile, conn: int | None = None, progress: Progress = no_progress
 ) -> ExportSummary:
     """Write the events of one connection, or all events, a JSON object a line. Otherwise as ``export_pcapng``."""
     begun = events = gaps = 0
@@ -153,14 +107,19 @@ def export_jsonl(
     return ExportSummary(begun, events, gaps)
 
 
-def _put(write: Callable[[Any], object], conversation: TcpSynthesizer, event: Event) -> int:
-    packets = conversation.packets(event)
+def _framed(packets: list[Packet]) -> list[bytes | memoryview]:
+    """Packets as the blocks of a pcapng file: large payloads as they are, joined by what stands between them."""
+    buffers: list[bytes | memoryview] = []
+    between = b""
     for at, headers, payload, comment in packets:
         head, tail = packet_frame(at, len(headers) + len(payload), comment)
-        write(head + headers)
-        write(payload)
-        write(tail)
-    return len(packets)
+        if len(payload) < _LARGE_BYTES:
+            between += b"".join((head, headers, payload, tail))
+        else:
+            buffers += between + head + headers, payload
+            between = tail
+    buffers.append(between)
+    return buffers
 
 
 def _conversation(recording: Recording, conn: int, first: Event) -> TcpSynthesizer:

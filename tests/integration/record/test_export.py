@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from conftest import Start
@@ -20,7 +19,8 @@ from support import DEADLINE_S, Program, connect, read_to_end, reset, wait_until
 
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Listening, Opened, Received, Refused, Stopped
-from portside.record.export import ExportSummary, export_jsonl, export_pcapng, written
+from portside.record.export import ExportSummary, export_jsonl, export_pcapng
+from portside.record.export_file import ExportFile, written
 from portside.record.recording import Recording
 
 LISTENING = Listening(START_NS, "127.0.0.1:12345")
@@ -356,7 +356,7 @@ def test_who_opened_a_connection(tmp_path: Path) -> None:
         assert fields(capture, "tcp.srcport")[0] == [first]
 
 
-def test_large_blocks_are_read_ahead_in_their_order(tmp_path: Path) -> None:
+def test_large_blocks_stay_in_their_order(tmp_path: Path) -> None:
     data = pattern(1, 21 << 20)
     step = 3 << 20
     record(
@@ -444,7 +444,7 @@ def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_bytes(b"old")
 
-    def fail(file: BinaryIO) -> None:
+    def fail(file: ExportFile) -> None:
         file.write(b"new")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -489,7 +489,8 @@ def test_a_reader_that_went_away_is_told_apart() -> None:
 def test_standard_output_may_be_the_file(tmp_path: Path) -> None:
     record(tmp_path / "rec", [LISTENING, *life(1, received(1, b"x"), closed(1, 1))])
     program = (
-        "import sys; from portside.record.export import *; from portside.record.recording import Recording\n"
+        "import sys; from portside.record.export import *; from portside.record.export_file import *\n"
+        "from portside.record.recording import Recording\n"
         "with Recording(sys.argv[1]) as recording, written('-') as file: export_pcapng(recording, file, version='1')\n"
     )
     command = [sys.executable, "-c", program, os.fspath(tmp_path / "rec")]
