@@ -95,7 +95,7 @@ def _in_place(path: str) -> Iterator[ExportFile]:
 
 
 def _replaced(path: str) -> Iterator[ExportFile]:
-    part = f"{path}.{os.urandom(4).hex()}.part"
+    part = os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.part")  # whatever the length of its name
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:

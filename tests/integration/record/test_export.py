@@ -455,6 +455,13 @@ def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * (os.pathconf(tmp_path, "PC_NAME_MAX") - len(".jsonl")) + ".jsonl")
+    with written(os.fspath(target)) as file:
+        file.write(b"whole")
+    assert [(each, each.read_bytes()) for each in tmp_path.iterdir()] == [(target, b"whole")]
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     full = pytest.raises(PortsideError, match="cannot write /dev/full: No space left on device")
     with full, written("/dev/full") as file:
