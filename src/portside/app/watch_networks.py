@@ -69,7 +69,9 @@ def show(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
             show_snapshot(settings, seen[0][1], None)
     if found.hidden:
         what = counted(found.hidden, "process", "processes")
-        write_notice(f"the networks of {what} cannot be seen", "this needs root")
+        write_notice(
+            f"the networks of {what} cannot be seen", "this needs root, and in a container that of the machine"
+        )
     return 0
 
 
