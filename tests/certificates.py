@@ -52,6 +52,12 @@ class Authority:
         Path(files.key).write_bytes(secret)
         return files
 
+    def sign_name(self, subject: x509.Name, key_path: str) -> bytes:
+        """A certificate (PEM) for any subject, with the key that is in a file."""
+        key = serialization.load_pem_private_key(Path(key_path).read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return _signed(subject, key.public_key(), self._name, self._key, days=(-1, 1))
+
 
 def unverified_context() -> ssl.SSLContext:
     """A client's TLS context that accepts any certificate."""
