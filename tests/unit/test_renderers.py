@@ -178,3 +178,11 @@ def test_raw_on_a_terminal_is_escaped() -> None:
     assert shown(renderer, received(b"\xa9\xe2\x82")) == "é"
     assert shown(renderer, Closed(AT, 1, PEER, "peer_closed", 0, 0, 0.0)) == r"\xe2\x82"
     assert make_renderer("raw").render([received(b"\x1b")]) == [b"\x1b"]
+
+
+def test_raw_on_a_terminal_has_lines_that_end_in_cr_lf() -> None:
+    renderer = make_renderer("raw", terminal=True)
+    assert shown(renderer, received(b"one\r\ntwo\r")) == "one\ntwo"
+    assert shown(renderer, received(b"\nthree\r")) == "\nthree"
+    assert shown(renderer, received(b"four\r")) == r"\rfour"
+    assert shown(renderer, Closed(AT, 1, PEER, "peer_closed", 0, 0, 0.0)) == r"\r"

@@ -3,10 +3,11 @@
 Most runs are short and move plain bytes, so modules that only some runs need are imported where they are needed.
 """
 
+import os
 import signal
 import socket
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
@@ -87,7 +88,7 @@ def _dial(address: Address, proxy: "ProxyUrl | None", options: ConnectOptions) -
 
 def _observer(settings: Connect, connection: ClientConnection) -> "EventObserver | None":
     """The observer of what passes, where a format other than raw or a recording needs one."""
-    if settings.format == "raw" and settings.record is None:
+    if not settings.is_formatted and settings.record is None:
         return None
     from portside.app.event_observer import EventObserver
 
@@ -121,8 +122,14 @@ def _move_bytes(settings: Connect, connection: ClientConnection, command: list[s
     The result is the exit status, which is the program's where there is one.
     """
     if command is None:
-        sink = None if settings.send_only or settings.format != "raw" else 1
-        _move(settings, connection, Stdio(None if settings.recv_only else 0, sink))
+        sink = None if settings.send_only or settings.is_formatted else 1
+        source = None if settings.recv_only else 0
+        make_stdio = Stdio
+        if settings.format is None and os.isatty(1):
+            from portside.client.terminal_stdio import TerminalStdio
+
+            make_stdio = TerminalStdio
+        _move(settings, connection, make_stdio(source, sink))
         return 0
     from portside.client.process import Program
 
@@ -155,7 +162,7 @@ def _move(
         idle_timeout=settings.idle_timeout,
         half_close_timeout=settings.half_close_timeout,
         observer=observer,
-        output=1 if settings.format != "raw" or stdio.sink == 1 else None,
+        output=1 if settings.is_formatted or stdio.sink == 1 else None,
     )
     reason: CloseReason
     failure: PortsideError | None = None
@@ -172,6 +179,8 @@ def _move(
         except PortsideError as error:
             reason = error.reason if isinstance(error, ConnectionFailed) else "error"
             failure = error
+        with suppress(OutputClosed, PortsideError):  # the same output may have ended the run
+            stdio.finish()
         duration = time.monotonic() - began
         if observer is not None:
             observer.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)

@@ -38,7 +38,7 @@ class EventObserver:
         self._conn = 1
         self._renderer: Renderer | None = None
         self._recorder: Recorder | None = None
-        if settings.format != "raw":
+        if settings.format is not None and settings.is_formatted:
             terminal = sys.stdout.isatty()
             self._renderer = make_renderer(
                 settings.format,

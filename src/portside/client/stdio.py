@@ -58,6 +58,9 @@ class Stdio:
     def peer_closed(self) -> None:
         """React to the peer's FIN."""
 
+    def finish(self) -> None:
+        """Write what is held back, at the end of the connection. Raises OutputClosed and PortsideError."""
+
     def is_over(self) -> bool:
         """Whether, after the end of the source, the sink has no reader left."""
         return False

@@ -117,9 +117,9 @@ class Connect:
         excludes=("--scan", "--recv-only"),
     )  # fmt: skip
     keepalive: float | None = keepalive(_ENDS, excludes=("--scan",))
-    format: str = option(
-        "--format", metavar="FORMAT", default="raw", choices=FORMATS, group=_SHOWN,
-        help="what standard output gets",
+    format: str | None = option(
+        "--format", metavar="FORMAT", choices=FORMATS, group=_SHOWN,
+        help="what standard output gets", default_help="raw; a terminal gets it escaped",
     )  # fmt: skip
     record: str | None = option(
         "--record", metavar="DIR", group=_SHOWN,
@@ -127,3 +127,8 @@ class Connect:
     )  # fmt: skip
     verbose: bool = flag("-v", "--verbose", help="say on standard error what happens", group=_SHOWN)
     log_level: str | None = log_level()
+
+    @property
+    def is_formatted(self) -> bool:
+        """Whether standard output gets events; otherwise it gets the peer's bytes."""
+        return self.format not in (None, "raw")

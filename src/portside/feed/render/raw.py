@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from portside.events import Closed, Event, Received
-from portside.wire.escaping import escape, unfinished_utf8
+from portside.wire.terminal_text import TerminalText
 
 
 class RawRenderer:
@@ -19,24 +19,19 @@ class RawRenderer:
 
 
 class EscapedRenderer(RawRenderer):
-    """Renders the same bytes for a terminal: unprintable ones are escaped, except line feeds and tabs."""
+    """Renders the same bytes for a terminal: unprintable ones are escaped, except line ends and tabs."""
 
     def __init__(self) -> None:
-        self._held: dict[int, bytes] = {}  # the beginning of a character, by connection
+        self._texts: dict[int, TerminalText] = {}  # by connection
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         out = []
         for event in batch:
             if isinstance(event, Received):
-                data = self._held.pop(event.conn, b"") + event.data
-                if size := unfinished_utf8(data):
-                    self._held[event.conn] = data[-size:]
-                    data = data[:-size]
-                out.append(_escape(data))
-            elif isinstance(event, Closed):
-                out.append(_escape(self._held.pop(event.conn, b"")))
+                text = self._texts.get(event.conn)
+                if text is None:
+                    text = self._texts[event.conn] = TerminalText()
+                out.append(text.feed(event.data))
+            elif isinstance(event, Closed) and (text := self._texts.pop(event.conn, None)) is not None:
+                out.append(text.finish())
         return out
-
-
-def _escape(data: bytes) -> bytes:
-    return b"\n".join(b"\t".join(escape(part).encode() for part in line.split(b"\t")) for line in data.split(b"\n"))
