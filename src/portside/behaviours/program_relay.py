@@ -63,7 +63,7 @@ class ProgramRelay:
         self._output: asyncio.ReadTransport | None = None
         self._errors: asyncio.ReadTransport | None = None
         self._held: list[bytes] | None = []  # bytes from before the pipes are connected, FIN as b""; None from then on
-        self._has_output = False  # since the program's end, or the last look after it
+        self._has_output = False  # or may have had some: since the program's end, or the last look after it
         self._partial_line = b""  # of standard error
 
     async def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -165,6 +165,7 @@ class ProgramRelay:
     def resume_output(self) -> None:
         """Read the program's output again, for the client reads."""
         if self._output is not None and not self._output.is_closing():
+            self._has_output = True  # for all we know: it has not been looked at since the pause
             self._output.resume_reading()
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""What no real run can be made to do: no descriptor is left in the moment between a program and its pidfd."""
+"""What no real run can be made to do: no descriptor is left in the moment between a program and its pidfd, for one."""
 
 import asyncio
 import errno
@@ -8,9 +8,35 @@ from typing import Any
 
 import pytest
 
+from portside.behaviours import program_relay
+from portside.behaviours.process_group import ProcessState
 from portside.behaviours.program import Programs
+from portside.behaviours.program_relay import ProgramRelay
 from portside.events import CloseReason
 from portside.server.connection import ConnectionInfo
+
+
+class SlowClient:
+    """A connection whose peer takes one piece, and pauses."""
+
+    number = 1
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.write_paused = False
+        self.paused, self.closed = asyncio.Event(), asyncio.Event()
+
+    def send(self, data: bytes) -> None:
+        self.got += data
+        if not self.paused.is_set():
+            self.write_paused = True
+            self.paused.set()
+
+    def resume_reading(self, _hold: object) -> None:
+        """It is read anyway."""
+
+    def close_gracefully(self) -> None:
+        self.closed.set()
 
 
 class Client:
@@ -51,3 +77,45 @@ def test_no_descriptor_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
     assert said == [b"cannot run sleep: Too many open files"]
     assert started[0].returncode == -9
+
+
+class Group:
+    """A program that has written two pieces; its end is reported by hand."""
+
+    pid, state, has_exited = 1, ProcessState.EXITED, True
+
+    def __init__(self, *_: object) -> None:
+        self.input, stdin = os.pipe()
+        stdout, self.output = os.pipe()
+        stderr, self.errors = os.pipe()
+        self.pipes = (os.fdopen(stdin, "wb", 0), os.fdopen(stdout, "rb", 0), os.fdopen(stderr, "rb", 0))
+
+
+def test_output_that_waited_for_the_client_is_read_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[Group] = []
+
+    def make(*_: object) -> Group:
+        groups.append(Group())
+        return groups[-1]
+
+    monkeypatch.setattr(program_relay, "ProcessGroup", make)
+
+    async def run() -> None:
+        client = SlowClient()
+        relay = ProgramRelay(client, lambda *_: None, lambda _: None)  # type: ignore[arg-type]
+        await relay.start(["x"], {})
+        os.write(groups[0].output, b"first ")
+        async with asyncio.timeout(30):
+            await client.paused.wait()
+            os.write(groups[0].output, b"last")
+            os.close(groups[0].output)
+            relay._on_exit(0)
+            client.write_paused = False
+            relay.resume_output()
+            relay._close()  # as its timer would in this moment
+            await client.closed.wait()
+        assert client.got == b"first last"
+        os.close(groups[0].input)
+        os.close(groups[0].errors)
+
+    asyncio.run(run())
