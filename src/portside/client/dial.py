@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 NO_ANSWER = "a firewall on the way may drop what we send; -w says how long to wait"
 _HINTS = {
-    errno.ECONNREFUSED: "nothing listens there; `portside connect --retry` waits for a server that is still to come up",
+    errno.ECONNREFUSED: "nothing listens there",
     errno.ETIMEDOUT: NO_ANSWER,
     socket.EAI_NONAME: "is the name spelled right, and does DNS know it?",
     socket.EAI_AGAIN: "the name server did not answer: is the network up?",

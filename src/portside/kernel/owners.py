@@ -75,7 +75,9 @@ class OwnerFinder:
     def hidden(self) -> str:
         """Why a socket that has an inode may be held though the last call of ``find`` found no owner."""
         count = self.unreadable
-        return f"{counted(count, 'process', 'processes')} could not be read" if count else _NOT_SEEN
+        if not count:
+            return _NOT_SEEN
+        return f"{counted(count, 'process', 'processes')} could not be read{' without root' if os.geteuid() else ''}"
 
     def find(self, inodes: Sequence[int], cookies: Sequence[int] | None = None) -> dict[int, tuple[Owner, ...]]:
         """Find the owners of sockets by inode, each descriptor of each process; sockets without one are left out.

@@ -62,7 +62,7 @@ class Page(ModalScreen[None]):
             yield Static(Text(self._title, no_wrap=True, overflow="ellipsis"), classes="title")
             with VerticalScroll():
                 yield Static(Text(self._text), classes="text")
-            yield Static(Text("Escape back"), classes="foot")
+            yield Static(Text("Escape, Enter or q: back"), classes="foot")
 
     def put(self, title: str, text: str) -> None:
         """Show something else."""
