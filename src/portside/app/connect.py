@@ -6,15 +6,17 @@ Most runs are short and move plain bytes, so modules that only some runs need ar
 import os
 import signal
 import socket
+import sys
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.app.notices import write_notice
 from portside.app.signals import ending_signals
 from portside.app.stdout import ends_with_reader, write_lines
-from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name, retry
+from portside.client.dial import NOTHING_LISTENS, ClientConnection, ConnectOptions, connect, display_name, retry
 from portside.client.pipe import ConnectionFailed, Pipe
 from portside.client.stdio import OutputClosed, Stdio
 from portside.errors import PortsideError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
     from portside.events import CloseReason
 
+_INPUT_ENDED = "end of input: the peer was told, and may still answer"
 _MAX_TIMEOUT_S = 1e6  # eleven days: every system call takes that
 
 
@@ -51,19 +54,25 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
     def attempt() -> int | ClientConnection:
         if settings.scan:
             return _scan(settings, address, options)
-        connection = _dial(address, proxy, options)
+        try:
+            connection = _dial(address, proxy, options)
+        except PortsideError as error:
+            if error.hint == NOTHING_LISTENS and settings.retry == 0:
+                error.hint = f"{NOTHING_LISTENS}; --retry 5 tries again, for a server that is still to come up"
+            raise
         return connection if start_tls is None else start_tls(connection)
 
+    tells = _tells_progress(settings)
     with ends_with_reader() if settings.scan or settings.retry != 0 else nullcontext():
         result = retry(
             attempt,
             tries=settings.retry,
             interval=min(settings.retry_interval, _MAX_TIMEOUT_S),
-            on_failure=write_notice if settings.verbose else lambda _: None,
+            on_failure=write_notice if tells else lambda _: None,
         )
     if isinstance(result, int):
         return result
-    if settings.verbose:
+    if tells:
         through = f" through {proxy}" if proxy else ""
         write_notice(f"connected to {result.peer}{through} from {result.local}")
     if result.tls is not None:
@@ -76,6 +85,11 @@ def run(settings: Connect, address: Address, proxy: "ProxyUrl | None", program: 
         if result.tls is not None:
             report_truncation(result)
     return status
+
+
+def _tells_progress(settings: Connect) -> bool:
+    """Whether the run tells how far it has come: with -v, and on a terminal."""
+    return settings.verbose or (sys.stderr.isatty() and (sys.stdin.isatty() or sys.stdout.isatty()))
 
 
 def _dial(address: Address, proxy: "ProxyUrl | None", options: ConnectOptions) -> ClientConnection:
@@ -146,6 +160,7 @@ def _move(
 ) -> None:
     """Move bytes between ``stdio`` and the peer; ``on_signal`` is called before a signal ends the run."""
     crlf = None
+    tells = _tells_progress(settings)
     if settings.crlf:
         from portside.wire.newlines import CrLf
 
@@ -161,6 +176,7 @@ def _move(
         ends_when_sent=settings.send_only,
         idle_timeout=settings.idle_timeout,
         half_close_timeout=settings.half_close_timeout,
+        on_half_closed=partial(write_notice, _INPUT_ENDED) if tells and sys.stdin.isatty() else None,
         observer=observer,
         output=1 if settings.is_formatted or stdio.sink == 1 else None,
     )
@@ -184,7 +200,7 @@ def _move(
         duration = time.monotonic() - began
         if observer is not None:
             observer.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
-    if settings.verbose:
+    if tells:
         from portside.feed.render.text import CLOSED
 
         after = f"{CLOSED[reason]} after {format_duration(duration)}"

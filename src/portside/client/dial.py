@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 NO_ANSWER = "a firewall on the way may drop what we send; -w says how long to wait"
+NOTHING_LISTENS = "nothing listens there"
 _HINTS = {
-    errno.ECONNREFUSED: "nothing listens there",
+    errno.ECONNREFUSED: NOTHING_LISTENS,
     errno.ETIMEDOUT: NO_ANSWER,
     socket.EAI_NONAME: "is the name spelled right, and does DNS know it?",
     socket.EAI_AGAIN: "the name server did not answer: is the network up?",

@@ -41,6 +41,8 @@ from portside.errors import PortsideError
 from portside.sockopts import has_vanished, was_probed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portside.events import CloseReason
     from portside.wire.newlines import CrLf
 
@@ -66,6 +68,7 @@ class Pipe:
     """A connection between a peer and our standard input and output; ``received`` and ``sent`` count bytes.
 
     ``output`` is the descriptor on which the peer's bytes are shown: once its reader has gone, the run ends.
+    ``on_half_closed`` is called, on any thread, after the source has ended and our FIN is sent.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Pipe:
         half_close_timeout: float | None = None,
         observer: Observer | None = None,
         output: int | None = None,
+        on_half_closed: "Callable[[], None] | None" = None,
     ) -> None:
         self._sock = sock  # blocking
         self._peer = peer
@@ -92,7 +96,10 @@ class Pipe:
         self._reader_gone = False  # of the output
         self._sender: Sender | None = None
         if stdio.source is not None:
-            self._sender = Sender(sock, stdio, observer, crlf=crlf, half_close=half_close, ends_run=ends_when_sent)
+            self._sender = Sender(
+                sock, stdio, observer,
+                crlf=crlf, half_close=half_close, ends_run=ends_when_sent, on_half_closed=on_half_closed,
+            )  # fmt: skip
         self.received = 0
         self.first_bytes = b""  # of the first read
 

@@ -16,6 +16,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,6 +82,7 @@ class Sender(threading.Thread):
         crlf: "CrLf | None",
         half_close: bool,
         ends_run: bool,
+        on_half_closed: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name="sender", daemon=True)  # a blocked read of a terminal must not hold up the exit
         self._sock = sock
@@ -89,6 +91,7 @@ class Sender(threading.Thread):
         self._crlf = crlf
         self._half_close = half_close
         self._ends_run = ends_run  # the run ends when all is sent and acknowledged
+        self._on_half_closed = on_half_closed  # called on this thread, after our FIN
         self.state = SenderState.READING
         self.sent = 0  # bytes
         self.moved_at = time.monotonic()  # when the source last yielded, or the kernel last took, something
@@ -154,6 +157,8 @@ class Sender(threading.Thread):
         try:
             if self._half_close:
                 self._sock.shutdown(socket.SHUT_WR)
+                if self._on_half_closed is not None:
+                    self._on_half_closed()
             if self._ends_run or (self._half_close and self._stdio.is_over()):
                 self._wait_for_acknowledgement()
         except OSError:

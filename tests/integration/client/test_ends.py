@@ -3,9 +3,11 @@
 import errno
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -132,6 +134,31 @@ def test_the_peer_closes_while_a_terminal_is_the_input(connect: Connect, peer: P
     assert program.wait() == 0
     os.close(controller)
     os.close(terminal)
+
+
+def test_a_terminal_is_told_how_far_the_run_has_come(peer: Peer) -> None:
+    controller, terminal = pty.openpty()
+    shown = bytearray()
+
+    def read_until(text: bytes) -> None:
+        while text not in shown:
+            assert select.select([controller], [], [], DEADLINE_S)[0], bytes(shown)
+            shown.extend(os.read(controller, 4096))
+
+    command = [sys.executable, "-m", "portside", "connect", peer.address]
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal) as program:
+        other = peer.accept()
+        read_until(f"portside: connected to {peer.address} from ".encode())
+        os.write(controller, b"\x04")  # Ctrl-D
+        read_until(b"portside: end of input: the peer was told, and may still answer")
+        assert read_to_end(other) == b""
+        other.sendall(b"an answer\n")
+        other.close()
+        read_until(b"an answer")
+        read_until(b"portside: closed by peer after ")
+        assert program.wait(DEADLINE_S) == 0
+    os.close(terminal)
+    os.close(controller)
 
 
 def test_after_the_peers_fin_the_input_still_flows_to_its_end(connect: Connect, peer: Peer) -> None:
