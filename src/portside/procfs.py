@@ -1,5 +1,9 @@
 """Processes read from /proc: their identity, and the sockets that they hold.
 
+A process usually has one table of descriptors, which all its threads share, and /proc/PID/fd shows it. Two kinds of
+process differ: one whose first thread has ended while others go on, where /proc/PID/fd is empty; and one with threads
+that have tables of their own (CLONE_FILES in clone(2) and unshare(2)). There /proc/PID/task/TID/fd is read.
+
 Nothing here needs numpy, so a forked process can read ahead (``app/proc_prefetcher``) while numpy is loaded.
 """
 
@@ -7,13 +11,27 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from portside.fd_tables import other_tables
+
 PROC = "/proc"
-_SOCKET = "socket:["
+_SOCKET = b"socket:["
 _ZOMBIE = b"Z"
 _MANY = 1000
 
 SocketFds = list[tuple[int, int]]
-"""Inode and descriptor of each socket that a process holds, by descriptor."""
+"""Inode and descriptor of each socket that a process holds, by table and descriptor."""
+
+
+class ProcessIdentity(NamedTuple):
+    """A process; ``folder`` is that of its first thread, or where that has ended, of the first that goes on.
+
+    ``started`` is in ticks since the machine started. A process number that is used again has another start time.
+    """
+
+    started: int
+    program: str
+    threads: int
+    folder: str
 
 
 class ProcessSockets(NamedTuple):
@@ -36,8 +54,8 @@ def iter_processes(proc: str = PROC) -> Iterator[ProcessSockets]:
     for name in os.listdir(proc):
         if name.isdigit() and (seen := process_identity(f"{proc}/{name}")) is not None:
             # Counted before the sockets are read: a change in between shows as another count the next time.
-            descriptors = count_fds(proc, name, exact=counts)
-            yield ProcessSockets(int(name), *seen, descriptors, socket_fds(f"{proc}/{name}", descriptors))
+            descriptors = count_fds(seen.folder, exact=counts)
+            yield ProcessSockets(int(name), seen.started, seen.program, descriptors, socket_fds(seen, descriptors))
 
 
 def fd_count_is_exact(proc: str = PROC) -> bool:
@@ -45,13 +63,12 @@ def fd_count_is_exact(proc: str = PROC) -> bool:
     return _size(f"{proc}/self/fd") > 0
 
 
-def count_fds(proc: str, name: str, *, exact: bool) -> int:
-    """Count the descriptors of a process; -1 where they may not be read. ``exact``: see ``fd_count_is_exact``."""
-    folder = f"{proc}/{name}/fd"
+def count_fds(folder: str, *, exact: bool) -> int:
+    """Count the descriptors of a thread; -1 where they may not be read. ``exact``: see ``fd_count_is_exact``."""
     if exact:
-        return _size(folder)
+        return _size(f"{folder}/fd")
     try:
-        return len(os.listdir(folder))
+        return len(os.listdir(f"{folder}/fd"))
     except OSError:
         return -1
 
@@ -64,11 +81,8 @@ def _size(path: str) -> int:
         return -1
 
 
-def process_identity(folder: str) -> tuple[int, str] | None:
-    """The start time of a process, in ticks since the machine started, and its program; None where it has ended.
-
-    See proc_pid_stat(5). A process number that is used again belongs to another start time.
-    """
+def process_identity(folder: str) -> ProcessIdentity | None:
+    """Read the identity of a process, proc_pid_stat(5); None where it has ended."""
     try:
         with open(f"{folder}/stat", "rb", buffering=0) as file:
             text = file.read(1024)
@@ -76,13 +90,47 @@ def process_identity(folder: str) -> tuple[int, str] | None:
         return None
     opening, closing = text.find(b"("), text.rfind(b")")
     fields = text[closing + 1 :].split()
-    if len(fields) < 20 or fields[0] == _ZOMBIE:
+    if len(fields) < 20:
         return None
-    return int(fields[19]), text[opening + 1 : closing].decode("utf-8", "surrogateescape")
+    threads, started = int(fields[17]), int(fields[19])
+    # The bytes of the name are kept: it need not be UTF-8, and escapes here would look like a name that has them.
+    program = text[opening + 1 : closing].decode("utf-8", "surrogateescape")
+    if fields[0] != _ZOMBIE:
+        return ProcessIdentity(started, program, threads, folder)
+    others = _other_threads(folder) if threads > 1 else []
+    return ProcessIdentity(started, program, threads, f"{folder}/task/{others[0]}") if others else None
 
 
-def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
-    """The sockets among the descriptors of a process: none where it has ended, None where it may not be read."""
+def _other_threads(folder: str) -> list[int]:
+    """The threads of a process but for the first."""
+    first = os.path.basename(folder)
+    try:
+        return sorted(int(name) for name in os.listdir(f"{folder}/task") if name != first)
+    except OSError:
+        return []
+
+
+def socket_fds(process: ProcessIdentity, descriptors: int) -> SocketFds | None:
+    """The sockets that a process holds: none where it has ended, None where they may not be read."""
+    found = _table_sockets(process.folder, descriptors)
+    if found is None or process.threads == 1:
+        return found
+    for folder in _other_tables(process):
+        found += _table_sockets(folder, count_fds(folder, exact=True)) or []
+    return list(dict.fromkeys(found))  # a table that changed meanwhile may have been taken for another
+
+
+def _other_tables(process: ProcessIdentity) -> list[str]:
+    """The folders of threads with descriptor tables of their own, one for each table."""
+    whole, _, thread = process.folder.partition("/task/")
+    first = int(thread or os.path.basename(whole))
+    others = [other for other in _other_threads(whole) if other != first]
+    tables = other_tables(first, others, lambda thread: count_fds(f"{whole}/task/{thread}", exact=True))
+    return [f"{whole}/task/{each}" for each in tables]
+
+
+def _table_sockets(folder: str, descriptors: int) -> SocketFds | None:
+    """The sockets in the descriptor table of a thread: none where it has ended, None where they may not be read."""
     found: SocketFds = []
     try:
         opened = os.open(f"{folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -95,7 +143,7 @@ def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
         # Relative to the open folder: the kernel need not walk the path again for each of many thousand links.
         for number in _numbers(folder, opened, descriptors):
             try:
-                target = readlink(str(number), dir_fd=opened)
+                target = readlink(b"%d" % number, dir_fd=opened)
             except FileNotFoundError:  # no such descriptor, or closed meanwhile
                 continue
             if target.startswith(_SOCKET):
@@ -110,7 +158,7 @@ def socket_fds(folder: str, descriptors: int) -> SocketFds | None:
 
 
 def _numbers(folder: str, opened: int, descriptors: int) -> Iterable[int]:
-    """The descriptors that a process may have, in order.
+    """The descriptors that a thread may have, in order.
 
     The kernel gives the lowest number that is free, and so the table of a process with many descriptors is nearly
     full. To try each place in it costs less than to have it listed, and misses none either.
@@ -123,7 +171,7 @@ def _numbers(folder: str, opened: int, descriptors: int) -> Iterable[int]:
 
 
 def _table_size(folder: str) -> int:
-    """How many descriptors fit into the table of a process as it is now; 0 where that is not known."""
+    """How many descriptors fit into the table of a thread as it is now; 0 where that is not known."""
     try:
         with open(f"{folder}/status", "rb", buffering=0) as file:
             _, found, after = file.read(4096).partition(b"\nFDSize:")

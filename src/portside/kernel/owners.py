@@ -4,8 +4,9 @@
    was never asked for before. So forks, exits, new sockets, and descriptors that are opened, closed or passed on show
    at once.
 2. What that cannot show is a descriptor that came while another one went in the same process, for a socket that was
-   known already. So processes are also read again when they were read longer than ``max_age_s`` ago, the oldest
-   first, and of large ones not more than about 5,000 descriptors in one pass.
+   known already; and one that a thread with a descriptor table of its own closed or was given. So processes are also
+   read again when they were read longer than ``max_age_s`` ago, the oldest first, and of large ones not more than about
+   5,000 descriptors in one pass.
 3. A process is its number and its start time; a socket is its inode and its cookie, which the kernel never gives
    twice. So neither a process number nor an inode that is used again brings an old answer back.
 4. What a forked process read ahead of the sockets (``preload``) is taken as it is. Everything is read again only where
@@ -108,12 +109,12 @@ class OwnerFinder:
         for name in os.listdir(self._proc):
             if not name.isdigit() or (seen := process_identity(f"{self._proc}/{name}")) is None:
                 continue
-            pid, (started, program) = int(name), seen
+            pid, started, program = int(name), seen.started, seen.program
             # Counted before it is read: what changes meanwhile is a difference the next time.
-            descriptors = self._descriptors(name)
+            descriptors = count_fds(seen.folder, exact=self._counts)
             process = before.get(pid)
             if process is None or everything_new or process.started != started or process.descriptors != descriptors:
-                process = _Process(started, program, descriptors, now, self._read(name, descriptors))
+                process = _Process(started, program, descriptors, now, socket_fds(seen, descriptors))
                 changed = True
             elif process.program != program:
                 process.program = program
@@ -132,16 +133,11 @@ class OwnerFinder:
                 break
             process = self._processes[pid]
             left -= max(1, process.descriptors)
-            links = self._read(str(pid), process.descriptors)
+            seen = process_identity(f"{self._proc}/{pid}")
+            links = socket_fds(seen, process.descriptors) if seen is not None else []
             changed = changed or links != process.sockets
             process.sockets, process.read_at = links, now
         return changed
-
-    def _read(self, name: str, descriptors: int) -> SocketFds | None:
-        return socket_fds(f"{self._proc}/{name}", descriptors)
-
-    def _descriptors(self, name: str) -> int:
-        return count_fds(self._proc, name, exact=self._counts)
 
     def _collect(self, asked: dict[int, int]) -> dict[int, tuple[Owner, ...]]:
         found: dict[int, tuple[Owner, ...]] = {}

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from portside import fd_tables, procfs
 from portside.kernel import owners as module
 from portside.kernel.models import Owner
 from portside.kernel.owners import OwnerFinder
-from portside.procfs import iter_processes
+from portside.procfs import ProcessIdentity, iter_processes
 from portside.procfs import socket_fds as procfs_socket_fds
 
 
@@ -25,13 +26,21 @@ class Machine:
         (root / "uptime").touch()
         self.owners = OwnerFinder(proc=str(root), max_age_s=5, clock=lambda: self.now)
 
-    def process(self, pid: int, program: str, *descriptors: str, started: int = 1, state: str = "S") -> None:
+    def process(
+        self, pid: int, program: str, *descriptors: str, started: int = 1, state: str = "S", threads: int = 1
+    ) -> None:
         folder = self.root / str(pid)
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "fd").mkdir(parents=True)
-        (folder / "stat").write_text(f"{pid} ({program}) {state} " + "0 " * 18 + f"{started} 0 0\n")
+        (folder / "stat").write_text(f"{pid} ({program}) {state} {'0 ' * 16}{threads} 0 {started} 0 0\n")
         for number, target in enumerate(descriptors):
             (folder / "fd" / str(number)).symlink_to(target)
+
+    def thread(self, pid: int, thread: int, *descriptors: str) -> None:
+        folder = self.root / str(pid) / "task" / str(thread) / "fd"
+        folder.mkdir(parents=True)
+        for number, target in enumerate(descriptors):
+            (folder / str(number)).symlink_to(target)
 
     def end(self, pid: int) -> None:
         shutil.rmtree(self.root / str(pid))
@@ -47,9 +56,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path)
     read = procfs_socket_fds
 
-    def counted(folder: str, descriptors: int) -> list[tuple[int, int]] | None:
-        machine.reads.append(int(folder.rsplit("/", maxsplit=1)[-1]))
-        return read(folder, descriptors)
+    def counted(process: ProcessIdentity, descriptors: int) -> list[tuple[int, int]] | None:
+        machine.reads.append(int(process.folder.removeprefix(f"{tmp_path}/").partition("/")[0]))
+        return read(process, descriptors)
 
     monkeypatch.setattr(module, "socket_fds", counted)
     return machine
@@ -166,6 +175,45 @@ def test_a_process_that_ended_but_was_not_waited_for_holds_nothing(machine: Mach
     machine.process(10, "nc", "socket:[7]", state="Z")
     assert machine.find(7) == {}
     assert machine.owners.unreadable == 0
+
+
+def test_a_process_whose_first_thread_ended_while_others_go_on(machine: Machine) -> None:
+    machine.process(10, "nc", state="Z", threads=2)
+    machine.thread(10, 10)
+    machine.thread(10, 14, "socket:[7]", "/dev/null")
+    assert machine.find(7) == {7: [(10, "nc", 0)]}
+    (machine.root / "10/task/14/fd/5").symlink_to("socket:[8]")
+    assert machine.find(7, 8) == {7: [(10, "nc", 0)], 8: [(10, "nc", 5)]}
+
+
+def test_threads_with_tables_of_their_own(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables are 30 (threads 10 and 12), 20 (11 and 14) and 40 (13); 15 ended meanwhile."""
+    tables = {10: 30, 11: 20, 12: 30, 13: 40, 14: 20}
+
+    def compared(one: int, other: int) -> int | None:
+        if one not in tables or other not in tables:
+            return None
+        return 0 if tables[one] == tables[other] else 1 if tables[one] < tables[other] else 2
+
+    monkeypatch.setattr(fd_tables, "compare_tables", compared)
+    machine.process(10, "nc", "socket:[7]", threads=6)
+    for thread in (10, 11, 12, 13, 14, 15):
+        machine.thread(10, thread, f"socket:[{thread}]")
+    assert machine.find(7, *range(10, 16)) == {7: [(10, "nc", 0)], 11: [(10, "nc", 0)], 13: [(10, "nc", 0)]}
+
+
+def test_where_the_kernel_does_not_compare_tables_their_sizes_do(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fd_tables, "compare_tables", lambda one, other: None)
+    counts = {"10/task/10": 1, "10/task/11": 1, "10/task/12": 2}
+    monkeypatch.setattr(
+        procfs, "count_fds", lambda folder, *, exact: counts.get(folder.removeprefix(f"{machine.root}/"), -1)
+    )
+    machine.process(10, "nc", "socket:[7]", threads=3)
+    for thread in (10, 11, 12):
+        machine.thread(10, thread, f"socket:[{thread}]")
+    assert machine.find(7, 10, 11, 12) == {7: [(10, "nc", 0)], 12: [(10, "nc", 0)]}
 
 
 def test_a_process_that_vanishes_while_it_is_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
