@@ -189,3 +189,19 @@ def _interface(index: int) -> str:
         return socket.if_indextoname(index)
     except OSError:
         return str(index)
+
+
+def is_shorthand(text: str) -> bool:
+    """Whether resolvers take a text for an IPv4 address, inet_aton(3), that is not written as four decimal numbers.
+
+    ``10.1`` is 10.0.0.1 to them, where its author may mean a network; ``0177.0.0.1`` is 127.0.0.1.
+    """
+    try:
+        socket.inet_aton(text)
+    except (OSError, ValueError):
+        return False
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except OSError:
+        return True
+    return False

@@ -330,6 +330,14 @@ def test_names_of_this_machine() -> None:
             find("no such\0name" if find != names.cgroup else "/no/such")
 
 
+@pytest.mark.parametrize("text", ["10.1", "10", "0x7f000001", "0177.0.0.1", "2130706433"])
+def test_what_resolvers_read_a_whole_address_into_is_no_host(text: str) -> None:
+    """ss takes ``src 10.1`` for a network, and a resolver for 10.0.0.1."""
+    with pytest.raises(FilterError, match="is no host: write an address with all four numbers"):
+        snapshot(f"src {text}")
+    assert len(snapshot("src 10.1/16 and sport = 0").table) == 0
+
+
 def test_a_control_group_by_its_path(tmp_path: os.PathLike[str]) -> None:
     folder = os.fspath(tmp_path)
     with open(f"{folder}/cgroup.controllers", "w"):

@@ -99,7 +99,7 @@ def test_a_name_whose_address_is_of_one_link(monkeypatch: pytest.MonkeyPatch) ->
     assert allowing.admit("fe80::1%eth0") == "denied"
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8"])
+@pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8", "10.1", "10", "0x7f000001", "0177.0.0.1"])
 def test_what_names_no_network(text: str) -> None:
     with pytest.raises(UsageError, match="no address, network or name"):
         networks_of(text, "--allow")

@@ -39,15 +39,26 @@ def find_namespaces() -> FoundNamespaces:
         if identity is not None:
             found.setdefault(identity, FoundNamespace(name, f"{RUN}/{name}", identity == own))
     for pid in sorted(int(name) for name in os.listdir(PROC) if name.isdigit()):
-        path = f"{PROC}/{pid}/ns/net"
         try:
-            identity = _identity(path)
+            for path in _paths(pid):
+                identity = _identity(path)
+                if identity is not None:
+                    short = path == f"{PROC}/{pid}/ns/net" and str(pid) not in taken
+                    name = str(pid) if short else path
+                    found.setdefault(identity, FoundNamespace(name, path, identity == own))
         except PermissionError:
             hidden += 1
-            continue
-        if identity is not None:
-            found.setdefault(identity, FoundNamespace(path if str(pid) in taken else str(pid), path, identity == own))
     return FoundNamespaces(tuple(sorted(found.values(), key=lambda each: not each.own)), hidden)
+
+
+def _paths(pid: int) -> Iterator[str]:
+    """The files of the namespaces of a process: each of its threads may be in another, setns(2)."""
+    yield f"{PROC}/{pid}/ns/net"
+    try:
+        threads = sorted(int(name) for name in os.listdir(f"{PROC}/{pid}/task"))
+    except OSError:  # it has ended
+        return
+    yield from (f"{PROC}/{pid}/task/{thread}/ns/net" for thread in threads if thread != pid)
 
 
 def _names() -> Iterator[str]:

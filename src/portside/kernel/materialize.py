@@ -10,7 +10,7 @@ from portside.kernel.address_text import endpoints, remotes
 from portside.kernel.column_names import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.inet_diag import IPV4, OPTIONS, TIMERS
 from portside.kernel.models import Owner, Socket
-from portside.kernel.table import Mask, SocketTable
+from portside.kernel.table import FOR_ADMINISTRATORS, Mask, SocketTable
 
 _BATCH = 2048
 _ANY_INFO = "cwnd"  # every tcp_info has this field, so where it is known there is a tcp_info
@@ -74,6 +74,7 @@ def _infos(table: SocketTable, gaps: _Gaps) -> _Infos:
     for name in ATTRIBUTE_COLUMNS:
         column = table.column(name)
         _put(infos, column.known, name, column.values.tolist())
+    _put_hidden_mark(table, infos, gaps)
     _put_memory(table, infos)
     _put_identity(table, infos)
     for info in infos:
@@ -88,6 +89,15 @@ def _infos(table: SocketTable, gaps: _Gaps) -> _Infos:
 def _put(infos: _Infos, where: Mask, name: str, values: list[Any]) -> None:
     for index in np.flatnonzero(where).tolist():
         infos[index][name] = values[index]
+
+
+def _put_hidden_mark(table: SocketTable, infos: _Infos, gaps: _Gaps) -> None:
+    """Put in that a socket may have a mark that this user is not told."""
+    for where, reason in table.reasons_unknown("mark"):
+        if reason == FOR_ADMINISTRATORS:
+            for index in np.flatnonzero(where).tolist():
+                infos[index]["mark"] = None
+                gaps[index]["info.mark"] = reason
 
 
 def _put_memory(table: SocketTable, infos: _Infos) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Self, TypeVar
 
 from portside.errors import PortsideError
+from portside.procfs import PROC, process_identity
 
 RUN = "/run/netns"
 _CLONE_NEWNET = 0x40000000
@@ -39,7 +40,9 @@ class Namespace:
         if "/" in name:
             self._open(name, "there is no such file", _HINT)
         elif name.isascii() and name.isdigit() and not os.path.lexists(named):
-            self._open(f"/proc/{name}/ns/net", f"no process has the number {name}", None)
+            process = process_identity(f"{PROC}/{name}")  # its first thread may have ended while others go on
+            folder = process.folder if process is not None else f"{PROC}/{name}"
+            self._open(f"{folder}/ns/net", f"no process has the number {name}", None)
         else:
             self._open(named, "there is none of this name", _known_names())
 

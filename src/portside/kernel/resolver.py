@@ -13,6 +13,7 @@ import os
 import pwd
 import socket
 
+from portside.addresses import is_shorthand
 from portside.errors import InvalidValue
 from portside.kernel.filter.resolver import HostAddress
 from portside.kernel.interfaces import interface_number
@@ -36,6 +37,10 @@ class SystemResolver:
 
     def addresses(self, host: str) -> list[HostAddress]:
         """Every address of a host, each with its scope where it has one."""
+        if is_shorthand(host):
+            raise InvalidValue(
+                f"{host!r} is no host: write an address with all four numbers, or a network, as in 10.1/16"
+            )
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, ValueError):  # ValueError: no name of a host can look like this

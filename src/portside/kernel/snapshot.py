@@ -23,6 +23,8 @@ from portside.kernel.views import View, in_view
 from portside.procfs import ProcessSockets
 from portside.units import counted
 
+_TOLD_TO_SOME = frozenset(("mark", "cgroup"))  # columns that some users or kernels do not have at all
+
 
 class Snapshot(NamedTuple):
     """The sockets at one moment.
@@ -162,11 +164,14 @@ def _tree_of(given: str | Filter | None, namespace: Namespace | None) -> Filter:
 
 
 def unsupported_columns(columns: Iterable[str], table: SocketTable, source: str) -> tuple[str, ...]:
-    """Notes for the user on columns that a filter asks for and a source does not have at all."""
+    """Notes for the user on columns that a filter asks for and that no socket here has."""
     nowhere = {name for gap in table.unavailable if gap.where is None for name in gap.columns}
-    return tuple(
-        f"{source} does not tell {name}: no condition on it is true" for name in sorted(nowhere & set(columns))
-    )
+    notes = [f"{source} does not tell {name}: no condition on it is true" for name in sorted(nowhere & set(columns))]
+    for name in sorted(_TOLD_TO_SOME & set(columns) - nowhere):
+        if len(table) and not table.column(name).known.any():
+            reason = table.reasons_unknown(name)[0][1]
+            notes.append(f"{name}: {reason}; no condition on it is true")
+    return tuple(notes)
 
 
 def _count_hidden(table: SocketTable) -> int:

@@ -4,7 +4,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from portside.addresses import ip_of
+from portside.addresses import ip_of, is_shorthand
 from portside.errors import PortsideError, UsageError, reason_of
 from portside.settings.listen import Listen
 
@@ -20,8 +20,9 @@ def networks_of(text: str, option: str) -> "list[Network]":
     try:
         return [parse_network(text)]
     except ValueError:
-        if "/" in text or not text or " " in text:
-            raise UsageError(f"{option} {text}", "no address, network or name") from None
+        if "/" in text or not text or " " in text or is_shorthand(text):
+            hint = "write 10.0.0.1 or 10.0.0.0/8, with all four numbers" if is_shorthand(text) else None
+            raise UsageError(f"{option} {text}", "no address, network or name", hint) from None
     try:
         found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

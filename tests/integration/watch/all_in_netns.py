@@ -122,12 +122,62 @@ def each_once() -> None:
             assert {each.path for each in find_namespaces().namespaces} > {path}
 
 
+THREAD = """
+import ctypes, os, threading
+libc = ctypes.CDLL(None, use_errno=True)
+
+def enter():
+    if libc.unshare(0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "unshare")
+    print(threading.get_native_id(), flush=True)
+    os.read(0, 1)
+    os._exit(0)
+
+threading.Thread(target=enter).start()
+"""
+
+
+def of_a_thread_alone() -> None:
+    """A thread may be in another network than the process: setns(2), unshare(2)."""
+    with networks(), _holder("") as (_, path):
+        assert [each.name for each in find_namespaces().namespaces[1:]] == ["blue", "red", path]
+        with Namespace(path) as there:
+            assert there.run(lambda: os.stat("/proc/thread-self/ns/net").st_ino) == os.stat(path).st_ino
+
+
+def of_a_process_whose_first_thread_has_ended() -> None:
+    """The process is where its threads are that go on."""
+    with networks(), _holder("libc.pthread_exit(None)") as (pid, path):
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}/ns/net"), "the end of the first thread")
+        assert [each.name for each in find_namespaces().namespaces[1:]] == ["blue", "red", path]
+        with Namespace(str(pid)) as there:
+            assert there.run(lambda: os.stat("/proc/thread-self/ns/net").st_ino) == os.stat(path).st_ino
+
+
+@contextlib.contextmanager
+def _holder(then: str) -> Iterator[tuple[int, str]]:
+    """A process with a thread in a network of its own: its number, and the file of that network."""
+    words = [sys.executable, "-c", THREAD + then]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.pid, f"/proc/{process.pid}/task/{int(process.stdout.readline())}/ns/net"
+        process.communicate("", timeout=10)
+
+
 def inode_of(process: int | str) -> int:
     return os.stat(f"/proc/{process}/ns/net").st_ino
 
 
 SCENARIOS: dict[str, Callable[[], None]] = {
-    test.__name__: test for test in (a_table_for_each, interfaces_that_only_some_have, kill_in_each, each_once)
+    test.__name__: test
+    for test in (
+        a_table_for_each,
+        interfaces_that_only_some_have,
+        kill_in_each,
+        each_once,
+        of_a_thread_alone,
+        of_a_process_whose_first_thread_has_ended,
+    )
 }
 
 
