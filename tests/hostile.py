@@ -44,15 +44,16 @@ class Terminal:
     """A terminal without line editing and without line ends of its own, read by a thread."""
 
     def __init__(self) -> None:
-        self._controller, self.fd = pty.openpty()
+        self.controller, self.fd = pty.openpty()
         tty.setraw(self.fd)
+        termios.tcsetwinsize(self.fd, (40, 200))
         self.shown = bytearray()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         with contextlib.suppress(OSError):  # the other end is closed
-            while data := os.read(self._controller, 1 << 16):
+            while data := os.read(self.controller, 1 << 16):
                 self.shown += data
 
     def close(self) -> bytes:
@@ -60,7 +61,7 @@ class Terminal:
         termios.tcdrain(self.fd)
         os.close(self.fd)
         self._reader.join(30)
-        os.close(self._controller)
+        os.close(self.controller)
         return bytes(self.shown)
 
 

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from hostile import ARGUMENT, FIELD, OSC_52, PAYLOAD, Terminal, on_terminal, unsafe
 from recording_files import START_NS, record, segment
-from support import DEADLINE_S, connect, listening_port, read_to_end, wait_until
+from support import DEADLINE_S, Program, connect, listening_port, read_to_end, wait_until
 
 from portside.events import (
     Closed,
@@ -292,6 +292,21 @@ def test_names_of_programs_in_events(hostile_process: int) -> None:
         wait_until(lambda: b"PID/Program" in terminal.shown, "the header")
         with connect(hostile_process):
             wait_until(lambda: str(hostile_process).encode() in terminal.shown, "the connection")
+
+
+def test_names_of_programs_in_the_live_display(hostile_process: int) -> None:
+    terminal = Terminal()
+    program = Program("watch", "-a", f"sport = :{hostile_process}", stdin=terminal.fd, stdout=terminal.fd)
+    try:
+        wait_until(lambda: str(hostile_process).encode() in terminal.shown, "the listener")
+        wait_until(lambda: b"\\" in terminal.shown, "its program")
+        os.write(terminal.controller, b"\x1b[B\r")  # Down, Enter: one socket in full
+        wait_until(lambda: b"Escape back" in terminal.shown, "the details")
+    finally:
+        program.kill()
+        shown = terminal.close().decode()
+    for raw in ("\x1b]52", "\x9b", "\u202e", "\u2028", "\u200b", "\x7f"):
+        assert raw not in shown
 
 
 def test_what_programs_and_handlers_write(tmp_path: Path) -> None:

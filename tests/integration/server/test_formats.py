@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import pty
 import re
 import signal
 import socket
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, connect_many, read_to_end, reset, wait_until
+from support import connect, connect_many, listening_port, read_to_end, reset, wait_until
 
 TIME = r"^\d\d:\d\d:\d\d\.\d{3}  "
 
@@ -259,3 +261,24 @@ def test_the_times_of_text_are_those_of_json_and_never_go_back(listen: Start, tm
         (at,) = (each["at"] for each in events if each.get("text") == text and each["event"] == event)
         (line,) = (line for line in server.lines if line.endswith(f"> {text.strip()}"))
         assert line.startswith(at[11:23])
+
+
+def test_a_flood_on_a_terminal_loses_no_closing(listen: Start) -> None:
+    controller, terminal = pty.openpty()
+    server = listen(stdout=terminal, env={"NO_COLOR": "1"})
+    os.close(terminal)
+    port = wait_until(lambda: listening_port(server.process.pid), "the port")
+    for _ in range(3):  # all of it while nobody reads the terminal
+        with connect(port) as client:
+            client.sendall(b"y" * 99_999 + b"\n" * 900_001)
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == b""
+    shown = bytearray()
+    while shown.count(b"closed by peer") < 3:
+        shown += os.read(controller, 1 << 16)
+    lines = bytes(shown).decode().splitlines()
+    assert sum("connected" in line for line in lines) == 3
+    assert any("not shown: too fast for this terminal" in line for line in lines)
+    assert sum(line.endswith("1000000 B in, 0 B out") for line in lines) == 3
+    assert server.stop() == 0
+    os.close(controller)
