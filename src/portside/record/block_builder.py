@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from portside.events import Event, Payload, Received, to_json
 from portside.record.clock import ClockStep
 from portside.record.notes import encode_step
-from portside.record.segment import ENTRY_BYTES, EVENT, MOST_ENTRY_BYTES, NOTE, RECEIVED, SENT, meta_kind, pack_meta
+from portside.record.segment import (
+    ENTRY_BYTES,
+    EVENT,
+    MOST_ENTRIES,
+    MOST_ENTRY_BYTES,
+    NOTE,
+    RECEIVED,
+    SENT,
+    meta_kind,
+    pack_meta,
+)
 
 ENTRY_COST = 200  # bytes of memory that an entry takes beside its payload
 _RECEIVED, _SENT = pack_meta(RECEIVED, 0), pack_meta(SENT, 0)
@@ -73,7 +83,7 @@ class BlockBuilder:
         events = iter(self.events)
         for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
             cost = len(body) + ENTRY_BYTES
-            if size and size + cost > most_bytes:
+            if size and (size + cost > most_bytes or len(part.times) >= MOST_ENTRIES):
                 yield part
                 part, size = BlockBuilder(self.conn), 0
             part.times.append(at)

@@ -26,6 +26,7 @@ from portside.record.soundness import require_sound_rows
 Direction = Literal["in", "out"]
 TimedEvent = tuple[int, Event]  # with its steady time (ns)
 _ROWS_AT_ONCE = 500
+_MOST_HELD_BYTES = 128 << 20  # of the blocks of a flush whose events are sorted: some times what a recorder collects
 
 _CONNECTIONS = (
     "SELECT conn, peer, local, opened, half_closed, closed, reason, error, duration, received, sent, dropped, "
@@ -237,14 +238,14 @@ class Recording:
         readers: dict[int, ConnectionReader] = {}
         whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
         end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
-        done, flush = 0, None
+        done, held, flush = 0, 0, None
         waiting: list[TimedEvent] = []
         for extent in self._extents_until(end):
             block = self._reader.block(extent)
-            if block is None or block[0] != flush:
+            this = (extent.segment, block[0]) if block is not None else None  # each run counts its flushes from 1
+            if this is None or this != flush or held > _MOST_HELD_BYTES:
                 yield from _in_order(waiting)
-                waiting = []
-                flush = block[0] if block is not None else None
+                waiting, held, flush = [], 0, this
             conn = extent.conn
             if conn not in readers:
                 readers[conn] = ConnectionReader(conn)
@@ -255,6 +256,7 @@ class Recording:
                 waiting.append((reader.latest, event))
             if isinstance(event, Closed):
                 del readers[conn], peers[conn]
+            held += extent.length
             done += extent.length
             progress(done, whole)
         yield from _in_order(waiting)

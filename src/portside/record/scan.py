@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from portside.events import Event
 
 _LOOK_BYTES = 1 << 20
+_PLAUSIBLE = re.compile(  # the marker, then a header whose large numbers are not too large
+    re.escape(MARKER) + rb".{10}[\x00-\x1f]\x00.{7}[\x00-\x10].{7}[\x00-\x10]", re.DOTALL
+)
 _LARGE_ENTRY_BYTES = 16 << 10  # of payload: entries that are larger on average are read one by one, and not copied
 
 
@@ -95,7 +99,7 @@ def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:
                 torn = following > end
                 following = min(following, end)
             else:
-                following, empty = _next_marker(fd, offset, end)
+                following, empty = _next_header(fd, seed, offset, end)
             if damage is not None:
                 damage = damage._replace(length=following - damage.offset)
             elif not empty:
@@ -111,24 +115,33 @@ def scan(fd: int, seed: int, start: int, end: int) -> Iterator[Block | Damage]:
         yield damage
 
 
-def _next_marker(fd: int, offset: int, end: int) -> tuple[int, bool]:
-    """Where the next block may begin, and whether there are only zeros before it."""
-    empty = True
-    if os.pread(fd, len(MARKER), offset) == MARKER:
-        offset, empty = offset + 1, False
+def _next_header(fd: int, seed: int, offset: int, end: int) -> tuple[int, bool]:
+    """Where the next block with a sound header begins behind an offset, and whether there are only zeros before it."""
+    empty = os.pread(fd, 1, offset) == b"\0"
+    offset += not empty
     while offset < end:
         offset = _skip_hole(fd, offset, end)
-        piece = os.pread(fd, min(_LOOK_BYTES, end - offset), offset)
+        piece = os.pread(fd, min(_LOOK_BYTES + HEADER_SIZE - 1, end - offset), offset)
         if not piece:
             break
-        found = piece.find(MARKER)
-        if found >= 0:
+        found = _find_header(piece, seed, offset)
+        if found is not None:
             return offset + found, empty and not piece[:found].strip(b"\0")
-        # A marker may lie across the end of this piece.
-        step = len(piece) if len(piece) < _LOOK_BYTES else len(piece) - len(MARKER) + 1
-        empty = empty and not piece[:step].strip(b"\0")
-        offset += step
+        empty = empty and not piece[:_LOOK_BYTES].strip(b"\0")
+        offset += _LOOK_BYTES
     return end, empty
+
+
+def _find_header(piece: bytes, seed: int, offset: int) -> int | None:
+    """Where in a piece, which was read at an offset, the first sound header of a block begins."""
+    at = 0
+    while (marker := _PLAUSIBLE.search(piece, at)) is not None:
+        at = marker.start()
+        with suppress(Damaged):
+            decode_header(seed, offset + at, piece[at : at + HEADER_SIZE])
+            return at
+        at += 1
+    return None
 
 
 def _skip_hole(fd: int, offset: int, end: int) -> int:

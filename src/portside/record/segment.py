@@ -45,6 +45,7 @@ RECEIVED, SENT, EVENT, NOTE = range(4)  # kinds of entries; payload, payload, JS
 _KIND_SHIFT = 29
 MOST_ENTRY_BYTES: Final = (1 << _KIND_SHIFT) - 1
 MOST_BLOCK_BYTES: Final = 1 << 31  # of a block's body: what a damaged length must not exceed
+MOST_ENTRIES: Final = 1 << 20  # of a block, each of which takes some 100 bytes of memory
 MOST_TIME: Final = (1 << 63) - 1  # ns since 1970: the year 2262
 MOST_CONN: Final = (1 << 53) - 1  # what JSON's readers hold exactly
 MOST_BYTES: Final = 1 << 60  # of a connection
@@ -162,7 +163,12 @@ def decode_header(seed: int, offset: int, data: bytes | memoryview) -> BlockHead
     header = BlockHeader(*fields)
     if header.size > MOST_BLOCK_BYTES or header.entries * ENTRY_BYTES > header.size:
         raise Damaged("a block's header contradicts itself")
-    if header.conn > MOST_CONN or header.received > MOST_BYTES or header.sent > MOST_BYTES:
+    if (
+        header.entries > MOST_ENTRIES
+        or header.conn > MOST_CONN
+        or header.received > MOST_BYTES
+        or header.sent > MOST_BYTES
+    ):
         raise Damaged("a block's header has a number that cannot be")
     return header
 

@@ -24,7 +24,7 @@ from portside.record.segment import (
 
 SEED = 7
 entries = st.builds(
-    Entry, st.integers(0, 2**64 - 1), st.sampled_from([RECEIVED, SENT, EVENT, NOTE]), st.binary(max_size=99)
+    Entry, st.integers(0, 2**63 - 1), st.sampled_from([RECEIVED, SENT, EVENT, NOTE]), st.binary(max_size=99)
 )
 
 

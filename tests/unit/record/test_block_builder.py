@@ -54,3 +54,10 @@ def test_parts_of_a_block_with_notes() -> None:
     block = filled(received(1, b"x" * 300))
     block.add(NOTE, 1, b"n")
     assert [len(part.times) for part in block.parts(200)] == [1, 1]
+
+
+def test_parts_have_no_more_entries_than_a_block_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_builder, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(block_builder, "_SURELY_FEW", 3)
+    block = filled(*(received(1, b"x") for _ in range(7)))
+    assert [len(part.times) for part in block.parts(1 << 20)] == [3, 3, 1]

@@ -7,6 +7,7 @@ from recording_files import blocks, closed, opened, received, remove_index
 from recording_files import store as make_store
 
 from portside.events import Closed, Event, Opened, Received
+from portside.record import recording as recording_module
 from portside.record import store as store_module
 from portside.record.clock import ClockStep, SteadyClock, WallTimes
 from portside.record.recorder import Recorder
@@ -171,3 +172,29 @@ def test_a_gap_over_a_step_is_as_long_as_it_was(
 
 def raise_full(_buffers: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_runs_after_a_step_stay_in_their_order(tmp_path: Path) -> None:
+    """The flushes of each run count from 1: two with one number are no one flush."""
+    for conn, began in ((1, BEGAN), (2, BEGAN - HOUR)):
+        kept = make_store(tmp_path)
+        first = blocks(opened(conn), closed(conn, 0, 0))
+        first[conn].times[:] = [began, began + 5]
+        kept._flush = 0
+        kept.flush(first)
+        kept.close()
+    with Recording(str(tmp_path)) as recording:
+        assert [getattr(event, "conn", 0) for event in recording.all_events()] == [1, 1, 2, 2]
+
+
+def test_a_flush_without_end_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_module, "_MOST_HELD_BYTES", 1)
+    kept = make_store(tmp_path)
+    for conn in (3, 2, 1):
+        kept._flush = 7
+        block = blocks(opened(conn))
+        block[conn].times[:] = [BEGAN + conn]
+        kept.flush(block)
+    kept.close()
+    with Recording(str(tmp_path)) as recording:
+        assert [getattr(event, "conn", 0) for event in recording.all_events()] == [3, 2, 1], "as they stand"

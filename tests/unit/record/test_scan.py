@@ -83,6 +83,23 @@ def test_markers_are_found_wherever_a_look_ends(
     ]
 
 
+def test_of_markers_without_end_each_byte_is_read_once_or_twice(
+    tmp_path: Path, four: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    junk = MARKER * (1 << 18)
+    with open(segment(tmp_path), "ab") as file:
+        file.write(junk)
+    pread, sizes = os.pread, []
+
+    def count(fd: int, size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", count)
+    assert scanned(tmp_path)[4:] == [("damage", sum(four[3]), len(junk), "a block's header is damaged", False)]
+    assert sum(sizes) < 3 * len(junk)
+
+
 def test_zeros_are_room_that_was_given_back(tmp_path: Path, four: list[tuple[int, int]]) -> None:
     overwrite(segment(tmp_path), four[1][0], bytes(four[1][1] + four[2][1]))
     assert scanned(tmp_path) == [("block", *four[0]), ("block", *four[3])]
