@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ _SIGNS = x509.KeyUsage(
     digital_signature=False, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
     data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
 )  # fmt: skip
+
+
+NAMES = ("localhost", "127.0.0.1")
 
 
 class CertificateFiles(NamedTuple):
@@ -40,12 +44,17 @@ class Authority:
         certificate = _signed(self._name, self._key.public_key(), above._name, above._key, days=(-1, 1), ca=True)
         Path(self.path).write_bytes(certificate)
 
-    def sign(self, name: str, days: tuple[int, int] = (-1, 1)) -> CertificateFiles:
-        """A certificate whose subject is ``name``; ``days`` are the first and last day of validity, from now."""
+    def sign(self, name: str, days: tuple[int, int] = (-1, 1), names: Sequence[str] = NAMES) -> CertificateFiles:
+        """A certificate whose subject is ``name``; ``days`` are the first and last day of validity, from now.
+
+        ``names`` are the hosts and IP addresses that it is for.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         files = CertificateFiles(str(self._folder / f"{name}.crt"), str(self._folder / f"{name}.key"))
-        Path(files.certificate).write_bytes(_signed(subject, key.public_key(), self._name, self._key, days=days))
+        Path(files.certificate).write_bytes(
+            _signed(subject, key.public_key(), self._name, self._key, days=days, names=names)
+        )
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -66,6 +75,13 @@ def unverified_context() -> ssl.SSLContext:
     return context
 
 
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def _signed(
     subject: x509.Name,
     public: ec.EllipticCurvePublicKey,
@@ -74,9 +90,9 @@ def _signed(
     *,
     days: tuple[int, int],
     ca: bool = False,
+    names: Sequence[str] = NAMES,
 ) -> bytes:
     now = dt.datetime.now(dt.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -85,7 +101,7 @@ def _signed(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + days[0] * DAY)
         .not_valid_after(now + days[1] * DAY)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)

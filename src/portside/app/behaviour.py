@@ -1,10 +1,14 @@
 """Choosing the behaviour of ``listen`` from its settings. A behaviour is imported only when it is used."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from portside.addresses import Address
 from portside.app.notices import write_notice
+from portside.errors import UsageError
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
+from portside.server.listener import Listener
 from portside.settings.listen import Listen
 from portside.wire.escaping import escape
 
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from portside.behaviours.forward import EncodeHeader
 
 
-def make_behaviour(settings: Listen) -> Behaviour:
+def make_behaviour(settings: Listen, listeners: Sequence[Listener]) -> Behaviour:
     """The behaviour that settings ask for, beside --greet and standard input."""
     if settings.echo:
         from portside.behaviours.echo import Echo
@@ -38,12 +42,14 @@ def make_behaviour(settings: Listen) -> Behaviour:
         return Programs(words, _report_line)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward
+        from portside.server.own_addresses import OwnAddresses
 
         return Forward(
             settings.forward,
             tls=_upstream_tls(settings),
             encode_header=_header_encoder(settings.send_proxy),
             keepalive=settings.keepalive,
+            own=OwnAddresses(listeners),
         )
     if settings.handler is not None:
         from portside.behaviours.handler import Handlers, load
@@ -54,6 +60,21 @@ def make_behaviour(settings: Listen) -> Behaviour:
 
         return rules_behaviour(settings)
     return Behaviour()
+
+
+def refuse_loop(address: Address, listeners: Sequence[Listener]) -> None:
+    """Raise UsageError where ``--forward`` leads back to this server, as far as that can be known without DNS.
+
+    A name is looked up when a client comes; where it leads back, the client is reset.
+    """
+    from portside.behaviours.dialer import known_candidates
+    from portside.client.dial import display_name
+    from portside.server.own_addresses import OwnAddresses
+
+    own = OwnAddresses(listeners)
+    if any(own.contains(each.family, each.sockaddr) for each in known_candidates(address)):
+        hint = "give the relay a port of its own, or --forward the port of the server behind it"
+        raise UsageError(f"--forward {display_name(address)}", "this server listens there itself", hint)
 
 
 def _upstream_tls(settings: Listen) -> "ssl.SSLContext | None":

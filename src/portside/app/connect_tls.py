@@ -6,9 +6,10 @@ from collections.abc import Callable
 from portside.addresses import Address
 from portside.app.notices import write_notice
 from portside.app.tls import client_context
-from portside.client.dial import ClientConnection
+from portside.client.dial import ClientConnection, display_name
 from portside.client.tls_socket import TlsSocket
-from portside.errors import PortsideError
+from portside.errors import InvalidValue, PortsideError
+from portside.hostnames import tls_host
 from portside.settings.connect import Connect
 from portside.tls.words import NO_TLS, TlsError, fingerprint_of
 
@@ -28,8 +29,12 @@ def make_tls_starter(
     Files are read now. Raises PortsideError for one that is not good, as does the function where the handshake fails.
     """
     context = client_context(settings)
-    host = None if address.path is not None else (address.host or "localhost").partition("%")[0]
-    name = settings.tls_servername or host
+    host = None if address.path is not None else address.host or "localhost"
+    wanted = settings.tls_servername or host
+    try:
+        name = None if wanted is None else tls_host(wanted)
+    except InvalidValue as problem:
+        raise PortsideError(f"no TLS with {display_name(address)}", str(problem)) from None
     return lambda connection: _start_tls(connection, context, name, timeout_s)
 
 

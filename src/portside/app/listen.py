@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal
 
-from portside.app.behaviour import make_behaviour
+from portside.app.behaviour import make_behaviour, refuse_loop
 from portside.app.faults import make_fault_injector
 from portside.app.loop import run as run_loop
 from portside.app.notices import write_notice
@@ -47,6 +47,13 @@ def run(
 
     ``stdout`` is the descriptor that gets the data.
     """
+    try:
+        if settings.forward is not None:
+            refuse_loop(settings.forward, listeners)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
     raise_descriptor_limit()
     return run_loop(_ListenRun(settings, admission, pre_connect, stdout).serve(listeners))
 
@@ -75,7 +82,7 @@ class _ListenRun:
         loop.set_exception_handler(_write_exception)
         self._stopping = loop.create_future()
         bus = EventBus(loop)
-        self._behaviour = make_behaviour(settings)
+        self._behaviour = make_behaviour(settings, listeners)
         if settings.rules is not None:
             from portside.app.rules import RulesReloader
 

@@ -18,6 +18,8 @@ from portside.client.dial import (
     resolve,
 )
 from portside.errors import PortsideError
+from portside.hostnames import ip_of_host
+from portside.server.own_addresses import OwnAddresses
 
 _FULL_BACKLOG_S = 0.02  # between two tries where the backlog of a unix socket's server is full
 _log = logging.getLogger("portside.behaviours.dial")
@@ -26,9 +28,10 @@ _log = logging.getLogger("portside.behaviours.dial")
 class Dialer:
     """Connects to one address, any number of times."""
 
-    def __init__(self, address: Address, options: ConnectOptions) -> None:
+    def __init__(self, address: Address, options: ConnectOptions, own: OwnAddresses | None = None) -> None:
         self._address = address
         self._options = options
+        self._own = own
         self._resolving: asyncio.Future[list[Candidate]] | None = None
 
     async def dial(self, header: bytes = b"") -> socket.socket:
@@ -40,6 +43,7 @@ class Dialer:
         failures: list[tuple[Candidate, OSError]] = []
         for candidate in candidates:
             try:
+                self._refuse_own(candidate)
                 return await self._dial_one(candidate, header)
             except OSError as error:
                 _log.debug("cannot connect to %s: %s", candidate.sockaddr, error)
@@ -47,10 +51,14 @@ class Dialer:
         why, _hint = describe_failures(failures, self._options)  # the hint is for people at a terminal, not for clients
         raise PortsideError(f"cannot connect to {display_name(self._address)}", why)
 
+    def _refuse_own(self, candidate: Candidate) -> None:
+        if self._own is not None and self._own.contains(candidate.family, candidate.sockaddr):
+            raise OSError(errno.ELOOP, "this server listens there itself")
+
     async def _candidates(self) -> list[Candidate]:
         if self._address.path is not None:
             return [Candidate(socket.AF_UNIX, self._address.unix_name)]
-        if _is_number(self._address.host):
+        if self._address.host is not None and ip_of_host(self._address.host) is not None:
             return resolve(self._address, self._options)
         # One look-up at a time, however many clients wait for its result; it is not kept for the next client.
         if self._resolving is None:
@@ -125,15 +133,16 @@ async def _connect_unix(sock: socket.socket, candidate: Candidate) -> None:
             return
 
 
-def _is_number(host: str | None) -> bool:
-    """Whether a host is an address already, so that no name has to be looked up."""
-    if host is None:
-        return False
+def known_candidates(address: Address) -> list[Candidate]:
+    """The candidates of an address that are known without asking a name server; none where that cannot be avoided."""
+    if address.path is not None:
+        return [Candidate(socket.AF_UNIX, address.unix_name)]
+    if address.host not in (None, "localhost") and ip_of_host(address.host or "") is None:
+        return []
     try:
-        socket.getaddrinfo(host.partition("%")[0], None, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
-        return False
-    return True
+        return resolve(address, ConnectOptions())
+    except PortsideError:
+        return []
 
 
 def _in_thread(address: Address, options: ConnectOptions) -> "asyncio.Future[list[Candidate]]":

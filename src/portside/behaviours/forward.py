@@ -16,11 +16,13 @@ from portside.addresses import Address
 from portside.behaviours.dialer import Dialer
 from portside.behaviours.upstream import Upstream
 from portside.client.dial import ConnectOptions, display_name
-from portside.errors import PortsideError, reason_of
+from portside.errors import InvalidValue, PortsideError, reason_of
 from portside.events import CloseReason
+from portside.hostnames import tls_host
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
+from portside.server.own_addresses import OwnAddresses
 from portside.server.socket_transport import attach
 from portside.wire.proxy_header import endpoint_of
 
@@ -36,7 +38,8 @@ class Forward(Behaviour):
 
     ``encode_header`` makes the PROXY header that comes first from the addresses of the client and of this side (None
     where one is no IP address); without it no header is sent. ``timeout`` (s) is for connecting and for the handshake,
-    each, ``keepalive`` (s) as in ``sockopts.set_keepalive``.
+    each, ``keepalive`` (s) as in ``sockopts.set_keepalive``. The addresses ``own`` are not connected to: they would
+    be relayed again.
     """
 
     def __init__(
@@ -47,12 +50,13 @@ class Forward(Behaviour):
         encode_header: EncodeHeader | None = None,
         timeout: float = 10.0,
         keepalive: float | None = None,
+        own: OwnAddresses | None = None,
     ) -> None:
         self._address = address
         self._tls = tls
         self._encode_header = encode_header
         self._timeout = timeout
-        self._dialer = Dialer(address, ConnectOptions(timeout, keepalive=keepalive))
+        self._dialer = Dialer(address, ConnectOptions(timeout, keepalive=keepalive), own)
         self._legs: dict[Connection, Upstream] = {}
         self._dials: dict[Connection, asyncio.Task[None]] = {}
         self._flushing: set[Upstream] = set()  # legs whose client is gone, and that still have bytes to send
@@ -72,7 +76,7 @@ class Forward(Behaviour):
             await self._connect(connection, leg)
         except PortsideError as error:
             leg.dial_failed(str(error))
-        except OSError as error:  # of TLS too
+        except (OSError, InvalidValue) as error:  # of TLS too
             leg.dial_failed(f"cannot connect to {display_name(self._address)}: {reason_of(error)}")
         finally:
             self._dials.pop(connection, None)
@@ -98,7 +102,7 @@ class Forward(Behaviour):
     ) -> None:
         from portside.server.tls_transport import client_handshake
 
-        name = self._address.host or "localhost"
+        name = tls_host(self._address.host or "localhost")
         over_tls = partial(attach, connection.poller, sock)
         await client_handshake(context, protocol, over_tls, server_hostname=name, timeout_s=self._timeout)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_interface, unknown_interface
 from portside.client.log import log_info
-from portside.errors import PortsideError, UsageError, reason_of
+from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
+from portside.hostnames import resolver_host
 from portside.sockopts import set_keepalive
 
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
     """
     host = address.host or "localhost"
     try:
-        # A str would make Python load its tables for international names, which few names need.
-        ascii_or_not = host.encode("ascii") if host.isascii() else host
-        found = socket.getaddrinfo(ascii_or_not, address.port, options.family, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(resolver_host(host), address.port, options.family, socket.SOCK_STREAM)
     except OSError as error:
         why: OSError | str = error
         if options.family and error.errno in (socket.EAI_ADDRFAMILY, socket.EAI_NODATA):
@@ -124,6 +123,8 @@ def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
             why = f"{flag} was given, and it has no {name} address"
         hint = unknown_interface(host) or _hint(error, _HINTS)
         raise PortsideError(f"cannot connect to {display_name(address)}", why, hint) from None
+    except InvalidValue as problem:
+        raise PortsideError(f"cannot connect to {display_name(address)}", str(problem)) from None
     except UnicodeError:
         raise PortsideError(f"cannot connect to {display_name(address)}", f"{host!r} is no host name") from None
     return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]
@@ -212,8 +213,8 @@ def needs_interface(candidate: Candidate, options: ConnectOptions) -> bool:
 
 def _bind(sock: socket.socket, family: int, source: Address) -> None:
     try:
-        found = socket.getaddrinfo(source.host, source.port, family, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        found = socket.getaddrinfo(resolver_host(source.host or ""), source.port, family, socket.SOCK_STREAM)
+    except (OSError, ValueError):
         name = "IPv6" if family == socket.AF_INET6 else "IPv4"
         raise OSError(errno.EADDRNOTAVAIL, f"{source.host} is no {name} address") from None
     if source.port:

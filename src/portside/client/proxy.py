@@ -5,6 +5,7 @@ the proxy over a socket that ``client.dial`` has connected, so that addresses, s
 proxy as for any peer.
 """
 
+import re
 import socket
 import time
 from typing import Any, NamedTuple, cast
@@ -16,6 +17,7 @@ from python_socks.sync import Proxy as Protocol
 from portside.addresses import Address
 from portside.client.dial import ClientConnection, ConnectOptions, connect, display_name
 from portside.errors import InvalidValue, PortsideError, reason_of
+from portside.hostnames import connect_host, socks_host
 from portside.wire.escaping import escape
 
 _TYPES = {"socks5": ProxyType.SOCKS5, "socks5h": ProxyType.SOCKS5, "http": ProxyType.HTTP}
@@ -23,6 +25,10 @@ _FORM = "write socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST
 _ESCAPES = "in a user or password write / ? # @ as %2F %3F %23 %40"
 _MAX_HEAD = 64 * 1024  # bytes of an HTTP proxy's answer; other clients stop at 8 to 64 KiB
 _MAX_REASON = 200  # characters of a proxy's reason
+_HTTP = b"HTTP/"
+_HEAD_END = re.compile(rb"\n\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_OTHER_KIND = "is it a proxy of this kind?"
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
 
 
@@ -70,6 +76,10 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
     Raises PortsideError where the proxy cannot be reached, refuses, or speaks something else.
     """
     what = f"cannot connect to {display_name(address)} through {proxy}"
+    try:
+        host = (connect_host if proxy.scheme == "http" else socks_host)(address.host or "localhost")
+    except InvalidValue as problem:
+        raise PortsideError(what, str(problem)) from None
     deadline = time.monotonic() + options.timeout
     try:
         connection = connect(proxy.address, options)
@@ -78,21 +88,22 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
     stream = _ProxyStream(connection.sock, deadline, by_head=proxy.scheme == "http")
     protocol = Protocol(
         _TYPES[proxy.scheme],
-        *_host_and_port(proxy.address),
+        str(proxy.address.host),
+        proxy.address.port,
         proxy.user,
         proxy.password,
         rdns=True,
         forward=cast("Any", stream),
     )
     try:
-        protocol.connect(*_host_and_port(address))
+        protocol.connect(host, address.port)
     except TimeoutError:
         raise PortsideError(what, f"no answer within {options.timeout:g}s") from None
     except ProxyError as error:
         raise PortsideError(what, _reason(error), _hint(error)) from None
     except OSError as error:
-        raise PortsideError(what, reason_of(error), "is it a proxy of this kind?") from None
-    except ValueError:  # from the name's encoding: a part of it or all of it is too long
+        raise PortsideError(what, reason_of(error), _OTHER_KIND) from None
+    except ValueError:  # from the name's encoding: a part of it is empty or too long
         raise PortsideError(what, "this name of a host cannot be sent to a proxy") from None
     connection.sock.settimeout(None)
     return ClientConnection(connection.sock, display_name(address), connection.local)
@@ -114,20 +125,24 @@ class _ProxyStream:
         self._sock.sendall(data)
 
     def recv(self, size: int) -> bytes:
-        """The next bytes; of an HTTP answer the whole head, without the tunnel's bytes that follow it."""
+        """The next bytes; of an HTTP answer the whole head, without the tunnel's bytes that follow it.
+
+        A line may end with LF alone (RFC 9112, section 2.2), where the library wants CR LF. What does not begin as an
+        answer in HTTP is returned as far as it has come.
+        """
         if not self._by_head:
             self._set_timeout()
             return self._sock.recv(size)
-        head = b""
-        while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
+        head, end = b"", None
+        while end is None and len(head) < _MAX_HEAD and head[: len(_HTTP)] == _HTTP[: len(head)]:
             self._set_timeout()
             seen = self._sock.recv(_MAX_HEAD, socket.MSG_PEEK)
             if not seen:
                 break
-            end = (head[-3:] + seen).find(b"\r\n\r\n")
-            taken = len(seen) if end < 0 else end + 4 - len(head[-3:])
-            head += self._sock.recv(taken)
-        return head
+            tail = head[-3:]
+            end = _HEAD_END.search(tail + seen)
+            head += self._sock.recv(len(seen) if end is None else end.end() - len(tail))
+        return _LINE_END.sub(b"\r\n", head)
 
     def close(self) -> None:
         self._sock.close()
@@ -139,10 +154,6 @@ class _ProxyStream:
         self._sock.settimeout(left)
 
 
-def _host_and_port(address: Address) -> tuple[str, int]:
-    return address.host or "localhost", address.port
-
-
 def _reason(error: ProxyError) -> str:
     """The proxy's reason, which comes from the network as it is, in any length, where it speaks HTTP."""
     words = escape(str(error).encode("utf-8", "surrogateescape"))
@@ -150,6 +161,8 @@ def _reason(error: ProxyError) -> str:
 
 
 def _hint(error: ProxyError) -> str | None:
+    if str(error).startswith("Invalid status"):
+        return _OTHER_KIND
     if error.error_code == 407 or "authentication" in str(error).lower():
         return _WANTS_CREDENTIALS
     return None

@@ -15,6 +15,7 @@ import socket
 
 from portside.addresses import is_shorthand
 from portside.errors import InvalidValue
+from portside.hostnames import resolver_host
 from portside.kernel.filter.resolver import HostAddress
 from portside.kernel.interfaces import interface_number
 from portside.kernel.netns import Namespace
@@ -42,7 +43,7 @@ class SystemResolver:
                 f"{host!r} is no host: write an address with all four numbers, or a network, as in 10.1/16"
             )
         try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(resolver_host(host), None, type=socket.SOCK_STREAM)
         except (OSError, ValueError):  # ValueError: no name of a host can look like this
             raise InvalidValue(f"no host is called {host!r}") from None
         return list(dict.fromkeys(self._address(family, sockaddr) for family, _, _, _, sockaddr in found))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from portside.addresses import ip_of, is_shorthand
 from portside.errors import PortsideError, UsageError, reason_of
+from portside.hostnames import resolver_host
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:  # the rules are read before the port is open, the events are loaded after
@@ -24,8 +25,8 @@ def networks_of(text: str, option: str) -> "list[Network]":
             hint = "write 10.0.0.1 or 10.0.0.0/8, with all four numbers" if is_shorthand(text) else None
             raise UsageError(f"{option} {text}", "no address, network or name", hint) from None
     try:
-        found = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = socket.getaddrinfo(resolver_host(text), None, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
         raise PortsideError(f"{option} {text}", reason_of(error)) from None
     return [parse_network(ip_of(sockaddr)) for *_, sockaddr in found]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, unknown_interface
 from portside.errors import PortsideError
+from portside.hostnames import resolver_host
 from portside.sockopts import set_keepalive
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
@@ -102,8 +103,8 @@ def _open_port(
 def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int, tuple[str, int]]]:
     where = Address(host, range(port, port + 1))
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
+        found = socket.getaddrinfo(resolver_host(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, ValueError) as error:
         raise PortsideError(f"cannot listen on {where}", error, unknown_interface(host)) from None
     sockaddrs = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in families]
     if not sockaddrs:

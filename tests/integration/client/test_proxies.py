@@ -144,6 +144,7 @@ def test_a_real_http_proxy(connect: Connect, make_peer: MakePeer) -> None:
             assert other.recv(5, socket.MSG_WAITALL) == b"there"
             other.sendall(b"and back")
             other.close()
+            program.process.stdin.close()
             assert program.wait() == 0
             assert bytes(program.out) == b"and back"
         finally:
@@ -166,6 +167,68 @@ def test_what_the_peer_says_first_is_not_lost_behind_the_proxys_answer(connect: 
         assert program.wait() == 0
     assert asked[0].startswith(b"CONNECT [2001:db8::1]:22 HTTP/1.1\r\nHost: [2001:db8::1]:22\r\n")
     assert bytes(program.out) == banner
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("bücher.test:443", b"xn--bcher-kva.test:443"),
+        ("straße.test:443", b"xn--strae-oqa.test:443"),
+        ("[2001:DB8::0001]:443", b"[2001:db8::1]:443"),
+        ("[::ffff:192.0.2.1]:443", b"192.0.2.1:443"),
+        ("127.1:443", b"127.0.0.1:443"),
+    ],
+)
+def test_what_an_http_proxy_is_told(connect: Connect, peer: Peer, target: str, told: bytes) -> None:
+    with answering(peer, (b"\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n")) as asked:
+        assert connect("--proxy", f"http://{peer.address}", target).wait() == 0
+    assert asked[0].startswith(b"CONNECT " + told + b" HTTP/1.1\r\nHost: " + told + b"\r\n")
+    assert asked[0].isascii()
+
+
+def test_what_a_socks5_proxy_is_told(connect: Connect, peer: Peer) -> None:
+    name = b"xn--bcher-kva.test"
+    request = b"\x05\x01\x00\x03" + bytes([len(name)]) + name + (443).to_bytes(2, "big")
+    with answering(peer, (3, b"\x05\x00"), (len(request), SOCKS_OK)) as asked:
+        assert connect("--proxy", f"socks5://{peer.address}", "bücher.test:443").wait() == 0
+    assert asked[1] == request
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_no_proxy_is_asked_for_an_address_of_a_link_of_ours(connect: Connect, peer: Peer, scheme: str) -> None:
+    program = connect("--proxy", f"{scheme}://{peer.address}", "[fe80::1%lo]:443")
+    assert program.wait() == 1
+    program.wait_for("an interface of this machine, which no proxy knows$", err=True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\n\n",
+        b"HTTP/1.0 200\nVia: here\n\n",
+        b"HTTP/1.1 200 OK\r\nVia: here\r\n\n",
+        b"HTTP/1.1 200 OK\nVia: here\n\r\n",
+    ],
+)
+def test_an_http_answer_with_bare_line_feeds(connect: Connect, peer: Peer, answer: bytes) -> None:
+    with answering(peer, (b"\r\n\r\n", answer + b"\n\nhello\r\n\r\n")):
+        program = connect("--proxy", f"http://{peer.address}", "behind.test:22")
+        assert program.wait() == 0
+    assert bytes(program.out) == b"\n\nhello\r\n\r\n"
+
+
+def test_the_reason_in_an_answer_with_bare_line_feeds_is_its_first_line(connect: Connect, peer: Peer) -> None:
+    with answering(peer, (b"\r\n\r\n", b"HTTP/1.1 403 Forbidden\nVia: here\n\n")):
+        program = connect("--proxy", f"http://{peer.address}", "behind.test:22")
+        assert program.wait() == 1
+    program.wait_for(": 403 Forbidden$", err=True)
+
+
+def test_an_answer_that_is_no_http_is_not_waited_for(connect: Connect, peer: Peer) -> None:
+    with answering(peer, (b"\r\n\r\n", b"\x05\xff")):
+        program = connect("--proxy", f"http://{peer.address}", "behind.test:22", "-w", "1h")
+        assert program.wait() == 1
+    program.wait_for(r"Invalid status line: .*\nhint: is it a proxy of this kind", err=True)
 
 
 def test_an_http_answer_in_pieces(connect: Connect, peer: Peer) -> None:
@@ -229,9 +292,8 @@ def test_a_proxy_that_resets(connect: Connect, peer: Peer) -> None:
 
 
 def test_a_name_that_no_proxy_takes(connect: Connect, peer: Peer) -> None:
-    with answering(peer, (3, b"\x05\x00")):
-        program = connect("--proxy", f"socks5://{peer.address}", "a." * 200 + "test:80")
-        assert program.wait() == 1
+    program = connect("--proxy", f"socks5://{peer.address}", "a." * 200 + "test:80")
+    assert program.wait() == 1
     program.wait_for("this name of a host cannot be sent to a proxy$", err=True)
 
 

@@ -260,6 +260,28 @@ def test_a_file_of_any_certificate_of_the_chain_is_enough(
         assert "certificate verify failed" in program.err.decode()
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("BÜCHER.test", "xn--bcher-kva.test"),
+        ("xn--bcher-kva.test.", "xn--bcher-kva.test"),
+        ("[::1]", None),
+        ("::ffff:192.0.2.1", None),
+    ],
+)
+def test_the_name_is_told_and_checked_in_the_form_of_certificates(
+    connect: Connect, start: Start, authority: Authority, given: str, name: str | None
+) -> None:
+    own = authority.sign("server", names=["xn--bcher-kva.test", "::1", "192.0.2.1"])
+    server = start(
+        "listen", "127.0.0.1:0", "--tls", "--tls-cert", own.certificate, "--tls-key", own.key, "--format", "json"
+    )
+    program = connect(f"127.0.0.1:{server.port}", "--tls", "--tls-ca", authority.path, "--tls-servername", given)
+    assert program.wait() == 0, program.err.decode()
+    server.wait_for('"opened".*\n')
+    assert server.events[1]["tls"].get("sni") == name
+
+
 def test_a_peer_that_says_nothing_or_leaves(connect: Connect, peer: Peer) -> None:
     began = time.monotonic()
     program = connect(peer.address, "--tls", "-w", "500ms")

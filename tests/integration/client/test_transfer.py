@@ -165,9 +165,12 @@ def test_send_only_waits_until_the_peer_has_it_all(connect: Connect, make_peer: 
     program.wait_for(rf"closed here after .*, 0 B in, {size} B out", err=True)
 
 
-def test_send_only_ends_when_the_peer_closes_first(connect: Connect, peer: Peer) -> None:
+def test_send_only_goes_on_when_the_peer_has_half_closed(connect: Connect, peer: Peer) -> None:
     program = connect("--send-only", peer.address, stdin=subprocess.PIPE)
-    peer.accept().close()
+    other = peer.accept()
+    other.shutdown(socket.SHUT_WR)
+    feed(program, b"all of it").join(DEADLINE_S)
+    assert read_to_end(other) == b"all of it"
     assert program.wait() == 0
 
 

@@ -58,6 +58,17 @@ class UpstreamServer:
             each.close()
 
 
+RESOLVES_ITSELF = """
+import socket
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **options: real(
+    b"127.0.0.1" if host == b"myself.test" else host, *rest, **options
+)
+from portside.cli import main
+main()
+"""
+
+
 @pytest.fixture
 def upstream() -> Iterator[UpstreamServer]:
     server = UpstreamServer()
@@ -552,6 +563,68 @@ def test_clients_that_close_are_let_go_over_tls(listen: Start) -> None:
     server.wait_for('"closed"', count=5)
     upstream.wait_for('"closed"', count=5)
     assert {event["reason"] for event in server.events if event["event"] == "closed"} == {"peer_closed"}
+
+
+OWN = [
+    ("127.0.0.1:0", "127.0.0.1:{port}"),
+    ("127.0.0.1:0", "{port}"),
+    ("127.0.0.1:0", "localhost:{port}"),
+    ("127.0.0.1:0", "127.1:{port}"),
+    ("127.0.0.1:0", "[::ffff:127.0.0.1]:{port}"),
+    ("127.0.0.1:0", "0.0.0.0:{port}"),
+    ("[::1]:0", "[::1]:{port}"),
+    ("[::1]:0", "[::]:{port}"),
+    ("0.0.0.0:0", "127.0.0.9:{port}"),
+    ("[::]:0", "[::1]:{port}"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(("address", "target"), OWN)
+def test_a_relay_to_itself_is_refused_by_any_of_its_addresses(start: Start, address: str, target: str) -> None:
+    port = free_port()
+    target = target.format(port=port)
+    server = start("listen", address.removesuffix("0") + str(port), "--forward", target)
+    assert server.wait() == 2
+    what = f"localhost:{port}" if target == str(port) else target
+    assert server.err.decode().splitlines()[0] == f"portside: --forward {what}: this server listens there itself"
+
+
+def test_a_relay_to_its_own_unix_socket_is_refused(start: Start, tmp_path: Path) -> None:
+    own, link = tmp_path / "own", tmp_path / "link"
+    link.symlink_to(own)
+    for listens, target in ((f"unix:{own}", f"unix:{link}"), (f"unix:@{tmp_path}", f"unix:@{tmp_path}")):
+        server = start("listen", listens, "--forward", target)
+        assert server.wait() == 2
+        assert "this server listens there itself" in server.err.decode()
+    assert not own.exists()
+
+
+def test_a_name_of_this_machine_that_only_the_resolver_knows_is_refused_when_a_client_comes(start: Start) -> None:
+    port = free_port()
+    command = (sys.executable, "-c", RESOLVES_ITSELF)
+    server = start(
+        "listen", f"127.0.0.1:{port}", "--forward", f"myself.test:{port}", "--format", "json", command=command
+    )
+    server.wait_for('"listening"')
+    with connect(port) as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
+    end = closed(server)
+    assert end["error"] == f"cannot connect to myself.test:{port}: this server listens there itself"
+    assert [event["event"] for event in server.events].count("opened") == 1
+
+
+def test_a_server_behind_the_relay_on_the_same_port_of_another_address(listen: Start, start: Start) -> None:
+    upstream = start("listen", "127.0.0.2:0", "--echo")
+    relay = start("listen", f"127.0.0.1:{upstream.port}", "--forward", f"127.0.0.2:{upstream.port}")
+    with connect(relay.port) as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
 
 
 def test_an_upstream_that_speaks_no_tls(listen: Start, upstream: UpstreamServer) -> None:
