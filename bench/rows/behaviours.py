@@ -23,7 +23,7 @@ def echo(plan: Plan) -> Iterator[Result]:
         ours = rates.pop("portside")
         row = f"{clients:,} clients, a line of 64 bytes there and back, --echo, raw to /dev/null"
         for name, theirs in rates.items():
-            bar, taken = Bar(0.6 if name == "C echo" else 3), (works["portside"], works[name])
+            bar, taken = Bar(0.75 if name == "C echo" else 3), (works["portside"], works[name])
             yield Result(row, "trips/s", ours, name, theirs, bar, NOTE, tuple([w for _, w in of] for of in taken))
 
 

@@ -18,7 +18,7 @@ def blocks(plan: Plan) -> Iterator[Result]:
         works = plan.by_turns({peer.name: partial(_once, peer, clients, each) for peer in crowd})
         mine, theirs = ([clients * each * BLOCK_BYTES / 1e9 / work.seconds for work in of] for of in works.values())
         row = f"{clients} client{'s' * (clients > 1)} sending 256 kB blocks, raw to /dev/null"
-        yield Result(row, "GB/s", mine, "C sink", theirs, Bar(0.8), works=(*works.values(),))
+        yield Result(row, "GB/s", mine, "C sink", theirs, Bar(0.9 if clients > 1 else 0.8), works=(*works.values(),))
 
 
 def _once(peer: peers.Peer, clients: int, each: int) -> Work:

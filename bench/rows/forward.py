@@ -19,7 +19,7 @@ def forward(plan: Plan) -> Iterator[Result]:
         works = plan.by_turns({name: partial(_once, relay, clients, each) for name, relay in relays.items()})
         mine, theirs = ([clients * each * BLOCK_BYTES / 1e9 / work.seconds for work in of] for of in works.values())
         row = f"{clients} stream{'s' * (clients > 1)} of 256 kB blocks, --forward to a C sink, raw to /dev/null"
-        yield Result(row, "GB/s", mine, "socat fork", theirs, Bar(0.8), NOTE, (*works.values(),))
+        yield Result(row, "GB/s", mine, "socat fork", theirs, Bar(3 if clients > 1 else 0.8), NOTE, (*works.values(),))
 
 
 def _once(relay: peers.Relay, clients: int, each: int) -> Work:

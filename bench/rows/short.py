@@ -13,9 +13,9 @@ MANY, FEW = 6_000, 2_000
 
 
 def short(plan: Plan) -> Iterator[Result]:
-    bars = {peers.C_LOG: Bar(0.75), peers.NCAT: Bar(4), peers.SOCAT: Bar(10), peers.SOCAT_BACKLOG: None}
+    bars = {peers.C_LOG: Bar(0.9), peers.NCAT: Bar(8), peers.SOCAT: Bar(10), peers.SOCAT_BACKLOG: None}
     yield from _at_once(plan, 50, bars, FIFTY)
-    yield from _at_once(plan, 8, {peers.C_LOG: None, peers.NCAT: None, peers.SOCAT_BACKLOG: None})
+    yield from _at_once(plan, 8, {peers.C_LOG: Bar(0.85), peers.NCAT: Bar(0.85), peers.SOCAT_BACKLOG: None})
 
 
 def _at_once(plan: Plan, clients: int, against: dict[peers.Peer, Bar | None], note: str = "") -> Iterator[Result]:
