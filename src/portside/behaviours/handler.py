@@ -46,7 +46,7 @@ def load(where: str) -> tuple[Function, str]:
         raise UsageError("--handler", f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, os.path.dirname(path))
+    sys.path.append(os.path.dirname(path))  # last: a file in it must not stand in for a package of ours
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -332,6 +332,20 @@ def test_the_example_of_the_docs(listen: Start) -> None:
         assert read_line(client).startswith(b"hello anna, you come from 127.0.0.1:")
 
 
+def test_modules_beside_a_handler_come_after_installed_ones(listen: Start, tmp_path: Path) -> None:
+    for name in ("uvloop", "msgspec", "numpy", "asyncio"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the file beside the handler was run')\n")
+    (tmp_path / "greetings.py").write_text("MORNING = 'good morning\\n'\n")
+    (tmp_path / "greet.py").write_text(
+        "import greetings\n\n\nasync def greet(connection):\n    await connection.send(greetings.MORNING)\n"
+    )
+    server = listen("--handler", f"{tmp_path}/greet.py:greet")
+    with connect(server.port) as client:
+        assert read_to_end(client) == b"good morning\n"
+    assert server.stop() == 0
+    assert server.err == b""
+
+
 def test_frames_of_a_handler(listen: Start, handlers: str) -> None:
     server = listen("--handler", f"{handlers}:frames")
     done = subprocess.run(
