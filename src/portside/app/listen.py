@@ -16,7 +16,7 @@ from portside.app.notices import write_notice
 from portside.app.output_sinks import OutputSinks
 from portside.app.process_limits import keep_freed_memory, raise_descriptor_limit
 from portside.app.stdin_delivery import StdinDelivery
-from portside.errors import reason_of
+from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
 from portside.feed.bus import EventBus
 from portside.server.admission import Admission
@@ -93,6 +93,13 @@ class _ListenRun:
         except BaseException:
             for listener in listeners:
                 listener.close()
+            raise
+        try:
+            server.acceptor.check_descriptor_limit()
+        except PortsideError:
+            for listener in listeners:
+                listener.close()
+            await loop.run_in_executor(None, self._sinks.close, PATIENCE_S, self._hurry)
             raise
         self._stdin = StdinDelivery(server, settings)
         server.on_opened = self._stdin.opened

@@ -93,6 +93,25 @@ def test_no_file_descriptor_left(listen: Start) -> None:
     assert kinds.count("refused") + kinds.count("opened") == 101
 
 
+def test_a_limit_that_leaves_no_descriptor_for_clients(start: Start, listen: Start, tmp_path: Path) -> None:
+    record = ("--record", str(tmp_path / "recording"))
+    server = start("listen", "127.0.0.1:0", *record, preexec=limit_descriptors(32))
+    assert server.wait() == 1
+    least = re.search(rb"of the 32 file descriptors .* at least (\d+) are needed\n", server.err)
+    assert least
+    assert b"listening" not in server.out
+    server = listen(*record, preexec=limit_descriptors(int(least[1])))
+    still_serves(server)
+    assert server.stop() == 0
+
+
+def test_a_limit_with_which_nothing_can_start(start: Start) -> None:
+    server = start("listen", "127.0.0.1:0", preexec=limit_descriptors(12))
+    assert server.wait() == 1
+    assert server.err.startswith(b"portside: cannot start: 12 file descriptors are too few; 64 are enough")
+    assert server.err.count(b"\n") == 2
+
+
 def test_a_reader_that_stops(start: Start) -> None:
     """Memory stays bounded, clients feel it, everything goes on when the reader does; nothing is lost."""
     reading, writing = os.pipe()
