@@ -17,6 +17,7 @@ def make_handshakes(settings: Listen) -> Handshakes:
         context = server_context(settings)
     return Handshakes(
         tls=context,
+        most=settings.max_handshakes,
         expects_header=settings.proxy_protocol,
         trusted=trusted if settings.proxy_protocol_from else None,
     )

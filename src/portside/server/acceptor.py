@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from select import EPOLLIN
 from typing import TYPE_CHECKING
 
+from portside.errors import PortsideError
 from portside.events import Refused, RefuseReason, Tls
 from portside.server.admission import Admission
 from portside.server.connection import Connection, ConnectionFaults, ConnectionInfo, Publish
@@ -108,9 +109,26 @@ class Acceptor:
         self._most_clients = most_clients
         self._paused = False
         self._exhausted = False  # no descriptor is left; accepting is tried again after a while
+        self._crowded = False  # the pre-connect stage has no room
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most_descriptors = sys.maxsize if limit == resource.RLIM_INFINITY else limit - SPARE_DESCRIPTORS
         pre_connect.bind(self)
+
+    def check_descriptor_limit(self) -> None:
+        """Raise PortsideError where the limit of descriptors leaves none for a client, with what is open now."""
+        try:
+            lowest_free = os.dup(0)
+            os.close(lowest_free)
+        except OSError:
+            lowest_free = self._most_descriptors + SPARE_DESCRIPTORS
+        if lowest_free >= self._most_descriptors:
+            least = lowest_free + SPARE_DESCRIPTORS + 1
+            raise PortsideError(
+                "cannot serve any client",
+                f"of the {self._most_descriptors + SPARE_DESCRIPTORS} file descriptors that this process may have none "
+                f"would be left, at least {least} are needed",
+                f"`ulimit -n {least}` before it, or more for more clients; each needs one",
+            )
 
     # Listening.
 
@@ -161,7 +179,8 @@ class Acceptor:
         accept = self._accept if throttle is None else throttle.on_acceptable
         for listener in self._listeners:
             self._stop_watching(listener)
-            if not self._paused and not self._exhausted and (throttle is None or not throttle.is_closed):
+            waits = self._paused or self._exhausted or self._crowded or (throttle is not None and throttle.is_closed)
+            if not waits:
                 poller.register(listener.socket.fileno(), _Backlog(listener, accept), EPOLLIN)
 
     def _stop_watching(self, listener: Listener) -> None:
@@ -178,9 +197,13 @@ class Acceptor:
                 transport.read_first()
 
     def _accept_pending(self, listener: Listener, most: int) -> None:
-        accept = listener.accept
+        accept, has_room = listener.accept, self._pre_connect.has_room
         for _ in range(most):
             if not self._listeners or self._paused:
+                return
+            if not has_room():
+                self._crowded = True
+                self._update_watches()
                 return
             try:
                 fd, address = accept()
@@ -229,6 +252,11 @@ class Acceptor:
             self._update_watches()
 
     # Called by the pre-connect stage.
+
+    def resume_accepting(self) -> None:
+        """Accept again after the stage had no room."""
+        self._crowded = False
+        self._update_watches()
 
     def admit(self, pending: PendingConnection) -> bool:
         """Count a client in, or refuse it. One that was admitted is either connected or released."""

@@ -43,6 +43,9 @@ class PreConnectHost(Protocol):
     def attach(self, fd: int, protocol: "asyncio.Protocol", /) -> None:
         """Make a transport of a connected descriptor, and give it to the protocol."""
 
+    def resume_accepting(self) -> None:
+        """Accept again, after the stage had no room."""
+
     def schedule_check(self, item: "HasDeadline", at: float, /) -> None:
         """Have ``item.check`` called at ``at`` or a little later."""
 
@@ -55,6 +58,10 @@ class PreConnect:
     def bind(self, host: PreConnectHost) -> None:
         """Work for this acceptor from now on."""
         self._host = host
+
+    def has_room(self) -> bool:
+        """Whether another client may be accepted. Where not, ``resume_accepting`` of the host is called in time."""
+        return True
 
     def begin(self, pending: "PendingConnection") -> None:
         """Take a client that was accepted, and connect or refuse it in time."""

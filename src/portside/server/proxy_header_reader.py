@@ -56,6 +56,11 @@ class HeaderReader:
             late = f"no whole PROXY header came within {TIMEOUT_S:g}s"
             self._finish(self._pending, os.strerror(error) if error else late)
 
+    def give_way(self, error: str) -> None:
+        """Refuse the client, whose place another one gets."""
+        if self._pending is not None:
+            self._finish(self._pending, error)
+
     def end(self) -> None:
         """Close the client: the run ends."""
         if self._pending is not None:

@@ -195,6 +195,11 @@ class Listen:
         help="the protocols to agree on with ALPN, the preferred one first: h2,http/1.1",
         requires=("--tls",),
     )  # fmt: skip
+    max_handshakes: int = option(
+        "--max-handshakes", metavar="N", parse=parse_count, default=512, group=_TLS,
+        help="handshakes at once; more clients wait, and one that takes longer than 1s gives its place to them",
+        requires=("--tls",),
+    )  # fmt: skip
     proxy_protocol: bool = flag(
         "--proxy-protocol", group=_WHO,
         help="a PROXY v1 or v2 header comes first; its source is the peer shown",

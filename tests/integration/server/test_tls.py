@@ -305,7 +305,7 @@ def _hello(name: str) -> bytes:
 
 
 def test_a_thousand_that_stop_in_mid_handshake_delay_nobody_and_are_refused(listen: Start) -> None:
-    server = listen("--format", "json", "--tls", "--echo")
+    server = listen("--format", "json", "--tls", "--echo", "--max-handshakes", "2000")
     with shaken(server) as client:
         client.sendall(b"x")
         client.recv(1)
@@ -323,6 +323,35 @@ def test_a_thousand_that_stop_in_mid_handshake_delay_nobody_and_are_refused(list
         assert memory_kib(server.process.pid) - before < 150 * 1024
         server.wait_for('"error":"no handshake within 10s"', count=1000)
     server.stop()
+
+
+def test_handshakes_that_stop_hold_bounded_memory_and_give_way(listen: Start) -> None:
+    server = listen("--format", "json", "--tls", "--echo", "--max-handshakes", "100")
+    hello = _hello("slow.example")
+    memory = []
+    for wave in range(1, 4):
+        with ExitStack() as stack:
+            for _ in range(300):
+                stack.enter_context(connect(server.port)).sendall(hello)
+            with shaken(server) as client:
+                client.sendall(b"served after them")
+                assert client.recv(100) == b"served after them"
+            server.wait_for('"error":"not finished within 1s, with 100 handshakes at once"', count=201 * wave)
+        server.wait_for('"refused"', count=300 * wave)
+        memory.append(memory_kib(server.process.pid))
+    assert memory[2] - memory[0] < 4 * 1024  # 300 of them hold 15 MiB
+    server.stop()
+
+
+def test_headers_that_stop_give_way_too(listen: Start) -> None:
+    server = listen("--format", "json", "--tls", "--echo", "--proxy-protocol", "--max-handshakes", "1")
+    with connect(server.port) as silent, connect(server.port) as client:
+        client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n")
+        with unverified_context().wrap_socket(client) as secure:
+            secure.sendall(b"x")
+            assert secure.recv(1) == b"x"
+        assert silent.recv(1) == b""
+    server.wait_for('"refused".*"proxy_header","error":"not finished within 1s, with 1 handshakes at once"')
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
