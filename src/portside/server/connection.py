@@ -210,7 +210,9 @@ class Connection(Leg, asyncio.Protocol):
         host = self._host
         cause = self._cause
         if cause is None:
-            if isinstance(error, ConnectionAbortedError):
+            if error is None:
+                cause = CloseCause("peer_closed" if self.half_closed else "local_closed")
+            elif isinstance(error, ConnectionAbortedError):
                 cause = CloseCause("killed")
             elif self._has_closed_altogether(error):
                 cause = CloseCause("peer_closed")
@@ -218,10 +220,8 @@ class Connection(Leg, asyncio.Protocol):
                 cause = CloseCause("peer_reset")
             elif has_vanished(error):
                 cause = CloseCause("peer_vanished")
-            elif error is not None:
-                cause = CloseCause("error", reason_of(error))
             else:
-                cause = CloseCause("peer_closed" if self.half_closed else "local_closed")
+                cause = CloseCause("error", reason_of(error))
         reason, text, by = cause
         if reason not in {"local_closed", "local_reset", "killed", "error"}:
             by = None
