@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -508,17 +509,24 @@ def test_a_write_after_the_poller_is_closed_ends_quietly() -> None:
     run(test)
 
 
-def test_a_lost_connection_is_freed_without_the_collector() -> None:
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_lost_connection_is_freed_without_the_collector(resets: bool) -> None:
     async def test() -> None:
         user = User()
         user.stays = True
         async with connected(user) as peer:
             peer.sendall(b"x")
             await user.until_told("data")
-        freed = weakref.ref(user)
+            if resets:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                peer.close()
+                await user.until_told("lost")
+        user.error = None
+        freed, of_transport = weakref.ref(user), sys.getrefcount(user.transport)
         transport = user.transport  # it lives on, and must not hold its user
         del user
         assert freed() is None
+        assert of_transport == 2  # that of the user, and the argument
         assert transport.is_closing()
 
     gc.disable()

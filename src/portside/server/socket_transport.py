@@ -374,8 +374,9 @@ class SocketTransport:
     def _tell_lost(self) -> None:
         """Tell the protocol, which may still ask for the socket and for what was not sent; then close."""
         protocol, self._protocol = self._protocol, _NO_PROTOCOL
+        error, self._error = self._error, None  # its traceback refers to this transport, in the frame that has read
         try:
-            protocol.connection_lost(self._error)
+            protocol.connection_lost(error)
         finally:
             self._buffer = None
             fd, self._fd = self._fd, -1

@@ -231,7 +231,7 @@ class TlsEngine:
         self.state = SessionState.FAILED
         self.failure = failure
         self.feed = _ignore
-        return failure
+        return TlsError(str(failure.strerror), failure.reason)  # to be raised: its traceback refers to this engine
 
 
 def _ignore(_data: Any) -> None:

@@ -234,7 +234,9 @@ def test_a_peer_that_speaks_no_tls(
         handshake_of(engine, garbage, piece)
     assert caught.value.strerror == f"it spoke no TLS: its first bytes are '{shown}'"
     assert caught.value.reason == NO_TLS
-    assert engine.failure is caught.value
+    assert engine.failure is not None
+    assert (engine.failure.strerror, engine.failure.reason) == (caught.value.strerror, NO_TLS)
+    assert engine.failure.__traceback__ is None  # it would refer to the engine, in the frame that has raised it
     assert engine.state is SessionState.FAILED
     engine.close_notify()
     assert engine.sending is Half.OPEN
