@@ -31,6 +31,8 @@ class StdinDelivery:
         self._bus_drained.set()
         self._at_end = False
         self._undelivered = 0  # bytes that were read and have no client yet
+        self._lost = 0  # bytes that the one client of --once did not take
+        self._is_for_one = settings.once
         # Whether the end of input is FIN for every client: not where something else answers them.
         self._half_closes = settings.send_only or (settings.once and type(server.behaviour) is Behaviour)
         self._may_be_sent = settings.forward is None
@@ -125,10 +127,11 @@ class StdinDelivery:
 
     def report_unsent(self) -> None:
         """Write a notice at the end of the run where a pipe or a file has more than was sent."""
-        if not self._wanted or self._at_end or not is_pipe_or_file(0):
+        if not self._wanted or not is_pipe_or_file(0):
             return
-        if left := self._undelivered + readable_bytes(0):
-            more = "" if is_regular_file(0) else " or more"
+        unread = 0 if self._at_end else readable_bytes(0)
+        if left := self._lost + self._undelivered + unread:
+            more = "" if self._at_end or is_regular_file(0) else " or more"
             write_notice(f"{left} B{more} of standard input were not sent")
 
     def opened(self, connection: Connection) -> None:
@@ -140,5 +143,7 @@ class StdinDelivery:
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """Wait for another client where the last is gone."""
         self._broadcast.closed(connection, reason)
+        if self._is_for_one:
+            self._lost += connection.lost
         if not self._server.connections:
             self._client_connected.clear()

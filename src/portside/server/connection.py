@@ -137,6 +137,7 @@ class Connection(Leg, asyncio.Protocol):
         "eof_sent",
         "faults",
         "info",
+        "lost",
         "number",
         "peer",
         "received",
@@ -156,6 +157,7 @@ class Connection(Leg, asyncio.Protocol):
         self.peer = info.peer  # here too: each read needs it
         self.received = 0  # bytes
         self.sent = 0  # bytes handed over; ``buffered_bytes`` of them have not left
+        self.lost = 0  # bytes handed over that had not left when the connection ended
         self.eof_sent = False
         self._host = host
         self._cause: CloseCause | None = None
@@ -228,6 +230,7 @@ class Connection(Leg, asyncio.Protocol):
         duration = round(host.now() - self._opened_at, 6)
         sent = max(0, self.sent - self.buffered_bytes)  # what is buffered may be encrypted, which makes it more
         self._transport = None
+        self.lost = self.sent - sent
         host.publish(Closed(time_ns(), self.number, self.peer, reason, self.received, sent, duration, text, by))
         host.closed(self, reason)
 

@@ -348,6 +348,18 @@ def test_input_that_no_client_came_for_is_said_at_the_end(listen: Start, tmp_pat
     assert server.err.decode() == "portside: 9 B of standard input were not sent\n"
 
 
+def test_input_that_the_client_did_not_take_is_said_at_the_end(listen: Start, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(bytes(12_000_000))
+    with (tmp_path / "blob").open("rb") as file:
+        server = listen("--once", "--format", "raw", stdin=file)
+        with connect(server.port) as client:
+            assert client.recv(1000)
+            reset(client)
+        assert server.wait() == 1
+    (left,) = re.findall(rb"^portside: (\d+) B of standard input were not sent$", server.err, re.MULTILINE)
+    assert 0 < int(left) < 12_000_000
+
+
 def write_all(stream: IO[bytes], data: bytes) -> None:
     stream.write(data)
     stream.close()
