@@ -73,7 +73,11 @@ class BlockBuilder:
         self.bodies.append(data)
 
     def parts(self, most_bytes: int) -> Iterator["BlockBuilder"]:
-        """The block itself, or its entries in blocks of at most ``most_bytes``; nothing where it is empty."""
+        """The block itself, or its entries in blocks of at most ``most_bytes``; nothing where it is empty.
+
+        Payload that is larger is split; so only a block with a single entry may exceed that, by its size in the block
+        and, where it is an event, by its own.
+        """
         if self.received + self.sent < most_bytes // 2 and len(self.times) < _SURELY_FEW:
             if self.times:
                 yield self
@@ -81,7 +85,7 @@ class BlockBuilder:
         part, size = BlockBuilder(self.conn), 0
         part.steps = self.steps
         events = iter(self.events)
-        for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
+        for at, packed, body in self._split_entries(most_bytes):
             cost = len(body) + ENTRY_BYTES
             if size and (size + cost > most_bytes or len(part.times) >= MOST_ENTRIES):
                 yield part
@@ -98,6 +102,17 @@ class BlockBuilder:
                 part.events.append(next(events))
             size += cost
         yield part
+
+    def _split_entries(self, most_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+        """Time, kind with size, and bytes of each entry; payload in entries of at most ``most_bytes``."""
+        for at, packed, body in zip(self.times, self.metas, self.bodies, strict=True):
+            kind = meta_kind(packed)
+            if len(body) <= most_bytes or kind not in (RECEIVED, SENT):
+                yield at, packed, body
+                continue
+            for start in range(0, len(body), most_bytes):
+                piece = body[start : start + most_bytes]
+                yield at, pack_meta(kind, len(piece)), piece
 
     def extend(self, other: "BlockBuilder") -> None:
         """Append the entries of a later block."""

@@ -1,8 +1,9 @@
-"""``--record-max``: evicts the oldest closed connections first, then the oldest bytes of open ones.
+"""``--record-max``: evicts the connections that closed longest ago first, then the oldest bytes of open ones.
 
-Disk space is freed by punching holes into the segments where the blocks of a connection lie, and by deleting segments
-in which nothing is left. The index records what was evicted and when: a whole connection in ``connections.dropped``,
-the beginning of a connection that is still open in ``given_up``.
+A small connection goes as a whole; of a large one no more than must go, its oldest bytes first. Disk space is freed by
+punching holes into the segments where the blocks of a connection lie, and by deleting segments in which nothing is
+left. The index records what was evicted and when: a whole connection in ``connections.dropped``, the beginning of one
+in ``given_up``.
 """
 
 import os
@@ -20,6 +21,7 @@ _AT_ONCE = 64  # connections dropped in one go
 _MOST_DROPPED_ROWS = 100_000  # of connections of which nothing is left but their row, and at most
 _ROW_SHARE = 1024  # one for so many bytes of the limit
 _CHECK_SHARE = 64  # a look at the disk each time this part of the limit was written
+_SMALL_SHARE = 64  # a connection that takes no more than this part of the limit goes as a whole
 
 _GIVE_UP = (
     "INSERT INTO given_up VALUES (?, ?, ?, ?) ON CONFLICT (conn) DO UPDATE SET "
@@ -30,6 +32,7 @@ _EMPTY = (
     "AND NOT EXISTS (SELECT 1 FROM extents WHERE extents.segment = segments.segment AND conn > 0)"
 )
 _Place = tuple[int, int, int]  # segment, offset, length
+_Block = tuple[int, int, int, int, int, int]  # its place, its connection, and its bytes received and sent
 
 
 class Retention:
@@ -67,7 +70,7 @@ class Retention:
         return 0
 
     def _evict_closed(self, current: int, too_much: int) -> bool:
-        """Evict the connections that closed longest ago, at least ``too_much`` bytes; whether there were any."""
+        """Evict ``too_much`` bytes of the connections that closed longest ago; whether there were any."""
         index = self._index
         conns = index.execute(
             "SELECT conn FROM connections WHERE closed IS NOT NULL AND dropped IS NULL ORDER BY closed LIMIT ?",
@@ -76,10 +79,20 @@ class Retention:
         places: list[_Place] = []
         with transaction(index):
             for (conn,) in conns:
-                places += index.execute("SELECT segment, offset, length FROM extents WHERE conn = ?", (conn,))
+                rows = index.execute(
+                    "SELECT segment, offset, length, conn, received, sent FROM extents WHERE conn = ? "
+                    "ORDER BY segment, offset LIMIT ?",
+                    (conn, _AT_ONCE),
+                ).fetchall()
+                size = sum(row[2] for row in rows)
+                if len(rows) == _AT_ONCE or size > max(too_much, self._most_bytes // _SMALL_SHARE):
+                    places += self._evict_blocks(rows, too_much)
+                    break
+                places += (row[:3] for row in rows)
                 index.execute("DELETE FROM extents WHERE conn = ?", (conn,))
                 index.execute("UPDATE connections SET dropped = ? WHERE conn = ?", (time.time_ns(), conn))
-                if sum(length for _, _, length in places) >= too_much:
+                too_much -= size
+                if too_much <= 0:
                     break
             if conns:
                 index.execute(
@@ -91,24 +104,32 @@ class Retention:
         return bool(conns)
 
     def _evict_oldest(self, current: int, too_much: int) -> bool:
-        """Evict the oldest blocks of any connection; whether there were any outside the segment being written."""
+        """Evict ``too_much`` bytes of the oldest blocks; whether there were any.
+
+        In the segment being written, what the recording says of itself (connection 0) stays.
+        """
         index = self._index
-        places: list[_Place] = []
         rows = index.execute(
-            "SELECT segment, offset, length, conn, received, sent FROM extents WHERE segment < ? "
+            "SELECT segment, offset, length, conn, received, sent FROM extents WHERE segment < ? OR conn > 0 "
             "ORDER BY segment, offset LIMIT ?",
             (current, _AT_ONCE),
         ).fetchall()
         with transaction(index):
-            for segment, offset, length, conn, received, sent in rows:
-                places.append((segment, offset, length))
-                index.execute("DELETE FROM extents WHERE segment = ? AND offset = ?", (segment, offset))
-                index.execute(_GIVE_UP, (conn, received, sent, time.time_ns()))
-                too_much -= length
-                if too_much <= 0:
-                    break
+            places = self._evict_blocks(rows, too_much)
         self._free(places, current)
         return bool(places)
+
+    def _evict_blocks(self, rows: list[_Block], too_much: int) -> list[_Place]:
+        """Evict the first of these blocks, ``too_much`` bytes of them, within a transaction; where they lie."""
+        places: list[_Place] = []
+        for segment, offset, length, conn, received, sent in rows:
+            if too_much <= 0:
+                break
+            places.append((segment, offset, length))
+            self._index.execute("DELETE FROM extents WHERE segment = ? AND offset = ?", (segment, offset))
+            self._index.execute(_GIVE_UP, (conn, received, sent, time.time_ns()))
+            too_much -= length
+        return places
 
     def _free(self, places: list[_Place], current: int) -> None:
         """Free the disk space of blocks that are no longer in the index."""

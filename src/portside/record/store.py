@@ -125,6 +125,7 @@ class Store:
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
         following = max(folder.segments(), default=0) + 1
         self._segments = SegmentWriter(folder, recording_id, following, roll, sync=sync)
+        self._most_block_bytes = MOST_BLOCK_BYTES if most_bytes is None else roll  # what is evicted goes by blocks
         retention = Retention(folder, index, most_bytes) if most_bytes is not None else None
         self._index = IndexWriter(folder, index, recording_id, retention)
 
@@ -207,7 +208,7 @@ class Store:
         rows: list[IndexEntry] = []
         for whole in blocks:
             before = self._losses.before(whole.conn)
-            for block in whole.parts(MOST_BLOCK_BYTES):
+            for block in whole.parts(self._most_block_bytes):
                 position = BlockPosition(self._flush, block.conn, *before)
                 made = encode_block(
                     self._seed, offset, position, times=block.times, metas=block.metas, bodies=block.bodies

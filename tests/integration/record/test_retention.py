@@ -3,11 +3,14 @@
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing as close_at_end
 from pathlib import Path
 
 import pytest
+from conftest import Start
 from recording_files import blocks as collected
 from recording_files import (
     bytes_of,
@@ -24,6 +27,7 @@ from recording_files import (
     sent,
     store,
 )
+from support import connect
 
 from portside.events import Event, Gap
 from portside.record.check import check
@@ -117,6 +121,63 @@ def test_one_endless_connection(tmp_path: Path) -> None:
     assert (report.found, report.missing) == ([], [])
     assert report.may_be_given_up
     assert [each.conn for each in report.incomplete] == [1]
+    assert check(os.fspath(tmp_path)).whole
+
+
+@pytest.mark.parametrize("flush_bytes", [40_000, 2 * LIMIT, 5 * LIMIT])
+def test_of_one_transfer_that_is_larger_the_newest_stays(tmp_path: Path, flush_bytes: int) -> None:
+    """Also when it has closed, and in flushes that are larger than the limit."""
+    size = 5 * LIMIT
+    data = pattern(1, size)
+    record(
+        tmp_path,
+        [opened(1)],
+        *([received(1, data[at : at + flush_bytes], at)] for at in range(0, size, flush_bytes)),
+        [closed(1, size, 0, size)],
+        most_bytes=LIMIT,
+    )
+    assert disk_bytes(tmp_path) <= LIMIT
+    check_endless(tmp_path, size)
+    assert len(data_of(tmp_path, 1)[0]) > LIMIT * 0.7
+    assert listed(tmp_path)[1].dropped is None
+
+
+def test_of_a_file_sent_to_a_server_the_end_can_be_read(start: Start, tmp_path: Path) -> None:
+    folder = str(tmp_path / "rec")
+    server = start("listen", "127.0.0.1:0", "--format", "json", "--record", folder, "--record-max", "1M")
+    server.wait_for('"listening"')
+    data = pattern(1, 8 << 20)
+    with connect(server.port) as client:
+        client.sendall(data)
+    server.wait_for('"closed"')
+    server.stop()
+    command = [sys.executable, "-m", "portside", "rec"]
+    cat = subprocess.run([*command, "cat", folder, "1"], capture_output=True, timeout=60, check=False)
+    assert data.endswith(cat.stdout)
+    assert len(cat.stdout) > 600_000
+    assert cat.returncode == 1
+    assert f"{len(data) - len(cat.stdout)} B" in cat.stderr.decode()
+    shown = subprocess.run([*command, "list", folder], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "given up" not in shown
+
+
+def test_a_large_transfer_that_has_closed_makes_room_from_its_beginning(tmp_path: Path) -> None:
+    size = 3 * LIMIT
+    data = pattern(1, size)
+    kept = store(tmp_path, most_bytes=LIMIT)
+    kept.flush(collected(opened(1), received(1, data), closed(1, size)))
+    left = [len(data_of(tmp_path, 1)[0])]
+    for conn in range(2, 20):
+        kept.flush(collected(opened(conn), received(conn, pattern(conn, LIMIT // 16)), closed(conn, LIMIT // 16)))
+        assert disk_bytes(tmp_path) <= LIMIT + LIMIT // 16 + 8192
+        if not listed(tmp_path)[1].dropped:
+            assert data.endswith(data_of(tmp_path, 1)[0])
+            left.append(len(data_of(tmp_path, 1)[0]))
+    kept.close()
+    assert left == sorted(left, reverse=True)
+    assert len(set(left)) > 5, "it goes piece by piece"
+    assert listed(tmp_path)[1].dropped
+    assert data_of(tmp_path, 19)[0] == pattern(19, LIMIT // 16)
     assert check(os.fspath(tmp_path)).whole
 
 

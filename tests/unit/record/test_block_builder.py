@@ -1,7 +1,7 @@
 """What is collected of a connection until the next flush."""
 
 import pytest
-from recording_files import blocks, closed, opened, received, sent
+from recording_files import START_NS, blocks, closed, opened, received, sent
 
 from portside.events import Event
 from portside.record import block_builder
@@ -37,7 +37,7 @@ def test_one_takes_what_came_later() -> None:
 
 def test_parts() -> None:
     assert list(BlockBuilder(1).parts(1000)) == []
-    block = filled(opened(1), received(1, b"x" * 50), sent(1, b"y" * 60), received(1, b"z" * 500), closed(1, 550, 60))
+    block = filled(opened(1), received(1, b"x" * 50), sent(1, b"y" * 60), received(1, b"z" * 150), closed(1, 200, 60))
     assert list(block.parts(10_000)) == [block]
     parts = list(block.parts(200))
     assert len(parts) > 1
@@ -45,13 +45,26 @@ def test_parts() -> None:
     assert [packed for part in parts for packed in part.metas] == block.metas
     assert [time for part in parts for time in part.times] == block.times
     assert [event for part in parts for event in part.events] == block.events
-    assert (sum(part.received for part in parts), sum(part.sent for part in parts)) == (550, 60)
+    assert (sum(part.received for part in parts), sum(part.sent for part in parts)) == (200, 60)
     for part in parts:
         assert sum(map(len, part.bodies)) + 12 * len(part.times) <= 200 or len(part.times) == 1
 
 
+def test_payload_that_fits_into_no_part_is_split_and_an_event_is_not() -> None:
+    block = filled(received(1, b"ab" * 200, 7), sent(1, b"c" * 200, 8))
+    block.add(EVENT, 9, b"e" * 300)
+    block.events.append((9, opened(1)))
+    parts = list(block.parts(200))
+    assert [[len(body) for body in part.bodies] for part in parts] == [[200], [200], [200], [300]]
+    assert b"".join(body for part in parts[:2] for body in part.bodies) == b"ab" * 200
+    assert [part.times for part in parts] == [[START_NS + 7]] * 2 + [[START_NS + 8], [9]]
+    assert [(part.received, part.sent, len(part.events)) for part in parts] == [
+        *((200, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 1))
+    ]
+
+
 def test_parts_of_a_block_with_notes() -> None:
-    block = filled(received(1, b"x" * 300))
+    block = filled(received(1, b"x" * 180))
     block.add(NOTE, 1, b"n")
     assert [len(part.times) for part in block.parts(200)] == [1, 1]
 
