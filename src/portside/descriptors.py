@@ -1,4 +1,4 @@
-"""Reading and writing descriptors that may be in blocking or non-blocking mode; the reader at the other end."""
+"""Descriptors: files made private, reads and writes in blocking or non-blocking mode, the reader at the other end."""
 
 import fcntl
 import os
@@ -6,6 +6,24 @@ import select
 import stat
 import sys
 import termios
+from contextlib import suppress
+from typing import Final
+
+PRIVATE_MODE: Final = 0o600  # of files with payload: their owner alone may read and write them
+
+
+def create_file(path: str, flags: int, mode: int = PRIVATE_MODE) -> int:
+    """Open a file, and make it with exactly this mode, whatever the umask, if it is not there. Raises OSError."""
+    flags |= os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_EXCL, mode)
+    except FileExistsError:
+        if flags & os.O_EXCL:
+            raise
+        return os.open(path, flags, mode)
+    with suppress(OSError):  # a file system without modes
+        os.fchmod(fd, mode)
+    return fd
 
 
 def write_all(fd: int, data: memoryview) -> None:

@@ -49,7 +49,7 @@ class EventObserver:
         if settings.record is not None:
             from portside.app.recording import start_recorder
 
-            self._recorder = start_recorder(settings.record, None, sync=False, outbound=True)
+            self._recorder = start_recorder(settings.record, mode=settings.record_mode, outbound=True)
             self._conn = self._recorder.last_conn + 1
 
     @property

@@ -90,7 +90,13 @@ class OutputSinks:
 
         settings = self._settings
         on_drained = partial(self._loop.call_soon_threadsafe, self._bus.drained)
-        self._recorder = start_recorder(path, settings.record_max, sync=settings.record_sync, on_drained=on_drained)
+        self._recorder = start_recorder(
+            path,
+            mode=settings.record_mode,
+            most_bytes=settings.record_max,
+            sync=settings.record_sync,
+            on_drained=on_drained,
+        )
         self._bus.add(self._recorder)
 
     def _renderer(self, name: str, where: str, *, colour: bool = False, terminal: bool = False) -> Renderer:

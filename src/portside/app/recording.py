@@ -13,18 +13,26 @@ from portside.record.store import Store
 
 def start_recorder(
     path: str,
-    most_bytes: int | None,
     *,
-    sync: bool,
+    mode: int,
+    most_bytes: int | None = None,
+    sync: bool = False,
     outbound: bool = False,
     on_drained: Callable[[], object] = lambda: None,
 ) -> Recorder:
-    """A recorder that writes to the folder ``path``; ``most_bytes`` is --record-max. Raises PortsideError.
+    """A recorder that writes to the folder ``path``. Raises PortsideError.
 
+    ``mode`` is --record-mode, ``most_bytes`` --record-max, ``sync`` --record-sync.
     ``outbound``: the connection was opened from this side, which is the client's.
     """
     store = Store(
-        path, version=__version__, sync=sync, most_bytes=most_bytes, outbound=outbound, on_trouble=_notice_trouble
+        path,
+        version=__version__,
+        mode=mode,
+        sync=sync,
+        most_bytes=most_bytes,
+        outbound=outbound,
+        on_trouble=_notice_trouble,
     )
     for each in store.found:
         write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
+from portside.descriptors import create_file
 from portside.wire.buffers import MOST_BUFFERS, advance
 
 _log = logging.getLogger("portside.feed.writer")
@@ -234,8 +235,8 @@ def is_null_device(fd: int) -> bool:
 
 
 def open_output(path: str) -> int:
-    """Open a file for appending. Raises OSError, also for a named pipe without a reader."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    """Open a file for appending; a new one is private. Raises OSError, also for a named pipe without a reader."""
+    return create_file(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
 
 
 def _piece(part: list[bytes | memoryview]) -> list[bytes | memoryview]:

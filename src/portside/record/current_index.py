@@ -64,7 +64,7 @@ def _open(folder: Folder, progress: Progress) -> CurrentIndex:
     try:
         lock = folder.lock()
         if lock is not None:
-            return _caught_up(folder, open_index(folder.index, make=True), progress)
+            return _caught_up(folder, open_index(folder.index, make=folder.file_mode), progress)
     except (OSError, sqlite3.OperationalError):
         pass  # no right to write here
     finally:

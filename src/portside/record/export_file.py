@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from portside.descriptors import create_file
 from portside.errors import PortsideError
 from portside.record.fallocate import Preallocation
 from portside.wire.buffers import MOST_BUFFERS, advance
@@ -66,8 +67,8 @@ class ExportFile:
 def written(path: str) -> Iterator[ExportFile]:
     """A file to write, renamed to ``path`` when it is complete; ``-`` is standard output.
 
-    A pipe or a device is written in place. Raises PortsideError where it cannot be written, and
-    BrokenPipeError where the reader of a pipe went away.
+    A new file is private; one that is there keeps its mode. A pipe or a device is written in place. Raises
+    PortsideError where it cannot be written, and BrokenPipeError where the reader of a pipe went away.
     """
     try:
         if path == "-" or path.startswith(("/dev/fd/", "/dev/std", "/proc/")) or not _is_plain(path):
@@ -96,7 +97,7 @@ def _in_place(path: str) -> Iterator[ExportFile]:
 
 def _replaced(path: str) -> Iterator[ExportFile]:
     part = os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}.part")  # whatever the length of its name
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    fd = create_file(part, os.O_WRONLY | os.O_EXCL)
     try:
         try:
             with suppress(FileNotFoundError):

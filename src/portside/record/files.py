@@ -4,15 +4,21 @@ import errno
 import os
 import stat
 
+from portside.descriptors import create_file
+
 
 class IrregularFileError(OSError):
     """A file of a recording that is a symbolic link, a pipe, a device or a folder."""
 
 
-def open_regular(path: str, flags: int, mode: int = 0o666) -> int:
-    """Open a file: its descriptor. Raises OSError; IrregularFileError for what is no file, without waiting for it."""
+def open_regular(path: str, flags: int, make: int | None = None) -> int:
+    """Open a file: its descriptor. Raises OSError; IrregularFileError for what is no file, without waiting for it.
+
+    ``make`` is the mode of the file that is made where there is none.
+    """
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+        fd = os.open(path, flags) if make is None else create_file(path, flags, make)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise _irregular(path) from None

@@ -9,15 +9,18 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import struct
 from contextlib import suppress
 
+from portside.descriptors import PRIVATE_MODE
 from portside.errors import PortsideError
 from portside.record.files import open_regular, size_of
 from portside.record.segment import MOST_SEGMENT
 
 INDEX_NAME = "index.sqlite"
 _LOCK_NAME = "recording.lock"
+_READ_BITS, _MOST_MODE = 0o444, 0o666
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), 64 bits
 _SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,9})")
 
@@ -25,14 +28,26 @@ _SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,9})")
 class Folder:
     """The paths of the files in a recording's folder; ``path`` is as the user wrote it.
 
+    ``mode`` is that of files which are made there; None for that of the recording's last segment.
     ``irregular`` are the segments of the last look, by their numbers, that are links, pipes or other things that are
     not read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, mode: int | None = None) -> None:
         self.path = path
+        self._mode = mode
         self.irregular: list[int] = []
         self.index = os.path.join(path, INDEX_NAME)
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of a file that is made."""
+        if self._mode is not None:
+            return self._mode
+        with suppress(PortsideError, OSError):
+            for number in self.segments()[-1:]:
+                return stat.S_IMODE(os.lstat(self.segment(number)).st_mode) & _MOST_MODE
+        return PRIVATE_MODE
 
     def segment(self, number: int) -> str:
         """The path of a segment."""
@@ -58,7 +73,7 @@ class Folder:
 
     def lock(self) -> int | None:
         """Lock the folder for writing: a descriptor to keep open, None where another has the lock. Raises OSError."""
-        fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDWR | os.O_CREAT)
+        fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDWR, make=self.file_mode)
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         except OSError as error:
@@ -86,12 +101,15 @@ def _segment_number(name: str) -> int | None:
     return number if number is not None and number <= MOST_SEGMENT else None
 
 
-def make_folder(path: str) -> Folder:
-    """A folder to record in, created if need be. Raises PortsideError where it cannot be, or holds other files."""
-    folder = Folder(path)
+def make_folder(path: str, mode: int = PRIVATE_MODE) -> Folder:
+    """A folder to record in, created if need be; ``mode`` is that of its files, and who may read them may enter it.
+
+    Raises PortsideError where it cannot be created, or holds other files.
+    """
+    folder = Folder(path, mode)
     try:
         if not os.path.exists(path):
-            os.makedirs(path, exist_ok=True)
+            _create(path, mode | (mode & _READ_BITS) >> 2)
         names = os.listdir(path)
     except OSError as error:
         raise PortsideError(f"cannot record to {path}", error) from None
@@ -99,3 +117,14 @@ def make_folder(path: str) -> Folder:
         hint = "name an empty folder, one with a recording, or one that is not there yet"
         raise PortsideError(f"cannot record to {path}", "it holds other files", hint)
     return folder
+
+
+def _create(path: str, mode: int) -> None:
+    """Make a folder with exactly this mode, whatever the umask, and those above it with the usual one."""
+    above = os.path.dirname(path.rstrip("/"))
+    if above and not os.path.exists(above):
+        os.makedirs(above, exist_ok=True)
+    with suppress(FileExistsError):  # another server was faster
+        os.mkdir(path, mode)
+        with suppress(OSError):  # a file system without modes
+            os.chmod(path, mode)

@@ -5,11 +5,13 @@ up to which each segment has been indexed, so an index that is behind, after SIG
 from there.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import NamedTuple
 
+from portside.descriptors import create_file
 from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
 from portside.record.clock import ClockStep
@@ -83,12 +85,15 @@ class IndexEntry(NamedTuple):
     run: Run | None = None
 
 
-def open_index(path: str, *, make: bool = False) -> LimitedIndex:
-    """The index at this path, to write. Raises sqlite3.Error, and PortsideError for one of a later version.
+def open_index(path: str, *, make: int | None = None) -> LimitedIndex:
+    """The index at this path, to write; where there is none, one is made with the mode ``make``, unless that is None.
 
-    One that is not sound is not changed.
+    One that is not sound is not changed. Raises sqlite3.Error, OSError where it cannot be made, and PortsideError for
+    one of a later version.
     """
-    index = connect(path, "mode=rwc" if make else "mode=rw", BUSY_S)
+    if make is not None and not os.path.lexists(path):
+        os.close(create_file(path, os.O_RDWR, make))  # SQLite takes its mode for the journals too
+    index = connect(path, "mode=rw", BUSY_S)
     try:
         if _version(index, path) or index.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             _require_sound(index, path)

@@ -27,7 +27,7 @@ def rebuild(
     made = f"{folder.index}.new"
     _remove(made)
     try:
-        with closing(open_index(made, make=True)) as index:
+        with closing(open_index(made, make=folder.file_mode)) as index:
             store_recording_id(index, recording)
             catch_up(folder, index, recording, progress)
             _carry_over(folder, index, salvaged)

@@ -6,6 +6,7 @@ import secrets
 import time
 from contextlib import suppress
 
+from portside.descriptors import create_file
 from portside.record.fallocate import Preallocation
 from portside.record.files import open_regular
 from portside.record.folder import Folder
@@ -56,7 +57,7 @@ class SegmentWriter:
             number += 1
         if number > MOST_SEGMENT:
             raise OSError(errno.EOVERFLOW, f"segment {MOST_SEGMENT} is the last one")
-        fd = os.open(self._folder.segment(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = create_file(self._folder.segment(number), os.O_RDWR | os.O_EXCL, self._folder.file_mode)
         try:
             write_at(fd, [encode_file_header(number, time.time_ns(), self._recording)], 0)
             if self._sync:

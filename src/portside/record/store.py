@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
+from portside.descriptors import PRIVATE_MODE
 from portside.errors import PortsideError, reason_of
 from portside.record.block_builder import BlockBuilder
 from portside.record.clock import ClockStep, SteadyClock
@@ -67,12 +68,13 @@ class Store:
         path: str,
         *,
         version: str,
+        mode: int = PRIVATE_MODE,
         sync: bool = False,
         most_bytes: int | None = None,
         outbound: bool = False,
         on_trouble: OnTrouble = lambda _what, _error: None,
     ) -> None:
-        self._folder = folder = make_folder(path)
+        self._folder = folder = make_folder(path, mode)
         self._on_trouble = on_trouble
         self._losses = LossTracker()
         self._outage: _Outage | None = None
@@ -100,7 +102,7 @@ class Store:
             with suppress(PortsideError):  # a new folder has none
                 for number in self._folder.segments()[-1:]:
                     release_preallocated(self._folder.segment(number))  # before anything else needs disk space
-            index = open_index(self._folder.index, make=True)
+            index = open_index(self._folder.index, make=self._folder.file_mode)
             on_failure.callback(index.close)
             self._bring_up_to_date(index, most_bytes, sync=sync)
             on_failure.callback(self._segments.close)

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from portside.addresses import Address
 from portside.settings import argument, flag, option, switch
-from portside.settings.values import FORMATS, keepalive, log_level, parse_alpn, parse_retry, parse_source
+from portside.settings.values import (
+    FORMATS,
+    keepalive,
+    log_level,
+    parse_alpn,
+    parse_retry,
+    parse_source,
+    record_mode,
+)
 from portside.units import parse_duration, parse_positive_duration
 
 _DIAL, _SENT, _ENDS, _SHOWN = "How it connects", "What is sent", "How it ends", "What is shown"
@@ -125,6 +133,7 @@ class Connect:
         "--record", metavar="DIR", group=_SHOWN,
         help="keep everything that passes in a recording (see portside rec)",
     )  # fmt: skip
+    record_mode: int = record_mode(_SHOWN)
     verbose: bool = flag("-v", "--verbose", help="say on standard error what happens", group=_SHOWN)
     log_level: str | None = log_level()
 

@@ -13,6 +13,7 @@ from portside.settings.values import (
     parse_record_max,
     parse_seed,
     parse_upstream,
+    record_mode,
 )
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
@@ -69,6 +70,7 @@ class Listen:
         "--record", metavar="DIR", group=_SHOWN,
         help="keep everything that passes in a recording, losing nothing (see portside rec)",
     )  # fmt: skip
+    record_mode: int = record_mode(_SHOWN)
     record_max: int | None = option(
         "--record-max", metavar="SIZE", parse=parse_record_max, group=_SHOWN,
         help="the most that the recording may take on disk, from 1M; the oldest closed connections go first",

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from portside.addresses import NEEDS_INTERFACE, Address, lacks_interface, parse_address
+from portside.descriptors import PRIVATE_MODE
 from portside.errors import InvalidValue
 from portside.settings import option
 from portside.units import parse_count, parse_duration, parse_positive_size
@@ -25,6 +26,26 @@ def log_level() -> Any:
         "--log-level", metavar="LEVEL", choices=LOG_LEVELS, group="Log",
         help="write what the parts do to standard error, from this level on", default_help="$PORTSIDE_LOG, else off",
     )  # fmt: skip
+
+
+def record_mode(group: str) -> Any:
+    """The option ``--record-mode``, which goes with ``--record``."""
+    return option(
+        "--record-mode", metavar="MODE", parse=parse_file_mode, default=PRIVATE_MODE, default_help="600", group=group,
+        help="the mode of the recording's files, whatever the umask; who may read them may enter a new folder",
+        requires=("--record",),
+    )  # fmt: skip
+
+
+def parse_file_mode(text: str) -> int:
+    """Read the mode of files in octal: their owner may read and write them, and nobody execute them."""
+    if text.isascii() and text.isdigit() and len(text) <= 4 and not set(text) & {"8", "9"}:
+        mode = int(text, 8)
+        if mode & PRIVATE_MODE == PRIVATE_MODE and not mode & ~0o666:
+            return mode
+    raise InvalidValue(
+        f"{text!r} is no mode for files: write it in octal, 600 to 666, such as 640 for a group that reads"
+    )
 
 
 def parse_retry(text: str) -> int | None:
