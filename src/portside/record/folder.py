@@ -20,6 +20,7 @@ from portside.record.segment import MOST_SEGMENT
 
 INDEX_NAME = "index.sqlite"
 _LOCK_NAME = "recording.lock"
+_LOST_AND_FOUND = "lost+found"  # what mkfs makes in a new file system
 _READ_BITS, _MOST_MODE = 0o444, 0o666
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), 64 bits
 _SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,9})")
@@ -110,7 +111,7 @@ def make_folder(path: str, mode: int = PRIVATE_MODE) -> Folder:
     try:
         if not os.path.exists(path):
             _create(path, mode | (mode & _READ_BITS) >> 2)
-        names = os.listdir(path)
+        names = [name for name in os.listdir(path) if name != _LOST_AND_FOUND]
     except OSError as error:
         raise PortsideError(f"cannot record to {path}", error) from None
     if names and not {INDEX_NAME, _LOCK_NAME} & set(names) and not any(map(_SEGMENT.fullmatch, names)):

@@ -34,6 +34,14 @@ def test_other_files(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+def test_a_fresh_file_system_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    make_folder(os.fspath(tmp_path))
+    record(tmp_path)
+    (tmp_path / "thesis.tex").write_text("x")
+    make_folder(os.fspath(tmp_path))
+
+
 def test_other_files_beside_a_recording(tmp_path: Path) -> None:
     record(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
