@@ -22,8 +22,9 @@ from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner, to_json
 from portside.kernel.netlink import NetlinkBackend
 from portside.kernel.resolver import SystemResolver
-from portside.kernel.snapshot import Query, Watcher, snapshot
+from portside.kernel.snapshot import Query, Watcher, snapshot, take_snapshot
 from portside.kernel.table import SocketTable
+from portside.procfs import ProcessSockets, iter_processes
 
 
 @pytest.fixture
@@ -316,6 +317,23 @@ def test_the_kernel_filters_what_it_can(
     monkeypatch.setattr(netlink, "_once", counted)
     snapshot(f"{between(pair)} and rtt > 0", owners=False)
     assert read == [1]
+
+
+@pytest.mark.parametrize("condition", ["", "pid = 1"])
+def test_what_can_be_done_while_the_processes_are_read(
+    pair: tuple[socket.socket, socket.socket], condition: str
+) -> None:
+    """It has the sockets that match, unless the processes decide which do."""
+    done: list[object] = []
+
+    def read() -> list[ProcessSockets]:
+        done.append("read")
+        return list(iter_processes())
+
+    query = Query(f"{between(pair)} {condition}", prefetched=read, while_waiting=lambda table: done.append(len(table)))
+    seen = take_snapshot(query)
+    assert done == (["read"] if condition else [1, "read"])
+    assert len(seen.table) == (0 if condition else 1)
 
 
 def test_names_of_this_machine() -> None:

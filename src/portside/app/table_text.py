@@ -2,20 +2,32 @@
 
 from collections.abc import Iterator
 
-from portside.app.column_text import WatchedSockets
+from portside.app.column_text import Texts, WatchedSockets
 from portside.app.table_layout import Layout, table_lines
 from portside.app.watch_columns import PROGRAM, table_columns
 from portside.kernel.table import SocketTable
 
 
-def table_text(table: SocketTable, *, owners: bool = True, wide: bool = False, drops: bool = False) -> Iterator[bytes]:
-    """The table with its header, in pieces of many rows.
+class TableText:
+    """The text of one table, which may be prepared as far as it is known before the programs are.
 
     ``owners`` adds the programs; ``drops`` adds how many connections each listener dropped because its queue was full.
     """
-    sockets = WatchedSockets(table)
-    columns = [
-        (Layout(column.heading, column.table_width), column.texts(sockets))
-        for column in table_columns(wide=wide, drops=drops)
-    ]
-    return table_lines(columns, PROGRAM.texts(sockets) if owners else None)
+
+    def __init__(self, *, owners: bool = True, wide: bool = False, drops: bool = False) -> None:
+        self._owners = owners
+        self._columns = table_columns(wide=wide, drops=drops)
+        self._prepared: list[tuple[Layout, Texts]] | None = None
+
+    def prepare(self, table: SocketTable) -> None:
+        """Write all columns but the programs."""
+        sockets = WatchedSockets(table)
+        self._prepared = [
+            (Layout(column.heading, column.table_width), column.texts(sockets)) for column in self._columns
+        ]
+
+    def pieces(self, table: SocketTable) -> Iterator[bytes]:
+        """The table with its header, in pieces of many rows; ``prepare``, if called, had these sockets."""
+        if self._prepared is None:
+            self.prepare(table)
+        return table_lines(self._prepared or [], PROGRAM.texts(WatchedSockets(table)) if self._owners else None)

@@ -8,7 +8,7 @@ from portside.app.notices import write_notice
 from portside.app.proc_prefetcher import ProcPrefetcher
 from portside.app.sort_order import parse_sort, sorted_rows
 from portside.app.stdout import write_stdout
-from portside.app.table_text import table_text
+from portside.app.table_text import TableText
 from portside.app.watch_filter import families_of, view_of
 from portside.json_text import encode_json
 from portside.kernel.dump_reader import DumpReader
@@ -37,8 +37,16 @@ def show(
 
     ``prefetcher`` is already reading the processes; ``reader`` is open already, and may have the dump.
     """
-    prefetched = prefetcher.processes if prefetcher is not None else None
-    show_snapshot(settings, take(settings, tree, namespace, prefetched=prefetched, reader=reader), namespace)
+    text = None if settings.json or settings.summary or settings.kill or settings.sort else _new_text(settings)
+    seen = take(
+        settings,
+        tree,
+        namespace,
+        prefetched=prefetcher.processes if prefetcher is not None else None,
+        reader=reader,
+        while_waiting=text.prepare if text is not None else None,
+    )
+    show_snapshot(settings, seen, namespace, text=text)
     return 0
 
 
@@ -49,8 +57,9 @@ def take(
     *,
     prefetched: Callable[[], Iterable[ProcessSockets]] | None = None,
     reader: DumpReader | None = None,
+    while_waiting: Callable[[SocketTable], None] | None = None,
 ) -> Snapshot:
-    """The sockets that the settings choose, in their order; the parameters as for ``show``."""
+    """The sockets that the settings choose, in their order; the parameters as for ``show`` and in ``Query``."""
     sort = parse_sort(settings.sort) if settings.sort is not None else None
     query = query_of(settings, tree, namespace)._replace(
         source="netlink" if settings.kill else settings.source,
@@ -58,20 +67,28 @@ def take(
         details=settings.json or settings.wide or settings.listening or (sort is not None and sort.needs_details),
         prefetched=prefetched,
         reader=reader,
+        while_waiting=while_waiting,
     )
     seen = take_snapshot(query)
     return seen if sort is None else seen._replace(table=seen.table.select(sorted_rows(seen.table, sort)))
 
 
-def show_snapshot(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: str | None = None) -> bool:
+def show_snapshot(
+    settings: Watch,
+    seen: Snapshot,
+    namespace: Namespace | None,
+    netns: str | None = None,
+    *,
+    text: TableText | None = None,
+) -> bool:
     """Show a snapshot, or destroy its sockets; False if the reader of standard output has gone.
 
-    ``netns`` is the name of the namespace where several are shown.
+    ``netns`` is the name of the namespace where several are shown; ``text`` is that of this table if it is prepared.
     """
     if settings.kill:
         _kill(settings, seen, namespace, netns)
         return True
-    read = write_stdout(_pieces(settings, seen.table, netns))
+    read = write_stdout(_pieces(settings, seen.table, netns, text))
     if read:
         for note in seen.notes:
             write_notice(_about(netns, note))
@@ -96,15 +113,19 @@ def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) 
     )
 
 
-def _pieces(settings: Watch, table: SocketTable, netns: str | None) -> Iterator[bytes]:
-    owners = not settings.no_processes
+def _new_text(settings: Watch) -> TableText:
+    drops = settings.listening and not settings.all
+    return TableText(owners=not settings.no_processes, wide=settings.wide, drops=drops)
+
+
+def _pieces(settings: Watch, table: SocketTable, netns: str | None, text: TableText | None = None) -> Iterator[bytes]:
     if settings.json:
         return _json(table, netns)
     if settings.summary:
         from portside.app.table_summary import summary_text
 
         return summary_text(table, most=_MOST_ON_A_TERMINAL if sys.stdout.isatty() else None)
-    return table_text(table, owners=owners, wide=settings.wide, drops=settings.listening and not settings.all)
+    return (text or _new_text(settings)).pieces(table)
 
 
 def _json(table: SocketTable, netns: str | None) -> Iterator[bytes]:

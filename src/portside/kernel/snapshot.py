@@ -47,7 +47,8 @@ class Query(NamedTuple):
     one later. Interfaces that the text of a filter names are those of that namespace. ``source`` is ``netlink``,
     ``proc`` or ``psutil``; None is the best one that works. ``owners`` asks for the processes that hold each socket,
     ``details`` for tcp_info and memory. ``prefetched`` returns the sockets of each process, read ahead of the socket
-    table. ``reader`` is one that is open already, with the dump that is looked for or without.
+    table. ``reader`` is one that is open already, with the dump that is looked for or without. ``while_waiting`` is
+    called with the sockets that match before the result of ``prefetched`` is waited for, if the filter allows that.
     """
 
     filter: str | Filter | None = None
@@ -59,6 +60,7 @@ class Query(NamedTuple):
     details: bool = True
     prefetched: Callable[[], Iterable[ProcessSockets]] | None = None
     reader: DumpReader | None = None
+    while_waiting: Callable[[SocketTable], None] | None = None
 
 
 def snapshot(
@@ -103,6 +105,7 @@ class Watcher:
         self._reader = query.reader
         self._owners = OwnerFinder() if query.owners or self._columns & OWNER_COLUMNS else None
         self._prefetched = query.prefetched
+        self._while_waiting = query.while_waiting
         self._source_name = query.source
 
     def poll(self, ages: Callable[[SocketTable], npt.NDArray[np.float64]] | None = None) -> Snapshot:
@@ -123,6 +126,9 @@ class Watcher:
         if "age_s" in self._columns and ages is None:
             notes.append("one look does not tell how old a connection is, so that no condition on its age is true")
         if self._owners is not None and table.owners is None:
+            if self._while_waiting is not None and not self._columns & OWNER_COLUMNS:
+                table, age_s = _narrow(table, age_s, evaluate(self._filter, table, age_s))
+                self._while_waiting(table)
             table = self._with_owners(table, self._owners)
         asked = _count_hidden(table) if self._columns & OWNER_COLUMNS else 0
         table, _ = _narrow(table, age_s, evaluate(self._filter, table, age_s))

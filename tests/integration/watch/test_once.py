@@ -335,7 +335,7 @@ def test_a_user_who_is_not_told_marks(pair: tuple[socket.socket, socket.socket],
     prefix = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.getuid() == 0 else ()
     why = "the kernel tells it only to programs with CAP_NET_ADMIN"
     for condition in ("fwmark = 0", "not fwmark = 0"):
-        done = run(f"sport = {port} and {condition}", "--once", "--no-processes", prefix=prefix)
+        done = run(f"sport = {port} and {condition} state established", "--once", "--no-processes", prefix=prefix)
         assert (done.returncode, done.stdout.count("\n")) == (0, 1)
         assert f"portside: mark: {why}; no condition on it is true\n" in done.stderr
     row = json.loads(run(f"sport = {port} state established", "--json", prefix=prefix).stdout)
@@ -345,7 +345,7 @@ def test_a_user_who_is_not_told_marks(pair: tuple[socket.socket, socket.socket],
 
 @pytest.mark.skipif(os.getuid() != 0, reason="marks are told to root")
 def test_marks_that_are_told(pair: tuple[socket.socket, socket.socket], port: int) -> None:
-    done = run(f"sport = {port} and fwmark = 0", "--once", "--no-processes")
+    done = run(f"sport = {port} and fwmark = 0 state established", "--once", "--no-processes")
     assert (done.stdout.count("\n"), done.stderr) == (2, "")
     row = json.loads(run(f"sport = {port} state established", "--json").stdout)
     assert row["info"]["mark"] == 0

@@ -9,7 +9,7 @@ from property.kernel.test_kernel_filter import ADDRESSES, SIDES, filters, hosts
 from unit.kernel.messages import attribute, message, socket_message
 
 from portside.app import watch_few
-from portside.app.table_text import table_text
+from portside.app.table_text import TableText
 from portside.app.watch_few import few_sockets_text
 from portside.kernel import few_sockets, states
 from portside.kernel.decoder import DecodeError, decode
@@ -80,7 +80,7 @@ def test_the_same_text_to_the_byte(messages: list[bytes], tree: Filter, owners: 
         held = [OWNERS.get(socket.inode, ()) for socket in chosen] if owners else None
         text = b"".join(few_sockets_text(chosen, held))
     table = table.select(evaluate(tree, table))
-    assert text == b"".join(table_text(table, owners=owners))
+    assert text == b"".join(TableText(owners=owners).pieces(table))
 
 
 @given(filters)

@@ -11,7 +11,7 @@ from unit.watch.sockets_table import made
 from portside.app.cell_text import microseconds_text, milliseconds_text, size_text
 from portside.app.event_lines import text_lines
 from portside.app.table_summary import summary_text
-from portside.app.table_text import table_text
+from portside.app.table_text import TableText
 from portside.app.watch_columns import LIVE_WIDE, PROGRAM, SORTABLE, TABLE_WIDE
 from portside.kernel.connection_tracker import EventBatch
 from portside.kernel.decoder import decode
@@ -22,7 +22,7 @@ from portside.tui.details import detail_lines
 
 
 def text(table: SocketTable, **options: bool) -> str:
-    return b"".join(table_text(table, **options)).decode()
+    return b"".join(TableText(**options).pieces(table)).decode()
 
 
 def test_the_picture() -> None:
