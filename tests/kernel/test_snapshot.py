@@ -193,7 +193,7 @@ def test_without_leave_the_table_is_there_and_says_what_is_not(listener: socket.
     assert source == "netlink"
     assert inode == os.fstat(listener.fileno()).st_ino
     if os.getuid() == 0:
-        assert "could not be read: the programs of" in notes[0]
+        assert "could not be read without root: the programs of" in notes[0]
         assert "could not be read" in gap
 
 

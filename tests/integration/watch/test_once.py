@@ -195,7 +195,7 @@ def test_listeners_are_not_counted_where_they_are_shown(
 @pytest.mark.parametrize("letters", ["-ntp", "-tnap", "-tn", "--tcp"])
 def test_the_letters_of_netstat_and_ss(pair: tuple[socket.socket, socket.socket], port: int, letters: str) -> None:
     lines = run(letters).stdout.splitlines()
-    assert lines[0] == HEADER
+    assert lines[0].split() == HEADER.split()  # a long queue anywhere widens its column
     assert sum(f":{port} " in line and f"{os.getpid()}/" in line for line in lines) >= 2
 
 
