@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 
+from portside.app.event_errors import EventErrors
 from portside.app.notices import wants_colour, write_notice
 from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.stdout import ends_with_reader, write_stdout
@@ -29,6 +30,7 @@ def show(settings: RecShow, path: str, conn: int) -> int:
         max_frame=settings.max_frame,
         colour=wants_colour(1),
         terminal=sys.stdout.isatty(),
+        on_error=EventErrors("standard output"),
     )
     with open_recording(path) as recording:
         notice_damage(recording)
