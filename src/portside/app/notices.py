@@ -5,7 +5,6 @@ import select
 import sys
 
 from portside.errors import Hint
-from portside.wire.escaping import escape_text
 
 
 def write_notice(words: str, hint: str | None = None) -> None:
@@ -19,7 +18,11 @@ def notice_text(words: str, hint: Hint = None) -> str:
     if hint:
         first, *more = (hint,) if isinstance(hint, str) else hint
         lines += [f"hint: {first}", *more]
-    return "".join(f"{escape_text(line)}\n" for line in lines)
+    if not all(map(str.isprintable, lines)):
+        from portside.wire.escaping import escape_text  # most runs need it for nothing, and the start counts
+
+        lines = [escape_text(line) for line in lines]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def write_stderr(text: str) -> None:

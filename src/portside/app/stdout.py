@@ -8,7 +8,6 @@ from itertools import islice
 
 from portside.descriptors import may_lose_reader, write_all
 from portside.errors import PortsideError
-from portside.wire.escaping import escape_text
 
 _BATCH = 4096  # lines
 
@@ -24,6 +23,8 @@ def write_lines(lines: Iterable[str]) -> bool:
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
     while batch := list(islice(lines, _BATCH)):
         if not "".join(batch).isprintable():
+            from portside.wire.escaping import escape_text
+
             batch = [escape_text(line) for line in batch]
         yield "\n".join((*batch, "")).encode()
 
