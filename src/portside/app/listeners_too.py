@@ -3,6 +3,9 @@
 Somebody who looks for a port on which a program only listens would see an empty table, and take the port for free.
 """
 
+from collections.abc import Iterable
+
+from portside.app.notices import write_notice
 from portside.app.watch_filter import families_of, view_of
 from portside.errors import PortsideError
 from portside.kernel.backend import request_of
@@ -12,6 +15,14 @@ from portside.kernel.filter.tree import EVERYTHING, Filter, mentions_state
 from portside.kernel.netns import Namespace
 from portside.kernel.views import in_view
 from portside.settings.watch import Watch
+
+
+def report_listeners(settings: Watch, looks: Iterable[tuple[Filter, Namespace | None]]) -> None:
+    """Report how many listeners match where a table shows connections alone: the filter of each network, and it."""
+    if settings.json or settings.summary or settings.kill:
+        return
+    if count := sum(count_listeners(settings, *look) for look in looks if leaves_out_listeners(settings, look[0])):
+        write_notice(listeners_text(count))
 
 
 def leaves_out_listeners(settings: Watch, tree: Filter | None) -> bool:

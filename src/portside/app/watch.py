@@ -5,10 +5,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from portside.app import watch_few
-from portside.app.listeners_too import count_listeners, leaves_out_listeners, listeners_text
-from portside.app.notices import write_notice
+from portside.app.listeners_too import report_listeners
 from portside.app.watch_filter import parse_filter
-from portside.kernel.filter.tree import Filter
 from portside.kernel.netns import Namespace
 from portside.settings.watch import Watch
 
@@ -49,18 +47,10 @@ def _run(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
             if sockets is not None:
                 reader.close()
                 watch_few.show(settings, sockets, prefetcher)
-                _tell_listeners(settings, tree, namespace)
+                report_listeners(settings, [(tree, namespace)])
                 return 0
         from portside.app import watch_table  # numpy, which takes as long as all the rest of a start
 
         status = watch_table.show(settings, tree, namespace, prefetcher=prefetcher, reader=reader)
-        _tell_listeners(settings, tree, namespace)
+        report_listeners(settings, [(tree, namespace)])
         return status
-
-
-def _tell_listeners(settings: Watch, tree: Filter, namespace: Namespace | None) -> None:
-    """Tell how many listeners match a filter for which connections alone were shown."""
-    if settings.json or settings.summary or settings.kill or not leaves_out_listeners(settings, tree):
-        return
-    if count := count_listeners(settings, tree, namespace):
-        write_notice(listeners_text(count))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from portside.app.listeners_too import report_listeners
 from portside.app.notices import write_notice
 from portside.app.stdout import write_lines
 from portside.app.watch_filter import filter_text, parse_filter, wrong_filter
@@ -67,6 +68,7 @@ def show(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
                 return 0
         if seen and not shown:
             show_snapshot(settings, seen[0][1], None)
+        report_listeners(settings, [(network.tree, network.namespace) for network, _ in seen])
     if found.hidden:
         what = counted(found.hidden, "process", "processes")
         write_notice(

@@ -64,6 +64,7 @@ def a_table_for_each() -> None:
         assert [owner["pid"] for each in lines for owner in each["owners"]] == [os.getpid()] * 2
         out, _ = watch("--listening", "--summary", "sport = :4444")
         assert out[:2] == ["network blue", "Sockets: 1"]
+        assert watch("--once", "sport >= :3333")[1] == ["portside: 2 listeners match too: -l shows listeners, -a both"]
         assert watch("--once", "sport = :5555")[0] == [
             "Proto Recv-Q Send-Q Local Address        Foreign Address      State       PID/Program"
         ]
