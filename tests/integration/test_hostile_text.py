@@ -301,7 +301,7 @@ def test_names_of_programs_in_the_live_display(hostile_process: int) -> None:
         wait_until(lambda: str(hostile_process).encode() in terminal.shown, "the listener")
         wait_until(lambda: b"\\" in terminal.shown, "its program")
         os.write(terminal.controller, b"\x1b[B\r")  # Down, Enter: one socket in full
-        wait_until(lambda: b"Escape back" in terminal.shown, "the details")
+        wait_until(lambda: b"Escape" in terminal.shown, "the details")
     finally:
         program.kill()
         shown = terminal.close().decode()
