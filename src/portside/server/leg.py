@@ -87,7 +87,7 @@ class Leg:
         if transport is None:
             return buffered
         try:
-            return buffered + unacknowledged(transport.get_extra_info("socket").fileno())
+            return buffered + unacknowledged(transport.get_extra_info("fd", -1))
         except OSError:
             return buffered  # the socket is being closed
 

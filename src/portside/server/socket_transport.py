@@ -312,8 +312,13 @@ class SocketTransport:
     # The socket.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The socket, as ``socket``: for its options alone, never to read, write or close it; not after the end."""
-        return self._socket() if name == "socket" and self._fd >= 0 else default
+        """The socket, as ``socket`` or ``fd``: for its options alone, never to read, write or close it.
+
+        A socket object is made when it is first asked for, and takes memory from then on. Not after the end.
+        """
+        if self._fd < 0:
+            return default
+        return self._socket() if name == "socket" else self._fd if name == "fd" else default
 
     def _socket(self) -> socket.socket:
         if self._sock is None:
