@@ -21,6 +21,11 @@ def set_abortive_close(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0_S)
 
 
+def timeval(seconds: float) -> bytes:
+    """Seconds as the ``struct timeval`` of a socket option, where 0 means for ever."""
+    return struct.pack("ll", *divmod(round(seconds * 1e6), 1_000_000))
+
+
 def set_keepalive(sock: socket.socket, idle_s: float) -> None:
     """Have the kernel probe a peer that has been silent for so long, from 1 s on; unanswered probes end the connection.
 

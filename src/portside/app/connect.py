@@ -176,6 +176,7 @@ def _move(
         ends_when_sent=settings.send_only,
         idle_timeout=settings.idle_timeout,
         half_close_timeout=settings.half_close_timeout,
+        keepalive=settings.keepalive,
         on_half_closed=partial(write_notice, _INPUT_ENDED) if tells and sys.stdin.isatty() else None,
         observer=observer,
         output=1 if settings.is_formatted or stdio.sink == 1 else None,

@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-import struct
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -12,7 +11,7 @@ from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_
 from portside.client.log import log_info
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.hostnames import resolver_host
-from portside.sockopts import set_keepalive
+from portside.sockopts import set_keepalive, timeval
 
 if TYPE_CHECKING:
     from portside.events import Tls
@@ -232,9 +231,9 @@ def _connect_unix(address: Address, options: ConnectOptions) -> ClientConnection
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The kernel waits for a place in the listener's accept queue only in a blocking call.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(options.timeout))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(options.timeout))
         sock.connect(address.unix_name)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(0))
         return ClientConnection(sock, str(address), f"unix:pid={os.getpid()}")
     except OSError as error:
         sock.close()
@@ -245,11 +244,6 @@ def _connect_unix(address: Address, options: ConnectOptions) -> ClientConnection
     except BaseException:
         sock.close()
         raise
-
-
-def _timeval(seconds: float) -> bytes:
-    """Seconds as the ``struct timeval`` of a socket option, where 0 means for ever."""
-    return struct.pack("ll", *divmod(round(seconds * 1e6), 1_000_000))
 
 
 def _hint(error: OSError, hints: dict[int, str]) -> str | None:

@@ -29,11 +29,13 @@ from portside.client.stdio import OutputClosed, Stdio
 from portside.client.tcp_progress import (
     KILLED,
     StallTimer,
+    VanishWatch,
     acked_and_received,
     backoff,
     is_killed,
     is_reset,
     pending_error,
+    set_receive_timeout,
     unacknowledged,
 )
 from portside.descriptors import may_lose_reader
@@ -82,6 +84,7 @@ class Pipe:
         ends_when_sent: bool = False,
         idle_timeout: float | None = None,
         half_close_timeout: float | None = None,
+        keepalive: float | None = None,
         observer: Observer | None = None,
         output: int | None = None,
         on_half_closed: "Callable[[], None] | None" = None,
@@ -92,6 +95,9 @@ class Pipe:
         self._observer = observer
         self._idle_timeout = idle_timeout  # seconds
         self._half_close_timeout = half_close_timeout  # seconds
+        self._vanish_watch = (
+            None if keepalive is None or sock.family == socket.AF_UNIX else VanishWatch(sock, keepalive)
+        )
         self._output = output if output is not None and may_lose_reader(output) else None
         self._reader_gone = False  # of the output
         self._sender: Sender | None = None
@@ -131,6 +137,8 @@ class Pipe:
         wakes_up = observer is not None or self._output is not None or any(each is not None for each in timeouts)
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
+        if self._vanish_watch is not None:
+            set_receive_timeout(self._sock, self._vanish_watch.interval_s)
         if self._output is not None:
             poll.register(self._output, 0)  # errors alone
         while True:
@@ -139,7 +147,8 @@ class Pipe:
             try:
                 size = recv_into(buffer)
             except BlockingIOError:
-                continue  # TLS: no whole record yet
+                self._time_passed()  # or TLS: no whole record yet
+                continue
             except OSError as error:
                 if self._sender is not None and self._sender.state is SenderState.COMPLETE:
                     return  # the kernel's answer to what came after the sender had shut the socket down
@@ -185,6 +194,8 @@ class Pipe:
     def _wake_s(self) -> float:
         """Seconds to wait before the clock is read again."""
         wake = OBSERVER_WAKES_S if self._observer is not None or self._reader_gone else 3600.0
+        if self._vanish_watch is not None:
+            wake = min(wake, self._vanish_watch.interval_s)
         for timeout in (self._idle_timeout, self._half_close_timeout):
             if timeout is not None:
                 wake = min(wake, max(0.01, timeout / 8))
@@ -194,6 +205,8 @@ class Pipe:
         observer = self._observer
         if observer is not None and observer.deadline is not None and observer.deadline <= time.monotonic():
             observer.tick()
+        if self._vanish_watch is not None and self._vanish_watch.has_vanished():
+            raise ConnectionFailed(self._peer, "peer_vanished", "it acknowledges nothing any more")
         if self._idle_timeout is not None and self._idle.seconds() >= self._idle_timeout:
             raise ConnectionFailed(self._peer, "idle_timeout", f"nothing moved for {self._idle_timeout:g}s")
 

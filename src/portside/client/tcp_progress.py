@@ -68,6 +68,31 @@ class StallTimer:
         return now - self._since
 
 
+class VanishWatch:
+    """Notices that a peer acknowledges nothing of what was sent to it, not even probes of its closed window.
+
+    The kernel would send it again for a quarter of an hour. ``keepalive`` is in seconds, as for ``set_keepalive``.
+    """
+
+    def __init__(self, sock: socket.socket, keepalive: float) -> None:
+        self._sock = sock
+        self._limit_s = sockopts.vanished_after_s(keepalive)
+        self._stalled = StallTimer(lambda: unacknowledged(sock), time.monotonic())
+        self.interval_s = self._limit_s / 8  # between two calls of ``has_vanished``, at most
+
+    def has_vanished(self) -> bool:
+        """Whether the peer has given no sign of itself for as long as a silent one may be."""
+        stalled_s = self._stalled.seconds()
+        if stalled_s < self._limit_s or not unacknowledged(self._sock):
+            return False
+        return sockopts.seconds_since_ack(self._sock) >= self._limit_s
+
+
+def set_receive_timeout(sock: socket.socket, seconds: float) -> None:
+    """Have a blocking call return after so long without data, with BlockingIOError (SO_RCVTIMEO, socket(7))."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, sockopts.timeval(seconds))
+
+
 def backoff() -> Iterator[float]:
     """Seconds to sleep between checks of a state that the kernel does not announce: 1 ms, 2 ms … 32 ms, 32 ms …"""
     delay = 0.001

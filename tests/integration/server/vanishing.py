@@ -24,7 +24,7 @@ for words in ("addr add {THERE}/24 dev there", "link set there up"):
 listener = socket.create_server(("{THERE}", 0))
 print(listener.getsockname()[1], flush=True)
 clients = [socket.create_connection(("{HERE}", int(port))) for port in sys.stdin.readline().split()]
-accepted, _ = listener.accept()
+accepted = [listener.accept() for _ in range(3)]
 print("connected", flush=True)
 sys.stdin.readline()
 subprocess.run(["ip", "addr", "flush", "dev", "there"], check=True)
@@ -42,7 +42,7 @@ def _running(*arguments: str, **options: object) -> Iterator[Program]:
 
 
 def _vanished() -> None:
-    """A silent client, one with data under way and a silent server vanish: each is closed as that."""
+    """Silent clients and servers vanish, and some with data under way: each is closed as that."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         code = Path(folder, "peer.py")
         code.write_text("import socket, sys\n" + _PEER)
@@ -71,18 +71,28 @@ def _vanished() -> None:
         client = stack.enter_context(
             _running("connect", f"{THERE}:{port}", "--format", "json", *KEEPALIVE, stdin=subprocess.PIPE)
         )
+        senders = [
+            stack.enter_context(
+                _running("connect", f"{THERE}:{port}", "-v", *KEEPALIVE, *options, stdin=subprocess.PIPE)
+            )
+            for options in ((), ("--format", "text"))
+        ]
         print(silent.port, busy.port, file=peer.stdin, flush=True)
         assert peer.stdout.readline() == "connected\n"
         for program in (silent, busy, client):
             program.wait_for('"opened"')
         print(file=peer.stdin, flush=True)
         assert peer.stdout.readline() == "gone\n"
-        assert busy.process.stdin is not None
-        busy.process.stdin.write(b"into the void\n")
-        busy.process.stdin.flush()
+        for program in (busy, *senders):
+            assert program.process.stdin is not None
+            program.process.stdin.write(b"into the void\n")
+            program.process.stdin.flush()
         for program in (silent, busy, client):
             program.wait_for('"closed".*"peer_vanished"')
         assert client.wait() == 1
+        for program in senders:
+            assert program.wait() == 1
+            program.wait_for("it acknowledges nothing any more", err=True)
         for program in (silent, busy):
             assert program.stop() == 0
 
