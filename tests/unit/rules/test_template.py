@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from unit.rules.scripted_client import rendered
+from unit.rules.scripted_client import ScriptedClient, rendered
 
 from portside.errors import InvalidValue
 from portside.wire.checksums import CHECKSUMS
@@ -26,6 +26,12 @@ CHECK = {  # of b"123456789": the catalogue's check values, turned round where t
     "crc32c": "839206e3",
     "adler32": "091e01de",
 }
+
+
+def test_the_text_of_a_time_is_not_for_strftime() -> None:
+    """It would end at the NUL, and has no byte that is not UTF-8."""
+    client = ScriptedClient.replying("* => ${time:%-H%%\0%Z\udcff}")
+    assert client.say(b"hello") == b"12%\0UTC\xff"
 
 
 def test_every_checksum_gives_its_check_value() -> None:
@@ -88,6 +94,9 @@ def test_random_answers() -> None:
         ("${random-hex:0}", "is none of"),
         ("${random-words:3}", "is none of"),
         ("${time:now}", "no form of time"),
+        ("${time:%H%}", "no form of time"),
+        ("${time:%9999Y}", "no form of time"),
+        ("${time:%Q}", "nothing that strftime"),
         ("${crc32:message:oct}", "no form of a checksum"),
         ("${crc32:message+1}", "belong to lengths"),
         ("${message+1}", "belong to lengths"),

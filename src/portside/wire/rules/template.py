@@ -98,6 +98,8 @@ class Template:
         return bytes(answer)
 
 
+_TIME_DIRECTIVE = re.compile(r"(%[-_0^#]?[EO]?[A-Za-z%])")  # no width: strftime would fill a page of memory with it
+_EPOCH = datetime(2001, 2, 3, 14, 5, 6, tzinfo=UTC)
 _VARIABLE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
 _SOURCE = re.compile(r"([A-Za-z_]\w*|\d{1,3})(?:\[(-?\d{1,9})?:(-?\d{1,9})?\])?([+-]\d{1,9})?", re.ASCII)
 _PLAIN: dict[str, Get] = {
@@ -280,9 +282,22 @@ def _time(form: str) -> Get:
         return lambda context: b"%d" % (context.at // 1_000_000_000)
     if form == "unix-ms":
         return lambda context: b"%d" % (context.at // 1_000_000)
-    if "%" not in form:
+    text, *pairs = _TIME_DIRECTIVE.split(form)
+    literals, directives = [text, *pairs[1::2]], pairs[::2]
+    if not directives or any("%" in each for each in literals):
         raise InvalidValue(f"{form!r} is no form of time: write unix, unix-ms, or as in strftime(3): %H:%M:%S")
-    return lambda context: datetime.fromtimestamp(context.at // 1_000_000_000, UTC).strftime(form).encode()
+    for directive in directives:
+        if directive != "%%" and _EPOCH.strftime(directive) in (directive, ""):
+            raise InvalidValue(f"{directive!r} in {form!r} is nothing that strftime(3) knows here")
+    # The text between is not for strftime, which ends at a NUL and takes no byte that is not UTF-8.
+    first, *rest = (each.encode("utf-8", "surrogateescape") for each in literals)
+    parts = list(zip(directives, rest, strict=True))
+
+    def written(context: Context) -> bytes:
+        now = datetime.fromtimestamp(context.at // 1_000_000_000, UTC)
+        return first + b"".join(now.strftime(directive).encode() + text for directive, text in parts)
+
+    return written
 
 
 def _random(name: str, rest: str) -> Get:
