@@ -43,8 +43,7 @@ def run(steps: list[tuple[int, str, int, bytes]], name: str) -> tuple[str, list[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")
         time.tzset()
-        patch.setattr("portside.feed.render.streams.time.monotonic", lambda: 1 + milliseconds / 1000)
-        renderer = make_renderer(name)
+        renderer = make_renderer(name, clock=lambda: 1 + milliseconds / 1000)
         for pause, action, conn, data in steps:
             for _ in range(pause):
                 milliseconds += 1

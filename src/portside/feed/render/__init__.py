@@ -15,7 +15,7 @@ class Renderer(Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """When ``tick`` should be called (``time.monotonic()``); None while nothing waits."""
+        """When ``tick`` should be called, by the renderer's clock; None while nothing waits."""
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         """The bytes for some events, in their order; a line is never divided over two calls."""
@@ -32,13 +32,14 @@ def make_renderer(
     colour: bool = False,
     terminal: bool = False,
     on_error: Callable[[Exception], object] | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Renderer:
     """The renderer for ``text``, ``json``, ``hex``, ``raw`` or ``classic``.
 
     ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
     to a terminal, which no format may send a control character to but for its own line feeds and colours. With
     ``on_error``, an event that cannot be rendered, for a defect of ours, is left out and reported there; without it the
-    error is raised.
+    error is raised. ``clock`` is what deadlines count by; without it ``time.monotonic``.
     """
     if name == "raw":
         from portside.feed.render.raw import EscapedRenderer, RawRenderer
@@ -47,6 +48,8 @@ def make_renderer(
     renderer = _make_stream_renderer(name, frame, max_frame, colour=colour)
     if on_error is not None:
         renderer.on_error = on_error
+    if clock is not None:
+        renderer.clock = clock
     return renderer
 
 

@@ -49,6 +49,7 @@ class StreamRenderer:
         self._half_closed: dict[int, tuple[HalfClosed, float, Place]] = {}
         self._order = OrderedOutput()
         self.deadline: float | None = None
+        self.clock: Callable[[], float] = time.monotonic
         self.on_error: Callable[[Exception], object] = _raise
 
     # What a format writes.
@@ -69,7 +70,7 @@ class StreamRenderer:
 
     def render(self, batch: Sequence[Event]) -> list[bytes]:
         rendered: list[bytes] = []
-        now = time.monotonic()
+        now = self.clock()
         streams_in, streams_out, fast_path = self._in, self._out, self.fast_path
         places, behind = self._order.places, 0
         for event in batch:
