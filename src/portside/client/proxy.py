@@ -27,6 +27,7 @@ _MAX_HEAD = 64 * 1024  # bytes of an HTTP proxy's answer; other clients stop at 
 _MAX_REASON = 200  # characters of a proxy's reason
 _HTTP = b"HTTP/"
 _HEAD_END = re.compile(rb"\n\r?\n")
+_SUCCESS = re.compile(rb"^(HTTP/1\.\d) 2\d\d\b")  # any of 2xx (RFC 9110, section 9.3.6), where the library wants 200
 _LINE_END = re.compile(rb"\r?\n")
 _OTHER_KIND = "is it a proxy of this kind?"
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
@@ -142,7 +143,7 @@ class _ProxyStream:
             tail = head[-3:]
             end = _HEAD_END.search(tail + seen)
             head += self._sock.recv(len(seen) if end is None else end.end() - len(tail))
-        return _LINE_END.sub(b"\r\n", head)
+        return _SUCCESS.sub(rb"\1 200", _LINE_END.sub(b"\r\n", head))
 
     def close(self) -> None:
         self._sock.close()

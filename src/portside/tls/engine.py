@@ -113,7 +113,9 @@ class TlsEngine:
 
         tls = self._tls
         cipher, alpn = tls.cipher(), tls.selected_alpn_protocol()
-        sni = self._server_hostname or getattr(tls, "sni", None)  # contexts.server_context keeps it there
+        name = self._server_hostname
+        sent = None if name is None or _is_ip(name) else name
+        sni = sent or getattr(tls, "sni", None)  # contexts.server_context keeps that of a client there
         return Tls(
             version=tls.version() or "",
             cipher=cipher[0] if cipher else "",
@@ -232,6 +234,11 @@ class TlsEngine:
         self.failure = failure
         self.feed = _ignore
         return TlsError(str(failure.strerror), failure.reason)  # to be raised: its traceback refers to this engine
+
+
+def _is_ip(host: str) -> bool:
+    """Whether a host is an IP address, which is not sent as SNI (RFC 6066, section 3): no name ends in a number."""
+    return ":" in host or host.rpartition(".")[2].isdecimal()
 
 
 def _ignore(_data: Any) -> None:

@@ -208,6 +208,7 @@ def test_no_proxy_is_asked_for_an_address_of_a_link_of_ours(connect: Connect, pe
         b"HTTP/1.0 200\nVia: here\n\n",
         b"HTTP/1.1 200 OK\r\nVia: here\r\n\n",
         b"HTTP/1.1 200 OK\nVia: here\n\r\n",
+        b"HTTP/1.1 204 No Content\n\n",
     ],
 )
 def test_an_http_answer_with_bare_line_feeds(connect: Connect, peer: Peer, answer: bytes) -> None:

@@ -186,6 +186,14 @@ def test_fin_without_close_notify_is_truncation(pair: Pair) -> None:
     assert pair.client.read() == b"answer"
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "::1"])
+def test_an_ip_address_is_no_sni(server: ssl.SSLContext, name: str) -> None:
+    pair = Pair(client_context(verify=False), server, name)
+    pair.shake_hands()
+    assert pair.client.negotiated().sni is None
+    assert pair.server.negotiated().sni is None
+
+
 def test_fin_in_mid_handshake(server: ssl.SSLContext) -> None:
     engine = TlsEngine(server, server_side=True)
     assert not engine.handshake()
