@@ -49,6 +49,8 @@ def _lines(report: CheckReport) -> Iterator[str]:
         aside = f"; the old one is {report.aside}" if report.aside else ""
         yield f"the index was made anew from the segments{aside}"
         yield from _some([f"not in the new index: {words}" for words in report.not_rebuilt])
+    if report.rebuild_error is not None:
+        yield f"the index cannot be made anew: {report.rebuild_error}"
     yield "all whole" if report.whole else "not whole"
 
 

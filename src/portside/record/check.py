@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from portside.errors import PortsideError
+from portside.errors import PortsideError, reason_of
 from portside.events import Gap
 from portside.record.checked_index import Access, open_checked_index, require_recording_id
 from portside.record.folder import Folder
@@ -56,9 +56,13 @@ def _check(folder: Folder, access: Access, progress: Progress) -> CheckReport:
         _Checker(folder, index, recording_id, report).run(progress)
         report.connections = int(index.execute("SELECT count(*) FROM connections").fetchone()[0])
     if access is Access.EXCLUSIVE and (report.index_error is not None or report.unknown or report.absent):
-        rebuilt = rebuild(folder, recording_id, progress, evicted=report.may_be_given_up)
-        report.rebuilt = True
-        report.aside, report.not_rebuilt, report.connections = rebuilt
+        try:
+            rebuilt = rebuild(folder, recording_id, progress, evicted=report.may_be_given_up)
+        except (OSError, sqlite3.OperationalError) as error:  # the disk is full, for one
+            report.rebuild_error = reason_of(error)
+        else:
+            report.rebuilt = True
+            report.aside, report.not_rebuilt, report.connections = rebuilt
     return report
 
 

@@ -71,9 +71,13 @@ def _open_sound_index(folder: Folder, access: Access, recording_ids: RecordingId
     if access is Access.LIVE:
         return _verified(open_index_to_read(folder.index), recording_ids)
     if access is Access.EXCLUSIVE:
-        index = _verified(open_index(folder.index), recording_ids)
-    else:
-        index = _verified(copy_in_memory(folder.index), recording_ids)
+        with suppress(sqlite3.OperationalError):  # the disk may be full: verifying must not need to write
+            return _caught_up(folder, _verified(open_index(folder.index), recording_ids), recording_ids)
+    return _caught_up(folder, _verified(copy_in_memory(folder.index), recording_ids), recording_ids)
+
+
+def _caught_up(folder: Folder, index: sqlite3.Connection, recording_ids: RecordingIds) -> sqlite3.Connection:
+    """The index given, brought up to date. Raises as ``_catch_up``, and closes it then."""
     try:
         _catch_up(folder, index, recording_ids)
     except BaseException:

@@ -42,6 +42,7 @@ class CheckReport(msgspec.Struct):
     may_be_given_up: bool = False  # disk space was freed, so ``incomplete`` may be what --record-max took
     index_error: str | None = None  # why the index could not be used
     rebuilt: bool = False  # the index was rebuilt from the segments
+    rebuild_error: str | None = None  # why it could not be rebuilt, so that the old one is in its place
     aside: str | None = None  # where the old index lies now
     not_rebuilt: list[str] = msgspec.field(default_factory=list)  # what only the old index knew, in words
 

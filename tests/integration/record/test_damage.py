@@ -301,7 +301,8 @@ def test_a_rebuild_without_room_leaves_the_old_index(path: Path, monkeypatch: py
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr("portside.record.rebuild.catch_up", full)
-    with pytest.raises(PortsideError, match=r"cannot check .*disk is full"):
-        check(os.fspath(path))
+    report = check(os.fspath(path))
+    assert (report.rebuild_error, report.rebuilt, report.whole) == ("database or disk is full", False, False)
+    assert report.unknown
     assert (path / "index.sqlite").read_bytes() == before
     assert not list(path.glob("*.new*")) + list(path.glob("*damaged*"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from recording_files import bytes_of
+from recording_files import bytes_of, change, closed, opened, received, record, remove_index, segment
 from support import DEADLINE_S, Program, connect, wait_until
 
 from portside.events import Gap
@@ -135,6 +135,44 @@ def test_a_disk_that_is_full_from_the_start(listen: Start, small_disk: Path) -> 
     assert server.wait() == 1
     assert server.err.count(b"\n") == 1
     assert b"cannot record to" in server.err
+
+
+def test_a_recording_on_a_full_disk_is_verified(small_disk: Path) -> None:
+    path = small_disk / "recording"
+    record(path, [opened(1), received(1, b"x" * 1000)], [received(1, b"y" * 1000), closed(1, 2000)])
+    fill(small_disk)
+    report = check(os.fspath(path))
+    assert report.whole
+    assert (report.connections, report.index_error, report.rebuilt) == (1, None, False)
+    change(segment(path), lambda data: data.__setitem__(-1, data[-1] ^ 1))
+    assert [each.why for each in check(os.fspath(path)).found] == ["a block is damaged"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_where_there_is_no_room_for_a_new_index_the_segments_are_verified_all_the_same(
+    small_disk: Path, lost: bool
+) -> None:
+    path = small_disk / "recording"
+    record(path, [opened(1), received(1, b"x" * 1000), closed(1, 1000)])
+    if lost:
+        remove_index(path)
+    else:
+        change(path / "index.sqlite", lambda data: data.__setitem__(slice(0, 100), bytes(100)))
+    before = {each.name for each in path.iterdir()}
+    fill(small_disk)
+    command = [sys.executable, "-m", "portside", "rec", "check", os.fspath(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    why = "it is missing" if lost else "file is not a database"
+    assert done.stdout.splitlines()[1:] == [
+        f"the index cannot be used: {why}",
+        "the index cannot be made anew: database or disk is full",
+        "not whole",
+    ]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert {each.name for each in path.iterdir()} == before
+    (small_disk / "ballast").unlink()
+    assert check(os.fspath(path)).rebuilt
+    assert check(os.fspath(path)).whole
 
 
 def test_a_flood_into_a_full_disk_costs_no_memory(recording_server: Start, small_disk: Path) -> None:
