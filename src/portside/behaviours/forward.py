@@ -8,9 +8,10 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 from portside.addresses import Address
 from portside.behaviours.dialer import Dialer
@@ -133,6 +134,9 @@ class Forward(Behaviour):
     def is_active(self, connection: Connection) -> bool:
         leg = self._legs.get(connection)
         return leg is not None and leg.is_active()
+
+    def legs(self) -> Iterable[Upstream]:
+        return chain(self._legs.values(), self._flushing)
 
     def paused(self) -> None:
         self._paused = True

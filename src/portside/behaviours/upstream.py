@@ -146,6 +146,13 @@ class Upstream(Leg, asyncio.Protocol):
         before, self._last_outstanding = self._last_outstanding, self.outstanding_bytes
         return before != self._last_outstanding
 
+    def peer_vanished(self) -> None:
+        """Reset the client, and this leg after it: upstream acknowledges nothing any more."""
+        if self._client is not None:
+            self._client.reset("error", error="upstream: it has vanished", by="upstream")
+        else:
+            self.abort()
+
     def dial_failed(self, error: str) -> None:
         """Reset the client, as the target would have refused it."""
         self._state = State.CLOSED

@@ -9,8 +9,11 @@ those bytes has to stop (``connection.pause_reading(Hold.FLOW)`` stops the clien
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from portside.events import CloseReason
     from portside.server.connection import Connection
+    from portside.server.vanished_peers import WatchedLeg
 
 
 class Behaviour:
@@ -35,6 +38,10 @@ class Behaviour:
     def is_active(self, connection: "Connection") -> bool:
         """Whether something moved that the connection itself does not see; asked before it is closed as idle."""
         return False
+
+    def legs(self) -> "Iterable[WatchedLeg]":
+        """Other connections that end with those of the clients, to look whether their peers have vanished."""
+        return ()
 
     def paused(self) -> None:
         """Bring nothing for the clients until ``resumed``: events cannot be shown or recorded for now."""

@@ -336,6 +336,10 @@ class Connection(Leg, asyncio.Protocol):
             self.set_close_reason(reason, error=error, by=by)
             self.abort_with_rst()
 
+    def peer_vanished(self) -> None:
+        """End the connection: the peer acknowledges nothing any more."""
+        self.reset("peer_vanished")
+
     def set_write_timeout(self, seconds: float) -> None:
         """Limit how long the peer may take nothing of what is buffered for it, from now on; ``inf`` is no limit."""
         self._write_timeout = seconds

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from portside.events import CloseReason
@@ -14,10 +15,10 @@ from portside.server.leg import Hold
 from portside.server.poller import SocketPoller
 from portside.server.pre_connect import PreConnect
 from portside.server.timer_wheel import DeadlineScheduler
-from portside.server.vanished_peers import VanishedPeers
+from portside.server.vanished_peers import VanishedPeers, WatchedLeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from portside.server.faults.injector import FaultInjector
     from portside.server.hello_watch import HelloWatch
@@ -69,7 +70,7 @@ class Server:
             self.half_close_deadlines = HalfCloseTimeout(scheduler, half_close_timeout)
         self._vanished: VanishedPeers | None = None
         if keepalive is not None:
-            self._vanished = VanishedPeers(loop, self.connections.values, keepalive)
+            self._vanished = VanishedPeers(loop, self._legs, keepalive)
             self._vanished.start()
         self.schedule_check = scheduler.schedule
         self.acceptor = Acceptor(
@@ -106,6 +107,9 @@ class Server:
     def _make_connection(self, number: int, info: ConnectionInfo, make_faults: MakeFaults) -> Connection:
         connection = self.connections[number] = Connection(self, number, info, make_faults)
         return connection
+
+    def _legs(self) -> "Iterable[WatchedLeg]":
+        return chain(self.connections.values(), self.behaviour.legs())
 
     # Called by connections.
 

@@ -8,23 +8,32 @@ has acknowledged nothing, not even a probe, for as long as a silent one may is c
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from portside.server.connection import Connection
 from portside.sockopts import vanished_after_s
 
 _LOOKS = 8  # in the time after which a peer has vanished
 
 
+class WatchedLeg(Protocol):
+    """The part of a leg, to a client or to an upstream server, that is looked at."""
+
+    @property
+    def outstanding_bytes(self) -> int: ...
+    def seconds_since_ack(self) -> float: ...
+    def peer_vanished(self) -> None: ...
+
+
 class VanishedPeers:
-    """Looks at all connections every now and then: one system call for each, two for those with data under way."""
+    """Looks at all legs every now and then: one system call for each, two for those with data under way."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, connections: Callable[[], Iterable[Connection]], keepalive: float
+        self, loop: asyncio.AbstractEventLoop, legs: Callable[[], Iterable[WatchedLeg]], keepalive: float
     ) -> None:
         self._loop = loop
-        self._connections = connections
+        self._legs = legs
         self._limit_s = vanished_after_s(keepalive)
-        self._waiting: dict[Connection, tuple[int, float]] = {}  # bytes outstanding, and since when
+        self._waiting: dict[WatchedLeg, tuple[int, float]] = {}  # bytes outstanding, and since when
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -39,16 +48,14 @@ class VanishedPeers:
     def _look(self) -> None:
         now = self._loop.time()
         before, self._waiting = self._waiting, {}
-        for connection in list(self._connections()):
-            if not connection.sent or connection.info.ip is None:
-                continue
-            outstanding = connection.outstanding_bytes
+        for leg in list(self._legs()):
+            outstanding = leg.outstanding_bytes
             if not outstanding:
                 continue
-            was, since = before.get(connection, (0, now))
+            was, since = before.get(leg, (0, now))
             if outstanding != was:
                 since = now
-            self._waiting[connection] = outstanding, since
-            if now - since >= self._limit_s and connection.seconds_since_ack() >= self._limit_s:
-                connection.reset("peer_vanished")
+            self._waiting[leg] = outstanding, since
+            if now - since >= self._limit_s and leg.seconds_since_ack() >= self._limit_s:
+                leg.peer_vanished()
         self.start()

@@ -24,7 +24,7 @@ for words in ("addr add {THERE}/24 dev there", "link set there up"):
 listener = socket.create_server(("{THERE}", 0))
 print(listener.getsockname()[1], flush=True)
 clients = [socket.create_connection(("{HERE}", int(port))) for port in sys.stdin.readline().split()]
-accepted = [listener.accept() for _ in range(3)]
+accepted = [listener.accept() for _ in range(4)]
 print("connected", flush=True)
 sys.stdin.readline()
 subprocess.run(["ip", "addr", "flush", "dev", "there"], check=True)
@@ -77,6 +77,10 @@ def _vanished() -> None:
             )
             for options in ((), ("--format", "text"))
         ]
+        relay = stack.enter_context(
+            _running("listen", "127.0.0.1:0", "--forward", f"{THERE}:{port}", "--format", "json", *KEEPALIVE)
+        )
+        relayed = stack.enter_context(connect(relay.port))
         print(silent.port, busy.port, file=peer.stdin, flush=True)
         assert peer.stdout.readline() == "connected\n"
         for program in (silent, busy, client):
@@ -87,13 +91,15 @@ def _vanished() -> None:
             assert program.process.stdin is not None
             program.process.stdin.write(b"into the void\n")
             program.process.stdin.flush()
+        relayed.sendall(b"into the void\n")
         for program in (silent, busy, client):
             program.wait_for('"closed".*"peer_vanished"')
+        relay.wait_for('"closed".*"reason":"error".*"error":"upstream: it has vanished","by":"upstream"')
         assert client.wait() == 1
         for program in senders:
             assert program.wait() == 1
             program.wait_for("it acknowledges nothing any more", err=True)
-        for program in (silent, busy):
+        for program in (silent, busy, relay):
             assert program.stop() == 0
 
 
