@@ -2,14 +2,16 @@
 
 import json
 import typing
+from base64 import b64decode
 from typing import Any
 
 import pytest
 from hostile import CHARACTERS, FIELD, PAYLOAD, unsafe
 
-from portside.events import EVENTS, Event, Proxy, Tls, to_json
+from portside.events import EVENTS, Closed, Event, Proxy, Received, Tls, to_json
 from portside.feed.render import make_renderer
 from portside.json_text import encode_json
+from portside.wire.frame import Frame
 
 SAMPLES: dict[str, object] = {
     "at": 1_800_000_000_000_000_000,
@@ -67,6 +69,28 @@ def test_json_says_what_the_field_was(kind: type[Event]) -> None:
     for name, value in json.loads(written).items():
         if name not in ("event", "at", "text", "base64", "size") and isinstance(value, str):
             assert value in (FIELD, "error", "upstream", "in")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "hex", "classic"])
+@pytest.mark.parametrize("frame", ["none", "lines"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        PAYLOAD + b"\n",
+        f"{CHARACTERS}\n".encode() * 100,
+        "".join(f"a line {character}\n" for character in CHARACTERS).encode(),
+        b"all plain\n" * 50 + b"but\x7f\n",
+    ],
+    ids=["mixed", "large", "lines", "one"],
+)
+def test_no_way_to_render_payload_is_a_way_round(form: str, frame: str, data: bytes) -> None:
+    renderer = make_renderer(form, frame=Frame(frame))
+    shown = b"".join(renderer.render([Received(1, 1, "p", data), Closed(2, 1, "p", "peer_closed", 1, 1, 1.0)]))
+    assert unsafe(shown) == []
+    if form == "json":
+        events = [event for event in map(json.loads, shown.splitlines()) if event["event"] == "received"]
+        parts = [event["text"].encode() if "text" in event else b64decode(event["base64"]) for event in events]
+        assert b"".join(parts) == data
 
 
 def test_json_of_each_character() -> None:

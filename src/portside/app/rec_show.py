@@ -63,7 +63,7 @@ class _RecordedEvents:
         yield from self._renderer.tick(float("inf"), self._wall)
 
     def _due_until(self, now: float) -> Iterator[bytes]:
-        """What was due before a time on the recording's clock."""
+        """Render what was due before a time on the recording's clock."""
         before = None
         while (deadline := self._renderer.deadline) is not None and deadline <= now and deadline != before:
             yield from self._renderer.tick(deadline, self._wall + max(0, round(deadline * 1e9) - self._at))
