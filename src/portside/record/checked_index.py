@@ -18,7 +18,7 @@ from portside.record.index import (
 )
 from portside.record.recovery import catch_up, open_segment, read_file_header
 from portside.record.segment import Damaged
-from portside.record.soundness import require_sound_rows
+from portside.record.soundness import LARGE_TABLES, require_sound_rows
 
 
 class Access(enum.Enum):
@@ -103,7 +103,7 @@ def _find_defect(index: sqlite3.Connection, recording_ids: RecordingIds) -> str 
     verdict = str(index.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if verdict != "ok":
         return verdict
-    for table in ("connections", "extents"):
+    for table in LARGE_TABLES:
         require_sound_rows(index, table)
     foreign = bool(recording_ids) and require_recording_id(index) not in recording_ids
     return "it belongs to another recording" if foreign else None

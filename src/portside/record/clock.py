@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+_MEASUREMENTS = 5
 STEP_NS = 1_000_000  # smaller differences are those of slewing, and of reading two clocks one after the other
 
 
@@ -33,7 +34,7 @@ class SteadyClock:
     ) -> None:
         self._wall_ns = wall_ns
         self._monotonic_ns = monotonic_ns
-        self._offset = wall_ns() - monotonic_ns()
+        self._offset = self._measure()
         self.correction = 0  # of the wall clock, as far as events have been collected: ns
         self._next: int | None = None  # the correction that was seen, until the first event after the step
         self._window = (0, self.now())  # steady times of the last two looks: events of the batch lie between them
@@ -47,11 +48,20 @@ class SteadyClock:
         """Compare the clocks: whether the wall times of the next events are steady times as well."""
         wall, now = self._wall_ns(), self.now()
         self._window = self._window[1], now
-        correction = wall - now
-        if -STEP_NS < correction - self.correction < STEP_NS:
-            return not self.correction
-        self._next = correction
-        return False
+        if not -STEP_NS < wall - now - self.correction < STEP_NS:  # or the thread was interrupted between the two
+            correction = self._measure() - self._offset
+            if not -STEP_NS < correction - self.correction < STEP_NS:
+                self._next = correction
+                return False
+        return not self.correction
+
+    def _measure(self) -> int:
+        """The difference of the clocks, of some measurements the one that took the least time."""
+        measured = []
+        for _ in range(_MEASUREMENTS):
+            before, wall, after = self._monotonic_ns(), self._wall_ns(), self._monotonic_ns()
+            measured.append((after - before, wall - (before + after) // 2))
+        return min(measured)[1]
 
     def steady(self, wall: int) -> tuple[int, ClockStep | None]:
         """The steady time of an event, and the step of the wall clock where this is the first event after one."""

@@ -2,13 +2,17 @@
 
 from typing import Final
 
-from portside.events import Closed, Event, HalfClosed, Opened, from_json
+from portside.events import Closed, Event, Fault, Gap, HalfClosed, Opened, from_json
 from portside.record.segment import MOST_BYTES, MOST_TIME, Damaged, Entry
 
 MOST_JSON_BYTES: Final = 1 << 20  # of an event or a note: the largest that are written have all the TLVs of a header
 _MOST_BRACKETS: Final = 200  # in it: what is nested deeper than the decoder's recursion goes has more
 MOST_SECONDS: Final = 1e10  # some 300 years
-_COUNTS = ("received", "sent", "offset", "size", "connections")
+_COUNTS: Final[dict[type[Event], tuple[str, ...]]] = {
+    Closed: ("received", "sent"),
+    Gap: ("received", "sent", "connections"),
+    Fault: ("offset", "size"),
+}
 
 
 def decode_event(entry: Entry, conn: int) -> Event:
@@ -22,7 +26,7 @@ def decode_event(entry: Entry, conn: int) -> Event:
         raise Damaged("an event is in the block of another connection")
     if not 0 <= event.at <= MOST_TIME or not 0 <= getattr(event, "duration", 0) <= MOST_SECONDS:
         raise Damaged("an event has a time that cannot be")
-    if not all(0 <= (getattr(event, name, 0) or 0) <= MOST_BYTES for name in _COUNTS):
+    if not all(0 <= (getattr(event, name, 0) or 0) <= MOST_BYTES for name in _COUNTS.get(type(event), ())):
         raise Damaged("an event has a count that cannot be")
     return event
 

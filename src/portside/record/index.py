@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 from portside.descriptors import create_file
@@ -16,7 +17,7 @@ from portside.errors import PortsideError
 from portside.events import Closed, Event, Gap, HalfClosed, Opened
 from portside.record.clock import ClockStep
 from portside.record.limited_index import LimitedIndex, connect, connect_in_memory
-from portside.record.soundness import SMALL_TABLES, require_schema, require_sound_rows
+from portside.record.soundness import SMALL_TABLES, Row, require_schema, require_sound_rows, schema_of
 
 SCHEMA = 3
 ID_BYTES = 16  # of the random name of a recording
@@ -166,12 +167,17 @@ def _require_sound(index: sqlite3.Connection, path: str) -> None:
     version = _version(index, path)
     if not version:
         raise sqlite3.DatabaseError("it is another program's database")
-    with closing(connect_in_memory()) as model:
-        _migrate(model, path, version)
-        require_schema(index, model)
+    require_schema(index, _schema_of(version))
     recording_id_of(index)
     for table in SMALL_TABLES if version == SCHEMA else ():
         require_sound_rows(index, table)
+
+
+@lru_cache(maxsize=SCHEMA)
+def _schema_of(version: int) -> list[Row]:
+    with closing(connect_in_memory()) as model:
+        _migrate(model, ":memory:", version)
+        return schema_of(model)
 
 
 def _migrate(index: sqlite3.Connection, path: str, version: int = SCHEMA) -> None:

@@ -10,7 +10,6 @@
 import os
 import sqlite3
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from portside.record.files import IrregularFileError, require_regular
@@ -39,7 +38,6 @@ class LimitedIndex(sqlite3.Connection):
     def limit(self, path: str | None) -> None:
         """Apply the limits, before anything is read; those of a copy in memory are those of the file at ``path``."""
         self.path = path
-        self.text_factory = partial(str, encoding="utf-8", errors="replace")
         for category, most in _LIMITS.items():
             self.setlimit(category, most)
         self.set_progress_handler(self._count_steps, _STEPS_AT_ONCE)

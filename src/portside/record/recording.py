@@ -3,10 +3,9 @@
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 import msgspec
 
@@ -21,17 +20,13 @@ from portside.record.index import Extent, clock_steps
 from portside.record.reader import Reader
 from portside.record.recovery import Progress, find_recording_id, no_progress
 from portside.record.segment import MOST_CONN, checksum_seed
-from portside.record.soundness import require_sound_rows
+from portside.record.soundness import Row, sound_rows, sound_sums
 
 Direction = Literal["in", "out"]
 TimedEvent = tuple[int, Event]  # with its steady time (ns)
 _ROWS_AT_ONCE = 500
 _MOST_HELD_BYTES = 128 << 20  # of the blocks of a flush whose events are sorted: some times what a recorder collects
 
-_CONNECTIONS = (
-    "SELECT conn, peer, local, opened, half_closed, closed, reason, error, duration, received, sent, dropped, "
-    "closed_by, coalesce(began, opened) FROM connections "
-)
 _SUMS = (
     "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn IN "
     "(SELECT conn FROM connections WHERE closed IS NULL) GROUP BY conn"
@@ -39,8 +34,6 @@ _SUMS = (
 _SUMS_OF = (
     "SELECT conn, max(received_before + received), max(sent_before + sent) FROM extents WHERE conn = ? GROUP BY 1"
 )
-_EXTENTS = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) ORDER BY segment, offset LIMIT ?"
-_EXTENTS_OF = "SELECT * FROM extents WHERE (segment, offset) > (?, ?) AND conn = ? ORDER BY segment, offset LIMIT ?"
 _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC LIMIT 1"
 
 
@@ -72,7 +65,6 @@ class Recording:
         if self.why_rebuilt is not None:
             on_rebuilt(self.why_rebuilt)
         self._unsound_index: sqlite3.Connection | None = None
-        self._sound_tables: set[str] = set()  # those of which every row has been checked
         self._reader = Reader(folder, checksum_seed(recording_id))
         self._wall_times_of = 0, WallTimes(())  # a segment, and the times in it
 
@@ -95,58 +87,66 @@ class Recording:
         why = f"its index cannot be read: {error}"
         return PortsideError(f"recording {self.path}", why, f"portside rec check {shlex.quote(self.path)}")
 
-    def _require_sound(self, table: str, conn: int | None = None) -> None:
-        """Check a table, or its rows of one connection, and go on with a rebuilt index where a value cannot be.
+    def _rows(self, table: str, rest: str, *parameters: int) -> list[Row]:
+        """Rows of a table of the index; where a value cannot be, those of an index that is rebuilt in memory."""
+        return self._sound(lambda: sound_rows(self._index, table, rest, *parameters))
+
+    def _sums(self, query: str, *parameters: int) -> list[tuple[int, ...]]:
+        return self._sound(lambda: sound_sums(self._index, query, *parameters))
+
+    def _sound(self, read: Callable[[], list[Row]]) -> list[Row]:
+        """What is read from the index, or from a rebuilt one where the one on disk is not sound.
 
         Raises PortsideError where that is no way out.
         """
-        if table in self._sound_tables or self._unsound_index is not None:
-            return
         try:
-            require_sound_rows(self._index, table, conn)
+            return read()
         except sqlite3.Error as error:
-            if self.live:
+            if self.live or self._unsound_index is not None or isinstance(error, sqlite3.OperationalError):
                 raise self._unreadable(error) from None
-            try:
-                rebuilt = rebuild_in_memory(self.folder, str(error), no_progress)
-            except sqlite3.Error as failure:
-                raise self._unreadable(failure) from None
-            self._unsound_index, self._index = self._index, rebuilt.database
-            self.why_rebuilt = str(error)
-            self.found += rebuilt.found
-            self._on_rebuilt(self.why_rebuilt)
-        else:
-            if conn is None:
-                self._sound_tables.add(table)
+            self._rebuild(error)
+        return read()
+
+    def _rebuild(self, why: sqlite3.Error) -> None:
+        try:
+            rebuilt = rebuild_in_memory(self.folder, str(why), no_progress)
+        except sqlite3.Error as failure:
+            raise self._unreadable(failure) from None
+        self._unsound_index, self._index = self._index, rebuilt.database
+        self.why_rebuilt = str(why)
+        self.found += rebuilt.found
+        self._on_rebuilt(self.why_rebuilt)
 
     # Connections.
 
     def connections(self) -> Iterator[ConnectionRecord]:
         """All connections, in the order of their numbers."""
-        self._require_sound("connections")
-        self._require_sound("extents")
-        base = self._current_base()
-        sums = self._sums_of_open()
-        with closing(self._index.execute(_CONNECTIONS + "ORDER BY conn")) as rows:
+        base, after = self._current_base(), 0
+        sums, index = self._sums_of_open(), self._index
+        while rows := self._rows("connections", "WHERE conn > ? ORDER BY conn LIMIT ?", after, _ROWS_AT_ONCE):
+            if index is not self._index:
+                sums, index = self._sums_of_open(), self._index
             for row in rows:
                 yield self._make_record(row, sums, base)
+            self._require_progress(after < rows[-1][0])
+            after = rows[-1][0]
 
     def connection(self, conn: int) -> ConnectionRecord:
         """The connection with a number. Raises PortsideError where there is none."""
         if not 0 <= conn <= MOST_CONN:
             raise PortsideError(f"connection {conn}", "there can be none of this number")
-        self._require_sound("connections", conn)
-        self._require_sound("extents", conn)
-        row = self._index.execute(_CONNECTIONS + "WHERE conn = ?", (conn,)).fetchone()
-        if row is None:
+        rows = self._rows("connections", "WHERE conn = ?", conn)
+        if not rows:
             raise PortsideError(
                 f"connection {conn}", f"it is not in {self.path}", f"portside rec list {shlex.quote(self.path)}"
             )
-        return self._make_record(row, self._sums_of_open(conn), self._current_base())
+        return self._make_record(rows[0], self._sums_of_open(conn), self._current_base())
 
-    def _make_record(self, row: tuple[Any, ...], sums: dict[int, tuple[int, int]], base: int) -> ConnectionRecord:
+    def _make_record(self, row: Row, sums: dict[int, tuple[int, int]], base: int) -> ConnectionRecord:
         record = ConnectionRecord(*row)
-        if record.closed is not None:
+        if record.began is None and record.opened is not None:
+            record = msgspec.structs.replace(record, began=record.opened)
+        if record.closed is not None and record.received is not None and record.sent is not None:
             return record
         received, sent = sums.get(record.conn, (0, 0))
         goes_on = self.live and record.conn > base
@@ -158,8 +158,8 @@ class Recording:
 
     def _sums_of_open(self, conn: int = 0) -> dict[int, tuple[int, int]]:
         """Bytes in and out, up to now, of the connections without a closing; with ``conn``, of that one."""
-        rows = self._index.execute(_SUMS_OF, (conn,)) if conn else self._index.execute(_SUMS)
-        return {int(number): (int(received), int(sent)) for number, received, sent in rows}
+        rows = self._sums(_SUMS_OF, conn) if conn else self._sums(_SUMS)
+        return {number: (received, sent) for number, received, sent in rows}
 
     # Events and bytes.
 
@@ -232,12 +232,11 @@ class Recording:
 
     def all_timed_events(self, progress: Progress = no_progress) -> Iterator[TimedEvent]:
         """As ``all_events``, each with its steady time (ns), by which they are in order."""
-        self._require_sound("connections")
-        self._require_sound("extents")
         peers: dict[int, str] = {}
         readers: dict[int, ConnectionReader] = {}
-        whole = int(self._index.execute("SELECT coalesce(sum(length), 0) FROM extents").fetchone()[0])
-        end = self._index.execute("SELECT segment, offset FROM extents ORDER BY 1 DESC, 2 DESC LIMIT 1").fetchone()
+        ((whole,),) = self._sums("SELECT coalesce(sum(length), 0) FROM extents")
+        last = self._rows("extents", "ORDER BY segment DESC, offset DESC LIMIT 1")
+        end = last[0][:2] if last else None
         done, held, flush = 0, 0, None
         waiting: list[TimedEvent] = []
         for extent in self._extents_until(end):
@@ -277,24 +276,29 @@ class Recording:
         return self._wall_times_of[1]
 
     def _peer(self, conn: int) -> str:
-        row = self._index.execute("SELECT peer FROM connections WHERE conn = ?", (conn,)).fetchone()
-        return (row[0] or "") if row is not None else ""
+        rows = self._rows("connections", "WHERE conn = ?", conn)
+        return (rows[0][1] or "") if rows else ""
 
     def _extents(self, conn: int, after: tuple[int, int] = (0, 0)) -> Iterator[Extent]:
-        return self._paged(_EXTENTS_OF, (conn,), after)
+        return self._paged("AND conn = ? ", (conn,), after)
 
     def _extents_until(self, end: tuple[int, int] | None) -> Iterator[Extent]:
         """Extents up to ``end`` (segment, offset), so that reading ends even while a server keeps writing."""
-        return takewhile(lambda extent: end is not None and extent[:2] <= end, self._paged(_EXTENTS, (), (0, 0)))
+        return takewhile(lambda extent: end is not None and extent[:2] <= end, self._paged("", (), (0, 0)))
 
-    def _paged(self, query: str, which: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
+    def _paged(self, which: str, parameters: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
         """Rows in pages: an open cursor would keep the writer's WAL from being checkpointed."""
-        while rows := self._index.execute(query, (*after, *which, _ROWS_AT_ONCE)).fetchall():
+        rest = f"WHERE (segment, offset) > (?, ?) {which}ORDER BY segment, offset LIMIT ?"
+        while rows := self._rows("extents", rest, *after, *parameters, _ROWS_AT_ONCE):
             for row in rows:
                 yield Extent(*row)
-            if rows[-1][:2] <= after:
-                raise self._unreadable(sqlite3.DatabaseError("its pages contradict each other"))
+            self._require_progress(after < rows[-1][:2])
             after = rows[-1][:2]
+
+    def _require_progress(self, progress: bool) -> None:  # noqa: FBT001
+        """Check that the last row of a page is behind that of the page before."""
+        if not progress:
+            raise self._unreadable(sqlite3.DatabaseError("its pages contradict each other"))
 
 
 def missing_bytes(gap: Gap, direction: Direction) -> int:

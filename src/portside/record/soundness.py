@@ -1,93 +1,100 @@
 """Whether an index can be one of ours: its schema to the letter, and the value of every row that is used.
 
 An index that is not sound is made anew from the segments, whose blocks have checksums, in memory or (``rec check``) in
-its place. A check of rows is one statement of SQLite, so it costs a fraction of reading them.
+its place.
 """
 
 import sqlite3
-from functools import lru_cache
-from typing import Final
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
 
 from portside.record.event_entry import MOST_SECONDS
 from portside.record.segment import MOST_BLOCK_BYTES, MOST_BYTES, MOST_CONN, MOST_SEGMENT, MOST_TIME
 
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+_ROWS_AT_ONCE = 500
 
+Row = tuple[Any, ...]
 
-def _integer(name: str, most: int, least: int = 0) -> str:
-    """The condition under which a column cannot be an integer of ours, as SQL."""
-    return f"typeof({name}) <> 'integer' OR {name} NOT BETWEEN {least} AND {most}"
+_Time = Annotated[int, Meta(ge=0, le=MOST_TIME)]
+_Sum = Annotated[int, Meta(ge=0, le=MOST_BYTES)]
+_Conn = Annotated[int, Meta(ge=0, le=MOST_CONN)]
+_Segment = Annotated[int, Meta(ge=0, le=MOST_SEGMENT)]
+_Reason = Annotated[str, Meta(pattern="^[a-z_]{1,32}$")]
+_Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
 
-
-def _text(name: str) -> str:
-    return f"typeof({name}) <> 'text'"
-
-
-def _or_null(name: str, condition: str) -> str:
-    return f"({name} IS NOT NULL AND ({condition}))"
-
-
-def _times(*names: str) -> list[str]:
-    return [_integer(name, MOST_TIME) for name in names]
-
-
-def _sums(*names: str) -> list[str]:
-    return [_integer(name, MOST_BYTES) for name in names]
-
-
-_CONNECTION_TIMES = ("opened", "half_closed", "closed", "dropped", "began")
-_UNSOUND: Final = {
-    "runs": [
-        _integer("run", MOST_CONN), _integer("base", MOST_CONN), *_times("began", "pid"), _text("version"),
-        _or_null("dialled", _integer("dialled", 1)),
-    ],
-    "segments": [_integer("segment", MOST_SEGMENT), _integer("indexed", MOST_TIME)],
-    "damage": [_integer("segment", MOST_SEGMENT), *_times("offset", "length"), _text("why")],
-    "given_up": [_integer("conn", MOST_CONN), *_sums("received", "sent"), *_times("at")],
-    "clock": [
-        _integer("segment", MOST_SEGMENT), *_times("at"), _integer("correction", MOST_TIME, -MOST_TIME),
-    ],
-    "connections": [
-        _integer("conn", MOST_CONN, 1),
-        *(_or_null(name, _text(name)) for name in ("peer", "local", "error")),
-        *(_or_null(name, _integer(name, MOST_TIME)) for name in _CONNECTION_TIMES),
-        *(_or_null(name, _integer(name, MOST_BYTES)) for name in ("received", "sent")),
-        _or_null(
-            "reason", "typeof(reason) <> 'text' OR length(reason) NOT BETWEEN 1 AND 32 OR reason GLOB '*[^a-z_]*'"
-        ),
-        _or_null("duration", f"typeof(duration) <> 'real' OR duration NOT BETWEEN 0 AND {MOST_SECONDS}"),
-        _or_null("closed_by", "closed_by <> 'upstream'"),
-        "closed IS NULL AND coalesce(reason, received, sent, duration) IS NOT NULL",
-        "closed IS NOT NULL AND (reason IS NULL OR received IS NULL OR sent IS NULL OR duration IS NULL)",
-    ],
-    "extents": [
-        _integer("segment", MOST_SEGMENT), *_times("offset", "first", "last"),
-        _integer("length", MOST_BLOCK_BYTES + (1 << 10)), _integer("conn", MOST_CONN),
-        *_sums("received_before", "sent_before", "received", "sent"),
-    ],
+_COLUMNS: Final[dict[str, dict[str, Any]]] = {
+    "runs": {
+        "run": _Conn, "base": _Conn, "began": _Time, "pid": _Time, "version": str, "dialled": Literal[0, 1] | None,
+    },
+    "segments": {"segment": _Segment, "indexed": _Time},
+    "damage": {"segment": _Segment, "offset": _Time, "length": _Time, "why": str},
+    "given_up": {"conn": _Conn, "received": _Sum, "sent": _Sum, "at": _Time},
+    "clock": {"segment": _Segment, "at": _Time, "correction": Annotated[int, Meta(ge=-MOST_TIME, le=MOST_TIME)]},
+    "connections": {
+        "conn": Annotated[int, Meta(ge=1, le=MOST_CONN)], "peer": str | None, "local": str | None,
+        "opened": _Time | None, "half_closed": _Time | None, "closed": _Time | None, "reason": _Reason | None,
+        "error": str | None, "duration": _Seconds | None, "received": _Sum | None, "sent": _Sum | None,
+        "dropped": _Time | None, "closed_by": Literal["upstream"] | None, "began": _Time | None,
+    },
+    "extents": {
+        "segment": _Segment, "offset": _Time, "length": Annotated[int, Meta(ge=0, le=MOST_BLOCK_BYTES + 1024)],
+        "conn": _Conn, "first": _Time, "last": _Time, "received_before": _Sum, "sent_before": _Sum,
+        "received": _Sum, "sent": _Sum,
+    },
 }  # fmt: skip
+_ROWS: Final = {  # structs, because msgspec finds a class faster than a type of many parts
+    table: msgspec.defstruct(table, [("rows", list[tuple[tuple(columns.values())]])], array_like=True)  # type: ignore[misc]
+    for table, columns in _COLUMNS.items()
+}
+_QUERIES: Final = {table: f"SELECT {', '.join(columns)} FROM {table} " for table, columns in _COLUMNS.items()}  # noqa: S608
+_SUMS: Final = msgspec.defstruct("Sums", [("rows", list[tuple[_Sum, ...]])], array_like=True)
 SMALL_TABLES: Final = ("runs", "segments", "damage", "given_up", "clock")
+LARGE_TABLES: Final = ("connections", "extents")
 
 
-@lru_cache(maxsize=8)
-def _query(table: str, *, of_conn: bool) -> str:
-    query = f"SELECT 1 FROM {table} WHERE ({' OR '.join(_UNSOUND[table])})"  # noqa: S608
-    return f"{query} AND conn = ? LIMIT 1" if of_conn else f"{query} LIMIT 1"
-
-
-def require_schema(index: sqlite3.Connection, complete: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError where an index has another schema than ``complete``, which is new."""
-    if _schema(index) != _schema(complete):
+def require_schema(index: sqlite3.Connection, schema: list[Row]) -> None:
+    """Raise sqlite3.DatabaseError where an index has another schema, as ``schema_of`` gives it."""
+    if schema_of(index) != schema:
         raise sqlite3.DatabaseError("it is not complete, or holds what no index does")
 
 
-def _schema(index: sqlite3.Connection) -> list[tuple[object, ...]]:
+def schema_of(index: sqlite3.Connection) -> list[Row]:
+    """The tables, indexes, views and triggers of an index."""
     rows = index.execute(_SCHEMA).fetchmany(100)
     return [tuple(" ".join(each.split()) if isinstance(each, str) else each for each in row) for row in rows]
 
 
-def require_sound_rows(index: sqlite3.Connection, table: str, conn: int | None = None) -> None:
-    """Raise sqlite3.DatabaseError where a row of a table, or one of a connection, has a value that cannot be."""
-    parameters = () if conn is None else (conn,)
-    if index.execute(_query(table, of_conn=conn is not None), parameters).fetchone() is not None:
-        raise sqlite3.DatabaseError(f"a value in its table {table} cannot be")
+def require_sound_rows(index: sqlite3.Connection, table: str) -> None:
+    """Raise sqlite3.DatabaseError where a row of a table has a value that cannot be."""
+    cursor = index.execute(_QUERIES[table])
+    while rows := _fetched(cursor, _ROWS_AT_ONCE):
+        _convert(rows, table, _ROWS[table])
+
+
+def sound_rows(index: sqlite3.Connection, table: str, rest: str, *parameters: int) -> list[Row]:
+    """The rows of a table, all its columns; ``rest`` is what follows in the query. Raises as ``require_sound_rows``."""
+    return _convert(_fetched(index.execute(_QUERIES[table] + rest, parameters)), table, _ROWS[table])
+
+
+def sound_sums(index: sqlite3.Connection, query: str, *parameters: int) -> list[tuple[int, ...]]:
+    """The rows of a query for sums over the table ``extents``. Raises as ``require_sound_rows``."""
+    return _convert(_fetched(index.execute(query, parameters)), "extents", _SUMS)
+
+
+def _fetched(cursor: sqlite3.Cursor, most: int | None = None) -> list[Row]:
+    try:
+        return cursor.fetchall() if most is None else cursor.fetchmany(most)
+    except sqlite3.OperationalError as error:
+        if str(error).startswith(("Could not decode", "interrupted", "integer overflow")):
+            raise sqlite3.DatabaseError(str(error)) from None
+        raise
+
+
+def _convert(rows: list[Row], table: str, kind: Any) -> list[Row]:
+    try:
+        return msgspec.convert((rows,), kind).rows  # type: ignore[no-any-return]
+    except msgspec.ValidationError as error:
+        raise sqlite3.DatabaseError(f"a value in its table {table} cannot be: {error}") from None

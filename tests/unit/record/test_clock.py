@@ -57,6 +57,20 @@ def test_as_long_as_nobody_sets_the_clock_both_times_are_the_same(clocks: Clocks
     assert batch(clock, BEGAN + 5 * S) == ([BEGAN + 5 * S], [])
 
 
+def test_an_interruption_between_two_readings_is_no_step(
+    clocks: Clocks, clock: SteadyClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interruptions = iter([5_000_000])
+
+    def interrupted() -> int:
+        clocks.elapsed += next(interruptions, 0)
+        return clocks.monotonic_ns()
+
+    monkeypatch.setattr(clock, "_monotonic_ns", interrupted)
+    assert clock.look()
+    assert next(interruptions, None) is None
+
+
 @pytest.mark.parametrize("step", [HOUR, -HOUR, 2_000_000])
 def test_a_step_between_two_batches(clocks: Clocks, clock: SteadyClock, step: int) -> None:
     batch(clock)
