@@ -204,17 +204,16 @@ def to_json(event: Event) -> bytes:
     return encode_json(fields)
 
 
-def from_json(data: bytes, at: int) -> Event:
+def from_json(data: bytes, at: int, *, same_time: bool = False) -> Event:
     """Read an event without payload that ``to_json`` wrote; ``at`` (ns) is taken where the JSON rounds it to µs.
 
-    Raises ValueError for anything else.
+    ``same_time`` says that both are the same, so that the JSON's need not be read. Raises ValueError for anything else.
     """
     fields = msgspec.json.decode(data, type=dict[str, object])
     kind = _BY_NAME.get(str(fields.get("event")))
     if kind is None:
         raise ValueError(f"no event is named {fields.get('event')!r}")
-    written = fields.get("at")
-    if written != utc(at):  # the wall clock was set while it was recorded
+    if not same_time and (written := fields.get("at")) != utc(at):  # the wall clock was set while it was recorded
         at = parse_utc(str(written))
     return msgspec.convert({**fields, "at": at}, kind)
 

@@ -68,7 +68,7 @@ class ConnectionReader:
             return Sent(at, self._conn, peer, entry.data)
         if entry.kind == EVENT:
             try:
-                return decode_event(entry, self._conn)
+                return decode_event(entry, self._conn, same_time=at == entry.at)
             except Damaged:
                 return None
         return None

@@ -15,11 +15,14 @@ _COUNTS: Final[dict[type[Event], tuple[str, ...]]] = {
 }
 
 
-def decode_event(entry: Entry, conn: int) -> Event:
-    """The event in an entry of the kind EVENT in a block of connection ``conn``. Raises Damaged."""
+def decode_event(entry: Entry, conn: int, *, same_time: bool = False) -> Event:
+    """The event in an entry of the kind EVENT in a block of connection ``conn``. Raises Damaged.
+
+    ``same_time``: the wall clock was not set in the segment, so the entry's time is that of the event.
+    """
     require_small_json(entry.data)
     try:
-        event = from_json(entry.data, entry.at)
+        event = from_json(entry.data, entry.at, same_time=same_time)
     except (ValueError, OverflowError, RecursionError) as error:
         raise Damaged(f"an event cannot be read: {error}") from None
     if (getattr(event, "conn", 0) or 0) != conn or (not conn and isinstance(event, Opened | HalfClosed | Closed)):

@@ -3,6 +3,7 @@
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import takewhile
 from operator import itemgetter
 from typing import Literal, Self, get_args
@@ -276,8 +277,12 @@ class Recording:
         return self._wall_times_of[1]
 
     def _peer(self, conn: int) -> str:
-        rows = self._rows("connections", "WHERE conn = ?", conn)
-        return (rows[0][1] or "") if rows else ""
+        """The peer in payload events: a label, for which a whole row need not be sound."""
+        with suppress(sqlite3.Error):
+            row = self._index.execute("SELECT peer FROM connections WHERE conn = ?", (conn,)).fetchone()
+            if row is not None and isinstance(row[0], str):
+                return row[0]
+        return ""
 
     def _extents(self, conn: int, after: tuple[int, int] = (0, 0)) -> Iterator[Extent]:
         return self._paged("AND conn = ? ", (conn,), after)

@@ -9,6 +9,7 @@ from recording_files import store as make_store
 from portside.events import Closed, Event, Opened, Received
 from portside.record import recording as recording_module
 from portside.record import store as store_module
+from portside.record.block_builder import BlockBuilder
 from portside.record.clock import ClockStep, SteadyClock, WallTimes
 from portside.record.recorder import Recorder
 from portside.record.recording import Recording
@@ -176,6 +177,8 @@ def test_a_gap_over_a_step_is_as_long_as_it_was(
     kept._retry_at = 0.0
     later = blocks(closed(1, 1, 0))
     later[1].times[:] = [BEGAN + 4 * S]
+    later[0] = BlockBuilder(0)
+    later[0].add_step(step)
     kept.flush(later)
     kept.close()
     with Recording(str(tmp_path)) as recording:
