@@ -83,7 +83,7 @@ class OutputSinks:
         name = format_of_file(path)
         writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
         self._files.append(writer)
-        self._add(LosslessSink(self._renderer(name, path), writer))
+        self._add(LosslessSink(self._renderer(name, path, dates=True), writer))
 
     def _start_recorder(self, path: str) -> None:
         from portside.app.recording import start_recorder
@@ -99,7 +99,9 @@ class OutputSinks:
         )
         self._bus.add(self._recorder)
 
-    def _renderer(self, name: str, where: str, *, colour: bool = False, terminal: bool = False) -> Renderer:
+    def _renderer(
+        self, name: str, where: str, *, colour: bool = False, terminal: bool = False, dates: bool = False
+    ) -> Renderer:
         settings = self._settings
         renderer = make_renderer(
             name,
@@ -107,6 +109,7 @@ class OutputSinks:
             max_frame=settings.max_frame,
             colour=colour,
             terminal=terminal,
+            dates=dates,
             on_error=EventErrors(where),
         )
         return DropReceived(renderer) if settings.send_only else renderer

@@ -1,4 +1,4 @@
-"""``portside rec show`` and ``rec cat``: one recorded connection, as ``listen`` would show it or as plain bytes."""
+"""``portside rec show`` and ``rec cat``: recorded connections, as ``listen`` would show them or as plain bytes."""
 
 import shlex
 import sys
@@ -12,24 +12,35 @@ from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.stdout import ends_with_reader, write_stdout
 from portside.events import Gap
 from portside.feed.render import make_renderer
-from portside.record.recording import Direction, TimedEvent, missing_bytes
+from portside.record.recording import Direction, Recording, TimedEvent, missing_bytes
 from portside.settings.rec import RecShow
 from portside.units import counted
 
 _FOLLOW_S = 0.1
 
 
-def show(settings: RecShow, path: str, conn: int) -> int:
-    """Show a connection; the exit status, 1 where a part of the connection is missing."""
+def show(settings: RecShow, path: str, conns: tuple[int, ...]) -> int:
+    """Show connections in the order of time, all where none is named; the exit status, 1 where a part is missing."""
     shown = _RecordedEvents(settings)
     with open_recording(path) as recording:
         notice_damage(recording)
-        events = recording.follow(conn, shown.wait) if settings.follow else recording.timed_events(conn)
+        events = recording.follow(conns[0], shown.wait) if settings.follow else _events(recording, conns)
         with ends_with_reader() if settings.follow else nullcontext():
             write_stdout(shown.render(events))
     if shown.gaps and settings.format == "raw":
-        write_notice(f"{counted(shown.gaps, 'gap')} in connection {conn} not shown: bytes are missing")
+        whose = f"connection {conns[0]}" if len(conns) == 1 else "these connections"
+        write_notice(f"{counted(shown.gaps, 'gap')} in {whose} not shown: bytes are missing")
     return 1 if shown.gaps else 0
+
+
+def _events(recording: Recording, conns: tuple[int, ...]) -> Iterator[TimedEvent]:
+    """The events of these connections, of all where none is named. Raises PortsideError for one that is not there."""
+    if len(conns) == 1:
+        return recording.timed_events(conns[0])
+    for conn in conns:
+        recording.connection(conn)
+    everything = recording.all_timed_events()
+    return (timed for timed in everything if getattr(timed[1], "conn", 0) in conns) if conns else everything
 
 
 class _RecordedEvents:
@@ -46,6 +57,7 @@ class _RecordedEvents:
             max_frame=settings.max_frame,
             colour=wants_colour(1),
             terminal=sys.stdout.isatty(),
+            dates=True,
             on_error=EventErrors("standard output"),
             clock=lambda: self._at / 1e9,
         )

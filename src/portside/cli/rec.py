@@ -1,5 +1,7 @@
 """``portside rec …``: the commands on recordings, one function for each."""
 
+import sys
+
 from portside.cli.effects import check_show
 from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError
@@ -11,9 +13,11 @@ from portside.settings.rec import (
     RecExport,
     RecList,
     RecReplay,
+    RecSearch,
     RecShow,
     parse_conn,
     parse_conn_or_all,
+    parse_needle,
 )
 
 _ABOUT = "portside rec COMMAND DIR …\n\nWhat `portside listen --record DIR` kept."
@@ -49,11 +53,31 @@ def _list(settings: RecList) -> int:
 
 
 def _show(settings: RecShow) -> int:
-    path, conn = check_arguments("rec show", settings.where, "DIR CONN")
+    if not settings.where:
+        raise UsageError("rec show", "it takes DIR CONN …", "see portside rec show --help")
+    path, *conns = settings.where
+    numbers = tuple(dict.fromkeys(_conn("show", conn) for conn in conns))
+    if settings.follow and len(numbers) != 1:
+        raise UsageError("rec show", "--follow takes one connection")
     check_show(settings)
     from portside.app import rec_show
 
-    return rec_show.show(settings, path, _conn("show", conn))
+    return rec_show.show(settings, path, numbers)
+
+
+def _search(settings: RecSearch) -> int:
+    path, *conn, pattern = settings.where if len(settings.where) in (2, 3) else ("", "", "")
+    if not path:
+        raise UsageError("rec search", "it takes DIR PATTERN", "see portside rec search --help")
+    try:
+        needle = parse_needle(pattern)
+    except InvalidValue as problem:
+        raise UsageError("rec search", str(problem)) from None
+    from portside.app import rec_search
+    from portside.tui.progress import Progress
+
+    only = _conn("search", conn[0]) if conn else None
+    return rec_search.run(path, only, needle, Progress("searching"), json=settings.json)
 
 
 def _cat(settings: RecCat) -> int:
@@ -64,13 +88,22 @@ def _cat(settings: RecCat) -> int:
 
 
 def _export(settings: RecExport) -> int:
-    path, file = check_arguments("rec export", settings.where, "DIR FILE")
-    if not file.endswith((".pcapng", ".jsonl")):
-        raise UsageError("rec export", f"{file!r} tells no format", "name a file that ends in .pcapng or .jsonl")
+    where = settings.where
+    only = settings.conn
+    if len(where) == 3 and only is None:
+        where, only = (where[0], where[2]), _conn("export", where[1])
+    path, file = check_arguments("rec export", where, "DIR FILE")
+    ending = file.rpartition(".")[2]
+    format = settings.format or ("pcapng" if file == "-" else ending)  # noqa: A001 - it is called so everywhere
+    if format not in ("pcapng", "jsonl"):
+        hint = "name a file that ends in .pcapng or .jsonl, or write --format"
+        raise UsageError("rec export", f"{file!r} tells no format", hint)
+    if file == "-" and format == "pcapng" and sys.stdout.isatty():
+        raise UsageError("rec export", "a capture is no text for a terminal", "portside rec export DIR - | tshark -r -")
     from portside.app import rec_export
     from portside.tui.progress import Progress
 
-    return rec_export.run(path, file, settings.conn, Progress("exporting"))
+    return rec_export.run(path, file, format, only, Progress("exporting"))
 
 
 def _replay(settings: RecReplay) -> int:
@@ -86,7 +119,7 @@ def _replay(settings: RecReplay) -> int:
 
 def _diff(settings: RecDiff) -> int:
     if len(settings.places) != 2:
-        raise UsageError("rec diff", "it takes DIR:CONN DIR:CONN", "see portside rec diff --help")
+        raise UsageError("rec diff", "it takes two connections: DIR:CONN DIR:CONN", "see portside rec diff --help")
     from portside.app import rec_diff
 
     return rec_diff.run(*settings.places, json=settings.json)
@@ -104,6 +137,7 @@ _RUNS: dict[str, Run] = {
     "list": _list,
     "show": _show,
     "cat": _cat,
+    "search": _search,
     "export": _export,
     "replay": _replay,
     "diff": _diff,

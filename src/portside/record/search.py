@@ -9,8 +9,10 @@ from portside.errors import InvalidValue
 from portside.events import Gap, Payload, Received, Sent
 from portside.networks import Network, contains, normal_ip, parse_network
 from portside.record.connection_record import ConnectionRecord
-from portside.record.recording import Recording
+from portside.record.recording import Direction, Recording
 from portside.record.recovery import Progress, no_progress
+
+EXCERPT_BYTES = 40
 
 
 class ConnectionQuery(NamedTuple):
@@ -101,6 +103,64 @@ def _matches(each: ConnectionRecord, query: ConnectionQuery) -> bool:
     if query.reason == "open":
         return each.open
     return query.reason is None or query.reason == each.reason
+
+
+class Match(NamedTuple):
+    """A place where the bytes searched for stand: ``offset`` counts from 0 in one direction of a connection.
+
+    ``excerpt`` has what stands around it in the same read, at most ``EXCERPT_BYTES`` on either side.
+    """
+
+    conn: int
+    peer: str
+    direction: Direction
+    offset: int
+    excerpt: bytes
+
+
+def find_all(recording: Recording, conn: int | None, needle: bytes) -> Iterator[Match]:
+    """Every place of some bytes in one connection, or in all in the order of their numbers; matches may overlap.
+
+    Bytes that are missing in the recording count in the offsets.
+    """
+    for each in recording.connections() if conn is None else (recording.connection(conn),):
+        streams = {Received: _Stream("in", needle), Sent: _Stream("out", needle)}
+        for event in recording.events(each.conn):
+            if isinstance(event, Gap):
+                streams[Received].skip(event.received)
+                streams[Sent].skip(event.sent)
+            elif isinstance(event, Payload):
+                stream = streams[type(event)]
+                for offset, excerpt in stream.find(event.data):
+                    yield Match(each.conn, each.peer or "", stream.direction, offset, excerpt)
+
+
+class _Stream:
+    """One direction of a connection, searched read by read."""
+
+    def __init__(self, direction: Direction, needle: bytes) -> None:
+        self.direction = direction
+        self._needle = needle
+        self._tail = b""  # of what was read before, too short for a match of its own
+        self._offset = 0  # of the first byte of the tail
+
+    def skip(self, size: int) -> None:
+        """Pass over bytes that are missing: what stands around them was never adjacent."""
+        if size:
+            self._offset += len(self._tail) + size
+            self._tail = b""
+
+    def find(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The offsets of the matches that end in these next bytes, each with its excerpt."""
+        data = self._tail + data
+        at = data.find(self._needle)
+        while at >= 0:
+            end = at + len(self._needle)
+            yield self._offset + at, data[max(0, at - EXCERPT_BYTES) : end + EXCERPT_BYTES]
+            at = data.find(self._needle, at + 1)
+        kept = min(len(data), len(self._needle) - 1)
+        self._offset += len(data) - kept
+        self._tail = data[len(data) - kept :]
 
 
 def _contains(recording: Recording, conn: int, needle: bytes, progress: Callable[[int], None]) -> bool:

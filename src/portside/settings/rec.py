@@ -1,5 +1,6 @@
 """The settings of ``portside rec …``: a class for each of its commands."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -68,12 +69,27 @@ def parse_conn_or_all(text: str) -> int | None:
     return None if text == "all" else parse_conn(text)
 
 
-def parse_place(text: str) -> tuple[str, int]:
-    """Read ``DIR:CONN``."""
-    path, colon, conn = text.rpartition(":")
-    if not colon or not path:
-        raise InvalidValue(f"{text!r} is no connection of a recording: write DIR:CONN")
-    return path, parse_conn(conn)
+def split_place(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of ``DIR:CONN …`` as those of ``DIR CONN …``, which are left as they are."""
+    if not words:
+        return words
+    path, colon, conn = words[0].rpartition(":")
+    if not colon or not path or not conn.removeprefix("#").isdecimal() or os.path.isdir(words[0]):
+        return words
+    return path, conn, *words[1:]
+
+
+def parse_places(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Read some connections of recordings, each ``DIR:CONN`` or ``DIR CONN``."""
+    places = []
+    rest = words
+    while rest:
+        path, *conn = split_place(rest)[:2]
+        if not conn:
+            raise InvalidValue(f"{path!r} is no connection of a recording: write DIR:CONN or DIR CONN")
+        places.append((path, parse_conn(conn[0])))
+        rest = split_place(rest)[2:]
+    return tuple(places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +126,14 @@ class RecList:
 
 @dataclass(frozen=True, kw_only=True)
 class RecShow:
-    """One connection of a recording, as ``listen`` would show it."""
+    """Connections of a recording, as ``listen`` would show them."""
 
-    where: tuple[str, ...] = argument("DIR CONN", str, "the folder of the recording and the connection's number")
+    where: tuple[str, ...] = argument(
+        "DIR CONN", str,
+        "the folder of the recording, and the numbers of connections: one (also DIR:CONN), several, or none for all, "
+        "in the order of time",
+        parse_all=split_place,
+    )  # fmt: skip
     format: str = option(
         "--format", metavar="FORMAT", default="text", choices=FORMATS, group=_LOOK, help="how it is shown",
     )  # fmt: skip
@@ -130,10 +151,25 @@ class RecShow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecSearch:
+    """Every place where a text stands in what passed: connection, direction and offset."""
+
+    where: tuple[str, ...] = argument(
+        "DIR PATTERN", str,
+        "the folder of the recording (DIR:CONN: one connection of it), and the text; \\n and \\xHH are understood",
+        parse_all=split_place,
+    )  # fmt: skip
+    json: bool = flag("--json", help="a JSON object a line", group=_LOOK)
+    log_level: str | None = log_level()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecCat:
     """The exact bytes of one direction of a connection."""
 
-    where: tuple[str, ...] = argument("DIR CONN", str, "the folder of the recording and the connection's number")
+    where: tuple[str, ...] = argument(
+        "DIR CONN", str, "the folder of the recording and the connection's number, also DIR:CONN", parse_all=split_place
+    )  # fmt: skip
     direction: str = option(
         "--direction", metavar="DIRECTION", default="in", choices=("in", "out"), group=_HOW,
         help="in: from the peer; out: to the peer",
@@ -146,7 +182,14 @@ class RecExport:
     """A recording, or one connection of it, as a file that other tools open."""
 
     where: tuple[str, ...] = argument(
-        "DIR FILE", str, "the folder of the recording and the file to write: .pcapng for Wireshark, .jsonl for events",
+        "DIR FILE", str,
+        "the folder of the recording (DIR:CONN: one connection of it) and the file to write: .pcapng for Wireshark, "
+        ".jsonl for events, - for standard output",
+        parse_all=split_place,
+    )  # fmt: skip
+    format: str | None = option(
+        "--format", metavar="FORMAT", choices=("pcapng", "jsonl"), group=_HOW,
+        help="the format of the file", default_help="by the end of its name; for - pcapng",
     )  # fmt: skip
     conn: int | None = option(
         "--conn", metavar="CONN", parse=parse_conn, group=_WHICH, help="only this one", default_help="all",
@@ -160,7 +203,9 @@ class RecReplay:
 
     where: tuple[str, ...] = argument(
         "DIR CONN ADDRESS", str,
-        "the folder of the recording, the connection's number or `all`, and whom to connect to (or where to listen)",
+        "the folder of the recording, the connection's number (also DIR:CONN) or `all`, and whom to connect to "
+        "(or where to listen)",
+        parse_all=split_place,
     )  # fmt: skip
     role: str = option(
         "--as", metavar="ROLE", default="client", choices=("client", "server"), group=_HOW,
@@ -182,7 +227,9 @@ class RecReplay:
 class RecDiff:
     """Compare two recorded connections: where the first differing byte is."""
 
-    places: tuple[tuple[str, int], ...] = argument("DIR:CONN", parse_place, "two connections")
+    places: tuple[tuple[str, int], ...] = argument(
+        "DIR:CONN", str, "two connections, each also as DIR CONN", parse_all=parse_places
+    )
     json: bool = flag("--json", help="a JSON object", group=_LOOK)
     log_level: str | None = log_level()
 
@@ -200,6 +247,7 @@ REC_COMMANDS: dict[str, type] = {
     "list": RecList,
     "show": RecShow,
     "cat": RecCat,
+    "search": RecSearch,
     "export": RecExport,
     "replay": RecReplay,
     "diff": RecDiff,

@@ -31,13 +31,15 @@ def make_renderer(
     max_frame: int = 64 * 1024,
     colour: bool = False,
     terminal: bool = False,
+    dates: bool = False,
     on_error: Callable[[Exception], object] | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Renderer:
     """The renderer for ``text``, ``json``, ``hex``, ``raw`` or ``classic``.
 
     ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
-    to a terminal, which no format may send a control character to but for its own line feeds and colours. With
+    to a terminal, which no format may send a control character to but for its own line feeds and colours; ``dates``
+    puts the date before each time in text and hex. With
     ``on_error``, an event that cannot be rendered, for a defect of ours, is left out and reported there; without it the
     error is raised. ``clock`` is what deadlines count by; without it ``time.monotonic``.
     """
@@ -45,7 +47,7 @@ def make_renderer(
         from portside.feed.render.raw import EscapedRenderer, RawRenderer
 
         return EscapedRenderer() if terminal else RawRenderer()
-    renderer = _make_stream_renderer(name, frame, max_frame, colour=colour)
+    renderer = _make_stream_renderer(name, frame, max_frame, colour=colour, dates=dates)
     if on_error is not None:
         renderer.on_error = on_error
     if clock is not None:
@@ -53,7 +55,9 @@ def make_renderer(
     return renderer
 
 
-def _make_stream_renderer(name: str, frame: Frame | None, max_frame: int, *, colour: bool) -> "StreamRenderer":
+def _make_stream_renderer(
+    name: str, frame: Frame | None, max_frame: int, *, colour: bool, dates: bool
+) -> "StreamRenderer":
     if name == "json":
         from portside.feed.render.json import JsonRenderer
 
@@ -61,11 +65,11 @@ def _make_stream_renderer(name: str, frame: Frame | None, max_frame: int, *, col
     if name == "hex":
         from portside.feed.render.hexdump import HexRenderer
 
-        return HexRenderer(frame or Frame("none"), max_frame, colour=colour)
+        return HexRenderer(frame or Frame("none"), max_frame, colour=colour, dates=dates)
     if name == "classic":
         from portside.feed.render.classic import ClassicRenderer
 
         return ClassicRenderer(frame or Frame("lines"), max_frame)
     from portside.feed.render.text import TextRenderer
 
-    return TextRenderer(frame or Frame("lines"), max_frame, colour=colour)
+    return TextRenderer(frame or Frame("lines"), max_frame, colour=colour, dates=dates)

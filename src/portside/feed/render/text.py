@@ -69,18 +69,19 @@ class Palette:
 class LineRenderer(StreamRenderer):
     """Base of ``text`` and ``hex``: time, connection and peer, and the lines of events without payload."""
 
-    def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
+    def __init__(self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False) -> None:
         super().__init__(frame, max_frame)
         self._palette = Palette(colour=colour)
+        self._time_format = "%Y-%m-%d %H:%M:%S" if dates else "%H:%M:%S"
         self._stamped_ms = -1
         self._stamp = b""
 
     def stamp(self, at: int) -> bytes:
-        """The local time of day of ``at`` (ns), with milliseconds."""
+        """The local time of day of ``at`` (ns), with milliseconds; after the date, where dates are asked for."""
         milliseconds = at // 1_000_000
         if milliseconds != self._stamped_ms:
             second, fraction = divmod(milliseconds, 1000)
-            of_day = time.strftime("%H:%M:%S", time.localtime(second))
+            of_day = time.strftime(self._time_format, time.localtime(second))
             palette = self._palette
             self._stamp = f"{palette.dim}{of_day}.{fraction:03d}{palette.reset}".encode()
             self._stamped_ms = milliseconds
@@ -171,8 +172,8 @@ def describe_fault(event: Fault) -> str:
 class TextRenderer(LineRenderer):
     """Renders ``12:00:04.001  #1 127.0.0.1:33406  > hello``."""
 
-    def __init__(self, frame: Frame, max_frame: int, *, colour: bool) -> None:
-        super().__init__(frame, max_frame, colour=colour)
+    def __init__(self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False) -> None:
+        super().__init__(frame, max_frame, colour=colour, dates=dates)
         self._lines = frame.kind == "lines"
         self._escape_binary = BinaryEscaper()
 
