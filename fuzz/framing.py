@@ -11,7 +11,8 @@ from portside.wire.rules.message_reader import MessageReader
 
 _FRAMES = (
     "none", "lines", "delim:0d0a", "delim:6161", "delim:00", "fixed:1", "fixed:7", "fixed:64k", "length:u8",
-    "length:u16be", "length:u16le", "length:u32be", "length:u32le", "idle:1s", "idle:50ms",
+    "length:u16be", "length:u16le", "length:u24be", "length:u32be", "length:u32le", "length:u8@1", "length:u16be@2-4",
+    "length:u16le-2", "length:u24le@300+1", "idle:1s", "idle:50ms",
 )  # fmt: skip
 _STREAMS = (
     b"hello\nworld\n", b"\n\n\n", b"aaab\r\na\r\r\n", b"\0\x05hello\0\0\0\x02hi", b"\x05\0hello", b"\0\0\0\x03abc",

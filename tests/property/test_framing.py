@@ -6,15 +6,21 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.wire.frame import Frame
+from portside.wire.frame import Frame, LengthField, parse_frame
 from portside.wire.framing import Cut, make_framer
 
+length_fields = st.builds(
+    LengthField,
+    st.sampled_from(["u8", "u16be", "u16le", "u24be", "u24le", "u32be", "u32le"]),
+    st.one_of(st.just(0), st.integers(0, 30)),
+    st.one_of(st.just(0), st.integers(-12, 12)),
+)
 frames = st.one_of(
     st.just(Frame("none")),
     st.just(Frame("lines")),
     st.builds(Frame, st.just("delim"), st.text("ab", min_size=1, max_size=4).map(str.encode)),
     st.builds(Frame, st.just("fixed"), st.integers(1, 9)),
-    st.builds(Frame, st.just("length"), st.sampled_from(["u8", "u16be", "u16le", "u32be", "u32le"])),
+    st.builds(Frame, st.just("length"), length_fields),
     st.builds(Frame, st.just("idle"), st.just(1.0)),
 )
 streams = st.one_of(
@@ -41,9 +47,11 @@ def expected(frame: Frame, stream: bytes) -> tuple[list[bytes], bytes]:
         if frame.kind == "fixed":
             size = frame.value
         else:
-            width = {"u8": 1, "u16be": 2, "u16le": 2, "u32be": 4, "u32le": 4}[frame.value]
-            order: Literal["little", "big"] = "little" if frame.value.endswith("le") else "big"
-            size = width + int.from_bytes(stream[:width], order) if len(stream) >= width else len(stream) + 1
+            integer, offset, correction = frame.value
+            end = offset + int(integer[1:].removesuffix("be").removesuffix("le")) // 8
+            order: Literal["little", "big"] = "little" if integer.endswith("le") else "big"
+            length = int.from_bytes(stream[offset:end], order)
+            size = max(end, end + length + correction) if len(stream) >= end else len(stream) + 1
         if size > len(stream):
             return messages, stream
         messages.append(stream[:size])
@@ -90,6 +98,13 @@ def test_messages_are_those_of_the_specification(frame: Frame, stream: bytes, cu
         out += framer.feed(read, 0.0)
     whole, rest = expected(frame, stream)
     assert joined(out + framer.finish()) == whole + ([rest] if rest else [])
+
+
+@given(length_fields)
+def test_length_fields_are_read_as_written(field: LengthField) -> None:
+    integer, offset, correction = field
+    written = f"length:{integer}" + (f"@{offset}" if offset else "") + (f"{correction:+d}" if correction else "")
+    assert parse_frame(written) == Frame("length", field)
 
 
 eighths = st.integers(0, 24).map(lambda number: number / 8)  # whose sums are exact

@@ -16,7 +16,7 @@ from portside.units import (
     parse_positive_size,
     parse_size,
 )
-from portside.wire.frame import Frame, parse_frame
+from portside.wire.frame import Frame, LengthField, parse_frame
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,10 @@ def test_addresses_of_sockets(family: int, address: object, text: str) -> None:
         ("lines", Frame("lines")),
         ("delim:0d0a", Frame("delim", b"\r\n")),
         ("fixed:1k", Frame("fixed", 1024)),
-        ("length:u32le", Frame("length", "u32le")),
+        ("length:u32le", Frame("length", LengthField("u32le"))),
+        ("length:u24be@3", Frame("length", LengthField("u24be", 3))),
+        ("length:u16be@2-4", Frame("length", LengthField("u16be", 2, -4))),
+        ("length:u8+65535", Frame("length", LengthField("u8", 0, 65535))),
         ("idle:20ms", Frame("idle", 0.02)),
     ],
 )

@@ -54,7 +54,7 @@ class Listen:
     frame: Frame | None = option(
         "--frame", metavar="FRAME", parse=parse_frame, group=_SHOWN,
         help="how a stream is cut into messages: none, lines, delim:HEX, fixed:N, "
-        "length:u8|u16be|u16le|u32be|u32le, idle:DURATION",
+        "length:TYPE[@OFFSET][+N|-N] (TYPE: u8, u16be, u16le, u24be, u24le, u32be, u32le), idle:DURATION",
         default_help="lines in text and classic, none otherwise",
     )  # fmt: skip
     max_frame: int = option(

@@ -12,7 +12,7 @@ Rules that every framer keeps:
 
 from typing import Protocol
 
-from portside.wire.frame import INTEGERS, Frame
+from portside.wire.frame import INTEGERS, Frame, LengthField
 
 
 class Cut(bytes):
@@ -213,36 +213,48 @@ class Fixed(_Holding):
 
 
 class LengthPrefixed(_Holding):
-    """Messages that begin with the number of the bytes that follow: an integer of 1, 2 or 4 bytes."""
+    """Messages with a length field at a fixed place, which tells where they end.
 
-    __slots__ = ("_header", "_left", "_order", "_width")
+    A message is never shorter than what comes up to the end of its field, whatever the field and the correction say: a
+    length that would end a message inside its own header leaves the header as the whole message.
+    """
 
-    def __init__(self, integer: str, max_frame: int) -> None:
+    __slots__ = ("_correction", "_field", "_header_left", "_header_size", "_left", "_order", "_width")
+
+    def __init__(self, field: LengthField, max_frame: int) -> None:
         super().__init__(max_frame)
-        self._width, self._order = INTEGERS[integer]
-        self._header = b""  # the length as far as it has come; empty while the bytes after it come
-        self._left = 0  # bytes that are still to come after the length
+        self._width, self._order = INTEGERS[field.integer]
+        self._correction = field.correction
+        self._header_size = field.offset + self._width
+        self._header_left = self._header_size  # bytes still to come up to the end of the length field
+        self._field = b""  # the last bytes of the header, at most as many as the length field has
+        self._left = 0  # bytes still to come after the length field
 
     def feed(self, data: bytes, now: float) -> list[bytes]:
         messages: list[bytes] = []
         at = 0
         while at < len(data):
             start = at
-            if not self._left:
-                at += self._width - len(self._header)
-                self._header += data[start:at]
-                if len(self._header) < self._width:
-                    return messages + self._more(data[start:])
-                self._left = int.from_bytes(self._header, self._order)
-                self._header = b""
+            if self._header_left:
+                header = data[start : start + self._header_left]
+                at += len(header)
+                self._header_left -= len(header)
+                self._field = (self._field + header)[-self._width :]
+                if self._header_left:
+                    return messages + self._more(header)
+                self._left = max(0, int.from_bytes(self._field, self._order) + self._correction)
             available = min(self._left, len(data) - at)
             at += available
             self._left -= available
-            messages += self._more(data[start:at]) if self._left else self._end(data[start:at])
+            if self._left:
+                messages += self._more(data[start:at])
+            else:
+                self._header_left = self._header_size
+                messages += self._end(data[start:at])
         return messages
 
     def finish(self) -> list[bytes]:
-        self._header, self._left = b"", 0
+        self._header_left, self._left = self._header_size, 0
         return super().finish()
 
 

@@ -163,6 +163,27 @@ def test_json_has_text_or_base64(listen: Start) -> None:
     assert "base64" not in received[0]
 
 
+@pytest.mark.parametrize(
+    ("frame", "messages"),
+    [
+        ("length:u24le+1", ["\x03\0\0#abc", "\0\0\0$"]),
+        ("length:u32be@1-4", ["Q\0\0\0\x07abc", "S\0\0\0\x04"]),
+        ("length:u16be@2", ["ab\0\x03abc", "ab\0\0"]),
+        ("length:u8-4", ["\x08abcd", "\x02", "\x05#"]),
+    ],
+)
+def test_length_fields_anywhere_in_a_header(listen: Start, frame: str, messages: list[str]) -> None:
+    server = listen("--format", "json", "--frame", frame)
+    with connect(server.port) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = "".join(messages).encode()
+        client.sendall(stream[:3])
+        client.sendall(stream[3:])
+        server.wait_for('"received"', count=len(messages))
+    server.stop()
+    assert [event["text"] for event in server.events if event["event"] == "received"] == messages
+
+
 def test_hex_is_a_dump_of_each_message(listen: Start) -> None:
     server = listen("--format", "hex", "--frame", "fixed:18")
     with connect(server.port) as client:
