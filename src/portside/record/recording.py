@@ -106,7 +106,10 @@ class Recording:
             if self.live or self._unsound_index is not None or isinstance(error, sqlite3.OperationalError):
                 raise self._unreadable(error) from None
             self._rebuild(error)
-        return read()
+        try:
+            return read()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from None
 
     def _rebuild(self, why: sqlite3.Error) -> None:
         try:

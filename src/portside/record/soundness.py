@@ -50,7 +50,7 @@ _ROWS: Final = {  # structs, because msgspec finds a class faster than a type of
     for table, columns in _COLUMNS.items()
 }
 _QUERIES: Final = {table: f"SELECT {', '.join(columns)} FROM {table} " for table, columns in _COLUMNS.items()}  # noqa: S608
-_SUMS: Final = msgspec.defstruct("Sums", [("rows", list[tuple[_Sum, ...]])], array_like=True)
+_SUMS: Final = msgspec.defstruct("Sums", [("rows", list[tuple[_Time, ...]])], array_like=True)
 SMALL_TABLES: Final = ("runs", "segments", "damage", "given_up", "clock")
 LARGE_TABLES: Final = ("connections", "extents")
 
