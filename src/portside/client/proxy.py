@@ -21,7 +21,7 @@ from portside.hostnames import connect_host, socks_host
 from portside.wire.escaping import escape
 
 _TYPES = {"socks5": ProxyType.SOCKS5, "socks5h": ProxyType.SOCKS5, "http": ProxyType.HTTP}
-_FORM = "write socks5://[USER:PASSWORD@]HOST:PORT or http://[USER:PASSWORD@]HOST:PORT"
+_FORM = "write socks5://[USER[:PASSWORD]@]HOST:PORT or http://[USER[:PASSWORD]@]HOST:PORT"
 _ESCAPES = "in a user or password write / ? # @ as %2F %3F %23 %40"
 _MAX_HEAD = 64 * 1024  # bytes of an HTTP proxy's answer; other clients stop at 8 to 64 KiB
 _MAX_REASON = 200  # characters of a proxy's reason
@@ -31,6 +31,13 @@ _SUCCESS = re.compile(rb"^(HTTP/1\.\d) 2\d\d\b")  # any of 2xx (RFC 9110, sectio
 _LINE_END = re.compile(rb"\r?\n")
 _OTHER_KIND = "is it a proxy of this kind?"
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
+
+
+class _Credential(str):
+    """A user or a password that is sent although it is empty, where the library takes "" for none."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 class ProxyUrl(NamedTuple):
@@ -87,12 +94,13 @@ def connect_through(proxy: ProxyUrl, address: Address, options: ConnectOptions) 
     except PortsideError as error:
         raise PortsideError(f"cannot connect to the proxy {proxy.address}", error.why, error.hint) from None
     stream = _ProxyStream(connection.sock, deadline, by_head=proxy.scheme == "http")
+    credential = _Credential if proxy.user or proxy.password else str
     protocol = Protocol(
         _TYPES[proxy.scheme],
         str(proxy.address.host),
         proxy.address.port,
-        proxy.user,
-        proxy.password,
+        credential(proxy.user),
+        credential(proxy.password),
         rdns=True,
         forward=cast("Any", stream),
     )

@@ -49,7 +49,7 @@ class Connect:
     )  # fmt: skip
     proxy: str | None = option(
         "--proxy", metavar="URL", group=_DIAL,
-        help="connect through a proxy: socks5://[USER:PASSWORD@]HOST:PORT or http://…",
+        help="connect through a proxy: socks5://[USER[:PASSWORD]@]HOST:PORT or http://…",
     )  # fmt: skip
     tls: bool = flag("--tls", help="speak TLS, by default only with a peer whose certificate is good", group=_TLS)
     tls_servername: str | None = option(

@@ -2,9 +2,11 @@
 
 import hashlib
 import random
+import re
 import socket
 import subprocess
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -90,6 +92,27 @@ def test_socks5_with_a_password(connect: Connect, peer: Peer) -> None:
     assert asked[1] == login
     assert b"p@ss" not in program.err
     assert b"p%40ss" not in program.err
+
+
+@pytest.mark.parametrize(
+    ("credentials", "login"),
+    [("user", b"\x01\x04user\x00"), ("user:", b"\x01\x04user\x00"), (":pass", b"\x01\x00\x04pass")],
+)
+def test_socks5_with_a_user_or_a_password_alone(connect: Connect, peer: Peer, credentials: str, login: bytes) -> None:
+    request_size = 7 + len("behind.test")
+    with answering(peer, (4, b"\x05\x02"), (len(login), b"\x01\x00"), (request_size, SOCKS_OK)) as asked:
+        assert connect("--proxy", f"socks5://{credentials}@{peer.address}", "behind.test:80").wait() == 0
+    assert asked[:2] == [b"\x05\x02\x00\x02", login]
+
+
+@pytest.mark.parametrize(("credentials", "told"), [("user", "user:"), (":pass", ":pass"), ("", None), (":", None)])
+def test_an_http_proxy_with_a_user_or_a_password_alone(
+    connect: Connect, peer: Peer, credentials: str, told: str | None
+) -> None:
+    with answering(peer, (b"\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n")) as asked:
+        assert connect("--proxy", f"http://{credentials}@{peer.address}", "behind.test:80").wait() == 0
+    basic = re.search(rb"Authorization: Basic (.*)\r\n", asked[0])
+    assert (b64decode(basic[1]).decode() if basic else None) == told
 
 
 @pytest.mark.parametrize(
