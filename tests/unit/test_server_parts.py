@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -99,7 +100,10 @@ def test_a_name_whose_address_is_of_one_link(monkeypatch: pytest.MonkeyPatch) ->
     assert allowing.admit("fe80::1%eth0") == "denied"
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3.4/33", "a b", "1.2.3/8", "10.1", "10", "0x7f000001", "0177.0.0.1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.2.3.4/33", "a b", "1.2.3.4,", "1.2.3.4, 1.2.3.5", "1.2.3/8", "10.1", "10", "0x7f000001", "0177.0.0.1"],
+)
 def test_what_names_no_network(text: str) -> None:
     with pytest.raises(UsageError, match="no address, network or name"):
         networks_of(text, "--allow")
@@ -108,6 +112,12 @@ def test_what_names_no_network(text: str) -> None:
 def test_a_name_that_cannot_be_resolved() -> None:
     with pytest.raises(PortsideError, match=r"^--allow no-such-host\.invalid: "):
         networks_of("no-such-host.invalid", "--allow")
+
+
+def test_the_entry_of_a_file_that_names_no_network_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nets").write_text("10.0.0.0/8, 10.1 192.0.2.1\n")
+    with pytest.raises(UsageError, match=f"^--allow-file {tmp_path}/nets: 10.1: no address, network or name$"):
+        read_networks(f"{tmp_path}/nets", "--allow-file")
 
 
 def test_a_file_of_networks_that_cannot_be_read(tmp_path: object) -> None:

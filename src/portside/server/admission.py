@@ -15,7 +15,11 @@ if TYPE_CHECKING:  # the rules are read before the port is open, the events are 
 
 
 def networks_of(text: str, option: str) -> "list[Network]":
-    """Read an address, a network or a name (all its addresses, as they are now)."""
+    """Read addresses, networks or names, with commas between them; a name is all its addresses, as they are now."""
+    return [network for entry in text.split(",") for network in _networks_of_entry(entry, option)]
+
+
+def _networks_of_entry(text: str, option: str) -> "list[Network]":
     from portside.networks import parse_network  # a millisecond, which a server without lists need not wait
 
     try:
@@ -32,13 +36,13 @@ def networks_of(text: str, option: str) -> "list[Network]":
 
 
 def read_networks(path: str, option: str) -> "list[Network]":
-    """Read a file of networks, one a line; ``#`` begins a comment. Raises PortsideError."""
+    """Read a file of networks, with spaces or commas between them; ``#`` begins a comment. Raises PortsideError."""
     try:
         with open(path, encoding="utf-8") as file:
-            lines = [line.partition("#")[0].strip() for line in file]
+            entries = [entry for line in file for entry in line.partition("#")[0].replace(",", " ").split()]
     except (OSError, UnicodeDecodeError) as error:
         raise PortsideError(f"{option} {path}", reason_of(error)) from None
-    return [network for line in lines if line for network in networks_of(line, f"{option} {path}:")]
+    return [network for entry in entries for network in networks_of(entry, f"{option} {path}:")]
 
 
 class Admission:

@@ -90,16 +90,17 @@ class Listen:
     )  # fmt: skip
     allow: tuple[str, ...] = options(
         "--allow", metavar="NET", group=_WHO,
-        help="only these may connect: an address, a network (10.0.0.0/8) or a name",
+        help="only these may connect: an address, a network (10.0.0.0/8) or a name, or several with commas between",
     )  # fmt: skip
     deny: tuple[str, ...] = options(
         "--deny", metavar="NET", group=_WHO, help="these may not connect, whatever --allow says",
     )  # fmt: skip
     allow_file: tuple[str, ...] = options(
-        "--allow-file", metavar="FILE", group=_WHO, help="as --allow, one a line; # begins a comment",
+        "--allow-file", metavar="FILE", group=_WHO,
+        help="as --allow: any number on a line, with spaces or commas between; # begins a comment",
     )  # fmt: skip
     deny_file: tuple[str, ...] = options(
-        "--deny-file", metavar="FILE", group=_WHO, help="as --deny, one a line; # begins a comment",
+        "--deny-file", metavar="FILE", group=_WHO, help="as --deny, written as --allow-file",
     )  # fmt: skip
     echo: bool = flag("--echo", help="what a client sends comes back", group=_BACK, excludes=_ANSWERS)
     chat: bool = flag(

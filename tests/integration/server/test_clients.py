@@ -100,6 +100,8 @@ def test_silent_connections_are_probed(listen: Start, options: tuple[str, ...], 
         (["--allow", "::ffff:127.0.0.1"], "127.0.0.1", True),
         (["--allow", "::FFFF:7F00:0/104"], "127.0.0.1", True),
         (["--allow", "::ffff:127.0.0.1"], "127.0.0.2", False),
+        (["--allow", "192.0.2.0/24,127.0.0.2"], "127.0.0.2", True),
+        (["--deny", "192.0.2.0/24,127.0.0.2"], "127.0.0.2", False),
     ],
 )
 def test_allow_and_deny(listen: Start, options: list[str], source: str, welcome: bool) -> None:
@@ -114,10 +116,11 @@ def test_allow_and_deny(listen: Start, options: list[str], source: str, welcome:
 
 def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
     allowed, denied = tmp_path / "allowed", tmp_path / "denied"
-    allowed.write_text("# ours\n127.0.0.0/8   # all of loopback\n\n")
-    denied.write_text("127.0.0.9\n::ffff:127.0.0.10\n")
+    allowed.write_text("# ours\n192.0.2.0/24, 127.0.0.0/8   # documentation, and all of loopback\n\n,\n")
+    denied.write_text("127.0.0.9 ::ffff:127.0.0.10\t127.0.0.11,127.0.0.12#none, of these\n")
     server = listen("--allow-file", str(allowed), "--deny-file", str(denied), "--format", "json", address="0.0.0.0:0")
-    for source, event in (("127.0.0.8", "opened"), ("127.0.0.9", "refused"), ("127.0.0.10", "refused")):
+    refused = [f"127.0.0.{last}" for last in (9, 10, 11, 12)]
+    for source, event in (("127.0.0.8", "opened"), *((source, "refused") for source in refused)):
         with socket.create_connection(("127.0.0.1", server.port), 30, source_address=(source, 0)):
             server.wait_for(f'"{event}".*"peer":"{source}:')
 
