@@ -39,7 +39,7 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener]) -> Behaviour
         words = (
             ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else split_command(settings.exec or "")
         )
-        return Programs(words, _report_line)
+        return Programs(words, _report_line, crlf=settings.crlf)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward
         from portside.server.own_addresses import OwnAddresses

@@ -26,18 +26,22 @@ from portside.server.connection import Connection
 
 
 class Programs(Behaviour):
-    """Runs the program ``words`` for each client. ``report_line`` is called with each line of its standard error."""
+    """Runs the program ``words`` for each client. ``report_line`` is called with each line of its standard error.
 
-    def __init__(self, words: list[str], report_line: ReportLine) -> None:
+    With ``crlf`` the lines that a program writes get to the client with CR LF.
+    """
+
+    def __init__(self, words: list[str], report_line: ReportLine, *, crlf: bool = False) -> None:
         self._words = words
         self._report_line = report_line
+        self._crlf = crlf
         self._relays: dict[Connection, ProgramRelay] = {}  # while the client is connected
         self._alive: set[ProgramRelay] = set()  # until nothing of the program and its children is left
         self._none_alive = asyncio.Event()
         self._starting: set[asyncio.Task[None]] = set()
 
     def opened(self, connection: Connection) -> None:
-        relay = self._relays[connection] = ProgramRelay(connection, self._report_line, self._on_over)
+        relay = self._relays[connection] = ProgramRelay(connection, self._report_line, self._on_over, crlf=self._crlf)
         self._alive.add(relay)
         task = asyncio.get_running_loop().create_task(self._start(relay))
         self._starting.add(task)

@@ -25,6 +25,7 @@ from functools import partial
 from portside.behaviours.process_group import ProcessGroup, ProcessState
 from portside.server.connection import Connection
 from portside.server.leg import Hold
+from portside.wire.newlines import CrLf
 
 LEAVES_S = 0.5  # that a program's output may stay open, and bring nothing, when the program has ended
 _MAX_LINE_BYTES = 4096  # of standard error
@@ -48,15 +49,22 @@ class ProgramRelay:
     """One connection and its program.
 
     ``report_line`` is called with each line of standard error, ``on_over`` when neither the program nor a child of it
-    is left.
+    is left. With ``crlf`` each LF of the program's output becomes CR LF. More attributes than a class should have: both
+    directions share the state.
     """
 
     def __init__(
-        self, connection: Connection, report_line: ReportLine, on_over: Callable[["ProgramRelay"], None]
+        self,
+        connection: Connection,
+        report_line: ReportLine,
+        on_over: Callable[["ProgramRelay"], None],
+        *,
+        crlf: bool = False,
     ) -> None:
         self.connection = connection
         self._report_line = report_line
         self._on_over = on_over
+        self._crlf = CrLf() if crlf else None
         self._state = RelayState.RELAYING
         self._group: ProcessGroup | None = None  # None before the program is started
         self._input: asyncio.WriteTransport | None = None
@@ -91,7 +99,7 @@ class ProgramRelay:
 
     def _on_output(self, data: bytes) -> None:
         self._has_output = True
-        self.connection.send(data)
+        self.connection.send(data if self._crlf is None else self._crlf.convert(data))
         if self.connection.write_paused and self._output is not None and not self._output.is_closing():
             self._output.pause_reading()
 

@@ -28,6 +28,10 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
     if not settings.rules and not settings.reply and not settings.chat:  # these are about messages, too
         formats = [settings.format, *map(format_of_file, settings.output)]
         _check_framing("listen", formats, settings.frame, settings.max_frame, type(settings).max_frame)
+    runs_program = settings.exec is not None or settings.sh_exec is not None
+    if settings.crlf and not runs_program and (settings.recv_only or settings.stdin is False):
+        other = "--recv-only" if settings.recv_only else "--no-stdin"
+        raise UsageError("listen", f"--crlf and {other} exclude each other without --exec or --sh-exec")
     if all(address.path is not None for address in addresses):
         flags = [("-4", settings.ipv4), ("-6", settings.ipv6)]
         if not settings.proxy_protocol:  # or a header may say the IP address of the client

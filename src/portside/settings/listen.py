@@ -235,8 +235,8 @@ class Listen:
     )  # fmt: skip
     recv_only: bool = flag("--recv-only", help="only receive: standard input is not read", group=_SENT)
     crlf: bool = flag(
-        "-C", "--crlf", help="end the lines of standard input with CR LF", group=_SENT,
-        excludes=("--recv-only", "--no-stdin"),
+        "-C", "--crlf", group=_SENT,
+        help="end the lines of standard input, and of what a program of --exec writes, with CR LF",
     )  # fmt: skip
     once: bool = flag(
         "--once", group=_RUN,

@@ -48,6 +48,17 @@ def test_a_program_for_each_client(listen: Start) -> None:
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize("stdin", ["--stdin", "--no-stdin"])
+def test_crlf_of_what_a_program_writes(listen: Start, stdin: str) -> None:
+    """A CR LF that the program divides over two writes stays one line end."""
+    server = listen("-c", "printf 'a\\nb\\r'; read go; printf '\\nc\\n\\n'", "-C", stdin)
+    with connect(server.port) as client:
+        assert client.recv(5, socket.MSG_WAITALL) == b"a\r\nb\r"
+        client.sendall(b"go\n")
+        assert read_to_end(client) == b"\nc\r\n\r\n"
+    assert server.stop() == 0
+
+
 def test_its_environment_and_its_standard_error(listen: Start) -> None:
     names = (
         "NCAT_REMOTE_ADDR NCAT_REMOTE_PORT NCAT_LOCAL_PORT TCPREMOTEIP TCPREMOTEPORT TCPLOCALPORT "
