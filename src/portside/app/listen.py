@@ -26,11 +26,13 @@ from portside.server.listener import Listener
 from portside.server.pre_connect import PreConnect
 from portside.server.server import Server
 from portside.settings.listen import Listen
+from portside.units import counted, format_duration
 from portside.wire.escaping import escape
 
 PATIENCE_S = 0.5  # that an end in order waits for a peer or a reader that takes nothing
 _SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
 _EXHAUSTION_NOTICE_S = 10.0  # at least, between two notices that no descriptor is left
+_NAMED_CLIENTS = 8  # that a notice names, of those that a drain waits for
 _SETTLED_S = 0.1  # when what only pays in a long run no longer delays the first client
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -116,6 +118,7 @@ class _ListenRun:
         reason = await self._stopping
         if reason == "signal" and self._drain:
             server.acceptor.stop_listening()
+            self._report_drain()
             await server.wait_empty(self._drain)
         await server.shut_down(patience=PATIENCE_S)
         await self._behaviour.end()
@@ -195,6 +198,18 @@ class _ListenRun:
         self._hurry.set()
         self._drain = drain
         self._stop("signal")
+
+    def _report_drain(self) -> None:
+        """Write whom the end of the run waits for, where anybody is connected."""
+        clients = list(self._server.connections.values())
+        if not clients:
+            return
+        named = [f"#{client.number} {client.peer}" for client in clients[:_NAMED_CLIENTS]]
+        if len(clients) > _NAMED_CLIENTS:
+            named.append(f"and {len(clients) - _NAMED_CLIENTS} more")
+        who = f"{counted(len(clients), 'client')}: {', '.join(named)}"
+        most = format_duration(self._drain).replace(".000s", "s")
+        write_notice(f"waits up to {most} for {who}", "a second signal ends the run at once")
 
     def _reload(self) -> None:
         if self._rules_reloader is not None:

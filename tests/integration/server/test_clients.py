@@ -287,10 +287,26 @@ def test_drain_waits_for_clients_and_takes_no_new_ones(listen: Start) -> None:
         server.wait_for('"opened"')
         server.signal(signal.SIGTERM)
         wait_until(lambda: _refuses(port), "the port to be closed")
+        peer = "{}:{}".format(*client.getsockname())
+        server.wait_for(f"waits up to 20s for 1 client: #1 {peer}$", err=True)
         client.sendall(b"last words")
         server.wait_for("last words")
     assert server.wait() == 0
     assert "shutdown" not in closed_reasons(server.events)
+
+
+def test_drain_of_many_clients_names_some_and_of_none_nobody(listen: Start) -> None:
+    server = listen("--drain", "20s", "--format", "json")
+    with connect_many(11, server.port):
+        server.wait_for('"opened"', count=11)
+        server.signal(signal.SIGTERM)
+        server.wait_for(r"for 11 clients: #1 [^#]*, #2 .*, #8 [^#]*, and 3 more$", err=True)
+    assert server.wait() == 0
+    idle = listen("--drain", "20s", "--format", "json")
+    idle.wait_for("listening")
+    idle.signal(signal.SIGTERM)
+    assert idle.wait() == 0
+    assert not idle.err
 
 
 def _refuses(port: int) -> bool:
