@@ -185,7 +185,7 @@ def _move(
     failure: PortsideError | None = None
     steps = [] if on_signal is None else [on_signal]
     if observer is not None:
-        steps.append(lambda: observer.end_now(pipe, time.monotonic() - began))
+        steps.append(lambda: observer.end_now(time.monotonic() - began))
     with ending_signals(*steps) if steps else nullcontext():
         try:
             if observer is not None:
@@ -200,7 +200,7 @@ def _move(
             stdio.finish()
         duration = time.monotonic() - began
         if observer is not None:
-            observer.closed(reason, pipe, duration, failure.why if failure and reason == "error" else None)
+            observer.closed(reason, duration, failure.why if failure and reason == "error" else None)
     if tells:
         from portside.feed.render.text import CLOSED
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from portside.app.event_errors import EventErrors
 from portside.app.notices import wants_colour
 from portside.client.dial import ClientConnection
-from portside.client.pipe import Pipe
 from portside.client.stdio import OutputClosed, Stdio
 from portside.errors import PortsideError
 from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Received, Sent
@@ -34,6 +33,7 @@ class EventObserver:
         self._peer, self._local, self._tls = connection.peer, connection.local, connection.tls
         self._shows_received = not settings.send_only
         self._output = Stdio(None, 1)
+        self._received_bytes = self._sent_bytes = 0
         self._closed = False
         self._conn = 1
         self._renderer: Renderer | None = None
@@ -62,31 +62,41 @@ class EventObserver:
         self._emit(lambda at: Opened(at, self._conn, self._peer, self._local, self._tls))
 
     def received(self, data: bytes) -> None:
-        self._emit(lambda at: Received(at, self._conn, self._peer, data), shown=self._shows_received)
+        with self.lock:
+            if not self._closed:
+                self._received_bytes += len(data)
+            self._emit(lambda at: Received(at, self._conn, self._peer, data), shown=self._shows_received)
 
     def sent(self, data: bytes) -> None:
-        self._emit(lambda at: Sent(at, self._conn, self._peer, data))
+        with self.lock:
+            if not self._closed:
+                self._sent_bytes += len(data)
+            self._emit(lambda at: Sent(at, self._conn, self._peer, data))
 
     def half_closed(self) -> None:
         self._emit(lambda at: HalfClosed(at, self._conn, self._peer))
 
-    def closed(self, reason: CloseReason, pipe: Pipe, duration: float, error: str | None) -> None:
-        """Show and record the end of the connection, which lasted ``duration`` seconds."""
-        counts = pipe.received, pipe.sent, round(duration, 6)
+    def closed(self, reason: CloseReason, duration: float, error: str | None) -> None:
+        """Show and record the end of the connection, which lasted ``duration`` seconds.
+
+        It counts the bytes that have been told of, so that a recording agrees with itself: a signal may end the run
+        between a read and its event.
+        """
         with self.lock:
+            counts = self._received_bytes, self._sent_bytes, round(duration, 6)
             with suppress(OutputClosed, PortsideError):  # the same output may have ended the run
                 self._emit(lambda at: Closed(at, self._conn, self._peer, reason, *counts, error))
             self._closed = True
         if self._recorder is not None:
             self._recorder.close()
 
-    def end_now(self, pipe: Pipe, duration: float) -> None:
+    def end_now(self, duration: float) -> None:
         """End the run on a signal: no event follows, and threads that would report one block until the process ends.
 
         Called on a thread of its own; ``duration`` as for ``closed``. Writes nothing while another write is blocked.
         """
         if self.lock.acquire(timeout=_LOCK_TIMEOUT_S):
-            self.closed("shutdown", pipe, duration, None)
+            self.closed("shutdown", duration, None)
 
     def tick(self) -> None:
         with self.lock:
