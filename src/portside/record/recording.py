@@ -96,7 +96,7 @@ class Recording:
         return self._sound(lambda: sound_sums(self._index, query, *parameters))
 
     def _sound(self, read: Callable[[], list[Row]]) -> list[Row]:
-        """What is read from the index, or from a rebuilt one where the one on disk is not sound.
+        """Read from the index, or from a rebuilt one where the one on disk is not sound.
 
         Raises PortsideError where that is no way out.
         """
