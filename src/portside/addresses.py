@@ -29,10 +29,15 @@ class Address(NamedTuple):
         return self.ports[0]
 
     @property
+    def is_abstract(self) -> bool:
+        """Whether this is a unix socket without a file (unix(7))."""
+        return self.path is not None and self.path.startswith("@")
+
+    @property
     def unix_name(self) -> str:
         """The path as bind(2) and connect(2) take it; that of an abstract socket begins with NUL (unix(7))."""
         path = self.path or ""
-        return "\0" + path[1:] if path.startswith("@") else path
+        return "\0" + path[1:] if self.is_abstract else path
 
     def __str__(self) -> str:
         if self.path is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from portside.addresses import Address, format_sockaddr, parse_address, parse_addresses
 from portside.errors import InvalidValue, PortsideError, reason_of
-from portside.settings.values import parse_file_mode, parse_retry, parse_source
+from portside.settings.values import parse_file_mode, parse_group, parse_retry, parse_socket_mode, parse_source
 from portside.units import (
     format_duration,
     parse_count,
@@ -44,6 +44,8 @@ def test_sizes(text: str, size: int) -> None:
         (parse_positive_size, "0.2"),
         *[(parse_count, text) for text in ("", "0", "-1", "1.5", "x", "٣", "9" * 19)],
         (parse_retry, "never"),
+        *[(parse_socket_mode, text) for text in ("", "rw", "0o640", "778", "1777", "00640", "-600")],
+        *[(parse_group, text) for text in ("", "no-such-group", "-1", "4294967295", "²", "a\0b")],
         *[(parse_file_mode, text) for text in ("", "rw", "0o640", "440", "700", "755", "648", "1640", "00640", "-600")],
         *[(parse_frame, text) for text in ("", "line", "lines:2", "delim:", "delim:0", "delim:xx", "fixed:0")],
         *[(parse_frame, text) for text in ("fixed", "length:u24", "length", "idle:0", "idle", "delim:" + "00" * 65)],
@@ -168,6 +170,16 @@ def test_retries() -> None:
     assert parse_retry("forever") is None
     assert parse_retry("0") == 0
     assert parse_retry("3") == 3
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0", 0), ("600", 0o600), ("0770", 0o770), ("777", 0o777)])
+def test_socket_modes(text: str, mode: int) -> None:
+    assert parse_socket_mode(text) == mode
+
+
+@pytest.mark.parametrize(("text", "group"), [("root", 0), ("0", 0), ("54321", 54321)])
+def test_groups(text: str, group: int) -> None:
+    assert parse_group(text) == group
 
 
 @pytest.mark.parametrize(("text", "mode"), [("600", 0o600), ("640", 0o640), ("0660", 0o660), ("666", 0o666)])

@@ -30,7 +30,7 @@ from portside.client.script import Role, make_script
 from portside.errors import InvalidValue, PortsideError, UsageError
 from portside.record.connection_record import ConnectionRecord
 from portside.record.recording import Recording, steady_events
-from portside.server.listener import Listener, open_listeners
+from portside.server.listener import Listener, SocketOptions, open_listeners
 from portside.settings.rec import RecReplay
 
 MAX_REPLAYS = 100
@@ -168,7 +168,7 @@ def _dial(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -
 
 def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) -> None:
     """Replay each connection with the next client that connects to an address."""
-    listeners = open_listeners((address,), families=(socket.AF_INET, socket.AF_INET6), backlog=None)
+    listeners = open_listeners((address,), families=(socket.AF_INET, socket.AF_INET6), options=SocketOptions())
     with _closing(listeners):
         for listener in listeners:
             write_notice(f"listening on {listener.name}")

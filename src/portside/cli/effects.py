@@ -32,6 +32,7 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
     if settings.crlf and not runs_program and (settings.recv_only or settings.stdin is False):
         other = "--recv-only" if settings.recv_only else "--no-stdin"
         raise UsageError("listen", f"--crlf and {other} exclude each other without --exec or --sh-exec")
+    _check_socket_options(settings, addresses)
     if all(address.path is not None for address in addresses):
         flags = [("-4", settings.ipv4), ("-6", settings.ipv6)]
         if not settings.proxy_protocol:  # or a header may say the IP address of the client
@@ -39,6 +40,17 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
         for flag, given in flags:
             if given:
                 raise UsageError("listen", f"{flag} is about IP addresses, and a unix socket has none")
+
+
+def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") -> None:
+    """Check options that are about the sockets of one kind of addresses alone."""
+    of_files = [("--unix-mode", settings.unix_mode), ("--unix-group", settings.unix_group)]
+    if not any(address.path is not None and not address.is_abstract for address in addresses):
+        for flag, value in of_files:
+            if value is not None:
+                raise UsageError("listen", f"{flag} is about a socket file, and no unix:PATH is among the addresses")
+    if settings.reuse_port and all(address.path is not None for address in addresses):
+        raise UsageError("listen", "--reuse-port is about ports, and a unix socket has none")
 
 
 def check_show(settings: "RecShow") -> None:

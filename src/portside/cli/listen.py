@@ -14,7 +14,7 @@ from portside.cli.effects import check_listen
 from portside.descriptors import keep_stdout_for_data
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
-from portside.server.listener import PortInUseError, open_listeners
+from portside.server.listener import Listener, PortInUseError, SocketOptions, open_listeners
 from portside.server.pre_connect import PreConnect
 from portside.settings.listen import DEFAULT_PORT, Listen
 
@@ -38,17 +38,26 @@ def run(settings: Listen) -> int:
     admission = admission_of(settings)
     # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        listeners = open_listeners(addresses, families=families, backlog=settings.backlog, keepalive=settings.keepalive)
-    except PortInUseError as error:
-        from portside.app.port_holder import port_in_use_hint
-
-        error.hint = port_in_use_hint(error.port)
-        raise
+    listeners = _open(settings, addresses, families)
 
     from portside.app import listen
 
     return listen.run(settings, listeners, admission, pre_connect, stdout=stdout)
+
+
+def _open(settings: Listen, addresses: tuple[Address, ...], families: tuple[int, ...]) -> list[Listener]:
+    """Open the ports. Raises PortsideError; where another program has a port, the hint names that program."""
+    options = SocketOptions(
+        settings.backlog, settings.keepalive, settings.reuse_port, settings.unix_mode, settings.unix_group
+    )
+    try:
+        return open_listeners(addresses, families=families, options=options)
+    except PortInUseError as error:
+        from portside.app.port_holder import port_in_use_hint
+
+        shared = "; a port is shared by processes of one user that all have --reuse-port" if settings.reuse_port else ""
+        error.hint = port_in_use_hint(error.port) + shared
+        raise
 
 
 def _pre_connect(settings: Listen) -> PreConnect:

@@ -46,10 +46,20 @@ class Listener(NamedTuple):
         self.socket.close()
 
 
+class SocketOptions(NamedTuple):
+    """How the sockets of listeners are set up; ``keepalive`` (s) is for the connections that will be accepted."""
+
+    backlog: int | None = None  # None: the kernel's most
+    keepalive: float | None = None
+    reuse_port: bool = False  # SO_REUSEPORT (socket(7))
+    unix_mode: int | None = None  # of a socket file; None: what the umask leaves
+    unix_group: int | None = None  # its number
+
+
 def open_listeners(
-    addresses: tuple[Address, ...], *, families: tuple[int, ...], backlog: int | None, keepalive: float | None = None
+    addresses: tuple[Address, ...], *, families: tuple[int, ...], options: SocketOptions
 ) -> list[Listener]:
-    """Open every port of every address; all or none. ``keepalive`` (s) is for the connections that will be accepted.
+    """Open every port of every address; all or none.
 
     Raises PortsideError, one line that names the address; PortInUseError where another socket has the port.
     """
@@ -57,10 +67,10 @@ def open_listeners(
     try:
         for address in addresses:
             if address.path is not None:
-                listeners.append(_open_unix(address, backlog or MAX_BACKLOG))
+                listeners.append(_open_unix(address, options))
             else:
                 for port in address.ports:
-                    listeners += _open_port(address.host, port, families, backlog or MAX_BACKLOG, keepalive)
+                    listeners += _open_port(address.host, port, families, options)
     except BaseException:
         for listener in listeners:
             listener.close()
@@ -68,9 +78,7 @@ def open_listeners(
     return listeners
 
 
-def _open_port(
-    host: str | None, port: int, families: tuple[int, ...], backlog: int, keepalive: float | None
-) -> list[Listener]:
+def _open_port(host: str | None, port: int, families: tuple[int, ...], options: SocketOptions) -> list[Listener]:
     """One port at every address of a host; None is every interface, each family in a socket of its own."""
     if host is None or host == "*":
         sockaddrs = [(family, (_ALL[family], port)) for family in families]
@@ -81,7 +89,7 @@ def _open_port(
         chosen = port
         for family, sockaddr in sockaddrs:
             try:
-                sock = _bind(family, (sockaddr[0], chosen, *sockaddr[2:]), backlog, keepalive)
+                sock = _bind(family, (sockaddr[0], chosen, *sockaddr[2:]), options)
             except OSError as error:
                 beside_ipv4 = family == socket.AF_INET6 and sockaddrs[0][0] == socket.AF_INET
                 if beside_ipv4 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -113,17 +121,19 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
-def _bind(family: int, sockaddr: tuple[object, ...], backlog: int, keepalive: float | None) -> socket.socket:
+def _bind(family: int, sockaddr: tuple[object, ...], options: SocketOptions) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
-        if keepalive is not None:
-            set_keepalive(sock, keepalive)
+        if options.keepalive is not None:
+            set_keepalive(sock, options.keepalive)
+        if options.reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(sockaddr)
-        sock.listen(backlog)
+        sock.listen(options.backlog or MAX_BACKLOG)
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -131,22 +141,49 @@ def _bind(family: int, sockaddr: tuple[object, ...], backlog: int, keepalive: fl
     return sock
 
 
-def _open_unix(address: Address, backlog: int) -> Listener:
+def _open_unix(address: Address, options: SocketOptions) -> Listener:
     path = address.path or ""
-    abstract = path.startswith("@")
+    abstract = address.is_abstract
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if not abstract:
             _remove_stale(path)
-        sock.bind(address.unix_name)
-        sock.listen(backlog)
+        _bind_unix(sock, address, options)
+        sock.listen(options.backlog or MAX_BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
         raise _cannot_listen(str(address), error, socket.AF_UNIX) from None
+    except PortsideError:
+        sock.close()
+        raise
     return Listener(
         sock, socket.AF_UNIX, str(address), None if abstract else path, inode=None if abstract else _inode(path)
     )
+
+
+def _bind_unix(sock: socket.socket, address: Address, options: SocketOptions) -> None:
+    """Bind a unix socket. Its file has the mode and the group asked for before the socket listens.
+
+    The file is made with its mode, so that chmod(2) need not follow a name that another user may have replaced.
+    """
+    if options.unix_mode is None:
+        sock.bind(address.unix_name)
+    else:
+        umask = os.umask(~options.unix_mode & 0o777)
+        try:
+            sock.bind(address.unix_name)
+        finally:
+            os.umask(umask)
+    if options.unix_group is not None and not address.is_abstract:
+        try:
+            os.chown(address.unix_name, -1, options.unix_group, follow_symlinks=False)
+        except OSError as error:
+            os.unlink(address.unix_name)
+            hint = (
+                "a file may get a group that its owner is in; `id` lists them" if error.errno == errno.EPERM else None
+            )
+            raise PortsideError(f"cannot give {address} to the group {options.unix_group}", error, hint) from None
 
 
 def _inode(path: str) -> tuple[int, int]:

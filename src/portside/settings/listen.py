@@ -10,8 +10,10 @@ from portside.settings.values import (
     keepalive,
     log_level,
     parse_alpn,
+    parse_group,
     parse_record_max,
     parse_seed,
+    parse_socket_mode,
     parse_upstream,
     record_mode,
 )
@@ -259,6 +261,18 @@ class Listen:
     backlog: int | None = option(
         "--backlog", metavar="N", parse=parse_count, group=_RUN,
         help="how many connections may wait to be accepted", default_help="the kernel's most",
+    )  # fmt: skip
+    reuse_port: bool = flag(
+        "--reuse-port", group=_RUN,
+        help="share the port with other processes that set SO_REUSEPORT; the kernel spreads the clients over them",
+    )  # fmt: skip
+    unix_mode: int | None = option(
+        "--unix-mode", metavar="MODE", parse=parse_socket_mode, group=_RUN,
+        help="the mode of the socket file, in octal: who may write may connect", default_help="777 less the umask",
+    )  # fmt: skip
+    unix_group: int | None = option(
+        "--unix-group", metavar="GROUP", parse=parse_group, group=_RUN,
+        help="the group of the socket file, by name or number", default_help="that of the process",
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_RUN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)

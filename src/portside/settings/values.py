@@ -39,13 +39,37 @@ def record_mode(group: str) -> Any:
 
 def parse_file_mode(text: str) -> int:
     """Read the mode of files in octal: their owner may read and write them, and nobody execute them."""
-    if text.isascii() and text.isdigit() and len(text) <= 4 and not set(text) & {"8", "9"}:
-        mode = int(text, 8)
-        if mode & PRIVATE_MODE == PRIVATE_MODE and not mode & ~0o666:
-            return mode
+    mode = _octal(text)
+    if mode is not None and mode & PRIVATE_MODE == PRIVATE_MODE and not mode & ~0o666:
+        return mode
     raise InvalidValue(
         f"{text!r} is no mode for files: write it in octal, 600 to 666, such as 640 for a group that reads"
     )
+
+
+def parse_socket_mode(text: str) -> int:
+    """Read the mode of a socket file in octal."""
+    mode = _octal(text)
+    if mode is not None and not mode & ~0o777:
+        return mode
+    raise InvalidValue(f"{text!r} is no mode: write it in octal, such as 660 for a group that may connect, 666 for all")
+
+
+def _octal(text: str) -> int | None:
+    is_octal = text.isascii() and text.isdigit() and len(text) <= 4 and not set(text) & {"8", "9"}
+    return int(text, 8) if is_octal else None
+
+
+def parse_group(text: str) -> int:
+    """Read a group of this machine by its name, or any by its number."""
+    import grp
+
+    try:
+        return grp.getgrnam(text).gr_gid
+    except (KeyError, ValueError):
+        if text.isascii() and text.isdigit() and int(text) < 0xFFFFFFFF:  # which chown(2) takes for no change
+            return int(text)
+        raise InvalidValue(f"no group of this machine is called {text!r}; `getent group` lists them") from None
 
 
 def parse_retry(text: str) -> int | None:
