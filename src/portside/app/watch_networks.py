@@ -60,11 +60,14 @@ def show(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
         networks = _open(settings, found, stack)
         seen = list(_snapshots(settings, networks, None if processes is None else lambda: processes))
         shown = [each for each in seen if len(each[1].table)]
+        destroyed = False
         for number, (network, snapshot) in enumerate(shown):
             heading = [*([""] if number else []), f"network {network.name}"]
             if not settings.json and not write_lines(heading):
                 return 0
-            if not show_snapshot(settings, snapshot, network.namespace, network.name):
+            done = show_snapshot(settings, snapshot, network.namespace, network.name)
+            destroyed = destroyed or (settings.kill and done)
+            if not done and not settings.kill:
                 return 0
         if seen and not shown:
             show_snapshot(settings, seen[0][1], None)
@@ -74,7 +77,7 @@ def show(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
         write_notice(
             f"the networks of {what} cannot be seen", "this needs root, and in a container that of the machine"
         )
-    return 0
+    return 1 if settings.kill and not destroyed else 0
 
 
 def _snapshots(

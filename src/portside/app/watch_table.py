@@ -46,8 +46,8 @@ def show(
         reader=reader,
         while_waiting=text.prepare if text is not None else None,
     )
-    show_snapshot(settings, seen, namespace, text=text)
-    return 0
+    shown = show_snapshot(settings, seen, namespace, text=text)
+    return 1 if settings.kill and not shown else 0
 
 
 def take(
@@ -81,13 +81,12 @@ def show_snapshot(
     *,
     text: TableText | None = None,
 ) -> bool:
-    """Show a snapshot, or destroy its sockets; False if the reader of standard output has gone.
+    """Show a snapshot, or destroy its sockets; False if the reader of standard output has gone, or none was destroyed.
 
     ``netns`` is the name of the namespace where several are shown; ``text`` is that of this table if it is prepared.
     """
     if settings.kill:
-        _kill(settings, seen, namespace, netns)
-        return True
+        return _kill(settings, seen, namespace, netns)
     read = write_stdout(_pieces(settings, seen.table, netns, text))
     if read:
         for note in seen.notes:
@@ -152,8 +151,11 @@ def _listen_overflows(namespace: Namespace | None) -> str:
     )
 
 
-def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: str | None) -> None:
-    """Destroy the sockets of a snapshot and show them; report their number even if the table's reader is gone."""
+def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: str | None) -> bool:
+    """Destroy the sockets of a snapshot and show them; report their number even if the table's reader is gone.
+
+    The result is whether any was destroyed.
+    """
     from portside.kernel.destroy import DestroyError, destroy
 
     refused: DestroyError | None = None
@@ -168,7 +170,8 @@ def _kill(settings: Watch, seen: Snapshot, namespace: Namespace | None, netns: s
     finally:
         for note in seen.notes:
             write_notice(_about(netns, note))
-        after = f"; {gone} had gone before" if gone else ""
+        after = f"; {gone} had gone before" if gone else "" if len(table) else ": none matches"
         write_notice(_about(netns, f"destroyed {counted(len(table), 'socket')}{after}"))
     if refused is not None:
         raise refused
+    return len(table) > 0

@@ -72,8 +72,8 @@ def kill() -> None:
         assert err == "portside: destroyed 1 socket\n"
         with pytest.raises(ConnectionAbortedError):
             ends[1].recv(1)
-        lines, err = watch("--kill", f"sport = {chosen}")
-        assert (len(lines), err) == (1, "portside: destroyed 0 sockets\n")
+        lines, err = watch("--kill", f"sport = {chosen}", status=1)
+        assert (len(lines), err) == (1, "portside: destroyed 0 sockets: none matches\n")
         lines, err = watch("--kill", "--json", f"dport = {port}")
         assert sorted(json.loads(line)["local"] for line in lines) == sorted(
             f"127.0.0.1:{end.getsockname()[1]}" for end in (ends[0], ends[2])
