@@ -99,6 +99,33 @@ class Sent(Payload, frozen=True, gc=False):
     event: ClassVar[str] = "sent"
 
 
+class RuleApplied(Event, frozen=True, gc=False, kw_only=True):
+    """A rule of --rules or --reply applied, or, where ``rule`` is None, a message came that none was for.
+
+    ``rule`` is its number and ``name`` the name that the file gives it. ``state`` is the state in which the client was,
+    None where the rules have only one, and ``goto`` the one in which it is from now on.
+    """
+
+    event: ClassVar[str] = "rule"
+
+    conn: int
+    peer: str
+    rule: int | None = None
+    name: str | None = None
+    state: str | None = None
+    goto: str | None = None
+
+
+class Forwarded(Event, frozen=True, gc=False):
+    """A client of --forward has its connection to the upstream server, at ``address``."""
+
+    event: ClassVar[str] = "forwarded"
+
+    conn: int
+    peer: str
+    address: str
+
+
 class HalfClosed(Event, frozen=True, gc=False):
     """The peer sent FIN and may still read."""
 
@@ -179,6 +206,8 @@ EVENTS: tuple[type[Event], ...] = (
     Opened,
     Received,
     Sent,
+    RuleApplied,
+    Forwarded,
     HalfClosed,
     Closed,
     Refused,

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import ssl
 
     from portside.behaviours.forward import EncodeHeader
+    from portside.server.connection import Publish
 
 
-def make_behaviour(settings: Listen, listeners: Sequence[Listener]) -> Behaviour:
-    """The behaviour that settings ask for, beside --greet and standard input."""
+def make_behaviour(settings: Listen, listeners: Sequence[Listener], publish: "Publish") -> Behaviour:
+    """The behaviour that settings ask for, beside --greet and standard input; ``publish`` takes its own events."""
     if settings.echo:
         from portside.behaviours.echo import Echo
 
@@ -50,6 +51,7 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener]) -> Behaviour
             encode_header=_header_encoder(settings.send_proxy),
             keepalive=settings.keepalive,
             own=OwnAddresses(listeners),
+            publish=publish,
         )
     if settings.handler is not None:
         from portside.behaviours.handler import Handlers, load
@@ -58,7 +60,7 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener]) -> Behaviour
     if settings.rules is not None or settings.reply:
         from portside.app.rules import rules_behaviour
 
-        return rules_behaviour(settings)
+        return rules_behaviour(settings, publish)
     return Behaviour()
 
 

@@ -84,7 +84,7 @@ class _ListenRun:
         loop.set_exception_handler(_write_exception)
         self._stopping = loop.create_future()
         bus = EventBus(loop)
-        self._behaviour = make_behaviour(settings, listeners)
+        self._behaviour = make_behaviour(settings, listeners, bus.publish)
         if settings.rules is not None:
             from portside.app.rules import RulesReloader
 

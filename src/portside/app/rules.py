@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # rules are read before the port is open, the loop is loaded 
 
     from portside.behaviours.rules import Rules
     from portside.server.behaviour import Behaviour
+    from portside.server.connection import Publish
 
 LARGEST_FILE = 4 << 20  # bytes
 DEFAULT_FRAME = Frame("lines")
@@ -57,12 +58,16 @@ def frame_of(rules: CompiledRules, given: Frame | None) -> Frame:
     return given or rules.rule_set.frame or DEFAULT_FRAME
 
 
-def rules_behaviour(settings: Listen) -> "Rules":
-    """The behaviour that answers by the rules of some settings."""
+def rules_behaviour(settings: Listen, publish: "Publish") -> "Rules":
+    """The behaviour that answers by the rules of some settings.
+
+    ``publish`` takes an event for each rule that applies, unless nobody would see it.
+    """
     from portside.behaviours.rules import Rules
 
     rules = load_rules(settings.rules, settings.reply)
-    return Rules(rules, frame_of(rules, settings.frame), settings.max_frame)
+    is_shown = settings.format not in ("raw", "classic") or bool(settings.output) or settings.record is not None
+    return Rules(rules, frame_of(rules, settings.frame), settings.max_frame, publish if is_shown else None)
 
 
 class RulesReloader:

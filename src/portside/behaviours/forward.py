@@ -8,20 +8,21 @@ import asyncio
 import math
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import chain
 
-from portside.addresses import Address
+from portside.addresses import Address, format_sockaddr
 from portside.behaviours.dialer import Dialer
 from portside.behaviours.upstream import Upstream
 from portside.client.dial import ConnectOptions, display_name
 from portside.errors import InvalidValue, PortsideError, reason_of
-from portside.events import CloseReason
+from portside.events import CloseReason, Forwarded
 from portside.hostnames import tls_host
 from portside.server.behaviour import Behaviour
-from portside.server.connection import Connection
+from portside.server.connection import Connection, Publish
 from portside.server.leg import Hold
 from portside.server.own_addresses import OwnAddresses
 from portside.server.socket_transport import attach
@@ -40,7 +41,9 @@ class Forward(Behaviour):
     ``encode_header`` makes the PROXY header that comes first from the addresses of the client and of this side (None
     where one is no IP address); without it no header is sent. ``timeout`` (s) is for connecting and for the handshake,
     each, ``keepalive`` (s) as in ``sockopts.set_keepalive``. The addresses ``own`` are not connected to: they would
-    be relayed again.
+    be relayed again. ``publish`` takes an event for each client that has its connection to the upstream server.
+
+    More attributes than a class should have: seven say how to connect, the others who is connected.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Forward(Behaviour):
         timeout: float = 10.0,
         keepalive: float | None = None,
         own: OwnAddresses | None = None,
+        publish: Publish = lambda _event, _size=0: None,
     ) -> None:
+        self._publish = publish
         self._address = address
         self._tls = tls
         self._encode_header = encode_header
@@ -89,6 +94,7 @@ class Forward(Behaviour):
         # Faults of this leg stand between it and its transport.
         protocol = leg if connection.faults is None else connection.faults.wrap_upstream(leg)
         sock = await self._dialer.dial(header)
+        self._publish(Forwarded(time.time_ns(), connection.number, connection.peer, self._name_of(sock)))
         try:
             if self._tls is None:
                 attach(connection.poller, sock, protocol)
@@ -97,6 +103,13 @@ class Forward(Behaviour):
         except BaseException:
             sock.close()
             raise
+
+    def _name_of(self, sock: socket.socket) -> str:
+        """The address that has accepted a connection; as it was given where it has reset the connection since."""
+        try:
+            return format_sockaddr(sock.family, sock.getpeername())
+        except OSError:
+            return display_name(self._address)
 
     async def _shake_hands(
         self, connection: Connection, sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext

@@ -12,9 +12,9 @@ from collections import deque
 from random import Random
 
 from portside.behaviours.deadline_heap import DeadlineHeap
-from portside.events import CloseReason
+from portside.events import CloseReason, RuleApplied
 from portside.server.behaviour import Behaviour
-from portside.server.connection import Connection
+from portside.server.connection import Connection, Publish
 from portside.server.leg import Hold
 from portside.wire.frame import Frame
 from portside.wire.rules.message_reader import MessageReader
@@ -58,9 +58,13 @@ class _Conversation:
 
 
 class Rules(Behaviour):
-    """Answers all clients by one set of rules, each client in a conversation of its own."""
+    """Answers all clients by one set of rules, each client in a conversation of its own.
 
-    def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int) -> None:
+    ``publish`` takes an event for each rule that applies, and for each message without one.
+    """
+
+    def __init__(self, rules: CompiledRules, frame: Frame, max_frame: int, publish: Publish | None = None) -> None:
+        self._publish = publish
         self._frame = frame
         self._max_frame = max_frame
         self._random = Random()  # noqa: S311 - its numbers are shown to clients
@@ -93,6 +97,8 @@ class Rules(Behaviour):
         conversation = _Conversation(connection, session, MessageReader(self._frame, self._max_frame))
         self._conversations[connection.number] = conversation
         conversation.action = session.on_connect(now)
+        if conversation.action is not None:
+            self._report(conversation, conversation.action)
         self._advance(conversation, now)
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -114,6 +120,8 @@ class Rules(Behaviour):
     def _answer_one(self, conversation: _Conversation, message: bytes, now: float) -> None:
         """Serve the usual read: one message, with an immediate answer."""
         action = conversation.session.on_message(message, now)
+        if self._publish is not None:
+            self._report(conversation, action)
         if action is None:
             return
         if not self._send_immediate(conversation, action):
@@ -166,8 +174,12 @@ class Rules(Behaviour):
             if message is _EOF:
                 conversation.eof_answered = True
                 conversation.action = session.on_half_close(now)
+                if conversation.action is not None:
+                    self._report(conversation, conversation.action)
             else:
                 action = session.on_message(message, now)
+                if self._publish is not None:
+                    self._report(conversation, action)
                 if action is not None and not self._send_immediate(conversation, action):
                     conversation.action = action
         if conversation.eof_answered:
@@ -181,6 +193,27 @@ class Rules(Behaviour):
             connection.resume_reading(Hold.FLOW)
         if self._has_deadlines:
             self._set_deadline(conversation)
+
+    def _report(self, conversation: _Conversation, action: Action | None) -> None:
+        """Publish which rule applies, None for no rule."""
+        if self._publish is None:
+            return
+        connection = conversation.connection
+        rule = action.rule if action is not None else None
+        state = None
+        if len(self._rules.states) > 1:
+            state = action.context.state if action is not None else conversation.session.state
+        self._publish(
+            RuleApplied(
+                time.time_ns(),
+                conn=connection.number,
+                peer=connection.peer,
+                rule=rule.number if rule is not None else None,
+                name=(rule.name or None) if rule is not None else None,
+                state=state,
+                goto=rule.goto if rule is not None else None,
+            )
+        )
 
     def _continue(self, conversation: _Conversation) -> None:
         if conversation.delayed_until == math.inf:
@@ -250,6 +283,8 @@ class Rules(Behaviour):
             conversation.queue += conversation.reader.expire(now)
             if not conversation.queue:
                 conversation.action = conversation.session.on_silence(now)
+                if conversation.action is not None:
+                    self._report(conversation, conversation.action)
             self._advance(conversation, now)
         elif conversation.delayed_until < math.inf:
             self._set_deadline(conversation)

@@ -87,6 +87,12 @@ def closed(server: Program) -> dict[str, Any]:
     return next(event for event in server.events if event["event"] == "closed")
 
 
+def forwarded_to(server: Program) -> str:
+    """The upstream address that took the first connection."""
+    server.wait_for('"forwarded"')
+    return str(next(event for event in server.events if event["event"] == "forwarded")["address"])
+
+
 def told(server: Program, name: str) -> bytes:
     return b"".join(event["text"].encode() for event in server.events if event["event"] == name)
 
@@ -186,6 +192,7 @@ def test_an_upstream_on_a_unix_socket(listen: Start, tmp_path: Path) -> None:
         assert there.recv(100) == b"to a path\n"
         there.sendall(b"and back\n")
         assert client.recv(100) == b"and back\n"
+        assert forwarded_to(server) == f"unix:{tmp_path}/upstream"
     upstream.close()
 
 
@@ -195,6 +202,15 @@ def test_the_next_address_of_a_name_is_tried(listen: Start, upstream: UpstreamSe
     with connect(server.port) as client:
         upstream.accept().sendall(b"here\n")
         assert client.recv(100) == b"here\n"
+        assert forwarded_to(server) == upstream.address
+
+
+def test_text_says_which_upstream_address_took_the_connection(listen: Start, upstream: UpstreamServer) -> None:
+    server = listen("--forward", upstream.address)
+    with connect(server.port) as client:
+        upstream.accept()
+        peer = "{}:{}".format(*client.getsockname())
+        server.wait_for(f"  #1 {peer}  forwarded to {upstream.address}$")
 
 
 # How ends are passed on.

@@ -1,5 +1,6 @@
 """--rules and --reply, driven by nc and by plain sockets: conversations, time, other rules meanwhile, bad days."""
 
+import json
 import re
 import select
 import signal
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import Start
 from support import DEADLINE_S, Program, connect, connect_many, fill, memory_kib, read_to_end
+
+from portside.events import RuleApplied
+from portside.record.recording import Recording
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -49,6 +53,56 @@ def test_a_device_in_three_steps_with_nc(listen: Start) -> None:
         re.DOTALL,
     )
     server.wait_for("closed here")
+
+
+def test_which_rule_applied_is_said_in_text_and_json(listen: Start, tmp_path: Path) -> None:
+    also = tmp_path / "events.jsonl"
+    server = listen("--rules", str(EXAMPLES / "device.toml"), "-o", str(also))
+    with connect(server.port) as client:
+        told(server, client, b"LOGIN ada secret\n", len(b"LOGGER 1.0 ready\r\nOK ada, send DATA value*checksum\r\n"))
+        client.sendall(b"what\n")
+        server.wait_for("no rule for this message in state data$")
+        client.sendall(b"QUIT\n")
+        read_to_end(client)
+    server.stop()
+    shown = [line.split("  ")[2] for line in server.lines if "rule" in line or "> " in line or "< OK" in line]
+    assert shown == [
+        "rule 1 (greeting) in state greeting, goto login",
+        "> LOGIN ada secret",
+        "rule 2 (login) in state login, goto data",
+        "< OK ada, send DATA value*checksum\\r",
+        "> what",
+        "no rule for this message in state data",
+        "> QUIT",
+        "rule 7 in state data",
+    ]
+    events = [json.loads(line) for line in also.read_text().splitlines()]
+    assert [
+        [event.get(name) for name in ("rule", "name", "state", "goto")] for event in events if event["event"] == "rule"
+    ] == [
+        [1, "greeting", "greeting", "login"],
+        [2, "login", "login", "data"],
+        [None, None, "data", None],
+        [7, None, "data", None],
+    ]
+
+
+def test_a_rule_without_states_and_one_of_silence(listen: Start, tmp_path: Path) -> None:
+    rules = "[[rule]]\nsilence = '50ms'\nanswer = 'well?'\n[[rule]]\non = 'half-close'\nanswer = 'bye'\n"
+    recording = str(tmp_path / "rec")
+    with playing(listen, tmp_path, rules, "--record", recording) as (server, _), connect(server.port) as client:
+        server.wait_for('"text":"well\\?"')
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"well?bye"
+        server.wait_for('"closed"')
+        server.stop()
+    applied = [event for event in server.events if event["event"] == "rule"]
+    assert [{key: event[key] for key in event if key not in ("at", "peer")} for event in applied] == [
+        {"event": "rule", "conn": 1, "rule": 1},
+        {"event": "rule", "conn": 1, "rule": 2},
+    ]
+    with Recording(recording) as recorded:
+        assert [event.rule for event in recorded.all_events() if isinstance(event, RuleApplied)] == [1, 2]
 
 
 def test_the_example_is_what_the_documentation_shows_and_its_transcript_holds(start: Start) -> None:

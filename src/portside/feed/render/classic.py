@@ -4,6 +4,7 @@ from portside.events import (
     Closed,
     Event,
     Fault,
+    Forwarded,
     Gap,
     HalfClosed,
     Listening,
@@ -11,6 +12,7 @@ from portside.events import (
     Payload,
     Received,
     Refused,
+    RuleApplied,
     Stopped,
 )
 from portside.feed.render.streams import Stream, StreamRenderer
@@ -56,7 +58,7 @@ class ClassicRenderer(StreamRenderer):
                 return f"Connection from {address_of(peer)} established."
             case Closed(peer=peer, reason="peer_reset"):
                 return f"EOF received from {address_of(peer)}. Connection closed."
-            case Closed(reason="shutdown") | HalfClosed():
+            case Closed(reason="shutdown") | HalfClosed() | RuleApplied() | Forwarded():
                 return ""  # the tutorial says nothing here
             case Closed(peer=peer):
                 return f"Connection from {address_of(peer)} closed."

@@ -12,6 +12,7 @@ from portside.events import (
     CloseReason,
     Event,
     Fault,
+    Forwarded,
     Gap,
     HalfClosed,
     Listening,
@@ -19,6 +20,7 @@ from portside.events import (
     Payload,
     Received,
     Refused,
+    RuleApplied,
     Stopped,
 )
 from portside.feed.render.binary_escaper import BinaryEscaper
@@ -107,6 +109,10 @@ class LineRenderer(StreamRenderer):
                 return f"  listening on {escape_text(address)}"
             case Opened(conn=conn, peer=peer):
                 return f"{self.label(conn, peer)}connected{escape_text(_session_details(event))}"
+            case RuleApplied(conn=conn, peer=peer):
+                return f"{self.label(conn, peer)}{palette.dim}{escape_text(_describe_rule(event))}{palette.reset}"
+            case Forwarded(conn=conn, peer=peer, address=address):
+                return f"{self.label(conn, peer)}forwarded to {escape_text(address)}"
             case HalfClosed(conn=conn, peer=peer):
                 return f"{self.label(conn, peer)}sent its last and still reads"
             case Closed(conn=conn, peer=peer):
@@ -153,6 +159,14 @@ def _session_details(opened: Opened) -> str:
         named = (("sni", tls.sni), ("alpn", tls.alpn), ("certificate", tls.peer))
         words += "".join(f", {name} {value}" for name, value in named if value is not None)
     return words
+
+
+def _describe_rule(event: RuleApplied) -> str:
+    """Describe which rule applied in one phrase: ``rule 2 (login) in state start, goto ready``."""
+    name = f" ({event.name})" if event.name is not None else ""
+    rule = f"rule {event.rule}{name}" if event.rule is not None else "no rule for this message"
+    state = f" in state {event.state}" if event.state is not None else ""
+    return rule + state + (f", goto {event.goto}" if event.goto is not None else "")
 
 
 def describe_fault(event: Fault) -> str:
