@@ -86,6 +86,8 @@ class StdinDelivery:
 
     async def _deliver(self, data: bytes) -> None:
         if not data:
+            if self._from_terminal:
+                write_notice("end of input: what is typed from now on is sent to nobody; the server goes on")
             self._broadcast.send(self._behaviour.transform_stdin(b""))
             self._end()
             return

@@ -210,6 +210,10 @@ def test_typed_lines_go_to_every_client() -> None:
             os.write(master, b"typed\n")
             assert [client.recv(100) for client in clients] == [b"typed\n"] * 2
             server.wait_for("< typed$", count=2)
+            os.write(master, b"\x04")  # Ctrl-D
+            server.wait_for("^portside: end of input: .* the server goes on$", err=True)
+            clients[0].sendall(b"still here\n")
+            server.wait_for("> still here")
             clients[0].shutdown(socket.SHUT_WR)
             assert read_to_end(clients[0]) == b""
         os.write(master, b"\x04")
