@@ -10,7 +10,7 @@ from portside.kernel.address_text import endpoints, remotes
 from portside.kernel.column_names import ATTRIBUTE_COLUMNS, INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.inet_diag import IPV4, OPTIONS, TIMERS
 from portside.kernel.models import Owner, Socket
-from portside.kernel.table import FOR_ADMINISTRATORS, Mask, SocketTable
+from portside.kernel.table import Mask, SocketTable
 
 _BATCH = 2048
 _ANY_INFO = "cwnd"  # every tcp_info has this field, so where it is known there is a tcp_info
@@ -93,11 +93,11 @@ def _put(infos: _Infos, where: Mask, name: str, values: list[Any]) -> None:
 
 def _put_hidden_mark(table: SocketTable, infos: _Infos, gaps: _Gaps) -> None:
     """Put in that a socket may have a mark that this user is not told."""
-    for where, reason in table.reasons_unknown("mark"):
-        if reason == FOR_ADMINISTRATORS:
-            for index in np.flatnonzero(where).tolist():
+    for gap in table.unavailable:
+        if "mark" in gap.columns and gap.where is not None:
+            for index in np.flatnonzero(gap.where).tolist():
                 infos[index]["mark"] = None
-                gaps[index]["info.mark"] = reason
+                gaps[index]["info.mark"] = gap.reason
 
 
 def _put_memory(table: SocketTable, infos: _Infos) -> None:

@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from portside.kernel import states
 from portside.kernel.backend import BackendError, Dump, DumpRequest
 from portside.kernel.column_names import INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.decoder import DecodedMessages, decode
 from portside.kernel.dump_reader import DumpReader, LostError
+from portside.kernel.inet_diag import Attribute
 from portside.kernel.interfaces import interface_names
 from portside.kernel.netns import Namespace
 from portside.kernel.table import SocketTable, Unavailable
 
+FOR_ADMINISTRATORS = "the kernel tells it only to programs with CAP_NET_ADMIN"
 _ATTEMPTS = 4
 _CHANGED = f"the kernel's tables changed during each of {_ATTEMPTS} readings: sockets may be missing"
 
@@ -39,6 +42,7 @@ class NetlinkBackend:
         if not request.details:
             columns = (*INFO_COLUMNS, *SKMEM_COLUMNS, "congestion")
             table = replace(table, unavailable=(*table.unavailable, Unavailable(columns, None, "not asked for")))
+        table = _with_untold_marks(table)
         if table.base["interface"].any():
             table = replace(table, interfaces=interface_names(self._namespace))
         return Dump(table, (_CHANGED,) if dump.interrupted else ())
@@ -58,6 +62,16 @@ class NetlinkBackend:
         if dump is None:
             raise BackendError("reading sockets by netlink", str(lost))
         return dump
+
+
+def _with_untold_marks(table: SocketTable) -> SocketTable:
+    """A table that says so where this user is not told marks: inet_diag_msg_attrs_fill in net/ipv4/inet_diag.c."""
+    full = ~np.isin(
+        table.base["state"], (states.TIME_WAIT, states.SYN_RECV)
+    )  # of the others, no more than a stub is kept
+    if not full.any() or table.messages.sizes(Attribute.MARK).any():
+        return table
+    return replace(table, unavailable=(*table.unavailable, Unavailable(("mark",), full, FOR_ADMINISTRATORS)))
 
 
 def _once(table: SocketTable) -> SocketTable:

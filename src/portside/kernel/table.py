@@ -93,7 +93,6 @@ _PLACEHOLDERS = {
 }
 _OLDER_KERNEL = "this kernel does not tell it"
 _NOT_SENT = "the kernel did not tell it"
-FOR_ADMINISTRATORS = "the kernel tells it only to programs with CAP_NET_ADMIN"
 _WITHOUT_INFO = {
     states.TIME_WAIT: "the kernel keeps no more of a connection in TIME_WAIT",
     states.SYN_RECV: "the kernel keeps no more of a connection whose handshake is not finished",
@@ -201,10 +200,6 @@ class SocketTable:
             state = self.base["state"]
             gaps = [((state == number) & absent, reason) for number, reason in _WITHOUT_INFO.items()]
             gaps.append((state == states.LISTEN, "a listener carries no data"))
-        if attribute == Attribute.MARK:  # inet_diag_msg_attrs_fill in net/ipv4/inet_diag.c
-            state = self.base["state"]
-            gaps = [((state == number) & absent, reason) for number, reason in _WITHOUT_INFO.items()]
-            gaps.append((absent & ~np.isin(state, tuple(_WITHOUT_INFO)), FOR_ADMINISTRATORS))
         gaps.append((absent, _NOT_SENT))
         if dtype.kind != "S":
             gaps.append((((sizes > 0) & (sizes < offset + dtype.itemsize))[self.layout], _OLDER_KERNEL))
