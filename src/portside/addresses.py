@@ -16,12 +16,13 @@ class Address(NamedTuple):
     """An address to listen on or to connect to.
 
     ``host`` is None where the user gave none; ``ports`` is empty for a unix socket, whose ``path`` is then set
-    (an abstract one begins with ``@``).
+    (an abstract one begins with ``@``). ``fd`` is the descriptor of a socket that was passed in, to listen on.
     """
 
     host: str | None
     ports: range
     path: str | None = None
+    fd: int | None = None
 
     @property
     def port(self) -> int:
@@ -40,6 +41,8 @@ class Address(NamedTuple):
         return "\0" + path[1:] if self.is_abstract else path
 
     def __str__(self) -> str:
+        if self.fd is not None:
+            return f"fd:{self.fd}"
         if self.path is not None:
             return _show_path(self.path)
         ports = str(self.port) if len(self.ports) == 1 else f"{self.ports[0]}-{self.ports[-1]}"
@@ -49,11 +52,14 @@ class Address(NamedTuple):
 
 
 def parse_addresses(words: Sequence[str]) -> tuple[Address, ...]:
-    """Read some addresses, each a word as ``parse_address`` reads it, or a host and then its port: ``::1 8080``."""
-    addresses = []
+    """Read some addresses to listen on: words as ``parse_address`` reads them, a host and its port, or ``fd:N``."""
+    addresses: list[Address] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
+        if word.startswith("fd:"):
+            addresses.append(_parse_descriptor(word, addresses))
+            continue
         try:
             address = parse_address(word)
         except InvalidValue:
@@ -62,6 +68,17 @@ def parse_addresses(words: Sequence[str]) -> tuple[Address, ...]:
             address = parse_address(join_host_port(word, rest.pop(0)))
         addresses.append(address)
     return tuple(addresses)
+
+
+def _parse_descriptor(text: str, before: Sequence[Address]) -> Address:
+    """Read ``fd:N``, which stands once: whoever closes a socket closes it for both."""
+    digits = text.removeprefix("fd:")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 7) or int(digits) <= 2:
+        raise InvalidValue(f"{text!r} is no socket that was passed in: write fd:N, N from 3 on")
+    address = Address(None, range(0), fd=int(digits))
+    if address in before:
+        raise InvalidValue(f"{text!r} is there twice")
+    return address
 
 
 def is_bare_host(text: str) -> bool:
@@ -91,6 +108,8 @@ def parse_address(text: str) -> Address:
         if scheme.lower() != "tcp":
             raise InvalidValue(f"{text!r}: TCP only, write tcp://HOST:PORT or HOST:PORT")
         text = rest.removesuffix("/")
+    elif text.startswith("fd:"):
+        raise InvalidValue(f"{text!r} is a socket to listen on; a host of this name is tcp://{text}")
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path or "\0" in path:

@@ -114,6 +114,10 @@ class _ListenRun:
                 write_notice(f"listening on {listener.name}")
         gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
+        if "NOTIFY_SOCKET" in os.environ:
+            from portside.app.readiness import notify_ready
+
+            notify_ready()
         loop.call_later(_SETTLED_S, keep_freed_memory)
         reason = await self._stopping
         if reason == "signal" and self._drain:

@@ -49,8 +49,13 @@ def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") ->
         for flag, value in of_files:
             if value is not None:
                 raise UsageError("listen", f"{flag} is about a socket file, and no unix:PATH is among the addresses")
-    if settings.reuse_port and all(address.path is not None for address in addresses):
-        raise UsageError("listen", "--reuse-port is about ports, and a unix socket has none")
+    if all(address.path is not None or address.fd is not None for address in addresses):
+        if settings.reuse_port:
+            raise UsageError("listen", "--reuse-port is about ports that are opened here, and there are none")
+        if any(address.fd is not None for address in addresses):
+            for flag, given in (("-4", settings.ipv4), ("-6", settings.ipv6)):
+                if given:
+                    raise UsageError("listen", f"{flag} has no effect: a socket that was passed in has its family")
 
 
 def check_show(settings: "RecShow") -> None:

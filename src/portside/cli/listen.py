@@ -33,7 +33,8 @@ def run(settings: Listen) -> int:
     families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
     if settings.ipv4 or settings.ipv6:
         families = (socket.AF_INET,) if settings.ipv4 else (socket.AF_INET6,)
-    addresses = settings.addresses or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
+    passed = _passed_by_systemd(is_used=not settings.addresses) if "LISTEN_FDS" in os.environ else ()
+    addresses = settings.addresses or passed or (Address(None, range(DEFAULT_PORT, DEFAULT_PORT + 1)),)
     check_listen(settings, addresses)
     admission = admission_of(settings)
     # Signals stay pending until the loop handles them: a KeyboardInterrupt in the middle of an import may be lost.
@@ -43,6 +44,20 @@ def run(settings: Listen) -> int:
     from portside.app import listen
 
     return listen.run(settings, listeners, admission, pre_connect, stdout=stdout)
+
+
+def _passed_by_systemd(*, is_used: bool) -> tuple[Address, ...]:
+    """The sockets that systemd passed in; says so where they would be used and are another process's."""
+    from portside.server.passed_sockets import are_for_another_process, take_from_systemd
+
+    if is_used and are_for_another_process(os.environ):
+        from portside.app.notices import write_notice
+
+        write_notice(
+            f"LISTEN_FDS is not for this process, {os.getpid()}, but for LISTEN_PID={os.environ.get('LISTEN_PID', '')}",
+            "a shell that starts portside needs `exec`; unset LISTEN_FDS where no socket is meant for it",
+        )
+    return take_from_systemd(os.environ)
 
 
 def _open(settings: Listen, addresses: tuple[Address, ...], families: tuple[int, ...]) -> list[Listener]:

@@ -28,7 +28,7 @@ class Listener(NamedTuple):
     name: str
     path: str | None = None
     everywhere: bool = False
-    inode: tuple[int, int] | None = None  # of that file: another server may have put its own in that place since
+    inode: tuple[int, int] | None = None  # of a unix socket's file: another server may have put its own there since
 
     def accept(self) -> tuple[int, object]:
         """A descriptor of the next client, and the client's address. Raises OSError; BlockingIOError where none waits.
@@ -66,7 +66,9 @@ def open_listeners(
     listeners: list[Listener] = []
     try:
         for address in addresses:
-            if address.path is not None:
+            if address.fd is not None:
+                listeners.append(_take_passed(address.fd, options))
+            elif address.path is not None:
                 listeners.append(_open_unix(address, options))
             else:
                 for port in address.ports:
@@ -184,6 +186,27 @@ def _bind_unix(sock: socket.socket, address: Address, options: SocketOptions) ->
                 "a file may get a group that its owner is in; `id` lists them" if error.errno == errno.EPERM else None
             )
             raise PortsideError(f"cannot give {address} to the group {options.unix_group}", error, hint) from None
+
+
+def _take_passed(fd: int, options: SocketOptions) -> Listener:
+    """A socket that was passed in. Its file, if it has one, belongs to whoever made it, and stays."""
+    from portside.server.passed_sockets import take_socket
+
+    sock = take_socket(fd)
+    if options.backlog is not None:
+        sock.listen(options.backlog)
+    bound_to = sock.getsockname()
+    name = format_sockaddr(sock.family, bound_to)
+    if sock.family == socket.AF_UNIX:
+        inode = None
+        if isinstance(bound_to, str):
+            with suppress(OSError):  # a path in another folder or namespace, or removed
+                inode = _inode(bound_to)
+        return Listener(sock, socket.AF_UNIX, name, inode=inode)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if options.keepalive is not None:
+        set_keepalive(sock, options.keepalive)
+    return Listener(sock, sock.family, name, everywhere=bound_to[0] == _ALL[sock.family])
 
 
 def _inode(path: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from portside.addresses import ip_of
 from portside.server.listener import Listener
+from portside.server.passed_sockets import is_dual_stack
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a connection to these goes
 
@@ -32,13 +33,14 @@ class OwnAddresses:
         own = [
             (listener, ip_of(address))
             for listener, address in self._tcp
-            if address[1] == sockaddr[1] and (":" in ip) == (listener.family == socket.AF_INET6)
+            if address[1] == sockaddr[1]
+            and ((":" in ip) == (listener.family == socket.AF_INET6) or is_dual_stack(listener.socket))
         ]
         return any(address == ip or (listener.everywhere and _is_local(family, sockaddr)) for listener, address in own)
 
 
 def _is_same_path(listener: Listener, name: str) -> bool:
-    if listener.path is None or name.startswith("\0"):
+    if listener.inode is None or name.startswith("\0"):
         return bool(listener.socket.getsockname() == name.encode())
     try:
         status = os.stat(name)  # follows links

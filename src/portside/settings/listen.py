@@ -45,8 +45,8 @@ class Listen:
     addresses: tuple[Address, ...] = argument(
         "ADDRESS",
         str,
-        f"where to listen: 12345, HOST:PORT or HOST PORT, [::1]:PORT, 8000-8010, unix:PATH; port 0 picks a free one "
-        f"(default: {DEFAULT_PORT}, on every interface)",
+        "where to listen: 12345, HOST:PORT or HOST PORT, [::1]:PORT, 8000-8010, unix:PATH, fd:N; "
+        f"port 0 picks a free one (default: what systemd passed, else {DEFAULT_PORT} on every interface)",
         parse_all=parse_addresses,
     )
     format: str = option(
