@@ -7,7 +7,7 @@ import sys
 from portside.errors import Hint
 
 
-def write_notice(words: str, hint: str | None = None) -> None:
+def write_notice(words: str, hint: Hint = None) -> None:
     """Write a notice, and what to do about it, to standard error."""
     write_stderr(notice_text(words, hint))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+from portside.app.notices import write_notice
 from portside.app.rules import frame_of, read_file
 from portside.app.stdout import write_lines
 from portside.errors import PortsideError
@@ -19,10 +20,12 @@ def check(path: str) -> int:
     """Print a summary of a file of rules; the exit status. Raises PortsideError where the rules cannot be used."""
     try:
         rule_set = read_file(path).rule_set
-    except RulesError as faulty:
-        raise PortsideError(
-            faulty.what, faulty.why, faulty.hint
-        ) from None  # an error that was looked for: status 1, not 2
+    except RulesError as first:
+        *before, last = first, *first.others
+        for error in before:
+            write_notice(str(error), error.hint)
+        # Errors that were looked for: status 1, not 2.
+        raise PortsideError(last.what, last.why, last.hint) from None
     write_lines(_summary(path, rule_set))
     return 0
 

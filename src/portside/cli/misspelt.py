@@ -7,19 +7,11 @@ are looked at before it parses.
 from collections.abc import Iterable, Sequence
 
 from portside.errors import UsageError
+from portside.nearest import nearest
 from portside.settings import OptionSpec
 
 _UDP = ("-u", "--udp")
 _TCP_ONLY = "TCP only: there is nothing here about UDP"
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word that a misspelt one most likely stands for; None where none is near."""
-    from difflib import get_close_matches  # needed where something is wrong, and loaded only then
-
-    words = list(words)
-    longer = [each for each in words if len(word.strip("-")) > 2 and each.startswith(word)]
-    return next(iter(longer or get_close_matches(word, words, 1, 0.6)), None)
 
 
 def no_such_command(what: str, word: str, commands: Iterable[str], help_command: str) -> UsageError:

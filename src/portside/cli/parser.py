@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from portside import __version__
-from portside.cli.misspelt import check_options, nearest
+from portside.cli.misspelt import check_options
 from portside.errors import InvalidValue, UsageError
+from portside.nearest import nearest
 from portside.settings import OptionSpec, option_specs
 from portside.settings.relations import check_relations, describe_relations
 from portside.settings.values import LOG_LEVELS

@@ -71,6 +71,22 @@ def test_an_error_is_told_with_its_place(document: str, place: str, words: str) 
     assert "\n" not in str(told.value)
 
 
+def test_all_errors_are_told_at_once_in_the_order_of_the_file() -> None:
+    document = "[[rule]]\nequls = 'a'\nansver = 1\n[[rule]]\nregex = '('\n[[rule]]\nequals = 'x'\nend = 'foo'\n"
+    with pytest.raises(RulesError) as told:
+        read_rules(document, "F")
+    found = [told.value, *told.value.others]
+    assert [error.what for error in found] == ["F:2:1", "F:3:1", "F:5:9", "F:8:7"]
+    assert found[0].hint == "did you mean equals?"
+    assert found[1].hint == "did you mean answer?"
+
+
+def test_states_that_no_rule_belongs_to_are_all_told() -> None:
+    with pytest.raises(RulesError) as told:
+        read_rules("start = 'x'\n[[rule]]\nequals = 'a'\nstate = 'y'\ngoto = 'z'\n", "F")
+    assert [error.what for error in (told.value, *told.value.others)] == ["F:1:9"]
+
+
 def test_a_carriage_return_before_the_line_feed_moves_no_place() -> None:
     with pytest.raises(RulesError, match=r"F:3:1: a rule has no 'b'"):
         read_rules("[[rule]]\r\nequals = 'a'\r\nb = 1\r\n", "F")

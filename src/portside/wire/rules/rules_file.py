@@ -7,9 +7,12 @@ without rules are found here, and ``toml_positions`` has their positions.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from operator import itemgetter
 from typing import Any, NoReturn, TypeVar
 
 from portside.errors import InvalidValue
+from portside.nearest import nearest
 from portside.units import parse_duration, parse_positive_duration, parse_text
 from portside.wire.frame import Frame, parse_frame
 from portside.wire.rules.patterns import Pattern, containing, hexadecimal, regex
@@ -50,17 +53,34 @@ def _toml_error(error: tomllib.TOMLDecodeError, document: str, name: str) -> Rul
     return RulesError(f"{name}:{line}:{column}", f"this is no TOML: {words}", hint)
 
 
+class _WrongRuleError(Exception):
+    """A rule, or the document, cannot be read further; the error is noted."""
+
+
 class _DocumentReader:
     def __init__(self, values: dict[str, Any], positions: dict[Path, tuple[Position, Position]], name: str) -> None:
         self._values = values
         self._positions = positions
         self._name = name
+        self._errors: list[tuple[Position, RulesError]] = []
 
-    # Errors.
+    # Errors: one ends the reading of its rule, and the other rules are read all the same.
+
+    def _raise_errors(self) -> None:
+        """Raise the first error in the file, with the others, if there is any."""
+        if self._errors:
+            first, *others = (error for _, error in sorted(self._errors, key=itemgetter(0)))
+            first.others = tuple(others)
+            raise first
 
     def _fail(self, path: Path, words: str, hint: str | None = None, *, key: bool = False) -> NoReturn:
+        self._note(path, words, hint, key=key)
+        raise _WrongRuleError
+
+    def _note(self, path: Path, words: str, hint: str | None, *, key: bool) -> None:
         position = self._positions.get(path, (Position(1, 1), Position(1, 1)))[0 if key else 1]
-        raise RulesError(f"{self._name}:{position.line}:{position.column}", words, hint)
+        error = RulesError(f"{self._name}:{position.line}:{position.column}", words, hint)
+        self._errors.append((position, error))
 
     def _read(self, path: Path, read: Callable[[str], Value], text: str) -> Value:
         try:
@@ -69,9 +89,13 @@ class _DocumentReader:
             self._fail(path, str(problem))
 
     def _only(self, path: Path, table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-        for key in table:
-            if key not in known:
-                self._fail((*path, key), f"{what} has no {key!r}", f"there are {', '.join(known)}", key=True)
+        unknown = [key for key in table if key not in known]
+        for key in unknown:
+            near = nearest(key, known)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+            self._note((*path, key), f"{what} has no {key!r}", hint, key=True)
+        if unknown:
+            raise _WrongRuleError
 
     def _string(self, path: Path, value: object, what: str) -> str:
         if not isinstance(value, str):
@@ -94,6 +118,13 @@ class _DocumentReader:
     # The document.
 
     def rule_set(self) -> RuleSet:
+        """The rules. Raises RulesError, for the first error, which has the others."""
+        with suppress(_WrongRuleError):
+            rule_set = self._rule_set()
+        self._raise_errors()
+        return rule_set
+
+    def _rule_set(self) -> RuleSet:
         values = self._values
         self._only((), values, ("frame", "start", "rule"), "the file")
         rules = values.get("rule", [])
@@ -106,7 +137,11 @@ class _DocumentReader:
         frame: Frame | None = None
         if "frame" in values:
             frame = self._read(("frame",), parse_frame, self._string(("frame",), values["frame"], "frame"))
-        made = [self._rule(("rule", index), rule, index + 1) for index, rule in enumerate(rules)]
+        made = []
+        for index, rule in enumerate(rules):
+            with suppress(_WrongRuleError):
+                made.append(self._rule(("rule", index), rule, index + 1))
+        self._raise_errors()
         named = [state for rule in made for state in rule.states]
         start = self._string(("start",), values.get("start", named[0] if named else FIRST_STATE), "start")
         states = tuple(dict.fromkeys(named or [start]))
@@ -114,7 +149,8 @@ class _DocumentReader:
             self._unknown_state(("start",), start, states)
         for index, rule in enumerate(made):
             if rule.goto is not None and rule.goto not in states:
-                self._unknown_state(("rule", index, "goto"), rule.goto, states)
+                with suppress(_WrongRuleError):
+                    self._unknown_state(("rule", index, "goto"), rule.goto, states)
         return RuleSet(rules=made, start=start, states=states, frame=frame, source=self._name)
 
     def _unknown_state(self, path: Path, state: str, states: tuple[str, ...]) -> NoReturn:

@@ -17,7 +17,9 @@ ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
 
 
 class RulesError(UsageError):
-    """An error in rules: its position, what is wrong, and what to do about it."""
+    """An error in rules: its position, what is wrong, and what to do about it; ``others`` stand behind it."""
+
+    others: "tuple[RulesError, ...]" = ()
 
 
 class Answer(NamedTuple):
