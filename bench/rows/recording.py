@@ -55,7 +55,7 @@ def blocks(plan: Plan) -> Iterator[Result]:
     kept = plan.by_turns(turns)
     ours = [each.rate for each in kept["recording"]]
     row = f"{CLIENTS} clients sending 256 kB blocks, {size / 2**30:.2g} GiB, --record"
-    yield Result(row, "GB/s", ours, "cat > file", [each.rate for each in kept["cat > file"]], Bar(0.5), NOTE)
+    yield Result(row, "GB/s", ours, "cat > file", [each.rate for each in kept["cat > file"]], Bar(0.65), NOTE)
     if captured := kept.get("tcpdump -w"):
         part = min(each.part for each in captured)
         name = f"tcpdump -w (kept {part:.0%} of it)"

@@ -22,10 +22,10 @@ from portside.record.block_builder import ENTRY_COST, BlockBuilder
 from portside.record.store import RETRY_S, Store
 
 FLUSH_S = 0.02  # how long events are collected; with the writing they are on disk within 100 ms
-FLUSH_BYTES = 2 << 20  # of memory, from which on a flush is not put off
-HIGH_BYTES = 8 << 20  # of memory that waits to be written, above which the recorder is full
-LOW_BYTES = 6 << 20  # below which it has drained
-FULL_WAIT_S = 0.004  # how long ``consume`` waits before the caller has to deal with a full recorder
+FLUSH_BYTES = 4 << 20  # of memory, from which on a flush is not put off
+HIGH_BYTES = 16 << 20  # of memory that waits to be written, above which the recorder is full
+LOW_BYTES = 12 << 20  # below which it has drained
+FULL_WAIT_S = 0.01  # how long ``consume`` waits before the caller has to deal with a full recorder
 
 
 class RecorderState(enum.Enum):
