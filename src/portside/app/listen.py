@@ -112,6 +112,10 @@ class _ListenRun:
             bus.publish(Listening(time.time_ns(), listener.name))
             if settings.format == "raw":
                 write_notice(f"listening on {listener.name}")
+        if not settings.ipv6 and any(":" in (address.host or "") for address in settings.addresses):
+            from portside.app.ipv6_alone import note_ipv6_alone
+
+            note_ipv6_alone(listeners)
         gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
         if "NOTIFY_SOCKET" in os.environ:

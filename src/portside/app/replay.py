@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from portside.addresses import Address, format_sockaddr, parse_address
+from portside.app.ipv6_alone import note_ipv6_alone
 from portside.app.notices import write_notice
 from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.replay_report import ReplayReport
@@ -172,6 +173,7 @@ def _serve(pool: ReplayPool, schedule: list[ScheduledReplay], address: Address) 
     with _closing(listeners):
         for listener in listeners:
             write_notice(f"listening on {listener.name}")
+        note_ipv6_alone(listeners)
         for conn, _ in schedule:
             if not pool.wait_for_slot():
                 return

@@ -170,3 +170,11 @@ def test_a_port_that_is_taken(act: Act) -> None:
         program = act(conversation(("<", b"hello"), reason="local_closed"), where=address)
         assert program.wait() == 1
     assert program.err.startswith(f"portside: cannot listen on {address}".encode())
+
+
+def test_every_ipv6_address_is_said_to_be_ipv6_alone(act: Act) -> None:
+    program = act(conversation(("<", b"banner\n"), reason="local_closed"), where="[::]:0")
+    program.wait_for(r"^portside: \[::\]:\d+ takes IPv6 clients alone\nhint: ", err=True)
+    with connect(program.port, "::1") as client:
+        assert read_to_end(client) == b"banner\n"
+    assert program.wait() == 0

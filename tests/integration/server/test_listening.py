@@ -67,6 +67,37 @@ def portside_listen(*before: str) -> tuple[str, ...]:
     return (*before, sys.executable, "-m", "portside", "listen")
 
 
+@pytest.mark.parametrize("words", [["[::]:0"], ["::", "0"], ["[0:0::0]:0", "127.0.0.1:0"]])
+def test_every_ipv6_address_is_said_to_be_ipv6_alone(start: Start, words: list[str]) -> None:
+    server = start("listen", *words)
+    found = server.wait_for(r"^portside: \[::\]:(\d+) takes IPv6 clients alone\nhint: .*$", err=True)
+    port = int(found[0].partition("]:")[2].split()[0])
+    assert found[0].endswith(f"hint: {port} without a host takes IPv4 clients too")
+    with connect(port, "::1"):
+        server.wait_for(r"\[::1\]:\d+  connected")
+    with pytest.raises(ConnectionRefusedError):
+        connect(port)
+
+
+@pytest.mark.parametrize("words", [["0"], ["-6", "[::]:0"], ["[::1]:0"], ["-6", "0"], ["{port}", "[::1]:0"]])
+def test_nothing_is_said_where_ipv6_alone_is_meant_or_ipv4_is_open_too(start: Start, words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    server = start("listen", *[word.format(port=port) for word in words])
+    server.wait_for("listening on")
+    assert server.stop() == 0
+    assert server.err == b""
+
+
+def test_both_families_by_hand_are_no_surprise(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = start("listen", f"[::]:{port}", f"0.0.0.0:{port}")
+    server.wait_for("listening on", count=2)
+    assert server.stop() == 0
+    assert server.err == b""
+
+
 def test_processes_share_a_port(start: Start) -> None:
     first = start("listen", "127.0.0.1:0", "--reuse-port", "--greet", "one")
     port = first.port
