@@ -11,12 +11,12 @@ LOOPBACK = 'ip link set lo up && exec "$@"'
 LIMIT_S = 100
 
 
-def run_in_netns(module: str, scenario: str) -> None:
-    """Run ``python -m MODULE SCENARIO`` as root of new user, network and mount namespaces, with the loopback up.
+def run_in_netns(module: str, *arguments: str) -> None:
+    """Run ``python -m MODULE ARGUMENTS`` as root of new user, network and mount namespaces, with the loopback up.
 
-    Fails unless the scenario exits with 0 and writes nothing to standard error.
+    Fails unless it exits with 0 and writes nothing to standard error.
     """
-    words = ["unshare", "-Urnm", "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, scenario]
+    words = ["unshare", "-Urnm", "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr

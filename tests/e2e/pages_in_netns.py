@@ -1,0 +1,355 @@
+"""The scenarios of the documentation's blocks: python -m e2e.pages_in_netns PAGE LINE FOLDER
+
+Each block of a page that shows something running is named by its first line. The module runs in a network namespace of
+its own (``netns``); ``page_player`` says how.
+"""
+
+import json
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from certificates import Authority
+from page_player import Scenario, Stage, play, run_sample
+from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, output_of
+from support import DEADLINE_S, Program, read_to_end, wait_until
+
+RULES = "examples/device.toml"
+LOOP = 'while read line; do echo "got $line from $NCAT_REMOTE_ADDR"; done'
+
+
+def echo(stage: Stage) -> None:
+    stage.listen("9000 --echo")
+
+
+def two_open_ports(stage: Stage) -> None:
+    stage.listen("9000")
+    stage.listen("9002")
+
+
+def tls_server(stage: Stage) -> None:
+    """A server with a throw-away certificate, which is fetched as listen.md says."""
+    stage.listen("8443 --tls --echo")
+    fetch = next(block for block in blocks(ROOT / "docs/listen.md") if block.lines[0].startswith("openssl s_client"))
+    stage.run(fetch.lines[0])
+
+
+def web_server(stage: Stage) -> None:
+    stage.start(f"exec {sys.executable} -u -m http.server 8000").wait_for("Serving HTTP")
+
+
+def curl_head(stage: Stage, relay: Program) -> None:
+    relay.wait_for("listening", count=2)
+    stage.run("curl -sI --local-port 49306 http://127.0.0.1:8080/examples/ -H 'Host: localhost:8080'")
+
+
+def json_client(stage: Stage, server: Program) -> None:
+    server.wait_for("listening", count=2)
+    with stage.connect(9000, "127.0.0.1:47182") as client:
+        client.sendall(b"hello\n\xff\n")
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+    server.wait_for('"closed"')
+    server.signal(signal.SIGINT)
+
+
+def load_balancer(stage: Stage, server: Program) -> None:
+    """A client that comes through a load balancer, which is in the network 10.0.0.0/8."""
+    server.wait_for("listening", count=2)
+    client = stage.connect(9000, "10.0.0.5:60590")
+    client.sendall(b"PROXY TCP4 203.0.113.7 203.0.113.9 51234 443\r\n")
+    server.wait_for("opened")
+    client.close()
+    server.wait_for("closed")
+
+
+def watched(stage: Stage, *ports: int) -> list[Program]:
+    """A server on port 12345, and an ``nc`` from each of the ports."""
+    stage.listen("12345")
+    return [stage.nc(12345, port) for port in ports]
+
+
+def two_connected_and_four_past(stage: Stage) -> None:
+    watched(stage, 45404, 45862)
+    for source in ("127.0.0.1:45406", "127.0.0.1:52436", "127.0.0.1:52450", "[::1]:49094"):
+        with stage.connect(12345, source) as client:
+            client.shutdown(socket.SHUT_WR)
+            read_to_end(client)
+
+
+def many_past_connections(stage: Stage) -> None:
+    watched(stage, 33940, 33954)
+    for _ in range(15):
+        with stage.connect(12345) as client:
+            client.shutdown(socket.SHUT_WR)
+            read_to_end(client)
+
+
+def come_and_go(stage: Stage, watch: Program) -> None:
+    """A connection that is seen in the table, and one too short for it."""
+    watch.wait_for("^Time ")
+    server = stage.listen("12345")
+    client = stage.nc(12345, 42224)
+    watch.wait_for("opened", count=2)
+    stdin = client.process.stdin
+    assert stdin
+    stdin.write(b"hello\n")
+    stdin.flush()
+    server.wait_for("> hello")
+    client.kill()
+    with stage.connect(12345, "127.0.0.1:42238") as short:
+        short.sendall(b"x")
+        short.shutdown(socket.SHUT_WR)
+        read_to_end(short)
+
+
+def record_two(stage: Stage, server: Program) -> None:
+    """The two connections of rec.md."""
+    server.wait_for("listening", count=2)
+    for number, (port, data) in enumerate(((51340, b"HELLO\nAGAIN\n"), (38904, b"HELLO\nONCE MORE\n")), start=1):
+        with stage.connect(12345, f"127.0.0.1:{port}") as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            assert read_to_end(client) == data
+        server.wait_for("closed by peer", count=number)
+    server.signal(signal.SIGINT)
+    server.wait()
+
+
+def recorded(stage: Stage) -> None:
+    """The recording of rec.md."""
+    record_two(stage, stage.listen("12345 --record DIR --echo"))
+
+
+def recorded_and_two_servers(stage: Stage) -> None:
+    """The recording, and a server on port 9100 that has a bug from the second client on."""
+    recorded(stage)
+    listener = socket.create_server(("127.0.0.1", 9100))
+
+    def serve() -> None:
+        for wrong in (False, True):
+            with listener.accept()[0] as client:
+                client.settimeout(DEADLINE_S)
+                while data := client.recv(1 << 16):
+                    client.sendall(data.replace(b"AGAIN", b"AGaIN") if wrong else data)
+        listener.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def one_open_and_one_past(stage: Stage) -> None:
+    """A connection, and one that the server's side has closed first: the kernel keeps no tcp_info of that."""
+    stage.listen("12345 --greet x --max-conns 1")
+    stage.connect(12345, "127.0.0.1:41184")
+    with stage.connect(12345, "127.0.0.1:41186") as refused:
+        assert read_to_end(refused) == b""
+
+
+def tls_of_opened(stage: Stage) -> str:
+    authority = Authority(stage.folder)
+    own, client = authority.sign("localhost"), authority.sign("a client")
+    files = f"--tls-cert {own.certificate} --tls-key {own.key} --tls-ca '{authority.path}'"
+    server = stage.listen(f"8443 --format json --tls {files} --tls-alpn h2")
+    stage.run(
+        "openssl s_client -connect localhost:8443 -servername example.org -alpn h2"
+        f" -cert '{client.certificate}' -key '{client.key}' < /dev/null"
+    )
+    server.wait_for('"opened"')
+    return json.dumps(next(event["tls"] for event in server.events if event["event"] == "opened"))
+
+
+def proxy_of_opened(stage: Stage) -> str:
+    server = stage.listen("9000 --format json --proxy-protocol")
+    ends = socket.inet_aton("203.0.113.7") + socket.inet_aton("203.0.113.9") + struct.pack("!HH", 51234, 443)
+    authority = b"\x02" + struct.pack("!H", 11) + b"example.org"
+    header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", len(ends + authority)) + ends + authority
+    stage.connect(9000).sendall(header)
+    server.wait_for('"opened"')
+    return json.dumps(next(event["proxy"] for event in server.events if event["event"] == "opened"))
+
+
+def fault_event(stage: Stage) -> str:
+    server = stage.listen("9000 --format json --fault 'reset at 100'")
+    stage.connect(9000).sendall(b"x" * 100)
+    return server.wait_for('^.*"fault".*"reset".*$')[0]
+
+
+def failed_handshake_log(stage: Stage) -> str:
+    server = stage.listen("8443 --tls --log-level debug")
+    stage.run("portside connect localhost:8443 --tls")
+    server.wait_for("refused .*tls_failed")
+    return server.out.decode()
+
+
+def recording_as_json(stage: Stage) -> str:
+    recorded(stage)
+    return stage.run("portside rec list DIR --json").splitlines()[0]
+
+
+def closed_in_watch(stage: Stage) -> str:
+    stage.listen("12345")
+    watch = stage.start("exec portside watch --events --json 12345")
+
+    def is_seen() -> bool:
+        stage.connect(12345).close()
+        return b'"closed"' in watch.out
+
+    wait_until(is_seen, "a connection that ends when events are watched")
+    return watch.wait_for('^.*"closed".*$')[0]
+
+
+def socket_as_json(stage: Stage) -> str:
+    watched(stage, 42224)
+    return stage.run("portside watch --json 'sport = :12345'").splitlines()[0]
+
+
+def bad_rules(stage: Stage) -> None:
+    rules = (ROOT / RULES).read_text()
+    (stage.folder / "bad.toml").write_text(rules.replace(r"(?P<user>\w+) secret", r"(?P<user>\w+ secret"))
+
+
+def other_transcript(stage: Stage) -> None:
+    transcript = (ROOT / "examples/device.transcript").read_text()
+    (stage.folder / "device.transcript").write_text(transcript.replace("> DATA 21.5*18", "> DATA 21.5*19"))
+
+
+SESSIONS: dict[str, dict[str, Scenario]] = {
+    "README.md": {
+        "portside listen": Scenario(sends={"login:": b"login: "}, typed=("hi all",)),
+        "portside watch 12345": Scenario(two_connected_and_four_past, screen=(90, 14)),
+    },
+    "connect.md": {
+        "printf 'hello\\n' | portside connect localhost:9000 -v": Scenario(echo),
+        "portside connect localhost:9001": Scenario(),
+        "portside connect --scan localhost 8990-9010": Scenario(two_open_ports),
+        "printf 'hello\\n' | portside connect localhost:8443 --tls --tls-ca server.pem -v": Scenario(tls_server),
+        "portside connect localhost:8443 --tls": Scenario(tls_server),
+    },
+    "events.md": {
+        "portside listen 9000 --format json": Scenario(peers=json_client),
+    },
+    "faults.md": {
+        "portside listen 9000 --echo --fault 'reset at 100' --fault 'latency 200ms jitter 50ms'": Scenario(
+            varies=(r"--fault-seed \d+",)
+        ),
+    },
+    "filter.md": {
+        "portside watch --once 'state established and sport = :12345'": Scenario(
+            lambda stage: watched(stage, 33954, 33940), in_order=False
+        ),
+        "portside watch 'spotr = :12345'": Scenario(),
+    },
+    "handler.md": {
+        "portside listen 12345 --handler examples/greeter.py:greet": Scenario(),
+    },
+    "listen.md": {
+        "portside listen": Scenario(),
+        "portside listen 9000 --format hex --echo": Scenario(sends={"16 B": b"GET / HTTP/1.1\r\n"}),
+        f"portside listen 7000 --sh-exec '{LOOP}'": Scenario(),
+        "portside listen 8080 --forward localhost:8000": Scenario(
+            web_server,
+            curl_head,
+            varies=(r"forwarded to \S+", r"curl/[\d.]+", r"Python/[\d.]+", r"\d+ B in, \d+ B out"),
+            in_order=False,  # The request comes before or after the upstream server has accepted.
+        ),
+        "portside listen 9000 --greet 'welcome\\n' --max-conns 1": Scenario(),
+        "portside listen 8443 --tls --echo": Scenario(),
+        "portside listen 9000 --proxy-protocol --proxy-protocol-from 10.0.0.0/8 --format json": Scenario(
+            lambda stage: stage.run("ip address add 10.0.0.5/32 dev lo"), load_balancer
+        ),
+    },
+    "rec.md": {
+        "portside listen 12345 --record DIR --echo": Scenario(peers=record_two),
+        "portside rec export DIR all.pcapng": Scenario(recorded, varies=(r"\b0\.\d{9}\b",)),
+        "portside rec replay DIR 1 localhost:9100": Scenario(recorded_and_two_servers),
+        "portside rec search DIR AGAIN": Scenario(recorded),
+        "portside rec diff DIR:1 DIR:2": Scenario(recorded),
+        "portside rec check DIR": Scenario(recorded, varies=(r"\d+ whole blocks", r"\d{4} B")),
+    },
+    "recording.md": {
+        "portside listen 12345 --record DIR": Scenario(),
+    },
+    "rules.md": {
+        "portside listen 7000 --reply 'PING => PONG\\n' --reply 'add * * => ${2} and ${1}\\n'": Scenario(),
+        "portside rules check examples/device.toml": Scenario(),
+        "portside rules check bad.toml": Scenario(bad_rules),
+        "nc localhost 7000": Scenario(
+            lambda stage: stage.listen(f"7000 --rules {RULES}"),
+            typed=("LOGIN ada secret", "DATA 21.5*1A", "DATA 21.5*18", "QUIT"),
+        ),
+        "portside rules test examples/device.toml device.transcript": Scenario(other_transcript),
+    },
+    "watch-events.md": {
+        "portside watch --events 12345": Scenario(peers=come_and_go, in_order=False),
+    },
+    "watch.md": {
+        "portside watch 12345 --once": Scenario(lambda stage: watched(stage, 33940, 33954), in_order=False),
+        "portside watch --listening": Scenario(watched),
+        "portside watch --summary": Scenario(many_past_connections),
+        "sudo portside watch --kill 'sport = :12345'": Scenario(
+            lambda stage: watched(stage, 33940, 33954), in_order=False
+        ),
+    },
+}
+
+
+PYTHON: dict[str, dict[str, Scenario]] = {
+    "recording.md": {"import portside": Scenario(recorded)},
+    "watch.md": {"import portside": Scenario(one_open_and_one_past, varies=(r"\d+$",), in_order=False)},
+}
+
+# What shows an indented sample, which is named by how it begins.
+SAMPLES: dict[str, dict[str, Callable[[Stage], str]]] = {
+    "events.md": {'{"version":': tls_of_opened, '{"via":': proxy_of_opened},
+    "faults.md": {'{"event":"fault"': fault_event},
+    "logging.md": {"20": failed_handshake_log},
+    "rec.md": {'{"conn":': recording_as_json},
+    "watch-events.md": {'{"event":"closed"': closed_in_watch},
+    "watch.md": {'{"proto":': socket_as_json},
+}
+
+
+def session_of(block: Block) -> Scenario | None:
+    return SESSIONS.get(block.page, {}).get(block.lines[0].removeprefix("$ "))
+
+
+def sample_of(block: Block) -> Callable[[Stage], str] | None:
+    found = (show for start, show in SAMPLES.get(block.page, {}).items() if block.lines[0].startswith(start))
+    return next(found, None) if block.language is None else None
+
+
+def show_sample(block: Block, show: Callable[[Stage], str], folder: Path) -> None:
+    """Compare a sample in shape: the keys of an object, or lines among others."""
+    with ExitStack() as stack:
+        shown = show(Stage(folder, stack))
+    if block.lines[0].startswith("{"):
+        compare_keys(block, shown)
+    else:
+        lines = [text for line in block.lines for text in (ANY_LINES, line)]
+        compare([*lines, ANY_LINES], shown.splitlines())
+
+
+def main(page: str, line: str, folder: str) -> None:
+    """Run one block of a page; what differs goes to standard error."""
+    (path,) = (path for path in PAGES if path.name == page)
+    (block,) = (block for block in blocks(path) if block.line == int(line))
+    try:
+        if session := session_of(block):
+            play(block, session, Path(folder))
+        elif sample := PYTHON.get(page, {}).get(block.lines[0]):
+            run_sample(block, output_of(block, blocks(path)), sample, Path(folder))
+        else:
+            show = sample_of(block)
+            assert show, f"{block.place} has no scenario"
+            show_sample(block, show, Path(folder))
+    except AssertionError as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
