@@ -108,14 +108,7 @@ class _ListenRun:
         bus.on_full, bus.on_drained = self._bus_full, self._bus_drained
         self._handle_signals()
         self._stdin.start()
-        for listener in listeners:
-            bus.publish(Listening(time.time_ns(), listener.name))
-            if settings.format == "raw":
-                write_notice(f"listening on {listener.name}")
-        if not settings.ipv6 and any(":" in (address.host or "") for address in settings.addresses):
-            from portside.app.ipv6_alone import note_ipv6_alone
-
-            note_ipv6_alone(listeners)
+        self._announce(listeners, bus)
         gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
         if "NOTIFY_SOCKET" in os.environ:
@@ -140,6 +133,18 @@ class _ListenRun:
             self._status = 1
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the loop gives its handlers back, and it is ending
         return self._status
+
+    def _announce(self, listeners: list[Listener], bus: EventBus) -> None:
+        """Say where the server listens."""
+        settings = self._settings
+        for listener in listeners:
+            bus.publish(Listening(time.time_ns(), listener.name))
+            if settings.format == "raw":
+                write_notice(f"listening on {listener.name}")
+        if not settings.ipv6 and any(":" in (address.host or "") for address in settings.addresses):
+            from portside.app.ipv6_alone import note_ipv6_alone
+
+            note_ipv6_alone(listeners)
 
     def _make_server(self, bus: EventBus) -> Server:
         settings = self._settings
