@@ -21,6 +21,7 @@ _IP_OPTIONS = {
     "--allow-file": "allow_file",
     "--deny-file": "deny_file",
 }
+_NO_IP = "{} is about IP addresses, and a unix socket has none"
 
 
 def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
@@ -34,12 +35,19 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
         raise UsageError("listen", f"--crlf and {other} exclude each other without --exec or --sh-exec")
     _check_socket_options(settings, addresses)
     if all(address.path is not None for address in addresses):
-        flags = [("-4", settings.ipv4), ("-6", settings.ipv6)]
-        if not settings.proxy_protocol:  # or a header may say the IP address of the client
-            flags += [(flag, getattr(settings, name)) for flag, name in _IP_OPTIONS.items()]
-        for flag, given in flags:
+        for flag, given in (("-4", settings.ipv4), ("-6", settings.ipv6)):
             if given:
-                raise UsageError("listen", f"{flag} is about IP addresses, and a unix socket has none")
+                raise UsageError("listen", _NO_IP.format(flag))
+        check_unix_alone(settings)
+
+
+def check_unix_alone(settings: "Listen") -> None:
+    """Check options of a server on unix sockets alone, which are known when those passed in are. Raises UsageError."""
+    if settings.proxy_protocol:
+        return  # a header may say the IP address of the client
+    for flag, name in _IP_OPTIONS.items():
+        if getattr(settings, name):
+            raise UsageError("listen", _NO_IP.format(flag))
 
 
 def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") -> None:

@@ -10,7 +10,7 @@ import socket
 from dataclasses import replace
 
 from portside.addresses import Address
-from portside.cli.effects import check_listen
+from portside.cli.effects import check_listen, check_unix_alone
 from portside.descriptors import keep_stdout_for_data
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
@@ -61,18 +61,29 @@ def _passed_by_systemd(*, is_used: bool) -> tuple[Address, ...]:
 
 
 def _open(settings: Listen, addresses: tuple[Address, ...], families: tuple[int, ...]) -> list[Listener]:
-    """Open the ports. Raises PortsideError; where another program has a port, the hint names that program."""
+    """Open the ports. Raises PortsideError; where another program has a port, the hint names that program.
+
+    Raises UsageError where the sockets that were passed in are of a kind for which an option means nothing.
+    """
     options = SocketOptions(
         settings.backlog, settings.keepalive, settings.reuse_port, settings.unix_mode, settings.unix_group
     )
     try:
-        return open_listeners(addresses, families=families, options=options)
+        listeners = open_listeners(addresses, families=families, options=options)
     except PortInUseError as error:
         from portside.app.port_holder import port_in_use_hint
 
         shared = "; a port is shared by processes of one user that all have --reuse-port" if settings.reuse_port else ""
         error.hint = port_in_use_hint(error.port) + shared
         raise
+    if all(listener.family == socket.AF_UNIX for listener in listeners):
+        try:
+            check_unix_alone(settings)
+        except UsageError:
+            for listener in listeners:
+                listener.close()
+            raise
+    return listeners
 
 
 def _pre_connect(settings: Listen) -> PreConnect:

@@ -49,7 +49,7 @@ def take_socket(fd: int) -> socket.socket:
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        hint = "a shell passes one with `3<&…`, systemd with a socket unit"
+        hint = "the program that starts this one must leave it open; the first one that systemd passes is fd:3"
         raise PortsideError(what, "no descriptor of this number was passed in", hint) from None
     if not stat.S_ISSOCK(mode):
         raise PortsideError(what, "it is no socket")

@@ -137,6 +137,21 @@ def test_connect_does_not_take_a_descriptor_for_a_host(start: Start) -> None:
     program.wait_for("'fd:3' is a socket to listen on; a host of this name is tcp://fd:3", err=True)
 
 
+def test_who_may_connect_means_nothing_on_unix_sockets_alone(start: Start, tmp_path: Path) -> None:
+    words = ("fd:3", f"unix:{tmp_path}/ours", "--allow", "10.0.0.1")
+    server = start(*words, command=activated(f"unix={tmp_path}/theirs"))
+    assert server.wait() == 2
+    server.wait_for("--allow is about IP addresses, and a unix socket has none", err=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_who_may_connect_to_a_port_that_was_passed_in(start: Start) -> None:
+    server = start("--deny", "127.0.0.1", command=activated("tcp"))
+    with connect(server.port) as client:
+        assert read_to_end(client) == b""
+    server.wait_for("refused: denied")
+
+
 def test_a_dual_stack_socket_shows_ipv4_clients_as_such(start: Start) -> None:
     server = start("--format", "json", command=activated("tcp6"))
     port = server.port
