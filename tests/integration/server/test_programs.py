@@ -346,7 +346,7 @@ def test_the_example_of_the_docs(listen: Start) -> None:
 def test_modules_beside_a_handler_come_after_installed_ones(listen: Start, tmp_path: Path) -> None:
     for name in ("uvloop", "msgspec", "numpy", "asyncio"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the file beside the handler was run')\n")
-    (tmp_path / "greetings.py").write_text("MORNING = 'good morning\\n'\n")
+    (tmp_path / "greetings.py").write_text("MORNING = b'good morning\\n'\n")
     (tmp_path / "greet.py").write_text(
         "import greetings\n\n\nasync def greet(connection):\n    await connection.send(greetings.MORNING)\n"
     )
