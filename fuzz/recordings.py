@@ -242,6 +242,9 @@ def _commands(path: str, out: Path, held: int) -> Iterator[Callable[[], object]]
     yield run("list", path, "--json", "--contains", "again")
     for conn, form in ("1", "text"), ("2", "json"), ("1", "classic"), ("2", "hex"):
         yield run("show", path, conn, "--format", form)
+    yield run("show", path)
+    yield run("search", path, "l")
+    yield run("search", path, "2", "again", "--json")
     yield run("cat", path, "2", "--direction", "out")
     for end in (".pcapng", ".jsonl"):
         yield run("export", path, f"{out}{end}")

@@ -212,6 +212,11 @@ RECORDINGS = [
     ("replay", "{}", "all", "127.0.0.1:9", "--timeout", "1s"),
     ("replay", "{}", "all", "127.0.0.1:9", "--timeout", "1s", "--json"),
     ("cat", "{}", "7"),
+    *(("show", "{}", "--format", form) for form in (*FORMATS, "raw")),
+    ("show", "{}:1", "--frame", "lines"),
+    ("search", "{}", "c"),
+    ("search", "{}", "1", "c", "--json"),
+    ("export", "{}", "-", "--format", "jsonl"),
 ]
 
 
