@@ -29,7 +29,9 @@ class OwnAddresses:
         if family == socket.AF_UNIX:
             return any(_is_same_path(listener, sockaddr) for listener in self._unix)
         ip = ip_of(sockaddr)
-        ip = _LOOPBACK.get(ip, ip)
+        if ip in _LOOPBACK:
+            ip = _LOOPBACK[ip]
+            family, sockaddr = socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, sockaddr[1])
         own = [
             (listener, ip_of(address))
             for listener, address in self._tcp
