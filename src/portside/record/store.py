@@ -32,12 +32,21 @@ from portside.record.loss_tracker import LossTracker
 from portside.record.notes import encode_run
 from portside.record.recovery import DamageFound, catch_up, find_recording_id
 from portside.record.retention import Retention
-from portside.record.segment import FILE_HEADER_SIZE, MOST_BLOCK_BYTES, NOTE, BlockPosition, checksum_seed, encode_block
+from portside.record.segment import (
+    FILE_HEADER_SIZE,
+    MOST_BLOCK_BYTES,
+    MOST_CONN,
+    NOTE,
+    BlockPosition,
+    checksum_seed,
+    encode_block,
+)
 from portside.record.segment_writer import SegmentWriter, new_recording_id, release_preallocated
 
 RETRY_S = 1.0  # between two tries to write segments or index after one has failed
 SEGMENT_BYTES = 64 << 20  # of a segment, after which the next one begins
 LEAST_BYTES = 1 << 20  # the smallest --record-max
+MOST_BASE = MOST_CONN - (1 << 40)  # the last connection's number: those of any run that comes must be readable
 
 OnTrouble = Callable[[str, "OSError | sqlite3.Error | None"], None]
 
@@ -124,6 +133,9 @@ class Store:
         self._seed = checksum_seed(recording_id)
         self.found: list[DamageFound] = catch_up(folder, index, recording_id)
         self.base = last_conn(index)
+        if self.base > MOST_BASE:
+            why = f"its last connection is {self.base}, and no higher number can be read"
+            raise PortsideError(f"cannot record to {folder.path}", why, "name another folder")
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
         following = max(folder.segments(), default=0) + 1
         self._segments = SegmentWriter(folder, recording_id, following, roll, sync=sync)

@@ -18,7 +18,8 @@ from portside.events import Event, Gap
 from portside.record.block_builder import BlockBuilder
 from portside.record.check import check
 from portside.record.recording import Recording
-from portside.record.segment import EVENT, NOTE
+from portside.record.segment import EVENT, MOST_CONN, NOTE
+from portside.record.store import MOST_BASE
 
 FLUSHES: tuple[list[Event], ...] = (
     [opened(1), received(1, b"hello"), opened(2), sent(2, b"out")],
@@ -204,6 +205,19 @@ def test_names_that_are_no_segments(path: Path) -> None:
         (path / name).write_bytes(b"")
     run_all(path)
     assert check(os.fspath(path)).whole
+
+
+@pytest.mark.parametrize("conn", [MOST_CONN, MOST_CONN - 1, MOST_BASE + 1])
+def test_no_run_is_recorded_whose_connections_could_not_be_read(tmp_path: Path, conn: int) -> None:
+    record(tmp_path / "recording", [opened(MOST_BASE)])
+    last = MOST_BASE + 1
+    record(tmp_path / "recording", [opened(last), received(last, b"of the last run")])
+    record(tmp_path / "full", [opened(conn)])
+    assert data_of(tmp_path / "recording", last) == (b"of the last run", b"")
+    before = sorted(os.listdir(tmp_path / "full"))
+    with pytest.raises(PortsideError, match=f"its last connection is {conn}"):
+        store(tmp_path / "full")
+    assert sorted(os.listdir(tmp_path / "full")) == before
 
 
 def test_a_block_that_claims_more_than_the_file_has(path: Path) -> None:
