@@ -50,7 +50,8 @@ _ROWS: Final = {  # structs, because msgspec finds a class faster than a type of
     for table, columns in _COLUMNS.items()
 }
 _QUERIES: Final = {table: f"SELECT {', '.join(columns)} FROM {table} " for table, columns in _COLUMNS.items()}  # noqa: S608
-_SUMS: Final = msgspec.defstruct("Sums", [("rows", list[tuple[_Time, ...]])], array_like=True)
+_RowSum = Annotated[int, Meta(ge=0, le=MOST_BYTES + MOST_BLOCK_BYTES)]  # two columns of a row that is sound
+_SUMS: Final = msgspec.defstruct("Sums", [("rows", list[tuple[_RowSum, ...]])], array_like=True)
 SMALL_TABLES: Final = ("runs", "segments", "damage", "given_up", "clock")
 LARGE_TABLES: Final = ("connections", "extents")
 
