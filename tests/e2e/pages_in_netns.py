@@ -20,6 +20,7 @@ from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, 
 from support import DEADLINE_S, Program, read_to_end, wait_until
 
 RULES = "examples/device.toml"
+FETCH = "openssl s_client -connect localhost:8443 < /dev/null 2> /dev/null | openssl x509 > server.pem"
 LOOP = 'while read line; do echo "got $line from $NCAT_REMOTE_ADDR"; done'
 
 
@@ -35,8 +36,7 @@ def two_open_ports(stage: Stage) -> None:
 def tls_server(stage: Stage) -> None:
     """A server with a throw-away certificate, which is fetched as listen.md says."""
     stage.listen("8443 --tls --echo")
-    fetch = next(block for block in blocks(ROOT / "docs/listen.md") if block.lines[0].startswith("openssl s_client"))
-    stage.run(fetch.lines[0])
+    stage.run(FETCH)
 
 
 def web_server(stage: Stage) -> None:
@@ -225,6 +225,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     },
     "connect.md": {
         "printf 'hello\\n' | portside connect localhost:9000 -v": Scenario(echo),
+        "printf 'hello\\n' | portside connect localhost:9000 --format text": Scenario(echo),
         "portside connect localhost:9001": Scenario(),
         "portside connect --scan localhost 8990-9010": Scenario(two_open_ports),
         "printf 'hello\\n' | portside connect localhost:8443 --tls --tls-ca server.pem -v": Scenario(tls_server),
@@ -259,6 +260,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         ),
         "portside listen 9000 --greet 'welcome\\n' --max-conns 1": Scenario(),
         "portside listen 8443 --tls --echo": Scenario(),
+        FETCH: Scenario(lambda stage: stage.listen("8443 --tls --echo")),
         "portside listen 9000 --proxy-protocol --proxy-protocol-from 10.0.0.0/8 --format json": Scenario(
             lambda stage: stage.run("ip address add 10.0.0.5/32 dev lo"), load_balancer
         ),

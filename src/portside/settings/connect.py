@@ -127,7 +127,8 @@ class Connect:
     keepalive: float | None = keepalive(_ENDS, excludes=("--scan",))
     format: str | None = option(
         "--format", metavar="FORMAT", choices=FORMATS, group=_SHOWN,
-        help="what standard output gets", default_help="raw; a terminal gets it escaped",
+        help="what standard output gets; in text > came from the peer, < was sent to it",
+        default_help="raw; a terminal gets it escaped",
     )  # fmt: skip
     record: str | None = option(
         "--record", metavar="DIR", group=_SHOWN,
