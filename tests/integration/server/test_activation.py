@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,13 +57,29 @@ def test_a_manager_that_is_not_there_costs_a_line(listen: Start, tmp_path: Path)
 
 def test_one_of_the_sockets_by_its_number(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    server = start("fd:4", "127.0.0.1:0", "--backlog", "7", command=activated(f"unix={path}", "tcp"))
+    server = start("fd:4", "127.0.0.1:0", command=activated(f"unix={path}", "tcp"))
     names = server.wait_for(r"listening on (.*)$", count=2)
     assert not any("unix:" in name for name in names)
     for name in names:
         with connect(int(name.rpartition(":")[2])):
             pass
     server.wait_for("  connected", count=2)
+
+
+def test_keepalive_and_backlog_hold_for_a_socket_that_was_passed_in(start: Start) -> None:
+    server = start("--backlog", "7", "--keepalive", "9000s", command=activated("tcp"))
+    port = server.port
+    with connect(port):
+        server.wait_for("  connected")
+        listener = ss("-ltn", f"sport = :{port}").split()
+        assert listener[:3] == ["LISTEN", "0", "7"]
+        assert re.search(r"timer:\(keepalive,(149|150)min", ss("-tno", f"sport = :{port}"))
+
+
+def ss(*words: str) -> str:
+    """The table of ss without its head."""
+    done = subprocess.run(["ss", "--no-header", *words], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout
 
 
 def test_a_program_gets_neither_the_sockets_nor_the_variables(start: Start) -> None:
