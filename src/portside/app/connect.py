@@ -138,11 +138,11 @@ def _move_bytes(settings: Connect, connection: ClientConnection, command: list[s
     if command is None:
         sink = None if settings.send_only or settings.is_formatted else 1
         source = None if settings.recv_only else 0
-        make_stdio = Stdio
+        make_stdio: Callable[[int | None, int | None], Stdio] = Stdio
         if settings.format is None and os.isatty(1):
             from portside.client.terminal_stdio import TerminalStdio
 
-            make_stdio = TerminalStdio
+            make_stdio = partial(TerminalStdio, encoding=settings.encoding)
         _move(settings, connection, make_stdio(source, sink))
         return 0
     from portside.client.process import Program

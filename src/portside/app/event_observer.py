@@ -42,6 +42,7 @@ class EventObserver:
             terminal = sys.stdout.isatty()
             self._renderer = make_renderer(
                 settings.format,
+                encoding=settings.encoding,
                 colour=wants_colour(1),
                 terminal=terminal,
                 on_error=EventErrors("standard output"),

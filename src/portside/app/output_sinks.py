@@ -107,6 +107,7 @@ class OutputSinks:
             name,
             frame=settings.frame,
             max_frame=settings.max_frame,
+            encoding=settings.encoding,
             colour=colour,
             terminal=terminal,
             dates=dates,

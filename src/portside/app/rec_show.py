@@ -55,6 +55,7 @@ class _RecordedEvents:
             settings.format,
             frame=settings.frame,
             max_frame=settings.max_frame,
+            encoding=settings.encoding,
             colour=wants_colour(1),
             terminal=sys.stdout.isatty(),
             dates=True,

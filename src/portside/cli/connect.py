@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, join_host_port, parse_address
+from portside.cli.effects import check_connect
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
 
@@ -16,6 +17,7 @@ def run(settings: Connect) -> int:
     """Connect with these settings and move bytes until the end; the exit status."""
     address = _address(settings)
     _check_tls(settings, address)
+    check_connect(settings)
     proxy = _proxy(settings, address)
     program = _program(settings)
 

@@ -1,19 +1,23 @@
 """Options that are understood and would have no effect beside the others: refused, because their user expects one."""
 
+import os
 from typing import TYPE_CHECKING
 
 from portside.errors import UsageError
 from portside.settings.values import format_of_file
+from portside.wire.text_encoding import UTF_8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from portside.addresses import Address
+    from portside.settings.connect import Connect
     from portside.settings.listen import Listen
     from portside.settings.rec import RecShow
     from portside.wire.frame import Frame
 
 _CUT_INTO_LINES = ("text", "classic")  # the formats that cut a stream into lines unless --frame says otherwise
+_DECODED = ("text", "classic")  # the formats that show text in the encoding of --encoding
 _IP_OPTIONS = {
     "--max-conns-per-ip": "max_conns_per_ip",
     "--allow": "allow",
@@ -29,6 +33,8 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
     if not settings.rules and not settings.reply and not settings.chat:  # these are about messages, too
         formats = [settings.format, *map(format_of_file, settings.output)]
         _check_framing("listen", formats, settings.frame, settings.max_frame, type(settings).max_frame)
+    written = [_shown_format(settings.format), *map(format_of_file, settings.output)]
+    _check_encoding("listen", written, settings.encoding)
     runs_program = settings.exec is not None or settings.sh_exec is not None
     if settings.crlf and not runs_program and (settings.recv_only or settings.stdin is False):
         other = "--recv-only" if settings.recv_only else "--no-stdin"
@@ -66,8 +72,16 @@ def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") ->
                     raise UsageError("listen", f"{flag} has no effect: a socket that was passed in has its family")
 
 
+def check_connect(settings: "Connect") -> None:
+    """Check options of ``connect`` that depend on several others. Raises UsageError."""
+    has_terminal = settings.exec is None and settings.sh_exec is None and os.isatty(1)
+    format_ = settings.format or ("text" if has_terminal else "raw")  # what a terminal gets is escaped as text is
+    _check_encoding("connect", [format_], settings.encoding)
+
+
 def check_show(settings: "RecShow") -> None:
     """Check options of ``rec show`` that depend on several others. Raises UsageError."""
+    _check_encoding("rec show", [_shown_format(settings.format)], settings.encoding)
     _check_framing("rec show", [settings.format], settings.frame, settings.max_frame, type(settings).max_frame)
 
 
@@ -80,6 +94,17 @@ def _check_framing(
             raise UsageError(command, f"{given} has no effect: the raw format is not cut into messages")
     if max_frame != default_max_frame and not any(_is_cut(name, frame) for name in formats):
         raise UsageError(command, "--max-frame has no effect: nothing is cut into messages", "--frame says how")
+
+
+def _shown_format(name: str) -> str:
+    """The format that standard output gets: raw is escaped for a terminal, as text is."""
+    return "text" if name == "raw" and os.isatty(1) else name
+
+
+def _check_encoding(command: str, formats: list[str], encoding: str) -> None:
+    if encoding != UTF_8 and not any(name in _DECODED for name in formats):
+        what = "--encoding has no effect: nothing is shown as text in that encoding"
+        raise UsageError(command, what, "--format text and classic decode what they show")
 
 
 def _is_cut(name: str, frame: "Frame | None") -> bool:

@@ -6,6 +6,7 @@ from portside.addresses import Address
 from portside.settings import argument, flag, option, switch
 from portside.settings.values import (
     FORMATS,
+    encoding,
     keepalive,
     log_level,
     parse_alpn,
@@ -130,6 +131,7 @@ class Connect:
         help="what standard output gets; in text > came from the peer, < was sent to it",
         default_help="raw; a terminal gets it escaped",
     )  # fmt: skip
+    encoding: str = encoding(_SHOWN, excludes=("--scan",))
     record: str | None = option(
         "--record", metavar="DIR", group=_SHOWN,
         help="keep everything that passes in a recording (see portside rec)",

@@ -7,6 +7,7 @@ from portside.addresses import Address, parse_addresses
 from portside.settings import argument, flag, option, options, switch
 from portside.settings.values import (
     FORMATS,
+    encoding,
     keepalive,
     log_level,
     parse_alpn,
@@ -63,6 +64,7 @@ class Listen:
         "--max-frame", metavar="SIZE", parse=parse_positive_size, default=64 * 1024, group=_SHOWN,
         help="the longest message; a longer one is cut and marked (not with --frame none)", default_help="64k",
     )  # fmt: skip
+    encoding: str = encoding(_SHOWN)
     output: tuple[str, ...] = options(
         "-o", "--output", metavar="FILE", group=_SHOWN,
         help="write events to a file too, in the format of its name's end (.jsonl, .hex, .raw, else text); "

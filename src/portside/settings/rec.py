@@ -8,7 +8,7 @@ from typing import get_args
 from portside.errors import InvalidValue
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
-from portside.settings.values import FORMATS, log_level
+from portside.settings.values import FORMATS, encoding, log_level
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
 
@@ -146,6 +146,7 @@ class RecShow:
         "--max-frame", metavar="SIZE", parse=parse_positive_size, default=64 * 1024, group=_LOOK,
         help="the longest message; a longer one is cut and marked", default_help="64k",
     )  # fmt: skip
+    encoding: str = encoding(_LOOK)
     follow: bool = flag("-f", "--follow", help="go on while it is recorded, until the connection closes", group=_LOOK)
     log_level: str | None = log_level()
 

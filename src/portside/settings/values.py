@@ -6,8 +6,10 @@ from typing import Any
 from portside.addresses import NEEDS_INTERFACE, Address, lacks_interface, parse_address
 from portside.descriptors import PRIVATE_MODE
 from portside.errors import InvalidValue
+from portside.nearest import nearest
 from portside.settings import option
 from portside.units import parse_count, parse_duration, parse_positive_size
+from portside.wire.text_encoding import UTF_8, find_encoding, unsuitable
 
 FORMATS = ("text", "json", "hex", "raw", "classic")
 _FORMATS_BY_SUFFIX = {".jsonl": "json", ".hex": "hex", ".raw": "raw"}
@@ -25,6 +27,31 @@ def log_level() -> Any:
     return option(
         "--log-level", metavar="LEVEL", choices=LOG_LEVELS, group="Log",
         help="write what the parts do to standard error, from this level on", default_help="$PORTSIDE_LOG, else off",
+    )  # fmt: skip
+
+
+def parse_encoding(text: str) -> str:
+    """Read the name of an encoding, in any form that Python knows: ``latin-1``, ``cp1252``, ``Shift_JIS``."""
+    encoding = find_encoding(text)
+    if encoding is None:
+        from encodings.aliases import aliases
+
+        known = {name: find_encoding(name) for each in aliases.items() for name in each}
+        names = [name for name, found in known.items() if found is not None and unsuitable(found) is None]
+        near = nearest(text.lower().replace("-", "_"), names)
+        hint = f"; did you mean {near.replace('_', '-')}?" if near else ""
+        raise InvalidValue(f"{text!r} is no encoding: write utf-8, latin-1, cp1252, shift_jis or another{hint}")
+    if why := unsuitable(encoding):
+        raise InvalidValue(f"{text!r} does not do for a stream: {why}")
+    return encoding
+
+
+def encoding(group: str, excludes: tuple[str, ...] = ()) -> Any:
+    """The option ``--encoding``, of all commands that show text of a stream to people."""
+    return option(
+        "--encoding", metavar="NAME", parse=parse_encoding, default=UTF_8, default_help="utf-8", group=group,
+        help="what text is written in, where it is shown: latin-1, cp1252, shift_jis, utf-16-le …",
+        excludes=excludes,
     )  # fmt: skip
 
 

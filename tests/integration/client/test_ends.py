@@ -161,6 +161,32 @@ def test_a_terminal_is_told_how_far_the_run_has_come(peer: Peer) -> None:
     os.close(controller)
 
 
+def test_a_terminal_shows_text_of_another_encoding(peer: Peer) -> None:
+    controller, terminal = pty.openpty()
+    shown = bytearray()
+    command = [sys.executable, "-m", "portside", "connect", peer.address, "--encoding", "cp1251"]
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL) as program:
+        other = peer.accept()
+        other.sendall("Жук".encode("cp1251") + b" \x98 \x1b[2J\n")
+        while "Жук \\x98 \\x1b[2J".encode() not in shown:
+            assert select.select([controller], [], [], DEADLINE_S)[0], bytes(shown)
+            shown.extend(os.read(controller, 4096))
+        other.close()
+        assert program.wait(DEADLINE_S) == 0
+    os.close(terminal)
+    os.close(controller)
+
+
+def test_text_of_another_encoding_in_a_pipe(connect: Connect, peer: Peer) -> None:
+    program = connect("--format", "text", "--encoding", "utf-16-le", peer.address)
+    other = peer.accept()
+    other.sendall("漢\nЖ\x1b\n".encode("utf-16-le") + b"\xff")
+    other.close()
+    assert program.wait() == 0
+    shown = [line.split("  > ")[1] for line in program.lines if "  > " in line]
+    assert shown == ["漢", "Ж\\x1b", "\\xff"]
+
+
 def test_after_the_peers_fin_the_input_still_flows_to_its_end(connect: Connect, peer: Peer) -> None:
     size = 20_000_000
     program = connect(peer.address, stdin=subprocess.PIPE)

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,47 @@ def test_length_fields_anywhere_in_a_header(listen: Start, frame: str, messages:
         server.wait_for('"received"', count=len(messages))
     server.stop()
     assert [event["text"] for event in server.events if event["event"] == "received"] == messages
+
+
+def test_text_in_another_encoding(listen: Start, tmp_path: Path) -> None:
+    """A character in two reads is one, a byte of no character and a control character are escaped; JSON has bytes."""
+    events, recording = tmp_path / "x.jsonl", str(tmp_path / "rec")
+    server = listen("--encoding", "Shift_JIS", "-o", str(events), "--record", recording)
+    with connect(server.port) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kanji = "漢字".encode("shift_jis")
+        client.sendall(kanji[:1])
+        wait_until(lambda: b'"received"' in events.read_bytes(), "the first byte to be read")
+        client.sendall(kanji[1:] + b" \x1b[2J \xff\n")
+        server.wait_for(r"> 漢字 \\x1b\[2J \\xff$")
+    assert server.stop() == 0
+    assert not [line for line in server.lines if "x8a" in line]
+    assert b'"base64"' in events.read_bytes()
+    shown = subprocess.run(
+        [sys.executable, "-m", "portside", "rec", "show", recording, "--encoding", "sjis"],
+        capture_output=True, timeout=30, check=True,
+    ).stdout.decode()  # fmt: skip
+    assert "> 漢字 \\x1b[2J \\xff\n" in shown
+
+
+def test_raw_on_a_terminal_and_classic_in_another_encoding(listen: Start) -> None:
+    ours, theirs = pty.openpty()
+    server = listen("--format", "raw", "--encoding", "latin-1", "--no-stdin", stdout=theirs)
+    classic = listen("--format", "classic", "--encoding", "latin-1")
+    port = wait_until(lambda: listening_port(server.process.pid), "the port")
+    for each in (port, classic.port):
+        with connect(each) as client:
+            client.sendall(b"caf\xe9 \x1b[2J \x9b\n")
+            client.shutdown(1)
+            assert read_to_end(client) == b""
+    classic.wait_for(r"Received from .*: café \\x1b\[2J \\u009b$")
+    shown = b""
+    while b"u009b" not in shown:
+        shown += os.read(ours, 4096)
+    assert "café \\x1b[2J \\u009b" in shown.decode()
+    server.stop()
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_hex_is_a_dump_of_each_message(listen: Start) -> None:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from portside.events import Event
 from portside.wire.frame import Frame
+from portside.wire.text_encoding import UTF_8
 
 if TYPE_CHECKING:
+    from portside.feed.render.raw import EscapedRenderer
     from portside.feed.render.streams import StreamRenderer
 
 
@@ -29,6 +31,7 @@ def make_renderer(
     *,
     frame: Frame | None = None,
     max_frame: int = 64 * 1024,
+    encoding: str = UTF_8,
     colour: bool = False,
     terminal: bool = False,
     dates: bool = False,
@@ -39,20 +42,34 @@ def make_renderer(
 
     ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
     to a terminal, which no format may send a control character to but for its own line feeds and colours; ``dates``
-    puts the date before each time in text and hex. With
+    puts the date before each time in text and hex. ``encoding`` is that of the text which people are shown. With
     ``on_error``, an event that cannot be rendered, for a defect of ours, is left out and reported there; without it the
     error is raised. ``clock`` is what deadlines count by; without it ``time.monotonic``.
     """
     if name == "raw":
         from portside.feed.render.raw import EscapedRenderer, RawRenderer
 
-        return EscapedRenderer() if terminal else RawRenderer()
+        return _transcoded(EscapedRenderer(), encoding) if terminal else RawRenderer()
     renderer = _make_stream_renderer(name, frame, max_frame, colour=colour, dates=dates)
     if on_error is not None:
         renderer.on_error = on_error
     if clock is not None:
         renderer.clock = clock
+    if name not in ("text", "classic"):
+        return renderer
+    if frame is None or frame.kind in ("lines", "none"):
+        return _transcoded(renderer, encoding)
+    renderer.encoding = encoding  # messages are cut by bytes: each is converted by itself
     return renderer
+
+
+def _transcoded(renderer: "StreamRenderer | EscapedRenderer", encoding: str) -> Renderer:
+    """The renderer, for streams in the given encoding."""
+    if encoding == UTF_8:
+        return renderer
+    from portside.feed.render.transcoder import Transcoder
+
+    return Transcoder(renderer, encoding)
 
 
 def _make_stream_renderer(

@@ -42,7 +42,7 @@ class ClassicRenderer(StreamRenderer):
     def messages(self, out: list[bytes], stream: Stream, at: int, messages: list[bytes]) -> None:
         for message in messages:
             line = message.removesuffix(b"\n") if self._frame.kind == "lines" else message
-            out.append(b"%s%s\n" % (stream.prefix, escape(line).encode()))
+            out.append(b"%s%s\n" % (stream.prefix, escape(self.text_of(stream, line)).encode()))
             if type(message) is Cut:
                 out.append(f"Message cut at {self._max_frame} bytes, it goes on.\n".encode())
 

@@ -13,7 +13,8 @@ from portside.events import Closed, Event, HalfClosed, Payload, Received, Sent, 
 from portside.feed.render.ordered_output import EventLine, OrderedOutput, Place
 from portside.wire.escaping import unfinished_utf8
 from portside.wire.frame import Frame
-from portside.wire.framing import make_framer
+from portside.wire.framing import Cut, make_framer
+from portside.wire.text_encoding import UTF_8, ToUtf8
 
 UNFINISHED_S = 0.1
 UNFINISHED_CHARACTER_S = 5.0
@@ -22,7 +23,7 @@ UNFINISHED_CHARACTER_S = 5.0
 class Stream:
     """One direction of one connection, in one renderer."""
 
-    __slots__ = ("at", "conn", "framer", "kind", "peer", "place", "prefix", "since")
+    __slots__ = ("at", "conn", "converter", "framer", "kind", "peer", "place", "prefix", "since")
 
     def __init__(self, event: Payload, frame: Frame, max_frame: int, prefix: bytes) -> None:
         self.kind = type(event)
@@ -32,6 +33,7 @@ class Stream:
         self.prefix = prefix
         self.since: float | None = None  # since when bytes are held back
         self.at = 0  # when the first of them came (ns)
+        self.converter: ToUtf8 | None = None  # of its messages, where they are in another encoding
         self.place: Place | None = None  # for them, where they are shown unfinished
 
 
@@ -51,6 +53,7 @@ class StreamRenderer:
         self.deadline: float | None = None
         self.clock: Callable[[], float] = time.monotonic
         self.on_error: Callable[[Exception], object] = _raise
+        self.encoding = UTF_8  # of each message by itself
 
     # What a format writes.
 
@@ -65,6 +68,14 @@ class StreamRenderer:
     def other(self, event: Event) -> bytes:
         """An event without payload, rendered; empty where the format does not show it."""
         raise NotImplementedError
+
+    def text_of(self, stream: Stream, message: bytes) -> bytes:
+        """A message as UTF-8. A character that a cut divides is converted with the next piece."""
+        if self.encoding == UTF_8:
+            return message
+        if stream.converter is None:
+            stream.converter = ToUtf8(self.encoding)
+        return stream.converter.convert(message, final=type(message) is not Cut)
 
     # The mechanism.
 

@@ -212,6 +212,7 @@ class TextRenderer(LineRenderer):
         head = self.stamp(at) + stream.prefix
         for message in messages:
             line = message[:-1] if self._lines and message[-1] == 10 else message
-            out.append(b"%s%s\n" % (head, escape(line, self._escape_binary).encode()))
+            text = escape(self.text_of(stream, line), self._escape_binary)
+            out.append(b"%s%s\n" % (head, text.encode()))
             if type(message) is Cut:
                 out.append(self.cut_note(stream, at))
