@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from portside.errors import InvalidValue
+from portside.nearest import nearest
 from portside.networks import Network, parse_network
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size
 from portside.wire.faults.model import BOTH, KINDS, ONCE, FaultSpec, Kind, Selector, Window
@@ -107,10 +108,8 @@ def _is_size(text: str) -> bool:
 
 
 def _nearest(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, KINDS, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, KINDS)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _rate(text: str) -> int:
