@@ -29,6 +29,8 @@ _HTTP = b"HTTP/"
 _HEAD_END = re.compile(rb"\n\r?\n")
 _SUCCESS = re.compile(rb"^(HTTP/1\.\d) 2\d\d\b")  # any of 2xx (RFC 9110, section 9.3.6), where the library wants 200
 _LINE_END = re.compile(rb"\r?\n")
+_TOO_LONG = f"the head of its answer is longer than {_MAX_HEAD // 1024} KiB"
+_CUT_SHORT = "it closed the connection in the middle of its answer"
 _OTHER_KIND = "is it a proxy of this kind?"
 _WANTS_CREDENTIALS = "the proxy wants a user and a password: --proxy socks5://USER:PASSWORD@HOST:PORT, or http://…"
 
@@ -137,7 +139,8 @@ class _ProxyStream:
         """The next bytes; of an HTTP answer the whole head, without the tunnel's bytes that follow it.
 
         A line may end with LF alone (RFC 9112, section 2.2), where the library wants CR LF. What does not begin as an
-        answer in HTTP is returned as far as it has come.
+        answer in HTTP is returned as far as it has come. Raises ProxyError for a head without an end: what follows in it
+        would pass for the peer's bytes.
         """
         if not self._by_head:
             self._set_timeout()
@@ -151,6 +154,8 @@ class _ProxyStream:
             tail = head[-3:]
             end = _HEAD_END.search(tail + seen)
             head += self._sock.recv(len(seen) if end is None else end.end() - len(tail))
+        if end is None and head.startswith(_HTTP):
+            raise ProxyError(_TOO_LONG if len(head) >= _MAX_HEAD else _CUT_SHORT)
         return _SUCCESS.sub(rb"\1 200", _LINE_END.sub(b"\r\n", head))
 
     def close(self) -> None:

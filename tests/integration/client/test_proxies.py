@@ -274,8 +274,11 @@ def test_an_http_answer_in_pieces(connect: Connect, peer: Peer) -> None:
         (b"\xff\xfe\r\n\r\n", r"Invalid status line: \xff\xfe"),
         (b"", "Invalid proxy response"),
         (b"x" * 200_000, "Invalid status line: " + "x" * 10),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, "the head of its answer is longer than 64 KiB"),
+        (b"HTTP/1.1 200 OK\r\nX: y\r\n", "it closed the connection in the middle of its answer"),
+        (b"HTTP/1.1 200 OK\n", "it closed the connection in the middle of its answer"),
     ],
-    ids=["refused", "garbage", "nothing", "endless"],
+    ids=["refused", "garbage", "nothing", "endless", "endless head", "half a head", "half a head with bare line feeds"],
 )
 def test_what_an_http_proxy_refuses(connect: Connect, peer: Peer, answer: bytes, words: str) -> None:
     program = connect("--proxy", f"http://{peer.address}", "behind.test:80")
@@ -290,6 +293,7 @@ def test_what_an_http_proxy_refuses(connect: Connect, peer: Peer, answer: bytes,
     assert words in program.err.decode()
     assert b"\x1b" not in program.err
     assert len(program.err) < 1000
+    assert not program.out
 
 
 def test_a_proxy_that_is_not_there(connect: Connect) -> None:
