@@ -212,6 +212,8 @@ RECORDINGS = [
     ("replay", "{}", "all", "127.0.0.1:9", "--timeout", "1s"),
     ("replay", "{}", "all", "127.0.0.1:9", "--timeout", "1s", "--json"),
     ("cat", "{}", "7"),
+    ("cat", "{}", "1"),
+    ("cat", "{}:2", "--direction", "out"),
     *(("show", "{}", "--format", form) for form in (*FORMATS, "raw")),
     ("show", "{}:1", "--frame", "lines"),
     ("search", "{}", "c"),
@@ -223,7 +225,8 @@ RECORDINGS = [
 @pytest.mark.parametrize("arguments", RECORDINGS, ids=" ".join)
 def test_a_recording_of_somebody_else(recording: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
     words = [word.replace("{}", recording) for word in arguments]
-    with on_terminal("rec", *words, cwd=tmp_path, expected=EXPECTED.get(arguments[-1], "\n")) as (program, _):
+    expected = EXPECTED["raw"] if "raw" in arguments or arguments[0] == "cat" else "\n"
+    with on_terminal("rec", *words, cwd=tmp_path, expected=expected) as (program, _):
         assert program.wait() in (0, 1)
     exported = tmp_path / "out.jsonl"
     if exported.exists():

@@ -15,6 +15,7 @@ from portside.feed.render import make_renderer
 from portside.record.recording import Direction, Recording, TimedEvent, missing_bytes
 from portside.settings.rec import RecShow
 from portside.units import counted
+from portside.wire.terminal_text import TerminalText
 
 _FOLLOW_S = 0.1
 
@@ -88,8 +89,15 @@ class _RecordedEvents:
         write_stdout(self._due_until(self._at / 1e9 + time.monotonic() - self._rendered_at))
 
 
+def _escaped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Bytes as text that a terminal may show."""
+    text = TerminalText()
+    yield from map(text.feed, pieces)
+    yield text.finish()
+
+
 def cat(path: str, conn: int, direction: Direction) -> int:
-    """Write the exact bytes of one direction; the exit status, 1 where some are missing."""
+    """Write the exact bytes of one direction, escaped on a terminal; the exit status, 1 where some are missing."""
     missing = 0
     with open_recording(path) as recording:
         notice_damage(recording)
@@ -102,7 +110,7 @@ def cat(path: str, conn: int, direction: Direction) -> int:
                 else:
                     yield piece
 
-        write_stdout(recorded_bytes())
+        write_stdout(_escaped(recorded_bytes()) if sys.stdout.isatty() else recorded_bytes())
     if missing:
         write_notice(
             f"connection {conn}: {missing} B are missing in what was written",

@@ -166,7 +166,7 @@ class RecSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class RecCat:
-    """The exact bytes of one direction of a connection."""
+    """The exact bytes of one direction of a connection; a terminal gets them escaped."""
 
     where: tuple[str, ...] = argument(
         "DIR CONN", str, "the folder of the recording and the connection's number, also DIR:CONN", parse_all=split_place
