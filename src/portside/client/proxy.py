@@ -139,7 +139,7 @@ class _ProxyStream:
         """The next bytes; of an HTTP answer the whole head, without the tunnel's bytes that follow it.
 
         A line may end with LF alone (RFC 9112, section 2.2), where the library wants CR LF. What does not begin as an
-        answer in HTTP is returned as far as it has come. Raises ProxyError for a head without an end: what follows in it
+        answer in HTTP is returned as far as it has come. Raises ProxyError for a head without an end: the rest of it
         would pass for the peer's bytes.
         """
         if not self._by_head:
