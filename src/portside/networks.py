@@ -16,11 +16,18 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_network(text: str) -> Network:
-    """Read an address or a network; one that names an interface, ``fe80::1%eth0``, is of that link alone.
+    """Read an address or a network; one that names an interface, ``fe80::1%eth0/64``, is of that link alone.
 
-    Raises ValueError.
+    Raises ValueError, also for an interface with an address that is not link-local: no peer is shown like that.
     """
     network = ipaddress.ip_network(text, strict=False)
+    link = getattr(ipaddress.ip_interface(text), "scope_id", None)  # a network made of a host's address has lost it
+    if link is not None:
+        if not network.is_link_local:
+            raise ValueError(f"{text!r} names an interface, and is not link-local")
+        return ipaddress.IPv6Network(
+            f"{ipaddress.IPv6Address(int(network.network_address))}%{link}/{network.prefixlen}"
+        )
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         return ipaddress.IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
     return network

@@ -75,7 +75,7 @@ def test_a_network_without_an_interface_is_of_every_link() -> None:
     assert allowing.admit("::1") == "denied"
 
 
-@pytest.mark.parametrize("net", ["fe80::%lo/64", "fe80::1%lo", "fe80::1%1"])
+@pytest.mark.parametrize("net", ["fe80::%lo/64", "fe80::2%lo/64", "fe80::1%lo", "fe80::1%1"])
 def test_a_network_of_one_link_does_not_let_in_another(net: str) -> None:
     assert socket.if_nametoindex("lo") == 1
     allowing = Admission(allowed=networks_of(net, ""))
@@ -83,6 +83,12 @@ def test_a_network_of_one_link_does_not_let_in_another(net: str) -> None:
     assert allowing.admit("fe80::1%1") is None
     assert allowing.admit("fe80::1%999") == "denied"
     assert allowing.admit("fe80::1") == "denied"
+
+
+@pytest.mark.parametrize("net", ["::1%lo", "2001:db8::%lo/32", "::%lo/0"])
+def test_only_a_link_local_network_names_an_interface(net: str) -> None:
+    with pytest.raises(UsageError, match="no address, network or name"):
+        networks_of(net, "--deny")
 
 
 def test_an_interface_called_by_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,10 @@ def _networks_of_entry(text: str, option: str) -> "list[Network]":
     try:
         return [parse_network(text)]
     except ValueError:
-        if "/" in text or not text or " " in text or is_shorthand(text):
+        if "/" in text or not text or " " in text or is_shorthand(text) or (":" in text and "%" in text):
             hint = "write 10.0.0.1 or 10.0.0.0/8, with all four numbers" if is_shorthand(text) else None
+            if "%" in text:
+                hint = "an interface is named with a link-local address alone: fe80::1%eth0, fe80::%eth0/64"
             raise UsageError(f"{option} {text}", "no address, network or name", hint) from None
     try:
         found = socket.getaddrinfo(resolver_host(text), None, type=socket.SOCK_STREAM)

@@ -95,12 +95,16 @@ class HeaderReader:
 
 
 def apply_proxy_header(pending: PendingConnection, header: ProxyHeader) -> None:
-    """Replace the proxy that connected by the client that its header names."""
+    """Replace the proxy that connected by the client that its header names.
+
+    A client on a unix socket of the proxy has no IP address: it is let in and counted as the proxy itself.
+    """
     destination = None
     via = pending.peer
     if header.source is not None:
         pending.peer = escape(format_sockaddr(header.family, header.source).encode())
-        pending.ip = normal_ip(header.source[0]) if isinstance(header.source, tuple) else None
+        if isinstance(header.source, tuple):
+            pending.ip = normal_ip(header.source[0])
         destination = escape(format_sockaddr(header.family, header.destination).encode())
     pending.proxy = Proxy(via, header.version, destination, dict(header.tlvs))
 

@@ -14,7 +14,7 @@ from certificates import unverified_context
 from conftest import Start
 from support import DEADLINE_S, connect, connect_many, read_to_end, reset, wait_until
 
-from portside.wire.proxy_header import encode_v1, encode_v2
+from portside.wire.proxy_header import SIGNATURE, encode_v1, encode_v2
 
 CLIENT, SERVED = ("192.0.2.1", 1234), ("198.51.100.2", 443)
 HEADERS = {
@@ -187,6 +187,15 @@ def test_a_client_that_a_header_names_in_mapped_form_is_the_same_client(listen: 
         assert read_to_end(other) == b""
     server.wait_for('"192.0.2.7:5","reason":"denied"')
     server.wait_for('"192.0.2.8:2","reason":"max_conns_per_ip"')
+
+
+def test_a_list_that_does_not_allow_the_proxy_allows_none_of_its_unix_clients(listen: Start) -> None:
+    server = listen("--proxy-protocol", "--allow", "192.0.2.0/24", "--format", "json")
+    with connect(server.port) as client:
+        ends = b"/run/client".ljust(108, b"\0") + b"/run/proxy".ljust(108, b"\0")
+        client.sendall(SIGNATURE + bytes([0x21, 0x31]) + len(ends).to_bytes(2, "big") + ends)
+        assert read_to_end(client) == b""
+    server.wait_for('"peer":"unix:/run/client","reason":"denied"')
 
 
 def test_a_check_of_the_proxy_itself_is_shown_as_the_proxy(listen: Start) -> None:
