@@ -36,7 +36,7 @@ def peer_matcher(text: str) -> Callable[[str], bool]:
     except ValueError:
         address = _parse_peer(text)
         if address.path is not None:
-            return text.__eq__
+            return str(address).__eq__  # a path that is no UTF-8 is recorded as it is shown
         return partial(_is_peer, None if address.host is None else normal_ip(address.host), address.ports)
     return partial(_is_in_network, network)
 

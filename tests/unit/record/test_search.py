@@ -1,7 +1,10 @@
 """Which peers ``rec list --peer`` means, and what it refuses because it could never match."""
 
+import os
+
 import pytest
 
+from portside.addresses import parse_address
 from portside.errors import InvalidValue
 from portside.record.search import peer_matcher
 
@@ -70,3 +73,10 @@ def test_an_address_of_one_link_is_not_that_of_another() -> None:
     assert matches("[fe80::1%eth0]:5")
     assert not matches("[fe80::1%eth1]:5")
     assert peer_matcher("fe80::1")("[fe80::1%eth1]:5")
+
+
+def test_a_unix_path_matches_as_it_was_given_and_as_it_is_shown() -> None:
+    given = os.fsdecode(b"unix:/run/\xff.sock")
+    assert peer_matcher(given)(str(parse_address(given)))
+    assert peer_matcher("unix:/run/\\xff.sock")(str(parse_address(given)))
+    assert not peer_matcher(given)("unix:/run/other.sock")
