@@ -37,7 +37,7 @@ def make_connection(peer: Peer) -> HandlerConnection:
     return HandlerConnection(cast("Connection", peer), loop, loop)
 
 
-FRAMES = ("fixed:3", "fixed:1", "delim:62", "length:u8", "lines", "idle:60")
+FRAMES = ("fixed:3", "fixed:1", "delim:62", "length:u8", "length:u8@1-1", "lines", "idle:60")
 WAYS = st.one_of(
     st.tuples(st.just("receive"), st.integers(1, 6)),
     st.tuples(st.just("lines"), st.integers(1, 3)),

@@ -328,3 +328,11 @@ def test_a_flood_of_messages_delays_nobody_else(listen: Start, tmp_path: Path) -
             assert told(server, other, b"hi\n", 3) == b"hi\n"
         assert not select.select([flood], [], [], 0)[0]  # it is not done yet
         assert told(server, flood, b"", 3) == b"hi\n"
+
+
+def test_a_length_field_behind_other_bytes_in_a_file_of_rules(listen: Start, tmp_path: Path) -> None:
+    rules = "frame = 'length:u16be@1-3'\n[[rule]]\nhex = '51 00 04 *'\nanswer = { hex = '52 ${1}' }\n"
+    with playing(listen, tmp_path, rules) as (server, _), connect(server.port) as client:
+        assert told(server, client, b"Q\0\x04aX\0\x03Q\0\x04b", 4) == b"RaRb"
+        server.wait_for('"event":"rule"', count=3)
+    assert [event.get("rule") for event in server.events if event["event"] == "rule"] == [1, None, 1]

@@ -52,6 +52,7 @@ def test_every_checksum_gives_its_check_value() -> None:
         ("${time:%H:%M:%S} ${time:unix} ${time:unix-ms}", b"12:00:01 1793361601 1793361601123"),
         ("${hex:message}", b"68656c6c6f"),
         ("${u8:message}${u16be:message+1}${u16le:message-1}", b"\x05\x00\x06\x04\x00"),
+        ("${u24be:message}${u24le:message+1}", b"\0\0\x05\x06\0\0"),
         ("${u32be:message}${u32le:message[1:]}", b"\0\0\0\x05\x04\0\0\0"),
         ("${len:message} ${len:message:3} ${len:message-9:2}", b"5 005 00"),
         ("${crc16-modbus:message:be}${crc16-modbus:message:le}", b"4\xf6\xf64"),
