@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -194,15 +193,3 @@ def test_a_relay_over_ipv4_to_a_dual_stack_socket_is_refused(start: Start) -> No
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
-
-
-@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="is of systemd")
-def test_started_by_systemds_own_tool_with_the_first_client(start: Start) -> None:
-    port = free_port()
-    tool = ("systemd-socket-activate", "-l", f"127.0.0.1:{port}", "-E", "PYTHONPATH")
-    server = start("--once", command=(*tool, sys.executable, "-m", "portside", "listen"))
-    server.wait_for("Listening on", err=True)
-    with connect(port) as client:
-        client.sendall(b"first\n")
-        server.wait_for("> first")
-    assert server.wait() == 0
