@@ -15,6 +15,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ANY_LINES = "…"
 _MADE = re.compile(r"<!-- options.*?<!-- end of options -->", re.DOTALL)
 _SPAN = re.compile(r"`([^`]+)`")
+_MAKE_RUN = re.compile(r'make run ARGS="([^"]*)"')
 _COMMAND = re.compile(r"(?:[A-Z]\w*=\S+ |sudo )*portside(?: |$)")
 
 
@@ -68,25 +69,25 @@ def blocks(path: Path) -> list[Block]:
     language: str | None = None
     before = ""
     start = 0
-    for number, line in enumerate([*read_page(path).splitlines(), "", "# the end"], start=1):
+    for number, line in enumerate([*read_page(path).splitlines(), "", "the end"], start=1):
         if language is not None:
             if line == "```":
                 found.append(Block(path.name, start, language, tuple(lines)))
                 language, lines = None, []
             else:
                 lines.append(line)
-        elif line.startswith("```"):
-            language, start = line[3:], number + 1
         elif line.startswith("    ") and (lines or not before):
             start = start if lines else number
             lines.append(line[4:])
-        elif lines and line:
-            while not lines[-1]:
-                lines.pop()
-            found.append(Block(path.name, start, None, tuple(lines)))
-            lines = []
-        elif lines:
-            lines.append("")
+        elif not line:
+            lines += [""] if lines else []
+        else:
+            if lines:
+                text = "\n".join(lines).rstrip("\n")
+                found.append(Block(path.name, start, None, tuple(text.split("\n"))))
+                lines = []
+            if line.startswith("```"):
+                language, start = line[3:], number + 1
         before = line
     return found
 
@@ -115,7 +116,9 @@ def commands(path: Path) -> Iterator[tuple[int, str]]:
         if line.startswith("```"):
             inside = not inside
         elif inside or line.startswith("    "):
-            if _COMMAND.match(command := line.strip().removeprefix("$ ")):
+            if made := _MAKE_RUN.search(line):
+                yield number, f"portside listen {made[1]}"
+            elif _COMMAND.match(command := line.strip().removeprefix("$ ")):
                 yield number, command
             elif "| portside " in command:
                 yield number, command.split("| ", 1)[1]
@@ -123,6 +126,15 @@ def commands(path: Path) -> Iterator[tuple[int, str]]:
             for span in _SPAN.findall(line.replace(r"\|", "|")):
                 if _COMMAND.match(span):
                     yield number, span
+
+
+def filters(path: Path) -> Iterator[tuple[int, str]]:
+    """The filters in a page's tables of filters, with the numbers of their lines."""
+    inside = False
+    for number, line in enumerate(read_page(path).splitlines(), start=1):
+        inside = line == "| to see | filter |" or (inside and line.startswith("|"))
+        if inside:
+            yield from ((number, span) for span in _SPAN.findall(line.rsplit("|", 2)[1]))
 
 
 def arguments(command: str) -> list[str]:
@@ -147,7 +159,7 @@ _VARIES = tuple(
         (r"\d\d:\d\d:\d\d\.\d+(?=Z|\b)", "TIME"),
         (r"(?<=\"duration\":)\d+\.\d+", "DURATION"),
         (r" *\b(?:\d+m)?\d+\.\d+m?s\b", " DURATION"),
-        (r"(?<=[:.])(?:3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[4-6]\d{4})\b", "PORT"),
+        (r"(?<=:)(?:3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[4-6]\d{4})\b", "PORT"),
         (r"\b\d+(?=/[a-z])", "PID"),
         (r"\bpid=\d+", "pid=PID"),
         (r"\bfd=\d+", "fd=FD"),

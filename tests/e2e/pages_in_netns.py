@@ -252,11 +252,18 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         "portside listen": Scenario(),
         "portside listen 9000 --format hex --echo": Scenario(sends={"16 B": b"GET / HTTP/1.1\r\n"}),
         f"portside listen 7000 --sh-exec '{LOOP}'": Scenario(),
+        # The request comes before or after the upstream server has accepted, and either side may be the first to close.
         "portside listen 8080 --forward localhost:8000": Scenario(
             web_server,
             curl_head,
-            varies=(r"forwarded to \S+", r"curl/[\d.]+", r"Python/[\d.]+", r"\d+ B in, \d+ B out"),
-            in_order=False,  # The request comes before or after the upstream server has accepted.
+            varies=(
+                r"forwarded to \S+",
+                r"by (?:upstream|peer)",
+                r"curl/[\d.]+",
+                r"Python/[\d.]+",
+                r"\d+ B in, \d+ B out",
+            ),
+            in_order=False,
         ),
         "portside listen 9000 --greet 'welcome\\n' --max-conns 1": Scenario(),
         "portside listen 8443 --tls --echo": Scenario(),
@@ -302,7 +309,10 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
 
 PYTHON: dict[str, dict[str, Scenario]] = {
     "recording.md": {"import portside": Scenario(recorded)},
-    "watch.md": {"import portside": Scenario(one_open_and_one_past, varies=(r"\d+$",), in_order=False)},
+    "watch.md": {
+        "import portside": Scenario(one_open_and_one_past, varies=(r"\d+$",), in_order=False),
+        "from portside.kernel.snapshot import snapshot": Scenario(one_open_and_one_past, varies=(r"\d+\.\d+$",)),
+    },
 }
 
 # What shows an indented sample, which is named by how it begins.

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from e2e.pages_in_netns import PYTHON, SAMPLES, SESSIONS, sample_of, session_of
 from netns import run_in_netns
-from pages import PAGES, Block, arguments, blocks, commands, compare, compare_keys, output_of
+from pages import PAGES, ROOT, Block, arguments, blocks, commands, compare, compare_keys, filters, output_of
 
 from portside.cli import parser, watch
+from portside.kernel.filter import parse as parse_filter
+from portside.kernel.resolver import SystemResolver
 from portside.settings.connect import Connect
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
@@ -18,6 +20,7 @@ from portside.settings.watch import Watch
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
 # Forms of writing, and units of systemd, which other tests hold.
 OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]")
+MISTAKE = "spotr = :12345"
 
 
 def is_run(block: Block) -> bool:
@@ -60,7 +63,8 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
         case ["connect", *rest]:
             parser.parse(Connect, "connect", rest)
         case ["watch", *rest]:
-            parser.parse(Watch, "watch", watch.joined(rest))
+            conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
+            assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
         case ["rec", name, *rest]:
             parser.parse(REC_COMMANDS[name], f"rec {name}", rest)
         case ["rules", name, *rest]:
@@ -69,6 +73,11 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
             assert name in ("rec", "rules")
         case words:
             raise AssertionError(f"{page}:{line}: no such command: {words}")
+
+
+@pytest.mark.parametrize(("line", "conditions"), [*filters(ROOT / "docs/filter.md")], ids=str)
+def test_a_filter_can_be_read(line: int, conditions: str) -> None:
+    assert parse_filter(conditions, SystemResolver())
 
 
 OPENED = "12:00:01.123  #1 127.0.0.1:33406  connected"
