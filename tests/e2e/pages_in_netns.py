@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -257,7 +258,6 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
             web_server,
             curl_head,
             varies=(
-                r"forwarded to \S+",
                 r"by (?:upstream|peer)",
                 r"curl/[\d.]+",
                 r"Python/[\d.]+",
@@ -346,19 +346,28 @@ def show_sample(block: Block, show: Callable[[Stage], str], folder: Path) -> Non
         compare([*lines, ANY_LINES], shown.splitlines())
 
 
+def stand_in_hosts(hosts: Path) -> None:
+    """Put a file in the place of /etc/hosts, for the processes here, so that localhost is 127.0.0.1 on any machine."""
+    hosts.write_text("127.0.0.1 localhost\n")
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+
+
 def main(page: str, line: str, folder: str) -> None:
     """Run one block of a page; what differs goes to standard error."""
     (path,) = (path for path in PAGES if path.name == page)
     (block,) = (block for block in blocks(path) if block.line == int(line))
+    stand_in_hosts(Path(folder) / "hosts")
+    home = Path(folder) / "home"
+    home.mkdir()
     try:
         if session := session_of(block):
-            play(block, session, Path(folder))
+            play(block, session, home)
         elif sample := PYTHON.get(page, {}).get(block.lines[0]):
-            run_sample(block, output_of(block, blocks(path)), sample, Path(folder))
+            run_sample(block, output_of(block, blocks(path)), sample, home)
         else:
             show = sample_of(block)
             assert show, f"{block.place} has no scenario"
-            show_sample(block, show, Path(folder))
+            show_sample(block, show, home)
     except AssertionError as problem:
         sys.exit(str(problem))
 
