@@ -109,8 +109,8 @@ class FakeTransport:
     def get_write_buffer_size(self) -> int:
         return 0
 
-    def get_extra_info(self, name: str) -> socket.socket:
-        return self.sock
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return {"socket": self.sock, "fd": self.sock.fileno()}.get(name, default)
 
 
 class FakeProtocol(asyncio.Protocol):
