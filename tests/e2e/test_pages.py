@@ -1,15 +1,17 @@
 """The documentation, run: sessions print in shape what their pages show, and Portside takes every command."""
 
+import re
 from pathlib import Path
 
 import pytest
 from e2e.pages_in_netns import PYTHON, SAMPLES, SESSIONS, sample_of, session_of
 from netns import run_in_netns
-from pages import PAGES, ROOT, Block, arguments, blocks, commands, compare, compare_keys, filters, output_of
+from pages import PAGES, ROOT, Block, arguments, blocks, commands, compare, compare_keys, filters, output_of, read_page
 
 from portside.cli import parser, watch
 from portside.kernel.filter import parse as parse_filter
 from portside.kernel.resolver import SystemResolver
+from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
@@ -20,6 +22,7 @@ from portside.settings.watch import Watch
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
 # Forms of writing, and units of systemd, which other tests hold.
 OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]")
+OTHER_PROGRAMS = {"--ssl", "--ssl-verify", "--ssl-trustfile", "--cacert"}
 MISTAKE = "spotr = :12345"
 
 
@@ -73,6 +76,16 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
             assert name in ("rec", "rules")
         case words:
             raise AssertionError(f"{page}:{line}: no such command: {words}")
+
+
+def test_every_option_in_a_sentence_is_one_of_portside() -> None:
+    commands = (Connect, Listen, Watch, *REC_COMMANDS.values(), *RULES_COMMANDS.values())
+    specs = [spec for settings in commands for _, spec, _ in option_specs(settings)]
+    known = {"--help", "--version", *(flag for spec in specs for flag in spec.flags)}
+    known |= {flag.replace("--", "--no-", 1) for spec in specs if spec.negatable for flag in spec.flags}
+    for path in (*PAGES, ROOT / "CHANGELOG.md"):
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", read_page(path)):
+            assert option in known | OTHER_PROGRAMS, f"{path.name}: {option}"
 
 
 @pytest.mark.parametrize(("line", "conditions"), [*filters(ROOT / "docs/filter.md")], ids=str)
