@@ -21,7 +21,7 @@ from portside.record.index import Extent, clock_steps
 from portside.record.reader import Reader
 from portside.record.recovery import Progress, find_recording_id, no_progress
 from portside.record.segment import MOST_CONN, checksum_seed
-from portside.record.soundness import Row, sound_rows, sound_sums
+from portside.record.soundness import Row, sound_extents, sound_rows, sound_sums
 
 Direction = Literal["in", "out"]
 TimedEvent = tuple[int, Event]  # with its steady time (ns)
@@ -297,11 +297,17 @@ class Recording:
     def _paged(self, which: str, parameters: tuple[int, ...], after: tuple[int, int]) -> Iterator[Extent]:
         """Rows in pages: an open cursor would keep the writer's WAL from being checkpointed."""
         rest = f"WHERE (segment, offset) > (?, ?) {which}ORDER BY segment, offset LIMIT ?"
-        while rows := self._rows("extents", rest, *after, *parameters, _ROWS_AT_ONCE):
+        end = after
+
+        def read() -> list[Row]:
+            return sound_extents(self._index, rest, end, *after, *parameters, _ROWS_AT_ONCE)
+
+        while rows := self._sound(read):
             for row in rows:
                 yield Extent(*row)
             self._require_progress(after < rows[-1][:2])
-            after = rows[-1][:2]
+            segment, offset, length, *_ = rows[-1]
+            after, end = (segment, offset), (segment, offset + length)
 
     def _require_progress(self, progress: bool) -> None:  # noqa: FBT001
         """Check that the last row of a page is behind that of the page before."""

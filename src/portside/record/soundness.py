@@ -80,6 +80,20 @@ def sound_rows(index: sqlite3.Connection, table: str, rest: str, *parameters: in
     return _convert(_fetched(index.execute(_QUERIES[table] + rest, parameters)), table, _ROWS[table])
 
 
+def sound_extents(index: sqlite3.Connection, rest: str, end: tuple[int, int], *parameters: int) -> list[Row]:
+    """Rows of ``extents`` in their order, behind ``end`` (segment, offset). Raises as ``require_sound_rows``.
+
+    Blocks do not overlap: what is in a block, however it looks, is payload, and would be read once for each block that
+    is said to begin in it.
+    """
+    rows = sound_rows(index, "extents", rest, *parameters)
+    for segment, offset, length, *_ in rows:
+        if (segment, offset) < end:
+            raise sqlite3.DatabaseError("blocks in its table extents overlap")
+        end = segment, offset + length
+    return rows
+
+
 def sound_sums(index: sqlite3.Connection, query: str, *parameters: int) -> list[tuple[int, ...]]:
     """The rows of a query for sums over the table ``extents``. Raises as ``require_sound_rows``."""
     return _convert(_fetched(index.execute(query, parameters)), "extents", _SUMS)

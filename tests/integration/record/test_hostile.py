@@ -112,6 +112,7 @@ UNSOUND = {
     "a reason": [r"UPDATE connections SET reason = char(27) || ']52;c;eA==' || char(7) WHERE conn = 1"],
     "an extent": ["UPDATE extents SET received_before = 4611686018427387904"],
     "an offset": ["UPDATE extents SET offset = 'x' || offset WHERE conn = 1"],
+    "blocks in blocks": ["UPDATE extents SET length = length + 1000"],
     "bytes for text": ["UPDATE connections SET peer = x'ff'"],
     "a view without end": [
         "ALTER TABLE connections RENAME TO c",
