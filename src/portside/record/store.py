@@ -139,7 +139,7 @@ class Store:
         roll = SEGMENT_BYTES if most_bytes is None else max(LEAST_BYTES // 8, min(SEGMENT_BYTES, most_bytes // 8))
         following = max(folder.segments(), default=0) + 1
         self._segments = SegmentWriter(folder, recording_id, following, roll, sync=sync)
-        self._most_block_bytes = MOST_BLOCK_BYTES if most_bytes is None else roll  # what is evicted goes by blocks
+        self._most_block_bytes = MOST_BLOCK_BYTES // 2 if most_bytes is None else roll  # what is evicted goes by blocks
         retention = Retention(folder, index, most_bytes) if most_bytes is not None else None
         self._index = IndexWriter(folder, index, recording_id, retention)
 

@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from conftest import Start
@@ -18,7 +20,15 @@ from portside.events import Event, Gap
 from portside.record.block_builder import BlockBuilder
 from portside.record.check import check
 from portside.record.recording import Recording
-from portside.record.segment import EVENT, MOST_CONN, NOTE
+from portside.record.segment import (
+    EVENT,
+    FILE_HEADER_SIZE,
+    MARKER,
+    MOST_CONN,
+    NOTE,
+    checksum_seed,
+    decode_file_header,
+)
 from portside.record.store import MOST_BASE
 
 FLUSHES: tuple[list[Event], ...] = (
@@ -230,6 +240,21 @@ def test_a_block_that_claims_more_than_the_file_has(path: Path) -> None:
         (path / name).unlink(missing_ok=True)
     with Recording(os.fspath(path)) as recording:
         assert [(each.why, each.torn) for each in recording.found] == [("a block is cut short", True)]
+
+
+def test_a_block_of_gigabytes_in_a_sparse_file_is_not_held_in_memory(path: Path) -> None:
+    """Its header is right in itself: an archive of a few kilobytes may hold it."""
+    file, size = segment(path), 2 << 30
+    head = decode_file_header(file.read_bytes()[:FILE_HEADER_SIZE])
+    offset, seed = file.stat().st_size, checksum_seed(head.recording)
+    header = struct.pack("<4sIQQQIIQ", MARKER, 9, 1, 11, 0, 4, size, 0)
+    checksum = crc32(header, crc32(struct.pack("<Q", offset), seed))
+    with file.open("ab") as opened_file:
+        opened_file.write(header + struct.pack("<I", checksum))
+        opened_file.truncate(offset + len(header) + 4 + size)
+    (damage,) = check(os.fspath(path)).found
+    assert damage.why == "a block's header contradicts itself"
+    assert data_of(path, 1) == (b"hello again", b"")
 
 
 def test_pages_that_refer_to_each_other(path: Path) -> None:
