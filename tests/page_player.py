@@ -80,7 +80,7 @@ class Stage:
         return client
 
     def nc(self, port: int, own: int = 0) -> Program:
-        """A connected ``nc``; it ends with its standard input."""
+        """A connected ``nc``, from a port of its own choice if ``own`` is 0."""
         program = self.start(f"exec nc {f'-p {own} ' if own else ''}127.0.0.1 {port}", stdin=subprocess.PIPE)
         wait_until(lambda: _is_connected(program.process.pid), "the connection of nc")
         return program
@@ -159,7 +159,7 @@ class _Performance:
     def run(self) -> None:
         """Play all lines."""
         peers = self._scenario.peers
-        actors = [threading.Thread(target=peers, args=(self._stage, self._program))] if peers else []
+        actors = [threading.Thread(target=peers, args=(self._stage, self._program), daemon=True)] if peers else []
         for actor in actors:
             actor.start()
         for at, line in enumerate(self._lines):
@@ -206,7 +206,9 @@ class _Performance:
         answers = [event["what"][2:] for event in events if event["what"].startswith("< ")]
         due = sum(len(self._bytes(text)) for text in answers)
         while self._read.get(conn, 0) < due:
-            self._read[conn] = self._read.get(conn, 0) + len(self._clients[conn].recv(1 << 16))
+            data = self._clients[conn].recv(1 << 16)
+            assert data, f"client {conn} got {self._read.get(conn, 0)} of {due} bytes"
+            self._read[conn] = self._read.get(conn, 0) + len(data)
 
     def _send(self, at: int, event: re.Match[str]) -> None:
         self._read_answers(event["conn"], at)
