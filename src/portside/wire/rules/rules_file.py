@@ -29,6 +29,7 @@ FIRST_STATE = "start"  # where no rule names one
 _CONDITIONS = ("equals", "contains", "regex", "hex", "on", "silence")
 _KEYS = (*_CONDITIONS, "name", "state", "ignore-case", "repeat", "where", "answer", "delay", "end", "goto")
 _ON: dict[str, When] = {"connect": "connect", "message": "message", "half-close": "half-close"}
+_MANY_DIGITS = re.compile("[0-9][0-9_]{999,}")
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _HINT = "see docs/rules.md"
 
@@ -41,7 +42,17 @@ def read_rules(document: str, name: str) -> RuleSet:
         raise _toml_error(error, document, name) from None
     except RecursionError:
         raise RulesError(f"{name}:1:1", "too deeply nested", _HINT) from None
+    except ValueError:  # Python converts no more digits than sys.get_int_max_str_digits()
+        line, column = _position_of(_MANY_DIGITS, document)
+        raise RulesError(f"{name}:{line}:{column}", "this number has too many digits", _HINT) from None
     return _DocumentReader(values, find_positions(document.replace("\r\n", " \n")), name).rule_set()
+
+
+def _position_of(pattern: re.Pattern[str], document: str) -> tuple[int, int]:
+    """Line and column of the first match, or of the beginning."""
+    found = pattern.search(document)
+    before = document[: found.start()] if found else ""
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
 def _toml_error(error: tomllib.TOMLDecodeError, document: str, name: str) -> RulesError:
@@ -110,6 +121,8 @@ class _DocumentReader:
     def _duration(self, path: Path, value: object, *, positive: bool = False) -> float:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             self._fail(path, 'write a duration: "500ms", "5s", or seconds')
+        if isinstance(value, int) and abs(value) > LONGEST_S:  # it may have too many digits for text
+            self._fail(path, "at most 24h")
         seconds = self._read(path, parse_positive_duration if positive else parse_duration, str(value))
         if seconds > LONGEST_S:
             self._fail(path, "at most 24h")
