@@ -126,6 +126,11 @@ def test_the_entry_of_a_file_that_names_no_network_is_named(tmp_path: Path) -> N
         read_networks(f"{tmp_path}/nets", "--allow-file")
 
 
+def test_a_file_of_networks_without_an_end() -> None:
+    with pytest.raises(PortsideError, match=r"^--allow-file /dev/zero: it has more than \d+ characters$"):
+        read_networks("/dev/zero", "--allow-file")
+
+
 def test_a_file_of_networks_that_cannot_be_read(tmp_path: object) -> None:
     with pytest.raises(PortsideError, match=f"^--deny-file {tmp_path}/x: No such file or directory$"):
         read_networks(f"{tmp_path}/x", "--deny-file")

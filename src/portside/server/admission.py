@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # the rules are read before the port is open, the events are 
     from portside.events import RefuseReason
     from portside.networks import Network
 
+_MOST_CHARACTERS = 16 << 20  # of a file of networks, which are more than a million of them
+
 
 def networks_of(text: str, option: str) -> "list[Network]":
     """Read addresses, networks or names, with commas between them; a name is all its addresses, as they are now."""
@@ -41,9 +43,12 @@ def read_networks(path: str, option: str) -> "list[Network]":
     """Read a file of networks, with spaces or commas between them; ``#`` begins a comment. Raises PortsideError."""
     try:
         with open(path, encoding="utf-8") as file:
-            entries = [entry for line in file for entry in line.partition("#")[0].replace(",", " ").split()]
+            text = file.read(_MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise PortsideError(f"{option} {path}", reason_of(error)) from None
+    if len(text) > _MOST_CHARACTERS:
+        raise PortsideError(f"{option} {path}", f"it has more than {_MOST_CHARACTERS} characters")
+    entries = (entry for line in text.split("\n") for entry in line.partition("#")[0].replace(",", " ").split())
     return [network for entry in entries for network in networks_of(entry, f"{option} {path}:")]
 
 
