@@ -36,6 +36,9 @@ def _address(settings: Connect) -> Address:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
     if settings.source is not None and address.path is not None:
         raise UsageError("connect", "--source is an IP address, and a unix socket has none")
+    if (settings.ipv4 or settings.ipv6) and address.path is not None:
+        family = "-4" if settings.ipv4 else "-6"
+        raise UsageError("connect", f"{family} is about IP addresses, and a unix socket has none")
     if len(address.ports) > 1 and not settings.scan:
         raise UsageError("connect", f"{address} is a range of ports", "--scan says which of them are open")
     if address.path is None and address.ports[0] == 0:

@@ -204,6 +204,8 @@ def test_retry_gives_up(connect: Connect) -> None:
         (["--exec", "", "1"], "names no program"),
         (["--exec", "'", "1"], "No closing quotation"),
         (["-s", "::1", "unix:/x"], "--source is an IP address"),
+        (["-4", "unix:/x"], "-4 is about IP addresses"),
+        (["-6", "unix:/x"], "-6 is about IP addresses"),
         (["-z", "unix:/x"], "--scan takes ports"),
         (["-z", "--proxy", "http://h:1", "1"], "--scan and --proxy exclude each other"),
         (["--proxy", "http://h:1", "unix:/x"], "a proxy leads to no unix socket"),
