@@ -71,8 +71,20 @@ def load_balancer(stage: Stage, server: Program) -> None:
 
 def watched(stage: Stage, *ports: int) -> list[Program]:
     """A server on port 12345, and an ``nc`` from each of the ports."""
-    stage.listen("12345")
-    return [stage.nc(12345, port) for port in ports]
+    server = stage.listen("12345")
+    clients = [stage.nc(12345, port) for port in ports]
+    server.wait_for("connected", count=len(clients))  # an end that waits to be accepted has no program
+    return clients
+
+
+def settle() -> None:
+    """Wait until each end has come to rest: ESTABLISHED, TIME_WAIT or LISTEN."""
+
+    def at_rest() -> bool:
+        lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+        return {line.split()[3] for line in lines} <= {"st", "01", "06", "0A"}
+
+    wait_until(at_rest, "the ends to come to rest")
 
 
 def two_connected_and_four_past(stage: Stage) -> None:
@@ -81,6 +93,7 @@ def two_connected_and_four_past(stage: Stage) -> None:
         with stage.connect(12345, source) as client:
             client.shutdown(socket.SHUT_WR)
             read_to_end(client)
+    settle()
 
 
 def many_past_connections(stage: Stage) -> None:
@@ -89,6 +102,7 @@ def many_past_connections(stage: Stage) -> None:
         with stage.connect(12345) as client:
             client.shutdown(socket.SHUT_WR)
             read_to_end(client)
+    settle()
 
 
 def come_and_go(stage: Stage, watch: Program) -> None:
