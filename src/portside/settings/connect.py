@@ -13,6 +13,8 @@ from portside.settings.values import (
     parse_retry,
     parse_source,
     record_mode,
+    tls_key,
+    tls_key_password_file,
 )
 from portside.units import parse_duration, parse_positive_duration
 
@@ -71,15 +73,8 @@ class Connect:
         "--tls-cert", metavar="FILE", group=_TLS, help="our own certificate, PEM; the key may be in the same file",
         requires=("--tls",),
     )  # fmt: skip
-    tls_key: str | None = option(
-        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM; may be encrypted",
-        requires=("--tls", "--tls-cert"),
-    )  # fmt: skip
-    tls_key_password_file: str | None = option(
-        "--tls-key-password-file", metavar="FILE", group=_TLS,
-        help="the password of an encrypted key, in the first line",
-        requires=("--tls", "--tls-cert"),
-    )  # fmt: skip
+    tls_key: str | None = tls_key(_TLS)
+    tls_key_password_file: str | None = tls_key_password_file(_TLS)
     tls_alpn: tuple[str, ...] = option(
         "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
         help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",

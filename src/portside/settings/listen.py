@@ -17,6 +17,8 @@ from portside.settings.values import (
     parse_socket_mode,
     parse_upstream,
     record_mode,
+    tls_key,
+    tls_key_password_file,
 )
 from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
@@ -178,15 +180,8 @@ class Listen:
         help="the certificate, PEM, followed by those that lead to its CA; the key may be in the same file",
         requires=("--tls",),
     )  # fmt: skip
-    tls_key: str | None = option(
-        "--tls-key", metavar="FILE", group=_TLS, help="its private key, PEM; may be encrypted",
-        requires=("--tls", "--tls-cert"),
-    )  # fmt: skip
-    tls_key_password_file: str | None = option(
-        "--tls-key-password-file", metavar="FILE", group=_TLS,
-        help="the password of an encrypted key, in the first line",
-        requires=("--tls", "--tls-cert"),
-    )  # fmt: skip
+    tls_key: str | None = tls_key(_TLS)
+    tls_key_password_file: str | None = tls_key_password_file(_TLS)
     tls_ca: str | None = option(
         "--tls-ca", metavar="FILE", group=_TLS,
         help="who may have signed the certificates of clients; a client may come without one, but not with another",

@@ -147,6 +147,23 @@ def parse_keepalive(text: str) -> float | None:
     return seconds
 
 
+def tls_key(group: str) -> Any:
+    """The option ``--tls-key``, of both ends of TLS."""
+    return option(
+        "--tls-key", metavar="FILE", group=group, help="its private key, PEM; may be encrypted",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
+
+
+def tls_key_password_file(group: str) -> Any:
+    """The option ``--tls-key-password-file``, of both ends of TLS."""
+    return option(
+        "--tls-key-password-file", metavar="FILE", group=group,
+        help="the password of an encrypted key, in the first line",
+        requires=("--tls", "--tls-cert"),
+    )  # fmt: skip
+
+
 def keepalive(group: str, excludes: tuple[str, ...] = ()) -> Any:
     """The option ``--keepalive``, of both ends of a connection."""
     return option(
