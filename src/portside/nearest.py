@@ -9,4 +9,4 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
     words = list(words)
     longer = [each for each in words if len(word.strip("-")) > 2 and each.startswith(word)]
-    return next(iter(longer or get_close_matches(word, words, 1, 0.6)), None)
+    return next(iter(longer or get_close_matches(word, words, 1, 0.7)), None)

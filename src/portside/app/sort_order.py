@@ -12,6 +12,7 @@ from portside.errors import UsageError
 from portside.kernel.column_names import BASE_COLUMNS
 from portside.kernel.filter.columns import FILTER_COLUMNS
 from portside.kernel.table import SocketTable
+from portside.nearest import nearest
 
 _COLUMNS = {name: column for column in SORTABLE for name in column.sort_names}
 _SORT_KEYS = {**{column.name: column.sort_keys for column in SORTABLE}, "age_s": by_age}
@@ -60,6 +61,8 @@ def parse_sort(text: str, *, live: bool = False) -> Sort:
         return Sort(_COLUMNS[name].name, reverse)
     if name in _NUMBERS:
         return Sort(_NUMBERS[name], reverse)
+    if near := nearest(name, (*_COLUMNS, *_NUMBERS)):
+        raise UsageError("--sort", f"there is no column {name!r}", f"did you mean {near}?")
     columns = ", ".join(column.sort_names[0] for column in SORTABLE)
     more = "rtt, cwnd, retrans, bytes_sent and every other number that a filter knows (docs/filter.md)"
     raise UsageError("--sort", f"there is no column {name!r}", f"columns: {columns}; {more}")

@@ -172,6 +172,7 @@ def test_in_order(pair: tuple[socket.socket, socket.socket], port: int) -> None:
     assert table(str(port), "--sort", "recv-q")[1][1] == "5"
     rows = run(str(port), "--json", "--sort", "-bytes_sent").stdout.splitlines()
     assert json.loads(rows[0])["info"]["bytes_sent"] == 5
+    assert "hint: did you mean recv-q?" in run("--sort", "recv-qq").stderr
     done = run("--sort", "nosuch")
     assert done.returncode == 2
     assert done.stderr.startswith("portside: --sort: there is no column 'nosuch'\nhint: columns: proto, recv-q,")

@@ -1,6 +1,5 @@
 """The parser: recursive descent over the words, one method a rule of the grammar in ``__init__``."""
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
@@ -25,6 +24,7 @@ from portside.kernel.filter.tree import (
     Side,
     StateIn,
 )
+from portside.nearest import nearest
 
 _MOST_NESTED = 100
 _SIDES: dict[str, Side] = {"src": "local", "dst": "remote", "sport": "local", "dport": "remote"}
@@ -245,5 +245,5 @@ def _unknown(text: str) -> str:
 
 
 def _like(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1, 0.75)
-    return f": did you mean {close[0]}?" if close else ""
+    near = nearest(word, known)
+    return f": did you mean {near}?" if near else ""
