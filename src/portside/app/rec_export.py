@@ -8,12 +8,15 @@ from portside.app.process_limits import keep_freed_memory
 from portside.app.rec_notices import Progress, notice_damage, open_recording
 from portside.record.export import export_jsonl, export_pcapng
 from portside.record.export_file import written
+from portside.units import counted
 
 
-def run(path: str, file: str, format: str, conn: int | None, progress: Progress) -> int:  # noqa: A002
-    """Write the file, pcapng or jsonl; the exit status, 1 where something is missing. Raises PortsideError."""
+def run(path: str, file: str, conn: int | None, progress: Progress, *, pcapng: bool) -> int:
+    """Write the file, as pcapng or else as JSON lines; the exit status, 1 where bytes are missing.
+
+    Raises PortsideError.
+    """
     keep_freed_memory()
-    pcapng = format == "pcapng"
     export = partial(export_pcapng, version=__version__) if pcapng else export_jsonl
     try:
         with progress as on_progress, open_recording(path, on_progress) as recording:
@@ -22,11 +25,9 @@ def run(path: str, file: str, format: str, conn: int | None, progress: Progress)
                 done = export(recording, output, conn, on_progress)
     except BrokenPipeError:
         return 0  # its reader has enough
-    of = "connection" if done.connections == 1 else "connections"
-    what = "packets" if pcapng else "events"
-    write_notice(
-        f"{done.connections} {of} in {done.written} {what} written to {'standard output' if file == '-' else file}"
-    )
+    contents = counted(done.written, "packet" if pcapng else "event")
+    where = "standard output" if file == "-" else file
+    write_notice(f"{counted(done.connections, 'connection')} in {contents} written to {where}")
     if done.gaps:
         places = "one place" if done.gaps == 1 else f"{done.gaps} places"
         write_notice(f"bytes are missing in the recording in {places}, each of which is marked")

@@ -1,16 +1,15 @@
 """``portside rec search``: every place where a text stands in what passed."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
-from portside.app.rec_notices import Progress, notice_damage, open_recording
+from portside.app.rec_notices import notice_damage, open_recording
 from portside.app.stdout import write_stdout
 from portside.json_text import encode_json
 from portside.record.search import Match, find_all
 from portside.wire.escaping import escape, escape_text
 
 
-def run(path: str, conn: int | None, needle: bytes, progress: Progress, *, json: bool) -> int:
+def run(path: str, conn: int | None, needle: bytes, *, json: bool) -> int:
     """Print the places, of one connection or of all; the exit status, 1 where there is none. Raises PortsideError."""
     found = 0
 
@@ -20,9 +19,7 @@ def run(path: str, conn: int | None, needle: bytes, progress: Progress, *, json:
             found += 1
             yield _json(match) if json else _line(match)
 
-    with ExitStack() as stack:
-        with progress as on_progress:
-            recording = stack.enter_context(open_recording(path, on_progress))
+    with open_recording(path) as recording:
         notice_damage(recording)
         write_stdout(lines(find_all(recording, conn, needle)))
     return 0 if found else 1

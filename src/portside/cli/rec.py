@@ -74,10 +74,9 @@ def _search(settings: RecSearch) -> int:
     except InvalidValue as problem:
         raise UsageError("rec search", str(problem)) from None
     from portside.app import rec_search
-    from portside.tui.progress import Progress
 
     only = _conn("search", conn[0]) if conn else None
-    return rec_search.run(path, only, needle, Progress("searching"), json=settings.json)
+    return rec_search.run(path, only, needle, json=settings.json)
 
 
 def _cat(settings: RecCat) -> int:
@@ -94,16 +93,16 @@ def _export(settings: RecExport) -> int:
         where, only = (where[0], where[2]), _conn("export", where[1])
     path, file = check_arguments("rec export", where, "DIR FILE")
     ending = file.rpartition(".")[2]
-    format = settings.format or ("pcapng" if file == "-" else ending)  # noqa: A001 - it is called so everywhere
-    if format not in ("pcapng", "jsonl"):
+    name = settings.format or ("pcapng" if file == "-" else ending)
+    if name not in ("pcapng", "jsonl"):
         hint = "name a file that ends in .pcapng or .jsonl, or write --format"
         raise UsageError("rec export", f"{file!r} tells no format", hint)
-    if file == "-" and format == "pcapng" and sys.stdout.isatty():
+    if file == "-" and name == "pcapng" and sys.stdout.isatty():
         raise UsageError("rec export", "a capture is no text for a terminal", "portside rec export DIR - | tshark -r -")
     from portside.app import rec_export
     from portside.tui.progress import Progress
 
-    return rec_export.run(path, file, format, only, Progress("exporting"))
+    return rec_export.run(path, file, only, Progress("exporting"), pcapng=name == "pcapng")
 
 
 def _replay(settings: RecReplay) -> int:
