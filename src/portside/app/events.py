@@ -249,8 +249,8 @@ class _EventMonitor:
         owners = self._owners is not None and not self._settings.no_processes
         to_wall_ns = time.time_ns() - time.monotonic_ns()
         for each in events:
-            each = each._replace(at_ns=each.at_ns + to_wall_ns)  # noqa: PLW2901
-            self._output.write(json_lines(each) if self._settings.json else text_lines(each, owners=owners))
+            shown = each._replace(at_ns=each.at_ns + to_wall_ns)
+            self._output.write(json_lines(shown) if self._settings.json else text_lines(shown, owners=owners))
 
     def _report_counts(self, *, at_end: bool = False) -> None:
         """Report what was seen of what the kernel counted; before the end only where that changed."""

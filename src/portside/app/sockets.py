@@ -21,7 +21,7 @@ def sockets(
     the filter names are then those of that namespace. ``source`` is one of ``netlink``, ``proc`` and ``psutil``.
     Without ``owners`` the programs are not looked up, which is faster.
 
-    ``portside.kernel.snapshot`` takes the same and gives the table as numpy columns.
+    ``portside.kernel.snapshot.snapshot`` takes the same and gives the table as numpy columns.
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
     """
