@@ -129,8 +129,9 @@ def parse_address(text: str) -> Address:
 
 
 def _may_be_host(text: str) -> bool:
-    """Whether a name could be one; to an HTTP proxy a line feed in it would begin another header."""
-    return bool(text) and text.isprintable() and " " not in text
+    """Whether a name could be one; to an HTTP proxy a line feed in it would begin another header, ``/`` a path."""
+    name = text.partition("%")[0]  # an interface may be called almost anything
+    return bool(text) and text.isprintable() and not set(" []") & set(text) and not set("/?#@") & set(name)
 
 
 def parse_ports(text: str) -> range:

@@ -105,7 +105,10 @@ def test_some_addresses(words: str, addresses: str) -> None:
     assert parse_addresses(words.split()) == tuple(map(parse_address, addresses.split()))
 
 
-@pytest.mark.parametrize("words", ["localhost", "a b", "::1:80 x", "80 ::1", "udp://a:1", "a: 80"])
+@pytest.mark.parametrize(
+    "words",
+    ["localhost", "a b", "::1:80 x", "80 ::1", "udp://a:1", "a: 80", "[[<1]:80", "a]:80", "[[::1] 80", "a/b:80"],
+)
 def test_no_addresses(words: str) -> None:
     with pytest.raises(InvalidValue):
         parse_addresses(words.split())
