@@ -124,7 +124,7 @@ def parse_address(text: str) -> Address:
     if ":" in host:
         raise InvalidValue(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
     if host and not _may_be_host(host):
-        raise InvalidValue(f"{text!r} is no address: a host name has no spaces")
+        raise InvalidValue(f"{text!r} is no address: a host name has no spaces, brackets or slashes")
     return Address(host or None, parse_ports(ports if colon else text))
 
 
