@@ -1,6 +1,8 @@
 """The table beside what ``ss`` says of the same sockets."""
 
+import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -9,10 +11,15 @@ from kernel.ss import Line, ss
 from kernel.tcp_states import NETWORK, States, every_tcp_state, private_netns
 from support import wait_until
 
+from portside.app import watch_few
+from portside.app.column_text import WatchedSockets, local_ends
+from portside.kernel.dump_reader import DumpReader
+from portside.kernel.filter import parse
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 from portside.kernel.snapshot import snapshot
 from portside.kernel.states import NAMES
+from portside.settings.watch import Watch
 
 OURS = f"( src {NETWORK} or dst {NETWORK} )"
 EVERY_STATE = set(NAMES.values()) - {"CLOSE"}
@@ -116,13 +123,13 @@ def test_every_number_that_ss_has_too(states: States) -> None:
         found: list[object] = []
         if len(sockets) != len(lines):
             return [len(sockets), len(lines)]
-        for socket, line in zip(sockets, lines, strict=True):
+        for each, line in zip(sockets, lines, strict=True):
             theirs = details_of(line)
-            ours = {name: (socket.info or {}).get(name) for name in theirs}
+            ours = {name: (each.info or {}).get(name) for name in theirs}
             inode = int(line.details.get("ino", 0))
             uid = int(line.details.get("uid", 0))
-            if ours != theirs or (socket.inode or 0) != inode or (socket.uid or 0) != uid:
-                found.append((socket, theirs))
+            if ours != theirs or (each.inode or 0) != inode or (each.uid or 0) != uid:
+                found.append((each, theirs))
         return found
 
     seen: list[object] = []
@@ -210,6 +217,34 @@ def test_proc_has_the_same_queues_inodes_and_users(states: States) -> None:
         )
 
     wait_until(lambda: values("proc") == values("netlink"), "no difference")
+
+
+def test_the_interface_that_a_socket_is_bound_to() -> None:
+    """The table shows it where ss does, after the local address; and what is shown is a filter for that socket."""
+    with private_netns(), contextlib.ExitStack() as stack:
+        for host in ("127.77.0.1", "0.0.0.0", "::1"):
+            listener = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            listener.bind((host, 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            target = (host if host != "0.0.0.0" else "127.0.0.1", port)
+            stack.enter_context(socket.create_connection(target))
+            stack.enter_context(listener.accept()[0])
+            words = [f"( sport = :{port} or dport = :{port} )"]
+            out = subprocess.run(["ss", "-tanOH", *words], check=True, capture_output=True, text=True).stdout
+            theirs = sorted(line.split()[3].replace("]%lo:", "%lo]:") for line in out.splitlines())
+            table = snapshot(words[0], view="all", owners=False).table
+            assert sorted(local_ends(WatchedSockets(table))) == theirs
+            with contextlib.closing(DumpReader()) as reader:
+                few = watch_few.read(reader, Watch(all=True), parse(words[0])) or []
+            lines = b"".join(watch_few.few_sockets_text(few, None)).decode().splitlines()
+            assert sorted(line.split()[3] for line in lines[1:]) == theirs
+            assert sum("%lo" in end for end in theirs) == 2  # the listener and what it accepted; not the client
+            for shown in filter(lambda end: "%lo" in end, theirs):
+                found = snapshot(f"src {shown} sport = :{port}", view="all", owners=False).table
+                assert shown in local_ends(WatchedSockets(found))
+                assert [(row.info or {})["interface"] for row in to_sockets(found)] == ["lo"] * len(found)
 
 
 def test_netstat_says_the_same(states: States) -> None:

@@ -64,9 +64,9 @@ def protocols(sockets: WatchedSockets) -> Texts:
 
 
 def local_ends(sockets: WatchedSockets) -> Texts:
-    """The local end of each socket."""
+    """The local end of each socket, with the interface that the socket is bound to."""
     table = sockets.table
-    return endpoints(table.base, "local", table.interfaces)
+    return endpoints(table.base, "local", table.interfaces, bound=True)
 
 
 def foreign_ends(sockets: WatchedSockets) -> Texts:

@@ -30,7 +30,7 @@ def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
     """Write a line for each event of a batch; ``-`` stands for what is not known."""
     table = batch.table
     wiped = forgotten(table)
-    local = endpoints(table.base, "local", table.interfaces)
+    local = endpoints(table.base, "local", table.interfaces, bound=True)
     remote = [end or "*" for end in remotes(table.base, table.interfaces)]
     for index in np.flatnonzero(wiped).tolist():
         listener = batch.was[index] == states.LISTEN

@@ -85,7 +85,7 @@ def few_sockets_text(sockets: list[PlainSocket], owners: list[tuple[Owner, ...]]
         (PROTO, [PROTOCOLS[socket.family] for socket in sockets]),
         (RECV_Q, [str(socket.recv_q) for socket in sockets]),
         (SEND_Q, [str(socket.send_q) for socket in sockets]),
-        (LOCAL, [_endpoint(socket, socket.local, socket.local_port, zones) for socket in sockets]),
+        (LOCAL, [_endpoint(socket.local, socket.local_port, socket.interface, zones) for socket in sockets]),
         (REMOTE, [_peer(socket, zones) for socket in sockets]),
         (STATE, [states.name_of(socket.state) for socket in sockets]),
     ]
@@ -95,11 +95,11 @@ def few_sockets_text(sockets: list[PlainSocket], owners: list[tuple[Owner, ...]]
 def _peer(socket: PlainSocket, zones: Mapping[int, str]) -> str:
     if socket.state == states.LISTEN:
         return ANY_PEER[socket.family]
-    return _endpoint(socket, socket.remote, socket.remote_port, zones)
+    return _endpoint(socket.remote, socket.remote_port, socket.zone(socket.remote), zones)
 
 
-def _endpoint(socket: PlainSocket, address: bytes, port: int, zones: Mapping[int, str]) -> str:
+def _endpoint(address: bytes, port: int, zone: int, zones: Mapping[int, str]) -> str:
     host = host_text(address)
-    if zone := socket.zone(address):
+    if zone:
         host = zoned(host, zones.get(zone, zone))
     return f"{host}:{port}"

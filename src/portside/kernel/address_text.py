@@ -24,17 +24,18 @@ def is_mapped(base: Rows, side: Side) -> npt.NDArray[np.bool_]:
     return mapped
 
 
-def endpoints(base: Rows, side: Side, interfaces: Mapping[int, str]) -> list[str]:
+def endpoints(base: Rows, side: Side, interfaces: Mapping[int, str], *, bound: bool = False) -> list[str]:
     """``127.0.0.1:12345`` or ``[::1]:12345`` for each socket: its ``local`` or its ``remote`` end.
 
     An IPv4 address that is mapped into IPv6 is written as the IPv4 address that it is; a link-local one is followed by
-    its interface, whose name comes from ``interfaces``.
+    its interface, whose name comes from ``interfaces``. With ``bound`` so is every address of a socket that is bound to
+    an interface (SO_BINDTODEVICE), as ss shows local addresses: ``127.0.0.1%lo:12345``.
     """
     ports = base[f"{side}_port"].tolist()
-    return [f"{host}:{port}" for host, port in zip(hosts(base, side, interfaces), ports, strict=True)]
+    return [f"{host}:{port}" for host, port in zip(hosts(base, side, interfaces, bound=bound), ports, strict=True)]
 
 
-def hosts(base: Rows, side: Side, interfaces: Mapping[int, str]) -> list[str]:
+def hosts(base: Rows, side: Side, interfaces: Mapping[int, str], *, bound: bool = False) -> list[str]:
     """The address of each socket's ``local`` or ``remote`` end without the port, as in ``endpoints``."""
     known: dict[bytes, str] = {}
     raw = base[side].tobytes()
@@ -46,7 +47,7 @@ def hosts(base: Rows, side: Side, interfaces: Mapping[int, str]) -> list[str]:
         host = known.get(address)
         if host is None:
             host = known[address] = host_text(address)
-        if interface and family == IPV6 and address.startswith(LINK_LOCAL):
+        if interface and (bound or (family == IPV6 and address.startswith(LINK_LOCAL))):
             host = zoned(host, interfaces.get(interface, interface))
         texts.append(host)
     return texts

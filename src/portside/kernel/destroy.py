@@ -62,7 +62,7 @@ def destroy(table: SocketTable, namespace: Namespace | None = None) -> Destroyed
         for index in range(len(table)):
             number = _destroy_one(channel, table, index)
             if number not in (0, errno.ENOENT):
-                (local,) = endpoints(table.base[index : index + 1], "local", table.interfaces)
+                (local,) = endpoints(table.base[index : index + 1], "local", table.interfaces, bound=True)
                 what = f"destroying {local}"
                 before = Destroyed(table.select(destroyed), gone)
                 raise DestroyError(what, os.strerror(number), _HOPELESS.get(number), before)

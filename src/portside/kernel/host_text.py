@@ -16,5 +16,5 @@ def host_text(address: bytes) -> str:
 
 
 def zoned(host: str, zone: str | int) -> str:
-    """``[fe80::1%eth0]``: the text of a link-local address with the name of its interface, or its number."""
-    return f"{host[:-1]}%{zone}]"
+    """``[fe80::1%eth0]``, ``127.0.0.1%lo``: the text of an address with the name of its interface, or its number."""
+    return f"{host[:-1]}%{zone}]" if host.endswith("]") else f"{host}%{zone}"

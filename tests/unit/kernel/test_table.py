@@ -113,22 +113,24 @@ def test_a_gap_of_a_source_hides_a_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "interface", "shown"),
+    ("local", "interface", "end", "bound"),
     [
-        ("127.0.0.1", 0, "127.0.0.1:12345"),
-        ("0.0.0.0", 0, "0.0.0.0:12345"),
-        ("::", 0, "[::]:12345"),
-        ("::1", 3, "[::1]:12345"),
-        ("::ffff:10.1.2.3", 0, "10.1.2.3:12345"),
-        ("fe80::1", 0, "[fe80::1]:12345"),
-        ("fe80::1", 3, "[fe80::1%eth0]:12345"),
-        ("fe80::1", 4, "[fe80::1%4]:12345"),
+        ("127.0.0.1", 0, "127.0.0.1:12345", "127.0.0.1:12345"),
+        ("127.0.0.1", 3, "127.0.0.1:12345", "127.0.0.1%eth0:12345"),
+        ("0.0.0.0", 4, "0.0.0.0:12345", "0.0.0.0%4:12345"),
+        ("::", 0, "[::]:12345", "[::]:12345"),
+        ("::1", 3, "[::1]:12345", "[::1%eth0]:12345"),
+        ("::ffff:10.1.2.3", 3, "10.1.2.3:12345", "10.1.2.3%eth0:12345"),
+        ("fe80::1", 0, "[fe80::1]:12345", "[fe80::1]:12345"),
+        ("fe80::1", 3, "[fe80::1%eth0]:12345", "[fe80::1%eth0]:12345"),
+        ("fe80::1", 4, "[fe80::1%4]:12345", "[fe80::1%4]:12345"),
     ],
 )
-def test_how_an_end_is_shown(local: str, interface: int, shown: str) -> None:
+def test_how_an_end_is_shown(local: str, interface: int, end: str, bound: str) -> None:
     sockets = made(socket_message(local=(local, 12345), remote=(local, 1), interface=interface))
     sockets = SocketTable(sockets.base, sockets.message, sockets.layout, sockets.messages, interfaces={3: "eth0"})
-    assert endpoints(sockets.base, "local", sockets.interfaces) == [shown]
+    assert endpoints(sockets.base, "local", sockets.interfaces) == [end]
+    assert endpoints(sockets.base, "local", sockets.interfaces, bound=True) == [bound]
     info = next(to_sockets(sockets)).info
     assert info is not None
     assert info.get("interface") == ({3: "eth0", 4: "4"}.get(interface))
