@@ -1,7 +1,13 @@
 """``portside.sockets``: the kernel's socket table as a Python function."""
 
+import warnings
+from contextlib import ExitStack
+
+from portside.app.all_networks import hidden_networks, open_networks
+from portside.kernel.all_netns import find_namespaces
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
+from portside.kernel.netns import NamespaceError
 from portside.kernel.snapshot import Query, take_snapshot
 from portside.kernel.views import View
 
@@ -18,11 +24,35 @@ def sockets(
 
     ``view`` is ``connected``, ``listening`` or ``all``; without it, every state where the filter names states, else
     all but listeners. ``netns`` is another network namespace by its name, a process in it or its path: interfaces that
-    the filter names are then those of that namespace. ``source`` is one of ``netlink``, ``proc`` and ``psutil``.
-    Without ``owners`` the programs are not looked up, which is faster.
+    the filter names are then those of that namespace. ``netns="all"`` is every network namespace of the machine, this
+    process's own first: ``Socket.netns`` says which one a socket is in, and a RuntimeWarning which of them could not be
+    looked into. ``source`` is one of ``netlink``, ``proc`` and ``psutil``. Without ``owners`` the programs are not
+    looked up, which is faster.
 
-    ``portside.kernel.snapshot.snapshot`` takes the same and gives the table as numpy columns.
+    ``portside.kernel.snapshot.snapshot`` takes the same, but for ``netns="all"``, and gives the table as numpy columns.
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
     """
-    return list(to_sockets(take_snapshot(Query(filter, view, netns, source, owners)).table))
+    query = Query(filter, view, netns, source, owners)
+    return _of_all(query, filter or "") if netns == "all" else list(to_sockets(take_snapshot(query).table))
+
+
+def _of_all(query: Query, text: str) -> list[Socket]:
+    """The sockets of every network namespace that may be entered."""
+
+    def skip(error: NamespaceError) -> None:
+        warnings.warn(str(error), RuntimeWarning, stacklevel=4)
+
+    found = find_namespaces()
+    seen: list[Socket] = []
+    with ExitStack() as stack:
+        for name, namespace, tree in open_networks(text, found, stack, skip=skip):
+            try:
+                table = take_snapshot(query._replace(filter=tree, netns=namespace)).table
+            except NamespaceError as error:
+                skip(error)
+                continue
+            seen += to_sockets(table, name)
+    if found.hidden:
+        warnings.warn(hidden_networks(found), RuntimeWarning, stacklevel=3)
+    return seen

@@ -10,7 +10,6 @@ from portside.app.sort_order import parse_sort, sorted_rows
 from portside.app.stdout import write_stdout
 from portside.app.table_text import TableText
 from portside.app.watch_filter import families_of, view_of
-from portside.json_text import encode_json
 from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
@@ -130,10 +129,7 @@ def _pieces(settings: Watch, table: SocketTable, netns: str | None, text: TableT
 def _json(table: SocketTable, netns: str | None) -> Iterator[bytes]:
     from portside.kernel.models import to_json
 
-    lines: Iterator[bytes] = map(to_json, to_sockets(table))
-    if netns is not None:
-        named = b'{"netns":%s,' % encode_json(netns)
-        lines = (named + line[1:] for line in lines)
+    lines = map(to_json, to_sockets(table, netns))
     while batch := list(islice(lines, _JSON_BATCH)):
         yield b"\n".join((*batch, b""))
 

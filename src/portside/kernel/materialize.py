@@ -19,13 +19,16 @@ _Gaps = list[dict[str, str]]
 _Infos = list[dict[str, Any]]
 
 
-def to_sockets(table: SocketTable) -> Iterator[Socket]:
-    """Make a ``Socket`` of each row of a table, in the table's order; a batch of rows is decoded at a time."""
+def to_sockets(table: SocketTable, netns: str | None = None) -> Iterator[Socket]:
+    """Make a ``Socket`` of each row of a table, in the table's order; a batch of rows is decoded at a time.
+
+    ``netns`` is the name of their network namespace, where the sockets of several are looked at.
+    """
     for start in range(0, len(table), _BATCH):
-        yield from _batch(table.select(np.arange(start, min(start + _BATCH, len(table)))))
+        yield from _batch(table.select(np.arange(start, min(start + _BATCH, len(table)))), netns)
 
 
-def _batch(table: SocketTable) -> Iterator[Socket]:
+def _batch(table: SocketTable, netns: str | None) -> Iterator[Socket]:
     gaps: _Gaps = [{} for _ in range(len(table))]
     recv_q, send_q, inode, uid = (_values(table, name, gaps) for name in ("recv_q", "send_q", "inode", "uid"))
     infos, owners = _infos(table, gaps), _owners(table, gaps)
@@ -34,6 +37,7 @@ def _batch(table: SocketTable) -> Iterator[Socket]:
     family, state = table.base["family"].tolist(), table.base["state"].tolist()
     for index in range(len(table)):
         yield Socket(
+            netns=netns,
             proto="tcp" if family[index] == IPV4 else "tcp6",
             family=4 if family[index] == IPV4 else 6,
             state=states.name_of(state[index]),

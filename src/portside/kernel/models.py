@@ -17,9 +17,10 @@ class Owner(msgspec.Struct, frozen=True, gc=False):
     fd: int | None
 
 
-class Socket(msgspec.Struct, frozen=True):
+class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A TCP socket as the kernel sees it.
 
+    ``netns`` is the network namespace by the name that ``--netns`` takes where those of several are shown, else None.
     ``family`` is 4 or 6; an IPv4 connection of an IPv6 socket is ``tcp6`` with IPv4 addresses. For a listener,
     ``recv_q`` is the length of its accept queue and ``send_q`` that queue's limit, in connections; for other sockets
     both are bytes: not yet read by the program, and not yet acknowledged by the peer. ``owners`` are all processes that
@@ -27,6 +28,7 @@ class Socket(msgspec.Struct, frozen=True):
     ``gaps`` has the reason, by the name of the field (``info.rtt_us`` for one of ``info``).
     """
 
+    netns: str | None = None
     proto: str
     family: int
     state: str

@@ -9,14 +9,17 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 from support import wait_until
 
+import portside
 from portside.kernel import all_netns
 from portside.kernel.all_netns import FoundNamespace, find_namespaces
+from portside.kernel.filter import FilterError
 from portside.kernel.netns import Namespace
 
 
@@ -170,12 +173,56 @@ def inode_of(process: int | str) -> int:
     return os.stat(f"/proc/{process}/ns/net").st_ino
 
 
+def sockets_in_python() -> None:
+    """Each socket says its namespace, by a name that ``netns`` takes; an interface is that of each namespace."""
+    with networks() as here, Namespace("blue") as blue, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the networks of .* cannot be seen")  # processes of other users may run
+        seen = portside.sockets(view="listening", netns="all")
+        own = str(seen[0].netns)
+        assert [(row.netns, row.local) for row in seen] == [(own, "127.0.0.1:3333"), ("blue", "127.0.0.1:4444")]
+        assert [owner.pid for row in seen for owner in row.owners or ()] == [os.getpid()] * 2
+        for row in seen:
+            (again,) = portside.sockets(view="listening", netns=row.netns)
+            assert again.local == row.local
+            assert again.netns is None
+        assert [row.netns for row in portside.sockets("sport = :4444", view="all", netns="all")] == ["blue"]
+        with blue.run(partial(socket.create_server, ("127.0.0.1", 4445))) as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth9")
+            assert [row.netns for row in portside.sockets("dev = eth9", view="all", netns="all")] == ["blue"]
+        with pytest.raises(FilterError, match="no interface is called 'eth7'"):
+            portside.sockets("dev = eth7", netns="all")
+        with pytest.raises(FilterError, match="nothing is called 'foo'"):
+            portside.sockets("foo", netns="all")
+        assert here.fileno() >= 0
+
+
+def what_python_cannot_look_into() -> None:
+    """Without rights over a namespace its sockets are missing, and a warning names it."""
+    with networks():
+        script = (
+            "import portside, warnings\n"
+            "with warnings.catch_warnings(record=True) as caught:\n"
+            "    warnings.simplefilter('always')\n"
+            "    print(*(row.local for row in portside.sockets(view='listening', netns='all')))\n"
+            "print(*(f'{each.category.__name__} {each.message} {each.filename}' for each in caught), sep='\\n')\n"
+        )
+        words = ["unshare", "-U", sys.executable, "-c", script]
+        out, *caught = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        assert out == "127.0.0.1:3333"
+        for name in ("blue", "red"):
+            (line,) = (each for each in caught if f"/run/netns/{name}'" in each)
+            assert line.startswith("RuntimeWarning network namespace '/run/netns/")
+            assert line.endswith(" <string>")  # where it was called
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     test.__name__: test
     for test in (
         a_table_for_each,
         interfaces_that_only_some_have,
         kill_in_each,
+        sockets_in_python,
+        what_python_cannot_look_into,
         each_once,
         of_a_thread_alone,
         of_a_process_whose_first_thread_has_ended,
