@@ -21,10 +21,12 @@ from portside.kernel.filter import (
     PortIn,
     ProgramIs,
     StateIn,
+    TextIs,
     grammar,
     parse,
 )
-from portside.kernel.filter.evaluate import evaluate, possible
+from portside.kernel.filter.columns import FilterColumn, Vocabulary, parse_integer
+from portside.kernel.filter.evaluate import Truth, compare, evaluate, evaluate_tree, known, possible
 from portside.kernel.filter.tree import EVERYTHING, columns_of, mentions_state
 from portside.kernel.models import Owner
 from portside.kernel.table import SocketTable
@@ -440,3 +442,49 @@ def test_the_age_comes_from_the_watcher() -> None:
 def test_what_may_match_when_more_is_known() -> None:
     assert np.flatnonzero(possible(read("sport = 80 and pid = 5"), sockets())).tolist() == [0, 1, 3, 4]
     assert np.flatnonzero(possible(read("sport = 80 and not ( pid = 5 or recvq < 5 )"), sockets())).tolist() == [0]
+
+
+CONNECTIONS = Vocabulary({"conn": FilterColumn("conn", parse_integer)}, {"sni": "sni"}, {"peer": "remote"})
+
+
+def test_a_table_with_columns_of_its_own() -> None:
+    def read_own(text: str) -> Filter:
+        return parse(text, NameResolver(), CONNECTIONS)
+
+    assert read_own("conn > 3") == Number("conn", ">", 3)
+    assert read_own("sni = *.example.org") == TextIs("sni", "*.example.org")
+    assert read_own("not sni != 'a b'") == Not(Not(TextIs("sni", "a b")))
+    assert read_own("peer 10/8") == HostIn("remote", b"\x0a\0\0\0", 8)
+    assert columns_of(read_own("conn 1 or sni x")) == {"conn", "sni"}
+    for text, problem, at in (
+        ("sni > x", "'sni' can only be = or !=", 4),
+        ("conn 1 and src 10/8", "nothing is called 'src'", 11),
+        ("con 1", "nothing is called 'con': did you mean conn?", 0),
+    ):
+        with pytest.raises(FilterError) as caught:
+            read_own(text)
+        assert (caught.value.problem, caught.value.at) == (problem, at)
+
+
+def test_what_is_unknown_of_a_row_stays_unknown_through_every_joint() -> None:
+    values, is_known = np.array([1, 5, 9]), np.array([True, True, False])
+
+    def truth(node: object) -> Truth:
+        assert isinstance(node, Number | TextIs)
+        if isinstance(node, TextIs):
+            return known(np.array([True, False, True]))
+        return compare(values, node.comparison, node.value, is_known)
+
+    def matching(text: str) -> list[bool]:
+        return evaluate_tree(parse(text, None, CONNECTIONS), 3, truth).true.tolist()
+
+    assert matching("conn > 2") == [False, True, False]
+    assert matching("not conn > 2") == [True, False, False]
+    assert matching("conn > 2 or sni x") == [True, True, True]
+    assert matching("not (conn > 2 and sni x)") == [True, True, False]
+
+
+def test_the_table_of_sockets_has_no_column_of_text() -> None:
+    table = decode(socket_message()).table
+    assert not evaluate(TextIs("sni", "*"), table).any()
+    assert not evaluate(Not(TextIs("sni", "*")), table).any()

@@ -9,6 +9,7 @@
              | ( "src" | "dst" ) [ = | != ] HOST
              | ( "sport" | "dport" ) [ = | != | < | <= | > | >= ] PORT
              | COLUMN [ = | != | < | <= | > | >= ] VALUE
+             | TEXT [ = | != ] PATTERN              * and ? stand for any text and any character
              | PORT                                 either end has it
 
 Words for signs: ``& &&`` and, ``| ||`` or, ``!`` not, ``==`` ``eq``, ``ne neq``, ``lt``, ``le leq``, ``gt``, ``ge
@@ -17,13 +18,16 @@ geq``. PORT is ``:443``, ``443``, ``https``, ``8000-8010`` or ``*``; HOST is ``1
 ss joins them: each ``state`` adds, each ``exclude`` takes away. An interface, a user and a control group are written by
 name or by number; where one has the name ``12``, ``12`` is its name.
 
+Which columns there are is the table's own (``columns.Vocabulary``): the kernel's sockets have ``src``, ``dst`` and
+numbers, the connections of a server further ones, and columns of text.
+
 What is not known of a socket is neither true nor false: it matches neither a condition nor its ``not``.
 """
 
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.grammar import parse
 from portside.kernel.filter.resolver import HostAddress, NameResolver, NumericResolver
-from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn
+from portside.kernel.filter.tree import And, Filter, HostIn, Mark, Not, Number, Or, PortIn, ProgramIs, StateIn, TextIs
 
 __all__ = [
     "And",
@@ -40,5 +44,6 @@ __all__ = [
     "PortIn",
     "ProgramIs",
     "StateIn",
+    "TextIs",
     "parse",
 ]

@@ -1,13 +1,14 @@
-"""The columns that a filter may compare with a number: their names, and how the number is written.
+"""The columns that a filter may compare with a value: their names, and how the value is written.
 
 Beyond these, every number of a socket's ``info`` can be used by its own name (``cwnd``, ``bytes_sent``, ``rtt_us``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from portside.errors import InvalidValue
 from portside.kernel.column_names import COLUMNS
+from portside.kernel.filter.tree import Side
 from portside.units import parse_duration, parse_size
 
 
@@ -21,6 +22,17 @@ class FilterColumn(NamedTuple):
     column: str
     parse: Callable[[str], float]
     named: Literal["interface", "cgroup", "user"] | None = None
+
+
+class Vocabulary(NamedTuple):
+    """The columns that a table has for its filter, by the names that a condition begins with.
+
+    ``numbers`` are compared with a number, ``texts`` with a pattern, and ``ends`` with an address and a port.
+    """
+
+    numbers: Mapping[str, FilterColumn]
+    texts: Mapping[str, str]
+    ends: Mapping[str, Side]
 
 
 def parse_integer(text: str) -> int:
@@ -92,3 +104,8 @@ FILTER_COLUMNS = {
     **{name: FilterColumn(name, parse_size) for name in sorted(COLUMNS) if name not in _NOT_NUMBERS},
     **_NAMED,
 }
+
+ENDS: Mapping[str, Side] = {"src": "local", "dst": "remote"}
+
+SOCKETS = Vocabulary(FILTER_COLUMNS, {}, ENDS)
+"""The columns of the kernel's table of sockets."""

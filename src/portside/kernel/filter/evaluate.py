@@ -16,6 +16,7 @@ from portside.kernel.address_text import is_mapped
 from portside.kernel.filter.tree import (
     And,
     Comparison,
+    Condition,
     Filter,
     HostIn,
     Mark,
@@ -25,8 +26,10 @@ from portside.kernel.filter.tree import (
     PortIn,
     ProgramIs,
     StateIn,
+    TextIs,
 )
 from portside.kernel.inet_diag import IPV4, IPV6
+from portside.kernel.inet_diag_types import Rows
 from portside.kernel.models import Owner
 from portside.kernel.table import Mask, SocketTable
 
@@ -46,7 +49,7 @@ _COMPARE_ONE: dict[Comparison, Callable[[float, float], bool]] = {
 }
 
 
-class _Truth(NamedTuple):
+class Truth(NamedTuple):
     """Where a condition is true and where it is false."""
 
     true: Mask
@@ -67,65 +70,97 @@ def possible(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | 
     return ~_evaluate(node, table, age_s).false
 
 
-def _evaluate(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | None) -> _Truth:
+def evaluate_tree(node: Filter, size: int, condition: Callable[[Condition], Truth]) -> Truth:
+    """Join the truths of the conditions of a filter over a table of ``size`` rows."""
     match node:
         case And(terms):
-            truths = [_evaluate(term, table, age_s) for term in terms]
-            true, false = np.ones(len(table), bool), np.zeros(len(table), bool)
-            for truth in truths:
+            true, false = np.ones(size, bool), np.zeros(size, bool)
+            for term in terms:
+                truth = evaluate_tree(term, size, condition)
                 true &= truth.true
                 false |= truth.false
-            return _Truth(true, false)
+            return Truth(true, false)
         case Or(terms):
-            return _not(_evaluate(And(tuple(Not(term) for term in terms)), table, age_s))
+            return _not(evaluate_tree(And(tuple(Not(term) for term in terms)), size, condition))
         case Not(term):
-            return _not(_evaluate(term, table, age_s))
-        case PortIn(side, low, high):
-            ports = table.base[f"{side}_port"]
-            return _known((ports >= low) & (ports <= high))
-        case HostIn():
-            return _known(_in_network(node, table))
+            return _not(evaluate_tree(term, size, condition))
+        case _:
+            return condition(node)
+
+
+def _evaluate(node: Filter, table: SocketTable, age_s: npt.NDArray[np.float64] | None) -> Truth:
+    return evaluate_tree(node, len(table), lambda condition: evaluate_condition(condition, table, age_s))
+
+
+def evaluate_condition(node: Condition, table: SocketTable, age_s: npt.NDArray[np.float64] | None = None) -> Truth:
+    """Where one condition is true of a table, and where false; ``age_s`` as for ``evaluate``."""
+    match node:
+        case PortIn() | HostIn():
+            return known(has_end(node, table.base))
         case StateIn(chosen):
             wanted = np.array([bool(chosen >> number & 1) for number in range(256)])
             wanted[states.NEW_SYN_RECV] = wanted[states.SYN_RECV]
-            return _known(wanted[table.base["state"]])
+            return known(wanted[table.base["state"]])
         case ProgramIs(name):
             pattern = name.replace("[", "[[]")  # fnmatch has sets of characters, the filter has * and ? alone
             return _by_owner(table, lambda owner: _program_matches(owner, pattern))
         case Mark(mark, mask):
             column = table.column("mark")
-            return _where((column.values & np.uint32(mask)) == mark, column.known)
+            return known_where((column.values & np.uint32(mask)) == mark, column.known)
         case Number("pid", comparison, value):
-            compare = _COMPARE_ONE[comparison]
-            return _by_owner(table, lambda owner: compare(owner.pid, value))
+            holds = _COMPARE_ONE[comparison]
+            return _by_owner(table, lambda owner: holds(owner.pid, value))
         case Number("age_s", comparison, value):
             ages = np.full(len(table), np.nan) if age_s is None else age_s
-            return _where(_COMPARE[comparison](ages, value), ~np.isnan(ages))
+            return compare(ages, comparison, value, ~np.isnan(ages))
+        case TextIs():  # no column of this table
+            return unknown(len(table))
     column = table.column(node.column)
-    return _where(_COMPARE[node.comparison](column.values, node.value), column.known)
+    return compare(column.values, node.comparison, node.value, column.known)
 
 
-def _known(true: Mask) -> _Truth:
-    return _Truth(true, ~true)
+def has_end(node: PortIn | HostIn, base: Rows) -> Mask:
+    """Which rows have an end with such a port or address."""
+    if isinstance(node, HostIn):
+        return _in_network(node, base)
+    ports = base[f"{node.side}_port"]
+    within: Mask = (ports >= node.low) & (ports <= node.high)
+    return within
 
 
-def _where(true: Mask, known: Mask) -> _Truth:
-    return _Truth(true & known, ~true & known)
+def compare(values: npt.NDArray[np.generic], comparison: Comparison, value: float, known: Mask) -> Truth:
+    """Where the values of a column compare so with a number."""
+    return known_where(_COMPARE[comparison](values, value), known)
 
 
-def _not(truth: _Truth) -> _Truth:
-    return _Truth(truth.false, truth.true)
+def known(true: Mask) -> Truth:
+    """The truth of a condition of which everything is known."""
+    return Truth(true, ~true)
 
 
-def _in_network(node: HostIn, table: SocketTable) -> Mask:
-    addresses, family = table.base[node.side], table.base["family"]
+def known_where(true: Mask, known: Mask) -> Truth:
+    """The truth of a condition that is neither true nor false where something is not known."""
+    return Truth(true & known, ~true & known)
+
+
+def unknown(size: int) -> Truth:
+    """The truth of a condition of which nothing is known."""
+    return Truth(np.zeros(size, bool), np.zeros(size, bool))
+
+
+def _not(truth: Truth) -> Truth:
+    return Truth(truth.false, truth.true)
+
+
+def _in_network(node: HostIn, base: Rows) -> Mask:
+    addresses, family = base[node.side], base["family"]
     network = np.frombuffer(node.address, "u1")
     inside: Mask
     if len(network) == 16:
         inside = (family == IPV6) & _begins(addresses, network, node.bits)
         return inside
     inside = (family == IPV4) & _begins(addresses[:, :4], network, node.bits)
-    if (mapped := is_mapped(table.base, node.side)).any():
+    if (mapped := is_mapped(base, node.side)).any():
         inside |= mapped & _begins(addresses[:, 12:], network, node.bits)
     return inside
 
@@ -139,17 +174,16 @@ def _begins(addresses: npt.NDArray[np.uint8], network: npt.NDArray[np.uint8], bi
     return same
 
 
-def _by_owner(table: SocketTable, matches: Callable[[Owner], bool]) -> _Truth:
+def _by_owner(table: SocketTable, matches: Callable[[Owner], bool]) -> Truth:
     """Which sockets have an owner that matches; neither true nor false where an owner may be hidden."""
     if table.owners is None:
-        nowhere = np.zeros(len(table), bool)
-        return _Truth(nowhere, nowhere)
+        return unknown(len(table))
     owner_keys = table.owner_keys
     true = np.isin(owner_keys, _matching_keys(table, matches))
     if not table.hidden_owners:
-        return _known(true)
-    known = (owner_keys == 0) | np.isin(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
-    return _where(true, known)
+        return known(true)
+    is_known = (owner_keys == 0) | np.isin(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
+    return known_where(true, is_known)
 
 
 def _matching_keys(table: SocketTable, matches: Callable[[Owner], bool]) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 
 from portside.errors import InvalidValue
 from portside.kernel import states
-from portside.kernel.filter.columns import FILTER_COLUMNS, FilterColumn, name_or_number, parse_integer
+from portside.kernel.filter.columns import SOCKETS, FilterColumn, Vocabulary, name_or_number, parse_integer
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.hosts import LAST_PORT, parse_host, parse_port_range
 from portside.kernel.filter.lexer import Token, tokens
@@ -23,28 +23,30 @@ from portside.kernel.filter.tree import (
     ProgramIs,
     Side,
     StateIn,
+    TextIs,
 )
 from portside.nearest import nearest
 
 _MOST_NESTED = 100
-_SIDES: dict[str, Side] = {"src": "local", "dst": "remote", "sport": "local", "dport": "remote"}
+_PORTS: dict[str, Side] = {"sport": "local", "dport": "remote"}
 _EQUALITY = ("=", "!=")
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _ALL_MARK_BITS = 0xFFFFFFFF
-_WORDS = ("state", "exclude", "src", "dst", "sport", "dport", "program", "mark", "fwmark")
+_WORDS = ("state", "exclude", *_PORTS, "program", "mark", "fwmark")
 
 _T = TypeVar("_T")
 
 
-def parse(text: str, names: NameResolver | None = None) -> Filter:
-    """Read a filter; an empty one is true of every socket. Raises FilterError."""
-    return _FilterParser(text, names or NumericResolver()).whole()
+def parse(text: str, names: NameResolver | None = None, columns: Vocabulary = SOCKETS) -> Filter:
+    """Read a filter of a table with these columns; an empty one is true of every row. Raises FilterError."""
+    return _FilterParser(text, names or NumericResolver(), columns).whole()
 
 
 class _FilterParser:
-    def __init__(self, text: str, names: NameResolver) -> None:
+    def __init__(self, text: str, names: NameResolver, columns: Vocabulary) -> None:
         self._text = text
         self._names = names
+        self._columns = columns
         self._tokens = tokens(text)
         self._next = 0
         self._depth = 0
@@ -126,12 +128,13 @@ class _FilterParser:
         word = token.text.lower()
         if word in ("state", "exclude"):
             return self._states(token)
-        if word in ("src", "dst"):
+        if word in self._columns.ends:
             negated = self._comparison(token, _EQUALITY) == "!="
-            tree = self._read(self._value(token), lambda text: parse_host(text, _SIDES[word], self._names))
+            side = self._columns.ends[word]
+            tree = self._read(self._value(token), lambda text: parse_host(text, side, self._names))
             return Not(tree) if negated else tree
-        if word in ("sport", "dport"):
-            return self._port(token, _SIDES[word])
+        if word in _PORTS:
+            return self._port(token, _PORTS[word])
         if word == "program":
             negated = self._comparison(token, _EQUALITY) == "!="
             named = ProgramIs(self._value(token).text)
@@ -140,8 +143,12 @@ class _FilterParser:
             negated = self._comparison(token, _EQUALITY) == "!="
             mark = self._read(self._value(token), _parse_mark)
             return Not(mark) if negated else mark
-        if word in FILTER_COLUMNS:
-            return self._number(token, FILTER_COLUMNS[word])
+        if word in self._columns.numbers:
+            return self._number(token, self._columns.numbers[word])
+        if word in self._columns.texts:
+            negated = self._comparison(token, _EQUALITY) == "!="
+            text = TextIs(self._columns.texts[word], self._value(token).text)
+            return Not(text) if negated else text
         return self._either_port(token)
 
     def _states(self, token: Token) -> Filter:
@@ -190,9 +197,18 @@ class _FilterParser:
         """A bare port: either end has it."""
         text = token.text
         if not text.startswith(":") and not text.replace("-", "").isdigit():
-            raise self._wrong(token, _unknown(text))
+            raise self._wrong(token, self._unknown(text))
         low, high = self._read(token, lambda text: parse_port_range(text, self._names))
         return Or((PortIn("local", low, high), PortIn("remote", low, high)))
+
+    def _unknown(self, text: str) -> str:
+        columns = self._columns
+        like = _like(text.lower(), (*_WORDS, *columns.ends, *columns.numbers, *columns.texts))
+        if "." in text or ":" in text:
+            return f"{text!r} begins no condition: write src {text} or dst {text}"
+        if not like and text.lower().replace("_", "-") in states.WORDS:
+            return f"{text!r} begins no condition: write state {text}"
+        return f"nothing is called {text!r}{like}"
 
     # What several rules use.
 
@@ -233,15 +249,6 @@ def _parse_mark(text: str) -> Mark:
     if max(values) > _ALL_MARK_BITS:
         raise InvalidValue(f"{text!r} is no mark: it has 32 bits")
     return Mark(*values)
-
-
-def _unknown(text: str) -> str:
-    like = _like(text.lower(), (*_WORDS, *FILTER_COLUMNS))
-    if "." in text or ":" in text:
-        return f"{text!r} begins no condition: write src {text} or dst {text}"
-    if not like and text.lower().replace("_", "-") in states.WORDS:
-        return f"{text!r} begins no condition: write state {text}"
-    return f"nothing is called {text!r}{like}"
 
 
 def _like(word: str, known: Iterable[str]) -> str:

@@ -54,6 +54,16 @@ class ProgramIs(msgspec.Struct, frozen=True):
     name: str
 
 
+class TextIs(msgspec.Struct, frozen=True):
+    """A column of text matches a pattern, upper and lower case alike; ``*`` and ``?`` as in ``ProgramIs``.
+
+    The table of sockets has no such column; that of a server's connections has. A row without the text does not match.
+    """
+
+    column: str
+    pattern: str
+
+
 class And(msgspec.Struct, frozen=True):
     """All terms are true; without terms, true."""
 
@@ -72,7 +82,10 @@ class Not(msgspec.Struct, frozen=True):
     term: "Filter"
 
 
-Filter = PortIn | HostIn | StateIn | Number | Mark | ProgramIs | And | Or | Not
+Condition = PortIn | HostIn | StateIn | Number | Mark | ProgramIs | TextIs
+"""A leaf of the tree."""
+
+Filter = Condition | And | Or | Not
 
 EVERYTHING = And(())
 
@@ -95,7 +108,7 @@ def mentions_state(node: Filter) -> bool:
 def columns_of(node: Filter) -> frozenset[str]:
     """The columns that a filter looks at beyond states, ports and addresses; ``program`` is one of them."""
     match node:
-        case Number(column):
+        case Number(column) | TextIs(column):
             return frozenset((column,))
         case ProgramIs():
             return frozenset(("program",))
