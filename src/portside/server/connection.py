@@ -102,6 +102,7 @@ class ConnectionHost(Protocol):
     now: "Callable[[], float]"
     publish: Publish
     idle_timeout: float | None
+    tracks_activity: bool  # whether ``active_at`` of each connection is kept, which idle timeout and consoles need
     shows_received: bool  # whether anybody wants Received events
     shows_sent: bool  # whether anybody wants Sent events
     keeps_half_open: bool  # whether a connection stays after the peer's FIN, whatever the behaviour answers
@@ -126,19 +127,19 @@ class Connection(Leg, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_active_at",
         "_cause",
         "_check_due",
         "_host",
-        "_opened_at",
         "_outstanding",
         "_progress_at",
         "_write_timeout",
+        "active_at",
         "eof_sent",
         "faults",
         "info",
         "lost",
         "number",
+        "opened_at",
         "peer",
         "received",
         "sent",
@@ -161,7 +162,8 @@ class Connection(Leg, asyncio.Protocol):
         self.eof_sent = False
         self._host = host
         self._cause: CloseCause | None = None
-        self._opened_at = self._active_at = host.now()
+        self.opened_at = host.now()  # seconds of the loop's clock
+        self.active_at = self.opened_at  # when bytes last moved, where the host tracks activity
         self._check_due = math.inf  # when the host calls ``check`` next
         self._outstanding = 0  # bytes, at the last check
         self._progress_at = 0.0
@@ -177,7 +179,7 @@ class Connection(Leg, asyncio.Protocol):
         host = self._host
         self._publish_opened()
         if host.idle_timeout is not None:
-            self._schedule_check(self._active_at + host.idle_timeout)
+            self._schedule_check(self.active_at + host.idle_timeout)
         if self._cause is not None:
             transport.close()  # the server ended meanwhile
             return
@@ -191,8 +193,8 @@ class Connection(Leg, asyncio.Protocol):
         host = self._host
         if before < CLIENT_HELLO_BYTES and (before or data[0] == TLS_HANDSHAKE) and host.hello_watch is not None:
             host.hello_watch.look(self, before, data)
-        if host.idle_timeout is not None:
-            self._active_at = host.now()
+        if host.tracks_activity:
+            self.active_at = host.now()
         if host.shows_received:
             host.publish(Received(time_ns(), self.number, self.peer, data), size)
         host.behaviour.received(self, data)
@@ -224,10 +226,11 @@ class Connection(Leg, asyncio.Protocol):
                 cause = CloseCause("peer_vanished")
             else:
                 cause = CloseCause("error", reason_of(error))
+        self._cause = cause
         reason, text, by = cause
         if reason not in {"local_closed", "local_reset", "killed", "error"}:
             by = None
-        duration = round(host.now() - self._opened_at, 6)
+        duration = round(host.now() - self.opened_at, 6)
         sent = max(0, self.sent - self.buffered_bytes)  # what is buffered may be encrypted, which makes it more
         self._transport = None
         self.lost = self.sent - sent
@@ -264,6 +267,11 @@ class Connection(Leg, asyncio.Protocol):
         return self if self.faults is None else self.faults.protocol
 
     @property
+    def close_cause(self) -> CloseCause | None:
+        """Why the connection is closed or is about to be; None while nothing has ended it."""
+        return self._cause
+
+    @property
     def poller(self) -> "SocketPoller":
         """The poller that serves the socket, for another leg that ends with this one."""
         return self._host.poller
@@ -276,8 +284,8 @@ class Connection(Leg, asyncio.Protocol):
         transport.write(data)
         self.sent += len(data)
         host = self._host
-        if host.idle_timeout is not None:
-            self._active_at = host.now()
+        if host.tracks_activity:
+            self.active_at = host.now()
         if transport.get_write_buffer_size():
             self._watch_progress()
         if host.shows_sent:
@@ -348,7 +356,7 @@ class Connection(Leg, asyncio.Protocol):
     def resume_reading(self, hold: Hold) -> None:
         """Clear a hold, and read again where it was the last one: idle time counts from now."""
         if self._holds and not self._holds & ~hold._value_:
-            self._active_at = self._host.now()
+            self.active_at = self._host.now()
         super().resume_reading(hold)
 
     def check(self, now: float) -> None:
@@ -362,20 +370,20 @@ class Connection(Leg, asyncio.Protocol):
             outstanding = self.outstanding_bytes
             if outstanding != self._outstanding or blocked:
                 self._outstanding, self._progress_at = outstanding, now
-                self._active_at = now
+                self.active_at = now
             elif now >= self._progress_at + self._write_timeout:
                 self.abort("write_timeout")
                 return
             next_at = now + STALL_CHECK_S
         if host.idle_timeout is not None:
             if self._holds & ~_FLOW or blocked:
-                self._active_at = now  # this side does not read: that nothing comes is not the peer's fault
-            if now >= self._active_at + host.idle_timeout:
+                self.active_at = now  # this side does not read: that nothing comes is not the peer's fault
+            if now >= self.active_at + host.idle_timeout:
                 if not host.behaviour.is_active(self):
                     self.abort("idle_timeout")
                     return
-                self._active_at = now
-            next_at = min(next_at, self._active_at + host.idle_timeout)
+                self.active_at = now
+            next_at = min(next_at, self.active_at + host.idle_timeout)
         if next_at < math.inf:
             self._schedule_check(next_at)
 

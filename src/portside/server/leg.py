@@ -52,6 +52,12 @@ class Leg:
         return self._transport is not None
 
     @property
+    def fd(self) -> int:
+        """The socket's descriptor, for its options alone; -1 where there is no transport."""
+        fd: int = self._transport.get_extra_info("fd", -1) if self._transport is not None else -1
+        return fd
+
+    @property
     def read_paused(self) -> bool:
         """Whether any hold is set."""
         return self._holds != 0
@@ -87,7 +93,7 @@ class Leg:
         if transport is None:
             return buffered
         try:
-            return buffered + unacknowledged(transport.get_extra_info("fd", -1))
+            return buffered + unacknowledged(self.fd)
         except OSError:
             return buffered  # the socket is being closed
 

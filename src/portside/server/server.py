@@ -55,6 +55,7 @@ class Server:
         self.connections: dict[int, Connection] = {}
         self.behaviour = behaviour or Behaviour()
         self.idle_timeout = idle_timeout
+        self.tracks_activity = idle_timeout is not None
         self.shows_received = shows_received
         self.shows_sent = shows_sent
         self.half_close_deadlines: HalfCloseDeadlines | None = None
