@@ -476,7 +476,7 @@ def test_what_is_unknown_of_a_row_stays_unknown_through_every_joint() -> None:
         return compare(values, node.comparison, node.value, is_known)
 
     def matching(text: str) -> list[bool]:
-        return evaluate_tree(parse(text, None, CONNECTIONS), 3, truth).true.tolist()
+        return [bool(each) for each in evaluate_tree(parse(text, None, CONNECTIONS), 3, truth).true]
 
     assert matching("conn > 2") == [False, True, False]
     assert matching("not conn > 2") == [True, False, False]
