@@ -33,6 +33,7 @@ def table(command: str, settings: type) -> str:
             lines += ["", f"### {group or 'Arguments'}", "", "| option | meaning | default |", "|---|---|---|"]
         flags = [f"{flag}|--no-{flag[2:]}" if spec.negatable else flag for flag in spec.flags]
         value = "|".join(spec.choices) if spec.choices else spec.metavar or ""
+        value = f"[{value}]" if spec.bare is not None else value
         written = ", ".join(flags) + (f" {value}" if flags and value else value)
         if spec.repeat:
             written += " …"

@@ -4,9 +4,12 @@ Every program that a test starts inherits these. ``nohup`` and a background job 
 desktop sets a proxy and a language, a hardened account has a umask of 077: none of that may decide a test.
 """
 
+import atexit
 import os
 import resource
+import shutil
 import signal
+import tempfile
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1)
 UMASK = 0o022
@@ -34,3 +37,7 @@ def make_neutral() -> None:
         if name in _REMOVED or name.startswith(_REMOVED_PREFIXES) or is_proxy:
             del os.environ[name]
     os.environ.update(ENVIRONMENT)
+    # The control sockets of the servers that tests start: two runs of the tests, and a user's servers, never meet.
+    runtime = tempfile.mkdtemp(prefix="portside-tests-")
+    atexit.register(shutil.rmtree, runtime, ignore_errors=True)
+    os.environ["XDG_RUNTIME_DIR"] = runtime

@@ -198,7 +198,7 @@ class Stopped(Event, frozen=True, gc=False):
 
     event: ClassVar[str] = "stopped"
 
-    reason: Literal["signal", "once", "output_closed", "killed"]
+    reason: Literal["signal", "once", "output_closed", "killed", "operator"]
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -22,7 +22,7 @@ from portside.settings.watch import Watch
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
 # Forms of writing, and units of systemd, which other tests hold.
 OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]")
-OTHER_PROGRAMS = {"--ssl", "--ssl-verify", "--ssl-trustfile", "--cacert"}
+OTHER_PROGRAMS = {"--unix-socket", "--ssl", "--ssl-verify", "--ssl-trustfile", "--cacert"}
 MISTAKE = "spotr = :12345"
 
 

@@ -15,6 +15,7 @@ from portside.app.loop import run as run_loop
 from portside.app.notices import write_notice
 from portside.app.output_sinks import OutputSinks
 from portside.app.process_limits import keep_freed_memory, raise_descriptor_limit
+from portside.app.running_server import RunningServer
 from portside.app.stdin_delivery import StdinDelivery
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
@@ -38,12 +39,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 if TYPE_CHECKING:
     from portside.app.rules import RulesReloader
+    from portside.app.running_server import Extension
 
-StopReason = Literal["signal", "once", "output_closed", "killed"]
+StopReason = Literal["signal", "once", "output_closed", "killed", "operator"]
 
 
 def run(
-    settings: Listen, listeners: list[Listener], admission: Admission, pre_connect: PreConnect, *, stdout: int = 1
+    settings: Listen,
+    listeners: list[Listener],
+    admission: Admission,
+    pre_connect: PreConnect,
+    *,
+    stdout: int = 1,
+    extension: "Extension | None" = None,
 ) -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after.
 
@@ -57,17 +65,25 @@ def run(
             listener.close()
         raise
     raise_descriptor_limit()
-    return run_loop(_ListenRun(settings, admission, pre_connect, stdout).serve(listeners))
+    return run_loop(_ListenRun(settings, admission, pre_connect, stdout, extension).serve(listeners))
 
 
 class _ListenRun:
     """One run of the server. It has more than 12 attributes because it wires up that many parts."""
 
-    def __init__(self, settings: Listen, admission: Admission, pre_connect: PreConnect, stdout: int) -> None:
+    def __init__(
+        self,
+        settings: Listen,
+        admission: Admission,
+        pre_connect: PreConnect,
+        stdout: int,
+        extension: "Extension | None",
+    ) -> None:
         self._settings = settings
         self._admission = admission
         self._pre_connect = pre_connect
         self._stdout = stdout
+        self._extension = extension
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._rules_reloader: RulesReloader | None = None
@@ -108,6 +124,8 @@ class _ListenRun:
         bus.on_full, bus.on_drained = self._bus_full, self._bus_drained
         self._handle_signals()
         self._stdin.start()
+        if self._extension is not None:
+            self._extension.start(self._running(listeners, bus))
         self._announce(listeners, bus)
         gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
@@ -117,7 +135,7 @@ class _ListenRun:
             notify_ready()
         loop.call_later(_SETTLED_S, keep_freed_memory)
         reason = await self._stopping
-        if reason == "signal" and self._drain:
+        if self._drain:
             server.acceptor.stop_listening()
             self._report_drain()
             await server.wait_empty(self._drain)
@@ -129,10 +147,26 @@ class _ListenRun:
             self._hurry.set()
         bus.publish(Stopped(time.time_ns(), reason))
         bus.flush()
+        if self._extension is not None:
+            await self._extension.stop()
         if not await loop.run_in_executor(None, self._sinks.close, PATIENCE_S, self._hurry):
             self._status = 1
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the loop gives its handlers back, and it is ending
         return self._status
+
+    def _running(self, listeners: list[Listener], bus: EventBus) -> RunningServer:
+        """This run, for an extension."""
+        return RunningServer(
+            loop=self._loop,
+            settings=self._settings,
+            server=self._server,
+            bus=bus,
+            listeners=tuple(listeners),
+            admission=self._admission,
+            behaviour=self._behaviour,
+            drain=self._end_for_operator,
+            stop=lambda: self._end_for_operator(0.0),
+        )
 
     def _announce(self, listeners: list[Listener], bus: EventBus) -> None:
         """Say where the server listens."""
@@ -185,6 +219,12 @@ class _ListenRun:
     def _stop(self, reason: StopReason) -> None:
         if not self._stopping.done():
             self._stopping.set_result(reason)
+
+    def _end_for_operator(self, drain: float) -> None:
+        """End the run because somebody at a console asked for it, as SIGTERM does with ``drain`` seconds."""
+        self._hurry.set()
+        self._drain = drain
+        self._stop("operator")
 
     def _stdout_broken(self) -> None:
         self._stop("output_closed")

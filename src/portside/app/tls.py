@@ -43,6 +43,23 @@ def server_context(settings: "Listen") -> "ssl.SSLContext":
     return context
 
 
+def web_context(settings: "Listen") -> "ssl.SSLContext":
+    """The context of the page; the fingerprint of a self-signed certificate goes to standard error.
+
+    Raises PortsideError where a file is not good.
+    """
+    cert, key = settings.web_tls_cert, settings.web_tls_key
+    try:
+        context, self_signed = contexts.server_context(certificate=cert, key=key)
+    except TlsFileError as error:
+        named = {"certificate": f"--web-tls-cert {cert}", "key": f"--web-tls-key {key}"}
+        both = f"--web-tls-cert {cert}" + (f" and --web-tls-key {key}" if key else "")
+        raise PortsideError(named.get(error.role, both), error.why) from None
+    if self_signed is not None:
+        write_notice(f"the page has a throw-away certificate, SHA-256 {fingerprint_of(self_signed)}")
+    return context
+
+
 def client_context(settings: "Connect") -> "ssl.SSLContext":
     """The context of ``connect``. Raises PortsideError where a file is not good."""
     try:

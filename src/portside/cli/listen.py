@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.cli.effects import check_listen, check_unix_alone
@@ -17,6 +18,9 @@ from portside.server.admission import admission_of
 from portside.server.listener import Listener, PortInUseError, SocketOptions, open_listeners
 from portside.server.pre_connect import PreConnect
 from portside.settings.listen import DEFAULT_PORT, Listen
+
+if TYPE_CHECKING:
+    from portside.control.endpoint import Endpoint
 
 PROGRAMS_AT_ONCE = 100  # where --max-conns says nothing: as ncat
 
@@ -43,7 +47,26 @@ def run(settings: Listen) -> int:
 
     from portside.app import listen
 
-    return listen.run(settings, listeners, admission, pre_connect, stdout=stdout)
+    endpoint = _open_endpoint(settings, listeners)
+    try:
+        return listen.run(settings, listeners, admission, pre_connect, stdout=stdout, extension=endpoint)
+    finally:
+        if endpoint is not None:
+            endpoint.close()
+
+
+def _open_endpoint(settings: Listen, listeners: list[Listener]) -> "Endpoint | None":
+    """The sockets of the control API, or None where neither is wanted. Raises PortsideError."""
+    if settings.no_control and settings.web is None:
+        return None
+    from portside.control.endpoint import open_endpoint
+
+    try:
+        return open_endpoint(settings)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
 
 
 def _passed_by_systemd(*, is_used: bool) -> tuple[Address, ...]:

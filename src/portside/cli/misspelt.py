@@ -60,11 +60,11 @@ def _no_such_option(command: str, flag: str, known: Iterable[str]) -> UsageError
 
 
 def _flags(specs: Sequence[OptionSpec]) -> dict[str, bool]:
-    """Each flag, and whether a value follows it."""
+    """Each flag, and whether a value must follow it."""
     flags = {"-h": False, "--help": False, "-V": False, "--version": False}
     for spec in specs:
         for flag in spec.flags:
-            flags[flag] = spec.metavar is not None
+            flags[flag] = spec.metavar is not None and spec.bare is None
             if spec.negatable:
                 flags[f"--no-{flag.removeprefix('--')}"] = False
     return flags

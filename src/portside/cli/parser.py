@@ -135,6 +135,8 @@ def _add(group: Any, field: str, spec: OptionSpec, default: object, relations: s
             *spec.flags,
             dest=field,
             action="append" if spec.repeat else "store",
+            nargs=None if spec.bare is None else "?",
+            const=None if spec.bare is None else spec.parse(spec.bare),
             metavar=_choices(spec) if spec.choices else spec.metavar,
             type=_reader(spec),
             default=None if spec.repeat else default,

@@ -26,6 +26,7 @@ class OptionSpec(NamedTuple):
     requires: tuple[str, ...] = ()  # flags without which it means nothing
     why: Mapping[str, str] = {}  # the hint where a relation is violated, by the other flag
     parse_all: Callable[[tuple[str, ...]], Any] | None = None  # reads all words of an argument together
+    bare: str | None = None  # the value where the option is given without one; None: it needs one
 
 
 def argument(
@@ -51,11 +52,13 @@ def option(
     default_help: str = "",
     excludes: tuple[str, ...] = (),
     requires: tuple[str, ...] = (),
+    bare: str | None = None,
 ) -> Any:
-    """An option that takes a value."""
+    """An option that takes a value; with ``bare`` it may also stand without one, and means that."""
     spec = OptionSpec(
-        flags, help, group, parse, metavar, choices, default_help=default_help, excludes=excludes, requires=requires
-    )
+        flags, help, group, parse, metavar, choices,
+        default_help=default_help, excludes=excludes, requires=requires, bare=bare,
+    )  # fmt: skip
     return field(default=default, metadata={"spec": spec})
 
 

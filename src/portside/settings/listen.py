@@ -16,6 +16,7 @@ from portside.settings.values import (
     parse_seed,
     parse_socket_mode,
     parse_upstream,
+    parse_web,
     record_mode,
     tls_key,
     tls_key_password_file,
@@ -32,6 +33,7 @@ _SHOWN, _WHO, _BACK = "What is shown", "Who may connect", "What a client gets ba
 _SENT, _RUN = "What is sent", "The run"
 _TLS = "TLS"
 _FAULTS = "Faults"
+_CONSOLES = "Consoles"
 _ANSWERS = ("--echo", "--chat", "--broker", "--exec", "--sh-exec", "--handler", "--forward", "--rules", "--reply")
 
 
@@ -273,4 +275,29 @@ class Listen:
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_RUN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)
+    web: Address | None = option(
+        "--web", metavar="ADDRESS", parse=parse_web, bare="127.0.0.1:0", group=_CONSOLES,
+        help="the console page; the link with its token is printed once; "
+        "without ADDRESS 127.0.0.1 and a free port, a bare port is of 127.0.0.1 too",
+    )  # fmt: skip
+    web_read_only: bool = flag(
+        "--web-read-only", group=_CONSOLES, help="the page may look and not act", requires=("--web",)
+    )
+    web_tls: bool = flag(
+        "--web-tls", group=_CONSOLES,
+        help="the page by HTTPS; without --web-tls-cert a throw-away certificate is made and its SHA-256 fingerprint "
+        "printed",
+        requires=("--web",),
+    )  # fmt: skip
+    web_tls_cert: str | None = option(
+        "--web-tls-cert", metavar="FILE", group=_CONSOLES,
+        help="the page's certificate, as --tls-cert", requires=("--web-tls",),
+    )  # fmt: skip
+    web_tls_key: str | None = option(
+        "--web-tls-key", metavar="FILE", group=_CONSOLES,
+        help="its key, PEM", default_help="in the file of the certificate", requires=("--web-tls-cert",),
+    )  # fmt: skip
+    no_control: bool = flag(
+        "--no-control", group=_CONSOLES, help="no control socket: portside ctl does not find this server"
+    )
     log_level: str | None = log_level()

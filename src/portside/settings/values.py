@@ -185,6 +185,18 @@ def parse_upstream(text: str) -> Address:
     return address
 
 
+def parse_web(text: str) -> Address:
+    """Read the address of the page: ``8080``, ``HOST:PORT`` or ``[::1]:PORT``; port 0 picks a free one."""
+    address = parse_address(text)
+    if address.path is not None:
+        raise InvalidValue("a browser reaches no unix socket; `curl --unix-socket` reaches the control socket")
+    if len(address.ports) > 1:
+        raise InvalidValue(f"{text!r} is a range of ports, and it takes one")
+    if address.host is not None and lacks_interface(address.host):
+        raise InvalidValue(NEEDS_INTERFACE)
+    return address
+
+
 def parse_record_max(text: str) -> int:
     """Read the most bytes of a recording: at least 1M."""
     size = parse_positive_size(text)

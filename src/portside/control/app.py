@@ -1,0 +1,85 @@
+"""The application: the operations of all parts, their description, and what answers when something goes wrong."""
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from portside.control.console import Console
+from portside.control.dispatch import http_endpoint, websocket_endpoint
+from portside.control.openapi import describe
+from portside.control.operations import Operation
+from portside.control.problem import Problem, problem_response
+from portside.control.routes import server
+from portside.control.security import App, Security, WebAccess
+from portside.json_text import encode_json
+
+PARTS = (server.routes,)
+
+
+def operations() -> list[Operation]:
+    """The operations of all parts."""
+    return [operation for part in PARTS for operation in part.operations]
+
+
+def make_app(console: Console, web: WebAccess | None) -> App:
+    """The ASGI application for the consoles of one run; ``web`` is None where nothing is served over TCP."""
+    description = encode_json(describe(operations()))
+
+    async def openapi(_request: Request) -> Response:
+        return Response(description, media_type="application/json")
+
+    async def failed(_request: Request, error: Exception) -> Response:
+        console.run.loop.call_exception_handler({"message": "a request to the control API failed", "exception": error})
+        return _internal_error()
+
+    app = Starlette(
+        routes=[*_routes(console, operations()), Route("/openapi.json", openapi)],
+        exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_error, Exception: failed},
+    )
+    return Security(_Contained(app), web)
+
+
+class _Contained:
+    """An application whose errors end here: Starlette raises those again that it has answered."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if scope["type"] != "http":
+                raise
+
+
+def _routes(console: Console, described: Iterable[Operation]) -> list[BaseRoute]:
+    by_path: dict[str, dict[str, Operation]] = {}
+    routes: list[BaseRoute] = []
+    for operation in described:
+        if operation.method == "WS":
+            routes.append(WebSocketRoute(operation.path, websocket_endpoint(console, operation)))
+        else:
+            by_path.setdefault(operation.path, {})[operation.method] = operation
+    routes += [Route(path, http_endpoint(console, methods), methods=list(methods)) for path, methods in by_path.items()]
+    return routes
+
+
+def _internal_error() -> Response:
+    return problem_response(Problem(500, "an internal error; standard error of the server says more"))
+
+
+async def _answer_problem(_request: Request, error: Exception) -> Response:
+    return problem_response(error) if isinstance(error, Problem) else _internal_error()
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        return _internal_error()
+    words = {404: f"nothing is at {request.url.path}", 405: f"{request.method} is not for {request.url.path}"}
+    problem = Problem(error.status_code, words.get(error.status_code, error.detail))
+    return problem_response(problem, dict(error.headers or {}))

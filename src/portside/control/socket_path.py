@@ -1,0 +1,105 @@
+"""Where the control sockets of a user's servers are: one folder, ``PID.sock`` for each server.
+
+The folder is ``$XDG_RUNTIME_DIR/portside`` where that directory is this user's, else ``/tmp/portside-UID``. It is used
+where it is a folder (no link) of this user, which nobody else may enter: what else is there, somebody made who wants to
+be taken for our servers.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from typing import NamedTuple
+
+from portside.errors import PortsideError
+
+_PRIVATE = 0o700
+_SUFFIX = ".sock"
+
+
+class ControlSocket(NamedTuple):
+    """The socket of a server: the number of its process, and the path."""
+
+    pid: int
+    path: str
+
+
+def control_folder() -> str:
+    """The folder for the control sockets of this user."""
+    runtime, uid = os.environ.get("XDG_RUNTIME_DIR", ""), os.geteuid()
+    with suppress(OSError):  # after `su` and `sudo` it may be another user's
+        if os.path.isabs(runtime) and os.stat(runtime).st_uid == uid:
+            return os.path.join(runtime, "portside")
+    return f"/tmp/portside-{uid}"  # noqa: S108
+
+
+def make_folder() -> str:
+    """Make the folder where it is not there: its path. Raises PortsideError where it cannot be used."""
+    folder = control_folder()
+    try:
+        os.mkdir(folder, _PRIVATE)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise PortsideError(folder, error) from None
+    check_folder(folder)
+    return folder
+
+
+def check_folder(folder: str) -> None:
+    """Raise PortsideError unless a folder is this user's own and nobody else may enter it."""
+    try:
+        status = os.lstat(folder)
+    except OSError as error:
+        raise PortsideError(folder, error) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise PortsideError(folder, "it is a link" if stat.S_ISLNK(status.st_mode) else "it is no folder")
+    if status.st_uid != os.geteuid():
+        raise PortsideError(folder, f"it belongs to another user (uid {status.st_uid})")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        try:
+            os.chmod(folder, _PRIVATE)
+        except OSError as error:
+            raise PortsideError(folder, error) from None
+
+
+def socket_of(pid: int, folder: str) -> str:
+    """The path of the control socket of a process."""
+    return os.path.join(folder, f"{pid}{_SUFFIX}")
+
+
+def list_sockets(folder: str) -> list[ControlSocket]:
+    """The control sockets in a folder whose processes live, by process; empty where there is no folder."""
+    found = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            pid = _pid_of(entry.name)
+            if pid is not None and _is_alive(pid):
+                found.append(ControlSocket(pid, entry.path))
+    return sorted(found)
+
+
+def remove_stale(folder: str) -> None:
+    """Remove the sockets of processes that have ended: nothing else in the folder is touched."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            pid = _pid_of(entry.name)
+            if pid is not None and not _is_alive(pid):
+                with suppress(OSError):
+                    if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                        os.unlink(entry.path)
+
+
+def _pid_of(name: str) -> int | None:
+    digits = name.removesuffix(_SUFFIX)
+    is_ours = name.endswith(_SUFFIX) and digits.isascii() and digits.isdigit() and len(digits) <= 10
+    return int(digits) if is_ours and int(digits) > 0 else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -1,0 +1,81 @@
+"""The web stack: everything that is loaded for the first client of the API, and not before.
+
+Importing this module takes some 200 ms; ``endpoint`` does it on a thread.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from contextlib import suppress
+
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from portside.control.app import make_app
+from portside.control.console import Console
+from portside.control.http_protocol import ControlProtocol
+from portside.control.security import WebAccess
+
+_BACKLOG = 64
+_HANDSHAKE_TIMEOUT_S = 10.0
+_GRACE_S = 0.1  # that answers under way get at the end of the run
+
+for _name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets"):  # standard error is Portside's
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+    logging.getLogger(_name).propagate = False
+
+
+class Stack:
+    """The API on some sockets, in the running loop."""
+
+    def __init__(self, console: Console, web: WebAccess | None) -> None:
+        self._config = Config(
+            make_app(console, web),
+            http=ControlProtocol,
+            ws="websockets-sansio",
+            ws_max_size=1 << 20,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._servers: list[asyncio.Server] = []
+
+    async def serve(self, sock: socket.socket, context: ssl.SSLContext | None = None) -> None:
+        """Serve the clients of a listening socket, those that wait there too; the socket is this object's now."""
+        loop = asyncio.get_running_loop()
+        timeout = _HANDSHAKE_TIMEOUT_S if context is not None else None
+
+        def make_protocol() -> ControlProtocol:
+            return ControlProtocol(self._config, self._state, {}, loop)
+
+        if sock.family == socket.AF_UNIX:
+            server = await loop.create_unix_server(make_protocol, sock=sock, backlog=_BACKLOG)
+        else:
+            server = await loop.create_server(
+                make_protocol, sock=sock, backlog=_BACKLOG, ssl=context, ssl_handshake_timeout=timeout
+            )
+        self._servers.append(server)
+
+    async def stop(self) -> None:
+        """Close the sockets, tell subscribers, and let answers that are under way be finished for a moment."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=_GRACE_S)
+        for task in list(self._state.tasks):
+            task.cancel()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=_GRACE_S)
+        for connection in list(self._state.connections):
+            with suppress(Exception):
+                connection.transport.abort()

@@ -1,0 +1,139 @@
+"""The control socket: there from the start, served from the first client on, gone at the end."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from api_client import ask, control_path
+from conftest import Start
+from support import connect, wait_until
+
+STACK = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "anyio")
+
+
+def test_the_socket_is_there_before_the_server_says_that_it_listens(listen: Start) -> None:
+    server = listen("--echo")
+    assert server.port
+    path = control_path(server)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    answer = ask(server, "/api/v1/server")
+    assert answer.status == 200
+    told = answer.json
+    assert told["pid"] == server.process.pid
+    assert told["listeners"] == [{"address": f"127.0.0.1:{server.port}", "family": "ipv4"}]
+    assert told["options"] == {"--echo": True}
+    assert server.stop() == 0
+    assert not path.exists()
+    assert server.err == b""
+
+
+def test_without_a_client_nothing_of_the_stack_is_imported(listen: Start) -> None:
+    code = (
+        "import os, sys, portside.cli.listen as l; run = l.run\n"
+        "def run_and_tell(settings):\n"
+        "    status = run(settings); print(sorted(sys.modules), flush=True); return status\n"
+        "l.run = run_and_tell; import portside.cli; portside.cli.main()"
+    )
+    server = listen("--once", command=(sys.executable, "-c", code))
+    with connect(server.port):
+        pass
+    assert server.wait() == 0
+    modules = server.lines[-1]
+    assert "'portside.control.endpoint'" in modules
+    assert [name for name in STACK if f"'{name}'" in modules] == []
+
+
+def test_clients_that_come_before_the_stack_is_loaded_are_answered(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    clients = []
+    for _ in range(20):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.settimeout(30)
+        client.connect(str(control_path(server)))
+        client.sendall(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n")
+        clients.append(client)
+    for client in clients:
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
+        client.close()
+
+
+def test_no_control_leaves_the_socket_out(listen: Start) -> None:
+    server = listen("--no-control")
+    assert server.port
+    assert not control_path(server).exists()
+
+
+def test_a_stale_socket_is_removed_and_nothing_else(listen: Start, tmp_path: Path) -> None:
+    env = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    killed = listen(env=env)
+    assert killed.port
+    stale = tmp_path / "portside" / f"{killed.process.pid}.sock"
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    assert stale.is_socket()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    file_of_ended = tmp_path / "portside" / f"{ended.pid}.sock"
+    file_of_ended.write_text("no socket")
+    live = listen(env=env)
+    assert live.port
+    assert not stale.exists()
+    assert file_of_ended.exists()
+    second = listen(env=env)
+    assert second.port
+    assert sorted(path.name for path in (tmp_path / "portside").glob("*.sock") if path.is_socket()) == sorted(
+        f"{each.process.pid}.sock" for each in (live, second)
+    )
+
+
+def test_a_folder_that_is_a_link_is_not_used(listen: Start, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "portside").symlink_to(elsewhere)
+    server = listen("--echo", env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    with connect(server.port) as client:
+        client.sendall(b"still served\n")
+        assert client.recv(100) == b"still served\n"
+    assert server.err.decode() == f"portside: no control socket: {tmp_path}/portside: it is a link\n"
+    assert list(elsewhere.iterdir()) == []
+    assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_folder_of_another_user_is_not_used(listen: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "portside"
+    folder.mkdir(0o777)
+    os.chown(folder, 65534, 65534)
+    server = listen(env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert server.port
+    words = f"{folder}: it belongs to another user (uid 65534)"
+    assert server.err.decode() == f"portside: no control socket: {words}\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_the_socket_is_gone_after_a_server_that_could_not_start(start: Start, listen: Start, tmp_path: Path) -> None:
+    env = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    program = start("listen", "127.0.0.1:0", "-o", str(tmp_path / "no" / "folder"), env=env)
+    assert program.wait() == 1
+    assert list((tmp_path / "portside").iterdir()) == []
+
+
+def test_an_end_does_not_wait_for_clients_of_the_api(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    ask(server, "/api/v1/server")
+    idle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    idle.settimeout(30)
+    idle.connect(str(control_path(server)))
+    idle.sendall(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\nGET ")
+    assert idle.recv(1 << 16)
+    server.signal(signal.SIGINT)
+    assert server.wait(5) == 0
+    wait_until(lambda: idle.recv(1) == b"", "the end of the connection")
+    idle.close()
