@@ -75,3 +75,14 @@ def keep_stdout_for_data() -> int:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return kept
+
+
+def keep_inherited_descriptors() -> None:
+    """Have no program inherit the descriptors that this process has inherited, apart from 0, 1 and 2.
+
+    Those that Python opens are never inherited.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with suppress(OSError):  # the descriptor with which the folder was read
+                os.set_inheritable(int(name), False)

@@ -18,7 +18,7 @@ def test_relations_name_options_of_the_same_command(settings: type) -> None:
     shown = {spec.flags[-1] for spec in specs}
     shown |= {f"--no-{spec.flags[-1][2:]}" for spec in specs if spec.negatable}
     for spec in specs:
-        assert {*spec.excludes, *spec.requires} <= shown
+        assert {*spec.excludes, *spec.requires, *spec.requires_one} <= shown
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def test_relations_name_options_of_the_same_command(settings: type) -> None:
         ("--tls-verify", "--tls-verify goes with --tls$", None),
         ("--forward 80 --stdin", "--forward and --stdin exclude each other", None),
         ("--tls --tls-verify", "--tls-verify goes with --tls-ca", "--tls-ca FILE"),
+        ("--pty --echo", "--pty goes with --exec or --sh-exec", None),
         ("--record-sync", "--record-sync goes with --record", None),
         ("--no-forward-tls-verify", "--no-forward-tls-verify goes with --forward-tls", None),
     ],
@@ -41,7 +42,9 @@ def test_what_is_violated_is_named(arguments: str, message: str, hint: str | Non
     assert caught.value.hint is None if hint is None else hint in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("arguments", ["--no-stdin --recv-only", "--forward 80 --no-stdin", "--tls --tls-alpn h2"])
+@pytest.mark.parametrize(
+    "arguments", ["--no-stdin --recv-only", "--forward 80 --no-stdin", "--tls --tls-alpn h2", "--pty -c x"]
+)
 def test_what_goes_together(arguments: str) -> None:
     assert parse(Listen, "listen", arguments.split())
 
@@ -51,4 +54,5 @@ def test_the_help_shows_both_sides() -> None:
     assert "IPv4 only (not with -6)" in help_text
     assert "IPv6 only (not with -4)" in help_text
     assert "PEM; may be encrypted (needs --tls and --tls-cert)" in help_text
+    assert "(byte 03) interrupts (needs --exec or --sh-exec)" in help_text
     assert "(an alternative to --echo; not with --stdin, --send-only)" in help_text

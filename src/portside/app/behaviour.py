@@ -1,5 +1,6 @@
 """Choosing the behaviour of ``listen`` from its settings. A behaviour is imported only when it is used."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,14 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener], publish: "Pu
 
         return Broker()
     if settings.exec is not None or settings.sh_exec is not None:
-        from portside.behaviours.program import Programs
+        from portside.behaviours.program import HANGS_UP_S, Programs
         from portside.client.process import split_command
 
         words = (
             ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else split_command(settings.exec or "")
         )
-        return Programs(words, _report_line, crlf=settings.crlf)
+        patience = HANGS_UP_S if settings.half_close_timeout is None else math.inf  # the server closes it then
+        return Programs(words, _report_line, crlf=settings.crlf, hang_up_s=patience if settings.pty else None)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward
         from portside.server.own_addresses import OwnAddresses

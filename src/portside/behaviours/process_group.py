@@ -1,12 +1,14 @@
 """A program in a session of its own, from its start until neither the program nor a child of it is left.
 
-Signals go to the whole process group, because a shell's children should end with the shell. A pidfd (pidfd_open(2))
-reports the end of the program; for the end of its children the process group is polled.
+Signals go to the whole process group, because a shell's children should end with the shell. On a terminal they go to
+all groups of the session, because there a shell makes a group for each of its jobs. A pidfd (pidfd_open(2)) reports the
+end of the program; for the end of its children the process groups are polled.
 
     state        entered when                                                       next
     RUNNING      the program is started                                             EXITED, TERMINATING, KILLED, OVER
     EXITED       the program ends by itself; children of it may go on               ORPHANED, OVER
-    TERMINATING  terminate: SIGTERM is sent, and the program has not ended yet      ORPHANED, KILLED
+    TERMINATING  terminate: SIGTERM is sent, on a terminal a second after the
+                 hang-up, and the program has not ended yet                         ORPHANED, KILLED
     ORPHANED     terminate after the program's end, or its end after terminate:
                  children of it are left                                            OVER
     KILLED       kill, or TERMINATES_S after terminate: SIGKILL is sent, and the
@@ -25,8 +27,12 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, cast
 
+from portside.behaviours.terminal_process import TerminalProcess, groups_of_session
+
 TERMINATES_S = 2.0  # that a program may take after SIGTERM
+_HANGS_UP_S = 1.0  # of them that it may take, on a terminal, after SIGHUP: a shell writes its history, vim the file
 _POLL_S = 0.02  # between looks whether its children are gone
+_POLL_SESSION_S = 0.1  # the same on a terminal, where each look reads all of /proc
 
 
 class ProcessState(enum.Enum):
@@ -41,7 +47,7 @@ class ProcessState(enum.Enum):
 
 
 class ProcessGroup:
-    """A started program, its three pipes and its children.
+    """A started program and its children, on three pipes, or on the terminal of which ``terminal`` is the path.
 
     ``on_exit`` is called once when the program has ended, with its exit status (negative: the number of a signal), and
     ``on_over`` once when the group is OVER. Raises OSError where the program cannot be started, and ValueError for
@@ -54,17 +60,23 @@ class ProcessGroup:
         environment: Mapping[str, str],
         on_exit: Callable[[int], None],
         on_over: Callable[[], None],
+        terminal: str | None = None,
     ) -> None:
         self.state = ProcessState.RUNNING
         self._on_exit = on_exit
         self._on_over = on_over
-        # Not the loop's own way, which keeps an end of standard output open until the program has ended.
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            words, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, start_new_session=True
-        )
-        process = self._process
-        self.pipes = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", (process.stdin, process.stdout, process.stderr))
+        self._has_terminal = terminal is not None
+        self.pipes: tuple[IO[bytes], ...] = ()  # standard input, output and error; none on a terminal
+        self._process: subprocess.Popen[bytes] | TerminalProcess
+        if terminal is not None:
+            self._process = TerminalProcess(words, environment, terminal)
+        else:
+            # Not the loop's own way, which keeps an end of standard output open until the program has ended.
+            pipe = subprocess.PIPE
+            process = self._process = subprocess.Popen(
+                words, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment, start_new_session=True
+            )
+            self.pipes = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", (process.stdin, process.stdout, process.stderr))
         try:
             self._pidfd = os.pidfd_open(self._process.pid)
         except OSError:  # no descriptor is left for it
@@ -86,17 +98,26 @@ class ProcessGroup:
         return self._pidfd < 0
 
     def terminate(self) -> None:
-        """Ask the program and its children to end; SIGKILL follows after TERMINATES_S."""
+        """Ask the program and its children to end; SIGKILL follows after TERMINATES_S.
+
+        A terminal has hung up before, which sends SIGHUP; there SIGTERM follows for those who ignore that.
+        """
         if self.state not in (ProcessState.RUNNING, ProcessState.EXITED):
             return
-        if not self._signal(signal.SIGTERM):
+        if not self._signal(0 if self._has_terminal else signal.SIGTERM):
             self._set_over()
             return
+        if self._has_terminal:
+            asyncio.get_running_loop().call_later(_HANGS_UP_S, self._terminate_others)
         asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
         if self.state is ProcessState.EXITED:
             self._set_orphaned()
         else:
             self.state = ProcessState.TERMINATING
+
+    def _terminate_others(self) -> None:
+        if self.state is not ProcessState.OVER:
+            self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End what did not end by itself."""
@@ -131,7 +152,8 @@ class ProcessGroup:
         if self.state is not ProcessState.ORPHANED:
             return
         if self._signal(0):
-            asyncio.get_running_loop().call_later(_POLL_S, self._poll_children)
+            delay = _POLL_SESSION_S if self._has_terminal else _POLL_S
+            asyncio.get_running_loop().call_later(delay, self._poll_children)
         else:
             self._set_over()
 
@@ -141,8 +163,15 @@ class ProcessGroup:
 
     def _signal(self, number: int) -> bool:
         """Send a signal to the group (0 sends none); whether there was a process that could get it."""
-        try:
-            os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+        pid = self._process.pid
+        groups = groups_of_session(pid) if self._has_terminal else (pid,)
+        reached = [_signal_group(group, number) for group in groups]
+        return any(reached)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -10,7 +10,11 @@ What one side does, and what the other side sees:
     standard error   line by line on the server's standard error
     connection gone  the process group (the program and its children) gets SIGTERM, then SIGKILL
 
-``program_relay`` moves the bytes, ``process_group`` starts and ends the program.
+``program_relay`` moves the bytes, ``process_group`` starts and ends the program. With ``--pty`` the program has a
+terminal instead of pipes (``pseudo_terminal``), which changes two lines of the table:
+
+    client's FIN     VEOF (Ctrl-D) on the terminal, and the hang-up of a program that is silent for HANGS_UP_S after it
+    standard error   to the client, as standard output
 """
 
 import asyncio
@@ -19,29 +23,45 @@ from contextlib import suppress
 
 from portside.behaviours.process_group import TERMINATES_S
 from portside.behaviours.program_relay import LEAVES_S, ProgramRelay, ReportLine
+from portside.behaviours.pseudo_terminal import TERM
+from portside.descriptors import keep_inherited_descriptors
 from portside.errors import reason_of
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 
+HANGS_UP_S = 5.0  # of silence after the client's FIN, where --half-close-timeout says nothing
+_OF_THE_TERMINAL = ("COLUMNS", "LINES")  # variables that describe the terminal of the server
+
 
 class Programs(Behaviour):
     """Runs the program ``words`` for each client. ``report_line`` is called with each line of its standard error.
 
-    With ``crlf`` the lines that a program writes get to the client with CR LF.
+    With ``crlf`` the lines that a program writes get to the client with CR LF. ``hang_up_s``: each program gets a
+    terminal, and a hang-up if it is silent for so many seconds after the client's FIN; None: it gets pipes.
     """
 
-    def __init__(self, words: list[str], report_line: ReportLine, *, crlf: bool = False) -> None:
+    def __init__(
+        self, words: list[str], report_line: ReportLine, *, crlf: bool = False, hang_up_s: float | None = None
+    ) -> None:
         self._words = words
         self._report_line = report_line
         self._crlf = crlf
+        self._hang_up_s = hang_up_s
+        self._environment = dict(os.environ)
+        if hang_up_s is not None:
+            keep_inherited_descriptors()
+            self._environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_TERMINAL}
+            self._environment["TERM"] = TERM
         self._relays: dict[Connection, ProgramRelay] = {}  # while the client is connected
         self._alive: set[ProgramRelay] = set()  # until nothing of the program and its children is left
         self._none_alive = asyncio.Event()
         self._starting: set[asyncio.Task[None]] = set()
 
     def opened(self, connection: Connection) -> None:
-        relay = self._relays[connection] = ProgramRelay(connection, self._report_line, self._on_over, crlf=self._crlf)
+        relay = self._relays[connection] = ProgramRelay(
+            connection, self._report_line, self._on_over, crlf=self._crlf, hang_up_s=self._hang_up_s
+        )
         self._alive.add(relay)
         task = asyncio.get_running_loop().create_task(self._start(relay))
         self._starting.add(task)
@@ -51,7 +71,7 @@ class Programs(Behaviour):
         """Start a program: in a task for as long as that takes, for a running one has none."""
         connection = relay.connection
         try:
-            await relay.start(self._words, {**os.environ, **environment(connection)})
+            await relay.start(self._words, {**self._environment, **environment(connection)})
         except (OSError, ValueError) as error:
             self._report_line(connection, f"cannot run {self._words[0]}: {reason_of(error)}".encode())
             relay.kill()

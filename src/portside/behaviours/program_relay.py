@@ -12,6 +12,8 @@ States of the program's standard output, which decides how the connection ends:
                   nothing for LEAVES_S; the connection closes in order          ENDING
     ENDING        end: the connection is gone, or the run ends                  none
 
+On a terminal (``pseudo_terminal``) standard output and error are one, and their end is the end of the input too.
+
 Until the program's pipes are connected to the loop, the server does not read from the client, and what it has read is
 held back. ``end`` in that time takes effect once the pipes are connected.
 """
@@ -23,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from portside.behaviours.process_group import ProcessGroup, ProcessState
+from portside.behaviours.pseudo_terminal import PseudoTerminal, TerminalInput, TerminalOutput
 from portside.server.connection import Connection
 from portside.server.leg import Hold
 from portside.wire.newlines import CrLf
@@ -49,8 +52,9 @@ class ProgramRelay:
     """One connection and its program.
 
     ``report_line`` is called with each line of standard error, ``on_over`` when neither the program nor a child of it
-    is left. With ``crlf`` each LF of the program's output becomes CR LF. More attributes than a class should have: both
-    directions share the state.
+    is left. With ``crlf`` each LF of the program's output becomes CR LF. ``hang_up_s``: the program gets a terminal,
+    and a hang-up if it is silent for so many seconds after the end of its input; None: it gets pipes. More attributes
+    than a class should have: both directions share the state.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class ProgramRelay:
         on_over: Callable[["ProgramRelay"], None],
         *,
         crlf: bool = False,
+        hang_up_s: float | None = None,
     ) -> None:
         self.connection = connection
         self._report_line = report_line
@@ -67,33 +72,64 @@ class ProgramRelay:
         self._crlf = CrLf() if crlf else None
         self._state = RelayState.RELAYING
         self._group: ProcessGroup | None = None  # None before the program is started
-        self._input: asyncio.WriteTransport | None = None
-        self._output: asyncio.ReadTransport | None = None
+        self._hang_up_s = hang_up_s
+        self._input: asyncio.WriteTransport | TerminalInput | None = None
+        self._output: asyncio.ReadTransport | TerminalOutput | None = None
         self._errors: asyncio.ReadTransport | None = None
         self._held: list[bytes] | None = []  # bytes from before the pipes are connected, FIN as b""; None from then on
         self._has_output = False  # or may have had some: since the program's end, or the last look after it
         self._partial_line = b""  # of standard error
 
     async def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the program and connect its pipes. Raises as ProcessGroup does."""
-        loop = asyncio.get_running_loop()
-        group = self._group = ProcessGroup(words, environment, self._on_exit, partial(self._on_over, self))
-        _log.debug("#%d: process %d started: %s", self.connection.number, group.pid, words[0])
-        stdin, stdout, stderr = group.pipes
-        self._input = (await loop.connect_write_pipe(lambda: _StandardInput(self.connection), stdin))[0]
-        output = partial(_PipeReader, self._on_output, self._on_output_end)
-        self._output = (await loop.connect_read_pipe(output, stdout))[0]
-        errors = partial(_PipeReader, self._on_errors, self._on_errors_end)
-        self._errors = (await loop.connect_read_pipe(errors, stderr))[0]
+        """Start the program and connect its pipes, or its terminal. Raises as ProcessGroup and PseudoTerminal do."""
+        stdin = _StandardInput(self.connection)
+        if self._hang_up_s is not None:
+            group = self._start_on_terminal(words, environment, stdin, self._hang_up_s)
+        else:
+            group = await self._start_on_pipes(words, environment, stdin)
         held, self._held = self._held or [], None
         for data in held:
             if data:
                 self.feed(data)
             else:
                 self.feed_eof()
-        self.connection.resume_reading(Hold.FLOW)
+        if not stdin.is_paused:
+            self.connection.resume_reading(Hold.FLOW)
         if self._state is RelayState.ENDING:
             self._terminate(group)
+
+    async def _start_on_pipes(
+        self, words: Sequence[str], environment: Mapping[str, str], protocol: "_StandardInput"
+    ) -> ProcessGroup:
+        loop = asyncio.get_running_loop()
+        group = self._start_group(words, environment, None)
+        stdin, stdout, stderr = group.pipes
+        self._input = (await loop.connect_write_pipe(lambda: protocol, stdin))[0]
+        output = partial(_PipeReader, self._on_output, self._on_output_end)
+        self._output = (await loop.connect_read_pipe(output, stdout))[0]
+        errors = partial(_PipeReader, self._on_errors, self._on_errors_end)
+        self._errors = (await loop.connect_read_pipe(errors, stderr))[0]
+        return group
+
+    def _start_on_terminal(
+        self, words: Sequence[str], environment: Mapping[str, str], protocol: "_StandardInput", hang_up_s: float
+    ) -> ProcessGroup:
+        terminal = PseudoTerminal()
+        try:
+            group = self._start_group(words, environment, terminal.path)
+        except BaseException:
+            terminal.close()
+            raise
+        terminal.release()
+        output = self._output = TerminalOutput(terminal.output_fd, _PipeReader(self._on_output, self._on_output_end))
+        self._input = TerminalInput(terminal.input_fd, protocol, output, hang_up_s, self._hang_up)
+        return group
+
+    def _start_group(self, words: Sequence[str], environment: Mapping[str, str], terminal: str | None) -> ProcessGroup:
+        on_over = partial(self._on_over, self)
+        group = self._group = ProcessGroup(words, environment, self._on_exit, on_over, terminal)
+        _log.debug("#%d: process %d started: %s", self.connection.number, group.pid, words[0])
+        return group
 
     # From the program.
 
@@ -105,6 +141,8 @@ class ProgramRelay:
 
     def _on_output_end(self) -> None:
         self._output = None
+        if isinstance(self._input, TerminalInput):
+            self._input.abort()
         if self._state is RelayState.RELAYING:
             self._state = RelayState.OUTPUT_ENDED
         elif self._state is RelayState.EXITED:
@@ -187,7 +225,15 @@ class ProgramRelay:
         for pipe in (self._input, self._output):
             if pipe is not None:
                 pipe.close()
+        if isinstance(self._input, TerminalInput):
+            self._input.abort()  # both directions are closed now: the terminal hangs up
         group.terminate()
+
+    def _hang_up(self) -> None:
+        """End a program that takes no notice of the end of its input, as a terminal does that is closed."""
+        _log.debug("#%d: hangs up: no output since the end of input", self.connection.number)
+        self.connection.close_gracefully()
+        self.end()
 
     def kill(self) -> None:
         """End the program and its children by SIGKILL."""
@@ -202,15 +248,19 @@ class _StandardInput(asyncio.BaseProtocol):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.is_paused = False
 
     def pause_writing(self) -> None:
+        self.is_paused = True
         self._connection.pause_reading(Hold.FLOW)
 
     def resume_writing(self) -> None:
+        self.is_paused = False
         self._connection.resume_reading(Hold.FLOW)
 
     def connection_lost(self, exc: Exception | None) -> None:
         # The program will never read again: what the client still sends is dropped, so that its FIN is seen.
+        self.is_paused = False
         self._connection.resume_reading(Hold.FLOW)
 
 

@@ -24,6 +24,7 @@ class OptionSpec(NamedTuple):
     default_help: str = ""  # how the default reads, where the value itself says too little
     excludes: tuple[str, ...] = ()  # flags that may not be given beside it, see settings.relations
     requires: tuple[str, ...] = ()  # flags without which it means nothing
+    requires_one: tuple[str, ...] = ()  # flags of which one has to be given
     why: Mapping[str, str] = {}  # the hint where a relation is violated, by the other flag
     parse_all: Callable[[tuple[str, ...]], Any] | None = None  # reads all words of an argument together
     bare: str | None = None  # the value where the option is given without one; None: it needs one
@@ -82,13 +83,14 @@ def flag(
     group: str,
     excludes: tuple[str, ...] = (),
     requires: tuple[str, ...] = (),
+    requires_one: tuple[str, ...] = (),
     why: Mapping[str, str] | None = None,
 ) -> Any:
     """An option without a value: False, or True where it is given."""
-    return field(
-        default=False,
-        metadata={"spec": OptionSpec(flags, help, group, excludes=excludes, requires=requires, why=why or {})},
+    spec = OptionSpec(
+        flags, help, group, excludes=excludes, requires=requires, requires_one=requires_one, why=why or {}
     )
+    return field(default=False, metadata={"spec": spec})
 
 
 def switch(

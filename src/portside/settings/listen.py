@@ -130,6 +130,12 @@ class Listen:
         "-c", "--sh-exec", metavar="CMD", group=_BACK, help="as --exec, run by /bin/sh",
         excludes=_ANSWERS,
     )  # fmt: skip
+    pty: bool = flag(
+        "--pty", group=_BACK,
+        help="give the program of each client a terminal of 80x24: a shell prompts and edits lines, and Ctrl-C "
+        "(byte 03) interrupts",
+        requires_one=("--exec", "--sh-exec"),
+    )  # fmt: skip
     handler: str | None = option(
         "--handler", metavar="FILE.py:NAME", group=_BACK,
         help="call an async function of yours with each connection (docs/handler.md)",

@@ -1,6 +1,7 @@
 """Relations between options: which exclude or require which; checked, and described for the help text.
 
-1. ``excludes`` and ``requires`` hold flags as they are shown (the last of an option's flags, or its ``--no-`` form).
+1. ``excludes``, ``requires`` and ``requires_one`` hold flags as they are shown (the last of an option's flags, or its
+   ``--no-`` form).
 2. Exclusion holds in both directions and is written once, at the option that the message should name first. Options
    of which at most one may be given, the alternatives, share one tuple, which contains each of them.
 3. A switch excludes in its positive form only; an option that excludes the negative form names ``--no-…``.
@@ -23,6 +24,8 @@ def check_relations(command: str, settings: Any) -> None:
         for other in spec.requires:
             if other not in given:
                 raise UsageError(command, f"{flag} goes with {other}", spec.why.get(other))
+        if spec.requires_one and not any(other in given for other in spec.requires_one):
+            raise UsageError(command, f"{flag} goes with {' or '.join(spec.requires_one)}")
 
 
 def describe_relations(settings: type) -> dict[str, str]:
@@ -40,6 +43,8 @@ def describe_relations(settings: type) -> dict[str, str]:
     for name, spec in specs.items():
         flag = spec.flags[-1]
         parts = [f"needs {' and '.join(spec.requires)}"] if spec.requires else []
+        if spec.requires_one:
+            parts.append(f"needs {' or '.join(spec.requires_one)}")
         if flag in spec.excludes:
             first = spec.excludes[0]
             parts.append(f"one of {', '.join(spec.excludes)}" if flag == first else f"an alternative to {first}")

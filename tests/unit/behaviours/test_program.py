@@ -79,6 +79,23 @@ def test_no_descriptor_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started[0].returncode == -9
 
 
+def test_a_program_for_a_terminal_that_is_gone_leaves_no_descriptor_open() -> None:
+    said: list[bytes] = []
+
+    async def run() -> None:
+        programs = Programs(["/no/such/program"], lambda _connection, line: said.append(line), hang_up_s=5.0)
+        before = os.listdir("/proc/self/fd")
+        client = Client()
+        programs.opened(client)  # type: ignore[arg-type]
+        async with asyncio.timeout(30):
+            assert await client.closed == "error"
+            await programs.end()
+        assert os.listdir("/proc/self/fd") == before
+
+    asyncio.run(run())
+    assert said == [b"cannot run /no/such/program: No such file or directory"]
+
+
 class Group:
     """A program that has written two pieces; its end is reported by hand."""
 

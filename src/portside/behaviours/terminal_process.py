@@ -1,0 +1,68 @@
+"""A program on a terminal of its own: the first process of a session, with the terminal as its controlling terminal.
+
+``subprocess`` can do this only with code that runs in the child (``preexec_fn``), which is unsafe beside the threads of
+the server. posix_spawn(3) needs none: it makes the session before it opens the terminal, and the first terminal that
+the first process of a session opens is its controlling terminal (tty_ioctl(4)).
+"""
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from portside.procfs import PROC
+
+# What a login gives its programs, whatever the server itself ignores: started by a shell with `&`, it ignores SIGINT.
+_DEFAULT_SIGNALS: Final = (
+    signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGPIPE, signal.SIGXFSZ,
+)  # fmt: skip
+
+
+class TerminalProcess:
+    """A started program; ``path`` is that of its terminal. Raises OSError where it cannot be started, and ValueError.
+
+    The counterpart of ``subprocess.Popen``, as far as ``ProcessGroup`` wants it.
+    """
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], path: str) -> None:
+        terminal = (os.POSIX_SPAWN_OPEN, 0, path, os.O_RDWR, 0)
+        copies = [(os.POSIX_SPAWN_DUP2, 0, fd) for fd in (1, 2)]
+        self.pid = os.posix_spawnp(
+            words[0],
+            list(words),
+            environment,
+            file_actions=[terminal, *copies],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+
+    def wait(self) -> int:
+        """Wait for the end of the program; its exit status, or the negative number of the signal that ended it."""
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        except ChildProcessError:
+            return 0  # the kernel has reaped it: SIGCHLD is ignored here
+
+
+def groups_of_session(session: int) -> set[int]:
+    """The process groups of a session: that of its first process, and where others are left, theirs too.
+
+    A shell makes a group for each of its jobs.
+    """
+    groups = {session}
+    try:
+        processes = [name for name in os.listdir(PROC) if name.isdigit()]
+    except OSError:  # no descriptor is left
+        return groups
+    for name in processes:
+        try:
+            with open(f"{PROC}/{name}/stat", "rb", buffering=0) as file:
+                text = file.read(1024)
+        except OSError:
+            continue  # it has ended
+        state, _parent, group, its_session = text[text.rfind(b")") + 1 :].split()[:4]
+        if int(its_session) == session and state not in (b"Z", b"X"):
+            groups.add(int(group))
+    return groups
