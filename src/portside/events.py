@@ -26,6 +26,10 @@ CloseReason = Literal[
     "killed",  # somebody had the kernel destroy the socket of this side, as `watch --kill` and `ss -K` do
     "error",  # any other error that the network reports, such as a lost route
 ]
+ActName = Literal[
+    "send", "pause", "resume", "throttle", "fault", "close", "note", "limit", "access", "broadcast", "drain"
+]
+ClosedBy = Literal["upstream", "operator"]
 RefuseReason = Literal[
     "max_conns", "max_conns_per_ip", "denied", "tls_failed", "proxy_header", "no_file_descriptors", "fault"
 ]
@@ -147,7 +151,7 @@ class Closed(Event, frozen=True, gc=False):
     sent: int
     duration: float
     error: str | None = None
-    by: Literal["upstream"] | None = None  # who ended it, where that was neither the peer nor this side
+    by: ClosedBy | None = None  # who ended it, where that was neither the peer nor this side by itself
 
 
 class Refused(Event, frozen=True, gc=False):
@@ -175,6 +179,21 @@ class Fault(Event, frozen=True, gc=False, kw_only=True):
     offset: int | None = None  # bytes of that direction before it
     size: int | None = None  # bytes that it dropped or changed
     over: Literal[True] | None = None  # it came to its end
+
+
+class Act(Event, frozen=True, gc=False, kw_only=True):
+    """An operator did something to the running server or, where ``conn`` is given, to one connection.
+
+    ``by`` says who asked for it, as ``unix uid 0`` or ``web 127.0.0.1:5000``, ``detail`` what exactly was done.
+    """
+
+    event: ClassVar[str] = "act"
+
+    act: ActName
+    conn: int | None = None
+    peer: str | None = None
+    by: str
+    detail: str | None = None
 
 
 class Gap(Event, frozen=True, gc=False):
@@ -212,6 +231,7 @@ EVENTS: tuple[type[Event], ...] = (
     Closed,
     Refused,
     Fault,
+    Act,
     Gap,
     Stopped,
 )

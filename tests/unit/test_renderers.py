@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from portside.events import Closed, HalfClosed, Listening, Opened, Received, Refused, Sent, Stopped
+from portside.events import Act, Closed, HalfClosed, Listening, Opened, Received, Refused, Sent, Stopped
 from portside.feed.render import Renderer, make_renderer
 from portside.wire.frame import Frame
 
@@ -57,6 +57,39 @@ def test_text() -> None:
         "12:00:01.123  #3 unix:pid=1  lost after 0.000s, 0 B in, 0 B out: No route to host\n"
         "12:00:01.123  1.2.3.4:5  refused: max_conns\n"
         "12:00:01.123  stopped: signal\n"
+    )
+
+
+ACTS = [
+    Act(at=AT, act="pause", conn=1, peer=PEER, by="unix uid 0"),
+    Act(at=AT, act="send", conn=1, peer=PEER, by="web [::1]:5000", detail="6 B"),
+    Act(at=AT, act="limit", by="unix uid 0", detail="max_conns=5"),
+    Closed(AT, 1, PEER, "local_closed", 6, 9, 2.544, by="operator"),
+]
+
+
+def test_acts_of_an_operator_in_text() -> None:
+    assert shown(make_renderer("text"), *ACTS) == (
+        "12:00:01.123  #1 127.0.0.1:33406  operator: paused (unix uid 0)\n"
+        "12:00:01.123  #1 127.0.0.1:33406  operator: sent: 6 B (web [::1]:5000)\n"
+        "12:00:01.123  operator: limit: max_conns=5 (unix uid 0)\n"
+        "12:00:01.123  #1 127.0.0.1:33406  closed here by the operator after 2.544s, 6 B in, 9 B out\n"
+    )
+
+
+def test_acts_of_an_operator_in_the_other_formats() -> None:
+    assert shown(make_renderer("classic"), *ACTS) == (
+        "Operator on ('127.0.0.1', 33406): paused (unix uid 0).\n"
+        "Operator on ('127.0.0.1', 33406): sent: 6 B (web [::1]:5000).\n"
+        "Operator: limit: max_conns=5 (unix uid 0).\n"
+        "Connection from ('127.0.0.1', 33406) closed.\n"
+    )
+    assert shown(make_renderer("raw"), *ACTS) == ""
+    assert shown(make_renderer("json"), *ACTS[1:]).replace("2025-11-22T12:00:01.123456Z", "…") == (
+        '{"event":"act","at":"…","act":"send","conn":1,"peer":"127.0.0.1:33406","by":"web [::1]:5000","detail":"6 B"}\n'
+        '{"event":"act","at":"…","act":"limit","by":"unix uid 0","detail":"max_conns=5"}\n'
+        '{"event":"closed","at":"…","conn":1,"peer":"127.0.0.1:33406","reason":"local_closed","received":6,"sent":9,'
+        '"duration":2.544,"by":"operator"}\n'
     )
 
 

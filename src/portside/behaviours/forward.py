@@ -148,6 +148,10 @@ class Forward(Behaviour):
         leg = self._legs.get(connection)
         return leg is not None and leg.is_active()
 
+    def upstream_leg(self, connection: Connection) -> Upstream | None:
+        leg = self._legs.get(connection)
+        return leg if leg is not None and leg.is_open else None
+
     def legs(self) -> Iterable[Upstream]:
         return chain(self._legs.values(), self._flushing)
 

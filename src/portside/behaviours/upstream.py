@@ -78,6 +78,7 @@ class Upstream(Leg, asyncio.Protocol):
         self._queued, self._queued_bytes = [], 0
         if self._state is State.DIALING_EOF:
             self._state = State.CLIENT_EOF
+            self.eof_sent = True
             transport.write_eof()
         else:
             self._state = State.RELAYING
@@ -176,6 +177,7 @@ class Upstream(Leg, asyncio.Protocol):
             self._state = State.DIALING_EOF
         elif self._state is State.RELAYING and self._transport is not None:
             self._state = State.CLIENT_EOF
+            self.eof_sent = True
             self._transport.write_eof()
         elif self._state is State.UPSTREAM_EOF and self._client is not None:
             self._client.set_close_reason("local_closed", by="upstream")

@@ -4,10 +4,11 @@ Both formats are streamed: only the current flush and a little state for each op
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from portside.events import (
     Closed,
+    ClosedBy,
     CloseReason,
     Event,
     Gap,
@@ -147,7 +148,7 @@ def _unrecorded_end(recording: Recording, conn: int) -> Closed | None:
         recorded.sent,
         recorded.duration or 0.0,
         recorded.error,
-        cast("Literal['upstream'] | None", recorded.by),
+        cast("ClosedBy | None", recorded.by),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from portside.events import ClosedBy
 from portside.record.event_entry import MOST_SECONDS
 from portside.record.segment import MOST_BLOCK_BYTES, MOST_BYTES, MOST_CONN, MOST_SEGMENT, MOST_TIME
 
@@ -37,7 +38,7 @@ _COLUMNS: Final[dict[str, dict[str, Any]]] = {
         "conn": Annotated[int, Meta(ge=1, le=MOST_CONN)], "peer": str | None, "local": str | None,
         "opened": _Time | None, "half_closed": _Time | None, "closed": _Time | None, "reason": _Reason | None,
         "error": str | None, "duration": _Seconds | None, "received": _Sum | None, "sent": _Sum | None,
-        "dropped": _Time | None, "closed_by": Literal["upstream"] | None, "began": _Time | None,
+        "dropped": _Time | None, "closed_by": ClosedBy | None, "began": _Time | None,
     },
     "extents": {
         "segment": _Segment, "offset": _Time, "length": Annotated[int, Meta(ge=0, le=MOST_BLOCK_BYTES + 1024)],

@@ -149,6 +149,11 @@ class Acceptor:
         self._listeners = []
 
     @property
+    def last_number(self) -> int:
+        """The number of the newest connection."""
+        return self._last_number
+
+    @property
     def is_listening(self) -> bool:
         """Whether any port is open."""
         return bool(self._listeners)

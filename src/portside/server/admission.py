@@ -53,7 +53,11 @@ def read_networks(path: str, option: str) -> "list[Network]":
 
 
 class Admission:
-    """Decides on each client, and counts those that were admitted. Clients on unix sockets are only counted."""
+    """Decides on each client, and counts those that were admitted. Clients on unix sockets are only counted.
+
+    What is changed while the server runs holds for the clients that come from then on. ``most`` is how many may be
+    connected, ``most_per_ip`` how many from one address; None is any number.
+    """
 
     def __init__(
         self,
@@ -63,8 +67,8 @@ class Admission:
         allowed: "list[Network] | None" = None,
         denied: "list[Network] | None" = None,
     ) -> None:
-        self._most = most
-        self._most_per_ip = most_per_ip
+        self.most = most
+        self.most_per_ip = most_per_ip
         self._allowed = allowed
         self._denied = denied or []
         self._admitted = 0
@@ -74,10 +78,10 @@ class Admission:
         """Count a client in, or return why it is refused. ``ip`` is None on a unix socket."""
         if ip is not None and (self._allowed is not None or self._denied) and not self._is_allowed(ip):
             return "denied"
-        if self._most is not None and self._admitted >= self._most:
+        if self.most is not None and self._admitted >= self.most:
             return "max_conns"
-        if self._most_per_ip is not None and ip is not None:
-            if self._admitted_by_ip[ip] >= self._most_per_ip:
+        if ip is not None:  # counted without a limit too: there may be one later
+            if self.most_per_ip is not None and self._admitted_by_ip[ip] >= self.most_per_ip:
                 return "max_conns_per_ip"
             self._admitted_by_ip[ip] += 1
         self._admitted += 1
@@ -86,10 +90,48 @@ class Admission:
     def release(self, ip: str | None) -> None:
         """Count out a client that was admitted."""
         self._admitted -= 1
-        if self._most_per_ip is not None and ip is not None:
+        if ip is not None:
             self._admitted_by_ip[ip] -= 1
             if not self._admitted_by_ip[ip]:
                 del self._admitted_by_ip[ip]
+
+    @property
+    def allowed(self) -> "tuple[Network, ...] | None":
+        """The networks from which clients may come; None: any that is not denied."""
+        return None if self._allowed is None else tuple(self._allowed)
+
+    @property
+    def denied(self) -> "tuple[Network, ...]":
+        """The networks from which no client may come."""
+        return tuple(self._denied)
+
+    def allow(self, network: "Network") -> bool:
+        """Let clients come from a network, and from now on only from those that were allowed; whether it is new."""
+        if network in (self._allowed or ()):
+            return False
+        self._allowed = [*(self._allowed or ()), network]
+        return True
+
+    def deny(self, network: "Network") -> bool:
+        """Let no client come from a network; whether it is new."""
+        if network in self._denied:
+            return False
+        self._denied.append(network)
+        return True
+
+    def stop_allowing(self, network: "Network") -> bool:
+        """Take a network out of those allowed; after the last, any may come. Whether it was there."""
+        if network not in (self._allowed or ()):
+            return False
+        self._allowed = [each for each in self._allowed or () if each != network] or None
+        return True
+
+    def stop_denying(self, network: "Network") -> bool:
+        """Take a network out of those denied; whether it was there."""
+        if network not in self._denied:
+            return False
+        self._denied.remove(network)
+        return True
 
     def _is_allowed(self, ip: str) -> bool:
         from portside.networks import contains

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from portside.events import CloseReason
     from portside.server.connection import Connection
+    from portside.server.leg import Leg
     from portside.server.vanished_peers import WatchedLeg
 
 
@@ -38,6 +39,10 @@ class Behaviour:
     def is_active(self, connection: "Connection") -> bool:
         """Whether something moved that the connection itself does not see; asked before it is closed as idle."""
         return False
+
+    def upstream_leg(self, connection: "Connection") -> "Leg | None":
+        """The other leg of a client whose connection is relayed; None while there is none."""
+        return None
 
     def legs(self) -> "Iterable[WatchedLeg]":
         """Other connections that end with those of the clients, to look whether their peers have vanished."""

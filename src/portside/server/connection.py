@@ -14,12 +14,12 @@ How a connection ends is decided in one place, ``connection_lost``:
 import asyncio
 import math
 from time import time_ns
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import msgspec
 
 from portside.errors import reason_of
-from portside.events import Closed, CloseReason, Event, HalfClosed, Opened, Proxy, Received, Sent, Tls
+from portside.events import Closed, ClosedBy, CloseReason, Event, HalfClosed, Opened, Proxy, Received, Sent, Tls
 from portside.server.leg import Hold, Leg
 from portside.sockopts import has_vanished
 from portside.tls.first_bytes import CLIENT_HELLO_BYTES, TLS_HANDSHAKE
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STALL_CHECK_S = 1.0
 WRITE_TIMEOUT_S = 10.0  # a peer that takes no byte of what is buffered for it for this long is closed
 _FLOW = Hold.FLOW.value
+_OPERATOR = Hold.OPERATOR.value
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True, gc=False):
@@ -46,11 +47,11 @@ class ConnectionInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class CloseCause(NamedTuple):
-    """Why a connection is closed; ``error`` in words, ``by`` where this side only passes on somebody else's close."""
+    """Why a connection is closed; ``error`` in words, ``by`` where somebody else asked for the close."""
 
     reason: CloseReason
     error: str | None = None
-    by: Literal["upstream"] | None = None
+    by: ClosedBy | None = None
 
 
 class Publish(Protocol):
@@ -134,7 +135,6 @@ class Connection(Leg, asyncio.Protocol):
         "_progress_at",
         "_write_timeout",
         "active_at",
-        "eof_sent",
         "faults",
         "info",
         "lost",
@@ -159,7 +159,6 @@ class Connection(Leg, asyncio.Protocol):
         self.received = 0  # bytes
         self.sent = 0  # bytes handed over; ``buffered_bytes`` of them have not left
         self.lost = 0  # bytes handed over that had not left when the connection ended
-        self.eof_sent = False
         self._host = host
         self._cause: CloseCause | None = None
         self.opened_at = host.now()  # seconds of the loop's clock
@@ -311,14 +310,12 @@ class Connection(Leg, asyncio.Protocol):
                 deadlines.limit(self, self._host.now())
         self.eof_sent = True
 
-    def set_close_reason(
-        self, reason: CloseReason, *, error: str | None = None, by: Literal["upstream"] | None = None
-    ) -> None:
+    def set_close_reason(self, reason: CloseReason, *, error: str | None = None, by: ClosedBy | None = None) -> None:
         """Say why the connection is about to end; the first reason counts."""
         if self._cause is None:
             self._cause = CloseCause(reason, error, by)
 
-    def close(self, reason: CloseReason, *, error: str | None = None, by: Literal["upstream"] | None = None) -> None:
+    def close(self, reason: CloseReason, *, error: str | None = None, by: ClosedBy | None = None) -> None:
         """Close in order, as soon as it is open: what is buffered for the peer still goes out."""
         if self._transport is None:
             self.set_close_reason(reason, error=error, by=by)
@@ -337,7 +334,7 @@ class Connection(Leg, asyncio.Protocol):
         reason: CloseReason = "local_reset",
         *,
         error: str | None = None,
-        by: Literal["upstream"] | None = None,
+        by: ClosedBy | None = None,
     ) -> None:
         """Send RST: what is buffered is lost on both sides."""
         if self._transport is not None:
@@ -348,14 +345,25 @@ class Connection(Leg, asyncio.Protocol):
         """End the connection: the peer acknowledges nothing any more."""
         self.reset("peer_vanished")
 
+    def idle_timeout_changed(self) -> None:
+        """Count idle time anew, by the host's timeout of now."""
+        timeout = self._host.idle_timeout
+        if timeout is not None and self._transport is not None:
+            self.active_at = self._host.now()
+            if self._check_due > self.active_at + timeout:
+                self._schedule_check(self.active_at + timeout)
+
     def set_write_timeout(self, seconds: float) -> None:
         """Limit how long the peer may take nothing of what is buffered for it, from now on; ``inf`` is no limit."""
         self._write_timeout = seconds
         self._progress_at = self._host.now()
 
     def resume_reading(self, hold: Hold) -> None:
-        """Clear a hold, and read again where it was the last one: idle time counts from now."""
-        if self._holds and not self._holds & ~hold._value_:
+        """Clear a hold, and read again where it was the last one.
+
+        Idle time counts from now, unless another hold remains for which it does not count at all.
+        """
+        if self._holds & hold._value_ and not self._holds & ~hold._value_ & ~_FLOW:
             self.active_at = self._host.now()
         super().resume_reading(hold)
 
@@ -368,7 +376,8 @@ class Connection(Leg, asyncio.Protocol):
         blocked = faults is not None and faults.is_blocking
         if self.buffered_bytes:
             outstanding = self.outstanding_bytes
-            if outstanding != self._outstanding or blocked:
+            if outstanding != self._outstanding or blocked or self._holds & _OPERATOR:
+                # A peer that waits until it is read may read nothing itself.
                 self._outstanding, self._progress_at = outstanding, now
                 self.active_at = now
             elif now >= self._progress_at + self._write_timeout:

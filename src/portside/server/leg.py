@@ -18,6 +18,7 @@ from portside.sockopts import seconds_since_ack, set_abortive_close, unacknowled
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 
 class Hold(enum.Flag):
@@ -32,10 +33,11 @@ class Hold(enum.Flag):
 class Leg:
     """Flow control of one transport; a base of the protocol that uses the transport, or a part of it."""
 
-    __slots__ = ("_holds", "_transport", "half_closed", "write_paused")
+    __slots__ = ("_holds", "_transport", "eof_sent", "half_closed", "write_paused")
 
     def __init__(self) -> None:
         self.half_closed = False  # the peer sent FIN
+        self.eof_sent = False  # our FIN is sent, or follows what is buffered
         self.write_paused = False
         self._transport: asyncio.Transport | None = None  # None before connection_made and after connection_lost
         self._holds = 0  # values of Hold, as a plain number: operations on a Flag cost a microsecond
@@ -45,6 +47,15 @@ class Leg:
         self._transport = transport
         if self._holds:
             transport.pause_reading()
+
+    def insert(self, make: "Callable[[asyncio.Transport], asyncio.Transport]") -> None:
+        """Put something between this leg and its transport: what ``make`` returns is the leg's transport from now on.
+
+        Only while the leg is open. What was put there is in the state of the transport: paused where that is.
+        """
+        if self._transport is None:
+            raise RuntimeError("the leg has no transport")
+        self._transport = make(self._transport)
 
     @property
     def is_open(self) -> bool:
@@ -56,6 +67,11 @@ class Leg:
         """The socket's descriptor, for its options alone; -1 where there is no transport."""
         fd: int = self._transport.get_extra_info("fd", -1) if self._transport is not None else -1
         return fd
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether this side has begun to close the leg, or there is no transport."""
+        return self._transport is None or self._transport.is_closing()
 
     @property
     def read_paused(self) -> bool:

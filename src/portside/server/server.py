@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from portside.server.hello_watch import HelloWatch
 
 
+def _tick_for(timeout: float) -> float:
+    """The precision of deadlines, in seconds, that is fine enough for a timeout."""
+    return max(0.01, min(1.0, timeout / 8))
+
+
 class Server:
     """Any number of clients, accepted by ``acceptor``; everything on the loop's thread.
 
@@ -66,7 +71,9 @@ class Server:
         self.on_writable: Callable[[Connection], None] = lambda _connection: None
         self.poller = SocketPoller(loop)
         shortest = min(each for each in (idle_timeout, half_close_timeout, 8.0) if each is not None)
-        scheduler = DeadlineScheduler(loop, max(0.01, min(1.0, shortest / 8)))
+        self._tick = _tick_for(shortest)
+        self._scheduler = scheduler = DeadlineScheduler(loop, self._tick)
+        self.half_close_timeout: float | None = half_close_timeout
         if half_close_timeout is not None:
             self.half_close_deadlines = HalfCloseTimeout(scheduler, half_close_timeout)
         self._vanished: VanishedPeers | None = None
@@ -88,6 +95,30 @@ class Server:
         self._greeting = greeting
         self._paused = False
         self._empty = asyncio.Event()
+
+    def set_idle_timeout(self, seconds: float | None) -> None:
+        """Close from now on what is idle for so long, open connections too: their time begins now. None: nothing."""
+        self.idle_timeout = seconds
+        if seconds is None:
+            return
+        self.tracks_activity = True
+        self.schedule_check = self._scheduler_for(seconds).schedule
+        for connection in self.connections.values():
+            connection.idle_timeout_changed()
+
+    def set_half_close_timeout(self, seconds: float | None) -> None:
+        """Limit the other direction of a connection that is half-closed from now on; None: not at all."""
+        self.half_close_timeout = seconds
+        deadlines = None if seconds is None else HalfCloseTimeout(self._scheduler_for(seconds), seconds)
+        self.half_close_deadlines = deadlines
+
+    def _scheduler_for(self, seconds: float) -> DeadlineScheduler:
+        """A scheduler that is fine enough for a timeout; what an earlier one has goes on there."""
+        tick = _tick_for(seconds)
+        if tick < self._tick:
+            self._tick = tick
+            self._scheduler = DeadlineScheduler(self.loop, tick)
+        return self._scheduler
 
     def pause(self) -> None:
         """Take nothing from anybody: new clients wait in the backlog, data in the kernel."""

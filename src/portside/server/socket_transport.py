@@ -145,6 +145,11 @@ class SocketTransport:
         if events & EPOLLOUT and self._buffer is not None and self._life is not _LOST:
             self._send_buffered(self._buffer)
 
+    def set_protocol(self, protocol: Protocol) -> None:
+        """Have another protocol called from now on; not from within a call of the present one."""
+        if self._life is not _LOST:
+            self._protocol = protocol
+
     def failed(self, error: Exception) -> None:
         """Ends the connection after the code of its user raised an error."""
         self._lose(error)

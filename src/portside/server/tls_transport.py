@@ -227,6 +227,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     # Called by the connection, as of any transport.
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another protocol called from now on; not from within a call of the present one."""
+        if self._protocol is not None:
+            self._protocol = cast("asyncio.Protocol", protocol)
+
     def write_eof(self) -> None:
         """Send close_notify: nothing more comes from here, and the peer may go on."""
         if self._state is _OPEN:

@@ -1,6 +1,7 @@
 """The format ``classic``: the output of the tutorial program from which Portside grew."""
 
 from portside.events import (
+    Act,
     Closed,
     Event,
     Fault,
@@ -15,6 +16,7 @@ from portside.events import (
     RuleApplied,
     Stopped,
 )
+from portside.feed.render.acts import describe_act
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.wire.escaping import escape, escape_text
 from portside.wire.framing import Cut
@@ -67,6 +69,9 @@ class ClassicRenderer(StreamRenderer):
             case Fault(peer=peer, spec=spec, over=over):
                 on = f" on {address_of(peer)}" if peer is not None else ""
                 return f"Fault{on}{' is over' if over else ''}: {escape_text(spec)}."
+            case Act(peer=peer):
+                on = f" on {address_of(peer)}" if peer is not None else ""
+                return f"Operator{on}: {escape_text(describe_act(event))}."
             case Gap(conn=conn, why=why):
                 return f"Not in the recording of connection {conn}: {escape_text(why)}."
             case Stopped(reason="signal"):

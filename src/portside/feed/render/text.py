@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from portside.events import (
+    Act,
     Closed,
     CloseReason,
     Event,
@@ -23,6 +24,7 @@ from portside.events import (
     RuleApplied,
     Stopped,
 )
+from portside.feed.render.acts import describe_act
 from portside.feed.render.binary_escaper import BinaryEscaper
 from portside.feed.render.streams import Stream, StreamRenderer
 from portside.units import counted, format_duration
@@ -118,7 +120,7 @@ class LineRenderer(StreamRenderer):
             case Closed(conn=conn, peer=peer):
                 colour = "" if event.reason in ("peer_closed", "shutdown", "local_closed") else palette.bad
                 error = f": {escape_text(event.error)}" if event.error else ""
-                how = BY_UPSTREAM.get(event.reason, CLOSED[event.reason]) if event.by else CLOSED[event.reason]
+                how = _how_closed(event)
                 return (
                     f"{self.label(conn, peer)}{colour}{how} after "
                     f"{format_duration(event.duration)}{palette.reset}, "
@@ -130,6 +132,9 @@ class LineRenderer(StreamRenderer):
             case Fault():
                 who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
                 return f"{who}{palette.bad}! fault: {escape_text(describe_fault(event))}{palette.reset}"
+            case Act():
+                who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
+                return f"{who}{palette.dim}operator: {escape_text(describe_act(event))}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
                 what = f"#{conn}" if conn else counted(event.connections or 0, "connection")
                 lost = f"{received} B in and {sent} B out are not in the recording"
@@ -167,6 +172,12 @@ def _describe_rule(event: RuleApplied) -> str:
     rule = f"rule {event.rule}{name}" if event.rule is not None else "no rule for this message"
     state = f" in state {event.state}" if event.state is not None else ""
     return rule + state + (f", goto {event.goto}" if event.goto is not None else "")
+
+
+def _how_closed(event: Closed) -> str:
+    if event.by == "upstream":
+        return BY_UPSTREAM.get(event.reason, CLOSED[event.reason])
+    return f"{CLOSED[event.reason]} by the operator" if event.by == "operator" else CLOSED[event.reason]
 
 
 def describe_fault(event: Fault) -> str:

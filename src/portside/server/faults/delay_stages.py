@@ -48,6 +48,14 @@ class DelayStage(TimedFault[AnyEffect]):
         if self._wake is None:
             self._release()
 
+    def _pass_on(self, data: bytes) -> None:
+        if self._queue:  # fed while the rest of the queue is being passed on: it follows
+            self.seen += len(data)
+            self._queue.append((0.0, data))
+            self.waiting += len(data)
+        else:
+            super()._pass_on(data)
+
     def end(self) -> None:
         if self._queue:
             self._eof_waits = True
@@ -136,6 +144,14 @@ class RateStage(DelayStage[Rate]):
         super().__init__(context, assigned, effect)
         self._free_at = 0.0
 
+    def set_rate(self, assigned: AssignedFault, effect: Rate) -> None:
+        """Limit to another rate from now on; what waits goes on waiting, at that rate."""
+        self.assigned, self._fault, self._effect = assigned, assigned.fault, effect
+        self._free_at = 0.0
+        if self._wake is not None:
+            self._wake.cancel()
+            self._release()
+
     def _wait(self) -> float:
         return self._free_at - monotonic()
 
@@ -182,6 +198,11 @@ class StallStage(DelayStage[Stall]):
     def _finish(self) -> None:
         self._context.set_stalled(False)
         super()._finish()
+
+    def withdraw(self) -> None:
+        if self._phase is Phase.ACTIVE:
+            self._context.set_stalled(False)
+        super().withdraw()
 
     def take(self, data: bytes) -> None:
         self._queue.append((0.0, data))

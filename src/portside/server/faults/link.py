@@ -21,11 +21,11 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from portside.server.faults.link_state import LinkState, StreamState, advance
 from portside.server.faults.pipeline import FaultPipeline
-from portside.server.faults.stage_context import FaultReport, StageContext
+from portside.server.faults.stage_context import FaultPhase, FaultReport, FaultStatus, StageContext
 from portside.server.faults.stages import trigger_offset
 from portside.server.leg import Hold, Leg
 from portside.wire.faults.model import Direction, Ending, FaultSpec, Reset, ShutdownWrite
@@ -36,7 +36,13 @@ LOW_BYTES = 256 << 10
 ACK_PATIENCE_S = 1.0  # how long ``reset at`` waits for the peer to acknowledge what was sent
 _ACK_POLL_S = 0.002
 _ACTIVE = (LinkState.CONNECTING, LinkState.OPEN)
+_PHASES: Final[tuple[FaultPhase, ...]] = ("active", "pending", "over")  # which of two directions tells of a fault
 _LOST = (LinkState.LOST, LinkState.LOST_BY_RESET)
+
+
+def _ends_in_time(fault: FaultSpec) -> bool:
+    """Whether a fault ends something when a time has passed, not a number of bytes."""
+    return isinstance(fault.effect, Ending) and trigger_offset(fault) is None
 
 
 class FaultyLink(asyncio.Transport, asyncio.Protocol):
@@ -51,6 +57,8 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         protocol: asyncio.Protocol,
         assigned: Sequence[AssignedFault],
         on_report: Callable[[FaultReport], None],
+        *,
+        passed: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
         self._loop = loop
@@ -59,14 +67,10 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         self._transport: asyncio.Transport
         self._leg = Leg()  # to the transport
         self._state = LinkState.CONNECTING
-        self._timers: list[asyncio.TimerHandle] = []
-        self._timed = [
-            each.fault
-            for each in assigned
-            if isinstance(each.fault.effect, Ending) and trigger_offset(each.fault) is None
-        ]
-        self._in = FaultPipeline(self._make_context("in"), assigned, self._deliver, self._deliver_end)
-        self._out = FaultPipeline(self._make_context("out"), assigned, self._pass, self._pass_end)
+        self._timers: list[tuple[AssignedFault, asyncio.TimerHandle]] = []
+        self._timed = [each for each in assigned if _ends_in_time(each.fault)]
+        self._in = FaultPipeline(self._make_context("in"), assigned, self._deliver, self._deliver_end, passed=passed[0])
+        self._out = FaultPipeline(self._make_context("out"), assigned, self._pass, self._pass_end, passed=passed[1])
         self._early_reports: list[FaultReport] = []  # of faults that acted while the link was connecting
         self._protocol_paused = False  # pause_writing was called on the protocol
 
@@ -100,8 +104,24 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
             self._on_report(report)
         self._early_reports.clear()
         self._update_flow()
-        for fault in self._timed:
-            self._timers.append(self._loop.call_later(fault.window.after or 0.0, self._act_in_time, fault))
+        for each in self._timed:
+            self._start_timer(each)
+
+    def take_over(self, transport: asyncio.Transport, leg: Leg) -> None:
+        """Stand between a leg, which is the protocol, and its transport from now on, in the midst of the connection."""
+        self._transport = transport
+        if leg.read_paused:
+            self._in.pause()
+            self._leg.pause_reading(Hold.FLOW)
+        self._leg.half_closed = leg.half_closed
+        self._leg.write_paused = self._protocol_paused = leg.write_paused
+        self._leg.attach(transport)
+        if leg.half_closed:
+            self._in.take_over_ended()
+        if leg.eof_sent:
+            self._out.take_over_ended()
+        self._state = advance(self._state, LinkState.OPEN)
+        transport.set_protocol(self)
 
     def data_received(self, data: bytes) -> None:
         """The peer sent bytes."""
@@ -118,7 +138,7 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         self._state = advance(self._state, LinkState.LOST_BY_RESET if self.was_reset else LinkState.LOST)
-        for timer in self._timers:
+        for _, timer in self._timers:
             timer.cancel()
         self._out.stop()
         self._in.flush()
@@ -201,6 +221,52 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another protocol called from now on; not from within a call of the present one."""
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    # Faults that come and go while the connection is open.
+
+    def insert(self, assigned: AssignedFault) -> None:
+        """Have a fault act from now on: its times and byte counts begin here."""
+        if _ends_in_time(assigned.fault):
+            self._timed.append(assigned)
+            self._start_timer(assigned)
+            return
+        self._in.insert(assigned)
+        self._out.insert(assigned)
+        self._update_flow()
+
+    def remove(self, assigned: AssignedFault) -> None:
+        """Take a fault out; what it keeps back passes on first, in order."""
+        for each, timer in self._timers:
+            if each is assigned:
+                timer.cancel()
+        self._timers = [each for each in self._timers if each[0] is not assigned]
+        self._timed = [each for each in self._timed if each is not assigned]
+        self._in.remove(assigned)
+        self._out.remove(assigned)
+        self._update_flow()
+
+    def set_rate(self, before: AssignedFault, after: AssignedFault) -> None:
+        """Put another fault of the kind ``rate`` in the place of one, with no burst between them."""
+        self._in.set_rate(before, after)
+        self._out.set_rate(before, after)
+        self._update_flow()
+
+    def status(self, assigned: AssignedFault) -> FaultStatus:
+        """How far a fault has come in either direction, with the bytes that it holds in both."""
+        found = [each for each in (self._in.status(assigned), self._out.status(assigned)) if each is not None]
+        if not found:
+            is_pending = any(each is assigned for each, _ in self._timers)
+            return FaultStatus("pending" if is_pending else "over")
+        furthest = min(found, key=lambda each: _PHASES.index(each.phase))
+        return FaultStatus(furthest.phase, sum(each.held for each in found))
+
+    def _start_timer(self, assigned: AssignedFault) -> None:
+        delay = assigned.fault.window.after or 0.0
+        self._timers.append((assigned, self._loop.call_later(delay, self._act_in_time, assigned)))
+
     # Out of the pipelines.
 
     def _deliver(self, data: bytes) -> None:
@@ -257,10 +323,11 @@ class FaultyLink(asyncio.Transport, asyncio.Protocol):
         elif self._state not in _LOST:
             self._on_report(report)
 
-    def _act_in_time(self, fault: FaultSpec) -> None:
+    def _act_in_time(self, assigned: AssignedFault) -> None:
+        self._timers = [each for each in self._timers if each[0] is not assigned]
         if self._state in _ACTIVE:
-            self._on_report(FaultReport(fault))
-            self._act(fault, None)
+            self._on_report(FaultReport(assigned.fault))
+            self._act(assigned.fault, None)
 
     def _act(self, fault: FaultSpec, direction: Direction | None) -> None:
         """End what a fault ends; ``direction`` is that of the byte which triggered it, None where time did."""

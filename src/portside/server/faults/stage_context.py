@@ -3,10 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from portside.wire.faults.model import Direction, Ending, FaultSpec, ShutdownWrite
 from portside.wire.faults.plan import AssignedFault
+
+FaultPhase = Literal["pending", "active", "over"]
+
+
+class FaultStatus(NamedTuple):
+    """How far a fault has come on one connection; ``held`` is the number of bytes that it keeps back."""
+
+    phase: FaultPhase
+    held: int = 0
 
 
 class FaultReport(NamedTuple):

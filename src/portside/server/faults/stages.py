@@ -6,12 +6,20 @@ Bytes keep their order within a stage and from one to the next; the end of the s
 from collections import deque
 from collections.abc import Callable
 
-from portside.server.faults.stage_context import StageContext
+import msgspec
+
+from portside.server.faults.stage_context import FaultStatus, StageContext
 from portside.wire.faults.model import Ending, FaultSpec, Limit
+from portside.wire.faults.plan import AssignedFault
 
 
 class Stage:
-    """Passes everything on. ``waiting`` is in bytes; ``seen`` counts the bytes that came before those being fed."""
+    """Passes everything on. ``waiting`` is in bytes; ``seen`` counts the bytes that came before those being fed.
+
+    ``assigned`` is the fault that the stage is of, if it is of one.
+    """
+
+    assigned: AssignedFault | None = None
 
     def __init__(self) -> None:
         self.next: Stage = self
@@ -30,6 +38,17 @@ class Stage:
 
     def flush(self) -> None:
         """Pass on what waits, now."""
+
+    def start(self) -> None:
+        """Begin; time counts from now on."""
+
+    def withdraw(self) -> None:
+        """Act on nothing any more, and pass on what waits: the fault is taken out."""
+
+    @property
+    def status(self) -> FaultStatus:
+        """How far the fault has come."""
+        return FaultStatus("active", self.waiting)
 
     def stop(self) -> None:
         """Discard what waits; nothing is fed any more."""
@@ -87,15 +106,33 @@ def trigger_offset(fault: FaultSpec) -> int | None:
     return fault.window.at if isinstance(fault.effect, Ending) else None
 
 
+def counted_from(fault: FaultSpec, offset: int) -> FaultSpec:
+    """A fault whose byte counts begin ``offset`` bytes into the stream: it is put there when so many have passed."""
+    window, effect = fault.window, fault.effect
+    if window.at is not None:
+        window = msgspec.structs.replace(window, at=window.at + offset)
+    if isinstance(effect, Limit):
+        effect = Limit(effect.max_bytes + offset)
+    return msgspec.structs.replace(fault, window=window, effect=effect)
+
+
 class ByteTrigger(Stage):
     """Triggers a fault that ends something when ``offset`` bytes have passed; ``limit`` when one more comes."""
 
-    def __init__(self, context: StageContext, fault: FaultSpec, offset: int) -> None:
+    def __init__(self, context: StageContext, assigned: AssignedFault, offset: int) -> None:
         super().__init__()
+        self.assigned = assigned
         self._context = context
-        self._fault = fault
+        self._fault = assigned.fault
         self._offset = offset
         self._triggered = False
+
+    @property
+    def status(self) -> FaultStatus:
+        return FaultStatus("over" if self._triggered else "pending")
+
+    def withdraw(self) -> None:
+        self._triggered = True  # whatever comes passes
 
     def feed(self, data: bytes) -> None:
         if self._triggered:
@@ -128,6 +165,7 @@ class PipelineOutput(Stage):
         self._on_end = on_end
 
     def feed(self, data: bytes) -> None:
+        self.seen += len(data)
         self._on_bytes(data)
 
     def end(self) -> None:

@@ -10,9 +10,9 @@ ACTIVE     OVER      its timer (for)
 """
 
 import enum
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
-from portside.server.faults.stage_context import StageContext
+from portside.server.faults.stage_context import FaultPhase, FaultStatus, StageContext
 from portside.server.faults.stages import Stage
 from portside.wire.faults.model import Corrupt, Drop, Effect
 from portside.wire.faults.plan import AssignedFault
@@ -32,6 +32,13 @@ class Phase(enum.Enum):
     OVER = enum.auto()
 
 
+_PHASE_NAMES: Final[dict[Phase, FaultPhase]] = {
+    Phase.PENDING: "pending",
+    Phase.ACTIVE: "active",
+    Phase.OVER: "over",
+}
+
+
 class TimedFault(Stage, Generic[AnyEffect]):
     """Base of the stages of faults that last. Subclasses implement the effect on bytes in ``take``."""
 
@@ -39,6 +46,7 @@ class TimedFault(Stage, Generic[AnyEffect]):
 
     def __init__(self, context: StageContext, assigned: AssignedFault, effect: AnyEffect) -> None:
         super().__init__()
+        self.assigned = assigned
         self._context = context
         self._fault = assigned.fault
         self._effect = effect
@@ -46,8 +54,11 @@ class TimedFault(Stage, Generic[AnyEffect]):
         self._phase = Phase.PENDING
         self._timer: TimerHandle | None = None  # of the next transition
 
+    @property
+    def status(self) -> FaultStatus:
+        return FaultStatus(_PHASE_NAMES[self._phase], self.waiting)
+
     def start(self) -> None:
-        """Count time from now on: the connection is made."""
         window = self._fault.window
         if window.after:
             self._timer = self._context.loop.call_later(window.after, self._begin)
@@ -66,6 +77,14 @@ class TimedFault(Stage, Generic[AnyEffect]):
     def _finish(self) -> None:
         self._phase = Phase.OVER
         self._context.report(self._fault, self.seen, over=True)
+        self.flush()
+        self._context.changed()
+
+    def withdraw(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._phase = Phase.OVER
         self.flush()
         self._context.changed()
 
