@@ -10,11 +10,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from portside.control.console import Console
 from portside.control.dispatch import http_endpoint, websocket_endpoint
+from portside.control.docs_page import docs_page
 from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
 from portside.control.routes import server
 from portside.control.security import App, Security, WebAccess
+from portside.control.static_files import cached, file_routes
 from portside.json_text import encode_json
 
 PARTS = (server.routes,)
@@ -27,17 +29,26 @@ def operations() -> list[Operation]:
 
 def make_app(console: Console, web: WebAccess | None) -> App:
     """The ASGI application for the consoles of one run; ``web`` is None where nothing is served over TCP."""
-    description = encode_json(describe(operations()))
+    described = describe(operations())
+    description, page = encode_json(described), docs_page(described)
 
-    async def openapi(_request: Request) -> Response:
-        return Response(description, media_type="application/json")
+    async def openapi(request: Request) -> Response:
+        return cached(request, description, "application/json")
+
+    async def docs(request: Request) -> Response:
+        return cached(request, page, "text/html; charset=utf-8")
 
     async def failed(_request: Request, error: Exception) -> Response:
         console.run.loop.call_exception_handler({"message": "a request to the control API failed", "exception": error})
         return _internal_error()
 
     app = Starlette(
-        routes=[*_routes(console, operations()), Route("/openapi.json", openapi)],
+        routes=[
+            *_routes(console, operations()),
+            Route("/openapi.json", openapi),
+            Route("/docs", docs),
+            *file_routes(),
+        ],
         exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_error, Exception: failed},
     )
     return Security(_Contained(app), web)

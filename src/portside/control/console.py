@@ -5,6 +5,7 @@ here.
 """
 
 from portside.app.running_server import RunningServer
+from portside.control.rates import RateMeter
 
 
 class Console:
@@ -12,6 +13,8 @@ class Console:
 
     def __init__(self, run: RunningServer) -> None:
         self.run = run
+        self.rates = RateMeter(run)
 
     async def stop(self) -> None:
         """End what was begun for the consoles."""
+        self.rates.stop()

@@ -13,8 +13,13 @@ from uvicorn.server import ServerState
 
 MOST_CONNECTIONS = 200
 MOST_HEADER_BYTES = 32 * 1024
-REQUEST_TIMEOUT_S = 10.0
-"""From the first byte of a request, or the connection, to the last one of its headers."""
+HEADER_TIMEOUT_S = 10.0
+"""From the first byte of a request, or from the connection, to the last one of its headers."""
+BODY_TIMEOUT_S = 30.0
+"""From the headers to the last byte of the body."""
+MOST_DROPPED_BYTES = 8 << 20
+DROP_TIMEOUT_S = 2.0
+"""What is read of a body after the answer that it is too large: a close would reset, and take the answer with it."""
 
 _PEER_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
@@ -30,7 +35,10 @@ class ControlProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._header_bytes = 0
+        self._in_headers = True
+        self._header_bytes = 0  # that the parser has told of
+        self._unparsed_bytes = 0  # since the read in which the request began: a header is told of when it is whole
+        self._dropped_bytes = 0  # of a body, after the answer
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,52 +58,76 @@ class ControlProtocol(HttpToolsProtocol):
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(503, f"{MOST_CONNECTIONS} clients of the API are connected already")
             return
-        self._begin_deadline()
+        self._set_deadline(HEADER_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_deadline()
+        self._set_deadline(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._deadline is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > MOST_HEADER_BYTES + len(data):
-                self._refuse(431, f"the headers of a request have at most {MOST_HEADER_BYTES} bytes")
-                return
+        self._unparsed_bytes += len(data)
         super().data_received(data)
+        if self._in_headers and max(self._header_bytes, self._unparsed_bytes) > MOST_HEADER_BYTES:
+            self._refuse(431, f"the headers of a request have at most {MOST_HEADER_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = 0
-        self._begin_deadline()
+        self._in_headers = True
+        self._header_bytes = self._unparsed_bytes = self._dropped_bytes = 0
+        self._set_deadline(HEADER_TIMEOUT_S)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._header_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
-        self._end_deadline()
+        self._in_headers = False
+        self._set_deadline(BODY_TIMEOUT_S)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._dropped_bytes += len(body)
+            if self._dropped_bytes > MOST_DROPPED_BYTES:
+                self.transport.close()
+
+    def on_message_complete(self) -> None:
+        self._set_deadline(None)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._set_deadline(DROP_TIMEOUT_S)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
 
-    def _begin_deadline(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._timed_out)
-
-    def _end_deadline(self) -> None:
+    def _set_deadline(self, seconds: float | None) -> None:
+        """Close after so many seconds, in place of what was set before."""
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
+        self._deadline = self.loop.call_later(seconds, self._timed_out) if seconds is not None else None
 
     def _timed_out(self) -> None:
         self._deadline = None
-        self._refuse(408, f"a request takes at most {REQUEST_TIMEOUT_S:g} s")
+        if self._in_headers:
+            self._refuse(408, f"the headers of a request take at most {HEADER_TIMEOUT_S:g} s")
+        else:
+            self.transport.abort()
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what has not become a request, and close."""
         from portside.control.problem import Problem, problem_response
 
-        self._end_deadline()
+        self._set_deadline(None)
         response = problem_response(Problem(status, detail), {"Connection": "close"})
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]

@@ -3,7 +3,7 @@
 A field that may be unknown is ``null``, never 0.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -17,16 +17,33 @@ Time = Annotated[str, Meta(description="UTC, as in events: 2026-11-22T12:00:01.1
 
 
 class ListenerInfo(Struct, kw_only=True):
-    """A listening socket."""
+    """A listening socket. The queue holds the clients that the kernel has accepted and the server has not."""
 
     address: str
-    family: Annotated[str, Meta(description="ipv4, ipv6 or unix")]
+    family: Literal["ipv4", "ipv6", "unix"]
+    accept_queue: Count | None
+    accept_queue_limit: Count | None
+    drops: Annotated[Count | None, Meta(description="clients for whom the queue had no room")]
 
 
 class Counts(Struct, kw_only=True):
-    """Counts since the start of the run."""
+    """Counts since the start of the run; ``open`` is how many are connected now. Bytes are those of all clients."""
 
     open: Count
+    opened: Count
+    closed: dict[str, Count]
+    refused: dict[str, Count]
+    received: Count
+    sent: Count
+
+
+class RateInfo(Struct, kw_only=True):
+    """Counts a second, in the last second that was measured; null until a console has looked for a second."""
+
+    opened: float | None
+    closed: float | None
+    received: float | None
+    sent: float | None
 
 
 class ServerInfo(Struct, kw_only=True):
@@ -40,3 +57,5 @@ class ServerInfo(Struct, kw_only=True):
     listeners: list[ListenerInfo]
     options: Annotated[dict[str, str | bool | int | float | list[str]], Meta(description="those that were given")]
     counts: Counts
+    rates: RateInfo
+    read_only: Annotated[bool, Meta(description="whether a page may only look (--web-read-only)")]

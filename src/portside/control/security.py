@@ -100,9 +100,7 @@ class Security:
             if scope["type"] == "http":
                 receive = _limited(headers, receive)
         except Problem as problem:
-            extra = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-            if problem.status == 413:
-                extra["Connection"] = "close"
+            extra = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
             response = problem_response(problem, extra)
             await response(scope, receive, send_safely)
             return

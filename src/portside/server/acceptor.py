@@ -20,6 +20,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from select import EPOLLIN
 from typing import TYPE_CHECKING
@@ -104,7 +105,8 @@ class Acceptor:
         )
         self._listeners: list[Listener] = []
         self._accepted: list[SocketTransport] | None = None  # in this turn, not read yet; None while none is accepted
-        self._connected = 0  # clients, since the start
+        self.connected = 0  # clients, since the start
+        self.refused: Counter[RefuseReason] = Counter()  # clients, since the start
         self._last_number = 0
         self._most_clients = most_clients
         self._paused = False
@@ -292,17 +294,18 @@ class Acceptor:
 
     def publish_refusal(self, pending: PendingConnection, reason: RefuseReason, error: str | None = None) -> None:
         """Publish why a client was refused whose socket is closed elsewhere."""
+        self.refused[reason] += 1
         _log.debug("refused %s: %s", pending.peer, reason)
         self._publish(Refused(time.time_ns(), pending.peer, reason, error))
 
     @property
     def limit_reached(self) -> bool:
         """Whether as many clients were connected as there may be in this run."""
-        return self._connected == self._most_clients
+        return self.connected == self._most_clients
 
     def connect(self, pending: PendingConnection) -> None:
         """Make an admitted client a connection, and give it its socket."""
-        if self._connected == self._most_clients:
+        if self.connected == self._most_clients:
             self.refuse(pending, "max_conns")
             self.release(pending)
             return
@@ -315,9 +318,9 @@ class Acceptor:
 
     def open_connection(self, pending: PendingConnection, tls: Tls | None) -> Connection:
         """Make an admitted client a connection; not more of them than may be in this run."""
-        self._connected += 1
+        self.connected += 1
         self._last_number += 1
-        info = ConnectionInfo(pending.peer, pending.local, pending.ip, tls, pending.proxy)
-        if self._connected == self._most_clients:
+        info = ConnectionInfo(pending.peer, pending.local, pending.ip, tls, pending.proxy, pending.listener.name)
+        if self.connected == self._most_clients:
             self.stop_listening()
         return self._make_connection(self._last_number, info, pending.make_faults)

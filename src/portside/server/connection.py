@@ -44,6 +44,7 @@ class ConnectionInfo(msgspec.Struct, frozen=True, gc=False):
     ip: str | None  # of the peer; None on a unix socket
     tls: Tls | None = None
     proxy: Proxy | None = None  # the header that named the peer
+    listener: str = ""  # the name of the listener that accepted it
 
 
 class CloseCause(NamedTuple):

@@ -9,6 +9,7 @@ from portside.events import CloseReason
 from portside.server.acceptor import Acceptor, MakeFaults
 from portside.server.admission import Admission
 from portside.server.behaviour import Behaviour
+from portside.server.closed_totals import ClosedTotals
 from portside.server.connection import Connection, ConnectionInfo, HalfCloseDeadlines, Publish
 from portside.server.half_close import HalfCloseTimeout
 from portside.server.leg import Hold
@@ -92,6 +93,7 @@ class Server:
             faults=faults,
             most_clients=most_clients,
         )
+        self.totals = ClosedTotals()
         self._greeting = greeting
         self._paused = False
         self._empty = asyncio.Event()
@@ -140,6 +142,16 @@ class Server:
         connection = self.connections[number] = Connection(self, number, info, make_faults)
         return connection
 
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that all clients have sent, since the start."""
+        return self.totals.received + sum(each.received for each in self.connections.values())
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that were sent to all clients, since the start; without those that wait here to be sent."""
+        return self.totals.sent + sum(each.sent - each.buffered_bytes for each in self.connections.values())
+
     def _legs(self) -> "Iterable[WatchedLeg]":
         return chain(self.connections.values(), self.behaviour.legs())
 
@@ -157,6 +169,7 @@ class Server:
     def closed(self, connection: Connection, reason: CloseReason) -> None:
         """Forget a connection that is gone."""
         self.connections.pop(connection.number, None)
+        self.totals.add(connection, reason)
         if self.hello_watch is not None:
             self.hello_watch.forget(connection)
         self.acceptor.release(connection.info)

@@ -4,44 +4,98 @@ import os
 import socket
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from starlette.responses import Response
 
 from portside import __version__
+from portside.app.running_server import RunningServer
+from portside.control import metrics
 from portside.control.console import Console
+from portside.control.listener_queue import read_queue
 from portside.control.operations import Routes
-from portside.control.schema import Counts, ListenerInfo, ServerInfo
+from portside.control.rates import Rates
+from portside.control.schema import Counts, ListenerInfo, RateInfo, ServerInfo
 from portside.events import utc
+from portside.server.listener import Listener
 
 if TYPE_CHECKING:
     from portside.settings.listen import Listen
 
 routes = Routes()
-_FAMILIES: dict[int, str] = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6", socket.AF_UNIX: "unix"}
+_FAMILIES: dict[int, Literal["ipv4", "ipv6", "unix"]] = {
+    socket.AF_INET: "ipv4",
+    socket.AF_INET6: "ipv6",
+    socket.AF_UNIX: "unix",
+}
 _EXAMPLE = {
     "pid": 53140,
     "version": __version__,
     "node": "build-7",
     "started": "2026-11-22T12:00:01.123456Z",
     "uptime": 61.5,
-    "listeners": [{"address": "127.0.0.1:12345", "family": "ipv4"}],
+    "listeners": [
+        {"address": "127.0.0.1:12345", "family": "ipv4", "accept_queue": 0, "accept_queue_limit": 4096, "drops": 0}
+    ],
     "options": {"--echo": True},
-    "counts": {"open": 3},
+    "counts": {
+        "open": 3,
+        "opened": 5,
+        "closed": {"peer_closed": 2},
+        "refused": {"max_conns": 1},
+        "received": 4096,
+        "sent": 4096,
+    },
+    "rates": {"opened": 0.0, "closed": 0.0, "received": 120.0, "sent": 120.0},
+    "read_only": False,
 }
 
 
 @routes.get("/api/v1/server", summary="The server: process, addresses, options and counts", example=_EXAMPLE)
 async def server(console: Console) -> ServerInfo:
     """What the server is and how it is doing."""
-    run = console.run
+    run, rates = console.run, console.rates.rates()
     return ServerInfo(
         pid=os.getpid(),
         version=__version__,
         node=socket.gethostname(),
         started=utc(run.started_ns),
         uptime=round(max(0.0, (time.time_ns() - run.started_ns) / 1e9), 3),
-        listeners=[ListenerInfo(address=each.name, family=_FAMILIES[each.family]) for each in run.listeners],
+        listeners=[_listener(each) for each in run.listeners if each.socket.fileno() >= 0],
         options=_options(run.settings),
-        counts=Counts(open=len(run.server.connections)),
+        counts=_counts(run),
+        rates=RateInfo(**(rates._asdict() if rates is not None else dict.fromkeys(Rates._fields))),
+        read_only=run.settings.web_read_only,
+    )
+
+
+@routes.get("/metrics", summary="The metrics of the server, for Prometheus", media_type=metrics.CONTENT_TYPE,
+            example="portside_connections{listener=\"127.0.0.1:12345\"} 3.0\n")  # fmt: skip
+async def server_metrics(console: Console) -> Response:
+    """The counts and queues of the server in Prometheus text."""
+    return Response(metrics.metrics_text(console.run), media_type=metrics.CONTENT_TYPE)
+
+
+def _listener(listener: Listener) -> ListenerInfo:
+    queue = read_queue(listener)
+    return ListenerInfo(
+        address=listener.name,
+        family=_FAMILIES[listener.family],
+        accept_queue=queue.waiting,
+        accept_queue_limit=queue.limit,
+        drops=queue.drops,
+    )
+
+
+def _counts(run: RunningServer) -> Counts:
+    server = run.server
+    return Counts(
+        open=len(server.connections),
+        opened=server.acceptor.connected,
+        closed={str(reason): number for reason, number in server.totals.by_reason.items()},
+        refused={str(reason): number for reason, number in server.acceptor.refused.items()},
+        received=server.received_bytes,
+        sent=server.sent_bytes,
     )
 
 

@@ -1,0 +1,83 @@
+"""The server's metrics in Prometheus text: counts since the start, and what is so now. No label is a peer."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from portside.app.running_server import RunningServer
+from portside.control.listener_queue import read_queue
+from portside.events import CloseReason, RefuseReason
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def metrics_text(run: RunningServer) -> bytes:
+    """The metrics of a run as they are now."""
+    registry = CollectorRegistry()
+    registry.register(_ServerMetrics(run))
+    return generate_latest(registry)
+
+
+class _ServerMetrics(Collector):
+    """The metrics of one run."""
+
+    def __init__(self, run: RunningServer) -> None:
+        self._run = run
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the registry would collect everything once to learn the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric."""
+        run = self._run
+        server, acceptor = run.server, run.server.acceptor
+        open_at = Counter(each.info.listener for each in server.connections.values())
+        names = dict.fromkeys([*(each.name for each in run.listeners), *open_at])
+        yield _gauge("portside_connections", "Clients that are connected.", "listener", {n: open_at[n] for n in names})
+        opened = CounterMetricFamily("portside_connections_opened", "Clients that were connected.")
+        opened.add_metric([], acceptor.connected)
+        yield opened
+        closed, refused = server.totals.by_reason, acceptor.refused
+        yield _counter("portside_connections_closed", "Connections that have ended, and why.", "reason",
+                       {reason: closed[reason] for reason in get_args(CloseReason)})  # fmt: skip
+        yield _counter("portside_refused", "Clients that were closed at once, and why.", "reason",
+                       {reason: refused[reason] for reason in get_args(RefuseReason)})  # fmt: skip
+        for name, words, value in (
+            ("portside_received_bytes", "Bytes that clients have sent.", server.received_bytes),
+            ("portside_sent_bytes", "Bytes that were sent to clients.", server.sent_bytes),
+        ):
+            total = CounterMetricFamily(name, words)
+            total.add_metric([], value)
+            yield total
+        yield from self._queues()
+
+    def _queues(self) -> Iterator[Metric]:
+        queues = {listener.name: read_queue(listener) for listener in self._run.listeners}
+        yield _gauge("portside_listener_accept_queue", "Clients that wait to be accepted.", "listener",
+                     {name: each.waiting for name, each in queues.items()})  # fmt: skip
+        yield _gauge("portside_listener_accept_queue_limit", "How many may wait.", "listener",
+                     {name: each.limit for name, each in queues.items()})  # fmt: skip
+        yield _counter("portside_listener_drops", "Clients for whom there was no room to wait.", "listener",
+                       {name: each.drops for name, each in queues.items()})  # fmt: skip
+
+
+def _gauge(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:
+    """A gauge with a value for each label; one that is unknown is left out."""
+    family = GaugeMetricFamily(name, words, labels=[label])
+    for text, value in values.items():
+        if value is not None:
+            family.add_metric([text], value)
+    return family
+
+
+def _counter(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:
+    family = CounterMetricFamily(name, words, labels=[label])
+    for text, value in values.items():
+        if value is not None:
+            family.add_metric([text], value)
+    return family
