@@ -14,9 +14,14 @@ from typing import NamedTuple
 from portside.fd_tables import other_tables
 
 PROC = "/proc"
+COMM_BYTES = 15
+"""What the kernel keeps of the name of a program: TASK_COMM_LEN without the NUL."""
 _SOCKET = b"socket:["
 _ZOMBIE = b"Z"
 _MANY = 1000
+_COMMAND_BYTES = 4096
+_NAME_BYTES = 255  # of a file name (NAME_MAX)
+_DELETED = b" (deleted)"
 
 SocketFds = list[tuple[int, int]]
 """Inode and descriptor of each socket that a process holds, by table and descriptor."""
@@ -25,7 +30,8 @@ SocketFds = list[tuple[int, int]]
 class ProcessIdentity(NamedTuple):
     """A process; ``folder`` is that of its first thread, or where that has ended, of the first that goes on.
 
-    ``started`` is in ticks since the machine started. A process number that is used again has another start time.
+    ``program`` is the kernel's name of it, cut at 15 bytes. ``started`` is in ticks since the machine started: a
+    process number that is used again has another one.
     """
 
     started: int
@@ -108,6 +114,53 @@ def _other_threads(folder: str) -> list[int]:
         return sorted(int(name) for name in os.listdir(f"{folder}/task") if name != first)
     except OSError:
         return []
+
+
+def command_line(folder: str) -> str | None:
+    """The command line of a process, its arguments with spaces between them; None where it has none.
+
+    That of a process which has ended, and of a kernel thread, is gone or empty. Only its first 4096 bytes are kept, and
+    ``…`` stands for the rest. Bytes that are no UTF-8 are surrogates, as ``os.fsdecode`` makes them.
+    """
+    read = _command_bytes(folder)
+    text = read[:_COMMAND_BYTES].rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape")
+    if len(read) <= _COMMAND_BYTES:
+        return text or None
+    while text and "\udc80" <= text[-1] <= "\udcff":  # a character that was cut
+        text = text[:-1]
+    return text + "…"
+
+
+def full_name(folder: str, program: str) -> str:
+    """The name of a program that the kernel has cut at 15 bytes, in full, where it can be found.
+
+    The name is that of the file that was executed: of the program, or of a script, which is one of the interpreter's
+    arguments.
+    """
+    short = os.fsencode(program)
+    if len(short) < COMM_BYTES:
+        return program
+    names = [argument.rpartition(b"/")[2] for argument in _command_bytes(folder).split(b"\0")[:4]]
+    try:
+        names.append(os.readlink(os.fsencode(f"{folder}/exe")).rpartition(b"/")[2].removesuffix(_DELETED))
+    except OSError:  # it has ended, or its file is not ours to see
+        pass
+    found = next((name for name in names if name.startswith(short)), short)
+    return found[:_NAME_BYTES].decode("utf-8", "surrogateescape")
+
+
+def short_name(program: str) -> str:
+    """What the kernel keeps of the name of a program: the name by which ss, ps and top know it."""
+    return os.fsencode(program)[:COMM_BYTES].decode("utf-8", "surrogateescape")
+
+
+def _command_bytes(folder: str) -> bytes:
+    """The arguments of a process, each ended by NUL, and one byte more than is used of them; empty where none are."""
+    try:
+        with open(f"{folder}/cmdline", "rb", buffering=0) as file:
+            return file.read(_COMMAND_BYTES + 1)
+    except OSError:
+        return b""
 
 
 def socket_fds(process: ProcessIdentity, descriptors: int) -> SocketFds | None:

@@ -96,7 +96,9 @@ def test_one_family() -> None:
 def test_the_json_of_what_is_there(pair: tuple[socket.socket, socket.socket]) -> None:
     pair[0].send(b"hello")
     client, server = port_of(pair[0]), port_of(pair[1])
-    line = json.loads(to_json(next(to_sockets(snapshot(between(pair)).table))))
+    line = json.loads(to_json(next(to_sockets(snapshot(between(pair), commands=True).table))))
+    with open("/proc/self/cmdline") as file:
+        command = file.read().rstrip("\0").replace("\0", " ")
     inode = os.fstat(pair[0].fileno()).st_ino
     assert {name: line[name] for name in list(line)[:10]} == {
         "proto": "tcp",
@@ -108,7 +110,7 @@ def test_the_json_of_what_is_there(pair: tuple[socket.socket, socket.socket]) ->
         "remote": f"127.0.0.1:{server}",
         "inode": inode,
         "uid": os.getuid(),
-        "owners": [{"pid": os.getpid(), "program": program(), "fd": pair[0].fileno()}],
+        "owners": [{"pid": os.getpid(), "program": program(), "fd": pair[0].fileno(), "command": command}],
     }
     assert line["info"]["bytes_sent"] == 5
 

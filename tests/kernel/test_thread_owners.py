@@ -47,10 +47,12 @@ def holder(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
 def test_a_thread_holds_it(holder: tuple[subprocess.Popen[str], int], ahead: bool) -> None:
     process, port = holder
     prefetcher = ProcPrefetcher() if ahead else None
-    query = Query(f"sport = :{port}", "listening", prefetched=prefetcher.processes if prefetcher else None)
+    query = Query(
+        f"sport = :{port}", "listening", prefetched=prefetcher.processes if prefetcher else None, commands=True
+    )
     (row,) = to_sockets(take_snapshot(query).table)
-    assert [owner.pid for owner in row.owners or ()] == [process.pid]
-    assert "owners" not in row.gaps
+    assert [(owner.pid, owner.command) for owner in row.owners or ()] == [(process.pid, " ".join(process.args))]  # type: ignore[arg-type]
+    assert not row.gaps.keys() & {"owners", "owners.command"}
 
 
 def test_threads_that_share_a_table_are_not_read_twice() -> None:

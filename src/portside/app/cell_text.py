@@ -55,6 +55,11 @@ def program_text(program: str | None) -> str:
     return UNKNOWN if program is None else escape_name(program.encode("utf-8", "surrogateescape"))
 
 
+def command_text(command: str | None) -> str:
+    """A command line, ``-`` for none, escaped as the name of a program is."""
+    return program_text(command)
+
+
 def owner_text(pid: int, program: str | None) -> str:
     """``53140/python3``."""
     return f"{pid}/{program_text(program)}"

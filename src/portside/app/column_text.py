@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from portside.app.cell_text import ANY_PEER, PROTOCOLS, UNKNOWN, milliseconds_text, owner_text, seconds_text
+from portside.app.cell_text import (
+    ANY_PEER,
+    PROTOCOLS,
+    UNKNOWN,
+    command_text,
+    milliseconds_text,
+    owner_text,
+    seconds_text,
+)
 from portside.kernel import states
 from portside.kernel.address_text import endpoints
 from portside.kernel.inet_diag import TIMERS
@@ -106,6 +114,18 @@ def owner_lists(sockets: WatchedSockets) -> Texts:
             texts.append(named[owners[0].pid])
         else:
             texts.append(",".join(dict.fromkeys(named[owner.pid] for owner in owners)))
+    return texts
+
+
+def command_lines(sockets: WatchedSockets) -> Texts:
+    """The command lines of the processes that hold each socket; those of processes that share one stand once."""
+    table = sockets.table
+    owners = table.owners or {}
+    texts = []
+    for key in table.owner_keys.tolist():
+        held = owners.get(key, ()) if key else ()
+        commands = dict.fromkeys(owner.command for owner in held if owner.command is not None)
+        texts.append(", ".join(map(command_text, commands)) or UNKNOWN)
     return texts
 
 

@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import msgspec
 import numpy as np
 
 from portside.app.column_text import WatchedSockets, owner_lists
+from portside.app.table_folding import indented, text_width
 from portside.kernel import states
 from portside.kernel.address_text import endpoints, remotes
 from portside.kernel.connection_tracker import FORGOTTEN, UNKNOWN, EventBatch, forgotten
@@ -22,12 +23,29 @@ HEADER = (
     f"{'Received':>10} {'Sent':>10} {'Duration':>10} {'RTT':>10}  PID/Program\n"
 ).encode()
 
+_NARROW_HEADER = f"{'Time':<12} {'Event':<7} {'Local Address':<21} {'Foreign Address':<21} PID/Program\n".encode()
+
+_NARROW_NUMBERS = ("received", "sent", "after", "RTT")
+
 _S = 1_000_000_000
 _UNKNOWN = "-"
 
 
-def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
-    """Write a line for each event of a batch; ``-`` stands for what is not known."""
+def header(width: int | None) -> bytes:
+    """The header of the lines on a terminal of this width; None: it is no terminal."""
+    return _NARROW_HEADER if _is_narrow(width) else HEADER
+
+
+def _is_narrow(width: int | None) -> bool:
+    return width is not None and width < len(HEADER) - 1
+
+
+def text_lines(batch: EventBatch, *, owners: bool = True, width: int | None = None) -> bytes:
+    """Write a line for each event of a batch; ``-`` stands for what is not known.
+
+    ``width`` is that of the terminal, None where it is none. On one that is too narrow for the columns, an event goes
+    on in indented lines, and what is not known is left out.
+    """
     table = batch.table
     wiped = forgotten(table)
     local = endpoints(table.base, "local", table.interfaces, bound=True)
@@ -41,23 +59,47 @@ def text_lines(batch: EventBatch, *, owners: bool = True) -> bytes:
     received, sent, rtt = _received(table), _sent(table), _round_trips(table)
     durations = [_UNKNOWN if math.isnan(each) else format_duration(each) for each in batch.duration_s.tolist()]
     at = _clock(batch.at_ns // 1_000_000)
-    lines = []
+    lines: list[str] = []
+    narrow = _is_narrow(width)
     kind = "closed" if batch.kind == "short" else batch.kind
     for index in range(len(table)):
-        ends = f"{local[index]:<21} {remote[index]:<21}"
-        if batch.kind == "short":
-            opened = _clock(_opened_ns(batch, index) // 1_000_000)
-            lines.append(f"{opened}  opened  {ends}".rstrip() + "\n")
         change = f"{was[index]} -> {state[index]}" if was[index] else state[index]
+        opened = _clock(_opened_ns(batch, index) // 1_000_000) if batch.kind == "short" else None
+        if narrow and width is not None:
+            ends = local[index], remote[index]
+            if opened is not None:
+                lines += _narrow_lines((opened, "opened"), ends, (), width)
+            numbers = zip(_NARROW_NUMBERS, (received[index], sent[index], durations[index], rtt[index]), strict=True)
+            known = (f"{name} {text}" for name, text in numbers if text != _UNKNOWN)
+            below = (change,) if kind == "opened" else (change, *known)
+            lines += _narrow_lines((at, kind), ends, below, width, programs[index])
+            continue
+        aligned = f"{local[index]:<21} {remote[index]:<21}"
+        if opened is not None:
+            lines.append(f"{opened}  opened  {aligned}".rstrip() + "\n")
         if kind == "opened":
-            line = f"{at}  opened  {ends} {change:<26} {'':>43}  {programs[index]}"
+            line = f"{at}  opened  {aligned} {change:<26} {'':>43}  {programs[index]}"
         else:
             line = (
-                f"{at}  {kind:<7} {ends} {change:<26} {received[index]:>10} {sent[index]:>10} "
+                f"{at}  {kind:<7} {aligned} {change:<26} {received[index]:>10} {sent[index]:>10} "
                 f"{durations[index]:>10} {rtt[index]:>10}  {programs[index]}"
             )
         lines.append(line.rstrip() + "\n")
     return "".join(lines).encode()
+
+
+def _narrow_lines(
+    what: tuple[str, str], ends: tuple[str, str], below: Iterable[str], width: int, programs: str = _UNKNOWN
+) -> Iterator[str]:
+    """One event in lines of a terminal's width: when and what, between whom and by whom, and below that the rest."""
+    begin = f"{what[0]} {what[1]:<7} {ends[0]:<21}"
+    whole = f"{begin} {ends[1]:<21}"
+    more = [programs] if programs not in ("", _UNKNOWN) else []
+    if more and text_width(whole) + 1 + text_width(programs) <= width:
+        whole, more = f"{whole} {programs}", []
+    fits = text_width(whole.rstrip()) <= width
+    yield (whole if fits else begin).rstrip() + "\n"
+    yield from (line + "\n" for line in indented([*([] if fits else [ends[1]]), *more, *below], width))
 
 
 def json_lines(batch: EventBatch) -> bytes:

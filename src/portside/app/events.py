@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from portside.app.event_lines import HEADER, json_lines, text_lines
+from portside.app.event_lines import header, json_lines, text_lines
 from portside.app.notices import write_notice
+from portside.app.stdout import terminal_width
 from portside.app.watch_filter import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
 from portside.kernel import states
@@ -78,7 +79,7 @@ class _EventMonitor:
         self._family = 2 if settings.ipv4 else 10 if settings.ipv6 else None
         self._columns = columns_of(tree)
         wants_owners = not settings.no_processes or bool(self._columns & OWNER_COLUMNS)
-        self._owners = OwnerFinder() if wants_owners else None
+        self._owners = OwnerFinder(commands=settings.json) if wants_owners else None
         self._output = _EventOutput()
         stack.callback(self._output.close)
         self._monitor = self._open_monitor()
@@ -99,7 +100,7 @@ class _EventMonitor:
 
     @property
     def _request(self) -> DumpRequest:
-        return DumpRequest(states=states.ALL & ~(1 << states.CLOSE))
+        return DumpRequest(states=states.ALL & ~(1 << states.CLOSE), commands=self._settings.json)
 
     def _open_monitor(self) -> DestroyMonitor | None:
         name = self._settings.source
@@ -150,7 +151,7 @@ class _EventMonitor:
         self._counted_before = before
         self._tracker.on_snapshot(self._with_owners(first), at_ns)
         if not self._settings.json:
-            self._output.write(HEADER)  # from here on nothing is missed
+            self._output.write(header(terminal_width()))  # from here on nothing is missed
         for taken in early:
             self._apply(taken)
         self._seen_before = self._tracker.opened
@@ -174,7 +175,7 @@ class _EventMonitor:
         shown = possible(self._filter, table)
         inodes, cookies = table.base["inode"][shown].tolist(), table.column("cookie")
         found = self._owners.find(inodes, cookies.values[shown].tolist() if cookies.known.all() else None)
-        return table.with_owners(dict(found), self._owners.hidden)
+        return table.with_owners(dict(found), self._owners.hidden, self._owners.no_commands)
 
     def _with_interfaces(self, table: SocketTable) -> SocketTable:
         """The table of notifications with the names of the interfaces that their sockets are bound to."""
@@ -248,9 +249,11 @@ class _EventMonitor:
     def _show(self, events: list[EventBatch]) -> None:
         owners = self._owners is not None and not self._settings.no_processes
         to_wall_ns = time.time_ns() - time.monotonic_ns()
+        width = terminal_width() if events else None
         for each in events:
             shown = each._replace(at_ns=each.at_ns + to_wall_ns)
-            self._output.write(json_lines(shown) if self._settings.json else text_lines(shown, owners=owners))
+            json = self._settings.json
+            self._output.write(json_lines(shown) if json else text_lines(shown, owners=owners, width=width))
 
     def _report_counts(self, *, at_end: bool = False) -> None:
         """Report what was seen of what the kernel counted; before the end only where that changed."""

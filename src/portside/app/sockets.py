@@ -33,7 +33,7 @@ def sockets(
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
     """
-    query = Query(filter, view, netns, source, owners)
+    query = Query(filter, view, netns, source, owners, commands=True)
     return _of_all(query, filter or "") if netns == "all" else list(to_sockets(take_snapshot(query).table))
 
 

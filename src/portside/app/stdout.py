@@ -12,6 +12,14 @@ from portside.errors import PortsideError
 _BATCH = 4096  # lines
 
 
+def terminal_width() -> int | None:
+    """The columns of the terminal that standard output is; None where it is none, or does not say."""
+    try:
+        return os.get_terminal_size(1).columns or None
+    except OSError:
+        return None
+
+
 def write_lines(lines: Iterable[str]) -> bool:
     """Write lines of text to standard output; False if its reader has gone. Raises PortsideError.
 

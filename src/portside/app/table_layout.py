@@ -25,25 +25,44 @@ LOCAL = Layout("Local Address", -20)
 REMOTE = Layout("Foreign Address", -20)
 STATE = Layout("State", -11)
 PROGRAMS = "PID/Program"
+COMMAND = "Command"
+_PROGRAMS_WIDTH = 24  # where a column follows: a socket may have any number of programs, and they need not push it away
+
+Columns = Sequence[tuple[Layout, Sequence[str]]]
 
 
-def table_lines(columns: Sequence[tuple[Layout, Sequence[str]]], programs: Sequence[str] | None) -> Iterator[bytes]:
-    """The table with its header, in pieces of many rows: a layout and the texts of each column, and the programs."""
-    row = (" ".join(_cell(layout, texts) for layout, texts in columns) + " %s\n").__mod__
-    headings = [layout.heading for layout, _ in columns]
-    texts = [texts for _, texts in columns]
-    rows: Iterator[str]
+def table_lines(
+    columns: Columns, programs: Sequence[str] | None, commands: Sequence[str] | None = None
+) -> Iterator[bytes]:
+    """The table with its header, in pieces of many rows: each column, the programs, and with those their commands."""
+    formats = [cell_format(layout, texts) for layout, texts in columns]
     if programs is None:
-        yield (row((*headings, "")).rstrip() + "\n").encode()
-        rows = (line.rstrip() + "\n" for line in map(row, zip(*texts, [""] * len(texts[0]), strict=True)))
-    else:
-        yield row((*headings, PROGRAMS)).encode()
-        rows = map(row, zip(*texts, programs, strict=True))
+        return _lines(columns, formats, "", [""] * len(columns[0][1]))
+    if commands is None:
+        return _lines(columns, formats, PROGRAMS, programs)
+    width = min(max((len(PROGRAMS), *map(len, programs))), _PROGRAMS_WIDTH)
+    return _lines([*columns, (Layout(PROGRAMS, -width), programs)], [*formats, f"%{-width}s"], COMMAND, commands)
+
+
+def _lines(columns: Columns, formats: Sequence[str], heading: str, last: Sequence[str]) -> Iterator[bytes]:
+    """The lines of a table; its last column is not aligned, and may have no heading where it is empty."""
+    row = (" ".join(formats) + " %s\n").__mod__
+    header = row((*(layout.heading for layout, _ in columns), heading))
+    rows: Iterator[str] = map(row, zip(*(texts for _, texts in columns), last, strict=True))
+    if not heading:
+        header = header.rstrip() + "\n"
+        rows = (line.rstrip() + "\n" for line in rows)
+    yield header.encode()
     while piece := "".join(islice(rows, _BATCH)):
         yield piece.encode()
 
 
-def _cell(layout: Layout, texts: Sequence[str]) -> str:
-    """The format of a cell, as wide as the longest text: aligned right, or left where the width is negative."""
-    needed = max(len(layout.heading), max(map(len, texts), default=0))
-    return f"%{min(layout.width, -needed) if layout.width < 0 else max(layout.width, needed)}s"
+def cell_format(layout: Layout, texts: Sequence[str], *, narrow: bool = False) -> str:
+    """The format of a cell: see ``cell_width``; aligned right, or left where the layout's width is negative."""
+    width = cell_width(layout, texts, narrow=narrow)
+    return f"%{-width if layout.width < 0 else width}s"
+
+
+def cell_width(layout: Layout, texts: Sequence[str], *, narrow: bool = False) -> int:
+    """The width of a column: that of its longest text, and at least its layout's, or with ``narrow`` its heading's."""
+    return max(len(layout.heading), 0 if narrow else abs(layout.width), max(map(len, texts), default=0))

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 
-from portside.app.column_text import Texts, WatchedSockets
+from portside.app.column_text import Texts, WatchedSockets, command_lines
 from portside.app.table_layout import Layout, table_lines
-from portside.app.watch_columns import PROGRAM, table_columns
+from portside.app.watch_columns import NETSTAT, PROGRAM, table_columns
 from portside.kernel.table import SocketTable
 
 
 class TableText:
     """The text of one table, which may be prepared as far as it is known before the programs are.
 
-    ``owners`` adds the programs; ``drops`` adds how many connections each listener dropped because its queue was full.
+    ``owners`` adds the programs, and with ``wide`` their command lines; ``drops`` adds how many connections each
+    listener dropped because its queue was full. ``width`` is that of the terminal; None: lines may have any length.
     """
 
-    def __init__(self, *, owners: bool = True, wide: bool = False, drops: bool = False) -> None:
+    def __init__(
+        self, *, owners: bool = True, wide: bool = False, drops: bool = False, width: int | None = None
+    ) -> None:
         self._owners = owners
+        self._wide = wide
+        self._width = width
         self._columns = table_columns(wide=wide, drops=drops)
         self._prepared: list[tuple[Layout, Texts]] | None = None
 
@@ -30,4 +35,13 @@ class TableText:
         """The table with its header, in pieces of many rows; ``prepare``, if called, had these sockets."""
         if self._prepared is None:
             self.prepare(table)
-        return table_lines(self._prepared or [], PROGRAM.texts(WatchedSockets(table)) if self._owners else None)
+        columns = self._prepared or []
+        sockets = WatchedSockets(table)
+        programs = PROGRAM.texts(sockets) if self._owners else None
+        commands = command_lines(sockets) if self._owners and self._wide else None
+        if self._width is None:
+            return table_lines(columns, programs, commands)
+        from portside.app.table_folding import terminal_lines
+
+        most = len(NETSTAT) if self._wide else len(columns)
+        return terminal_lines(columns[:most], programs, self._width, columns[most:], commands)

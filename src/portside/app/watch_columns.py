@@ -22,6 +22,7 @@ from portside.app.column_sort import (
 from portside.app.column_text import (
     TextsOf,
     ages,
+    command_lines,
     foreign_ends,
     limits,
     local_ends,
@@ -112,6 +113,10 @@ PROGRAM = Column(
     "program", layout.PROGRAMS, owner_lists, by_program, "owners", ("program",),
     live_width=LiveWidth(7, drop=6, grow=2, maximum=40),
 )  # fmt: skip
+COMMAND = Column(
+    "command", layout.COMMAND, command_lines, by_program, "owners",
+    live_width=LiveWidth(20, drop=21, grow=5, maximum=40),
+)  # fmt: skip
 DROPS = _info("Drops", "drops", json="info.skmem.drops", live=LiveWidth(5, drop=8, grow=3, right_aligned=True))
 RETRANS = _info(
     "Retrans", "retrans_total", paired("retrans", "retrans_total"),
@@ -184,4 +189,5 @@ def live_columns(settings: Watch) -> tuple[Column, ...]:
     """The columns of the live display."""
     owners = () if settings.no_processes else (PROGRAM,)
     drops = (DROPS,) if settings.listening and not settings.all else ()
-    return (*NETSTAT, *owners, *drops, *(LIVE_WIDE if settings.wide else ()))
+    commands = (COMMAND,) if settings.wide and owners else ()
+    return (*NETSTAT, *owners, *drops, *(LIVE_WIDE if settings.wide else ()), *commands)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from portside.app.cell_text import ANY_PEER, PROTOCOLS, owners_text
 from portside.app.notices import write_notice
-from portside.app.stdout import write_stdout
+from portside.app.stdout import terminal_width, write_stdout
 from portside.app.table_layout import LOCAL, PROTO, RECV_Q, REMOTE, SEND_Q, STATE, table_lines
 from portside.app.watch_filter import families_of, view_of
 from portside.kernel import states
@@ -64,7 +64,7 @@ def show(settings: Watch, sockets: list[PlainSocket], prefetcher: "ProcPrefetche
         owners, hidden = _owners(sockets, prefetcher)
         if missing := sum(bool(socket.inode) and not held for socket, held in zip(sockets, owners, strict=True)):
             notes.append(f"{hidden}: the programs of {missing} of these sockets are not known")
-    if write_stdout(few_sockets_text(sockets, owners)):
+    if write_stdout(few_sockets_text(sockets, owners, terminal_width())):
         for note in notes:
             write_notice(note)
 
@@ -78,8 +78,10 @@ def _owners(sockets: list[PlainSocket], prefetcher: "ProcPrefetcher | None") -> 
     return [found.get(socket.inode, ()) for socket in sockets], finder.hidden
 
 
-def few_sockets_text(sockets: list[PlainSocket], owners: list[tuple[Owner, ...]] | None) -> Iterator[bytes]:
-    """The table of ``table_text``, in the same words."""
+def few_sockets_text(
+    sockets: list[PlainSocket], owners: list[tuple[Owner, ...]] | None, width: int | None = None
+) -> Iterator[bytes]:
+    """The table of ``table_text``, in the same words; ``width`` is that of the terminal, None where it is none."""
     zones = interface_names() if any(socket.interface for socket in sockets) else {}
     columns = [
         (PROTO, [PROTOCOLS[socket.family] for socket in sockets]),
@@ -89,7 +91,12 @@ def few_sockets_text(sockets: list[PlainSocket], owners: list[tuple[Owner, ...]]
         (REMOTE, [_peer(socket, zones) for socket in sockets]),
         (STATE, [states.name_of(socket.state) for socket in sockets]),
     ]
-    return table_lines(columns, None if owners is None else list(map(owners_text, owners)))
+    programs = None if owners is None else list(map(owners_text, owners))
+    if width is None:
+        return table_lines(columns, programs)
+    from portside.app.table_folding import terminal_lines
+
+    return terminal_lines(columns, programs, width)
 
 
 def _peer(socket: PlainSocket, zones: Mapping[int, str]) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 from portside.app.notices import write_notice
 from portside.app.proc_prefetcher import ProcPrefetcher
 from portside.app.sort_order import parse_sort, sorted_rows
-from portside.app.stdout import write_stdout
+from portside.app.stdout import terminal_width, write_stdout
 from portside.app.table_text import TableText
 from portside.app.watch_filter import families_of, view_of
 from portside.kernel.dump_reader import DumpReader
@@ -64,6 +64,7 @@ def take(
         source="netlink" if settings.kill else settings.source,
         owners=not settings.no_processes or (sort is not None and sort.needs_owners),
         details=settings.json or settings.wide or settings.listening or (sort is not None and sort.needs_details),
+        commands=settings.json or settings.wide,
         prefetched=prefetched,
         reader=reader,
         while_waiting=while_waiting,
@@ -113,7 +114,7 @@ def query_of(settings: Watch, tree: Filter | None, namespace: Namespace | None) 
 
 def _new_text(settings: Watch) -> TableText:
     drops = settings.listening and not settings.all
-    return TableText(owners=not settings.no_processes, wide=settings.wide, drops=drops)
+    return TableText(owners=not settings.no_processes, wide=settings.wide, drops=drops, width=terminal_width())
 
 
 def _pieces(settings: Watch, table: SocketTable, netns: str | None, text: TableText | None = None) -> Iterator[bytes]:

@@ -21,19 +21,21 @@ class DumpRequest(NamedTuple):
     """The sockets and columns that a reader asks for. A backend may answer with more, never with less.
 
     ``states`` is a set as in states.py. ``details``: tcp_info, memory and the rest beyond the columns of a table.
-    ``bytecode`` is a filter for the kernel (bytecode.py).
+    ``bytecode`` is a filter for the kernel (bytecode.py). ``commands``: the command lines of the owners, from a backend
+    that finds owners.
     """
 
     families: tuple[int, ...] = (4, 6)
     states: int = states.ALL
     details: bool = True
     bytecode: bytes | None = None
+    commands: bool = False
 
 
-def request_of(chosen: Filter, families: tuple[int, ...], *, details: bool) -> DumpRequest:
+def request_of(chosen: Filter, families: tuple[int, ...], *, details: bool, commands: bool = False) -> DumpRequest:
     """The request for all sockets that may match a filter, with the columns that the filter itself needs."""
     details = details or not columns_of(chosen) <= OWNER_COLUMNS | _PLAIN_COLUMNS
-    return DumpRequest(families, states_of(chosen), details, compile_filter(chosen))
+    return DumpRequest(families, states_of(chosen), details, compile_filter(chosen), commands)
 
 
 class Dump(NamedTuple):

@@ -139,6 +139,8 @@ def _owners(table: SocketTable, gaps: _Gaps) -> list[tuple[Owner, ...] | None]:
         if not owners and holder and table.hidden_owners:
             gaps[index]["owners"] = table.hidden_owners
             found.append(None)
-        else:
-            found.append(owners)
+            continue
+        if any(owner.command is None for owner in owners):
+            gaps[index]["owners.command"] = table.no_commands
+        found.append(owners)
     return found

@@ -5,16 +5,22 @@ import msgspec
 from portside.json_text import encode_json
 from portside.kernel import states
 
+NOT_LOOKED_UP = "not looked up"
+"""Why owners or their command lines are not known where nobody asked for them."""
+
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
-    """A process that holds a socket: ``program`` is the kernel's name of it (at most 15 bytes), ``fd`` its number.
+    """A process that holds a socket as its descriptor ``fd``.
 
-    Bytes of the name that are no UTF-8 are surrogates, as ``os.fsdecode`` makes them.
+    ``program`` is the name of the program, in full although the kernel cuts it at 15 bytes. ``command`` is the command
+    line, its arguments with spaces between them and at most 4 KiB long; None where it was not looked up, or there is
+    none. Bytes of both that are no UTF-8 are surrogates, as ``os.fsdecode`` makes them.
     """
 
     pid: int
     program: str | None
     fd: int | None
+    command: str | None = None
 
 
 class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,7 +12,9 @@
 4. What a forked process read ahead of the sockets (``preload``) is taken as it is. Everything is read again only where
    that leaves a socket without an owner that may have been made in between. (The kernel numbers sockets in ascending
    order, each processor 1024 at a time; an old one without an owner has a hidden one.)
-5. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
+5. A name that the kernel has cut, and the command line where it is asked for, are read of those processes alone that
+   hold a socket which is asked for; and again when the process is read again.
+6. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
    namespace, or of other users where /proc is mounted with hidepid. Somebody held each socket that has an inode when
    the table was read; so one whose holder is not found has a ``hidden`` one, or its holder has just closed it.
 """
@@ -22,32 +24,54 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from portside.kernel.models import Owner
-from portside.procfs import PROC, ProcessSockets, SocketFds, count_fds, fd_count_is_exact, process_identity, socket_fds
+from portside.kernel.models import NOT_LOOKED_UP, Owner
+from portside.procfs import (
+    COMM_BYTES,
+    PROC,
+    ProcessSockets,
+    SocketFds,
+    command_line,
+    count_fds,
+    fd_count_is_exact,
+    full_name,
+    process_identity,
+    socket_fds,
+)
 from portside.units import counted
 
 _INODES_AT_ONCE = 1024  # get_next_ino() in fs/inode.c
 _REREAD_DESCRIPTORS = 5000  # about 30 ms
+_NO_COMMAND = "the process has ended, or it has no command line"
 _NOT_SEEN = "no process that can be seen here holds it"
 
 
 @dataclass(slots=True)
 class _Process:
-    """A process and its sockets, None where they may not be read. ``read_at`` is in seconds of the clock."""
+    """A process and its sockets, None where they may not be read. ``read_at`` is in seconds of the clock.
+
+    ``described`` has the name of the program in full and the command line, once they have been read.
+    """
 
     started: int
     program: str
     descriptors: int
     read_at: float
     sockets: SocketFds | None
+    described: tuple[str, str | None] | None = None
 
 
 class OwnerFinder:
-    """The owners of sockets, remembered from one call to the next."""
+    """The owners of sockets, remembered from one call to the next; with ``commands`` also their command lines."""
 
     def __init__(
-        self, *, proc: str = PROC, max_age_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        commands: bool = False,
+        proc: str = PROC,
+        max_age_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._commands = commands
         self._proc = proc
         self._max_age_s = max_age_s
         self._clock = clock
@@ -71,6 +95,11 @@ class OwnerFinder:
     def unreadable(self) -> int:
         """How many processes could not be read in the last call of ``find``."""
         return sum(process.sockets is None for process in self._processes.values())
+
+    @property
+    def no_commands(self) -> str:
+        """Why an owner may have no command line."""
+        return _NO_COMMAND if self._commands else NOT_LOOKED_UP
 
     @property
     def hidden(self) -> str:
@@ -117,7 +146,7 @@ class OwnerFinder:
                 process = _Process(started, program, descriptors, now, socket_fds(seen, descriptors))
                 changed = True
             elif process.program != program:
-                process.program = program
+                process.program, process.described = program, None
                 changed = True
             self._processes[pid] = process
         changed = self._read_oldest(now) or changed
@@ -135,16 +164,31 @@ class OwnerFinder:
             left -= max(1, process.descriptors)
             seen = process_identity(f"{self._proc}/{pid}")
             links = socket_fds(seen, process.descriptors) if seen is not None else []
-            changed = changed or links != process.sockets
-            process.sockets, process.read_at = links, now
+            described = self._describe(pid, process) if process.described is not None else None
+            changed = changed or links != process.sockets or described != process.described
+            process.sockets, process.described, process.read_at = links, described, now
         return changed
 
     def _collect(self, asked: dict[int, int]) -> dict[int, tuple[Owner, ...]]:
         found: dict[int, tuple[Owner, ...]] = {}
         for pid in sorted(self._processes):
             process = self._processes[pid]
+            described = process.described
             for inode, descriptor in process.sockets or ():
                 if inode in asked:
-                    owner = (Owner(pid, process.program, descriptor),)
+                    if described is None:
+                        described = process.described = self._describe(pid, process)
+                    owner = (Owner(pid, described[0], descriptor, described[1]),)
                     found[inode] = found[inode] + owner if inode in found else owner
         return found
+
+    def _describe(self, pid: int, process: _Process) -> tuple[str, str | None]:
+        """The name of a process's program in full, and its command line if it is asked for."""
+        cut = len(os.fsencode(process.program)) >= COMM_BYTES
+        if not (cut or self._commands):
+            return process.program, None
+        seen = process_identity(f"{self._proc}/{pid}")
+        if seen is None or seen.started != process.started:  # it has ended, and another one may have its number
+            return process.program, None
+        name = full_name(seen.folder, process.program) if cut else process.program
+        return name, command_line(seen.folder) if self._commands else None

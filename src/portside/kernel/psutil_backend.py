@@ -4,6 +4,7 @@ psutil reports addresses, states and owners, but no queues, timers, inodes or us
 """
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from portside.kernel.inet_diag_types import BASE
 from portside.kernel.models import Owner
 from portside.kernel.netns import Namespace
 from portside.kernel.table import SocketTable, Unavailable
+from portside.procfs import PROC, full_name
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,6 +26,8 @@ _KNOWN = ("state", "local_port", "remote_port")
 _UNKNOWN = (*(set(BASE_COLUMNS) - set(_KNOWN)), *INFO_COLUMNS, *SKMEM_COLUMNS, *ATTRIBUTE_COLUMNS)
 _NOT_IN_PSUTIL = "psutil does not tell it"
 _ONE_OWNER = "psutil names only one of the processes that hold a socket"
+_NO_COMMAND = "psutil tells no command line of the process"
+_COMMAND_LENGTH = 4096
 _HIDDEN = "psutil names no process that holds it"
 _MERGED = "psutil tells listeners on one port as one where it cannot name the processes that hold them"
 _NO_OWNER, _HIDDEN_OWNER = 0, 1  # owner keys of sockets without a known owner: none, and one that cannot be seen
@@ -55,17 +59,20 @@ class PsutilBackend:
         except (self._psutil.Error, OSError, RuntimeError) as error:
             raise BackendError("psutil", error) from error
         held: dict[tuple[Any, ...], list[Owner]] = {}
-        programs: dict[int, str | None] = {}
+        processes: dict[int, tuple[str | None, str | None]] = {}
         for each in connections:
             # On Linux each is a socket, and listeners may share their port (SO_REUSEPORT). Elsewhere each is a
             # descriptor, and those of one socket are known by its ends alone.
             one = (each.pid, each.fd) if self._psutil.LINUX else ()
             owners = held.setdefault((each.family, each.laddr, each.raddr, each.status, *one), [])
             if each.pid is not None:
-                if each.pid not in programs:
-                    programs[each.pid] = self._program(each.pid)
-                owners.append(Owner(each.pid, programs[each.pid], each.fd if each.fd >= 0 else None))
+                if each.pid not in processes:
+                    processes[each.pid] = self._program(each.pid), self._command(each.pid) if request.commands else None
+                program, command = processes[each.pid]
+                owners.append(Owner(each.pid, program, each.fd if each.fd >= 0 else None, command))
         table = _table(held)
+        if request.commands:
+            table = replace(table, no_commands=_NO_COMMAND)
         return Dump(table, (_ONE_OWNER, _MERGED) if (table.owner_keys == _HIDDEN_OWNER).any() else (_ONE_OWNER,))
 
     def _program(self, pid: int) -> str | None:
@@ -73,7 +80,14 @@ class PsutilBackend:
             name: str = self._psutil.Process(pid).name()
         except (self._psutil.Error, OSError):  # it ended meanwhile, or is not ours to see
             return None
-        return name
+        return full_name(f"{PROC}/{pid}", name) if self._psutil.LINUX else name
+
+    def _command(self, pid: int) -> str | None:
+        try:
+            command = " ".join(self._psutil.Process(pid).cmdline())
+        except (self._psutil.Error, OSError):
+            return None
+        return command[:_COMMAND_LENGTH] + "…" if len(command) > _COMMAND_LENGTH else command or None
 
 
 def _table(held: dict[tuple[Any, ...], list[Owner]]) -> SocketTable:

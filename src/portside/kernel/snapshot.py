@@ -46,9 +46,10 @@ class Query(NamedTuple):
     ``netns.Namespace`` takes it; or the namespace itself, which stays open: a name or a number may stand for another
     one later. Interfaces that the text of a filter names are those of that namespace. ``source`` is ``netlink``,
     ``proc`` or ``psutil``; None is the best one that works. ``owners`` asks for the processes that hold each socket,
-    ``details`` for tcp_info and memory. ``prefetched`` returns the sockets of each process, read ahead of the socket
-    table. ``reader`` is one that is open already, with the dump that is looked for or without. ``while_waiting`` is
-    called with the sockets that match before the result of ``prefetched`` is waited for, if the filter allows that.
+    ``commands`` for the command lines of those too, ``details`` for tcp_info and memory. ``prefetched`` returns the
+    sockets of each process, read ahead of the socket table. ``reader`` is one that is open already, with the dump that
+    is looked for or without. ``while_waiting`` is called with the sockets that match before the result of
+    ``prefetched`` is waited for, if the filter allows that.
     """
 
     filter: str | Filter | None = None
@@ -61,6 +62,7 @@ class Query(NamedTuple):
     prefetched: Callable[[], Iterable[ProcessSockets]] | None = None
     reader: DumpReader | None = None
     while_waiting: Callable[[SocketTable], None] | None = None
+    commands: bool = False
 
 
 def snapshot(
@@ -72,13 +74,14 @@ def snapshot(
     families: tuple[int, ...] = (4, 6),
     view: View | None = None,
     details: bool = True,
+    commands: bool = False,
 ) -> Snapshot:
     """The TCP sockets of this machine that match a filter, now; the parameters are those of ``Query``.
 
     Raises FilterError, NamespaceError, UsageError for a source that is none, BackendError where none works, and
     NetlinkError where the kernel refuses.
     """
-    return take_snapshot(Query(filter, view, netns, source, owners, families, details))
+    return take_snapshot(Query(filter, view, netns, source, owners, families, details, commands=commands))
 
 
 def take_snapshot(query: Query) -> Snapshot:
@@ -101,9 +104,11 @@ class Watcher:
             raise
         self._filter = in_view(tree, query.view)
         self._columns = columns_of(tree)
-        self._request = request_of(self._filter, query.families, details=query.details)
+        self._request = request_of(self._filter, query.families, details=query.details, commands=query.commands)
         self._reader = query.reader
-        self._owners = OwnerFinder() if query.owners or self._columns & OWNER_COLUMNS else None
+        self._owners: OwnerFinder | None = None
+        if query.owners or self._columns & OWNER_COLUMNS:
+            self._owners = OwnerFinder(commands=query.commands)
         self._prefetched = query.prefetched
         self._while_waiting = query.while_waiting
         self._source_name = query.source
@@ -159,7 +164,7 @@ class Watcher:
             self._prefetched = None
         cookie = table.column("cookie")
         found = owners.find(table.base["inode"].tolist(), cookie.values.tolist() if cookie.known.all() else None)
-        return table.with_owners(found, owners.hidden)
+        return table.with_owners(found, owners.hidden, owners.no_commands)
 
 
 def _tree_of(given: str | Filter | None, namespace: Namespace | None) -> Filter:

@@ -20,7 +20,7 @@ from portside.kernel import states
 from portside.kernel.column_names import BASE_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.inet_diag import INFO_BITS, OPTION_WINDOW_SCALE, Attribute
 from portside.kernel.inet_diag_types import INFO, Rows
-from portside.kernel.models import Owner
+from portside.kernel.models import NOT_LOOKED_UP, Owner
 
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[Any]
@@ -105,7 +105,8 @@ class SocketTable:
 
     ``owners`` are found by ``owner_keys``, which is the inode but for sources that know owners and no inode; None:
     not looked up, and ``no_owners`` says why. ``hidden_owners`` says why a socket without a known owner may have one
-    all the same; empty where it cannot. ``interfaces`` names interfaces by their number, safe to show.
+    all the same; empty where it cannot. ``no_commands`` says why an owner may have no command line. ``interfaces``
+    names interfaces by their number, safe to show.
     """
 
     base: Rows
@@ -116,8 +117,9 @@ class SocketTable:
     owners: OwnersByKey | None = None
     own_owner_keys: npt.NDArray[np.int64] | None = None
     interfaces: Mapping[int, str] = field(default_factory=dict)
-    no_owners: str = "not looked up"
+    no_owners: str = NOT_LOOKED_UP
     hidden_owners: str = ""
+    no_commands: str = NOT_LOOKED_UP
 
     def __len__(self) -> int:
         return len(self.base)
@@ -141,9 +143,9 @@ class SocketTable:
             own_owner_keys=None if self.own_owner_keys is None else self.own_owner_keys[which],
         )
 
-    def with_owners(self, owners: OwnersByKey, hidden: str = "") -> "SocketTable":
+    def with_owners(self, owners: OwnersByKey, hidden: str = "", no_commands: str = NOT_LOOKED_UP) -> "SocketTable":
         """A table of these sockets with the processes that hold them."""
-        return replace(self, owners=owners, hidden_owners=hidden)
+        return replace(self, owners=owners, hidden_owners=hidden, no_commands=no_commands)
 
     def column(self, name: str) -> ColumnValues:
         """One of ``COLUMNS`` for every socket. Raises KeyError where there is no such column."""

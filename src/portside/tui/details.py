@@ -1,7 +1,10 @@
 """All fields of one socket as lines of text, with the reason for each field that is not known."""
 
-from portside.app.cell_text import owner_text, seconds_text
-from portside.kernel.models import Socket
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from portside.app.cell_text import command_text, owner_text, seconds_text
+from portside.kernel.models import Owner, Socket
 from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut
 
@@ -28,9 +31,7 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
     }
     lines = _pairs(first, width)
     lines += ["", "owners"]
-    for owner in socket.owners or ():
-        descriptor = "" if owner.fd is None else f"  fd {owner.fd}"
-        lines.append(f"  {owner_text(owner.pid, owner.program)}{descriptor}")
+    lines += _owner_lines(socket.owners or (), width)
     if not socket.owners:
         lines.append("  no process holds it" if socket.owners is not None else "  not known")
     if info:
@@ -39,6 +40,18 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
         lines += ["", "skmem (bytes)", *_pairs({name: _value(value) for name, value in memory.items()}, width)]
     if socket.gaps:
         lines += ["", "not known, and why", *_pairs({name: safe(why) for name, why in socket.gaps.items()}, 0)]
+    return lines
+
+
+def _owner_lines(owners: Sequence[Owner], width: int) -> list[str]:
+    """Each process with its descriptors, and below them its command line."""
+    lines = []
+    for owner, after in zip_longest(owners, owners[1:]):
+        descriptor = "" if owner.fd is None else f"  fd {owner.fd}"
+        lines.append(f"  {owner_text(owner.pid, owner.program)}{descriptor}")
+        if owner.command is not None and (after is None or after.pid != owner.pid):
+            text, most = command_text(owner.command), max(width - 4, 1)
+            lines += [f"    {text[at : at + most]}" for at in range(0, len(text), most)]
     return lines
 
 

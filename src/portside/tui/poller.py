@@ -38,7 +38,8 @@ class Poller:
             self._close_namespace()
             raise
         self._query = query_of(settings, tree, self._namespace)._replace(
-            details=settings.wide or settings.listening or sort.needs_details
+            details=settings.wide or settings.listening or sort.needs_details,
+            commands=settings.wide,
         )
         self._settings = settings
         self._watcher = Watcher(self._query)
@@ -78,7 +79,7 @@ class Poller:
             base = table.base[0]
             local, remote = int(base["local_port"]), int(base["remote_port"])
             tree = And((PortIn("local", local, local), PortIn("remote", remote, remote), StateIn(ALL)))
-            self._details = key, Watcher(self._query._replace(filter=tree, view="all", details=True))
+            self._details = key, Watcher(self._query._replace(filter=tree, view="all", details=True, commands=True))
         seen = self._details[1].poll().table
         which = keys_of(seen) == key
         return next(to_sockets(seen.select(which))) if which.any() else None

@@ -144,7 +144,7 @@ def test_json_and_table_beside_ss_in_every_state() -> None:
         def counted() -> str:
             """The summary, where it counts what the table has: TIME_WAIT does not wait for both."""
             wide = table("-a", "--wide", OURS)
-            assert len({len(row) for row in wide}) == 1
+            assert min(map(len, wide)) == 32  # a command line may have any number of words
             summary = run("--summary", "-a", OURS).stdout
             return summary if f"Sockets: {len(wide)}\n" in summary else ""
 

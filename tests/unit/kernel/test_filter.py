@@ -424,6 +424,12 @@ def test_owners(text: str, matching: list[int], with_hidden: list[int]) -> None:
         ("nc\udcff", "program = nc\udcff", [0]),
         ("a\\nb", "program = 'a\\nb'", [0]),
         ("a\nb", "program = 'a?b'", [0]),
+        ("systemd-resolved", "program = systemd-resolved", [0]),
+        ("systemd-resolved", "program = systemd-resolve", [0]),  # as ss, ps and top cut it
+        ("systemd-resolved", "program = systemd-*d", [0]),
+        ("systemd-resolved", "program = systemd", []),
+        ("systemd-resolve", "program = systemd-resolved", []),
+        ("a" * 14 + "é", "program = '" + "a" * 14 + "\udcc3'", [0]),
     ],
 )
 def test_a_program_is_matched_with_asterisk_and_question_mark_alone(

@@ -326,3 +326,114 @@ def test_a_process_that_began_after_what_was_prefetched_is_read(machine: Machine
     machine.process(11, "nc", "socket:[7]")
     assert machine.find(7, 1000000) == {7: [(11, "nc", 0)], 1000000: [(10, "nc", 0)]}
     assert machine.reads == [11]
+
+
+# Names in full, and command lines.
+
+
+def described(machine: Machine, *inodes: int) -> list[tuple[str | None, str | None]]:
+    found = machine.owners.find(inodes, [machine.cookies.get(inode, inode) for inode in inodes])
+    return [(owner.program, owner.command) for inode in inodes for owner in found[inode]]
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "name"),
+    [
+        ("systemd-resolve", b"/lib/systemd/systemd-resolved\0", "systemd-resolved"),
+        ("systemd-resolve", b"systemd-resolve\0", "systemd-resolve"),
+        ("a-long-script-n", b"/usr/bin/env\0-S\0python3\0/srv/a-long-script-name.py\0-v\0", "a-long-script-name.py"),
+        ("a-long-script-n", b"python3\0other.py\0", "a-long-script-n"),
+        ("gunicorn: worke", b"gunicorn: worker [app]\0\0\0", "gunicorn: worker [app]"),
+        ("aaaaaaaaaaaaaaa", b"a" * 5000 + b"\0", "a" * 255),
+        ("aaaaaaaaaaaaa\udcc3", "aaaaaaaaaaaaaé-x\0".encode(), "aaaaaaaaaaaaa\udcc3"),
+        ("aaaaaaaaaaaaaa\udcc3", "aaaaaaaaaaaaaaé-x\0".encode(), "aaaaaaaaaaaaaaé-x"),
+        ("kworker/0:1-eve", b"", "kworker/0:1-eve"),
+        ("nc", b"/usr/bin/ncat\0", "nc"),
+    ],
+)
+def test_a_name_that_the_kernel_has_cut(machine: Machine, program: str, command: bytes, name: str) -> None:
+    machine.process(10, "x", "socket:[7]")
+    (machine.root / "10/stat").write_bytes(os.fsencode(f"10 ({program}) S {'0 ' * 16}1 0 1 0 0\n"))
+    (machine.root / "10/cmdline").write_bytes(command)
+    assert described(machine, 7) == [(name, None)]
+
+
+def test_the_file_of_a_program_that_hides_its_name(machine: Machine) -> None:
+    machine.process(10, "a-program-with-", "socket:[7]")
+    (machine.root / "10/cmdline").write_bytes(b"-sh\0")
+    (machine.root / "10/exe").symlink_to("/usr/bin/a-program-with-a-name (deleted)")
+    assert described(machine, 7) == [("a-program-with-a-name", None)]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (b"nc\0-l\0a b\0\0x\0", "nc -l a b  x"),
+        (b"nginx: master process /usr/sbin/nginx\0\0\0\0", "nginx: master process /usr/sbin/nginx"),
+        (b"\xff\n\0", "\udcff\n"),
+        (b"a" * 4096, "a" * 4096),
+        (b"a" * 4097, "a" * 4096 + "…"),
+        (b"a" * 4094 + "€".encode() + b"b", "a" * 4094 + "…"),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_a_command_line(tmp_path: Path, machine: Machine, command: bytes | None, shown: str | None) -> None:
+    owners = machine.owners = OwnerFinder(proc=str(tmp_path), commands=True)
+    machine.process(10, "nc", "socket:[7]")
+    if command is not None:
+        (machine.root / "10/cmdline").write_bytes(command)
+    assert described(machine, 7) == [("nc", shown)]
+    assert owners.no_commands == "the process has ended, or it has no command line"
+    assert OwnerFinder().no_commands == "not looked up"
+
+
+def test_only_owners_are_described_and_only_where_it_is_asked_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def command_line(folder: str) -> str:
+        read.append(os.path.basename(folder))
+        return "x"
+
+    monkeypatch.setattr(module, "command_line", command_line)
+    monkeypatch.setattr(module, "full_name", lambda folder, program: command_line(folder) + program)
+    machine.process(10, "nc", "socket:[7]", "socket:[8]")
+    machine.process(11, "systemd-resolve", "socket:[9]")
+    assert described(machine, 7) == [("nc", None)]
+    assert read == []
+    machine.owners = OwnerFinder(proc=str(machine.root), commands=True)
+    assert described(machine, 7, 8) == [("nc", "x")] * 2
+    assert read == ["10"]
+
+
+def test_a_command_line_that_changes(machine: Machine) -> None:
+    """With the name, as exec(2) changes both; and alone, as a program may do: that is seen when it is read again."""
+    machine.owners = OwnerFinder(proc=str(machine.root), commands=True, max_age_s=5, clock=lambda: machine.now)
+    machine.process(10, "sh", "socket:[7]")
+    (machine.root / "10/cmdline").write_bytes(b"sh\0")
+    assert described(machine, 7) == [("sh", "sh")]
+    (machine.root / "10/stat").write_text(f"10 (nc) S {'0 ' * 16}1 0 1 0 0\n")
+    (machine.root / "10/cmdline").write_bytes(b"nc\0")
+    assert described(machine, 7) == [("nc", "nc")]
+    (machine.root / "10/cmdline").write_bytes(b"nc: idle\0")
+    assert described(machine, 7) == [("nc", "nc")]
+    machine.now = 5
+    assert described(machine, 7) == [("nc", "nc: idle")]
+
+
+def test_a_number_that_another_process_has_by_now(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line of the new process is not that of the owner."""
+    machine.owners = OwnerFinder(proc=str(machine.root), commands=True)
+    machine.process(10, "nc", "socket:[7]", started=1)
+    read = procfs_socket_fds
+
+    def replaced(process: ProcessIdentity, descriptors: int) -> list[tuple[int, int]] | None:
+        found = read(process, descriptors)
+        machine.process(10, "nc", started=2)
+        (machine.root / "10/cmdline").write_bytes(b"another\0")
+        return found
+
+    monkeypatch.setattr(module, "socket_fds", replaced)
+    assert described(machine, 7) == [("nc", None)]

@@ -64,7 +64,8 @@ def test_the_json_of_a_socket() -> None:
     assert list(line)[:11] == [
         "proto", "family", "state", "recv_q", "send_q", "local", "remote", "inode", "uid", "owners", "info",
     ]  # fmt: skip
-    assert line["owners"] == [{"pid": 53140, "program": "python3", "fd": 5}]
+    assert line["owners"] == [{"pid": 53140, "program": "python3", "fd": 5, "command": None}]
+    assert line["gaps"]["owners.command"] == "not looked up"
     assert (line["info"]["rtt_us"], line["info"]["retrans_total"]) == (250, 3)
     assert line["info"]["min_rtt_us"] == 0
 

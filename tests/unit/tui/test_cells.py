@@ -35,7 +35,9 @@ def test_a_connection_in_full() -> None:
         sent=("Q", 200, 5),
     )
     message = socket_message(queues=(1, 2), timer=(2, 65_000, 0), attributes=attribute(2, info))
-    assert cells(made(message).with_owners({77: (Owner(5, "nc", 3), Owner(5, "nc", 4), Owner(6, "nc", 3))})) == {
+    assert cells(
+        made(message).with_owners({77: (*(Owner(5, "nc", fd, "nc a\nb") for fd in (3, 4)), Owner(6, "nc", 3, "nc"))})
+    ) == {
         "Proto": "tcp",
         "Recv-Q": "1",
         "Send-Q": "2",
@@ -51,6 +53,7 @@ def test_a_connection_in_full() -> None:
         "Age": "0s",
         "Timer": "keepalive 1m05",
         "Limited": "rwnd 40%",
+        "Command": "nc a\\nb, nc",
     }
 
 

@@ -94,8 +94,9 @@ def test_wide_says_what_is_not_known() -> None:
     assert columns["Inode"] == "11"
     assert columns["User"] == "1000"
     assert columns["PID/Program"] == "8/nginx"
-    assert header.endswith("Inode PID/Program")
-    assert listener.split()[-1] == "7/nginx,8/nginx"
+    assert columns["Command"] == "-"
+    assert header.endswith("Inode PID/Program        Command")
+    assert listener.split()[-2:] == ["7/nginx,8/nginx", "-"]
 
 
 def test_the_drops_of_listeners() -> None:

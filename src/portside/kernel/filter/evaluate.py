@@ -32,6 +32,7 @@ from portside.kernel.inet_diag import IPV4, IPV6
 from portside.kernel.inet_diag_types import Rows
 from portside.kernel.models import Owner
 from portside.kernel.table import Mask, SocketTable
+from portside.procfs import short_name
 
 _COMPARE: dict[Comparison, Callable[[npt.NDArray[np.generic], float], Mask]] = {
     "=": np.equal,
@@ -193,4 +194,8 @@ def _matching_keys(table: SocketTable, matches: Callable[[Owner], bool]) -> npt.
 
 
 def _program_matches(owner: Owner, pattern: str) -> bool:
-    return owner.program is not None and fnmatch.fnmatchcase(owner.program, pattern)
+    """Whether a pattern matches the name of a program in full, or the 15 bytes by which ss and ps know it."""
+    name = owner.program
+    if name is None:
+        return False
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(short_name(name), pattern)
