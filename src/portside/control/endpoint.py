@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from portside.settings.listen import Listen
 
 _BACKLOG = 64
+_RETRY_S = 10.0
 _SWITCH_INTERVAL_S = 0.0005  # while the stack is imported: how long that thread keeps the others waiting
 
 
@@ -46,10 +47,7 @@ def _open_control() -> socket.socket | None:
     try:
         folder = make_folder()
         remove_stale(folder)
-        path = socket_of(os.getpid(), folder)
-        with suppress(FileNotFoundError):
-            os.unlink(path)  # of another process that had this number
-        sock.bind(path)
+        sock.bind(socket_of(os.getpid(), folder))
         sock.listen(_BACKLOG)
         sock.setblocking(False)
     except (OSError, PortsideError) as error:
@@ -70,6 +68,7 @@ class Endpoint:
         self._console: Console | None = None
         self._stack: Stack | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
 
     def start(self, run: "RunningServer") -> None:
         """Wait for the first client; with a page what happens is kept from now on."""
@@ -78,12 +77,15 @@ class Endpoint:
 
             self._console = Console(run)
             self._web.announce()
-        for sock in self._sockets():
-            run.loop.add_reader(sock, self._first_client, run)
+        self._wait_for_client(run)
 
     def _sockets(self) -> list[socket.socket]:
         web = self._web.socket if self._web is not None else None
         return [sock for sock in (self._control, web) if sock is not None]
+
+    def _wait_for_client(self, run: "RunningServer") -> None:
+        for sock in self._sockets():
+            run.loop.add_reader(sock, self._first_client, run)
 
     def _first_client(self, run: "RunningServer") -> None:
         for sock in self._sockets():
@@ -100,6 +102,11 @@ class Endpoint:
 
             self._console = self._console or Console(run)
             stack = await loop.run_in_executor(None, self._make_stack, self._console)
+        except OSError as error:  # no descriptor or no memory is left: there may be some later
+            write_notice(f"the control API cannot be loaded now: {reason_of(error)}")
+            self._loading = None
+            self._retry = loop.call_later(_RETRY_S, self._wait_for_client, run)
+            return
         except Exception as error:  # noqa: BLE001 -- a broken installation must not end the server
             write_notice(f"the control API cannot be loaded: {reason_of(error)}")
             self.close()
@@ -119,6 +126,8 @@ class Endpoint:
 
     async def stop(self) -> None:
         """Close the sockets and the connections of all consoles; waits a few tenths of a second at most."""
+        if self._retry is not None:
+            self._retry.cancel()
         if self._loading is None:
             for sock in self._sockets():
                 asyncio.get_running_loop().remove_reader(sock)

@@ -6,6 +6,7 @@ be taken for our servers.
 """
 
 import os
+import socket
 import stat
 from contextlib import suppress
 from typing import NamedTuple
@@ -79,14 +80,31 @@ def list_sockets(folder: str) -> list[ControlSocket]:
 
 
 def remove_stale(folder: str) -> None:
-    """Remove the sockets of processes that have ended: nothing else in the folder is touched."""
+    """Remove the sockets of processes that have ended, and one with this process's number that an earlier one left.
+
+    Nobody may listen on them: a process of another PID namespace that shares the folder only seems to have ended.
+    Nothing else in the folder is touched.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             pid = _pid_of(entry.name)
-            if pid is not None and not _is_alive(pid):
+            if pid is not None and (pid == os.getpid() or not _is_alive(pid)):
                 with suppress(OSError):
-                    if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                    if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode) and not _is_listening(entry.path):
                         os.unlink(entry.path)
+
+
+def _is_listening(path: str) -> bool:
+    """Whether a process listens on a socket; to it this is a client that goes away at once."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass  # its backlog is full, or it is another user's
+    return True
 
 
 def _pid_of(name: str) -> int | None:

@@ -1,6 +1,7 @@
 """The control socket: there from the start, served from the first client on, gone at the end."""
 
 import os
+import resource
 import signal
 import socket
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from api_client import ask, control_path
 from conftest import Start
-from support import connect, wait_until
+from support import DEADLINE_S, Program, connect, read_to_end, wait_until
 
 STACK = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "anyio")
 
@@ -135,5 +136,83 @@ def test_an_end_does_not_wait_for_clients_of_the_api(listen: Start) -> None:
     assert idle.recv(1 << 16)
     server.signal(signal.SIGINT)
     assert server.wait(5) == 0
-    wait_until(lambda: idle.recv(1) == b"", "the end of the connection")
+    read_to_end(idle)
     idle.close()
+
+
+def test_a_socket_that_somebody_listens_on_is_not_stale(listen: Start, tmp_path: Path) -> None:
+    """A server in another PID namespace that shares the folder: the number of its process is nobody's here."""
+    folder = tmp_path / "portside"
+    folder.mkdir(0o700)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(str(folder / f"{ended.pid}.sock"))
+        other.listen()
+        server = listen(env={"XDG_RUNTIME_DIR": str(tmp_path)})
+        assert server.port
+        assert (folder / f"{ended.pid}.sock").exists()
+
+
+def test_an_end_does_not_wait_for_a_stack_that_is_being_loaded(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(control_path(server)))
+        server.signal(signal.SIGINT)
+        assert server.wait(5) == 0
+    assert server.err == b""
+
+
+def test_the_201st_client_is_told_so_and_the_server_goes_on(listen: Start) -> None:
+    server = listen("--echo")
+    assert server.port
+    ask(server, "/api/v1/server")
+    clients = []
+    for _ in range(200):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.settimeout(DEADLINE_S)
+        client.connect(str(control_path(server)))
+        client.sendall(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        clients.append(client)
+    refused = ask(server, "/api/v1/server")
+    assert (refused.status, refused.json["status"]) == (503, 503)
+    with connect(server.port) as client:
+        client.sendall(b"served\n")
+        assert client.recv(100) == b"served\n"
+    for each in clients:
+        each.close()
+    assert wait_until(lambda: ask(server, "/api/v1/server").status == 200, "room for one more")
+
+
+def test_without_descriptors_the_clients_go_on_and_the_api_comes_back(listen: Start) -> None:
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    server = listen("--echo", "--format", "json", preexec=few)
+    clients = [connect(server.port) for _ in range(64)]
+    server.wait_for('"no_file_descriptors"')
+    assert ask(server, "/api/v1/server").json["counts"]["refused"] == {
+        "no_file_descriptors": len(server.wait_for('"no_file_descriptors"'))
+    }
+    crowd = []
+    for _ in range(40):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.connect(str(control_path(server)))
+        crowd.append(client)
+    clients[0].sendall(b"served\n")
+    assert clients[0].recv(100) == b"served\n"
+    for each in crowd:
+        each.close()
+    assert wait_until(lambda: _answers(server), "the API to answer again")
+    for each in clients:
+        each.close()
+    assert server.stop() == 0
+
+
+def _answers(server: Program) -> bool:
+    try:
+        return ask(server, "/api/v1/server").status == 200
+    except OSError:
+        return False
