@@ -1,9 +1,12 @@
-"""Makes the option tables of the reference pages from the settings; ``--check`` only says whether they are true."""
+"""Makes the tables of the reference pages from the settings and the API; ``--check`` says whether they are true."""
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portside.cli.parser import default_of
+from portside.control.app import operations
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.listen import Listen
@@ -11,6 +14,9 @@ from portside.settings.rec import REC_COMMANDS
 from portside.settings.relations import describe_relations
 from portside.settings.rules import RULES_COMMANDS
 from portside.settings.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAGES: dict[str, dict[str, type]] = {
     "listen.md": {"": Listen},
@@ -20,6 +26,7 @@ PAGES: dict[str, dict[str, type]] = {
     "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
 }
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
+BEGIN_OPERATIONS, END_OPERATIONS = "<!-- operations: made by `make docs` -->", "<!-- end of operations -->"
 
 
 def table(command: str, settings: type) -> str:
@@ -51,13 +58,25 @@ def page(text: str, commands: dict[str, type]) -> str:
     return f"{before}{BEGIN}\n{tables}{END}{after}"
 
 
+def with_operations(text: str) -> str:
+    """The page of the control API with its table of operations made anew."""
+    before, _, rest = text.partition(BEGIN_OPERATIONS)
+    _, _, after = rest.partition(END_OPERATIONS)
+    rows = "".join(f"| `{each.method} {each.path}` | {each.summary} |\n" for each in operations())
+    return f"{before}{BEGIN_OPERATIONS}\n| operation | meaning |\n|---|---|\n{rows}{END_OPERATIONS}{after}"
+
+
 def main() -> int:
     """Write the pages, or with --check compare them; 1 where one differs."""
     differing = []
-    for name, commands in PAGES.items():
+    made: list[tuple[str, Callable[[str], str]]] = [
+        *((name, partial(page, commands=commands)) for name, commands in PAGES.items()),
+        ("api.md", with_operations),
+    ]
+    for name, make in made:
         path = Path(__file__).with_name(name)
         old = path.read_text(encoding="utf-8")
-        new = page(old, commands)
+        new = make(old)
         if old != new:
             differing.append(name)
             if "--check" not in sys.argv:

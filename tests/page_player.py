@@ -42,7 +42,13 @@ class Stage:
         self.folder = folder
         self._stack = stack
         (folder / "examples").symlink_to(ROOT / "examples")
-        self._environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TZ": "UTC"}
+        (folder / "run").mkdir(0o700)  # for control sockets: a page has them for itself
+        self._environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TZ": "UTC",
+            "XDG_RUNTIME_DIR": str(folder / "run"),
+        }
 
     def start(self, command: str, *, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Program:
         """Start a command, with standard error where standard output goes; ``stdin`` is nothing if it is not given."""

@@ -233,7 +233,29 @@ def other_transcript(stage: Stage) -> None:
     (stage.folder / "device.transcript").write_text(transcript.replace("> DATA 21.5*18", "> DATA 21.5*19"))
 
 
+def echo_with_two_clients(stage: Stage) -> None:
+    """A server that one client has left, and to which another is connected."""
+    server = stage.listen("127.0.0.1:9000 --echo")
+    for goes in (True, False):
+        client = stage.connect(9000)
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+        if goes:
+            client.close()
+            server.wait_for("closed by peer")
+
+
+SERVER_VARIES = (r'"node": "[^"]*"', r'"pid": \d+', r'"(?:started|uptime)": .*', r'"accept_queue_limit": \d+')
+CURL = "curl -s --unix-socket $XDG_RUNTIME_DIR/portside/*.sock"
+
 SESSIONS: dict[str, dict[str, Scenario]] = {
+    "api.md": {
+        f"{CURL} http://localhost/api/v1/server | python3 -m json.tool": Scenario(
+            echo_with_two_clients, varies=SERVER_VARIES
+        ),
+        f"{CURL} 'http://localhost/api/v1/server?colour=red'": Scenario(echo_with_two_clients),
+        f"{CURL} http://localhost/metrics | grep ^portside_connections": Scenario(echo_with_two_clients),
+    },
     "README.md": {
         "portside listen": Scenario(sends={"login:": b"login: "}, typed=("hi all",)),
         "portside watch 12345": Scenario(two_connected_and_four_past, screen=(90, 14)),

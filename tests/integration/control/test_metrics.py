@@ -1,6 +1,5 @@
 """The counts of the server, in ``/api/v1/server`` and ``/metrics``: those from before the first client included."""
 
-import json
 import socket
 import subprocess
 from pathlib import Path
@@ -10,6 +9,8 @@ from urllib.parse import quote
 from api_client import ask, page_of
 from conftest import Start
 from support import Program, connect, listening_port, read_to_end, reset, wait_until
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "prometheus.yml"
 
 
 def metrics(server: Program) -> dict[str, float]:
@@ -117,13 +118,9 @@ def test_promtool_finds_nothing_wrong(listen: Start) -> None:
 def test_prometheus_scrapes_a_server_with_its_token(listen: Start, tmp_path: Path) -> None:
     server = listen("--web")
     page = page_of(server)
-    scrape = {
-        "job_name": "portside",
-        "scrape_interval": "1s",
-        "authorization": {"credentials": page.token},
-        "static_configs": [{"targets": [page.address]}],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps({"scrape_configs": [scrape]}))  # JSON is YAML
+    config = EXAMPLE.read_text().replace("127.0.0.1:8080", page.address)
+    (tmp_path / "prometheus.yml").write_text(f"global: {{scrape_interval: 1s}}\n{config}")
+    (tmp_path / "portside.token").write_text(page.token)
     prometheus = Program(
         f"--config.file={tmp_path}/prometheus.yml",
         f"--storage.tsdb.path={tmp_path}/data",
