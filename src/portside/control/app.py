@@ -74,10 +74,15 @@ def _routes(console: Console, described: Iterable[Operation]) -> list[BaseRoute]
     for operation in described:
         if operation.method == "WS":
             routes.append(WebSocketRoute(operation.path, websocket_endpoint(console, operation)))
+            routes.append(Route(operation.path, _needs_websocket))
         else:
             by_path.setdefault(operation.path, {})[operation.method] = operation
     routes += [Route(path, http_endpoint(console, methods), methods=list(methods)) for path, methods in by_path.items()]
     return routes
+
+
+async def _needs_websocket(_request: Request) -> Response:
+    return problem_response(Problem(426, "this is a WebSocket"), {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 def _internal_error() -> Response:

@@ -92,6 +92,8 @@ def _responses(operation: Operation, answer: Any, problem: Any) -> dict[str, Any
     problems = dict(_ALWAYS) | {400: "a parameter is unknown or wrong"} | dict(operation.problems)
     if re.search(r"\{", operation.path):
         problems.setdefault(404, "nothing is there")
+    if operation.method == "WS":
+        problems[426] = "the request is for no WebSocket"
     if "body" in operation.parameters:
         problems[413] = "the body is too large"
     for status in sorted(problems):
