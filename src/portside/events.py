@@ -7,7 +7,7 @@ where the thing happens and never changes; a receiver may keep it.
 import base64
 import time
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     via: str
     version: int
     destination: str | None = None  # where the client connected to
-    tlvs: dict[str, object] = {}  # see wire.proxy_tlvs
+    tlvs: dict[str, Any] = {}  # see wire.proxy_tlvs
 
 
 class Opened(Event, frozen=True, gc=False):

@@ -14,12 +14,12 @@ from portside.control.docs_page import docs_page
 from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
-from portside.control.routes import server
+from portside.control.routes import connections, server, sockets
 from portside.control.security import App, Security, WebAccess
 from portside.control.static_files import cached, file_routes
 from portside.json_text import encode_json
 
-PARTS = (server.routes,)
+PARTS = (server.routes, connections.routes, sockets.routes)
 
 
 def operations() -> list[Operation]:

@@ -4,8 +4,16 @@ It is made when the first client comes, or at the start where a page was asked f
 here.
 """
 
+from typing import TYPE_CHECKING
+
 from portside.app.running_server import RunningServer
 from portside.control.rates import RateMeter
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from portside.control.closed_connections import ClosedConnections
+    from portside.control.connection_watch import ConnectionWatch
 
 
 class Console:
@@ -14,7 +22,48 @@ class Console:
     def __init__(self, run: RunningServer) -> None:
         self.run = run
         self.rates = RateMeter(run)
+        self._connections: ConnectionWatch | None = None
+        self._closed: tuple[ClosedConnections, bool] | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Keep what happens from now on, before anybody asks; what the recorder needs is loaded on a thread."""
+        self._keep_closed()
+        self._starting = self.run.loop.create_task(self._start())
+
+    async def _start(self) -> None:
+        await self.run.loop.run_in_executor(None, _import_connections)
+        self.connections.use()
+
+    def _keep_closed(self) -> "tuple[ClosedConnections, bool]":
+        """Keep connections that close, from the first call on; whether it is known of all when bytes last moved."""
+        if self._closed is None:
+            from portside.control.closed_connections import ClosedConnections
+
+            server = self.run.server
+            is_known = server.tracks_activity or not server.connections
+            self._closed = ClosedConnections.of(server), is_known
+        return self._closed
+
+    @property
+    def connections(self) -> "ConnectionWatch":
+        """What is known of the connections: kept from the first use on, for as long as somebody asks."""
+        if self._connections is None:
+            from portside.control.connection_watch import ConnectionWatch  # numpy: for the first client
+
+            closed, activity_is_known = self._keep_closed()
+            self._connections = ConnectionWatch(self.run, closed, activity_is_known=activity_is_known)
+        self._connections.use()
+        return self._connections
 
     async def stop(self) -> None:
         """End what was begun for the consoles."""
         self.rates.stop()
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._connections is not None:
+            self._connections.close()
+
+
+def _import_connections() -> None:
+    import portside.control.connection_watch  # noqa: F401

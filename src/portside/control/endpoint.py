@@ -76,6 +76,7 @@ class Endpoint:
             from portside.control.console import Console
 
             self._console = Console(run)
+            self._console.start()
             self._web.announce()
         self._wait_for_client(run)
 

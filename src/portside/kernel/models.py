@@ -1,5 +1,7 @@
 """A socket of the table as a value, and its JSON."""
 
+from typing import Any
+
 import msgspec
 
 from portside.json_text import encode_json
@@ -45,7 +47,7 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inode: int | None
     uid: int | None
     owners: tuple[Owner, ...] | None
-    info: dict[str, object] | None
+    info: dict[str, Any] | None
     gaps: dict[str, str]
 
     @property

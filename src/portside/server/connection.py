@@ -84,6 +84,10 @@ class ConnectionFaults(Protocol):
     def was_reset(self) -> bool:
         """Whether a fault has reset the connection."""
 
+    @property
+    def count(self) -> int:
+        """How many faults there are, those of the upstream leg included."""
+
     def wrap_upstream(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
         """Put the faults of the upstream leg before its protocol; the protocol that its transport calls."""
 
@@ -265,6 +269,11 @@ class Connection(Leg, asyncio.Protocol):
     def protocol(self) -> asyncio.Protocol:
         """The protocol for the transport to call: this one, or the faults that stand before it."""
         return self if self.faults is None else self.faults.protocol
+
+    @property
+    def fault_count(self) -> int:
+        """How many faults the connection has."""
+        return self.faults.count if self.faults is not None else 0
 
     @property
     def close_cause(self) -> CloseCause | None:

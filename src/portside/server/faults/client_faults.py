@@ -102,6 +102,11 @@ class ClientFaults:
         """The faults that the connection has, in the order in which they came."""
         return list(self._placed.values())
 
+    @property
+    def count(self) -> int:
+        """How many faults there are, those of the upstream leg included."""
+        return len(self._placed)
+
     def get(self, number: int) -> PlacedFault | None:
         """The fault of a number; None where there is none."""
         return self._placed.get(number)
