@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from netns import other_netns
 from support import has_ended, wait_until
+from tmux import Terminal
 
 from portside.kernel.netns import Namespace
 
@@ -44,36 +45,8 @@ class Network:
         return client, self._stack.enter_context(listener.accept()[0])
 
 
-class Terminal:
+class Table(Terminal):
     """A tmux with ``portside watch`` in it."""
-
-    def __init__(
-        self, tmux: Path, network: Network, arguments: str, size: tuple[int, int], env: dict[str, str]
-    ) -> None:
-        self._tmux = ("tmux", "-S", str(tmux), "-f", "/dev/null")
-        command = f"echo before; {sys.executable} -m portside watch --netns {network.pid} {arguments}"
-        self._do(
-            *("new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
-            *("bash", "-c", f"{command}; echo status $?; cat"),
-            env=env,
-        )
-
-    def _do(self, *words: str, env: dict[str, str] | None = None) -> str:
-        environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
-        done = subprocess.run(
-            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=30, env=environment | (env or {})
-        )
-        return done.stdout
-
-    @property
-    def text(self) -> str:
-        """What is on the screen."""
-        return self._do("capture-pane", "-p")
-
-    @property
-    def styled(self) -> str:
-        """The screen with its colours."""
-        return self._do("capture-pane", "-p", "-e")
 
     @property
     def rows(self) -> list[str]:
@@ -81,26 +54,6 @@ class Terminal:
         lines = self.text.rstrip("\n").split("\n")
         titles = next((number for number, line in enumerate(lines) if "Foreign" in line), len(lines))
         return [line for line in lines[titles + 1 : -1] if line.strip()]
-
-    def press(self, *keys: str) -> None:
-        """Press keys, by tmux's names."""
-        self._do("send-keys", *keys)
-
-    def type(self, text: str) -> None:
-        """Type text."""
-        self._do("send-keys", "-l", text)
-
-    def wait(self, *shown: str) -> str:
-        """The screen, once all of these are on it."""
-
-        def there() -> str:
-            screen = self.text
-            return screen if all(each in screen for each in shown) else ""
-
-        try:
-            return str(wait_until(there, f"{shown}"))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.text}") from None
 
     def wait_rows(self, condition: Callable[[list[str]], Any], what: str) -> list[str]:
         """The lines of the table, once they are as they should be."""
@@ -116,18 +69,8 @@ class Terminal:
         """Wait until a column of the table is as it should be; a row that is not whole yet has less of them."""
         self.wait_rows(lambda rows: condition([" ".join(row.split()[number : number + 1]) for row in rows]), what)
 
-    def pid(self) -> int:
-        """The process of the program."""
-        shell = self._do("display-message", "-p", "#{pane_pid}").strip()
-        return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
 
-    def end(self) -> None:
-        """End it all, as closing the window does."""
-        with contextlib.suppress(subprocess.CalledProcessError):
-            self._do("kill-server")
-
-
-Watch = Callable[..., Terminal]
+Watch = Callable[..., Table]
 
 
 @pytest.fixture
@@ -140,10 +83,9 @@ def network() -> Iterator[Network]:
 def watch(network: Network, tmp_path: Path) -> Iterator[Watch]:
     with contextlib.ExitStack() as stack:
 
-        def start(
-            arguments: str = "", size: tuple[int, int] = (100, 20), env: dict[str, str] | None = None
-        ) -> Terminal:
-            terminal = Terminal(tmp_path / "tmux", network, f"--interval 200ms {arguments}", size, env or {})
+        def start(arguments: str = "", size: tuple[int, int] = (100, 20), env: dict[str, str] | None = None) -> Table:
+            watching = f"{sys.executable} -m portside watch --netns {network.pid} --interval 200ms {arguments}"
+            terminal = Table(tmp_path / "tmux", f"echo before; {watching}; echo status $?; cat", size, env)
             stack.callback(terminal.end)
             return terminal
 
