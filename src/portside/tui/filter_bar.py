@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from portside.kernel.filter import FilterError
 from portside.tui.cells import safe
-from portside.tui.line_editor import LineEditor
+from portside.wire.line_editor import LineEditor
 
 _PROMPT = "/ "
 
@@ -51,6 +51,10 @@ class FilterBar(Vertical):
     def close(self) -> None:
         """Hide the bar."""
         self.display = False
+
+    def insert(self, text: str) -> None:
+        """Put text in at the cursor; what cannot be shown becomes a space."""
+        self.line.insert("".join(character if character.isprintable() else " " for character in text))
 
     def put(self) -> None:
         """Show as much of the line around the cursor as fits."""

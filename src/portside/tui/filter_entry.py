@@ -51,7 +51,7 @@ class FilterEntry:
         if isinstance(event, events.Key) and event.key not in _KEYS_OF_THE_DISPLAY:
             self._press(event)
         elif isinstance(event, events.Paste):
-            self.bar.line.insert(event.text)
+            self.bar.insert(event.text)
             self._typed()
         else:
             return False
@@ -72,7 +72,7 @@ class FilterEntry:
         else:
             before = line.text
             if event.character is not None and event.is_printable:
-                line.insert(event.character)
+                self.bar.insert(event.character)
             else:
                 line.press(event.key)
             if line.text != before:

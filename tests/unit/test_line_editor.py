@@ -2,7 +2,7 @@
 
 import pytest
 
-from portside.tui.line_editor import LineEditor
+from portside.wire.line_editor import LineEditor
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from portside.tui.line_editor import LineEditor
         ("left ctrl+u ctrl+e", "d|"),
         ("ctrl+w", "state |"),
         ("ctrl+w ctrl+w ctrl+w", "|"),
+        ("ctrl+left ctrl+left", "|state established"),
+        ("home ctrl+right alt+f alt+b", "state |established"),
         ("f5 tab", "state established|"),
     ],
 )
@@ -32,4 +34,14 @@ def test_insert() -> None:
     line = LineEditor("ac")
     line.press("left")
     line.insert("b\x1b\n")
-    assert (line.text, line.cursor) == ("ab  c", 4)
+    assert (line.text, line.cursor) == ("ab\x1b\nc", 4)
+
+
+@pytest.mark.parametrize("key", ["backspace", "left delete"])
+def test_a_character_goes_with_its_combining_marks(key: str) -> None:
+    line = LineEditor("ae\u0301\u0323")
+    for each in key.split():
+        line.press(each)
+    assert (line.text, line.cursor) == ("a", 1)
+    line.press("right")
+    assert line.cursor == 1
