@@ -16,7 +16,7 @@ from portside.app.notices import write_notice
 from portside.app.output_sinks import OutputSinks
 from portside.app.process_limits import keep_freed_memory, raise_descriptor_limit
 from portside.app.running_server import RunningServer
-from portside.app.stdin_delivery import StdinDelivery
+from portside.app.stdin_delivery import StdinDelivery, is_stdin_sent
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
 from portside.feed.bus import EventBus
@@ -40,6 +40,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 if TYPE_CHECKING:
     from portside.app.rules import RulesReloader
     from portside.app.running_server import Extension
+    from portside.app.typed_lines import Divert, TypedLines
 
 StopReason = Literal["signal", "once", "output_closed", "killed", "operator"]
 
@@ -52,10 +53,11 @@ def run(
     *,
     stdout: int = 1,
     extension: "Extension | None" = None,
+    divert_stderr: "Divert | None" = None,
 ) -> int:
     """Serve until the end; the exit status. Signals that end it are blocked before and after.
 
-    ``stdout`` is the descriptor that gets the data.
+    ``stdout`` is the descriptor that gets the data. ``divert_stderr`` has a function take what goes to standard error.
     """
     try:
         if settings.forward is not None:
@@ -65,7 +67,8 @@ def run(
             listener.close()
         raise
     raise_descriptor_limit()
-    return run_loop(_ListenRun(settings, admission, pre_connect, stdout, extension).serve(listeners))
+    run = _ListenRun(settings, admission, pre_connect, stdout=stdout, extension=extension, divert_stderr=divert_stderr)
+    return run_loop(run.serve(listeners))
 
 
 class _ListenRun:
@@ -76,14 +79,18 @@ class _ListenRun:
         settings: Listen,
         admission: Admission,
         pre_connect: PreConnect,
+        *,
         stdout: int,
         extension: "Extension | None",
+        divert_stderr: "Divert | None",
     ) -> None:
         self._settings = settings
         self._admission = admission
         self._pre_connect = pre_connect
         self._stdout = stdout
         self._extension = extension
+        self._divert_stderr = divert_stderr
+        self._typed_lines: TypedLines | None = None
         self._status = 0
         self._stopping: asyncio.Future[StopReason]
         self._rules_reloader: RulesReloader | None = None
@@ -95,6 +102,13 @@ class _ListenRun:
         self._exhaustion_notice_at = -_EXHAUSTION_NOTICE_S
 
     async def serve(self, listeners: list[Listener]) -> int:
+        try:
+            return await self._serve(listeners)
+        finally:
+            if self._typed_lines is not None:
+                self._typed_lines.give_back()
+
+    async def _serve(self, listeners: list[Listener]) -> int:
         settings = self._settings
         self._loop = loop = asyncio.get_running_loop()
         loop.set_exception_handler(_write_exception)
@@ -107,7 +121,7 @@ class _ListenRun:
             self._rules_reloader = RulesReloader(settings.rules, settings.frame, self._behaviour)
         self._server = server = self._make_server(bus)
         try:
-            self._sinks = OutputSinks(loop, bus, settings, self._stdout, self._stdout_broken)
+            self._sinks = self._open_sinks(bus)
         except BaseException:
             for listener in listeners:
                 listener.close()
@@ -119,7 +133,7 @@ class _ListenRun:
                 listener.close()
             await loop.run_in_executor(None, self._sinks.close, PATIENCE_S, self._hurry)
             raise
-        self._stdin = StdinDelivery(server, settings)
+        self._stdin = StdinDelivery(server, settings, self._typed_lines)
         server.on_opened = self._stdin.opened
         bus.on_full, bus.on_drained = self._bus_full, self._bus_drained
         self._handle_signals()
@@ -145,6 +159,8 @@ class _ListenRun:
         server.poller.close()
         if reason != "once":
             self._hurry.set()
+        if self._typed_lines is not None:
+            self._typed_lines.finish()
         bus.publish(Stopped(time.time_ns(), reason))
         bus.flush()
         if self._extension is not None:
@@ -167,6 +183,21 @@ class _ListenRun:
             drain=self._end_for_operator,
             stop=lambda: self._end_for_operator(0.0),
         )
+
+    def _open_sinks(self, bus: EventBus) -> OutputSinks:
+        """Open the outputs. Where lines are typed on the terminal of standard output, they stay whole below it."""
+        settings, keeps_typed_line = self._settings, False
+        if os.isatty(0) and os.isatty(self._stdout) and settings.format != "raw" and is_stdin_sent(settings):
+            from portside.app.typed_lines import TypedLines, is_one_terminal
+
+            keeps_typed_line = is_one_terminal(0, self._stdout)
+        sinks = OutputSinks(
+            self._loop, bus, settings, self._stdout, self._stdout_broken, keeps_typed_line=keeps_typed_line
+        )
+        if sinks.typing_terminal is not None:
+            writer, sink = sinks.typing_terminal
+            self._typed_lines = TypedLines(writer, sink.show, self._divert_stderr)
+        return sinks
 
     def _announce(self, listeners: list[Listener], bus: EventBus) -> None:
         """Say where the server listens."""
@@ -247,6 +278,8 @@ class _ListenRun:
         self._signalled_at = now
         if self._signals > 1:
             self._behaviour.kill()
+            if self._typed_lines is not None:
+                self._typed_lines.give_back()
             os._exit(1)  # asked twice: end at once
         self._hurry.set()
         self._drain = drain

@@ -29,7 +29,8 @@ def write_stderr(text: str) -> None:
     """Write lines to standard error, unless its reader is stuck or gone, which is no reason to fail."""
     try:
         # A standard error whose reader has stopped must not block any thread, least of all the loop.
-        if not select.select([], [sys.stderr], [], 0)[1]:
+        diverted = getattr(sys.stderr, "is_diverted", False)  # to what takes everything at once
+        if not diverted and not select.select([], [sys.stderr], [], 0)[1]:
             return
         sys.stderr.write(text)
         sys.stderr.flush()

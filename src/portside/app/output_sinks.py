@@ -21,13 +21,16 @@ from portside.settings.listen import Listen
 from portside.settings.values import format_of_file
 
 if TYPE_CHECKING:
+    from portside.feed.terminal_writer import TerminalWriter
+    from portside.feed.writer import Reactions
     from portside.record.recorder import Recorder
 
 
 class OutputSinks:
     """Opens the sinks named in the settings, and closes them at the end.
 
-    ``stdout`` is the descriptor of standard output, and ``on_stdout_broken`` is called when its reader has gone. Raises
+    ``stdout`` is the descriptor of standard output, and ``on_stdout_broken`` is called when its reader has gone.
+    ``keeps_typed_line``: it is a terminal, and the line that is being typed stays below the output. Raises
     PortsideError if a file or the recording cannot be opened.
     """
 
@@ -38,7 +41,11 @@ class OutputSinks:
         settings: Listen,
         stdout: int,
         on_stdout_broken: Callable[[], None],
+        *,
+        keeps_typed_line: bool = False,
     ) -> None:
+        self.typing_terminal: tuple[TerminalWriter, TerminalSink] | None = None  # where a line is kept below the output
+        self._keeps_typed_line = keeps_typed_line
         self._loop = loop
         self._bus = bus
         self._settings = settings
@@ -57,10 +64,21 @@ class OutputSinks:
         terminal = os.isatty(fd)
         name = "standard output"
         renderer = self._renderer(self._settings.format, name, colour=wants_colour(fd), terminal=terminal)
+        if self._keeps_typed_line:
+            self._open_typing_terminal(fd, name, renderer)
+            return
         writer = self._writer(fd, name, self._stdout_broken)
         if may_lose_reader(fd):
             self._watch_stdout(fd, writer)
         self._add(TerminalSink(renderer, writer) if terminal else LosslessSink(renderer, writer))
+
+    def _open_typing_terminal(self, fd: int, name: str, renderer: Renderer) -> None:
+        from portside.feed.terminal_writer import TerminalWriter
+
+        writer = TerminalWriter(fd, name, self._loop.call_soon_threadsafe, **self._reactions(self._stdout_broken))
+        sink = TerminalSink(renderer, writer)
+        self.typing_terminal = writer, sink
+        self._add(sink)
 
     def _watch_stdout(self, fd: int, writer: Output) -> None:
         """Notice at once when the reader of standard output goes away: a writer that has nothing to write does not."""
@@ -118,15 +136,15 @@ class OutputSinks:
     def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Output:
         if is_null_device(fd):
             return NullWriter(fd, name)
-        return Writer(
-            fd,
-            name,
-            self._loop.call_soon_threadsafe,
-            on_drained=self._bus.drained,
-            on_broken=on_broken,
-            on_trouble=self._trouble,
-            on_stale=self._stale,
-        )
+        return Writer(fd, name, self._loop.call_soon_threadsafe, **self._reactions(on_broken))
+
+    def _reactions(self, on_broken: Callable[[], None]) -> "Reactions":
+        return {
+            "on_drained": self._bus.drained,
+            "on_broken": on_broken,
+            "on_trouble": self._trouble,
+            "on_stale": self._stale,
+        }
 
     def _add(self, sink: WriterSink) -> None:
         self._sinks.append(sink)

@@ -17,11 +17,21 @@ BACKGROUND_S = 0.5  # interval at which a background process tries again to read
 
 
 class StandardInput:
-    """Reads ``fd`` and awaits ``deliver`` on the loop with each block, and with ``b""`` at the end of the input."""
+    """Reads ``fd`` and awaits ``deliver`` on the loop with each block, and with ``b""`` at the end of the input.
 
-    def __init__(self, deliver: Callable[[bytes], Awaitable[None]], *, fd: int = 0) -> None:
+    ``on_foreground`` is called on the loop when the process, so far in the background, may read its terminal.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[bytes], Awaitable[None]],
+        *,
+        fd: int = 0,
+        on_foreground: Callable[[], None] | None = None,
+    ) -> None:
         self._fd = fd
         self._deliver = deliver
+        self._on_foreground = on_foreground
         self._loop = asyncio.get_running_loop()
         self._next = threading.Event()
         self._task: asyncio.Task[None] | None = None
@@ -53,9 +63,16 @@ class StandardInput:
             except OSError as error:
                 if error.errno != errno.EIO or not os.isatty(self._fd):
                     return b""
-                if not _in_background(self._fd):
+                if not is_in_background(self._fd):
                     return b""  # the terminal is gone
-                threading.Event().wait(BACKGROUND_S)
+                self._wait_for_foreground()
+
+    def _wait_for_foreground(self) -> None:
+        while is_in_background(self._fd):
+            threading.Event().wait(BACKGROUND_S)
+        if self._on_foreground is not None:
+            with suppress(RuntimeError):  # the loop is closed: the run is over
+                self._loop.call_soon_threadsafe(self._on_foreground)
 
     def _start_delivery(self, data: bytes) -> None:
         self._task = self._loop.create_task(self._deliver_then_continue(data))
@@ -67,7 +84,8 @@ class StandardInput:
             self._next.set()
 
 
-def _in_background(fd: int) -> bool:
+def is_in_background(fd: int) -> bool:
+    """Whether another process group than this process's is in the foreground of the terminal."""
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:

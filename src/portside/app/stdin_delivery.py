@@ -1,7 +1,8 @@
 """Standard input sent to every client of ``listen``, at the pace of the clients that read; its end is sent as FIN."""
 
 import asyncio
-import sys
+import os
+from typing import TYPE_CHECKING
 
 from portside.app.notices import write_notice
 from portside.app.stdin import StandardInput
@@ -14,6 +15,25 @@ from portside.server.server import Server
 from portside.settings.listen import Listen
 from portside.wire.newlines import CrLf
 
+if TYPE_CHECKING:
+    from portside.app.typed_lines import TypedLines
+
+
+def is_stdin_refused(settings: Listen) -> bool:
+    """Whether the user does not want standard input sent, and needs no notice of it."""
+    return settings.recv_only or settings.stdin is False
+
+
+def is_stdin_sent(settings: Listen) -> bool:
+    """Whether standard input goes to the clients."""
+    if is_stdin_refused(settings):
+        return False
+    if settings.stdin:
+        return True
+    if settings.forward is not None:
+        return False
+    return os.isatty(0) or settings.send_only or (settings.once and is_pipe_or_file(0))
+
 
 class StdinDelivery:
     """Sends standard input to the clients that are connected at the moment.
@@ -22,7 +42,8 @@ class StdinDelivery:
     and the outputs can take events.
     """
 
-    def __init__(self, server: Server, settings: Listen) -> None:
+    def __init__(self, server: Server, settings: Listen, typed_lines: "TypedLines | None" = None) -> None:
+        self._typed_lines = typed_lines
         self._server = server
         self._behaviour = server.behaviour
         self._broadcast = Broadcast(server)
@@ -37,17 +58,12 @@ class StdinDelivery:
         self._half_closes = settings.send_only or (settings.once and type(server.behaviour) is Behaviour)
         self._may_be_sent = settings.forward is None
         self._crlf = CrLf() if settings.crlf else None
-        self._from_terminal = sys.stdin.isatty()
+        self._from_terminal = os.isatty(0)
         timeout = settings.half_close_timeout
         # Whether a client that has sent FIN stays for what standard input still brings.
         self._keeps_half_open = timeout > 0 if timeout is not None else settings.once and not self._from_terminal
-        self._refused = settings.recv_only or settings.stdin is False  # by the user, who needs no notice of it
-        self._wanted = not self._refused and (settings.stdin or self._is_sent_by_default(settings))
-
-    def _is_sent_by_default(self, settings: Listen) -> bool:
-        if settings.forward is not None:
-            return False
-        return self._from_terminal or settings.send_only or (settings.once and is_pipe_or_file(0))
+        self._refused = is_stdin_refused(settings)
+        self._wanted = is_stdin_sent(settings)
 
     def start(self) -> None:
         """Begin to read, where settings ask for it: a pipe or a file not before a client is connected."""
@@ -56,7 +72,10 @@ class StdinDelivery:
                 self._watch_unsent()
             return
         self._server.keeps_half_open = self._keeps_half_open
-        self._stdin = StandardInput(self._deliver)
+        if (lines := self._typed_lines) is not None:
+            self._stdin = StandardInput(lines.start(self._deliver), on_foreground=lines.resume)
+        else:
+            self._stdin = StandardInput(self._deliver)
         if self._from_terminal:
             self._stdin.start()
         else:

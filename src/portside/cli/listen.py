@@ -7,11 +7,13 @@ server can connect.
 import os
 import signal
 import socket
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
 from portside.cli.effects import check_listen, check_unix_alone
+from portside.cli.standard_error import EscapedStandardError
 from portside.descriptors import keep_stdout_for_data
 from portside.errors import PortsideError, UsageError
 from portside.server.admission import admission_of
@@ -47,9 +49,12 @@ def run(settings: Listen) -> int:
 
     from portside.app import listen
 
+    divert = sys.stderr.divert if isinstance(sys.stderr, EscapedStandardError) else None
     endpoint = _open_endpoint(settings, listeners)
     try:
-        return listen.run(settings, listeners, admission, pre_connect, stdout=stdout, extension=endpoint)
+        return listen.run(
+            settings, listeners, admission, pre_connect, stdout=stdout, extension=endpoint, divert_stderr=divert
+        )
     finally:
         if endpoint is not None:
             endpoint.close()

@@ -117,6 +117,10 @@ class TerminalSink(WriterSink):
         self._report_skipped()
         super()._put(buffers)
 
+    def show(self, line: bytes) -> None:
+        """Show a line that is no event; skipped as payload is."""
+        self._put([line])
+
     def _without_payload(self, buffers: list[bytes]) -> list[bytes]:
         """The lines of events without payload; the others are counted as skipped."""
         for buffer in buffers:

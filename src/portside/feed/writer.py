@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from portside.descriptors import create_file
 from portside.wire.buffers import MOST_BUFFERS, advance
@@ -24,6 +24,15 @@ _log = logging.getLogger("portside.feed.writer")
 
 RETRY_S = 0.5
 PIECE_BYTES = 16 * 1024  # of one write to a pipe or a terminal: small, so that a slow reader shows progress
+
+
+class Reactions(TypedDict):
+    """The callbacks of a Writer."""
+
+    on_drained: Callable[[], None]
+    on_broken: Callable[[], None]
+    on_trouble: Callable[[str, OSError | None], None]
+    on_stale: Callable[[str, OSError], None]
 
 
 class Output(Protocol):
@@ -162,6 +171,9 @@ class Writer:
                 self._done += written
                 if left:
                     part = advance(part, written)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
         if self._drain_requested and self.pending <= self._low:
             self._report_drained()
 
