@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -22,15 +23,23 @@ from portside.wire.frame import Frame
 
 AT = 1_763_812_801_123_456_789
 PEER = "127.0.0.1:33406"
+TIMES = "\u00d7"
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
 
 def escaped_by_character(data: bytes) -> str:
-    """What ``escape`` should write, one character after the other."""
-    out = []
-    for character in data.decode("utf-8", "surrogateescape"):
-        code = ord(character)
-        if character.isprintable():
+    """What ``escape`` should write, one character after the other, and one run of NUL."""
+    out: list[str] = []
+    is_behind_run = False
+    for run, character in re.findall("(\0{5,})|(.)", data.decode("utf-8", "surrogateescape"), re.DOTALL):
+        code = ord(character or "\0")
+        if run:
+            out.append(f"\\0{TIMES}{len(run)}")
+        elif is_behind_run and character in "0123456789":
+            out.append(f"\\x{code:02x}")
+        elif character == TIMES and (is_behind_run or "".join(out[-2:]).endswith("\\0")):
+            out.append("\\u00d7")
+        elif character.isprintable():
             out.append(character)
         elif character in NAMED:
             out.append(NAMED[character])
@@ -40,6 +49,7 @@ def escaped_by_character(data: bytes) -> str:
             out.append(f"\\x{code:02x}")
         else:
             out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+        is_behind_run = bool(run)
     return "".join(out)
 
 
@@ -71,6 +81,9 @@ EDGES = bytes.fromhex("00 5c 7f 80 8f 90 9f a0 bf c1 c2 df e0 ed ef f0 f4 f5 ff"
 hard_bytes = st.one_of(
     st.binary(max_size=300),
     hard_text.map(str.encode),
+    st.lists(
+        st.sampled_from([b"\0", bytes(5), bytes(300), b"7", TIMES.encode(), b"\\0", b"\\", b"\n", b"\xff", b"ab"])
+    ).map(b"".join),
     st.lists(st.sampled_from(PARTS)).map(b"".join),
     st.lists(st.sampled_from(LINES)).map(b"".join),
     st.tuples(st.sampled_from(ONE_SIZE), st.integers(1, 20), st.sampled_from(LINES)).map(
@@ -117,6 +130,13 @@ def test_escapes_in_bulk_are_the_same(data: bytes, before: int) -> None:
 def test_all_characters_are_escaped_in_bulk() -> None:
     text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000).encode() + b"\xff"
     assert bulk_escaping.escape_binary(text) == escape_binary(text)
+
+
+@pytest.mark.parametrize("size", [4, 5, 9999, 10_000, 10_001, 300_000])
+@pytest.mark.parametrize("behind", [b"", b"1", b"\n2", b"\xc3\x97", b"\0"])
+def test_long_runs_are_shortened_in_bulk(size: int, behind: bytes) -> None:
+    data = b"\xff" + bytes(size) + behind
+    assert bulk_escaping.escape_binary(data) == escape_binary(data)
 
 
 def test_random_megabytes_are_escaped_in_bulk() -> None:

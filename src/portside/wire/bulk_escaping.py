@@ -4,6 +4,9 @@ A byte has a cell of four bytes, which holds what is shown for it: ``A``, ``\\0`
 are NUL, and are deleted at the end. The bytes of a character of UTF-8 have a cell each too: enough for the character or
 for its escape (``\\u0085``, ``\\U000e0001``), which is never longer than four times the character.
 
+A run of NUL is shortened within its cells: the first holds ``\\0`` and the multiplication sign, the next two hold the
+number.
+
 numpy takes 60 ms to import, so whoever uses this module imports it when there is something to gain.
 """
 
@@ -12,7 +15,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from portside.wire.escaping import escape_byte, unfinished_utf8
+from portside.wire.escaping import escape_byte
+from portside.wire.zero_runs import FEWEST, TIMES, escaped_digit
 
 _Octets: TypeAlias = npt.NDArray[np.uint8]
 _Words: TypeAlias = npt.NDArray[np.uint32]
@@ -23,6 +27,11 @@ _LONGEST: Final = 4  # bytes of a character
 
 _CELLS: Final[_Words] = np.frombuffer(b"".join(escape_byte(byte).ljust(4, b"\0") for byte in range(256)), "<u4")
 _HEX: Final[_Words] = np.frombuffer(b"".join(b"%02x\0\0" % byte for byte in range(256)), "<u4")
+_RUN_CELL: Final = np.frombuffer(b"\\0" + TIMES, "<u4")[0]
+_NUMBERS: Final[_Words] = np.frombuffer(b"".join((b"%d" % number).ljust(4, b"\0") for number in range(10_000)), "<u4")
+_FOUR_DIGITS: Final[_Words] = np.frombuffer(b"".join(b"%04d" % number for number in range(10_000)), "<u4")
+_DIGITS_BEHIND: Final[_Words] = np.frombuffer(b"".join(map(escaped_digit, b"0123456789")), "<u4")
+_TIMES_CODE: Final = ord(TIMES.decode())
 _SMALL_ESCAPE, _LARGE_ESCAPE = np.frombuffer(b"\\u\0\0\\U00", "<u4")
 _PRINTABLE: Final = np.fromiter((chr(code).isprintable() for code in range(0x10000)), bool)
 
@@ -36,13 +45,13 @@ _SECOND_HIGH[0xED], _SECOND_HIGH[0xF4] = 0x9F, 0x8F
 
 
 def escape_binary(data: bytes) -> bytes:
-    """The data with its escapes, line feeds apart."""
+    """The data with its escapes and short forms, line feeds apart."""
     chunks = []
     at = 0
     while at < len(data):
         end = min(at + CHUNK_BYTES, len(data))
-        if end < len(data):
-            end -= unfinished_utf8(data[end - _LONGEST : end])
+        if end < len(data):  # at a line feed, which is part of no character and of no run
+            end = data.rfind(b"\n", at, end) + 1 or data.find(b"\n", end) + 1 or len(data)
         chunks.append(_escape_chunk(data[at:end]))
         at = end
     return b"".join(chunks)
@@ -54,6 +63,9 @@ def _escape_chunk(data: bytes) -> bytes:
     starts = np.flatnonzero((octets[:-1] >= 0xC2) & _continues(octets[1:]))
     if starts.size:
         _put_characters(cells, octets, starts)
+    pairs = octets[: len(data) & ~1].view(np.uint16) == 0  # of a run, two neighbours are: a search for it costs more
+    if np.any(pairs[:-1] & pairs[1:]):
+        _put_runs(cells, octets)
     shown = cells.view(np.uint8)
     return shown.compress(shown != 0).tobytes()
 
@@ -80,11 +92,43 @@ def _put_characters(cells: _Words, octets: _Octets, starts: _Places) -> None:
         for index in range(1, length):
             codes = codes << 6 | octets[places + index] & 0x3F
         printable = _are_printable(codes)
+        if length == 2:
+            printable &= ~_follow_zero(octets, places, codes)
         for index in range(length):
             shown = places[printable] + index
             cells[shown] = octets[shown]
         if not printable.all():
             _put_escapes(cells, places[~printable], codes[~printable], length)
+
+
+def _follow_zero(octets: _Octets, places: _Places, codes: _Words) -> npt.NDArray[np.bool]:
+    """Which characters are multiplication signs behind a NUL, or behind the text ``\\0``."""
+    follow: npt.NDArray[np.bool] = codes == _TIMES_CODE
+    for index in np.flatnonzero(follow).tolist():
+        before = octets[max(0, places[index] - 2) : places[index]].tobytes()
+        follow[index] = before.endswith(b"\0") or before == b"\\0"
+    return follow
+
+
+def _put_runs(cells: _Words, octets: _Octets) -> None:
+    """Shorten the runs of NUL."""
+    inside = np.zeros(cells.size + 2, np.int8)
+    inside[1:-1] = octets[: cells.size] == 0
+    edges = np.flatnonzero(np.diff(inside))
+    starts, ends = edges[::2], edges[1::2]
+    long = ends - starts >= FEWEST
+    starts, ends = starts[long], ends[long]
+    inside[:] = 0
+    inside[starts], inside[ends] = 1, -1
+    cells[np.cumsum(inside[:-2], dtype=np.int8).view(np.bool)] = 0
+    high, low = np.divmod(ends - starts, 10_000)
+    is_large = high > 0
+    cells[starts] = _RUN_CELL
+    cells[starts + 1] = np.where(is_large, _NUMBERS[high], _NUMBERS[low])
+    cells[starts + 2] = np.where(is_large, _FOUR_DIGITS[low], 0)
+    behind = octets[ends]
+    is_digit = (behind >= ord("0")) & (behind <= ord("9"))
+    cells[ends[is_digit]] = _DIGITS_BEHIND[behind[is_digit] - ord("0")]
 
 
 def _are_printable(codes: _Words) -> npt.NDArray[np.bool]:

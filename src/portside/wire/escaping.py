@@ -2,7 +2,7 @@
 
 Printable text stays as it is; everything else is written as an escape: ``\\n``, ``\\r``, ``\\t``, ``\\0``, ``\\x1b``, a
 byte that is not valid UTF-8 as ``\\xff``, an invisible character (a text direction override, say) as ``\\u202e``. So no
-byte from the network reaches a terminal as a command to it.
+byte from the network reaches a terminal as a command to it. Runs of NUL are shortened (``zero_runs``).
 
 Every step over the bytes is one call of Python's own C code. There are two ways, which say the same:
 
@@ -26,6 +26,8 @@ import codecs
 import re
 from collections.abc import Callable
 from typing import Final
+
+from portside.wire.zero_runs import RUN, has_mistakable, shorten_zeros
 
 PRINTABLE_ASCII: Final = bytes(range(32, 127))
 _NAMED: Final = {0: b"\\0", 9: b"\\t", 13: b"\\r"}
@@ -51,8 +53,8 @@ def _escape(text: str) -> str:
 
 
 def escape_binary(data: bytes) -> bytes:
-    """The data with its escapes, line feeds apart."""
-    pieces: list[bytes | bytearray] = [*_MAYBE_CHARACTERS.split(data)]
+    """The data with its escapes and short forms, line feeds apart."""
+    pieces: list[bytes | bytearray] = [*_MAYBE_CHARACTERS.split(shorten_zeros(data))]
     bytes_alone = _TAKEN_OUT.join(pieces[::2])
     places = bytearray(4 * len(bytes_alone))
     for place, column in enumerate(_COLUMNS):
@@ -81,13 +83,18 @@ _COLUMNS: Final = _columns()
 
 def escape(data: bytes, binary: Callable[[bytes], bytes] = escape_binary) -> str:
     """Bytes of any kind as one line of printable text; ``binary`` is ``escape_binary`` or a faster equivalent."""
+    if len(data) > _MUCH_BYTES and _is_binary(data):
+        return binary(data).replace(b"\n", b"\\n").decode()
+    return escape_text(shorten_zeros(data).decode("utf-8", "surrogateescape"))
+
+
+def _is_binary(data: bytes) -> bool:
+    """Whether data is no UTF-8, or has a run of NUL."""
     try:
-        text = data.decode()
+        data.decode()
     except UnicodeDecodeError:
-        if len(data) > _MUCH_BYTES:
-            return binary(data).replace(b"\n", b"\\n").decode()
-        text = data.decode("utf-8", "surrogateescape")
-    return text if text.isprintable() else _escape(text).replace(_BACKSLASH, "\\")
+        return True
+    return RUN in data
 
 
 def escape_name(name: bytes) -> str:
@@ -109,6 +116,11 @@ def escape_lines(data: bytes, separator: bytes, binary: Callable[[bytes], bytes]
         text = data.decode()
     except UnicodeDecodeError:
         return binary(data).replace(b"\n", separator)
+    if b"\0" in data and RUN in data:
+        return binary(data).replace(b"\n", separator)
+    if not text.isascii() and has_mistakable(data):
+        data = shorten_zeros(data)
+        text = data.decode()
     if text.replace("\n", "").isprintable():
         return data.replace(b"\n", separator)
     return _escape(text).replace("\\n", "\n").replace(_BACKSLASH, "\\").encode().replace(b"\n", separator)
