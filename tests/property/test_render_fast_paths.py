@@ -123,7 +123,8 @@ def test_lines_are_escaped_one_by_one(data: bytes) -> None:
 def test_escapes_in_bulk_are_the_same(data: bytes, before: int) -> None:
     data = b"\xff" * before + data
     assert bulk_escaping.escape_binary(data) == escape_binary(data)
-    beside_a_chunk = b"." * (bulk_escaping.CHUNK_BYTES - 8) + data + b"\xe2\x82\xac"  # characters cross its end
+    line = b"." * (bulk_escaping.CHUNK_BYTES - 8)  # characters cross its end
+    beside_a_chunk = line + data + b"\xe2\x82\xac" + line
     assert bulk_escaping.escape_binary(beside_a_chunk) == escape_binary(beside_a_chunk)
 
 

@@ -23,6 +23,7 @@ _Words: TypeAlias = npt.NDArray[np.uint32]
 _Places: TypeAlias = npt.NDArray[np.intp]
 
 CHUNK_BYTES: Final = 128 * 1024  # its cells fit a cache
+_REST_BYTES: Final = CHUNK_BYTES // 8  # more in the last chunk: a small one of its own costs too much
 _LONGEST: Final = 4  # bytes of a character
 
 _CELLS: Final[_Words] = np.frombuffer(b"".join(escape_byte(byte).ljust(4, b"\0") for byte in range(256)), "<u4")
@@ -49,8 +50,10 @@ def escape_binary(data: bytes) -> bytes:
     chunks = []
     at = 0
     while at < len(data):
-        end = min(at + CHUNK_BYTES, len(data))
-        if end < len(data):  # at a line feed, which is part of no character and of no run
+        end = at + CHUNK_BYTES
+        if end + _REST_BYTES >= len(data):
+            end = len(data)
+        else:  # at a line feed, which is part of no character and of no run
             end = data.rfind(b"\n", at, end) + 1 or data.find(b"\n", end) + 1 or len(data)
         chunks.append(_escape_chunk(data[at:end]))
         at = end
