@@ -15,7 +15,7 @@ from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
 from portside.control.routes import connections, server, sockets
-from portside.control.security import App, Security, WebAccess
+from portside.control.security import App, Receive, Scope, Security, Send, WebAccess
 from portside.control.static_files import cached, file_routes
 from portside.json_text import encode_json
 
@@ -60,7 +60,7 @@ class _Contained:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except Exception:
@@ -71,14 +71,15 @@ class _Contained:
 def _routes(console: Console, described: Iterable[Operation]) -> list[BaseRoute]:
     by_path: dict[str, dict[str, Operation]] = {}
     routes: list[BaseRoute] = []
+    upgrades: list[BaseRoute] = []  # asked for without an upgrade, where the path has no other operation
     for operation in described:
         if operation.method == "WS":
             routes.append(WebSocketRoute(operation.path, websocket_endpoint(console, operation)))
-            routes.append(Route(operation.path, _needs_websocket))
+            upgrades.append(Route(operation.path, _needs_websocket))
         else:
             by_path.setdefault(operation.path, {})[operation.method] = operation
     routes += [Route(path, http_endpoint(console, methods), methods=list(methods)) for path, methods in by_path.items()]
-    return routes
+    return [*routes, *upgrades]
 
 
 async def _needs_websocket(_request: Request) -> Response:

@@ -14,6 +14,8 @@ from api_client import ask, control_path
 from conftest import Start
 from support import DEADLINE_S, Program, connect, read_to_end, wait_until
 
+from portside.control.http_protocol import MOST_CONNECTIONS
+
 STACK = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "anyio")
 
 
@@ -164,12 +166,12 @@ def test_an_end_does_not_wait_for_a_stack_that_is_being_loaded(listen: Start) ->
     assert server.err == b""
 
 
-def test_the_201st_client_is_told_so_and_the_server_goes_on(listen: Start) -> None:
+def test_one_client_too_many_is_told_so_and_the_server_goes_on(listen: Start) -> None:
     server = listen("--echo")
     assert server.port
     ask(server, "/api/v1/server")
     clients = []
-    for _ in range(200):
+    for _ in range(MOST_CONNECTIONS):
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.settimeout(DEADLINE_S)
         client.connect(str(control_path(server)))
