@@ -29,6 +29,7 @@ from portside.control.kernel_facts import NO_FACTS, KernelReader, SocketFacts, p
 from portside.control.machine_sockets import MachineSockets
 from portside.control.notes import Notes
 from portside.control.paging import first_page_time
+from portside.control.queue_totals import QueueTotals, queue_totals
 from portside.control.schema_connections import ConnectionPage
 from portside.errors import PortsideError
 from portside.server.connection import Connection
@@ -185,6 +186,13 @@ class ConnectionWatch:
             return list_connections(plan, rows, Clock(now, self.offset_ns), limit, after)
 
         return await self.in_lists(answer)
+
+    async def queue_totals(self) -> dict[str, QueueTotals]:
+        """The kernel's queues by listener, those of unix sockets left out; empty where they are not known."""
+        facts = await self.fresh_facts()
+        connections = list(self._server.connections.values())
+        names = [each.name for each in self._listeners if each.family != socket.AF_UNIX]
+        return await self.in_lists(lambda: queue_totals(names, connections, self._ends.of(connections), facts))
 
     def _ends_of(self, connections: Sequence[Connection], closed: Sequence[ClosedConnection]) -> Ends:
         ends = self._ends.of(connections)

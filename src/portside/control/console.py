@@ -48,12 +48,17 @@ class Console:
     @property
     def connections(self) -> "ConnectionWatch":
         """What is known of the connections: kept from the first use on, for as long as somebody asks."""
+        self.connections_now.use()
+        return self.connections_now
+
+    @property
+    def connections_now(self) -> "ConnectionWatch":
+        """The same for who wants to know what is so now: nothing is kept on account of that."""
         if self._connections is None:
             from portside.control.connection_watch import ConnectionWatch  # numpy: for the first client
 
             closed, activity_is_known = self._keep_closed()
             self._connections = ConnectionWatch(self.run, closed, activity_is_known=activity_is_known)
-        self._connections.use()
         return self._connections
 
     async def stop(self) -> None:

@@ -1,7 +1,7 @@
 """The server's metrics in Prometheus text: counts since the start, and what is so now. No label is a peer."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,23 +10,25 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from portside.app.running_server import RunningServer
 from portside.control.listener_queue import read_queue
+from portside.control.queue_totals import QueueTotals
 from portside.events import CloseReason, RefuseReason
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def metrics_text(run: RunningServer) -> bytes:
-    """The metrics of a run as they are now."""
+def metrics_text(run: RunningServer, queues: Mapping[str, QueueTotals]) -> bytes:
+    """The metrics of a run as they are now; ``queues`` are those of its connections, by listener, where known."""
     registry = CollectorRegistry()
-    registry.register(_ServerMetrics(run))
+    registry.register(_ServerMetrics(run, queues))
     return generate_latest(registry)
 
 
 class _ServerMetrics(Collector):
     """The metrics of one run."""
 
-    def __init__(self, run: RunningServer) -> None:
+    def __init__(self, run: RunningServer, queues: Mapping[str, QueueTotals]) -> None:
         self._run = run
+        self._totals = queues
 
     def describe(self) -> list[Metric]:
         """Nothing: the registry would collect everything once to learn the names."""
@@ -64,6 +66,11 @@ class _ServerMetrics(Collector):
                      {name: each.limit for name, each in queues.items()})  # fmt: skip
         yield _counter("portside_listener_drops", "Clients for whom there was no room to wait.", "listener",
                        {name: each.drops for name, each in queues.items()})  # fmt: skip
+        totals = self._totals
+        yield _gauge("portside_recv_queue_bytes", "Bytes that the kernel has received and the server has not read.",
+                     "listener", {name: each.received for name, each in totals.items()})  # fmt: skip
+        yield _gauge("portside_send_queue_bytes", "Bytes that the kernel has and no client has acknowledged.",
+                     "listener", {name: each.sent for name, each in totals.items()})  # fmt: skip
 
 
 def _gauge(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from api_client import ask, page_of
 from conftest import Start
-from support import Program, connect, listening_port, read_to_end, reset, wait_until
+from support import Program, connect, fill, listening_port, read_to_end, reset, wait_until
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "prometheus.yml"
 
@@ -144,3 +144,19 @@ def _query(port: int, query: str) -> list[dict[str, Any]]:
     answer = ask(f"127.0.0.1:{port}", f"/api/v1/query?query={quote(query)}")
     found: list[dict[str, Any]] = answer.json["data"]["result"] if answer.status == 200 else []
     return found
+
+
+def test_bytes_that_wait_in_the_kernel_are_seen(start: Start) -> None:
+    """A client sends and does not read its echo, until the server reads no more."""
+    server = start("listen", "127.0.0.1:0", "127.0.0.1:0", "--format", "json", "--echo")
+    server.wait_for('"listening"', count=2)
+    first, second = (event["address"] for event in server.events if event["event"] == "listening")
+    with connect(int(first.rpartition(":")[2])) as client:
+        fill(client)
+
+        def waits(which: str, listener: str) -> float:
+            return metrics(server)[f'portside_{which}_queue_bytes{{listener="{listener}"}}']
+
+        wait_until(lambda: waits("recv", first) > 10_000, "bytes that the server does not read")
+        wait_until(lambda: waits("send", first) > 10_000, "bytes that the client does not read")
+        assert waits("recv", second) == waits("send", second) == 0

@@ -73,7 +73,8 @@ async def server(console: Console) -> ServerInfo:
             example="portside_connections{listener=\"127.0.0.1:12345\"} 3.0\n")  # fmt: skip
 async def server_metrics(console: Console) -> Response:
     """The counts and queues of the server in Prometheus text."""
-    return Response(metrics.metrics_text(console.run), media_type=metrics.CONTENT_TYPE)
+    queues = await console.connections_now.queue_totals()
+    return Response(metrics.metrics_text(console.run, queues), media_type=metrics.CONTENT_TYPE)
 
 
 def _listener(listener: Listener) -> ListenerInfo:
