@@ -18,6 +18,7 @@ from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 
 _UNIX = "a unix socket has none"
+_ENDED = "its socket has ended"
 _CLOSED = "the connection is closed"
 
 
@@ -43,7 +44,8 @@ async def details_of(watch: ConnectionWatch, connection: AnyConnection, now: flo
     found.bytes = count_bytes(connection)
     ports = _ports(connection.fd)
     if ports is None:
-        found.gaps = dict.fromkeys(("kernel", "peer_socket", "bytes"), _UNIX)
+        gap = _ENDED if connection.info.ip is not None else _UNIX
+        found.gaps = dict.fromkeys(("kernel", "peer_socket", "bytes"), gap)
         return found
     if found.bytes is None:
         found.gaps["bytes"] = "the kernel counts no bytes for it"
@@ -57,7 +59,7 @@ async def details_of(watch: ConnectionWatch, connection: AnyConnection, now: flo
 
 
 def _ports(fd: int) -> tuple[int, int] | None:
-    """The ports of both ends; None on a unix socket."""
+    """The ports of both ends; None on a unix socket, and where the socket has ended."""
     if fd < 0:
         return None
     sock = socket.socket(fileno=fd)

@@ -80,6 +80,11 @@ class ConnectionWatch:
         if self._timer is None:
             self._tick()
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether the flight recorder runs."""
+        return self._timer is not None
+
     def close(self) -> None:
         """End the threads."""
         if self._timer is not None:
@@ -148,10 +153,13 @@ class ConnectionWatch:
         self.facts = facts
         return facts
 
-    async def fresh_facts(self, *, needed: bool = True) -> SocketFacts:
-        """The kernel's facts; those that were read last where nothing of them is needed and reading takes long."""
+    async def fresh_facts(self, *, needed: bool = True, following: bool = False) -> SocketFacts:
+        """The kernel's facts; those that were read last where nothing of them is needed and reading takes long.
+
+        ``following`` a page that was made of them, they are kept as long as they are fresh enough for anybody.
+        """
         facts = self.facts
-        oldest = self._loop.time() - min(_FRESH_S, _FRESH_SHARE * facts.took_s)
+        oldest = self._loop.time() - (_FRESH_S if following else min(_FRESH_S, _FRESH_SHARE * facts.took_s))
         if facts is NO_FACTS or (facts.read_at < oldest and (needed or facts.took_s < _CHEAP_S)):
             facts = await asyncio.shield(self._start_reading())
         return facts
@@ -173,7 +181,7 @@ class ConnectionWatch:
 
     async def page(self, plan: Plan, limit: int, after: str | None) -> ConnectionPage:
         """A page of connections. Raises CursorError."""
-        facts = await self.fresh_facts(needed=plan.needs_facts)
+        facts = await self.fresh_facts(needed=plan.needs_facts, following=after is not None)
         peers = await self._peers_of(facts) if plan.needs_owners else None
         connections = list(self._server.connections.values()) if plan.which != "closed" else []
         closed = self.closed.all() if plan.which != "open" else []

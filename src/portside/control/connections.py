@@ -30,6 +30,8 @@ KERNEL_FIELDS = (
 )  # fmt: skip
 """What ``kernel`` stands for among the fields."""
 
+_SAME_FIELDS = {"tag": "tags", "hold": "holds", "pid": "owners", "program": "owners"}  # names of columns of the filter
+
 
 class Plan:
     """A request for a list, read. Raises FilterError, and InvalidValue for a column or a field that does not exist."""
@@ -51,8 +53,8 @@ def parse_fields(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return OWN_FIELDS, ()
     own: list[str] = []
     kernel: list[str] = []
-    for name in (each.strip() for each in text.split(",") if each.strip()):
-        column = name.removeprefix("kernel.")
+    for given in (each.strip() for each in text.split(",") if each.strip()):
+        name, column = _SAME_FIELDS.get(given, given), given.removeprefix("kernel.")
         if name in OWN_FIELDS or name == "owners":
             own.append(name)
         elif name == "kernel":

@@ -11,14 +11,12 @@ from portside.app.sort_order import parse_sort
 from portside.control.paging import Order, SortKeys, page_of
 from portside.control.schema_connections import SocketPage, SocketTotals
 from portside.kernel import states
-from portside.kernel.filter import parse
 from portside.kernel.filter.evaluate import evaluate
+from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
-from portside.kernel.resolver import SystemResolver
 from portside.kernel.snapshot import Query, Snapshot, Watcher
 from portside.kernel.table import Mask, SocketTable
 from portside.kernel.tracked_sockets import ends_as_keys
-from portside.kernel.views import View, in_view
 
 _FRESH_S = 1.0
 
@@ -30,13 +28,11 @@ class MachineSockets:
         self._watcher: Watcher | None = None
         self._snapshot: tuple[float, Snapshot] | None = None
 
-    def page(self, *, filter_text: str, view: View | None, sort: str, limit: int, after: str | None) -> SocketPage:
-        """A page of the sockets that match.
+    def page(self, tree: Filter, *, sort: str, limit: int, after: str | None) -> SocketPage:
+        """A page of the sockets that match a filter.
 
-        Raises FilterError, UsageError for a column that does not exist, CursorError, and PortsideError where no
-        socket can be read.
+        Raises UsageError for a column that does not exist, CursorError, and PortsideError where no socket can be read.
         """
-        tree = in_view(parse(filter_text, SystemResolver()), view)
         chosen = parse_sort(sort) if sort else None
         read_at, snapshot = self._read()
         table = snapshot.table

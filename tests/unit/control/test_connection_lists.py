@@ -120,6 +120,7 @@ def test_fields_by_name() -> None:
     assert parse_fields(None) == (OWN_FIELDS, ())
     assert parse_fields("peer, peer,recv_q") == (("conn", "peer"), ("recv_q",))
     assert "recv_q" in parse_fields("kernel")[1]
+    assert parse_fields("program,tag,hold,pid") == (("conn", "owners", "tags", "holds"), ())
     assert parse_fields("state,kernel.state,congestion") == (("conn", "state"), ("state", "congestion"))
     with pytest.raises(InvalidValue, match="no field 'recieved': did you mean received"):
         parse_fields("recieved")

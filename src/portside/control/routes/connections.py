@@ -11,6 +11,7 @@ from portside.control.connections import Plan, Which
 from portside.control.console import Console
 from portside.control.flight_recorder import row_values
 from portside.control.operations import By, Routes
+from portside.control.own_thread import on_own_thread
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
 from portside.control.schema_connections import (
@@ -44,7 +45,7 @@ class ConnectionsQuery(Struct, kw_only=True):
 class ConnPath(Struct):
     """The number of a connection."""
 
-    conn: Annotated[int, Meta(ge=1)]
+    conn: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 
 
 class Since(Struct):
@@ -86,7 +87,7 @@ async def connections(console: Console, *, query: ConnectionsQuery) -> Connectio
     """The connections that match a filter."""
     watch = console.connections
     try:
-        plan = await watch.in_lists(
+        plan = await on_own_thread(
             Plan, filter_text=query.filter, sort=query.sort, fields=query.fields, which=query.state
         )
         return await watch.page(plan, query.limit, query.after)

@@ -6,13 +6,15 @@ from msgspec import Meta, Struct
 
 from portside.control.console import Console
 from portside.control.operations import Routes
+from portside.control.own_thread import on_own_thread
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
 from portside.control.routes.connections import problem_of
 from portside.control.schema_connections import SocketPage
 from portside.errors import PortsideError, UsageError
-from portside.kernel.filter import FilterError
-from portside.kernel.views import View
+from portside.kernel.filter import FilterError, parse
+from portside.kernel.resolver import SystemResolver
+from portside.kernel.views import View, in_view
 
 routes = Routes()
 
@@ -48,13 +50,9 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
     """The sockets that match a filter."""
     watch = console.connections
     try:
+        tree = await on_own_thread(parse, query.filter, SystemResolver())
         return await watch.in_reader(
-            watch.machine.page,
-            filter_text=query.filter,
-            view=query.view,
-            sort=query.sort,
-            limit=query.limit,
-            after=query.after,
+            watch.machine.page, in_view(tree, query.view), sort=query.sort, limit=query.limit, after=query.after
         )
     except (FilterError, CursorError) as error:
         raise problem_of(error) from None

@@ -1,0 +1,140 @@
+"""When the kernel's table is read and recorded for consoles, and what the end of a run does not wait for."""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import DEADLINE_S, wait_until
+
+from portside.app.running_server import RunningServer
+from portside.control import connection_watch
+from portside.control.closed_connections import ClosedConnections
+from portside.control.connection_watch import ConnectionWatch
+from portside.control.own_thread import on_own_thread
+from portside.server.listener import Listener
+from portside.settings.listen import Listen
+
+
+class _Server:
+    """A server without connections."""
+
+    def __init__(self) -> None:
+        self.connections: dict[int, Any] = {}
+        self.tracks_activity = False
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield Listener(sock, socket.AF_INET, "127.0.0.1:0")
+
+
+def watch_of(listener: Listener, **settings: Any) -> ConnectionWatch:
+    unused: Any = None
+    run = RunningServer(
+        loop=asyncio.get_running_loop(), settings=Listen(**settings), server=_Server(), bus=unused,  # type: ignore[arg-type]
+        listeners=(listener,), admission=unused, behaviour=unused, drain=unused, stop=unused,
+    )  # fmt: skip
+    return ConnectionWatch(run, ClosedConnections(), activity_is_known=True)
+
+
+async def until(condition: Any) -> None:
+    await asyncio.to_thread(wait_until, condition, "a change of the watch")
+
+
+def test_recording_ends_some_time_after_the_last_request(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        watch = watch_of(listener)
+        before = watch.recorder
+        watch.use()
+        await until(lambda: watch.facts.table is not None)
+        assert watch.is_recording
+        monkeypatch.setattr(connection_watch, "SPAN_S", -1)  # as if that time were over
+        await until(lambda: not watch.is_recording)
+        assert watch.recorder is not before  # the memory is given back
+        monkeypatch.undo()
+        watch.use()
+        assert watch.is_recording
+        watch.close()
+
+    asyncio.run(run())
+
+
+def test_with_a_page_recording_does_not_end(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_watch, "SPAN_S", -1)
+
+    async def run() -> None:
+        watch = watch_of(listener, web="127.0.0.1:0")
+        watch.use()
+        await until(lambda: watch.facts.table is not None)
+        first = watch.facts
+        await until(lambda: watch.facts is not first)
+        assert watch.is_recording
+        watch.close()
+
+    asyncio.run(run())
+
+
+def test_facts_are_read_once_for_all_who_ask_at_a_time(listener: Listener) -> None:
+    async def run() -> None:
+        watch = watch_of(listener)
+        found = await asyncio.gather(*(watch.fresh_facts() for _ in range(20)))
+        assert all(each is found[0] for each in found)
+        assert found[0].table is not None
+        assert found[0].inodes.tolist() == [os.fstat(listener.socket.fileno()).st_ino]
+        assert await watch.fresh_facts(following=True) is found[0]
+        watch.close()
+
+    asyncio.run(run())
+
+
+def test_a_reader_that_fails_is_said_and_tried_again(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        watch = watch_of(listener)
+        monkeypatch.setattr(watch.reader, "read", fail)
+        with pytest.raises(RuntimeError, match="broken"):
+            await watch.fresh_facts()
+        monkeypatch.undo()
+        assert (await watch.fresh_facts()).table is not None
+        watch.close()
+
+    asyncio.run(run())
+    assert [str(each) for each in reported] == ["broken"]
+
+
+def test_a_call_on_its_own_thread_gives_its_result_or_its_error() -> None:
+    async def run() -> None:
+        assert await on_own_thread(max, 3, 4) == 4
+        with pytest.raises(ZeroDivisionError):
+            await on_own_thread(divmod, 1, 0)
+
+    asyncio.run(run())
+
+
+def test_the_end_waits_for_no_call_on_its_own_thread() -> None:
+    release = threading.Event()
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await on_own_thread(release.wait, DEADLINE_S)
+
+    start = time.monotonic()
+    asyncio.run(run())
+    assert time.monotonic() - start < DEADLINE_S / 2
+    threads = [each for each in threading.enumerate() if each.name == "portside-names"]
+    assert all(each.daemon for each in threads)
+    release.set()
+    for each in threads:
+        each.join(DEADLINE_S)
