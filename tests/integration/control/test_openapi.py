@@ -12,11 +12,17 @@ from conftest import Start
 from support import connect_many
 
 ENDS_THE_RUN = "/api/v1/drain"
+CONFIG = """
+[checks]
+# Filters, rates, faults and networks are languages of their own, which a schema does not describe.
+positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409", "410", "422"]
+"""
 
 
 def test_schemathesis_finds_nothing_that_is_not_described(listen: Start, tmp_path: Path) -> None:
     server = listen("--echo", "--web")
     page = page_of(server)
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
     with connect_many(5, server.port):
         done = subprocess.run(
             [
