@@ -16,7 +16,6 @@ from portside.behaviours.echo import Echo
 from portside.errors import InvalidValue
 from portside.events import Act, Closed, Event, Fault
 from portside.server.admission import Admission
-from portside.server.annotations import MOST_ANNOTATIONS, Annotation, Annotations
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
@@ -187,7 +186,7 @@ def test_a_connection_that_is_not_there_or_not_any_more() -> None:
                     act(1)
                 assert refused.value.code == "connection_closing"
             await bench.until(lambda: not connection.is_open)
-            for act in [*acts, lambda number: bench.operator.annotate(number, Annotation("late"), BY)]:
+            for act in acts:
                 with pytest.raises(ActRefused, match="connection 1 is closed") as refused:
                     act(1)
                 assert refused.value.code == "connection_closed"
@@ -363,13 +362,11 @@ def test_a_thousand_acts_at_once_on_one_connection() -> None:
                 bench.operator.pause(1, BY)
                 bench.operator.insert_fault(1, "latency 1h", BY)
                 bench.operator.throttle(1, f"{number}/s", BY)
-                bench.operator.annotate(1, Annotation(f"note {number}"), BY)
                 bench.operator.resume(1, BY)
                 for fault in bench.operator.faults(1):
                     bench.operator.remove_fault(1, fault.number, BY)
             assert await reader.readline() == b"hello\n"
-            assert len(bench.acts()) == 7000
-            assert bench.operator.annotations.get(1).note == "note 1000"
+            assert len(bench.acts()) == 6000
             times = [event.at for event in bench.events]
             assert all(before <= after for before, after in pairwise(times))
             writer.close()
@@ -442,34 +439,3 @@ def test_access_lists_hold_for_those_who_come_later() -> None:
             writer.close()
 
     run(test)
-
-
-def test_notes_and_tags_are_bounded() -> None:
-    async def test() -> None:
-        async with serving() as bench:
-            _connection, _reader, writer = await bench.client()
-            for wrong in (
-                *(Annotation(""), Annotation("x" * 1001), Annotation(tags=("a b",)), Annotation(tags=("",))),
-                *(Annotation(tags=("x" * 65,)), Annotation(tags=("x",) * 17), Annotation(tags=("a\x1b",))),
-            ):
-                with pytest.raises(InvalidValue):
-                    bench.operator.annotate(1, wrong, BY)
-            bench.operator.annotate(1, Annotation("customer 7", ("slow", "test")), BY)
-            bench.operator.annotate(1, Annotation("customer 7", ("slow", "test")), BY)
-            bench.operator.annotate(1, Annotation(), BY)
-            assert bench.acts() == [("note", 1, "customer 7; tags slow, test"), ("note", 1, "removed")]
-            writer.close()
-
-    run(test)
-
-
-def test_annotations_of_closed_connections_give_way() -> None:
-    kept = Annotations()
-    is_open = {1, 3}
-    for number in range(1, MOST_ANNOTATIONS + 1):
-        kept.set(number, Annotation(f"{number}"), is_open)
-    kept.set(MOST_ANNOTATIONS + 1, Annotation("new"), is_open)
-    kept.set(MOST_ANNOTATIONS + 2, Annotation("newer"), is_open)
-    assert [kept.get(number).note for number in (1, 2, 3, 4, 5)] == ["1", None, "3", None, "5"]
-    with pytest.raises(InvalidValue, match="have a note or tags already"):
-        kept.set(0, Annotation("one more"), range(1, MOST_ANNOTATIONS + 3))

@@ -71,8 +71,8 @@ ACTS = [
 def test_acts_of_an_operator_in_text() -> None:
     assert shown(make_renderer("text"), *ACTS) == (
         "12:00:01.123  #1 127.0.0.1:33406  operator: paused (unix uid 0)\n"
-        "12:00:01.123  #1 127.0.0.1:33406  operator: sent: 6 B (web [::1]:5000)\n"
-        "12:00:01.123  operator: limit: max_conns=5 (unix uid 0)\n"
+        "12:00:01.123  #1 127.0.0.1:33406  operator: sent 6 B (web [::1]:5000)\n"
+        "12:00:01.123  operator: limit max_conns=5 (unix uid 0)\n"
         "12:00:01.123  #1 127.0.0.1:33406  closed here by the operator after 2.544s, 6 B in, 9 B out\n"
     )
 
@@ -80,8 +80,8 @@ def test_acts_of_an_operator_in_text() -> None:
 def test_acts_of_an_operator_in_the_other_formats() -> None:
     assert shown(make_renderer("classic"), *ACTS) == (
         "Operator on ('127.0.0.1', 33406): paused (unix uid 0).\n"
-        "Operator on ('127.0.0.1', 33406): sent: 6 B (web [::1]:5000).\n"
-        "Operator: limit: max_conns=5 (unix uid 0).\n"
+        "Operator on ('127.0.0.1', 33406): sent 6 B (web [::1]:5000).\n"
+        "Operator: limit max_conns=5 (unix uid 0).\n"
         "Connection from ('127.0.0.1', 33406) closed.\n"
     )
     assert shown(make_renderer("raw"), *ACTS) == ""

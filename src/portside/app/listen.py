@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import sys
@@ -96,6 +97,7 @@ class _ListenRun:
         self._rules_reloader: RulesReloader | None = None
         self._hurry = threading.Event()  # set when the end must not wait for outputs that make no progress
         self._drain = 0.0  # seconds that clients have to leave by themselves
+        self._waiting: asyncio.Task[None] | None = None  # until they have
         self._signals = 0
         self._signalled_at = 0.0
         self._killed = False  # whether the sockets of all ports were destroyed
@@ -152,7 +154,7 @@ class _ListenRun:
         if self._drain:
             server.acceptor.stop_listening()
             self._report_drain()
-            await server.wait_empty(self._drain)
+            await self._wait_for_clients()
         await server.shut_down(patience=PATIENCE_S)
         await self._behaviour.end()
         self._stdin.report_unsent()
@@ -181,6 +183,7 @@ class _ListenRun:
             admission=self._admission,
             behaviour=self._behaviour,
             drain=self._end_for_operator,
+            is_ending=self._stopping.done,
             stop=lambda: self._end_for_operator(0.0),
         )
 
@@ -282,8 +285,16 @@ class _ListenRun:
                 self._typed_lines.give_back()
             os._exit(1)  # asked twice: end at once
         self._hurry.set()
+        if self._waiting is not None:
+            self._waiting.cancel()  # an operator's drain: the signal ends it
         self._drain = drain
         self._stop("signal")
+
+    async def _wait_for_clients(self) -> None:
+        """Wait until all clients have left, or have had their time, or a signal says that it is enough."""
+        patience = self._drain if math.isfinite(self._drain) else None
+        self._waiting = self._loop.create_task(self._server.wait_empty(patience))
+        await asyncio.wait({self._waiting})
 
     def _report_drain(self) -> None:
         """Write whom the end of the run waits for, where anybody is connected."""
@@ -294,8 +305,9 @@ class _ListenRun:
         if len(clients) > _NAMED_CLIENTS:
             named.append(f"and {len(clients) - _NAMED_CLIENTS} more")
         who = f"{counted(len(clients), 'client')}: {', '.join(named)}"
-        most = format_duration(self._drain).replace(".000s", "s")
-        write_notice(f"waits up to {most} for {who}", "a second signal ends the run at once")
+        most = f"up to {format_duration(self._drain).replace('.000s', 's')} " if math.isfinite(self._drain) else ""
+        hint = "a second signal ends the run at once" if self._signals else "a signal ends the run at once"
+        write_notice(f"waits {most}for {who}", hint)
 
     def _reload(self) -> None:
         if self._rules_reloader is not None:

@@ -21,7 +21,7 @@ class RunningServer:
     """The parts of one run, for an extension; all of them are used on the loop's thread alone.
 
     ``started_ns`` is when it started, by the wall clock. ``drain`` takes the seconds that clients have to leave by
-    themselves before the run ends; ``stop`` ends it at once, in order.
+    themselves before the run ends, ``math.inf`` for as long as they like; ``stop`` ends it at once, in order.
     """
 
     loop: "asyncio.AbstractEventLoop"
@@ -32,6 +32,7 @@ class RunningServer:
     admission: "Admission"
     behaviour: "Behaviour"
     drain: Callable[[float], None]
+    is_ending: Callable[[], bool]
     stop: Callable[[], None]
     started_ns: int = field(default_factory=time.time_ns)
 

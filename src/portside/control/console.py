@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from portside.control.closed_connections import ClosedConnections
     from portside.control.connection_watch import ConnectionWatch
+    from portside.server.operator import Operator
 
 
 class Console:
@@ -25,6 +26,7 @@ class Console:
         self._connections: ConnectionWatch | None = None
         self._closed: tuple[ClosedConnections, bool] | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._operator: Operator | None = None
 
     def start(self) -> None:
         """Keep what happens from now on, before anybody asks; what the recorder needs is loaded on a thread."""
@@ -60,6 +62,16 @@ class Console:
             closed, activity_is_known = self._keep_closed()
             self._connections = ConnectionWatch(self.run, closed, activity_is_known=activity_is_known)
         return self._connections
+
+    @property
+    def operator(self) -> "Operator":
+        """What is done to the server and its connections."""
+        if self._operator is None:
+            from portside.server.operator import Operator
+
+            run = self.run
+            self._operator = Operator(run.server, run.admission, seed=run.settings.fault_seed)
+        return self._operator
 
     async def stop(self) -> None:
         """End what was begun for the consoles."""

@@ -28,7 +28,7 @@ def http_endpoint(console: Console, operations: Mapping[str, Operation]) -> Http
         operation = operations["GET" if request.method == "HEAD" else request.method]
         arguments = _parameters(operation, request)
         if "body" in operation.parameters:
-            arguments["body"] = _decode(await request.body(), operation.parameters["body"])
+            arguments["body"] = _decode(await request.body() or b"{}", operation.parameters["body"])
         result = await operation.handler(console, **arguments)
         if isinstance(result, Response):
             return result

@@ -62,7 +62,8 @@ def _operation(operation: Operation, schemas: Mapping[str, Any], problem: Any) -
     }
     if "body" in schemas:
         content = {"schema": schemas["body"], "example": operation.body_example}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        is_required = any(each.required for each in struct_fields(operation.parameters["body"]))
+        described["requestBody"] = {"required": is_required, "content": {"application/json": content}}
     return described
 
 

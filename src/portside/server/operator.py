@@ -14,8 +14,6 @@ from portside.errors import InvalidValue
 from portside.events import Act, ActName
 from portside.networks import Network, parse_network
 from portside.server.admission import Admission
-from portside.server.annotations import Annotation, Annotations
-from portside.server.annotations import check as check_annotation
 from portside.server.connection import Connection
 from portside.server.faults.client_faults import ClientFaults, FaultSet, PlacedFault, reporter, require_live
 from portside.server.leg import Hold, Leg
@@ -68,7 +66,6 @@ class Operator:
     """
 
     def __init__(self, server: Server, admission: Admission, *, seed: int | None = None) -> None:
-        self.annotations = Annotations()
         self._server = server
         self._admission = admission
         self._seed = secrets.token_hex(8) if seed is None else str(seed)
@@ -230,19 +227,6 @@ class Operator:
 
     def _assign(self, connection: Connection, faults: ClientFaults, fault: FaultSpec) -> AssignedFault:
         return AssignedFault(fault, f"{self._seed}/operator/{connection.number}/{faults.next_number}")
-
-    # What is written down.
-
-    def annotate(self, number: int, annotation: Annotation, by: str) -> None:
-        """Write a note and tags down about an open connection, in place of those before."""
-        connection = self.connection(number)
-        if annotation == self.annotations.get(number):
-            return
-        check_annotation(annotation)
-        self.annotations.set(number, annotation, self._server.connections)
-        tags = f"tags {', '.join(annotation.tags)}" if annotation.tags else None
-        words = [each for each in (annotation.note, tags) if each]
-        self.publish("note", by, "; ".join(words) or "removed", connection)
 
     # The whole server.
 

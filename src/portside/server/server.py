@@ -199,8 +199,8 @@ class Server:
             connection.abort("shutdown")
         await self.wait_empty(patience)
 
-    async def wait_empty(self, patience: float) -> None:
-        """Wait until no client is connected, for ``patience`` seconds at most."""
+    async def wait_empty(self, patience: float | None) -> None:
+        """Wait until no client is connected, for ``patience`` seconds at most; None is no limit."""
         self._empty.clear()
         if self.connections:
             with suppress(TimeoutError):

@@ -30,8 +30,6 @@ def test_schemathesis_finds_nothing_that_is_not_described(listen: Start, tmp_pat
                 *("--header", f"Authorization: Bearer {page.token}", "--checks", "all", "--continue-on-failure"),
                 *("--max-examples", "20", "--seed", "1", "--suppress-health-check", "all", "--workers", "1"),
                 *("--exclude-path", ENDS_THE_RUN),
-                # A schema cannot describe the language of filters: most texts are none.
-                *("--exclude-checks", "positive_data_acceptance"),
             ],
             cwd=tmp_path,
             capture_output=True,

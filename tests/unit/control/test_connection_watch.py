@@ -38,7 +38,7 @@ def watch_of(listener: Listener, **settings: Any) -> ConnectionWatch:
     unused: Any = None
     run = RunningServer(
         loop=asyncio.get_running_loop(), settings=Listen(**settings), server=_Server(), bus=unused,  # type: ignore[arg-type]
-        listeners=(listener,), admission=unused, behaviour=unused, drain=unused, stop=unused,
+        listeners=(listener,), admission=unused, behaviour=unused, drain=unused, is_ending=unused, stop=unused,
     )  # fmt: skip
     return ConnectionWatch(run, ClosedConnections(), activity_is_known=True)
 

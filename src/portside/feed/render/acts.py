@@ -4,10 +4,10 @@ from typing import Final
 
 from portside.events import Act, ActName
 
-_WORDS: Final[dict[ActName, str]] = {"send": "sent", "pause": "paused", "resume": "resumed", "close": "closed"}
+_WORDS: Final[dict[ActName, str]] = {"send": "sent", "pause": "paused", "resume": "resumed", "note": "note:"}
 
 
 def describe_act(event: Act) -> str:
     """Describe an act in one phrase: ``paused (unix uid 0)``."""
-    detail = f": {event.detail}" if event.detail is not None else ""
-    return f"{_WORDS.get(event.act, event.act)}{detail} ({event.by})"
+    words = (_WORDS.get(event.act, event.act), event.detail or "", f"({event.by})")
+    return " ".join(word for word in words if word)
