@@ -1,0 +1,197 @@
+"""The newest events of a run, numbered, in bounded memory: what consoles read.
+
+The ring is a sink of the feed that never is full. Every event gets the next number from 1 on, counted from when the
+ring was added to the bus. Payload and all other events are bounded apart, by count and by bytes, so that no flood of
+payload drives out who connected, closed or was refused.
+
+A reader holds nothing but the number of the last event that it has seen, so any number of slow ones cost nothing. As
+the numbers have no holes, each number missing from what ``read`` returns is an event that is held no longer.
+
+Nothing is made for an event; what is done for each is done in C, for a batch.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import Final
+
+from portside.control.blocks import EVENT_BYTES, Block, Entry
+from portside.control.messages import Messages
+from portside.events import Closed, Event, Opened, Payload, Received, Sent
+from portside.json_text import encode_json
+
+PAYLOAD_BYTES: Final = 8 << 20
+PAYLOAD_EVENTS: Final = 50_000
+OTHER_BYTES: Final = 8 << 20
+OTHER_EVENTS: Final = 50_000
+_OTHER_EVENT_BYTES: Final = 400  # of memory for an event without payload, with its texts
+_BLOCK_EVENTS: Final = 512
+_BLOCK_BYTES: Final = 256 * 1024
+
+_PAYLOAD_TYPES: Final = frozenset((Received, Sent))
+_data_of: Final = attrgetter("data")
+
+
+class _Lane:
+    """Events of one kind, the newest of which are held.
+
+    ``on_full`` is called with a block when it gets no more events, ``on_dropped`` afterwards when it is dropped.
+    """
+
+    def __init__(
+        self,
+        most_events: int,
+        most_bytes: int,
+        on_full: Callable[[Block], None] = lambda _block: None,
+        on_dropped: Callable[[Block], None] = lambda _block: None,
+    ) -> None:
+        self._most_events = most_events
+        self._most_bytes = most_bytes
+        self._on_full = on_full
+        self._on_dropped = on_dropped
+        self._block_events = max(1, min(_BLOCK_EVENTS, most_events // 8))
+        self._block_bytes = min(_BLOCK_BYTES, most_bytes // 8)
+        self.blocks: deque[Block] = deque()
+        self.events = 0
+        self.bytes = 0
+
+    def add(self, numbers: Sequence[int], events: Sequence[Event], weight: int) -> None:
+        """Add events, and drop the oldest while there are too many."""
+        last = self.blocks[-1] if self.blocks else None
+        if (
+            last is not None
+            and len(last.events) + len(events) <= self._block_events
+            and last.weight + weight <= self._block_bytes
+        ):
+            last.extend(numbers, events, weight)
+        else:
+            if last is not None:
+                self._on_full(last)
+            self.blocks.append(Block(numbers, list(events), weight))
+        self.events += len(events)
+        self.bytes += weight
+        while self.events > self._most_events or self.bytes > self._most_bytes:
+            self._drop()
+
+    def _drop(self) -> None:
+        dropped = self.blocks.popleft()
+        self.events -= len(dropped.events)
+        self.bytes -= dropped.weight
+        if not self.blocks:
+            self._on_full(dropped)
+        self._on_dropped(dropped)
+
+    def after(self, number: int, limit: int) -> list[Entry]:
+        """The oldest ``limit`` events with a number above ``number``."""
+        found: list[Entry] = []
+        for block in self._blocks_after(number):
+            start = bisect_right(block.numbers, number)
+            found += zip(block.numbers[start:], block.events[start:], strict=True)
+            if len(found) >= limit:
+                del found[limit:]
+                break
+        return found
+
+    def _blocks_after(self, number: int) -> Iterator[Block]:
+        """The blocks that have events with a number above ``number``. Readers are near the end, as a rule."""
+        blocks = self.blocks
+        at = len(blocks)
+        while at and blocks[at - 1].numbers[-1] > number:
+            at -= 1
+        for index in range(at, len(blocks)):
+            yield blocks[index]
+
+
+class EventRing:
+    """The newest events with their numbers; a sink of the feed.
+
+    ``messages`` remembers payload for longer. ``on_events`` is called after each batch.
+    """
+
+    full = False
+    deadline = None
+
+    def __init__(
+        self,
+        messages: Messages | None = None,
+        *,
+        payload_events: int = PAYLOAD_EVENTS,
+        payload_bytes: int = PAYLOAD_BYTES,
+        other_events: int = OTHER_EVENTS,
+        other_bytes: int = OTHER_BYTES,
+    ) -> None:
+        self.last = 0  # the number of the newest event
+        self.on_events: Callable[[], None] = lambda: None
+        self._messages = messages
+        if messages is None:
+            self._payload = _Lane(payload_events, payload_bytes)
+        else:
+            self._payload = _Lane(payload_events, payload_bytes, messages.enters, messages.leaves)
+            messages.newest = self._payload.blocks
+        self._others = _Lane(other_events, other_bytes)
+
+    @property
+    def held_events(self) -> int:
+        """How many events can be read."""
+        return self._payload.events + self._others.events
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of what is held, about."""
+        return self._payload.bytes + self._others.bytes
+
+    def consume(self, batch: Sequence[Event]) -> None:
+        """Number events and hold them."""
+        numbers = range(self.last + 1, self.last + 1 + len(batch))
+        self.last += len(batch)
+        if _PAYLOAD_TYPES.issuperset(map(type, batch)):
+            self._add_payload(numbers, batch)
+        else:
+            self._add_mixed(numbers, batch)
+        self.on_events()
+
+    def _add_payload(self, numbers: Sequence[int], events: Sequence[Event]) -> None:
+        self._payload.add(numbers, events, sum(map(len, map(_data_of, events))) + len(events) * EVENT_BYTES)
+
+    def _add_mixed(self, numbers: Sequence[int], batch: Sequence[Event]) -> None:
+        payload = [entry for entry in zip(numbers, batch, strict=True) if isinstance(entry[1], Payload)]
+        if payload:
+            self._add_payload([number for number, _ in payload], [event for _, event in payload])
+            others = [entry for entry in zip(numbers, batch, strict=True) if not isinstance(entry[1], Payload)]
+            numbers, batch = [number for number, _ in others], [event for _, event in others]
+        self._others.add(numbers, batch, sum(map(_weight, batch)))
+        if self._messages is not None:
+            for event in batch:
+                if isinstance(event, Closed):
+                    self._messages.closed(event.conn)
+
+    def read(self, after: int, limit: int) -> tuple[list[Entry], int]:
+        """The oldest ``limit`` of the held events with numbers above ``after``, and the number to go on after.
+
+        Each number between ``after`` and the second value that is not among the events was dropped.
+        """
+        others = self._others.after(after, limit)
+        payload = self._payload.after(after, limit)
+        # Two ascending runs, in which no number is twice: no events are compared.
+        entries = sorted(others + payload) if others and payload else others or payload
+        if len(entries) < limit:
+            return entries, max(after, self.last)
+        del entries[limit:]
+        return entries, entries[-1][0]
+
+    def tick(self) -> None:
+        """Do nothing: the ring has no deadline."""
+
+    def request_drain(self) -> None:
+        """Do nothing: the ring never is full."""
+
+    def drained(self) -> None:
+        """Do nothing: it was another sink that was full."""
+
+
+def _weight(event: Event) -> int:
+    """The memory of an event without payload: what a PROXY header or a certificate brought may be 64 kB."""
+    if isinstance(event, Opened) and (event.tls is not None or event.proxy is not None):
+        return _OTHER_EVENT_BYTES + 4 * len(encode_json((event.tls, event.proxy)))
+    return _OTHER_EVENT_BYTES + 2 * len(getattr(event, "error", None) or getattr(event, "detail", None) or "")
