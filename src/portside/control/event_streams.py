@@ -1,0 +1,165 @@
+"""Streams of events for subscribers: paced, bounded, and encoded once for all who want the same.
+
+1. A stream is a position in the ring. On a common beat, at most 20 a second and only while there is something to send,
+   each stream takes one frame: JSON Lines, of a bounded size, from a bounded number of events.
+2. The next frame is made when the last one is sent, so a subscriber that does not read has one frame under way and is
+   told later what it missed. The server never waits for it.
+3. Streams at the same position that want the same get the same frame: two hundred cost the encoding of one.
+4. All streams share what a beat may cost, so the more there are, the less each gets of a flood; one whose frame was
+   larger, since an event is never divided, waits some beats longer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from portside.control.event_json import PayloadMode, event_line, missed_line
+from portside.control.ring import EventRing
+
+if TYPE_CHECKING:
+    from portside.control.event_filter import Matches
+
+MOST_STREAMS: Final = 200
+BEAT_S: Final = 0.05
+_FRAME_BYTES: Final = 256 * 1024  # of a frame, which one event may exceed
+_LEAST_FRAME_BYTES: Final = 16 * 1024
+_BEAT_BYTES: Final = 2 << 20  # of the frames of all streams in one beat
+_FRAME_EVENTS: Final = 32_768  # that are looked at for a frame: some milliseconds
+_PLAIN_FRAME_EVENTS: Final = 4096  # the same where no filter leaves any out, so that the bytes are the limit
+_LEAST_FRAME_EVENTS: Final = 1024
+_BEAT_EVENTS: Final = 65_536
+
+
+class Selection(NamedTuple):
+    """What a stream brings: with how much payload, and which events, by the text of a filter."""
+
+    payload: PayloadMode
+    filter: str = ""
+
+
+class Frame(NamedTuple):
+    """Some lines, and the number of the event to go on after."""
+
+    lines: bytes
+    after: int
+
+
+class EventStreams:
+    """The streams of one ring; on the loop's thread alone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: EventRing) -> None:
+        self.count = 0  # of streams, as ``open`` keeps it
+        self._loop = loop
+        self._ring = ring
+        self._frames: dict[tuple[int, Selection], Frame] = {}  # of this beat
+        self._next_beat: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat_at = -BEAT_S
+        self._is_ended = False
+        self._empty = asyncio.Event()
+        ring.on_events = self._beat_soon
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Count a stream while it is open; the caller has seen to it that there are not MOST_STREAMS already."""
+        self.count += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self.count -= 1
+            if not self.count:
+                self._empty.set()
+
+    async def frames(
+        self, selection: Selection, matches: "Matches | None", after: int | None, *, follow: bool = True
+    ) -> AsyncIterator[bytes]:
+        """Frames of the events after ``after``, or from now on; with ``follow`` until the run ends.
+
+        A number that no event has yet is one of an earlier run: then all that is held comes.
+        """
+        ring = self._ring
+        position = ring.last if after is None else after if after <= ring.last else 0
+        end = None if follow else ring.last
+        while True:
+            frame = self._frame(selection, matches, position)
+            position = frame.after
+            if frame.lines:
+                yield frame.lines
+            is_behind = position < ring.last
+            if (not is_behind and self._is_ended) or (end is not None and position >= end):
+                return
+            for _ in range(len(frame.lines) // self._frame_bytes):
+                await self._beat(is_needed=True)
+            await self._beat(is_needed=position < ring.last)
+
+    async def end(self, patience: float) -> None:
+        """End all streams after what the ring holds; those that are not read within ``patience`` seconds stay."""
+        self._is_ended = True
+        self._beat_soon()
+        if self.count:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), patience)
+
+    # The beat.
+
+    def _beat_soon(self) -> None:
+        """Have the next beat come, if anybody waits for it."""
+        if self._next_beat is not None and self._timer is None:
+            self._timer = self._loop.call_at(self._beat_at + BEAT_S, self._tick)
+
+    async def _beat(self, *, is_needed: bool) -> None:
+        """Wait for the next beat: it comes when there are events, and in any case where it is needed."""
+        if self._next_beat is None:
+            self._next_beat = self._loop.create_future()
+        if is_needed:
+            self._beat_soon()
+        await asyncio.shield(self._next_beat)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._beat_at = self._loop.time()
+        self._frames.clear()
+        beat, self._next_beat = self._next_beat, None
+        if beat is not None:
+            beat.set_result(None)
+
+    # Frames.
+
+    @property
+    def _frame_bytes(self) -> int:
+        """The bytes of a frame: what a stream may take of a beat."""
+        return max(_LEAST_FRAME_BYTES, min(_FRAME_BYTES, _BEAT_BYTES // max(1, self.count)))
+
+    def _frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
+        key = (after, selection)
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frames[key] = self._make_frame(selection, matches, after)
+        return frame
+
+    def _make_frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
+        most_events = min(_PLAIN_FRAME_EVENTS if matches is None else _FRAME_EVENTS, _BEAT_EVENTS // max(1, self.count))
+        most_bytes = self._frame_bytes
+        entries, last = self._ring.read(after, max(_LEAST_FRAME_EVENTS, most_events))
+        lines: list[bytes] = []
+        size, seen, missed = 0, after, 0
+        for entry in entries:
+            number, event = entry
+            missed += number - seen - 1
+            seen = number
+            if matches is not None and not matches(event):
+                continue
+            if missed:
+                lines.append(missed_line(number - 1, missed))
+                missed = 0
+            line = event_line(entry, selection.payload)
+            if size and size + len(line) > most_bytes:
+                return Frame(b"".join(lines), number - 1)
+            lines.append(line)
+            size += len(line)
+        missed += last - seen
+        if missed:
+            lines.append(missed_line(last, missed))
+        return Frame(b"".join(lines), last)
