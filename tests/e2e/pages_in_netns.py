@@ -245,6 +245,14 @@ def echo_with_two_clients(stage: Stage) -> None:
             server.wait_for("closed by peer")
 
 
+def echo_with_a_page(stage: Stage) -> None:
+    """A server that holds events from the start, and a client that is connected."""
+    stage.listen("127.0.0.1:9000 --echo --web 127.0.0.1:9080")
+    client = stage.connect(9000)
+    client.sendall(b"hello\n")
+    assert client.recv(100) == b"hello\n"
+
+
 SERVER_VARIES = (r'"node": "[^"]*"', r'"pid": \d+', r'"(?:started|uptime)": .*', r'"accept_queue_limit": \d+')
 CURL = "curl -s --unix-socket $XDG_RUNTIME_DIR/portside/*.sock"
 
@@ -254,6 +262,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
             echo_with_two_clients, varies=SERVER_VARIES
         ),
         f"{CURL} 'http://localhost/api/v1/server?colour=red'": Scenario(echo_with_two_clients),
+        f"{CURL} 'http://localhost/api/v1/events?after=0&follow=false&payload=head'": Scenario(echo_with_a_page),
         f"{CURL} http://localhost/metrics | grep ^portside_connections": Scenario(echo_with_two_clients),
     },
     "README.md": {

@@ -14,12 +14,12 @@ from portside.control.docs_page import docs_page
 from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
-from portside.control.routes import acts, connections, server, server_acts, sockets
+from portside.control.routes import acts, connections, events, server, server_acts, sockets
 from portside.control.security import App, Receive, Scope, Security, Send, WebAccess
 from portside.control.static_files import cached, file_routes
 from portside.json_text import encode_json
 
-PARTS = (server.routes, connections.routes, acts.routes, server_acts.routes, sockets.routes)
+PARTS = (server.routes, connections.routes, events.routes, acts.routes, server_acts.routes, sockets.routes)
 
 
 def operations() -> list[Operation]:

@@ -7,7 +7,12 @@ here.
 from typing import TYPE_CHECKING
 
 from portside.app.running_server import RunningServer
+from portside.control.event_streams import EventStreams
+from portside.control.messages import Messages
 from portside.control.rates import RateMeter
+from portside.control.ring import EventRing
+
+_STREAMS_PATIENCE_S = 0.2  # that the end of the run waits for those who read events
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,6 +28,11 @@ class Console:
     def __init__(self, run: RunningServer) -> None:
         self.run = run
         self.rates = RateMeter(run)
+        self.messages = Messages(run.server.connections)
+        ring = EventRing(self.messages)
+        self.streams = EventStreams(run.loop, ring)
+        run.bus.add(ring)
+        run.server.shows_received = run.server.shows_sent = True
         self._connections: ConnectionWatch | None = None
         self._closed: tuple[ClosedConnections, bool] | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -72,6 +82,10 @@ class Console:
             run = self.run
             self._operator = Operator(run.server, run.admission, seed=run.settings.fault_seed)
         return self._operator
+
+    async def end_streams(self) -> None:
+        """Let the streams of events come to their ends, with the last event of the run."""
+        await self.streams.end(_STREAMS_PATIENCE_S)
 
     async def stop(self) -> None:
         """End what was begun for the consoles."""

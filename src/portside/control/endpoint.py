@@ -135,6 +135,8 @@ class Endpoint:
         else:
             await asyncio.wait([self._loading], timeout=0.1)
             self._loading.cancel()
+        if self._console is not None:
+            await self._console.end_streams()
         if self._stack is not None:
             await self._stack.stop()
         if self._console is not None:

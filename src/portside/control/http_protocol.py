@@ -11,7 +11,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-MOST_CONNECTIONS = 200
+MOST_CONNECTIONS = 300
 MOST_HEADER_BYTES = 32 * 1024
 HEADER_TIMEOUT_S = 10.0
 """From the first byte of a request, or from the connection, to the last one of its headers."""
@@ -51,10 +51,10 @@ class ControlProtocol(HttpToolsProtocol):
             if uid not in (0, os.geteuid()):
                 transport.abort()
                 return
-            self.app_state = {"by": f"unix uid {uid}", "is_web": False}
+            self.app_state = {"by": f"unix uid {uid}", "is_web": False, "abort": transport.abort}
         else:
             who = f"{self.client[0]}:{self.client[1]}" if self.client else "unknown"
-            self.app_state = {"by": f"web {who}", "is_web": True}
+            self.app_state = {"by": f"web {who}", "is_web": True, "abort": transport.abort}
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(503, f"{MOST_CONNECTIONS} clients of the API are connected already")
             return

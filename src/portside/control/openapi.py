@@ -29,9 +29,12 @@ def describe(operations: Iterable[Operation]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         found = {name: next(schema_of) for name in _kind_names(each)}
-        paths.setdefault(each.path, {})["get" if each.method == "WS" else each.method.lower()] = _operation(
-            each, found, problem
-        )
+        described = _operation(each, found, problem)
+        path = paths.setdefault(each.path, {})
+        if each.method == "WS" and "get" in path:  # a WebSocket begins as a GET, and the path may have another
+            path["get"]["responses"]["101"] = described["responses"]["101"]
+        else:
+            path["get" if each.method == "WS" else each.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "Portside control API", "version": __version__, "description": _ABOUT},

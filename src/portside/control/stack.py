@@ -34,7 +34,7 @@ class Stack:
             make_app(console, web),
             http=ControlProtocol,
             ws="websockets-sansio",
-            ws_max_size=1 << 20,
+            ws_max_size=4096,
             ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
