@@ -179,7 +179,7 @@ class ConnectionWatch:
 
     # Answers.
 
-    async def page(self, plan: Plan, limit: int, after: str | None) -> ConnectionPage:
+    async def page(self, plan: Plan, limit: int, after: str | None, offset: int = 0) -> ConnectionPage:
         """A page of connections. Raises CursorError."""
         facts = await self.fresh_facts(needed=plan.needs_facts, following=after is not None)
         peers = await self._peers_of(facts) if plan.needs_owners else None
@@ -191,7 +191,7 @@ class ConnectionWatch:
             at = now if after is None else min(now, first_page_time(after))
             ends = self._ends_of(connections, closed)
             rows = ConnectionRows(connections, closed, ends=ends, facts=facts, peers=peers, notes=self.notes, now=at)
-            return list_connections(plan, rows, Clock(now, self.offset_ns), limit, after)
+            return list_connections(plan, rows, Clock(now, self.offset_ns), limit, after, offset=offset)
 
         return await self.in_lists(answer)
 

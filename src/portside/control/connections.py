@@ -69,10 +69,12 @@ def parse_fields(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(dict.fromkeys(("conn", *own))), tuple(dict.fromkeys(kernel))
 
 
-def list_connections(plan: Plan, rows: ConnectionRows, clock: Clock, limit: int, after: str | None) -> ConnectionPage:
+def list_connections(
+    plan: Plan, rows: ConnectionRows, clock: Clock, limit: int, after: str | None, *, offset: int = 0
+) -> ConnectionPage:
     """The page of a list. Raises CursorError."""
     which = rows.matching(plan.tree)
-    page = page_of(which, plan.sort.order(rows), limit, after)
+    page = page_of(which, plan.sort.order(rows), limit, after, offset)
     items = [make_item(rows, rows.row(place), plan.fields, clock) for place in page.rows.tolist()]
     if plan.kernel_fields:
         for item, values in zip(items, _kernel_values(rows, page.rows, plan.kernel_fields), strict=True):

@@ -28,7 +28,7 @@ class MachineSockets:
         self._watcher: Watcher | None = None
         self._snapshot: tuple[float, Snapshot] | None = None
 
-    def page(self, tree: Filter, *, sort: str, limit: int, after: str | None) -> SocketPage:
+    def page(self, tree: Filter, *, sort: str, limit: int, after: str | None, offset: int = 0) -> SocketPage:
         """A page of the sockets that match a filter.
 
         Raises UsageError for a column that does not exist, CursorError, and PortsideError where no socket can be read.
@@ -43,7 +43,7 @@ class MachineSockets:
         else:
             values, known = chosen.sort_keys(WatchedSockets(table), SortContext(OwnerRanks()))
             order = Order(chosen.column, SortKeys(list(values), known), _ties(table), chosen.reverse)
-        page = page_of(which, order, limit, after)
+        page = page_of(which, order, limit, after, offset)
         return SocketPage(
             items=list(to_sockets(table.select(page.rows))),
             total=int(which.sum()),

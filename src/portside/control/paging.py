@@ -4,7 +4,8 @@
    row has (``ties``), in ascending order. So the order is total, and the same each time.
 2. A cursor holds the keys of the last row of a page, not its place. Rows that come and go meanwhile move nothing: as
    long as the keys of a row stay as they are, it is shown once. A row whose keys change may be shown again, or never.
-3. Ages grow while somebody turns the pages. So a cursor has the time of the first page too, and the ages of the further
+3. An offset is for a table that can be scrolled anywhere: rows that come and go meanwhile move the others.
+4. Ages grow while somebody turns the pages. So a cursor has the time of the first page too, and the ages of the further
    ones are those of that time.
 """
 
@@ -71,8 +72,8 @@ def word_keys(texts: list[str | None]) -> SortKeys:
     return SortKeys([values], values >= 0, words)
 
 
-def page_of(which: Mask, order: Order, limit: int, after: str | None) -> RowsPage:
-    """The first ``limit`` rows of a mask that come after a cursor. Raises CursorError."""
+def page_of(which: Mask, order: Order, limit: int, after: str | None, offset: int = 0) -> RowsPage:
+    """The ``limit`` rows of a mask that come after a cursor, and after ``offset`` rows more. Raises CursorError."""
     rows = np.flatnonzero(which)
     keys = order.keys
     known = keys.known[rows]
@@ -82,8 +83,9 @@ def page_of(which: Mask, order: Order, limit: int, after: str | None) -> RowsPag
         later = _after(ascending, _read_cursor(after, order), reverse=order.reverse)
         rows, ascending = rows[later], [each[later] for each in ascending]
     in_order = np.lexsort(ascending[::-1])
-    shown = rows[in_order[:limit]]
-    return RowsPage(shown, _cursor(order, int(shown[-1])) if len(in_order) > limit else None)
+    end = offset + limit
+    shown = rows[in_order[offset:end]]
+    return RowsPage(shown, _cursor(order, int(shown[-1])) if len(in_order) > end else None)
 
 
 def _turned(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

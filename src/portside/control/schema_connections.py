@@ -10,6 +10,7 @@ from portside.control.schema import Count, Seconds, Time
 from portside.events import ClosedBy, CloseReason, Proxy, Tls
 from portside.kernel.models import Socket
 
+Offset = Annotated[int, Meta(ge=0, le=1 << 40, description="how many rows to leave out before the first")]
 ConnectionState = Literal["open", "half_closed", "eof_sent", "closing", "closed"]
 KernelValue = int | float | str | bool | None
 

@@ -79,6 +79,9 @@ def test_filter_sort_and_pages_over_http(listen: Start) -> None:
                     break
                 after = {"after": page["next"]}
             assert sorted(seen) == list(range(1, 8)), sort
+        middle = listed(server, sort="-received", limit=2, offset=3, fields="received")
+        assert [item["received"] for item in middle["items"]] == [3, 2]
+        assert listed(server, offset=7)["items"] == []
 
 
 def test_what_is_wrong_in_a_request_is_said_with_its_place(listen: Start) -> None:
@@ -423,6 +426,9 @@ def test_the_sockets_of_this_machine_are_those_of_watch(listen: Start, start: St
 
         assert list(map(fixed, pages)) == [fixed(json.loads(line)) for line in watch.lines]
         assert page["total"] == 4
+        third = {"filter": filter_, "sort": "foreign", "limit": 1, "offset": 2}
+        (socket,) = ask(server, f"/api/v1/sockets?{urlencode(third)}").json["items"]
+        assert socket["remote"] == pages[2]["remote"]
     assert ask(server, "/api/v1/sockets?filter=foo").json["code"] == "filter"
     assert ask(server, "/api/v1/sockets?sort=bogus").json["code"] == "column"
     assert ask(server, "/api/v1/sockets?after=bogus").json["code"] == "after"

@@ -53,6 +53,18 @@ def test_no_row_is_shown_twice_or_left_out(rows: list[Any], limit: int, reverse:
     assert all_pages(mask, by_word, limit) == in_order(words, ties, which, reverse=reverse)
 
 
+@given(ROWS, st.integers(0, 35), st.integers(1, 7))
+def test_an_offset_leaves_out_rows_from_the_beginning(rows: list[Any], offset: int, limit: int) -> None:
+    order = Order("word", word_keys([row[1] for row in rows]), np.arange(len(rows)))
+    which = np.array([row[2] for row in rows], bool)
+    whole = all_pages(which, order, limit)
+    page = page_of(which, order, limit, None, offset)
+    assert page.rows.tolist() == whole[offset : offset + limit]
+    if page.after is not None:
+        assert page_of(which, order, len(rows), page.after).rows.tolist() == whole[offset + limit :]
+    assert (page.after is None) == (offset + limit >= len(whole))
+
+
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, (1 << 64) - 1)), min_size=1, max_size=20), st.booleans())
 def test_keys_of_several_numbers(rows: list[tuple[int, int]], reverse: bool) -> None:
     family, address = np.array([row[0] for row in rows], "u1"), np.array([row[1] for row in rows], "u8")

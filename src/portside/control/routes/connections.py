@@ -21,6 +21,7 @@ from portside.control.schema_connections import (
     ListenerFacts,
     ListenerPage,
     NoteChange,
+    Offset,
 )
 from portside.errors import InvalidValue
 from portside.events import Act, parse_utc
@@ -37,6 +38,7 @@ class ConnectionsQuery(Struct, kw_only=True):
     filter: Annotated[str, Meta(description="as in `watch`, with the columns of connections", max_length=10_000)] = ""
     sort: Annotated[str, Meta(description="COLUMN, or -COLUMN for the largest first", max_length=40)] = "conn"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    offset: Offset = 0
     after: Annotated[str, Meta(description=_AFTER, max_length=10_000)] | None = None
     fields: Annotated[str, Meta(description="names with commas between them", max_length=2000)] | None = None
     state: Which = "open"
@@ -90,7 +92,7 @@ async def connections(console: Console, *, query: ConnectionsQuery) -> Connectio
         plan = await on_own_thread(
             Plan, filter_text=query.filter, sort=query.sort, fields=query.fields, which=query.state
         )
-        return await watch.page(plan, query.limit, query.after)
+        return await watch.page(plan, query.limit, query.after, query.offset)
     except (FilterError, InvalidValue, CursorError) as error:
         raise problem_of(error) from None
 

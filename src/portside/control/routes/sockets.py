@@ -10,7 +10,7 @@ from portside.control.own_thread import on_own_thread
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
 from portside.control.routes.connections import problem_of
-from portside.control.schema_connections import SocketPage
+from portside.control.schema_connections import Offset, SocketPage
 from portside.errors import PortsideError, UsageError
 from portside.kernel.filter import FilterError, parse
 from portside.kernel.resolver import SystemResolver
@@ -28,6 +28,7 @@ class SocketsQuery(Struct, kw_only=True):
     )
     sort: Annotated[str, Meta(description="COLUMN, or -COLUMN for the largest first", max_length=40)] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    offset: Offset = 0
     after: Annotated[str, Meta(description="the `next` of the page before", max_length=10_000)] | None = None
 
 
@@ -52,7 +53,12 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
     try:
         tree = await on_own_thread(parse, query.filter, SystemResolver())
         return await watch.in_reader(
-            watch.machine.page, in_view(tree, query.view), sort=query.sort, limit=query.limit, after=query.after
+            watch.machine.page,
+            in_view(tree, query.view),
+            sort=query.sort,
+            limit=query.limit,
+            after=query.after,
+            offset=query.offset,
         )
     except (FilterError, CursorError) as error:
         raise problem_of(error) from None
