@@ -9,6 +9,7 @@ from portside.cli.parser import default_of
 from portside.control.app import operations
 from portside.settings import option_specs
 from portside.settings.connect import Connect
+from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.relations import describe_relations
@@ -22,6 +23,7 @@ PAGES: dict[str, dict[str, type]] = {
     "listen.md": {"": Listen},
     "connect.md": {"": Connect},
     "watch.md": {"": Watch},
+    "ctl.md": {f"ctl {name}": settings for name, settings in CTL_COMMANDS.items()},
     "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},
     "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
 }

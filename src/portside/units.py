@@ -72,6 +72,17 @@ def _escaped(name: str) -> bytes:
     return bytes([int(name[1:], 16)]) if name[0] == "x" else _ESCAPES[name]
 
 
+def parse_hex(text: str) -> bytes:
+    """Read bytes in hex: ``0d0a``, ``0d 0a``."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if not data:
+        raise InvalidValue(f"{text!r} is no bytes in hex: write 0d0a")
+    return data
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds for a person: ``2.544s``, ``3m05.250s``, ``2h00m01.000s``."""
     milliseconds = round(seconds * 1000)

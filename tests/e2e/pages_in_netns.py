@@ -253,6 +253,16 @@ def echo_with_a_page(stage: Stage) -> None:
     assert client.recv(100) == b"hello\n"
 
 
+def two_echo_clients(stage: Stage) -> None:
+    """A server with two clients, of which one has had a line back."""
+    server = stage.listen("127.0.0.1:9000 --echo")
+    client = stage.connect(9000)
+    client.sendall(b"hello\n")
+    assert client.recv(100) == b"hello\n"
+    stage.connect(9000)
+    server.wait_for("connected", count=2)
+
+
 SERVER_VARIES = (r'"node": "[^"]*"', r'"pid": \d+', r'"(?:started|uptime)": .*', r'"accept_queue_limit": \d+')
 CURL = "curl -s --unix-socket $XDG_RUNTIME_DIR/portside/*.sock"
 
@@ -276,6 +286,9 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         "portside connect --scan localhost 8990-9010": Scenario(two_open_ports),
         "printf 'hello\\n' | portside connect localhost:8443 --tls --tls-ca server.pem -v": Scenario(tls_server),
         "portside connect localhost:8443 --tls": Scenario(tls_server),
+    },
+    "ctl.md": {
+        "portside ctl conns": Scenario(two_echo_clients),
     },
     "events.md": {
         "portside listen 9000 --format json": Scenario(peers=json_client),

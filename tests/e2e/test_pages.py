@@ -13,6 +13,7 @@ from portside.kernel.filter import parse as parse_filter
 from portside.kernel.resolver import SystemResolver
 from portside.settings import option_specs
 from portside.settings.connect import Connect
+from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -70,16 +71,18 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
             assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
         case ["rec", name, *rest]:
             parser.parse(REC_COMMANDS[name], f"rec {name}", rest)
+        case ["ctl", name, *rest]:
+            parser.parse(CTL_COMMANDS[name], f"ctl {name}", rest)
         case ["rules", name, *rest]:
             parser.parse(RULES_COMMANDS[name], f"rules {name}", rest)
         case [name]:
-            assert name in ("rec", "rules")
+            assert name in ("ctl", "rec", "rules")
         case words:
             raise AssertionError(f"{page}:{line}: no such command: {words}")
 
 
 def test_every_option_in_a_sentence_is_one_of_portside() -> None:
-    commands = (Connect, Listen, Watch, *REC_COMMANDS.values(), *RULES_COMMANDS.values())
+    commands = (Connect, Listen, Watch, *REC_COMMANDS.values(), *RULES_COMMANDS.values(), *CTL_COMMANDS.values())
     specs = [spec for settings in commands for _, spec, _ in option_specs(settings)]
     known = {"--help", "--version", *(flag for spec in specs for flag in spec.flags)}
     known |= {flag.replace("--", "--no-", 1) for spec in specs if spec.negatable for flag in spec.flags}

@@ -6,6 +6,7 @@ from portside.cli import main
 from portside.cli.parser import make_parser
 from portside.settings import option_specs
 from portside.settings.connect import Connect
+from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -16,11 +17,12 @@ COMMANDS = {
     "connect": Connect,
     "watch": Watch,
     **{f"rec {name}": kind for name, kind in REC_COMMANDS.items()},
+    **{f"ctl {name}": kind for name, kind in CTL_COMMANDS.items()},
     **{f"rules {name}": kind for name, kind in RULES_COMMANDS.items()},
 }
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "rec", "rules", ""])
+@pytest.mark.parametrize("name", [*COMMANDS, "ctl", "rec", "rules", ""])
 def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as ended:

@@ -23,6 +23,7 @@ COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
     "connect": "standard input to a peer, the peer to standard output",
     "rec": "recordings: list, show, export, replay, compare and check them",
+    "ctl": "act on a running server: see its clients, answer, slow, pause, close, break them",
     "rules": "rules for what a server answers: check a file, test it with a transcript",
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
 }
@@ -80,6 +81,10 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import rec
 
             return rec.run(rest)
+        case ["ctl", *rest]:
+            from portside.cli import ctl
+
+            return ctl.run(rest)
         case ["rules", *rest]:
             from portside.cli import rules
 

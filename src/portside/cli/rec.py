@@ -15,10 +15,10 @@ from portside.settings.rec import (
     RecReplay,
     RecSearch,
     RecShow,
-    parse_conn,
     parse_conn_or_all,
     parse_needle,
 )
+from portside.settings.values import parse_conn
 
 _ABOUT = "portside rec COMMAND DIR …\n\nWhat `portside listen --record DIR` kept."
 

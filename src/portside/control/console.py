@@ -37,10 +37,10 @@ class Console:
         self._closed: tuple[ClosedConnections, bool] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._operator: Operator | None = None
+        self._keep_closed()
 
     def start(self) -> None:
-        """Keep what happens from now on, before anybody asks; what the recorder needs is loaded on a thread."""
-        self._keep_closed()
+        """Keep the kernel's facts from now on, before anybody asks; what the recorder needs is loaded on a thread."""
         self._starting = self.run.loop.create_task(self._start())
 
     async def _start(self) -> None:

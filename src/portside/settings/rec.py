@@ -8,8 +8,8 @@ from typing import get_args
 from portside.errors import InvalidValue
 from portside.events import CloseReason
 from portside.settings import argument, flag, option
-from portside.settings.values import FORMATS, encoding, log_level
-from portside.units import parse_count, parse_duration, parse_positive_duration, parse_positive_size, parse_text
+from portside.settings.values import FORMATS, encoding, log_level, parse_conn
+from portside.units import parse_duration, parse_hex, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
 
 _WHICH, _LOOK, _HOW = "Which connections", "How it is shown", "How it is done"
@@ -25,17 +25,6 @@ def parse_time(text: str) -> int:
         return round((datetime.now().timestamp() - parse_duration(text)) * 1_000_000_000)  # noqa: DTZ005
     except InvalidValue:
         raise InvalidValue(f"{text!r} is no time: write 2026-11-22T12:00:01Z, or 5m for five minutes ago") from None
-
-
-def parse_hex(text: str) -> bytes:
-    """Read bytes in hex: ``0d0a``, ``0d 0a``."""
-    try:
-        data = bytes.fromhex(text)
-    except ValueError:
-        data = b""
-    if not data:
-        raise InvalidValue(f"{text!r} is no bytes in hex: write 0d0a")
-    return data
 
 
 def parse_needle(text: str) -> bytes:
@@ -57,11 +46,6 @@ def parse_speed(text: str) -> float | None:
     if not 0.001 <= speed <= 1e6:
         raise InvalidValue(f"{text!r} is no speed: write 1x, 10x or max")
     return speed
-
-
-def parse_conn(text: str) -> int:
-    """Read the number of a connection."""
-    return parse_count(text.removeprefix("#"))
 
 
 def parse_conn_or_all(text: str) -> int | None:

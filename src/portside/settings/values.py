@@ -64,6 +64,11 @@ def record_mode(group: str) -> Any:
     )  # fmt: skip
 
 
+def parse_conn(text: str) -> int:
+    """Read the number of a connection."""
+    return parse_count(text.removeprefix("#"))
+
+
 def parse_file_mode(text: str) -> int:
     """Read the mode of files in octal: their owner may read and write them, and nobody execute them."""
     mode = _octal(text)

@@ -1,0 +1,106 @@
+"""Which servers run here, and which of them a command is for."""
+
+import os
+import ssl
+from typing import Any, NamedTuple
+
+from portside.control.client.http_client import Api, ApiError, ControlClient, Unreachable, api_of_link
+from portside.control.socket_path import ControlSocket, check_folder, control_folder, list_sockets
+from portside.errors import PortsideError
+
+_MOST_NAMED = 8  # servers in a hint
+_ASKED_AT_ONCE = 16
+_NONE_RUNS = "`portside listen` starts one; one of another user, or with --no-control, cannot be reached"
+
+
+class RunningServer(NamedTuple):
+    """A server that answers: its API, and what it says of itself (``GET /api/v1/server``)."""
+
+    client: ControlClient
+    info: dict[str, Any]
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return int(self.info["pid"])
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses that it listens on."""
+        return [each["address"] for each in self.info["listeners"]]
+
+
+def local_servers() -> list[RunningServer]:
+    """The servers of this user on this machine that answer, by process. Raises PortsideError."""
+    clients = [_client_of(each) for each in _own_sockets()]
+    if len(clients) < 2:
+        found = map(_ask, clients)
+        return [each for each in found if each is not None]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return [each for each in pool.map(_ask, clients) if each is not None]
+
+
+def choose_server(which: str | None, tls: ssl.SSLContext | None = None) -> ControlClient:
+    """The server that ``--server`` names: a process, an address that it listens on, or the link of its page.
+
+    Without a name the only one that runs. Raises PortsideError.
+    """
+    if which is not None and "://" in which and not which.startswith("tcp://"):
+        return ControlClient(api_of_link(which, tls))
+    for each in (sockets := _own_sockets()):
+        if which == str(each.pid) or (which is None and len(sockets) == 1):
+            return _client_of(each)
+    servers = local_servers()
+    if not servers:
+        raise PortsideError("no server", "none runs here that can be reached", _NONE_RUNS)
+    fitting = servers if which is None else [each for each in servers if _is_named(each, which)]
+    if len(fitting) == 1:
+        return fitting[0].client
+    hint = f"--server PID or ADDRESS, of: {_named(fitting or servers)}"
+    if fitting:
+        raise PortsideError("which server", f"{len(fitting)} run here", hint)
+    raise PortsideError("--server", f"{which!r} is none of those that run here", hint)
+
+
+def _client_of(control: ControlSocket) -> ControlClient:
+    return ControlClient(Api(f"server {control.pid}", control.path))
+
+
+def _own_sockets() -> list[ControlSocket]:
+    folder = control_folder()
+    if not os.path.lexists(folder):
+        return []
+    check_folder(folder)
+    return list_sockets(folder)
+
+
+def _ask(client: ControlClient) -> RunningServer | None:
+    try:
+        return RunningServer(client, client.request("GET", "/api/v1/server"))
+    except (Unreachable, ApiError):
+        return None  # it is ending, or its process number now belongs to another program
+
+
+def _is_named(server: RunningServer, which: str) -> bool:
+    from portside.addresses import parse_address
+    from portside.errors import InvalidValue
+
+    try:
+        wanted = parse_address(which)
+    except InvalidValue as error:
+        raise PortsideError("--server", str(error)) from None
+    for text in server.addresses:
+        address = parse_address(text)
+        same_host = wanted.host is None or wanted.host == address.host
+        if wanted == address or (same_host and wanted.ports == address.ports and address.ports):
+            return True
+    return False
+
+
+def _named(servers: list[RunningServer]) -> str:
+    named = [f"{each.pid} ({', '.join(each.addresses)})" for each in servers[:_MOST_NAMED]]
+    if len(servers) > _MOST_NAMED:
+        named.append(f"and {len(servers) - _MOST_NAMED} more")
+    return ", ".join(named)
