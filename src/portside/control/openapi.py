@@ -16,7 +16,13 @@ _ABOUT = (
     "What a running server is asked and told. On its unix socket no token is needed; over TCP (`listen --web`) it is "
     "`Authorization: Bearer TOKEN`, for a WebSocket the protocol `token.TOKEN` beside `portside.v1`."
 )
-_ALWAYS = {401: "over TCP: the token is missing or wrong", 403: "over TCP: a foreign page, or --web-read-only"}
+_ALWAYS = {
+    401: "over TCP: the token is missing or wrong",
+    403: "over TCP: a foreign page, or --web-read-only",
+    408: "the request came too slowly",
+    431: "path, query and headers are too large",
+    503: "too many clients of the API are connected",
+}
 
 
 def describe(operations: Iterable[Operation]) -> dict[str, Any]:

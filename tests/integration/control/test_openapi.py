@@ -16,6 +16,7 @@ NEVER_ENDS = "/api/v1/events"  # see test_events.py
 CONFIG = """
 [checks]
 # Filters, rates, faults and networks are languages of their own, which a schema does not describe.
+negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "410", "413", "422", "431"]
 positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409", "410", "422"]
 """
 
