@@ -12,6 +12,10 @@ import pytest
 from api_client import Page, ask, control_path, page_of
 from conftest import Start
 from support import DEADLINE_S, Program, connect, read_to_end
+from websockets import Origin, Subprotocol
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as websocket
 
 SERVER = "/api/v1/server"
 
@@ -234,3 +238,40 @@ def test_another_user_is_refused(server: Program) -> None:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert ask(server, SERVER).status == 200
+
+
+def events_of(page: Page, token: str | None, origin: str | None = None) -> ClientConnection:
+    """A WebSocket for events as a browser opens it: the token is one of the protocols."""
+    protocols = [Subprotocol("portside.v1"), *([Subprotocol(f"token.{token}")] if token is not None else [])]
+    return websocket(
+        f"ws://{page.address}/api/v1/events",
+        subprotocols=protocols,
+        origin=Origin(origin) if origin else None,
+        open_timeout=DEADLINE_S,
+    )
+
+
+def test_a_websocket_needs_the_token_and_is_not_told_it_again(server: Program, page: Page) -> None:
+    with events_of(page, page.token, f"http://{page.address}") as socket_of_page, connect(server.port):
+        assert socket_of_page.subprotocol == "portside.v1"
+        assert "token" not in str(socket_of_page.response)
+        told = ""
+        while '"event":"opened"' not in told:
+            told += str(socket_of_page.recv(timeout=DEADLINE_S))
+    for token in (None, "", page.token[:-1], page.token.swapcase()):
+        with pytest.raises(InvalidStatus) as refused:
+            events_of(page, token)
+        assert refused.value.response.status_code == 401
+
+
+def test_a_websocket_of_another_origin_is_refused(page: Page) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        events_of(page, page.token, "http://evil.example")
+    assert refused.value.response.status_code == 403
+    assert json.loads(refused.value.response.body)["code"] == "origin"
+
+
+def test_a_websocket_may_look_where_nothing_may_act(listen: Start) -> None:
+    page = page_of(listen("--web", "--web-read-only"))
+    with events_of(page, page.token) as watching:
+        assert watching.subprotocol == "portside.v1"
