@@ -68,7 +68,7 @@ async def follow_events(console: Console, socket: WebSocket, *, query: EventsQue
         async def send(frame: bytes) -> None:
             await socket.send_text(frame.decode())
 
-        if await _deliver(frames, send, socket.receive, socket.scope):
+        if await deliver(frames, send, socket.receive, socket.scope):
             with suppress(WebSocketDisconnect, RuntimeError):
                 await socket.close(_GOING_AWAY, "the server ends")
 
@@ -107,7 +107,7 @@ class _EventLines(Response):
 
         with self._console.streams.open():
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            if scope["method"] == "HEAD" or await _deliver(self._frames, send_frame, receive, scope):
+            if scope["method"] == "HEAD" or await deliver(self._frames, send_frame, receive, scope):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -123,7 +123,7 @@ def _frames(console: Console, query: EventsQuery, *, follow: bool = True) -> Asy
     return console.streams.frames(selection, matches, query.after, follow=follow)
 
 
-async def _deliver(
+async def deliver(
     frames: AsyncIterator[bytes],
     send: Callable[[bytes], Awaitable[None]],
     receive: Callable[[], Awaitable[object]],
