@@ -69,6 +69,6 @@ class _Follower:
 
 
 NOTE = (
-    "The format is text. The subscriber has every event with its payload in a WebSocket, at most 5 MB/s, and is told "
+    "The format is text. The subscriber has every event with its payload in a WebSocket, at most 2.5 MB/s, and is told "
     "what it missed. The newest events are held for all who come."
 )

@@ -1,6 +1,7 @@
 """Events as the API writes them: those of ``--format json``, with numbers, and with as much payload as is asked for."""
 
 import base64
+from functools import lru_cache
 from typing import Final, Literal
 
 from portside.control.blocks import Entry
@@ -15,7 +16,28 @@ _LONGEST_CHARACTER: Final = 4  # bytes, in UTF-8
 def event_line(entry: Entry, mode: PayloadMode) -> bytes:
     """An event as a line of JSON."""
     number, event = entry
-    return b'{"seq":%d,%s\n' % (number, (_payload(event, mode) if isinstance(event, Payload) else to_json(event))[1:])
+    if not isinstance(event, Payload):
+        return b'{"seq":%d,%s\n' % (number, to_json(event)[1:])
+    second, nanoseconds = divmod(event.at, 1_000_000_000)
+    kind = type(event)
+    return b'{"seq":%d,%s.%06dZ",%s%s\n' % (
+        number,
+        _head(kind, second),
+        nanoseconds // 1000,
+        _prefix(kind, event.conn, event.peer),
+        _payload(event, mode),
+    )
+
+
+@lru_cache(maxsize=8)
+def _head(kind: type[Payload], second: int) -> bytes:
+    """The JSON of payload up to the second of its time: the same for thousands of events."""
+    return json_head(kind, second * 1_000_000_000, b"")[1 : -len(b'.000000Z",')]
+
+
+@lru_cache(maxsize=1024)
+def _prefix(kind: type[Payload], conn: int, peer: str) -> bytes:
+    return json_prefix(kind(0, conn, peer, b""))
 
 
 def missed_line(number: int, count: int) -> bytes:
@@ -24,14 +46,15 @@ def missed_line(number: int, count: int) -> bytes:
 
 
 def _payload(event: Payload, mode: PayloadMode) -> bytes:
-    head = json_head(type(event), event.at, json_prefix(event))
+    """The JSON of payload from its size on."""
+    data = event.data
     if mode == "none":
-        return b"%s%d}" % (head, len(event.data))
-    if mode == "head" and len(event.data) > HEAD_BYTES:
-        text, binary = text_or_base64(head_of(event.data))
+        return b"%d}" % len(data)
+    if mode == "head" and len(data) > HEAD_BYTES:
+        text, binary = text_or_base64(head_of(data))
         shown = b'"text":' + encode_json(text) if text is not None else b'"base64":' + encode_json(binary)
-        return b'%s%d,%s,"cut":true}' % (head, len(event.data), shown)
-    return head + json_tail(event.data, cut=event.cut)
+        return b'%d,%s,"cut":true}' % (len(data), shown)
+    return json_tail(data, cut=event.cut)
 
 
 def head_of(data: bytes) -> bytes:

@@ -5,7 +5,8 @@
 2. The next frame is made when the last one is sent, so a subscriber that does not read has one frame under way and is
    told later what it missed. The server never waits for it.
 3. Streams at the same position that want the same get the same frame: two hundred cost the encoding of one.
-4. All streams share what a beat may cost, so the more there are, the less each gets of a flood; one whose frame was
+4. All streams share what a beat may cost, so the more there are, and the more of them that want something of their
+   own, the less each gets of a flood; one whose frame was
    larger, since an event is never divided, waits some beats longer.
 """
 
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 MOST_STREAMS: Final = 200
 BEAT_S: Final = 0.05
-_FRAME_BYTES: Final = 256 * 1024  # of a frame, which one event may exceed
-_LEAST_FRAME_BYTES: Final = 16 * 1024
-_BEAT_BYTES: Final = 2 << 20  # of the frames of all streams in one beat
+_FRAME_BYTES: Final = 128 * 1024  # of a frame, which one event may exceed: a millisecond of work
+_LEAST_FRAME_BYTES: Final = 4 * 1024
+_BEAT_BYTES: Final = 2 << 20  # that are sent to all streams in one beat
+_BEAT_NEW_BYTES: Final = 512 * 1024  # of frames that differ
 _FRAME_EVENTS: Final = 32_768  # that are looked at for a frame: some milliseconds
 _PLAIN_FRAME_EVENTS: Final = 4096  # the same where no filter leaves any out, so that the bytes are the limit
-_LEAST_FRAME_EVENTS: Final = 1024
+_LEAST_FRAME_EVENTS: Final = 512
 _BEAT_EVENTS: Final = 65_536
 
 
@@ -53,6 +55,7 @@ class EventStreams:
         self._loop = loop
         self._ring = ring
         self._frames: dict[tuple[int, Selection], Frame] = {}  # of this beat
+        self._distinct = 1  # frames, in the last beat
         self._next_beat: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beat_at = -BEAT_S
@@ -120,6 +123,7 @@ class EventStreams:
     def _tick(self) -> None:
         self._timer = None
         self._beat_at = self._loop.time()
+        self._distinct = max(1, len(self._frames))
         self._frames.clear()
         beat, self._next_beat = self._next_beat, None
         if beat is not None:
@@ -130,7 +134,8 @@ class EventStreams:
     @property
     def _frame_bytes(self) -> int:
         """The bytes of a frame: what a stream may take of a beat."""
-        return max(_LEAST_FRAME_BYTES, min(_FRAME_BYTES, _BEAT_BYTES // max(1, self.count)))
+        share = min(_BEAT_BYTES // max(1, self.count), _BEAT_NEW_BYTES // self._distinct)
+        return max(_LEAST_FRAME_BYTES, min(_FRAME_BYTES, share))
 
     def _frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
         key = (after, selection)
@@ -140,7 +145,7 @@ class EventStreams:
         return frame
 
     def _make_frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
-        most_events = min(_PLAIN_FRAME_EVENTS if matches is None else _FRAME_EVENTS, _BEAT_EVENTS // max(1, self.count))
+        most_events = min(_PLAIN_FRAME_EVENTS if matches is None else _FRAME_EVENTS, _BEAT_EVENTS // self._distinct)
         most_bytes = self._frame_bytes
         entries, last = self._ring.read(after, max(_LEAST_FRAME_EVENTS, most_events))
         lines: list[bytes] = []

@@ -105,8 +105,8 @@ def test_frames_are_bounded_and_paced() -> None:
         return [(loop.time(), len(frame)) async for frame in frames]
 
     frames = asyncio.run(main())
-    assert len(frames) == 4
-    assert all(size <= 256 * 1024 for _, size in frames)
+    assert len(frames) == 9
+    assert all(size <= 128 * 1024 for _, size in frames)
     gaps = [after - before for (before, _), (after, _) in itertools.pairwise(frames)]
     assert all(gap > 0.9 * BEAT_S for gap in gaps[1:])
 
