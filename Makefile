@@ -3,6 +3,7 @@
 # make bench            compare with a C reference and with other programs; writes bench/out/
 # make fuzz             give the parsers mutated inputs, 60 s each; FUZZ_S=5 makes that 5 s
 # make docs             make the option tables of docs/ from the settings
+# make screenshots      take the pictures of the page for docs/ (needs Chromium)
 # make constraints      pin the newest versions of all dependencies
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: run test check tools bench fuzz docs constraints clean
+.PHONY: run test check tools bench fuzz docs screenshots constraints clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/portside listen $(ARGS)
@@ -32,6 +33,9 @@ fuzz: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
 
+screenshots: $(VENV)/.dev
+	$(BIN)/python docs/screenshots.py
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	   echo "Portside needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo not here)." \
@@ -42,9 +46,10 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run
+$(VENV)/.dev: $(VENV)/.run tests/web/package.json
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python tests/web_tools.py
 	@touch $@
 
 # Resolved in a fresh environment, so that the packages installed here have no influence.

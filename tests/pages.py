@@ -164,6 +164,7 @@ _VARIES = tuple(
         (r"\bpid=\d+", "pid=PID"),
         (r"\bfd=\d+", "fd=FD"),
         (r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", "FINGERPRINT"),
+        (r"/#[\w-]{22}$", "/#TOKEN"),
     )
 )
 

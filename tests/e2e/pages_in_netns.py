@@ -354,6 +354,9 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     "watch-events.md": {
         "portside watch --events 12345": Scenario(peers=come_and_go, in_order=False),
     },
+    "web.md": {
+        "portside listen 9000 --web 8080": Scenario(),
+    },
     "watch.md": {
         "portside watch 12345 --once": Scenario(lambda stage: watched(stage, 33940, 33954), in_order=False),
         "portside watch --listening": Scenario(watched),

@@ -1,0 +1,309 @@
+"""The page in a real browser, before a real server whose clients are real ``nc``."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from api_client import page_of
+from browser import chromium, page_at, violations
+from conftest import Start
+from playwright.sync_api import Browser, Locator, Page, expect
+from support import Program, connect, wait_until
+
+HOSTILE = "<script>window.taken=1</script><img src=x onerror='window.taken=1'>\x1b[2J\x1b]0;taken\x07\u202e"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def nc(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Start ``nc`` to a port; what it receives is on its standard output, its input is a pipe."""
+    with ExitStack() as started:
+
+        def start_one(port: int) -> "subprocess.Popen[bytes]":
+            client = subprocess.Popen(
+                ["nc", "127.0.0.1", str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+            started.enter_context(client)
+            started.callback(client.kill)
+            return client
+
+        yield start_one
+
+
+def link(server: Program) -> str:
+    """The printed link."""
+    return server.wait_for(r"https?://\S+#\S+", err=True)[0]
+
+
+def write(client: "subprocess.Popen[bytes]", data: bytes) -> None:
+    assert client.stdin is not None
+    client.stdin.write(data)
+    client.stdin.flush()
+
+
+def read_line(client: "subprocess.Popen[bytes]") -> bytes:
+    assert client.stdout is not None
+    return client.stdout.readline()
+
+
+def row(page: Page, conn: int) -> Locator:
+    """The row of a connection in the table."""
+    return page.get_by_role("grid", name="Connections").get_by_role("row").filter(has_text=re.compile(rf"^{conn}127"))
+
+
+def has_no_sideways_scroll(page: Page) -> bool:
+    return bool(page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
+    server = listen("--web")
+    clients = [nc(server.port) for _ in range(3)]
+    server.wait_for("connected", count=3)
+    with page_at(browser, link(server)) as page:
+        # Sees three.
+        for conn in (1, 2, 3):
+            expect(row(page, conn)).to_be_visible()
+        expect(page.locator("#address")).to_have_text(f"127.0.0.1:{server.port}")
+        expect(page.locator("#figures")).to_contain_text("Open3")
+        assert "#" not in page.url or page_of(server).token not in page.url
+        assert violations(page) == []
+
+        # Reads one in hex.
+        write(clients[0], b"temp=21.5\x00\xff\n")
+        row(page, 1).click()
+        expect(page.locator(".message .payload")).to_contain_text(r"temp=21.5\0\xff\n")
+        page.get_by_role("group", name="Payload").get_by_role("button", name="Hex").click()
+        expect(page.locator(".payload.hex")).to_contain_text("74 65 6d 70 3d 32 31 2e")
+        assert violations(page) == []
+        page.get_by_role("button", name="Both").click()
+        expect(page.locator(".message .payload")).to_have_count(2)
+
+        # Sends it a line.
+        page.keyboard.press("s")
+        page.keyboard.type(r"hello\tthere")
+        page.keyboard.press("Enter")
+        assert read_line(clients[0]) == b"hello\tthere\n"
+        expect(page.locator(".message.out .payload.text")).to_contain_text(r"hello\tthere\n")
+        page.locator(".message.out").hover()
+        page.get_by_role("button", name="Send again").last.click()
+        assert read_line(clients[0]) == b"hello\tthere\n"
+        page.get_by_label("Search the transcript").fill("THERE")
+        expect(page.locator(".message.found")).to_have_count(2)
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+
+        # Pauses it, and its Recv-Q grows: in the table, in the picture and in the plot.
+        page.keyboard.press("p")
+        expect(row(page, 1)).to_contain_text("paused")
+        write(clients[0], b"x" * 50_000)
+        page.keyboard.press("]")
+        waiting = page.locator(".byte-path.in li.some")
+        expect(waiting).to_contain_text("in Recv-Q")
+        expect(waiting).to_contain_text("48.8 kB")
+        expect(page.locator(".plot").filter(has_text="Recv-Q")).to_contain_text("most 48.8 kB")
+        expect(row(page, 1)).to_contain_text("48.8k")
+        assert violations(page) == []
+
+        # Goes back in time: then nothing waited.
+        page.get_by_label("Point in time").focus()
+        page.keyboard.press("Home")
+        expect(page.locator(".when")).to_contain_text("ago")
+        expect(page.locator(".byte-path.in li", has_text="in Recv-Q")).to_contain_text("0 B")
+        page.get_by_role("button", name="Now").click()
+        expect(waiting).to_contain_text("48.8 kB")
+
+        # The way back of the pause.
+        page.get_by_role("button", name="Undo").click()
+        expect(row(page, 1)).to_contain_text("open")
+        expect(waiting).to_have_count(0)
+
+        # Puts a fault on it, and takes it off.
+        page.keyboard.press("f")
+        page.keyboard.type("latincy 1ms")
+        page.keyboard.press("Enter")
+        expect(page.locator("#fault-error")).to_contain_text("latency")
+        page.get_by_label("New fault").fill("latency 30ms")
+        page.keyboard.press("Enter")
+        expect(page.locator(".faults code")).to_have_text("latency 30ms")
+        assert violations(page) == []
+        page.get_by_role("button", name="Remove the fault latency 30ms").click()
+        expect(page.locator(".faults")).to_contain_text("No fault")
+
+        # Notes, and stays there; filters by what it noted; a mistake is shown at its place.
+        page.get_by_label("Note").fill("the slow one")
+        page.keyboard.press("Enter")
+        page.get_by_role("searchbox", name="Filter").fill("note = *slow*")
+        expect(row(page, 2)).to_have_count(0)
+        expect(row(page, 1)).to_be_visible()
+        expect(page.locator("#list .totals")).to_contain_text("1 match")
+        page.get_by_role("searchbox", name="Filter").fill("received > 1k and idel > 3s")
+        expect(page.locator(".filter-error mark")).to_have_text("idel")
+        assert violations(page) == []
+        page.get_by_role("searchbox", name="Filter").fill("")
+        expect(row(page, 2)).to_be_visible()
+        page.keyboard.press("Escape")
+
+        # Resets another one.
+        row(page, 2).click()
+        expect(page.locator("#detail h2")).to_contain_text("#2 127.0.0.1:")
+        page.keyboard.press("X")
+        expect(page.get_by_role("dialog")).to_contain_text("Reset #2?")
+        assert violations(page) == []
+        page.keyboard.press("Enter")
+        assert clients[1].wait(30) == 0 or clients[1].returncode == 1
+        expect(row(page, 2)).to_have_count(0)
+        page.get_by_role("button", name="Closed").click()
+        expect(row(page, 2)).to_contain_text("local reset")
+
+        # What happened is in the stream of events, and so are the acts.
+        page.keyboard.press("2")
+        events = page.locator(".events li")
+        expect(events.filter(has_text="opened")).to_have_count(3)
+        for act in ("send", "pause", "resume", "fault", "note", "close"):
+            expect(events.filter(has_text=re.compile(rf"act.*{act}")).first).to_be_visible()
+        assert violations(page) == []
+
+        # The machine's table has both ends.
+        page.keyboard.press("3")
+        page.get_by_role("searchbox", name="Filter").fill(f"sport = :{server.port}")
+        machine = page.get_by_role("grid", name="Sockets of this machine")
+        expect(machine.get_by_role("row").filter(has_text=f"127.0.0.1:{server.port}").first).to_be_visible()
+        assert violations(page) == []
+
+        # Dark, the keys, and 360 px.
+        page.keyboard.press("Escape")
+        page.keyboard.press("d")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        assert violations(page) == []
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_contain_text("Pause or resume")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.keyboard.press("1")
+        page.get_by_role("button", name="All", exact=True).click()
+        expect(row(page, 1)).to_be_visible()
+        assert has_no_sideways_scroll(page)
+        row(page, 1).click()
+        for tab in ("Kernel", "Faults", "Transcript"):
+            page.get_by_role("tab", name=tab).click()
+            expect(page.get_by_role("tabpanel", name=tab)).to_be_visible()
+            assert has_no_sideways_scroll(page)
+            assert violations(page) == []
+
+
+def test_hostile_payload_is_text(browser: Browser, listen: Start, nc: Any) -> None:
+    server = listen("--web", "--format", "raw")
+    long, hostile = nc(server.port), nc(server.port)
+    write(long, b"a" * 10_000_000)
+    write(hostile, HOSTILE.encode() + b"\n" + "ü".encode()[:1])
+    wait_until(lambda: len(server.out) > 10_000_000 and b"\xc3" in server.out, "all that was sent")
+    with page_at(browser, link(server)) as page:
+        row(page, 1).click()
+        more = page.locator(".message").filter(has_text="Show all 262,144 characters").first
+        seq = more.get_attribute("data-seq")
+        more.get_by_role("button", name="Show all").click()
+        expect(page.locator(f".message[data-seq='{seq}'] .payload")).to_have_text("a" * 262_144)
+        page.keyboard.press("1")
+        row(page, 2).click()
+        shown = r"onerror='window.taken=1'>\x1b[2J\x1b]0;taken\x07\u{202e}\n" + "\n" + r"\xc3"
+        expect(page.locator(".payload")).to_contain_text(shown)
+        page.keyboard.press("2")
+        page.get_by_role("button", name="Payload").click()
+        write(hostile, HOSTILE.encode())
+        expect(page.locator(".events li").last).to_contain_text(r"\u{202e}")
+        assert page.evaluate("() => window.taken") is None
+        assert page.locator("main script, main img").count() == 0
+        assert page.title().endswith("Portside")
+
+
+def test_a_server_that_is_killed_and_started_again(browser: Browser, listen: Start, nc: Any) -> None:
+    first = listen("--web")
+    web = page_of(first).address
+    nc(first.port)
+    with page_at(browser, link(first)) as page:
+        row(page, 1).click()
+        expect(page.locator("#detail h2")).to_contain_text("#1")
+        first.signal(signal.SIGKILL)
+        first.wait()
+        expect(page.locator("#gone")).to_contain_text("The server has not answered since")
+        assert violations(page) == []
+        second = listen("--web", web)
+        expect(page.locator("#token-error")).to_contain_text("A server that was started again has printed a new link")
+        assert violations(page) == []
+        page.get_by_label("Link or token").fill(link(second))
+        page.keyboard.press("Enter")
+        expect(page.locator("#gone")).to_be_hidden()
+        expect(page.locator("#address")).to_have_text(f"127.0.0.1:{second.port}")
+        nc(second.port)
+        page.keyboard.press("1")
+        expect(row(page, 1)).to_be_visible()
+
+
+def test_without_a_token_a_form_asks_for_it(browser: Browser, listen: Start) -> None:
+    server = listen("--web", "--web-read-only")
+    address = f"http://{page_of(server).address}/"
+    with page_at(browser, address) as page:
+        field = page.get_by_label("Link or token")
+        expect(field).to_be_focused()
+        field.fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#token-error")).to_contain_text("does not take this token")
+        field.fill(page_of(server).token)
+        page.keyboard.press("Enter")
+        expect(page.locator("#list .table-empty")).to_have_text("No client is connected.")
+        # A page that may only look has nothing to act with.
+        with connect(server.port):
+            row(page, 1).click()
+            expect(page.locator("#detail h2")).to_contain_text("#1")
+            expect(page.locator(".acts")).to_be_hidden()
+            expect(page.locator(".send-box")).to_be_hidden()
+
+
+def test_a_long_table_has_few_elements(browser: Browser, listen: Start) -> None:
+    server = listen("--web")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server.port)) for _ in range(500)]
+        with page_at(browser, link(server)) as page:
+            grid = page.get_by_role("grid", name="Connections")
+            expect(grid).to_have_attribute("aria-rowcount", "501")
+            grid.focus()
+            page.keyboard.press("End")
+            expect(row(page, 500)).to_be_visible()
+            assert grid.get_by_role("row").count() < 80
+            page.keyboard.press("Enter")
+            expect(page.locator("#detail h2")).to_contain_text("#500")
+            clients[499].sendall(b"last\n")
+            expect(page.locator(".message")).to_contain_text("last")
+            page.get_by_role("button", name="#", exact=False).first.click()
+            expect(row(page, 500)).to_be_visible()
+
+
+def test_it_follows_what_comes_and_stays_where_its_reader_looks(browser: Browser, listen: Start) -> None:
+    server = listen("--web")
+    with connect(server.port) as client, page_at(browser, link(server)) as page:
+        for number in range(100):
+            client.sendall(f"line {number}\n".encode())
+            wait_until(lambda: f"line {number}\n".encode() in server.out, "the line")  # noqa: B023
+        row(page, 1).click()
+        messages = page.locator(".message")
+        expect(messages).to_have_count(100)
+        expect(messages.last).to_be_in_viewport()
+        page.locator(".transcript").evaluate("element => element.scrollTop = 0")
+        expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+        client.sendall(b"one more\n")
+        more = page.get_by_role("button", name="1 new")
+        expect(more).to_be_visible()
+        expect(messages.first).to_be_in_viewport()
+        more.click()
+        expect(messages.last).to_contain_text("one more")
+        expect(messages.last).to_be_in_viewport()
