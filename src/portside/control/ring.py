@@ -18,7 +18,7 @@ from typing import Final
 
 from portside.control.blocks import EVENT_BYTES, Block, Entry
 from portside.control.messages import Messages
-from portside.events import Closed, Event, Opened, Payload, Received, Sent
+from portside.events import Closed, Event, HalfClosed, Opened, Received, Sent
 from portside.json_text import encode_json
 
 PAYLOAD_BYTES: Final = 8 << 20
@@ -30,6 +30,7 @@ _BLOCK_EVENTS: Final = 512
 _BLOCK_BYTES: Final = 256 * 1024
 
 _PAYLOAD_TYPES: Final = frozenset((Received, Sent))
+_SMALL_TYPES: Final = frozenset((Received, Sent, HalfClosed))  # without texts of their own beside the peer
 _data_of: Final = attrgetter("data")
 
 
@@ -155,16 +156,26 @@ class EventRing:
         self._payload.add(numbers, events, sum(map(len, map(_data_of, events))) + len(events) * EVENT_BYTES)
 
     def _add_mixed(self, numbers: Sequence[int], batch: Sequence[Event]) -> None:
-        payload = [entry for entry in zip(numbers, batch, strict=True) if isinstance(entry[1], Payload)]
-        if payload:
-            self._add_payload([number for number, _ in payload], [event for _, event in payload])
-            others = [entry for entry in zip(numbers, batch, strict=True) if not isinstance(entry[1], Payload)]
-            numbers, batch = [number for number, _ in others], [event for _, event in others]
-        self._others.add(numbers, batch, sum(map(_weight, batch)))
+        """Part a batch; one pass, since many short connections bring few events of a kind at a time."""
+        payload: tuple[list[int], list[Event]] = ([], [])
+        others: tuple[list[int], list[Event]] = ([], [])
+        closed: list[int] = []
+        text_bytes = 0
+        for number, event in zip(numbers, batch, strict=True):
+            kind = type(event)
+            kept = payload if kind in _PAYLOAD_TYPES else others
+            kept[0].append(number)
+            kept[1].append(event)
+            if kind is Closed:
+                closed.append(event.conn)  # type: ignore[attr-defined]
+            if kind not in _SMALL_TYPES:
+                text_bytes += _text_bytes(event)
+        if payload[0]:
+            self._add_payload(*payload)
+        self._others.add(*others, len(others[0]) * _OTHER_EVENT_BYTES + text_bytes)
         if self._messages is not None:
-            for event in batch:
-                if isinstance(event, Closed):
-                    self._messages.closed(event.conn)
+            for conn in closed:
+                self._messages.closed(conn)
 
     def read(self, after: int, limit: int) -> tuple[list[Entry], int]:
         """The oldest ``limit`` of the held events with numbers above ``after``, and the number to go on after.
@@ -190,8 +201,9 @@ class EventRing:
         """Do nothing: it was another sink that was full."""
 
 
-def _weight(event: Event) -> int:
-    """The memory of an event without payload: what a PROXY header or a certificate brought may be 64 kB."""
-    if isinstance(event, Opened) and (event.tls is not None or event.proxy is not None):
-        return _OTHER_EVENT_BYTES + 4 * len(encode_json((event.tls, event.proxy)))
-    return _OTHER_EVENT_BYTES + 2 * len(getattr(event, "error", None) or getattr(event, "detail", None) or "")
+def _text_bytes(event: Event) -> int:
+    """The memory of long texts: what a PROXY header or a certificate brought may be 64 kB."""
+    if isinstance(event, Opened):
+        return 0 if event.tls is None and event.proxy is None else 4 * len(encode_json((event.tls, event.proxy)))
+    text = getattr(event, "error", None) or getattr(event, "detail", None)
+    return 2 * len(text) if text else 0
