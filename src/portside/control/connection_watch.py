@@ -59,7 +59,7 @@ class ConnectionWatch:
         self.facts: SocketFacts = NO_FACTS
         self.recorder = FlightRecorder(run.listeners)
         self.reader = KernelReader(
-            frozenset(each.socket.getsockname()[1] for each in run.listeners if each.family != socket.AF_UNIX)
+            frozenset(int(each.name.rpartition(":")[2]) for each in run.listeners if each.family != socket.AF_UNIX)
         )
         self.machine = MachineSockets()
         self._listeners = run.listeners

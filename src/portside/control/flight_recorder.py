@@ -64,7 +64,7 @@ class FlightRecorder:
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._connections = History(ROW, MOST_BYTES)
         self._listeners = History(LISTENER_ROW, _LISTENER_BYTES)
-        self.listener_inodes = np.array([os.fstat(each.socket.fileno()).st_ino for each in listeners], "i8")
+        self.listener_inodes = np.array([_inode(each.socket.fileno()) for each in listeners], "i8")
 
     def sample(self, second: int, connections: Sequence[Connection], ends: Ends, facts: SocketFacts) -> None:
         """Keep one row of each connection and listener. ``ends`` are those of the connections."""
@@ -117,6 +117,11 @@ def row_values(row: Any, names: Sequence[str]) -> list[KernelValue]:
         else:
             values.append(states.name_of(int(value)) if name == "state" else int(value))
     return values
+
+
+def _inode(fd: int) -> int:
+    """The inode of a listener's socket; 0 where it is closed, as in a drain."""
+    return os.fstat(fd).st_ino if fd >= 0 else 0
 
 
 def _unknown(kind: Any) -> int:

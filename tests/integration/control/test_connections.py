@@ -174,6 +174,35 @@ def test_where_the_bytes_of_a_client_are_that_does_not_read(listen: Start) -> No
         assert read_to_end(client) == b""
 
 
+def test_what_waits_for_a_paused_reader(listen: Start) -> None:
+    server = listen("--format", "json")
+    with connect_many(2, server.port) as clients:
+        opened(server, 2)
+        assert ask(server, f"{API}/1/pause", "POST").status == 200
+        for client in clients:
+            client.sendall(b"x" * 1000)
+        wait_until(lambda: listed(server)["totals"]["received"] == 1000, "what the other one sent")
+        paused = wait_until(lambda: listed(server, filter="recvq > 0", fields="holds,recv_q")["items"], "a queue")
+        assert paused == [{"conn": 1, "holds": ["operator"], "kernel": {"recv_q": 1000}}]
+        told = one(server)
+        assert told["bytes"]["in"] == {"received_by_kernel": 1000, "recv_q": 1000, "read": 0}
+        assert [item["conn"] for item in listed(server, filter="hold = operator")["items"]] == [1]
+        assert ask(server, f"{API}/1/resume", "POST").status == 200
+        at_rest = wait_until(lambda: (told := one(server))["received"] == 1000 and told, "the rest")
+        assert at_rest["bytes"]["in"] == {"received_by_kernel": 1000, "recv_q": 0, "read": 1000}
+
+
+def test_nothing_is_loaded_or_kept_before_somebody_looks(listen: Start) -> None:
+    server = listen("--format", "json")
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    with connect(server.port):
+        opened(server, 1)
+        assert "_multiarray_umath" not in maps.read_text()  # numpy
+    server.wait_for('"event":"closed"')
+    assert listed(server, state="all")["items"] == []
+    assert "_multiarray_umath" in maps.read_text()
+
+
 class _Accepted(Leg):
     """A leg over a plain socket, which has no transport."""
 

@@ -31,7 +31,7 @@ class _Server:
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield Listener(sock, socket.AF_INET, "127.0.0.1:0")
+        yield Listener(sock, socket.AF_INET, f"127.0.0.1:{sock.getsockname()[1]}")
 
 
 def watch_of(listener: Listener, **settings: Any) -> ConnectionWatch:
