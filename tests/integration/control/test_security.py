@@ -7,9 +7,11 @@ import os
 import re
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 from api_client import Page, ask, control_path, page_of
+from certificates import Authority
 from conftest import Start
 from support import DEADLINE_S, Program, connect, read_to_end
 from websockets import Origin, Subprotocol
@@ -193,6 +195,26 @@ def test_with_tls_the_fingerprint_is_printed_and_is_that_of_the_certificate(list
     assert certificate is not None
     assert hashlib.sha256(certificate).hexdigest().upper() == told.replace(":", "")
     client.close()
+
+
+def test_with_a_certificate_of_our_own_it_is_the_one_that_is_shown(listen: Start, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    own = authority.sign("localhost")
+    options = ("--web", "localhost:0", "--web-tls", "--web-tls-cert", own.certificate, "--web-tls-key", own.key)
+    page = page_of(listen(*options))
+    context = ssl.create_default_context(cafile=authority.path)
+    host, _, port = page.address.rpartition(":")
+    client = http.client.HTTPSConnection(host, int(port), context=context, timeout=DEADLINE_S)
+    client.request("GET", SERVER, headers={"Authorization": f"Bearer {page.token}"})
+    assert client.getresponse().status == 200
+    client.close()
+
+
+def test_a_certificate_that_is_not_there_is_named_by_its_option(start: Start, tmp_path: Path) -> None:
+    missing = str(tmp_path / "no.pem")
+    program = start("listen", "127.0.0.1:0", "--web", "--web-tls", "--web-tls-cert", missing)
+    assert program.wait() == 1
+    assert program.err.decode() == f"portside: --web-tls-cert {missing}: No such file or directory\n"
 
 
 def test_an_address_that_others_reach_is_said_to_be_open(listen: Start) -> None:
