@@ -383,6 +383,9 @@ def test_long_addresses_are_cut_in_their_middle(network: Network, watch: Watch) 
     address = "2001:db8:1234:5678:9abc:def0:1234:5678"
     inside = ("nsenter", "--net", "--target", str(network.pid))
     subprocess.run([*inside, "ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    # The kernel makes the address's route a little later, in a work queue, without duplicate detection too.
+    route = [*inside, "ip", "-6", "route", "get", address]
+    wait_until(lambda: subprocess.run(route, capture_output=True, check=False).returncode == 0, "a route")
     _, server = network.connect(network.listener(address))
     terminal = watch("", (80, 10))
     terminal.wait("2 sockets")
