@@ -35,12 +35,15 @@ def _lines(left: Place, right: Place, compared: ConnectionComparison) -> list[st
     width = max(map(len, names))
     names = [f"{name:<{width}}" for name in names]
     lines = [*_stream_lines("in", compared.received, names), *_stream_lines("out", compared.sent, names)]
-    reasons = [reason or "not recorded" for reason in compared.reasons]
-    if reasons[0] == reasons[1]:
-        lines.append(f"end  same: {reasons[0]}")
+    ends = [
+        (reason or "not recorded") + (f" by {by}" if by else "")
+        for reason, by in zip(compared.reasons, compared.by, strict=True)
+    ]
+    if compared.same_end:
+        lines.append(f"end  same: {ends[0]}")
     else:
         lines.append("end  differs")
-        lines += [f"     {name}  {reason}" for name, reason in zip(names, reasons, strict=True)]
+        lines += [f"     {name}  {end}" for name, end in zip(names, ends, strict=True)]
     return lines
 
 
@@ -68,6 +71,7 @@ def _json(left: Place, right: Place, compared: ConnectionComparison) -> bytes:
         "in": _stream_json(compared.received),
         "out": _stream_json(compared.sent),
         "reason": compared.reasons,
+        "by": compared.by,
     }
     return encode_json(value) + b"\n"
 

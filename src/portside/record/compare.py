@@ -23,16 +23,25 @@ class StreamComparison(NamedTuple):
 
 
 class ConnectionComparison(NamedTuple):
-    """Two connections: both directions, and the reasons of closing (None where it is not recorded)."""
+    """Two connections: both directions, the reasons of closing (None where it is not recorded), and who closed them.
+
+    ``by`` is None where that was the peer or this side, as the reason says.
+    """
 
     received: StreamComparison
     sent: StreamComparison
     reasons: tuple[str | None, str | None]
+    by: tuple[str | None, str | None]
 
     @property
     def same(self) -> bool:
         """Whether both connections are known to be the same in everything but the times."""
-        return self.received.same and self.sent.same and self.reasons[0] == self.reasons[1]
+        return self.received.same and self.sent.same and self.same_end
+
+    @property
+    def same_end(self) -> bool:
+        """Whether both ended for the same reason, by the same side."""
+        return self.reasons[0] == self.reasons[1] and self.by[0] == self.by[1]
 
 
 def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> ConnectionComparison:
@@ -43,7 +52,8 @@ def compare(left: tuple[Recording, int], right: tuple[Recording, int]) -> Connec
     records = left[0].connection(left[1]), right[0].connection(right[1])
     received = _compare(left, right, "in", records)
     sent = _compare(left, right, "out", records)
-    return ConnectionComparison(received, sent, (records[0].reason, records[1].reason))
+    one, other = records
+    return ConnectionComparison(received, sent, (one.reason, other.reason), (one.by, other.by))
 
 
 def _compare(

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from conftest import Start
+from msgspec.structs import replace
 from transcripts import conversation, damage, record
+
+from portside.events import Closed
 
 HELLO = conversation((">", b"hello\n"), ("<", b"HELLO\n"), (">", b"again\n"), "fin")
 
@@ -48,6 +51,19 @@ def test_a_shorter_one(start: Start, tmp_path: Path) -> None:
     ]
 
 
+def test_who_closed_it(start: Start, tmp_path: Path) -> None:
+    *before, closed = conversation((">", b"hello\n"), ("<", b"HELLO\n"), (">", b"again\n"), "fin", conn=2)
+    assert isinstance(closed, Closed)
+    path = record(tmp_path / "r", HELLO, [*before, replace(closed, by="upstream")])
+    program = start("rec", "diff", f"{path}:1", "2")  # a number alone: of the same recording
+    assert program.wait() == 1
+    ends = ["end  differs", f"     {path}:1  peer_closed", f"     {path}:2  peer_closed by upstream"]
+    assert program.lines == ["in   same, 12 B", "out  same, 6 B", *ends]
+    same = start("rec", "diff", f"{path}:2", "2")
+    assert same.wait() == 0
+    assert same.lines[-1] == "end  same: peer_closed by upstream"
+
+
 def test_json(start: Start, tmp_path: Path) -> None:
     path = record(tmp_path / "r", HELLO, conversation((">", b"hello\n"), ("<", b"HE\xffLO\n"), "fin", conn=2))
     program = start("rec", "diff", "--json", f"{path}:1", f"{path}:2")
@@ -80,6 +96,7 @@ def test_json(start: Start, tmp_path: Path) -> None:
             },
         },
         "reason": ["peer_closed", "peer_closed"],
+        "by": [None, None],
     }
     program = start("rec", "diff", "--json", f"{path}:1", f"{path}:1")
     assert program.wait() == 0
