@@ -10,6 +10,7 @@ NEEDS_INTERFACE = "a link-local address needs its interface: [fe80::1%eth0]:PORT
 """The hint where such an address is used without one (RFC 4007, section 6)."""
 
 _LAST_PORT = 65535
+_SOCAT_HOW = ("l", "listen", "connect", "client")  # TCP-LISTEN:PORT, UNIX-CONNECT:PATH …
 
 
 class Address(NamedTuple):
@@ -110,6 +111,7 @@ def parse_address(text: str) -> Address:
         text = rest.removesuffix("/")
     elif text.startswith("fd:"):
         raise InvalidValue(f"{text!r} is a socket to listen on; a host of this name is tcp://{text}")
+    _check_notation(text)
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path or "\0" in path:
@@ -125,7 +127,36 @@ def parse_address(text: str) -> Address:
         raise InvalidValue(f"{text!r} is no address: write an IPv6 address in brackets, [::1]:PORT")
     if host and not _may_be_host(host):
         raise InvalidValue(f"{text!r} is no address: a host name has no spaces, brackets or slashes")
-    return Address(host or None, parse_ports(ports if colon else text))
+    try:
+        return Address(host or None, parse_ports(ports if colon else text))
+    except InvalidValue:
+        if colon or not _is_host_alone(text):
+            raise
+        raise InvalidValue(f"{text!r} names no port: write {text}:PORT") from None
+
+
+def _is_host_alone(text: str) -> bool:
+    """Whether a word that is no port reads as a host: ``localhost``, ``10.0.0.1``, ``*``."""
+    return text == "*" or (is_bare_host(text) and (text[0].isalpha() or text.count(".") == 3))
+
+
+def _check_notation(text: str) -> None:
+    """Raise InvalidValue for a path alone, and for an address as socat writes it: ``TCP-LISTEN:80,fork``."""
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        if "/" in text or text.endswith(".sock"):
+            raise InvalidValue(f"{text!r} is no address: a unix socket is written unix:{text}")
+        return
+    name, _, how = kind.lower().partition("-")
+    name = name.rstrip("46")
+    place = rest.partition(",")[0]
+    is_socats = how in _SOCAT_HOW or (not how and ":" in rest and name != "unix")
+    if not is_socats or name not in ("tcp", "udp", "unix", "ssl", "openssl"):
+        return
+    if name == "udp":
+        raise InvalidValue(f"{text!r}: TCP only, there is nothing here about UDP")
+    wanted = f"unix:{place}" if name == "unix" else place
+    raise InvalidValue(f"{text!r} is socat's way to write {wanted}" + ("; --tls speaks TLS" if "ssl" in name else ""))
 
 
 def _may_be_host(text: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def start_into(start: Start, reader: Reader) -> Callable[..., Program]:
 
 
 StartInto = Callable[..., Program]
+
+
+def test_a_reader_of_both_outputs(reader: Reader) -> None:
+    """``portside watch 2>&1 | head``: what could not be said is no failure (Python would end with 120)."""
+    reader.go_away()
+    words = [sys.executable, "-m", "portside", "watch", "--listening"]
+    done = subprocess.run(words, stdout=reader.writer, stderr=reader.writer, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("form", ["text", "json", "classic", "hex"])

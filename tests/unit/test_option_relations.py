@@ -33,6 +33,9 @@ def test_relations_name_options_of_the_same_command(settings: type) -> None:
         ("--tls --tls-verify", "--tls-verify goes with --tls-ca", "--tls-ca FILE"),
         ("--pty --echo", "--pty goes with --exec or --sh-exec", None),
         ("--record-sync", "--record-sync goes with --record", None),
+        ("--record-mode 600", "--record-mode goes with --record$", None),  # the default, and yet it was given
+        ("--record-mode=600", "--record-mode goes with --record$", None),
+        ("--max-handshakes 512", "--max-handshakes goes with --tls", None),
         ("--no-forward-tls-verify", "--no-forward-tls-verify goes with --forward-tls", None),
     ],
 )
@@ -47,6 +50,12 @@ def test_what_is_violated_is_named(arguments: str, message: str, hint: str | Non
 )
 def test_what_goes_together(arguments: str) -> None:
     assert parse(Listen, "listen", arguments.split())
+
+
+def test_what_was_given_and_taken_back() -> None:
+    assert parse(Listen, "listen", ["--stdin", "--no-stdin", "--forward", "80"]).stdin is False
+    with pytest.raises(UsageError, match="--forward and --stdin exclude each other"):
+        parse(Listen, "listen", ["--no-stdin", "--stdin", "--forward", "80"])
 
 
 def test_the_help_shows_both_sides() -> None:

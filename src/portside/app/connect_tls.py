@@ -18,6 +18,7 @@ _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "--tls-ca FILE says who may have signed it, --tls-servername NAME whose it may be; "
     "--no-tls-verify takes any",
     NO_TLS: "without --tls it may answer",
+    "UNEXPECTED_MESSAGE": _SPEAKS_TLS,  # it sends back what it gets, for one
 }
 
 

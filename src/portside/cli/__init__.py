@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from portside.cli.parser import hanging, load
 from portside.cli.standard_error import EscapedStandardError
-from portside.errors import Hint, PortsideError, UsageError, reason_of
+from portside.errors import Hint, PortsideError, reason_of
 
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
@@ -51,7 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(f"internal error: {type(error).__name__}: {error}", "PORTSIDE_DEBUG=1 shows where; please report it")
         status = 1
+    _let_go_of_standard_error()
     sys.exit(status)
+
+
+def _let_go_of_standard_error() -> None:
+    """Put /dev/null behind standard error where its reader has gone (`2>&1 | head`): the exit status would be 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _run(arguments: list[str]) -> int:
@@ -95,11 +104,9 @@ def _run(arguments: list[str]) -> int:
 
             return watch.run(load(Watch, "watch", watch.joined(rest)))
         case [name, *_]:
-            if name.startswith("-"):
-                raise UsageError(name, "no such option", "see portside --help")
             from portside.cli.misspelt import no_such_command
 
-            raise no_such_command("", name, COMMANDS, "portside --help")
+            raise no_such_command("", name, COMMANDS)
     raise AssertionError
 
 

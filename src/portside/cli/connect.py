@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from portside.addresses import Address, join_host_port, parse_address
+from portside.addresses import Address, is_bare_host, join_host_port, parse_address
 from portside.cli.effects import check_connect
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
 
 _USAGE = "portside connect HOST:PORT"
+_SCAN_USAGE = "portside connect --scan HOST 20-1024"
 
 
 def run(settings: Connect) -> int:
     """Connect with these settings and move bytes until the end; the exit status."""
     address = _address(settings)
     _check_tls(settings, address)
-    check_connect(settings)
+    check_connect(settings, address)
     proxy = _proxy(settings, address)
     program = _program(settings)
 
@@ -31,7 +32,7 @@ def _address(settings: Connect) -> Address:
     try:
         address = parse_address(_one_text(settings.target))
     except InvalidValue as problem:
-        raise UsageError("connect", str(problem), _USAGE) from None
+        raise UsageError("connect", str(problem), _SCAN_USAGE if settings.scan else _USAGE) from None
     if settings.scan and address.path is not None:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
     if settings.source is not None and address.path is not None:
@@ -61,8 +62,10 @@ def _one_text(target: tuple[str, ...]) -> str:
             return text
         case []:
             raise InvalidValue("it names nobody to connect to")
-        case [host, port] if host:
+        case [host, port] if is_bare_host(host):
             return join_host_port(host, port)
+        case [first, second] if first and ":" in first:
+            raise InvalidValue(f"{first!r} has its port already, and {second!r} follows: write HOST:PORT or HOST PORT")
     raise InvalidValue("write HOST:PORT or HOST PORT")
 
 

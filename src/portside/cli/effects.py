@@ -25,6 +25,7 @@ _IP_OPTIONS = {
     "--allow-file": "allow_file",
     "--deny-file": "deny_file",
 }
+_NO_PROBES = "--keepalive is about TCP, and a unix socket has no peer that could vanish"
 _NO_IP = "{} is about IP addresses, and a unix socket has none"
 
 
@@ -45,6 +46,9 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
             if given:
                 raise UsageError("listen", _NO_IP.format(flag))
         check_unix_alone(settings)
+        reaches_ip = settings.forward is not None and settings.forward.path is None
+        if settings.keepalive != type(settings).keepalive and not reaches_ip:
+            raise UsageError("listen", _NO_PROBES)
 
 
 def check_unix_alone(settings: "Listen") -> None:
@@ -72,8 +76,10 @@ def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") ->
                     raise UsageError("listen", f"{flag} has no effect: a socket that was passed in has its family")
 
 
-def check_connect(settings: "Connect") -> None:
+def check_connect(settings: "Connect", address: "Address") -> None:
     """Check options of ``connect`` that depend on several others. Raises UsageError."""
+    if address.path is not None and settings.keepalive != type(settings).keepalive:
+        raise UsageError("connect", _NO_PROBES)
     has_terminal = settings.exec is None and settings.sh_exec is None and os.isatty(1)
     format_ = settings.format or ("text" if has_terminal else "raw")  # what a terminal gets is escaped as text is
     _check_encoding("connect", [format_], settings.encoding)

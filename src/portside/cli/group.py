@@ -23,7 +23,7 @@ def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[s
         case [command, *rest] if command in commands:
             return runs[command](load(commands[command], f"{name} {command}", rest))
         case [command, *_]:
-            raise no_such_command(f"{name} ", command, commands, f"portside {name} --help")
+            raise no_such_command(name, command, commands)
     raise AssertionError
 
 

@@ -21,6 +21,7 @@ class _ArgumentParser(argparse.ArgumentParser):
     """An ArgumentParser that raises UsageError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace("expected one argument", "a value is missing")
         raise UsageError(self.prog.removeprefix("portside "), message, f"see {self.prog} --help")
 
 
@@ -30,7 +31,7 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
     Raises UsageError where they are wrong; prints the help and exits where that is asked for.
     """
     specs = option_specs(settings)
-    check_options(name, [spec for _, spec, _ in specs], arguments)
+    flags = check_options(name, [spec for _, spec, _ in specs], arguments)
     parser = make_parser(settings, name)
     # Intermixed parsing forgets that all after -- are arguments.
     read = parser.parse_args if "--" in arguments else parser.parse_intermixed_args
@@ -47,7 +48,7 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
                 raise UsageError(name, str(problem), f"see portside {name} --help") from None
         given[field] = value
     made = settings(**given)
-    check_relations(name, made)
+    check_relations(name, made, flags)
     return made
 
 

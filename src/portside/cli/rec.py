@@ -1,7 +1,10 @@
 """``portside rec …``: the commands on recordings, one function for each."""
 
+import os
 import sys
+from shlex import quote
 
+from portside.addresses import is_bare_host, join_host_port
 from portside.cli.effects import check_show
 from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError
@@ -17,6 +20,7 @@ from portside.settings.rec import (
     RecShow,
     parse_conn_or_all,
     parse_needle,
+    split_place,
 )
 from portside.settings.values import parse_conn
 
@@ -35,8 +39,17 @@ def _conn(name: str, text: str) -> int:
         raise UsageError(f"rec {name}", str(problem)) from None
 
 
+def _recording(name: str, given: tuple[str, ...]) -> str:
+    """The folder that is the only argument of a command about whole recordings. Raises UsageError."""
+    path, *conn = split_place(given) or ("",)
+    if conn:
+        hint = f"portside rec show {quote(path)} {' '.join(map(quote, conn))}"
+        raise UsageError(f"rec {name}", "it takes DIR, the recording as a whole", hint)
+    return check_arguments(f"rec {name}", given, "DIR")[0]
+
+
 def _list(settings: RecList) -> int:
-    (path,) = check_arguments("rec list", settings.path, "DIR")
+    path = _recording("list", settings.path)
     from portside.app import rec_list
     from portside.record.search import ConnectionQuery, peer_matcher
     from portside.tui.progress import Progress
@@ -69,6 +82,9 @@ def _search(settings: RecSearch) -> int:
     path, *conn, pattern = settings.where if len(settings.where) in (2, 3) else ("", "", "")
     if not path:
         raise UsageError("rec search", "it takes DIR PATTERN", "see portside rec search --help")
+    if os.path.isdir(pattern) and not os.path.exists(path):
+        hint = f"portside rec search {quote(pattern)} {quote(path)}"
+        raise UsageError("rec search", "the recording comes first", hint)
     try:
         needle = parse_needle(pattern)
     except InvalidValue as problem:
@@ -106,7 +122,10 @@ def _export(settings: RecExport) -> int:
 
 
 def _replay(settings: RecReplay) -> int:
-    path, conn, address = check_arguments("rec replay", settings.where, "DIR CONN ADDRESS")
+    where = settings.where
+    if len(where) == 4 and is_bare_host(where[2]):
+        where = (*where[:2], join_host_port(where[2], where[3]))
+    path, conn, address = check_arguments("rec replay", where, "DIR CONN ADDRESS")
     from portside.app import replay
 
     try:
@@ -125,7 +144,7 @@ def _diff(settings: RecDiff) -> int:
 
 
 def _check(settings: RecCheck) -> int:
-    (path,) = check_arguments("rec check", settings.path, "DIR")
+    path = _recording("check", settings.path)
     from portside.app import rec_check
     from portside.tui.progress import Progress
 

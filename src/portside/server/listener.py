@@ -13,6 +13,7 @@ from portside.hostnames import resolver_host
 from portside.sockopts import set_keepalive
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
+_UNKNOWN_HOST = "is the name spelled right, and does DNS know it? an interface is named by its address"
 _SAME_PORT_TRIES = 32
 _ALL: dict[int, str] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 
@@ -115,7 +116,9 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     try:
         found = socket.getaddrinfo(resolver_host(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, ValueError) as error:
-        raise PortsideError(f"cannot listen on {where}", error, unknown_interface(host)) from None
+        unknown = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+        hint = unknown_interface(host) or (_UNKNOWN_HOST if unknown else None)
+        raise PortsideError(f"cannot listen on {where}", error, hint) from None
     sockaddrs = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in families]
     if not sockaddrs:
         asked, other = ("-4", "IPv6") if families == (socket.AF_INET,) else ("-6", "IPv4")

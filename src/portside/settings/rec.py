@@ -64,10 +64,12 @@ def split_place(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def parse_places(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """Read some connections of recordings, each ``DIR:CONN`` or ``DIR CONN``."""
-    places = []
+    """Read some connections of recordings, each ``DIR:CONN`` or ``DIR CONN``; a number left over is of the last DIR."""
+    places: list[tuple[str, int]] = []
     rest = words
     while rest:
+        if places and len(rest) == 1 and rest[0].removeprefix("#").isdecimal():
+            rest = (places[-1][0], rest[0])
         path, *conn = split_place(rest)[:2]
         if not conn:
             raise InvalidValue(f"{path!r} is no connection of a recording: write DIR:CONN or DIR CONN")

@@ -13,9 +13,12 @@ from portside.errors import UsageError
 from portside.settings import OptionSpec, option_specs
 
 
-def check_relations(command: str, settings: Any) -> None:
-    """Raise UsageError for the first two options given that exclude each other, or one whose companion is missing."""
-    given = _given(settings)
+def check_relations(command: str, settings: Any, flags: frozenset[str]) -> None:
+    """Raise UsageError for the first two options given that exclude each other, or one whose companion is missing.
+
+    ``flags`` are those that were written on the command line: an option may have been given its default.
+    """
+    given = _given(settings, flags)
     for flag, spec in given.items():
         for other in spec.excludes if flag == spec.flags[-1] else ():
             if other in given and other != flag:
@@ -56,13 +59,15 @@ def describe_relations(settings: type) -> dict[str, str]:
     return described
 
 
-def _given(settings: Any) -> dict[str, OptionSpec]:
-    """The options whose value is not the default, by the flag that gave it."""
+def _given(settings: Any, flags: frozenset[str]) -> dict[str, OptionSpec]:
+    """The options that were given, by the flag that a relation names."""
     given = {}
-    for name, spec, default in option_specs(type(settings)):
-        value = getattr(settings, name)
-        if spec.flags and value != default:
-            given[_negated(spec.flags[-1]) if spec.negatable and value is False else spec.flags[-1]] = spec
+    for name, spec, _ in option_specs(type(settings)):
+        shown = spec.flags[-1] if spec.flags else ""
+        if spec.negatable and getattr(settings, name) is False:
+            shown = _negated(shown)
+        if shown in flags or not flags.isdisjoint(spec.flags):
+            given[shown] = spec
     return given
 
 

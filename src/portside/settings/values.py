@@ -66,7 +66,10 @@ def record_mode(group: str) -> Any:
 
 def parse_conn(text: str) -> int:
     """Read the number of a connection."""
-    return parse_count(text.removeprefix("#"))
+    try:
+        return parse_count(text.removeprefix("#"))
+    except InvalidValue:
+        raise InvalidValue(f"{text!r} is no connection: write its number, as the list of them shows it") from None
 
 
 def parse_file_mode(text: str) -> int:

@@ -194,7 +194,7 @@ def test_retry_gives_up(connect: Connect) -> None:
         (["a", "b", "c"], "write HOST:PORT or HOST PORT"),
         (["", "80"], "write HOST:PORT or HOST PORT"),
         (["host:99999"], "there is no port 99999: the last one is 65535"),
-        (["example.org"], "'example.org' is no port"),
+        (["example.org"], "'example.org' names no port: write example.org:PORT"),
         (["[a\r\nX-Header: b]:80"], "is no address"),
         (["0"], "nobody can be reached at port 0"),
         (["8000-8010"], "8000-8010 is a range of ports"),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_wrong_values(start: Start, tmp_path: Path, arguments: tuple[str, ...]) 
     path = record(tmp_path / "rec", conversation("fin"))
     program = start("rec", *(path if word == "DIR" else word for word in arguments))
     assert program.wait() == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("list DIR:1", "rec list: it takes DIR, the recording as a whole\nhint: portside rec show DIR 1\n"),
+        ("check DIR 1", "rec check: it takes DIR, the recording as a whole\nhint: portside rec show DIR 1\n"),
+        ("show DIR 1,2", "'1,2' is no connection: write its number, as the list of them shows it\n"),
+        ("diff DIR 2", "it takes two connections"),
+        ("search x DIR", "rec search: the recording comes first\nhint: portside rec search DIR x\n"),
+    ],
+)
+def test_words_in_another_order_or_number(start: Start, tmp_path: Path, words: str, message: str) -> None:
+    path = record(tmp_path / "rec", conversation((">", b"x"), "fin"))
+    program = start("rec", *words.replace("DIR", path).split())
+    assert program.wait() == 2
+    what, hint, command = message.partition("\nhint: ")
+    assert what + hint + command.replace("DIR", shlex.quote(path)) in program.err.decode()
 
 
 def test_names_that_are_no_utf8(start: Start, tmp_path: Path) -> None:

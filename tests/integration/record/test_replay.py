@@ -440,6 +440,9 @@ def test_wrong_usage(start: Start, tmp_path: Path) -> None:
         program = start("rec", "replay", path, "1", address)
         assert program.wait() == 2
         assert words in program.err.decode()
+    program = start("rec", "replay", path, "1", "localhost", "0")  # HOST PORT, as everywhere
+    assert program.wait() == 2
+    assert b"nobody can be reached at port 0" in program.err
     program = start("rec", "replay", path, "7", "1")
     assert program.wait() == 1
     assert b"connection 7: it is not in" in program.err

@@ -302,7 +302,10 @@ def test_invalid_options(start: Start, arguments: list[str]) -> None:
         ("listen --form json", "listen: there is no option --form\nhint: did you mean --format?"),
         ("listen -u", "listen: -u: TCP only: there is nothing here about UDP"),
         ("connect -zu localhost 53", "connect: -u: TCP only: there is nothing here about UDP"),
-        ("connect -zq 1 localhost 80", "connect: there is no option -zq\nhint: see portside connect --help"),
+        ("connect -zq 1 localhost 80", "connect: there is no option -q (in -zq)\nhint: --half-close-timeout DURATION"),
+        ("connect -zY localhost 80", "connect: there is no option -Y (in -zY)\nhint: see portside connect --help"),
+        ("watch -json", "watch: there is no option -json\nhint: did you mean --json?"),
+        ("listen 0 --exec", "listen: argument --exec: a value is missing"),
         ("listen udp://127.0.0.1:80", "listen: 'udp://127.0.0.1:80': TCP only, write tcp://HOST:PORT or HOST:PORT"),
         ("listen --format=jsn 0", "did you mean json?"),
         ("watch --netn x", "watch: there is no option --netn\nhint: did you mean --netns?"),
@@ -317,6 +320,31 @@ def test_the_word_that_is_wrong_is_named_with_the_nearest_one(start: Start, argu
 @pytest.mark.parametrize("words", ["127.0.0.1 0", "tcp://127.0.0.1:0", "localhost 0 -4"])
 def test_an_address_as_other_tools_write_it(start: Start, words: str) -> None:
     start("listen", *words.split()).wait_for("listening on 127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("listen localhost", "'localhost' names no port: write localhost:PORT"),
+        ("listen *", "'*' names no port: write *:PORT"),
+        ("listen 0 --forward 10.0.0.1", "'10.0.0.1' names no port: write 10.0.0.1:PORT"),
+        ("listen /run/x", "'/run/x' is no address: a unix socket is written unix:/run/x"),
+        ("listen TCP-LISTEN:9000,fork", "'TCP-LISTEN:9000,fork' is socat's way to write 9000"),
+        ("listen UDP4-LISTEN:9000", "TCP only"),
+        ("connect x.sock", "'x.sock' is no address: a unix socket is written unix:x.sock"),
+        ("connect TCP:localhost:9", "'TCP:localhost:9' is socat's way to write localhost:9"),
+        ("connect OPENSSL:localhost:9", "--tls speaks TLS"),
+        ("connect UNIX-CONNECT:/run/x", "is socat's way to write unix:/run/x"),
+        ("connect localhost:9 10", "'localhost:9' has its port already, and '10' follows"),
+        ("connect -z localhost 22 80", "hint: portside connect --scan HOST 20-1024"),
+    ],
+)
+def test_an_address_that_other_tools_would_take(start: Start, arguments: str, message: str) -> None:
+    assert message in fails(start, *arguments.split(), status=2)
+
+
+def test_a_name_to_listen_on_that_nobody_knows(start: Start) -> None:
+    assert "hint: is the name spelled right" in fails(start, "listen", "nosuch.invalid:0")
 
 
 def test_an_output_that_cannot_be_written(start: Start, tmp_path: Path) -> None:

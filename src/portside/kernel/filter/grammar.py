@@ -32,6 +32,20 @@ _PORTS: dict[str, Side] = {"sport": "local", "dport": "remote"}
 _EQUALITY = ("=", "!=")
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _ALL_MARK_BITS = 0xFFFFFFFF
+_HABITS = {
+    "port": "a bare port, as in 443, is that of either end; sport = :443 is the local one, dport = :443 the remote one",
+    "host": "write src HOST or dst HOST",
+    "net": "write src 10.0.0.0/8 or dst 10.0.0.0/8",
+    "tcp": "all that is here is TCP, leave it out",
+    "tcp6": "-6 shows IPv6 alone",
+    "tcp4": "-4 shows IPv4 alone",
+    "udp": "TCP only, there is nothing here about UDP",
+    "user": "write uid = NAME",
+    "cmd": "write program = NAME",
+    "comm": "write program = NAME",
+    "process": "write program = NAME",
+}
+"""Words of tcpdump, lsof and ps, and what does the same here."""
 _WORDS = ("state", "exclude", *_PORTS, "program", "mark", "fwmark")
 
 _T = TypeVar("_T")
@@ -203,11 +217,15 @@ class _FilterParser:
 
     def _unknown(self, text: str) -> str:
         columns = self._columns
+        if habit := _HABITS.get(text.lower()):
+            return f"{text!r} begins no condition: {habit}"
         like = _like(text.lower(), (*_WORDS, *columns.ends, *columns.numbers, *columns.texts))
         if "." in text or ":" in text:
             return f"{text!r} begins no condition: write src {text} or dst {text}"
         if not like and text.lower().replace("_", "-") in states.WORDS:
             return f"{text!r} begins no condition: write state {text}"
+        if not like and len(self._tokens) == 2 and text.isidentifier():  # nothing but this word, and the end
+            return f"nothing is called {text!r}: a program is program = {text}, a service sport = :{text}"
         return f"nothing is called {text!r}{like}"
 
     # What several rules use.
