@@ -50,6 +50,7 @@ def test_arguments_clauses_and_qualifiers() -> None:
     [
         ("", "'' is no fault: write one of drop, corrupt, latency, "),
         ("latncy 5s", r"'latncy' is no fault \(did you mean latency\?\): write one of"),
+        ("loss 1", r"'loss' is no fault \(did you mean drop\?\)"),
         ("latency", "latency says too little: write as in 'latency 200ms jitter 50ms'"),
         ("latency soon", "'soon' is no duration: write 500ms"),
         ("latency 5s jitter", "'jitter' says too little: write as in 'jitter 50ms'"),

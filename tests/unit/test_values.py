@@ -160,6 +160,12 @@ def test_frames(text: str, frame: Frame) -> None:
     assert parse_frame(text) == frame
 
 
+@pytest.mark.parametrize(("text", "near"), [("line", "lines"), ("newline", "lines"), ("idel:5s", "idle")])
+def test_a_frame_that_is_nearly_one(text: str, near: str) -> None:
+    with pytest.raises(InvalidValue, match=rf"is no way to frame \(did you mean {near}\?\): write none"):
+        parse_frame(text)
+
+
 @pytest.mark.parametrize(
     ("text", "host", "port"),
     [("127.0.0.1", "127.0.0.1", 0), ("127.0.0.1:9", "127.0.0.1", 9), ("::1", "::1", 0), ("[::1]", "::1", 0),

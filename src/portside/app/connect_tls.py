@@ -54,7 +54,7 @@ def _start_tls(
     except TimeoutError:
         failure = PortsideError(what, f"no handshake within {timeout_s:g}s", _SPEAKS_TLS)
     except TlsError as error:
-        failure = PortsideError(what, error, _HINTS.get(error.reason or ""))
+        failure = PortsideError(what, error, _HINTS.get(error.reason) if error.reason else _SPEAKS_TLS)
     except OSError as error:
         failure = PortsideError(what, error)
     sock.close()

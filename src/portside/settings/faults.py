@@ -107,8 +107,19 @@ def _is_size(text: str) -> bool:
     return text[-1:] in "kKMgGtT"
 
 
+_SYNONYMS = {
+    **dict.fromkeys(("delay", "lag"), "latency"),
+    **dict.fromkeys(("loss", "lose", "discard"), "drop"),
+    **dict.fromkeys(("bandwidth", "throttle"), "rate"),
+    **dict.fromkeys(("hang", "freeze", "pause"), "stall"),
+    **dict.fromkeys(("rst", "abort"), "reset"),
+    **dict.fromkeys(("fin", "disconnect"), "close"),
+    "reject": "refuse",
+}
+
+
 def _nearest(name: str) -> str:
-    near = nearest(name, KINDS)
+    near = nearest(name, KINDS, _SYNONYMS)
     return f" (did you mean {near}?)" if near else ""
 
 

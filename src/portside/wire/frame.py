@@ -4,6 +4,7 @@ import re
 from typing import Any, Final, Literal, NamedTuple
 
 from portside.errors import InvalidValue
+from portside.nearest import nearest
 from portside.units import parse_positive_duration, parse_positive_size
 
 ByteOrder = Literal["big", "little"]
@@ -44,6 +45,9 @@ class Frame(NamedTuple):
     value: Any = None
 
 
+_SYNONYMS = {"raw": "none", "crlf": "lines", "newline": "lines", "pause": "idle", "timeout": "idle", "size": "fixed"}
+
+
 def parse_frame(text: str) -> Frame:
     """Read ``none``, ``lines``, ``delim:HEX``, ``fixed:N``, ``length:u16be@2-4`` or ``idle:DURATION``.
 
@@ -66,8 +70,10 @@ def parse_frame(text: str) -> Frame:
         return Frame(kind, _parse_length_field(value))
     if kind == "idle":
         return Frame(kind, parse_positive_duration(value))
+    near = nearest(kind, ("none", "lines", "delim", "fixed", "length", "idle"), _SYNONYMS)
+    like = f" (did you mean {near}?)" if near else ""
     raise InvalidValue(
-        f"{text!r} is no way to frame: write none, lines, delim:HEX, fixed:N, length:u16be or idle:DURATION"
+        f"{text!r} is no way to frame{like}: write none, lines, delim:HEX, fixed:N, length:u16be or idle:DURATION"
     )
 
 

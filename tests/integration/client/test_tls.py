@@ -295,7 +295,17 @@ def test_a_peer_that_says_nothing_or_leaves(connect: Connect, peer: Peer) -> Non
     other.recv(1 << 16)
     other.close()
     assert program.wait() == 1
-    assert "it closed the connection before it sent anything" in program.err.decode()
+    why = "it closed the connection before it sent anything\nhint: does it speak TLS on this port?\n"
+    assert program.err.decode().endswith(why)
+
+
+def test_a_peer_that_sends_back_what_it_gets(connect: Connect, peer: Peer) -> None:
+    program = connect(peer.address, "--tls")
+    other = peer.accept()
+    other.sendall(other.recv(1 << 16))
+    read_to_end(other)
+    assert program.wait() == 1
+    assert program.err.decode().endswith("unexpected message\nhint: does it speak TLS on this port?\n")
 
 
 def test_ours_against_ours_through_a_unix_socket_with_keys_logged(

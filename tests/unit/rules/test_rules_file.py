@@ -47,7 +47,7 @@ RULE = "[[rule]]\non = 'message'\n"
         (RULE + "goto = 'there'\n", "3:8", "no rule belongs to the state 'there'"),
         ("start = 'there'\n" + RULE + "state = 'here'\n", "1:9", "no rule belongs to the state 'there'"),
         (RULE + "state = ['a', 3]\n", "3:15", "a state is a string"),
-        ("frame = 'words'\n" + RULE, "1:9", "is no way to frame"),
+        ("frame = 'words'\n" + RULE, "1:9", "'words' is no way to frame: write none"),
         (RULE + "answer = 3\n", "3:10", "an answer is a string"),
         (RULE + "answer = { text = 'a', hex = '06' }\n", "3:10", "either text or hex"),
         (RULE + "answer = { text = 'a', wait = 3 }\n", "3:24", "an answer has no 'wait'"),
@@ -82,6 +82,13 @@ def test_all_errors_are_told_at_once_in_the_order_of_the_file() -> None:
     assert [error.what for error in found] == ["F:2:1", "F:3:1", "F:5:9", "F:8:7"]
     assert found[0].hint == "did you mean equals?"
     assert found[1].hint == "did you mean answer?"
+
+
+def test_a_key_of_another_tool_is_told_by_its_name_here() -> None:
+    with pytest.raises(RulesError) as told:
+        read_rules("[[rule]]\nmatch = 'a'\nreply = 'x'\n[[rule]]\nequals = 'a'\nanswer = { wait = 1 }\n", "F")
+    hints = [error.hint for error in (told.value, *told.value.others)]
+    assert hints == ["did you mean regex?", "did you mean answer?", "did you mean delay?"]
 
 
 def test_states_that_no_rule_belongs_to_are_all_told() -> None:

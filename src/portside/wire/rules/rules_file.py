@@ -20,6 +20,15 @@ from portside.wire.rules.ruleset import ENDS, Answer, Rule, RulesError, RuleSet,
 from portside.wire.rules.template import NAMES, Template, hex_template, text_template
 from portside.wire.rules.toml_positions import Path, Position, find_positions
 
+_SYNONYMS = {
+    **dict.fromkeys(("reply", "response", "send", "say"), "answer"),
+    **dict.fromkeys(("match", "matches", "pattern", "re"), "regex"),
+    **dict.fromkeys(("next", "then"), "goto"),
+    **dict.fromkeys(("close", "reset"), "end"),
+    **dict.fromkeys(("timeout", "idle"), "silence"),
+    "wait": "delay",
+    "event": "on",
+}
 Value = TypeVar("Value")
 
 MOST_RULES = 10_000
@@ -102,7 +111,7 @@ class _DocumentReader:
     def _only(self, path: Path, table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
         unknown = [key for key in table if key not in known]
         for key in unknown:
-            near = nearest(key, known)
+            near = nearest(key, known, _SYNONYMS)
             hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
             self._note((*path, key), f"{what} has no {key!r}", hint, key=True)
         if unknown:
