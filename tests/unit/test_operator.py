@@ -235,20 +235,20 @@ def test_sending_ends_with_our_fin_and_is_refused_while_the_client_takes_nothing
             with pytest.raises(ActRefused, match="waiting that it does not take") as refused:
                 bench.operator.send(1, b"x", BY)
             assert refused.value.code == "write_buffer_full"
-            assert bench.operator.broadcast(b"x", BY) == (0, [1], [])
+            assert await bench.operator.broadcast(b"x", BY) == (0, [1], [])
             assert connection.buffered_bytes == buffered
             assert len(bench.events) == count + 1
             writer.transport.resume_reading()  # type: ignore[attr-defined]
             while connection.buffered_bytes:
                 await reader.read(1 << 20)
-            assert bench.operator.broadcast(b"to all", BY).sent == 1
+            assert (await bench.operator.broadcast(b"to all", BY)).sent == 1
             bench.operator.close(1, "half", BY)
             again = partial(bench.operator.send, 1, b"x", BY), partial(bench.operator.close, 1, "half", BY)
             for send in again:
                 with pytest.raises(ActRefused) as refused:
                     send()
                 assert refused.value.code == "sending_ended"
-            assert bench.operator.broadcast(b"x", BY) == (0, [], [1])
+            assert await bench.operator.broadcast(b"x", BY) == (0, [], [1])
             while data := await reader.read(1 << 20):
                 last = data
             assert last.endswith(b"to all")

@@ -5,6 +5,7 @@ changes nothing, such as pausing a connection that is paused, makes no event. Wh
 and a value that cannot be read InvalidValue; nothing has happened then.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from portside.wire.faults.plan import AssignedFault
 
 MOST_FAULTS: Final = 32  # on one connection
 MOST_NETWORKS: Final = 10_000  # in one list, for one more to be added
+
+_SENDS_PER_TURN: Final = 250  # of a broadcast, which take a few milliseconds
 
 How = Literal["fin", "half", "reset"]
 AccessList = Literal["allow", "deny"]
@@ -124,21 +127,21 @@ class Operator:
             self.publish("send", by, f"{len(data)} B", connection)
             connection.send(data)
 
-    def broadcast(self, data: bytes, by: str) -> Broadcast:
-        """Send bytes to every client that can take some."""
-        able, full, ended = [], [], []
-        for connection in self._server.connections.values():
+    async def broadcast(self, data: bytes, by: str) -> Broadcast:
+        """Send bytes to every client that can take some; the loop turns meanwhile where there are many."""
+        clients, sent, full, ended = list(self._server.connections.values()), 0, [], []
+        self.publish("broadcast", by, f"{len(data)} B to {counted(len(clients), 'client')}")
+        for place, connection in enumerate(clients, 1):
             if connection.is_closing or connection.eof_sent:
                 ended.append(connection.number)
             elif connection.write_paused:
                 full.append(connection.number)
             else:
-                able.append(connection)
-        if data:
-            self.publish("broadcast", by, f"{len(data)} B to {counted(len(able), 'client')}")
-            for connection in able:
                 connection.send(data)
-        return Broadcast(len(able), full, ended)
+                sent += 1
+            if not place % _SENDS_PER_TURN:
+                await asyncio.sleep(0)
+        return Broadcast(sent, full, ended)
 
     # The end.
 

@@ -49,6 +49,13 @@ def acts(server: Program) -> list[tuple[str, str | None]]:
     return [(event["act"], event.get("detail")) for event in server.events if event["event"] == "act"]
 
 
+def number_of(server: Program, client: socket.socket) -> int:
+    """The number of a client's connection."""
+    peer = f"127.0.0.1:{client.getsockname()[1]}"
+    server.wait_for(f'"opened".*"peer":"{peer}".*\n')
+    return int(next(each["conn"] for each in server.events if each["event"] == "opened" and each["peer"] == peer))
+
+
 class Relayed:
     """An upstream server that echoes, for --forward."""
 
@@ -136,6 +143,44 @@ def test_a_paused_client_waits_in_the_kernel_and_the_others_go_on(echoing: Progr
         assert unread(echoing) == 0
 
 
+def test_a_paused_client_that_goes_away_is_noticed_when_it_is_read_again(listen: Start) -> None:
+    server = listen("--format", "json")
+    with connect(server.port) as gone, connect(server.port) as ended:
+        numbers = [number_of(server, each) for each in (gone, ended)]
+        for number in numbers:
+            act(server, f"/connections/{number}/pause")
+        gone.sendall(b"before the reset")
+        ended.sendall(b"before the end")
+        wait_until(lambda: unread(server) == 16, "both to have sent")
+        reset(gone)
+        ended.shutdown(socket.SHUT_WR)
+        act(server, f"/connections/{numbers[0]}/send", {"text": "to nobody"})
+        assert not {"received", "half_closed", "closed"} & {event["event"] for event in server.events}
+        for number in numbers:
+            act(server, f"/connections/{number}/resume")
+        server.wait_for('"closed".*\n', count=2)
+    told = {event["conn"]: event for event in server.events if event["event"] == "closed"}
+    assert [(told[conn]["reason"], told[conn]["received"]) for conn in numbers] == [
+        ("peer_reset", 16),
+        ("peer_closed", 14),
+    ]
+
+
+def test_with_a_relay_a_pause_is_of_the_client_alone(listen: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        server = listen("--forward", f"127.0.0.1:{upstream.getsockname()[1]}", "--format", "json")
+        with connect(server.port) as client, upstream.accept()[0] as leg:
+            leg.settimeout(DEADLINE_S)
+            server.wait_for('"forwarded"')
+            act(server, "pause")
+            client.sendall(b"waits")
+            wait_until(lambda: unread(server) == 5, "Recv-Q to grow")
+            leg.sendall(b"from upstream")
+            assert client.recv(100) == b"from upstream"
+            act(server, "resume")
+            assert leg.recv(100) == b"waits"
+
+
 def test_a_client_that_fills_the_kernel_while_it_is_paused_loses_nothing(listen: Start) -> None:
     server = listen("--format", "raw", "--idle-timeout", "500ms")
     assert server.port
@@ -150,13 +195,6 @@ def test_a_client_that_fills_the_kernel_while_it_is_paused_loses_nothing(listen:
         assert server.out == b""
         act(server, "resume")
         wait_until(lambda: len(server.out) == sent, "all bytes")
-
-
-def number_of(server: Program, client: socket.socket) -> int:
-    """The number of a client's connection."""
-    peer = f"127.0.0.1:{client.getsockname()[1]}"
-    server.wait_for(f'"opened".*"peer":"{peer}".*\n')
-    return int(next(each["conn"] for each in server.events if each["event"] == "opened" and each["peer"] == peer))
 
 
 def test_by_hand_to_one_and_to_all(listen: Start) -> None:
@@ -189,7 +227,7 @@ def test_by_hand_to_one_and_to_all(listen: Start) -> None:
         act(server, f"/connections/{mine}/close", {"how": "reset"})
         nc.stdin.close()
         nc.wait(DEADLINE_S)
-    assert [text for kind, text in acts(server) if kind == "broadcast"] == ["4 B to 2 clients", "2 B to 1 client"]
+    assert [text for kind, text in acts(server) if kind == "broadcast"] == ["4 B to 2 clients", "2 B to 2 clients"]
 
 
 def test_a_client_that_takes_nothing_costs_bounded_memory(listen: Start) -> None:
@@ -260,9 +298,11 @@ def test_faults_that_come_and_go_change_no_byte(echoing: Program, how: str) -> N
     if how == "forward":
         specs += ["latency 30ms upstream", "slice 500 in upstream", "stall upstream", "rate 9M/s both upstream"]
     got = bytearray()
-    command = ["ncat", *(["--ssl"] if how == "tls" else []), "127.0.0.1", str(echoing.port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ncat:
-        stdin, stdout = ncat.stdin, ncat.stdout
+    # Not ncat --ssl: it leaves the rest of a TLS record that is larger than its buffer until more comes.
+    over_tls = ["socat", "-", f"OPENSSL:127.0.0.1:{echoing.port},verify=0"]
+    command = over_tls if how == "tls" else ["ncat", "127.0.0.1", str(echoing.port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
+        stdin, stdout = peer.stdin, peer.stdout
         assert stdin is not None
         assert stdout is not None
 

@@ -10,12 +10,38 @@ from portside.control.connection_items import OWN_FIELDS
 from portside.control.flight_recorder import LISTENER_ROW, ROW
 from portside.control.routes.connections import ConnectionsQuery, Since
 from portside.control.routes.sockets import SocketsQuery
+from portside.control.schema_acts import (
+    Access,
+    BroadcastDone,
+    Bytes,
+    CloseRequest,
+    DrainDone,
+    FaultInfo,
+    Limits,
+    SentBytes,
+)
 from portside.control.schema_connections import ConnectionDetails, ListenerFacts, SocketPage, Totals
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
-WORDS = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`[^`]+`", PROSE))))
-STRUCTS = (ConnectionDetails, ConnectionsQuery, ListenerFacts, Since, SocketPage, SocketsQuery, Totals)
+WORDS = set(re.findall(r"[a-z_]+[0-9]*", " ".join(re.findall(r"`[^`]+`", PROSE))))
+STRUCTS = (
+    Access,
+    BroadcastDone,
+    Bytes,
+    CloseRequest,
+    DrainDone,
+    FaultInfo,
+    Limits,
+    SentBytes,
+    ConnectionDetails,
+    ConnectionsQuery,
+    ListenerFacts,
+    Since,
+    SocketPage,
+    SocketsQuery,
+    Totals,
+)
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

@@ -48,7 +48,7 @@ class AccessQuery(Struct, kw_only=True):
 async def broadcast(console: Console, *, body: Bytes, by: By) -> BroadcastDone:
     """Whom it was sent to."""
     with refusals():
-        done = console.operator.broadcast(bytes_of(body), by)
+        done = await console.operator.broadcast(bytes_of(body), by)
     return BroadcastDone(
         sent=done.sent,
         skipped=len(done.full) + len(done.ended),
