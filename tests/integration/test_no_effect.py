@@ -39,6 +39,9 @@ HERE = "127.0.0.1:1"
         (("listen", "unix:DIR/s", "-6"), "-6 is about IP addresses"),
         (("listen", "unix:DIR/s", "--reuse-port"), "--reuse-port is about ports that are opened here"),
         (("listen", "unix:DIR/s", "--keepalive", "1m"), "--keepalive is about TCP"),
+        (("listen", "unix:DIR/s", "--keepalive", "2m"), "--keepalive is about TCP"),  # as if not given, and yet it was
+        (("listen", "0", "--format", "json", "--max-frame", "64k"), "--max-frame has no effect"),
+        (("listen", "0", "--format", "json", "--encoding", "utf-8"), "--encoding has no effect"),
         (("listen", "unix:DIR/s", "--keepalive", "off"), "--keepalive is about TCP"),
         (("connect", "unix:DIR/s", "--keepalive", "1m"), "--keepalive is about TCP"),
         (("listen", "fd:3", "--reuse-port"), "--reuse-port is about ports that are opened here"),

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from portside.errors import UsageError
 from portside.settings.values import format_of_file
-from portside.wire.text_encoding import UTF_8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +32,9 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
     """Check options of ``listen`` that depend on several others. Raises UsageError."""
     if not settings.rules and not settings.reply and not settings.chat:  # these are about messages, too
         formats = [settings.format, *map(format_of_file, settings.output)]
-        _check_framing("listen", formats, settings.frame, settings.max_frame, type(settings).max_frame)
+        _check_framing("listen", formats, settings.frame, settings.flags_written)
     written = [_shown_format(settings.format), *map(format_of_file, settings.output)]
-    _check_encoding("listen", written, settings.encoding)
+    _check_encoding("listen", written, settings.flags_written)
     runs_program = settings.exec is not None or settings.sh_exec is not None
     if settings.crlf and not runs_program and (settings.recv_only or settings.stdin is False):
         other = "--recv-only" if settings.recv_only else "--no-stdin"
@@ -47,7 +46,7 @@ def check_listen(settings: "Listen", addresses: "Iterable[Address]") -> None:
                 raise UsageError("listen", _NO_IP.format(flag))
         check_unix_alone(settings)
         reaches_ip = settings.forward is not None and settings.forward.path is None
-        if settings.keepalive != type(settings).keepalive and not reaches_ip:
+        if "--keepalive" in settings.flags_written and not reaches_ip:
             raise UsageError("listen", _NO_PROBES)
 
 
@@ -78,27 +77,25 @@ def _check_socket_options(settings: "Listen", addresses: "Iterable[Address]") ->
 
 def check_connect(settings: "Connect", address: "Address") -> None:
     """Check options of ``connect`` that depend on several others. Raises UsageError."""
-    if address.path is not None and settings.keepalive != type(settings).keepalive:
+    if address.path is not None and "--keepalive" in settings.flags_written:
         raise UsageError("connect", _NO_PROBES)
     has_terminal = settings.exec is None and settings.sh_exec is None and os.isatty(1)
     format_ = settings.format or ("text" if has_terminal else "raw")  # what a terminal gets is escaped as text is
-    _check_encoding("connect", [format_], settings.encoding)
+    _check_encoding("connect", [format_], settings.flags_written)
 
 
 def check_show(settings: "RecShow") -> None:
     """Check options of ``rec show`` that depend on several others. Raises UsageError."""
-    _check_encoding("rec show", [_shown_format(settings.format)], settings.encoding)
-    _check_framing("rec show", [settings.format], settings.frame, settings.max_frame, type(settings).max_frame)
+    _check_encoding("rec show", [_shown_format(settings.format)], settings.flags_written)
+    _check_framing("rec show", [settings.format], settings.frame, settings.flags_written)
 
 
-def _check_framing(
-    command: str, formats: list[str], frame: "Frame | None", max_frame: int, default_max_frame: int
-) -> None:
+def _check_framing(command: str, formats: list[str], frame: "Frame | None", written: frozenset[str]) -> None:
     if all(name == "raw" for name in formats):
-        given = "--frame" if frame is not None else "--max-frame" if max_frame != default_max_frame else None
-        if given is not None:
-            raise UsageError(command, f"{given} has no effect: the raw format is not cut into messages")
-    if max_frame != default_max_frame and not any(_is_cut(name, frame) for name in formats):
+        for flag in ("--frame", "--max-frame"):
+            if flag in written:
+                raise UsageError(command, f"{flag} has no effect: the raw format is not cut into messages")
+    if "--max-frame" in written and not any(_is_cut(name, frame) for name in formats):
         raise UsageError(command, "--max-frame has no effect: nothing is cut into messages", "--frame says how")
 
 
@@ -107,8 +104,8 @@ def _shown_format(name: str) -> str:
     return "text" if name == "raw" and os.isatty(1) else name
 
 
-def _check_encoding(command: str, formats: list[str], encoding: str) -> None:
-    if encoding != UTF_8 and not any(name in _DECODED for name in formats):
+def _check_encoding(command: str, formats: list[str], written: frozenset[str]) -> None:
+    if "--encoding" in written and not any(name in _DECODED for name in formats):
         what = "--encoding has no effect: nothing is shown as text in that encoding"
         raise UsageError(command, what, "--format text and classic decode what they show")
 

@@ -9,7 +9,7 @@ from portside import __version__
 from portside.cli.misspelt import check_options
 from portside.errors import InvalidValue, UsageError
 from portside.nearest import nearest
-from portside.settings import OptionSpec, option_specs
+from portside.settings import OptionSpec, Written, option_specs
 from portside.settings.relations import check_relations, describe_relations
 from portside.settings.values import LOG_LEVELS
 
@@ -48,6 +48,8 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
                 raise UsageError(name, str(problem), f"see portside {name} --help") from None
         given[field] = value
     made = settings(**given)
+    if isinstance(made, Written):
+        object.__setattr__(made, "flags_written", flags)  # past the guard of a frozen dataclass, for nobody has it yet
     check_relations(name, made, flags)
     return made
 

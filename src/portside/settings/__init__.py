@@ -30,6 +30,12 @@ class OptionSpec(NamedTuple):
     bare: str | None = None  # the value where the option is given without one; None: it needs one
 
 
+class Written:
+    """Base of settings of which is known which options were written on a command line: one may be given its default."""
+
+    flags_written: frozenset[str] = frozenset()  # --format, -C … as they stood there; no field of a dataclass
+
+
 def argument(
     metavar: str,
     parse: Callable[[str], Any],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portside.addresses import Address
-from portside.settings import argument, flag, option, switch
+from portside.settings import Written, argument, flag, option, switch
 from portside.settings.values import (
     FORMATS,
     encoding,
@@ -23,7 +23,7 @@ _TLS = "TLS"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Connect:
+class Connect(Written):
     """Standard input to the peer, the peer to standard output, byte for byte."""
 
     target: tuple[str, ...] = argument(

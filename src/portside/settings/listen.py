@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_addresses
-from portside.settings import argument, flag, option, options, switch
+from portside.settings import Written, argument, flag, option, options, switch
 from portside.settings.values import (
     FORMATS,
     encoding,
@@ -44,7 +44,7 @@ def _parse_fault(text: str) -> "FaultSpec":
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listen:
+class Listen(Written):
     """A TCP server for any number of clients at once, which shows what each of them sends."""
 
     addresses: tuple[Address, ...] = argument(

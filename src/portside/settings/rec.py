@@ -7,7 +7,7 @@ from typing import get_args
 
 from portside.errors import InvalidValue
 from portside.events import CloseReason
-from portside.settings import argument, flag, option
+from portside.settings import Written, argument, flag, option
 from portside.settings.values import FORMATS, encoding, log_level, parse_conn
 from portside.units import parse_duration, parse_hex, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
@@ -111,7 +111,7 @@ class RecList:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecShow:
+class RecShow(Written):
     """Connections of a recording, as ``listen`` would show them."""
 
     where: tuple[str, ...] = argument(
