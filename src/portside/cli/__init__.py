@@ -71,6 +71,8 @@ def _run(arguments: list[str]) -> int:
         case ["-h" | "--help" | "help"]:
             sys.stdout.write(_help())
             return 0
+        case ["help", name, *rest] if name in COMMANDS:
+            return _run([name, *rest, "--help"])
         case ["-V" | "--version"]:
             from portside import __version__
 

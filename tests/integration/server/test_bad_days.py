@@ -352,6 +352,13 @@ def test_an_output_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
     assert os.strerror(errno.ENOENT) in words
 
 
+@pytest.mark.parametrize("words", ["watch", "rec", "rec show", "rules check"])
+def test_help_before_the_command_is_that_of_the_command(start: Start, words: str) -> None:
+    asked, usual = start("help", *words.split()), start(*words.split(), "--help")
+    assert asked.wait() == usual.wait() == 0
+    assert asked.out == usual.out != b""
+
+
 def test_an_unknown_command_and_none(start: Start) -> None:
     assert fails(start, "lisen", status=2) == "portside: lisen: no such command\nhint: did you mean listen?\n"
     nothing = start()

@@ -251,6 +251,13 @@ def test_what_is_read(text: str, tree: Filter) -> None:
         ("spotr = 1", 0, 5, "nothing is called 'spotr': did you mean sport?"),
         ("xyzzy", 0, 5, "nothing is called 'xyzzy': a program is program = xyzzy, a service sport = :xyzzy"),
         ("xyzzy = 1", 0, 5, "nothing is called 'xyzzy'"),
+        ("22,80", 0, 5, "'22,80' begins no condition: write 22 or 80"),
+        (
+            "state established,time-wait",
+            6,
+            21,
+            "no state is called 'established,time-wait': several are written state established state time-wait",
+        ),
         ("host 10.0.0.1", 0, 4, "'host' begins no condition: write src HOST or dst HOST"),
         ("tcp and sport = 1", 0, 3, "'tcp' begins no condition: all that is here is TCP, leave it out"),
         ("established", 0, 11, "'established' begins no condition: write state established"),

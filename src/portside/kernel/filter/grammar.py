@@ -40,6 +40,7 @@ _HABITS = {
     "tcp6": "-6 shows IPv6 alone",
     "tcp4": "-4 shows IPv4 alone",
     "udp": "TCP only, there is nothing here about UDP",
+    "help": "`portside watch --help` tells the options, docs/filter.md what a filter may be",
     "user": "write uid = NAME",
     "cmd": "write program = NAME",
     "comm": "write program = NAME",
@@ -224,6 +225,9 @@ class _FilterParser:
             return f"{text!r} begins no condition: write src {text} or dst {text}"
         if not like and text.lower().replace("_", "-") in states.WORDS:
             return f"{text!r} begins no condition: write state {text}"
+        ports = text.split(",")
+        if len(ports) > 1 and all(port.isdigit() for port in ports):
+            return f"{text!r} begins no condition: write {' or '.join(ports)}"
         if not like and len(self._tokens) == 2 and text.isidentifier():  # nothing but this word, and the end
             return f"nothing is called {text!r}: a program is program = {text}, a service sport = :{text}"
         return f"nothing is called {text!r}{like}"
@@ -257,6 +261,10 @@ class _FilterParser:
 def _parse_state(text: str) -> int:
     word = text.lower().replace("_", "-")
     if word not in states.WORDS:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if len(parts) > 1:
+            several = " ".join(f"state {part}" for part in parts)
+            raise InvalidValue(f"no state is called {text!r}: several are written {several}")
         raise InvalidValue(f"no state is called {text!r}{_like(word, states.WORDS)}")
     return states.WORDS[word]
 
