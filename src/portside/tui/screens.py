@@ -13,29 +13,28 @@ from portside.kernel.models import Socket
 from portside.tui.details import detail_lines, title
 
 HELP = """\
-Every TCP connection of this machine as the kernel sees it. Recv-Q: what the program has not read;
-Send-Q: what the peer has not acknowledged; of a listener its accept queue, and that queue's limit.
+Every TCP connection of this machine as the kernel sees it.
+Recv-Q: what the program has not read. Send-Q: what the peer has not
+acknowledged. Of a listener: its accept queue, and that queue's limit.
 
   Up Down PageUp PageDown Home End   select a socket; Escape selects none
-  Enter        everything about it
-  k            destroy it, as `ss -K` does; asks first
-  /            filter as you type: Enter keeps it, Escape takes it back
-  < >          sort by the column to the left or right
-  1 … 9        sort by a column; once more turns it round
-  r            turn the order round
-  space        pause, and go on
-  ?            this help
-  q Ctrl-C     quit
+  Enter      everything about it
+  k          destroy it, as `ss -K` does; asks first
+  /          filter as you type: Enter keeps it, Escape takes it back
+  < >        sort by the column to the left or right
+  1 … 9      sort by a column; once more turns it round
+  r          turn the order round
+  space      pause, and go on
+  q Ctrl-C   quit
 
-A filter is written as for ss:
-  12345                              either end has this port
-  state established   exclude time-wait
+A filter is written as for ss; 12345 means that either end has this port:
+  state established exclude time-wait
   ( sport = :443 or dport = :443 ) and recvq > 0
-  dst 10.0.0.0/8   pid = 53140   program = nc   rtt > 50ms   retrans > 0   age > 60s
+  dst 10.0.0.0/8 and pid = 53140      program = nc and rtt > 50ms
+  retrans > 0 and age > 60s
 
-New sockets are bold green, what changed is underlined and yellow, and what is gone is struck
-through for some seconds.
-"""
+New sockets are bold green, what changed is underlined and yellow, and what
+is gone is struck through for some seconds."""
 
 
 class Page(ModalScreen[None]):
