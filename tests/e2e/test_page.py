@@ -203,6 +203,44 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
             assert violations(page) == []
 
 
+def test_acts_on_the_whole_server(browser: Browser, listen: Start, nc: Any) -> None:
+    server = listen("--web", "--echo")
+    client = nc(server.port)
+    with page_at(browser, link(server)) as page:
+        page.keyboard.press("4")
+        expect(page.get_by_role("row").filter(has_text=f"127.0.0.1:{server.port}")).to_be_visible()
+        expect(page.locator(".server-panel")).to_contain_text("--echo")
+        assert violations(page) == []
+        page.get_by_label("What to send to all clients").fill(r"soon\n")
+        page.keyboard.press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        assert read_line(client) == b"soon\n"
+
+        page.get_by_label("Most clients", exact=True).fill("1")
+        page.keyboard.press("Enter")
+        expect(page.locator(".notice").last).to_contain_text("Most clients: 1")
+        with connect(server.port) as one_more:
+            assert one_more.recv(1) == b""
+        page.get_by_role("button", name="Undo").last.click()
+        expect(page.get_by_label("Most clients", exact=True)).to_have_value("off")
+
+        page.get_by_label("Address or network").fill("10.0.0.0/8")
+        page.get_by_role("button", name="Deny").click()
+        expect(page.locator(".net")).to_contain_text("deny 10.0.0.0/8")
+        assert violations(page) == []
+        page.get_by_role("button", name="Take 10.0.0.0/8 off the list deny").click()
+        expect(page.locator(".net")).to_have_count(0)
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert has_no_sideways_scroll(page)
+
+        page.get_by_role("button", name="Drain").click()
+        page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+        expect(page.locator(".notice").last).to_contain_text("accepts nobody")
+        client.kill()
+        assert server.wait() == 0
+        expect(page.locator("#gone")).to_be_visible()
+
+
 def test_hostile_payload_is_text(browser: Browser, listen: Start, nc: Any) -> None:
     server = listen("--web", "--format", "raw")
     long = nc(server.port)

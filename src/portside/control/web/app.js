@@ -13,6 +13,7 @@ import { Machine } from "./machine.js";
 import { done, undoNewest } from "./notices.js";
 import { go, refresh as readAddress, route } from "./routes.js";
 import * as server from "./server-state.js";
+import { ServerView } from "./server-view.js";
 import * as theme from "./theme.js";
 import * as token from "./token.js";
 
@@ -24,10 +25,12 @@ const views = {
   connections: byId("connections", HTMLElement),
   events: byId("events", HTMLElement),
   machine: byId("machine", HTMLElement),
+  server: byId("server", HTMLElement),
 };
 const list = new ConnectionList(byId("list", HTMLElement));
 const view = new ConnectionView(byId("detail", HTMLElement));
 const machine = new Machine(views.machine);
+const whole = new ServerView(views.server);
 const events = new EventList(views.events, () => {}, () => void tick());
 const tokenForm = byId("token-form", HTMLFormElement);
 
@@ -66,9 +69,16 @@ function connectStreams() {
 async function refresh() {
   const { view: shown, conn } = route.value;
   if (shown === "machine") await machine.table.refresh();
+  if (shown === "server") await quietly(whole.refresh());
   if (shown !== "connections") return;
   await Promise.all([list.table.element.offsetParent ? list.table.refresh() : null, conn === null ? null : view.refresh()]);
 }
+
+/**
+ * Wait for an answer; that none came shows in the next second anyway.
+ * @param {Promise<unknown>} asked
+ */
+const quietly = (asked) => asked.catch(() => {});
 
 function showRoute() {
   const { view: shown, conn } = route.value;
@@ -83,6 +93,7 @@ function showRoute() {
   view.follow();
   if (shown === "events") events.show();
   if (shown === "machine") void machine.table.refresh();
+  if (shown === "server") void quietly(whole.refresh());
 }
 
 server.reach.follow((reach) => {
@@ -136,6 +147,7 @@ keyboard.define("Everywhere", [
   ["1", "Connections", () => go({ view: "connections", conn: null })],
   ["2", "Events", () => go({ view: "events" })],
   ["3", "This machine", () => go({ view: "machine" })],
+  ["4", "The server as a whole", () => go({ view: "server" })],
   ["d", "Dark or light", theme.toggle],
   ["u", "Undo the newest act", undoNewest],
   ["Escape", "Back: leave a field, then close the connection's view", escape],

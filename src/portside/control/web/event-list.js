@@ -14,8 +14,8 @@ import { linkTo } from "./routes.js";
 const WITHOUT_PAYLOAD = "not event = received and not event = sent";
 const MOST = 1000;
 const HEAD = 200; // characters of payload in a line
-const PLAIN = new Set(["act", "detail", "reason", "spec", "address"]); // what needs no name before it
-const SAID = new Set(["event", "seq", "at", "conn", "peer", "text", "base64", "size"]);
+const PLAIN = new Set(["act", "what", "reason", "spec", "address"]); // what needs no name before it
+const SAID = new Set(["event", "seq", "at", "conn", "peer", "text", "base64", "size", "fault"]);
 
 export class EventList {
   #list = element("ol", { class: "events" });
@@ -133,7 +133,8 @@ function line(event) {
 /** @param {ServerEvent} event */
 function detail(event) {
   const parts = [];
-  for (const [name, value] of Object.entries(event)) {
+  const { act, detail: what, by, ...rest } = event;
+  for (const [name, value] of Object.entries({ act, what, by, ...rest })) {
     if (SAID.has(name) || value === null || value === undefined) continue;
     parts.push(`${PLAIN.has(name) ? "" : `${name} `}${oneLine(typeof value === "object" ? JSON.stringify(value) : String(value))}`);
   }

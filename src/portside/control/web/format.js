@@ -76,11 +76,12 @@ export function clock(at, milliseconds = false) {
 }
 
 /**
- * `127.0.0.1:12345` for an address that the API writes in any of its forms; several are joined.
- * @param {string[]} addresses
+ * The day and the time of day where the browser is.
+ * @param {string} at  ISO 8601
  */
-export function addresses(addresses) {
-  return addresses.join(", ");
+export function dayAndTime(at) {
+  const date = new Date(at);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(at)}`;
 }
 
 /**

@@ -2,13 +2,16 @@
  * The box that sends: text, hex or a file, once or every few seconds.
  */
 
-import { send } from "./acts.js";
+import { perform, send } from "./acts.js";
+import { Problem, request } from "./api.js";
 import { button, choice, element, setText } from "./dom.js";
 import { bytes as written } from "./format.js";
 import { parseHex, parseText, toBase64 } from "./payload.js";
 
 const MOST_FILE = 8 * 1024 * 1024;
 const PIECE = 512 * 1024; // the server takes bodies of at most 1 MiB, and base64 adds a third
+const PAUSE_MS = 200;
+const MOST_TRIES = 300; // a minute for a client that takes nothing
 const HISTORY = 50;
 const TEXT_HINT = "Text; \\n \\t \\x00 are understood";
 
@@ -127,7 +130,8 @@ export class SendBox {
     for (let at = 0; at < bytes.length; at += PIECE) {
       const last = at + PIECE >= bytes.length;
       const told = last && !this.#timer ? `${written(bytes.length)} sent to #${conn}` : "";
-      if (!(await send(conn, toBase64(bytes.subarray(at, at + PIECE)), told))) return false;
+      const piece = toBase64(bytes.subarray(at, at + PIECE));
+      if (!(await (at === 0 ? send(conn, piece, told) : sendWhenThereIsRoom(conn, piece, told)))) return false;
     }
     return true;
   }
@@ -164,4 +168,23 @@ export class SendBox {
     setText(this.#repeat, "Repeat");
     this.#repeat.setAttribute("aria-pressed", "false");
   }
+}
+
+/**
+ * Send a further piece of something long: while the client has not taken what came before, it waits.
+ * @param {number} conn
+ * @param {string} base64
+ * @param {string} told
+ */
+function sendWhenThereIsRoom(conn, base64, told) {
+  return perform(told, async () => {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await request("POST", `connections/${conn}/send`, { base64 });
+      } catch (error) {
+        if (!(error instanceof Problem && error.code === "write_buffer_full") || tries === MOST_TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  });
 }

@@ -2,6 +2,9 @@
 
 export interface Listener {
   address: string;
+  accept_queue: number | null;
+  accept_queue_limit: number | null;
+  drops: number | null;
 }
 
 export interface Counts {
@@ -20,6 +23,7 @@ export interface ServerFacts {
   started: string;
   read_only: boolean;
   listeners: Listener[];
+  options: { [name: string]: unknown };
   counts: Counts;
 }
 
