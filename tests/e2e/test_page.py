@@ -241,6 +241,40 @@ def test_acts_on_the_whole_server(browser: Browser, listen: Start, nc: Any) -> N
         expect(page.locator("#gone")).to_be_visible()
 
 
+def test_the_box_sends_files_hex_and_again_and_again(browser: Browser, listen: Start) -> None:
+    server = listen("--web")
+    sent = bytes(range(256)) * 8 * 1024
+    with connect(server.port) as client, page_at(browser, link(server)) as page:
+        row(page, 1).click()
+        box = page.get_by_role("form", name="Send")
+        box.get_by_role("button", name="Hex").click()
+        box.get_by_label("What to send").fill("68 69 0")
+        box.get_by_role("button", name="Send", exact=True).click()
+        expect(page.locator("#send-error")).to_contain_text("a byte is two hex digits")
+        box.get_by_label("What to send").fill("68 69 0a")
+        box.get_by_role("button", name="Send", exact=True).click()
+        assert client.recv(100) == b"hi\n"
+        # A file that the client takes more slowly than it is read.
+        box.get_by_role("button", name="File").click()
+        box.get_by_label("File to send").set_input_files({"name": "f", "mimeType": "", "buffer": sent})
+        box.get_by_role("button", name="Send", exact=True).click()
+        received = bytearray()
+        while len(received) < len(sent):
+            received += client.recv(1 << 16)
+        assert received == sent
+        expect(page.locator(".notice").last).to_contain_text("2 MB sent")
+        # Every tenth of a second, until it is stopped.
+        box.get_by_role("button", name="Text").click()
+        box.get_by_label("What to send").fill("tick")
+        box.get_by_label("Seconds between repetitions").fill("0.1")
+        box.get_by_role("button", name="Repeat").click()
+        ticks = b""
+        while ticks.count(b"tick\n") < 3:
+            ticks += client.recv(100)
+        box.get_by_role("button", name=re.compile("Stop")).click()
+        expect(box.get_by_role("button", name="Repeat")).to_be_visible()
+
+
 def test_hostile_payload_is_text(browser: Browser, listen: Start, nc: Any) -> None:
     server = listen("--web", "--format", "raw")
     long = nc(server.port)

@@ -27,6 +27,10 @@ def test_the_compiler_would_find_a_mistake(tmp_path: Path) -> None:
     assert "wrong.js(2,7): error" in web_tools.check_types(tmp_path)
 
 
+def test_what_is_shown_of_bytes_tells_which_they_were() -> None:
+    assert web_tools.run_check("payload.mjs", str(FOLDER / "payload.js")) == ""
+
+
 def test_the_whole_page_is_small() -> None:
     assert 0 < sum(path.stat().st_size for path in served()) < MOST_BYTES
 

@@ -54,9 +54,14 @@ export function messageView(message, mode, width, acts) {
 
 /** @param {Message} message */
 function textPart(message) {
-  const text = message.text ?? looseText(bytesOf(message));
   const part = element("div", { class: "payload text" });
-  fill(part, text.length, SHORT_TEXT, format.count, "characters", (length) => visibleText(text.slice(0, length)));
+  if (message.text !== undefined) {
+    const { text } = message;
+    fill(part, text.length, SHORT_TEXT, format.count, "characters", (length) => visibleText(text.slice(0, length)));
+  } else {
+    const bytes = bytesOf(message);
+    fill(part, bytes.length, SHORT_TEXT, format.bytes, "", (length) => visibleText(looseText(bytes.subarray(0, length))));
+  }
   return part;
 }
 

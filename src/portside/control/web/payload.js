@@ -46,21 +46,38 @@ export function looseText(bytes) {
 
 /** @param {Uint8Array} bytes */
 function decodeByCharacter(bytes) {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let text = "";
+  let valid = 0; // where the bytes begin that are valid and not decoded yet
   for (let at = 0; at < bytes.length; ) {
-    const first = bytes[at] ?? 0;
-    const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-    try {
-      if (!length || at + length > bytes.length) throw new RangeError();
-      text += decoder.decode(bytes.subarray(at, at + length));
+    const length = lengthOfCharacter(bytes, at);
+    if (length) {
       at += length;
-    } catch {
-      text += String.fromCharCode(0xdc00 + first);
-      at += 1;
+      continue;
     }
+    text += decoder.decode(bytes.subarray(valid, at)) + String.fromCharCode(0xdc00 + (bytes[at] ?? 0));
+    at += 1;
+    valid = at;
   }
-  return text;
+  return text + decoder.decode(bytes.subarray(valid));
+}
+
+/**
+ * How many bytes the character has that begins there, 0 where none does (RFC 3629, section 4).
+ * @param {Uint8Array} bytes
+ * @param {number} at
+ */
+function lengthOfCharacter(bytes, at) {
+  const first = bytes[at] ?? 0;
+  if (first < 0x80) return 1;
+  const length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  const lowest = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const highest = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  for (let next = 1; next < length; next += 1) {
+    const byte = bytes[at + next] ?? 0;
+    if (byte < (next === 1 ? lowest : 0x80) || byte > (next === 1 ? highest : 0xbf)) return 0;
+  }
+  return length;
 }
 
 /**
