@@ -1,14 +1,13 @@
-"""Typing a filter: keys go to the filter bar, and the text is applied shortly after the last key."""
+"""Typing a filter: keys go to the entry bar, and the text is applied shortly after the last key."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from textual import events
 
 from portside.errors import PortsideError
 from portside.kernel.filter import FilterError
-from portside.tui.filter_bar import FilterBar
-from portside.tui.filter_state import FilterState
+from portside.tui.entry_bar import EntryBar
 from portside.tui.worker import Worker
 
 if TYPE_CHECKING:
@@ -16,6 +15,15 @@ if TYPE_CHECKING:
 
 _AFTER_KEY_S = 0.15
 _KEYS_OF_THE_DISPLAY = ("ctrl+c", "ctrl+q", "ctrl+z")
+
+
+class AppliedFilter(Protocol):
+    """A filter that is applied, and how another one is: see ``FilterState``."""
+
+    text: str
+
+    async def request(self, text: str, after_s: float) -> None:
+        """Apply another filter after a delay. Raises FilterError and PortsideError."""
 
 
 class FilterEntry:
@@ -26,15 +34,25 @@ class FilterEntry:
     """
 
     def __init__(
-        self, state: FilterState, worker: Worker, report: Callable[[str], None], closed: Callable[[], None]
+        self, state: AppliedFilter, worker: Worker, report: Callable[[str], None], closed: Callable[[], None]
     ) -> None:
-        self.bar = FilterBar()
+        self.bar = EntryBar()
         self.pending: asyncio.Task[None] | None = None
         self._state = state
         self._worker = worker
         self._report = report
         self._closed = closed
         self._before = state.text
+
+    @property
+    def is_open(self) -> bool:
+        """Whether keys belong to the filter."""
+        return self.bar.is_open
+
+    @property
+    def keys(self) -> str:
+        """The keys that the last line of the display tells of."""
+        return "Enter keep  Escape take back"
 
     def open(self) -> None:
         """Begin with the filter that is applied."""
@@ -88,7 +106,7 @@ class FilterEntry:
             await self._state.request(text, after_s)
         except FilterError as error:
             if self.bar.is_open:
-                self.bar.explain(error)
+                self.bar.explain(error.problem, error.at, error.width)
             return
         except PortsideError as error:
             self._report(str(error))

@@ -26,10 +26,11 @@ from portside.tui.cells import remote_text, safe
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.filter_entry import FilterEntry
 from portside.tui.filter_state import FilterState
+from portside.tui.pages import Confirm, Page
 from portside.tui.poll_loop import PollLoop
 from portside.tui.poller import Poller
 from portside.tui.row_order import RowSorter
-from portside.tui.screens import HELP, Confirm, Details, Page
+from portside.tui.screens import HELP, Details
 from portside.tui.snapshot_diff import SocketRow, ViewState
 from portside.tui.socket_table import SocketTableView
 from portside.tui.status_lines import StatusLines, no_sockets_text

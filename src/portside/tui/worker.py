@@ -13,11 +13,14 @@ _T = TypeVar("_T")
 
 
 class Worker:
-    """One thread, and any number of tasks; ``failed`` is called at once with the exception that ended a task."""
+    """Threads, by default one, and any number of tasks.
 
-    def __init__(self, failed: Callable[[BaseException], None]) -> None:
+    ``failed`` is called at once with the exception that ended a task.
+    """
+
+    def __init__(self, failed: Callable[[BaseException], None], threads: int = 1) -> None:
         self._failed = failed
-        self._thread = ThreadPoolExecutor(1, "poll")
+        self._thread = ThreadPoolExecutor(threads, "poll")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -40,8 +43,8 @@ class Worker:
         """Call a function in the thread as ``run`` does, without waiting for it."""
         self._thread.submit(work)
 
-    def shutdown(self) -> None:
-        """Cancel the tasks, wait for the call that the thread is in, and begin no other."""
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Cancel the tasks, wait for the calls that the threads are in unless told otherwise, and begin no other."""
         for task in self._tasks:
             task.cancel()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=wait, cancel_futures=True)
