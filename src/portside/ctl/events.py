@@ -3,7 +3,6 @@
 A thread reads the stream, so that a line whose end does not come is shown after a while, as everywhere.
 """
 
-import base64
 import queue
 import sys
 import threading
@@ -14,17 +13,16 @@ from typing import Any
 from portside.app.event_errors import EventErrors
 from portside.app.notices import wants_colour
 from portside.app.stdout import ends_with_reader, write_stdout
+from portside.control.client.events import event_of
 from portside.control.client.http_client import ApiError, ControlClient
 from portside.ctl.connections import wrong_filter
 from portside.errors import PortsideError
-from portside.events import Event, Received, Sent, from_json, parse_utc
 from portside.feed.render import Renderer, make_renderer
 from portside.json_text import encode_json
 from portside.units import counted
 
 _PATH = "/api/v1/events"
 _WAITING = 256  # objects between the reader and the screen: the server is not read on while more wait
-_PAYLOAD: dict[str, type[Received] | type[Sent]] = {"received": Received, "sent": Sent}
 
 _Item = dict[str, Any] | PortsideError | None  # None: the server has ended the stream
 
@@ -89,16 +87,3 @@ def _show(renderer: Renderer, item: dict[str, Any]) -> Iterator[bytes]:
     event = event_of(item)
     if event is not None:
         yield from renderer.render([event])
-
-
-def event_of(item: dict[str, Any]) -> Event | None:
-    """The event that the API writes as this object; None for one of a newer version."""
-    try:
-        at = parse_utc(item["at"])
-        kind = _PAYLOAD.get(item["event"])
-        if kind is not None:
-            data = item["text"].encode() if "text" in item else base64.b64decode(item.get("base64", ""))
-            return kind(at, item["conn"], item["peer"], data or b"(%d B)" % item["size"], bool(item.get("cut", False)))
-        return from_json(encode_json({name: value for name, value in item.items() if name != "seq"}), at)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
