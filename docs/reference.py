@@ -9,6 +9,7 @@ from portside.cli.parser import default_of
 from portside.control.app import operations
 from portside.settings import option_specs
 from portside.settings.connect import Connect
+from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PAGES: dict[str, dict[str, type]] = {
     "listen.md": {"": Listen},
     "connect.md": {"": Connect},
+    "console.md": {"": Console},
     "watch.md": {"": Watch},
     "ctl.md": {f"ctl {name}": settings for name, settings in CTL_COMMANDS.items()},
     "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},

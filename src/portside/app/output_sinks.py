@@ -54,7 +54,8 @@ class OutputSinks:
         self._files: list[Output] = []
         self._recorder: Recorder | None = None
         self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
-        self._open_stdout(stdout)
+        if not settings.tui:  # the console has the terminal
+            self._open_stdout(stdout)
         for path in settings.output:
             self._open_file(path)
         if settings.record is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def is_stdin_refused(settings: Listen) -> bool:
     """Whether the user does not want standard input sent, and needs no notice of it."""
-    return settings.recv_only or settings.stdin is False
+    return settings.recv_only or settings.stdin is False or settings.tui
 
 
 def is_stdin_sent(settings: Listen) -> bool:

@@ -22,6 +22,7 @@ from portside.errors import Hint, PortsideError, reason_of
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
     "connect": "standard input to a peer, the peer to standard output",
+    "console": "a running server in the terminal: its connections, live, and acts on them",
     "rec": "recordings: list, show, export, replay, compare and check them",
     "ctl": "act on a running server: see its clients, answer, slow, pause, close, break them",
     "rules": "rules for what a server answers: check a file, test it with a transcript",
@@ -88,6 +89,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.connect import Connect
 
             return connect.run(load(Connect, "connect", rest))
+        case ["console", *rest]:
+            from portside.cli import console
+            from portside.settings.console import Console
+
+            return console.run(load(Console, "console", rest))
         case ["rec", *rest]:
             from portside.cli import rec
 

@@ -23,6 +23,7 @@ from portside.settings.listen import DEFAULT_PORT, Listen
 
 if TYPE_CHECKING:
     from portside.control.endpoint import Endpoint
+    from portside.tui.console.console_process import ConsoleProcess
 
 PROGRAMS_AT_ONCE = 100  # where --max-conns says nothing: as ncat
 
@@ -31,6 +32,10 @@ def run(settings: Listen) -> int:
     """Serve with these settings until the end; the exit status."""
     if settings.forward is None and any(fault.window.upstream for fault in settings.fault):
         raise UsageError("listen", "a fault upstream goes with --forward")
+    if settings.tui:
+        from portside.cli.console import check_terminal
+
+        check_terminal("--tui", "without it the output goes anywhere; `portside console` shows a server later on")
     stdout = 1
     if settings.handler is not None:
         stdout = keep_stdout_for_data()
@@ -51,13 +56,28 @@ def run(settings: Listen) -> int:
 
     divert = sys.stderr.divert if isinstance(sys.stderr, EscapedStandardError) else None
     endpoint = _open_endpoint(settings, listeners)
+    console = _console(endpoint, stdout) if settings.tui and endpoint is not None else None
     try:
-        return listen.run(
-            settings, listeners, admission, pre_connect, stdout=stdout, extension=endpoint, divert_stderr=divert
+        status = listen.run(
+            settings,
+            listeners,
+            admission,
+            pre_connect,
+            stdout=stdout,
+            extension=console or endpoint,
+            divert_stderr=divert,
         )
+        return 1 if console is not None and console.failed else status
     finally:
         if endpoint is not None:
             endpoint.close()
+
+
+def _console(endpoint: "Endpoint", stdout: int) -> "ConsoleProcess":
+    """The console of ``--tui`` on the terminal that ``stdout`` is."""
+    from portside.tui.console.console_process import ConsoleProcess
+
+    return ConsoleProcess(endpoint, stdout)
 
 
 def _open_endpoint(settings: Listen, listeners: list[Listener]) -> "Endpoint | None":

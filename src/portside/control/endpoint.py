@@ -31,18 +31,28 @@ def open_endpoint(settings: "Listen") -> "Endpoint":
     """Open the sockets that the settings ask for.
 
     Raises PortsideError where the page's address cannot be listened on. Where the unix socket cannot be made, a notice
-    says why, and the server does without it.
+    says why, and the server does without it; with ``--tui``, whose console needs it, that is a PortsideError too.
     """
     web = None
     if settings.web is not None:
         from portside.control.web_listener import open_web
 
         web = open_web(settings, settings.web)
-    return Endpoint(None if settings.no_control else _open_control(), web)
+    control = None
+    if not settings.no_control:
+        try:
+            control = _open_control()
+        except PortsideError as error:
+            if settings.tui:
+                if web is not None:
+                    web.socket.close()
+                raise
+            write_notice(f"no control socket: {error.why}")
+    return Endpoint(control, web)
 
 
-def _open_control() -> socket.socket | None:
-    """The unix socket, listening; None where it cannot be made."""
+def _open_control() -> socket.socket:
+    """The unix socket, listening. Raises PortsideError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         folder = make_folder()
@@ -53,17 +63,19 @@ def _open_control() -> socket.socket | None:
     except (OSError, PortsideError) as error:
         sock.close()
         why = f"{error.what}: {error.why}" if isinstance(error, PortsideError) else reason_of(error)
-        write_notice(f"no control socket: {why}")
-        return None
+        raise PortsideError("no control socket", why) from None
     return sock
 
 
 class Endpoint:
-    """The control sockets of one run; see ``app.running_server.Extension``."""
+    """The control sockets of one run; see ``app.running_server.Extension``.
+
+    ``path`` is that of the unix socket, None where there is none.
+    """
 
     def __init__(self, control: socket.socket | None, web: "WebListener | None") -> None:
         self._control = control
-        self._path: str | None = control.getsockname() if control is not None else None
+        self.path: str | None = control.getsockname() if control is not None else None
         self._web = web
         self._console: Console | None = None
         self._stack: Stack | None = None
@@ -71,12 +83,13 @@ class Endpoint:
         self._retry: asyncio.TimerHandle | None = None
 
     def start(self, run: "RunningServer") -> None:
-        """Wait for the first client; with a page what happens is kept from now on."""
-        if self._web is not None:
+        """Wait for the first client; with a page or the terminal console what happens is kept from now on."""
+        if self._web is not None or run.settings.tui:
             from portside.control.console import Console
 
             self._console = Console(run)
             self._console.start()
+        if self._web is not None:
             self._web.announce()
         self._wait_for_client(run)
 
@@ -147,10 +160,10 @@ class Endpoint:
         """Close the sockets, and remove the file of the unix socket; once or again."""
         for sock in self._sockets():
             sock.close()
-        if self._path is not None:
+        if self.path is not None:
             with suppress(OSError):
-                os.unlink(self._path)
-            self._path = None
+                os.unlink(self.path)
+            self.path = None
 
 
 def _import_stack() -> None:

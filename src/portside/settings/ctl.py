@@ -1,7 +1,4 @@
-"""The settings of ``portside ctl …``: a class for each of its commands.
-
-They are neither compared nor printed: to make the methods for that would take a tenth of the start of each command.
-"""
+"""The settings of ``portside ctl …``: a class for each of its commands."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,14 +27,14 @@ def _json(help: str = "the API's answer as JSON") -> Any:  # noqa: A002
     return flag("--json", help=help, group=_LOOK)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlServers:
     """The servers of this user that run here."""
 
     json: bool = _json("a JSON object a line")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlConns:
     """The connections of a server, those that a filter leaves."""
 
@@ -55,7 +52,7 @@ class CtlConns:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlShow:
     """One connection: what the server and the kernel know of it, and where its bytes are."""
 
@@ -65,7 +62,7 @@ class CtlShow:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlSend:
     """Send bytes to one client."""
 
@@ -86,7 +83,7 @@ class CtlSend:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlBroadcast:
     """Send a text to every client."""
 
@@ -96,7 +93,7 @@ class CtlBroadcast:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlClose:
     """Close a connection in order: what is buffered for the client goes out first."""
 
@@ -110,7 +107,7 @@ class CtlClose:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlPause:
     """Read nothing from a client until `resume`: what it sends waits in the kernel, then on its side."""
 
@@ -120,7 +117,7 @@ class CtlPause:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlResume:
     """Read from a client again."""
 
@@ -130,7 +127,7 @@ class CtlResume:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlThrottle:
     """Limit both directions of a connection to a rate."""
 
@@ -142,7 +139,7 @@ class CtlThrottle:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlFault:
     """Put a fault on an open connection, take one or all out, or say which it has."""
 
@@ -156,7 +153,7 @@ class CtlFault:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlNote:
     """Write a note on a connection; an empty one takes it away."""
 
@@ -166,7 +163,7 @@ class CtlNote:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlLimit:
     """Change limits of the server, or say what they are."""
 
@@ -180,7 +177,7 @@ class CtlLimit:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlAllow:
     """Let a network connect: once one is allowed, only such ones may; without NET, who may is listed."""
 
@@ -191,7 +188,7 @@ class CtlAllow:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlDeny:
     """Let a network connect no more; those who are connected stay. Without NET, who may not is listed."""
 
@@ -202,7 +199,7 @@ class CtlDeny:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlEvents:
     """What happens on a server, as it happens, as `listen` would show it."""
 
@@ -220,7 +217,7 @@ class CtlEvents:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class CtlDrain:
     """Accept nobody any more, and end the server with its last client."""
 

@@ -303,6 +303,11 @@ class Listen(Written):
         "--web-tls-key", metavar="FILE", group=_CONSOLES,
         help="its key, PEM", default_help="in the file of the certificate", requires=("--web-tls-cert",),
     )  # fmt: skip
+    tui: bool = flag(
+        "--tui", group=_CONSOLES,
+        help="the terminal console on this server instead of its output; both end together (see portside console)",
+        excludes=("--no-control", "--format", "--stdin", "--send-only"),
+    )  # fmt: skip
     no_control: bool = flag(
         "--no-control", group=_CONSOLES, help="no control socket: portside ctl does not find this server"
     )

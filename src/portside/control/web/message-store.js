@@ -9,17 +9,14 @@ import { Problem, request, withQuery } from "./api.js";
 /** @typedef {import("./types.js").ServerEvent} ServerEvent */
 
 const MOST_MESSAGES = 2000;
-const MOST_BYTES = 16 * 1024 * 1024;
 const PAGE = 1000;
-const PAGE_BYTES = 1024 * 1024; // a page of the server ends before its next message would make it larger
+const MOST_BYTES = 16 * 1024 * 1024;
 
 export class MessageStore {
   /** @type {Message[]} */
   messages = [];
-  /** Messages that came before all that can be shown and that nobody holds any more. */
+  /** Messages that were here and are no longer kept, and those that the server did not keep. */
   dropped = 0;
-  /** Whether the server may hold messages before the first one here. */
-  hasEarlier = false;
   #bytes = 0;
   #last = 0;
   #closed = false;
@@ -33,7 +30,7 @@ export class MessageStore {
 
   /**
    * @param {number} conn
-   * @param {(added: Message[]) => void} changed
+   * @param {(added: Message[], removed: number) => void} changed
    */
   constructor(conn, changed) {
     this.conn = conn;
@@ -53,40 +50,25 @@ export class MessageStore {
   async #fetch() {
     for (;;) {
       const after = this.#place === null ? undefined : `${this.#last}.${this.#place}`;
-      const answer = await this.#page({ after });
+      const answer = await this.#page(after);
       if (this.#closed) return;
       const [, place] = answer.next.split(".");
-      if (after === undefined) {
-        this.hasEarlier = mayGoOn(answer.items);
-        this.dropped = answer.missed;
-      }
+      this.dropped += answer.missed;
       this.#add(answer.items);
       this.#place = Number(place ?? 0);
       if (after === undefined || !answer.items.length) return;
     }
   }
 
-  /** Ask for messages before the first one; they stay until new ones need their place. */
-  async earlier() {
-    const before = this.messages[0]?.seq;
-    if (before === undefined) return;
-    const answer = await this.#page({ before });
-    const items = answer.items.filter(({ seq }) => seq < (this.messages[0]?.seq ?? 0));
-    this.hasEarlier = mayGoOn(items);
-    this.dropped = answer.missed;
-    this.messages.unshift(...items);
-    for (const { size } of items) this.#bytes += size;
-  }
-
   /**
-   * @param {{after?: string | undefined, before?: number}} from
+   * @param {string | undefined} after
    * @returns {Promise<{items: Message[], missed: number, next: string}>}
    */
-  async #page(from) {
+  async #page(after) {
     try {
-      return await request("GET", withQuery(`connections/${this.conn}/messages`, { limit: PAGE, ...from }));
+      return await request("GET", withQuery(`connections/${this.conn}/messages`, { limit: PAGE, after }));
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) return { items: [], missed: 0, next: from.after ?? "0.0" };
+      if (error instanceof Problem && error.status === 404) return { items: [], missed: 0, next: after ?? "0.0" };
       throw error;
     }
   }
@@ -158,16 +140,7 @@ export class MessageStore {
       removed += 1;
     }
     this.messages.splice(0, removed);
-    this.hasEarlier ||= removed > 0;
-    this.changed(added);
+    this.dropped += removed;
+    this.changed(added, removed);
   }
-}
-
-/**
- * Whether there may be more before a page of messages.
- * @param {Message[]} page
- */
-function mayGoOn(page) {
-  const bytes = page.reduce((sum, { size }) => sum + size, 0);
-  return page.length === PAGE || (page.length > 0 && bytes > PAGE_BYTES / 2);
 }

@@ -1,0 +1,34 @@
+"""``portside console``: check the terminal and the settings, and only then import Textual."""
+
+import os
+import sys
+
+from portside.errors import PortsideError, UsageError
+from portside.settings.console import Console
+
+
+def run(settings: Console) -> int:
+    """Show the server that the settings name; the exit status."""
+    if len(settings.server) > 1:
+        raise UsageError("console", "it takes one SERVER", "see portside console --help")
+    check_terminal("console", "`portside ctl` does the same from a script")
+    context = None
+    if settings.tls_ca is not None:
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=settings.tls_ca)
+        except OSError as error:
+            raise PortsideError(settings.tls_ca, error) from None
+    from portside.tui.console.find import ServerFinder
+    from portside.tui.console.run import run as run_console
+
+    return run_console(ServerFinder(settings.server[0] if settings.server else None, context))
+
+
+def check_terminal(what: str, hint: str) -> None:
+    """Raise UsageError unless standard input and output are a terminal whose cursor can be moved."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(what, "standard input and standard output must be a terminal", hint)
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError(what, f"this terminal cannot show it: TERM={os.environ.get('TERM', '')}", hint)

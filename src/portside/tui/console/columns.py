@@ -1,0 +1,122 @@
+"""The columns of the console's tables: for each its heading, its text, its width, and what the server sorts it by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from portside.app.cell_text import UNKNOWN, microseconds_text, owner_text, seconds_text, size_text
+from portside.tui.widths import WidthRequest
+from portside.wire.escaping import escape_text
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """A column. ``text`` makes the text of a row; ``sort`` is the name by which the API sorts.
+
+    ``minimum`` to ``maximum`` are cells of the terminal; for ``drop`` and ``grow`` see ``WidthRequest``. ``middle``: a
+    text that is too long loses its middle; ``whole``: none is ever cut.
+    """
+
+    heading: str
+    text: Callable[[Row], str]
+    sort: str
+    minimum: int
+    maximum: int
+    drop: int
+    grow: int = 1
+    right: bool = False
+    middle: bool = False
+    whole: bool = False
+
+    def request(self, widest: int) -> WidthRequest:
+        """The width that the column needs for texts of at most ``widest`` cells."""
+        preferred = max(self.minimum, min(max(len(self.heading) + 1, widest), max(self.maximum, len(self.heading))))
+        return WidthRequest(preferred if self.whole else self.minimum, preferred, self.drop, self.grow)
+
+
+def number_text(value: int | None) -> str:
+    """A count, ``-`` where it is not known."""
+    return UNKNOWN if value is None else str(value)
+
+
+def bytes_text(value: float | None) -> str:
+    """Bytes in powers of 1024, ``-`` where they are not known."""
+    return UNKNOWN if value is None else size_text(int(value))
+
+
+def time_text(value: float | None) -> str:
+    """Seconds, ``-`` where they are not known."""
+    return UNKNOWN if value is None else seconds_text(value)
+
+
+def rtt_text(value: int | None) -> str:
+    """Microseconds, ``-`` where they are not known."""
+    return UNKNOWN if value is None else microseconds_text(value)
+
+
+def owners_text(owners: Sequence[Row] | None) -> str:
+    """The processes that hold a socket: ``812/nginx,813/nginx``."""
+    return ",".join(dict.fromkeys(owner_text(each["pid"], each["program"]) for each in owners or ())) or UNKNOWN
+
+
+def state_text(row: Row) -> str:
+    """Why a connection closed, or what an operator does with it, or its state: ``paused,2 faults``."""
+    state = str(row["state"])
+    if state == "closed":
+        return escape_text(str(row.get("reason") or state))
+    words = [] if state == "open" else [state]
+    if "operator" in (row.get("holds") or ()):
+        words.append("paused")
+    if faults := row.get("faults"):
+        words.append("fault" if faults == 1 else f"{faults} faults")
+    return escape_text(",".join(words) or state)
+
+
+def note_text(row: Row) -> str:
+    """The tags and the note on a connection."""
+    tags = [f"[{tag}]" for tag in row.get("tags") or ()]
+    return escape_text(" ".join([*tags, row.get("note") or ""]).strip())
+
+
+def remote_text(row: Row) -> str:
+    """The remote end of a socket; for a listener any, as netstat writes it."""
+    if row["remote"] is None:
+        return "0.0.0.0:*" if row["family"] == 4 else "[::]:*"
+    return escape_text(row["remote"])
+
+
+def _kernel(row: Row, name: str) -> int | None:
+    value: int | None = (row.get("kernel") or {}).get(name)
+    return value
+
+
+CONNECTION_FIELDS = (
+    "conn,peer,state,age,idle,received,sent,holds,note,tags,faults,reason,by,owners,recv_q,send_q,rtt_us"
+)
+"""The fields that the columns below need."""
+
+CONNECTION_COLUMNS = (
+    Column("#", lambda row: str(row["conn"]), "conn", 3, 9, 0, 0, right=True, whole=True),
+    Column("Peer", lambda row: escape_text(row["peer"]), "peer", 15, 50, 0, 1, middle=True),
+    Column("State", state_text, "state", 8, 18, 4, 2),
+    Column("Age", lambda row: time_text(row["age"]), "age", 5, 7, 7, 0, right=True),
+    Column("Idle", lambda row: time_text(row["idle"]), "idle", 5, 7, 6, 0, right=True),
+    Column("Recv-Q", lambda row: bytes_text(_kernel(row, "recv_q")), "recvq", 7, 8, 2, 0, right=True),
+    Column("Send-Q", lambda row: bytes_text(_kernel(row, "send_q")), "sendq", 7, 8, 3, 0, right=True),
+    Column("Received", lambda row: bytes_text(row["received"]), "received", 9, 10, 1, 0, right=True),
+    Column("Sent", lambda row: bytes_text(row["sent"]), "sent", 5, 8, 1, 0, right=True),
+    Column("RTT", lambda row: rtt_text(_kernel(row, "rtt_us")), "rtt", 6, 8, 11, 0, right=True),
+    Column("PID/Program", lambda row: owners_text(row.get("owners")), "program", 8, 40, 9, 3),
+    Column("Note", note_text, "note", 6, 60, 8, 4),
+)
+
+SOCKET_COLUMNS = (
+    Column("Proto", lambda row: str(row["proto"]), "proto", 5, 5, 8, 0),
+    Column("Recv-Q", lambda row: number_text(row["recv_q"]), "recv-q", 6, 10, 3, 0, right=True),
+    Column("Send-Q", lambda row: number_text(row["send_q"]), "send-q", 6, 10, 4, 0, right=True),
+    Column("Local Address", lambda row: escape_text(row["local"]), "local", 14, 52, 0, 1, middle=True),
+    Column("Foreign Address", remote_text, "foreign", 14, 52, 1, 1, middle=True),
+    Column("State", lambda row: str(row["state"]), "state", 7, 11, 2, 2),
+    Column("RTT", lambda row: rtt_text((row.get("info") or {}).get("rtt_us")), "rtt", 6, 8, 11, 0, right=True),
+    Column("PID/Program", lambda row: owners_text(row["owners"]), "program", 10, 60, 5, 3),
+)

@@ -1,0 +1,17 @@
+"""``portside console``: a console on the terminal, for a server that runs already."""
+
+from portside.tui.console.app import ConsoleApp
+from portside.tui.console.link import SERVER, Find
+
+
+def run(find: Find) -> int:
+    """Show a server until the user quits; the exit status.
+
+    Raises PortsideError where the server cannot be found: before the screen changes.
+    """
+    client = find(None)
+    app = ConsoleApp(find, client, client.request("GET", SERVER))
+    app.run()
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0
