@@ -9,6 +9,9 @@ from portside.errors import InvalidValue
 NEEDS_INTERFACE = "a link-local address needs its interface: [fe80::1%eth0]:PORT"
 """The hint where such an address is used without one (RFC 4007, section 6)."""
 
+ANY_PORT = range(1)
+"""The port 0, for which the kernel picks one that is free."""
+
 _LAST_PORT = 65535
 _SOCAT_HOW = ("l", "listen", "connect", "client")  # TCP-LISTEN:PORT, UNIX-CONNECT:PATH …
 
@@ -67,6 +70,8 @@ def parse_addresses(words: Sequence[str]) -> tuple[Address, ...]:
             if not rest or not is_bare_host(word):
                 raise
             address = parse_address(join_host_port(word, rest.pop(0)))
+        if address in addresses and address.ports != ANY_PORT:
+            raise InvalidValue(f"{word!r} is there twice")
         addresses.append(address)
     return tuple(addresses)
 

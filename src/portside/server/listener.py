@@ -241,6 +241,10 @@ _HINTS = {
     errno.EAFNOSUPPORT: "this machine has no IPv6; use -4",
     errno.EINVAL: NEEDS_INTERFACE,
 }
+_NO_PORT_FREE = (
+    "all of net.ipv4.ip_local_port_range are taken; `portside watch --summary` counts the sockets, "
+    "and a port beyond that range can be named"
+)
 _UNIX_HINTS = {errno.EADDRINUSE: "a live server or another file is there; `ss -lxp` names the server"}
 
 
@@ -254,6 +258,8 @@ class PortInUseError(PortsideError):
 
 def _cannot_listen(where: str, error: OSError, family: int, port: int | None = None) -> PortsideError:
     what = f"cannot listen on {where}"
+    if error.errno == errno.EADDRINUSE and port == 0:
+        return PortsideError(what, "no port is free", _NO_PORT_FREE)
     if error.errno == errno.EADDRINUSE and port is not None:
         return PortInUseError(what, error, port)
     hints = _UNIX_HINTS if family == socket.AF_UNIX else _HINTS

@@ -259,6 +259,24 @@ def test_a_port_that_takes_rights(start: Start) -> None:
     assert server.err.startswith(b"portside: cannot listen on 127.0.0.1:80: Permission denied\nhint: ports below 1024")
 
 
+def test_no_port_that_is_free(start: Start) -> None:
+    """Port 0 where the kernel has none left: the error does not say to take port 0."""
+    setup = "echo 40000 40001 > /proc/sys/net/ipv4/ip_local_port_range"
+    server = start("127.0.0.1:40000", "127.0.0.1:40001", "127.0.0.1:0", command=in_namespace(setup))
+    assert server.wait() == 1
+    assert server.err.startswith(
+        b"portside: cannot listen on 127.0.0.1:0: no port is free\nhint: all of net.ipv4.ip_local"
+    )
+
+
+def test_an_address_that_is_there_twice(start: Start) -> None:
+    assert fails(start, "listen", "127.0.0.1:40000", "tcp://127.0.0.1:40000", status=2).startswith(
+        "portside: listen: 'tcp://127.0.0.1:40000' is there twice\n"
+    )
+    server = start("listen", "127.0.0.1:0", "127.0.0.1:0")
+    assert len(set(server.wait_for(r"listening on \S+", count=2))) == 2
+
+
 def test_an_address_that_is_not_here(start: Start) -> None:
     words = fails(start, "listen", "192.0.2.1:0")
     assert "cannot listen on 192.0.2.1:0: Cannot assign requested address" in words
