@@ -66,8 +66,10 @@ def has_no_sideways_scroll(page: Page) -> bool:
 
 def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
     server = listen("--web")
-    clients = [nc(server.port) for _ in range(3)]
-    server.wait_for("connected", count=3)
+    clients = []
+    for number in range(3):
+        clients.append(nc(server.port))
+        server.wait_for("connected", count=number + 1)
     with page_at(browser, link(server)) as page:
         # Sees three.
         for conn in (1, 2, 3):
@@ -275,10 +277,12 @@ def test_the_box_sends_files_hex_and_again_and_again(browser: Browser, listen: S
 
 def test_hostile_payload_is_text(browser: Browser, listen: Start, nc: Any) -> None:
     server = listen("--web", "--format", "raw")
-    long, hostile = nc(server.port), nc(server.port)
+    long = nc(server.port)
     write(long, b"a" * 10_000_000)
+    wait_until(lambda: len(server.out) == 10_000_000, "the long line")
+    hostile = nc(server.port)
     write(hostile, HOSTILE.encode() + b"\n" + "ü".encode()[:1])
-    wait_until(lambda: len(server.out) > 10_000_000 and b"\xc3" in server.out, "all that was sent")
+    wait_until(lambda: server.out.endswith(b"\xc3"), "all that was sent")
     with page_at(browser, link(server)) as page:
         row(page, 1).click()
         more = page.locator(".message").filter(has_text="Show all 262,144 characters").first
@@ -361,21 +365,49 @@ def test_a_long_table_has_few_elements(browser: Browser, listen: Start) -> None:
 
 
 def test_it_follows_what_comes_and_stays_where_its_reader_looks(browser: Browser, listen: Start) -> None:
-    server = listen("--web")
+    server = listen("--web", "--format", "raw")
     with connect(server.port) as client, page_at(browser, link(server)) as page:
-        for number in range(100):
-            client.sendall(f"line {number}\n".encode())
-            wait_until(lambda: f"line {number}\n".encode() in server.out, "the line")  # noqa: B023
         row(page, 1).click()
         messages = page.locator(".message")
-        expect(messages).to_have_count(100)
+        for number in range(1, 601):  # one read each, so that each is a message
+            client.sendall(b"%06d\n" % number)
+            wait_until(lambda: len(server.out) == 7 * number, "the line")  # noqa: B023
+        expect(messages.last).to_contain_text("000600")
         expect(messages.last).to_be_in_viewport()
+        expect(messages).to_have_count(500)
         page.locator(".transcript").evaluate("element => element.scrollTop = 0")
         expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+        first = messages.first.get_attribute("data-seq")
         client.sendall(b"one more\n")
         more = page.get_by_role("button", name="1 new")
         expect(more).to_be_visible()
-        expect(messages.first).to_be_in_viewport()
+        expect(page.locator(f".message[data-seq='{first}']")).to_be_in_viewport()
+        page.get_by_role("button", name="Show earlier").click()
+        expect(messages).to_have_count(601)
+        expect(page.locator(f".message[data-seq='{first}']")).to_be_in_viewport()
+        # A match that has no element yet gets one.
+        page.get_by_label("Search the transcript").fill("000007")
+        page.keyboard.press("Enter")
+        expect(page.locator(".message.at")).to_contain_text("000007")
+        expect(page.locator(".message.at")).to_be_in_viewport()
         more.click()
         expect(messages.last).to_contain_text("one more")
         expect(messages.last).to_be_in_viewport()
+
+
+def test_a_transcript_is_whole_though_the_stream_has_skipped(browser: Browser, listen: Start) -> None:
+    server = listen("--web", "--format", "raw")
+    with connect(server.port) as quiet, connect(server.port) as busy, page_at(browser, link(server)) as page:
+        quiet.sendall(b"before\n")
+        row(page, 1).click()
+        expect(page.locator(".message")).to_contain_text(["before"])
+        # While the page is away, more passes on another connection than the ring of events holds.
+        page.context.set_offline(True)
+        expect(page.locator("#gone")).to_be_visible()
+        quiet.sendall(b"meanwhile\n")
+        for _ in range(40):
+            busy.sendall(bytes(1 << 20))
+        wait_until(lambda: len(server.out) >= 40 << 20, "all that was sent")
+        quiet.sendall(b"after\n")
+        page.context.set_offline(False)
+        expect(page.locator(".message")).to_contain_text(["before", "meanwhile", "after"])

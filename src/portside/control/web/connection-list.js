@@ -21,7 +21,7 @@ export class ConnectionList {
   #state = "open";
   #fields = "";
   #shown = "";
-  #totals = element("p", { class: "totals", role: "status" });
+  #totals = element("p", { class: "totals" });
 
   /** @param {HTMLElement} root */
   constructor(root) {

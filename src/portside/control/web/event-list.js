@@ -4,6 +4,7 @@
 
 import { button, element, setText } from "./dom.js";
 import { EventStream } from "./event-stream.js";
+import { Following } from "./follow.js";
 import * as format from "./format.js";
 import { bytesOf, looseText, oneLine } from "./payload.js";
 import { linkTo } from "./routes.js";
@@ -19,8 +20,8 @@ const SAID = new Set(["event", "seq", "at", "conn", "peer", "text", "base64", "s
 export class EventList {
   #list = element("ol", { class: "events" });
   #scroller = element("div", { class: "event-scroller", tabindex: 0, role: "region", "aria-label": "Stream of events" }, this.#list);
-  #told = element("p", { class: "totals", role: "status" });
-  #following = true;
+  #told = element("p", { class: "totals" });
+  #following;
   #payload = false;
   #missed = 0;
   #count = 0;
@@ -39,7 +40,7 @@ export class EventList {
     this.seen = seen;
     this.lost = lost;
     this.stream = this.#make(null);
-    this.followButton = button("Follow", () => this.follow(!this.#following), { class: "toggle", "aria-pressed": "true" });
+    this.followButton = button("Follow", () => this.#following.set(!this.#following.on), { class: "toggle", "aria-pressed": "true" });
     const payload = button("Payload", () => {
       this.#payload = !this.#payload;
       payload.setAttribute("aria-pressed", String(this.#payload));
@@ -55,11 +56,9 @@ export class EventList {
       this.#scroller,
       this.#told,
     );
-    this.#scroller.addEventListener("scroll", () => {
-      const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-      const atEnd = scrollHeight - scrollTop - clientHeight < 24;
-      if (clientHeight && atEnd !== this.#following) this.follow(atEnd);
-    }, { passive: true });
+    this.#following = new Following(this.#scroller, this.#list, (on) => {
+      this.followButton.setAttribute("aria-pressed", String(on));
+    });
   }
 
   /** @param {number | null} after */
@@ -80,13 +79,6 @@ export class EventList {
     this.stream.close();
     this.stream = this.#make(0);
     this.stream.open();
-  }
-
-  /** @param {boolean} on */
-  follow(on) {
-    this.#following = on;
-    this.followButton.setAttribute("aria-pressed", String(on));
-    if (on) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
   /** Draw what came while the view was not shown. */
@@ -113,7 +105,7 @@ export class EventList {
       this.#list.append(...this.#pending.map((event) => line(event)));
       this.#pending = [];
       while (this.#list.childElementCount > MOST) this.#list.firstElementChild?.remove();
-      if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#following.keep();
       this.#say();
     });
   }

@@ -41,7 +41,7 @@ const COLUMNS = [
 export class Machine {
   #which = "connected";
   #shown = "";
-  #totals = element("p", { class: "totals", role: "status" });
+  #totals = element("p", { class: "totals" });
 
   /** @param {HTMLElement} root */
   constructor(root) {

@@ -9,14 +9,17 @@ import { Problem, request, withQuery } from "./api.js";
 /** @typedef {import("./types.js").ServerEvent} ServerEvent */
 
 const MOST_MESSAGES = 2000;
-const PAGE = 1000;
 const MOST_BYTES = 16 * 1024 * 1024;
+const PAGE = 1000;
+const PAGE_BYTES = 1024 * 1024; // a page of the server ends before its next message would make it larger
 
 export class MessageStore {
   /** @type {Message[]} */
   messages = [];
-  /** Messages that were here and are no longer kept, and those that the server did not keep. */
+  /** Messages that came before all that can be shown and that nobody holds any more. */
   dropped = 0;
+  /** Whether the server may hold messages before the first one here. */
+  hasEarlier = false;
   #bytes = 0;
   #last = 0;
   #closed = false;
@@ -30,7 +33,7 @@ export class MessageStore {
 
   /**
    * @param {number} conn
-   * @param {(added: Message[], removed: number) => void} changed
+   * @param {(added: Message[]) => void} changed
    */
   constructor(conn, changed) {
     this.conn = conn;
@@ -50,25 +53,40 @@ export class MessageStore {
   async #fetch() {
     for (;;) {
       const after = this.#place === null ? undefined : `${this.#last}.${this.#place}`;
-      const answer = await this.#page(after);
+      const answer = await this.#page({ after });
       if (this.#closed) return;
       const [, place] = answer.next.split(".");
-      this.dropped += answer.missed;
+      if (after === undefined) {
+        this.hasEarlier = mayGoOn(answer.items);
+        this.dropped = answer.missed;
+      }
       this.#add(answer.items);
       this.#place = Number(place ?? 0);
       if (after === undefined || !answer.items.length) return;
     }
   }
 
+  /** Ask for messages before the first one; they stay until new ones need their place. */
+  async earlier() {
+    const before = this.messages[0]?.seq;
+    if (before === undefined) return;
+    const answer = await this.#page({ before });
+    const items = answer.items.filter(({ seq }) => seq < (this.messages[0]?.seq ?? 0));
+    this.hasEarlier = mayGoOn(items);
+    this.dropped = answer.missed;
+    this.messages.unshift(...items);
+    for (const { size } of items) this.#bytes += size;
+  }
+
   /**
-   * @param {string | undefined} after
+   * @param {{after?: string | undefined, before?: number}} from
    * @returns {Promise<{items: Message[], missed: number, next: string}>}
    */
-  async #page(after) {
+  async #page(from) {
     try {
-      return await request("GET", withQuery(`connections/${this.conn}/messages`, { limit: PAGE, after }));
+      return await request("GET", withQuery(`connections/${this.conn}/messages`, { limit: PAGE, ...from }));
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) return { items: [], missed: 0, next: after ?? "0.0" };
+      if (error instanceof Problem && error.status === 404) return { items: [], missed: 0, next: from.after ?? "0.0" };
       throw error;
     }
   }
@@ -140,7 +158,16 @@ export class MessageStore {
       removed += 1;
     }
     this.messages.splice(0, removed);
-    this.dropped += removed;
-    this.changed(added, removed);
+    this.hasEarlier ||= removed > 0;
+    this.changed(added);
   }
+}
+
+/**
+ * Whether there may be more before a page of messages.
+ * @param {Message[]} page
+ */
+function mayGoOn(page) {
+  const bytes = page.reduce((sum, { size }) => sum + size, 0);
+  return page.length === PAGE || (page.length > 0 && bytes > PAGE_BYTES / 2);
 }

@@ -15,7 +15,7 @@ const LONGEST = 262_144; // characters or bytes of one message that the page sho
 
 /**
  * @typedef {{
- *   copy: (message: Message, text: string) => void,
+ *   copy: (text: string) => void,
  *   again: ((message: Message) => void) | null,
  * }} MessageActs
  */
@@ -34,7 +34,7 @@ export function messageView(message, mode, width, acts) {
   const tools = element(
     "span",
     { class: "message-tools" },
-    button("Copy", () => acts.copy(message, mode === "hex" ? hexDump(bytesOf(message), 16) : looseText(bytesOf(message)))),
+    button("Copy", () => acts.copy(mode === "hex" ? hexDump(bytesOf(message), 16) : looseText(bytesOf(message)))),
   );
   if (acts.again) {
     const again = acts.again;

@@ -21,11 +21,11 @@ export class TranscriptSearch {
 
   /**
    * @param {HTMLElement} scroller
-   * @param {() => void} hold  is called when the reader goes to a match
+   * @param {(seq: number) => void} reveal  makes sure that a message has an element
    */
-  constructor(scroller, hold) {
+  constructor(scroller, reveal) {
     this.scroller = scroller;
-    this.hold = hold;
+    this.reveal = reveal;
     const previous = button("↑", () => this.#go(-1), { "aria-label": "Previous match", class: "quiet" });
     const next = button("↓", () => this.#go(1), { "aria-label": "Next match", class: "quiet" });
     this.element = element("div", { class: "search", role: "search" }, this.#input, this.#told, previous, next);
@@ -57,6 +57,7 @@ export class TranscriptSearch {
   /** Search again, after the messages or their view changed. */
   again() {
     const query = this.#input.value;
+    if (!query && !this.element.classList.contains("active")) return;
     this.element.classList.toggle("active", Boolean(query));
     const matches = query ? matcher(query) : () => false;
     this.#found = query ? (this.#store?.messages ?? []).filter(matches).map(({ seq }) => seq) : [];
@@ -95,7 +96,7 @@ export class TranscriptSearch {
   #go(step) {
     if (!this.#found.length) return;
     this.#at = this.#at < 0 ? (step > 0 ? 0 : this.#found.length - 1) : (this.#at + step + this.#found.length) % this.#found.length;
-    this.hold();
+    this.reveal(this.#found[this.#at] ?? 0);
     for (const old of this.scroller.querySelectorAll("li.at")) old.classList.remove("at");
     const shown = this.scroller.querySelector(`li[data-seq="${this.#found[this.#at]}"]`);
     shown?.classList.add("at");

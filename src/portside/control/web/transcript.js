@@ -5,7 +5,9 @@
 import { perform } from "./acts.js";
 import { request } from "./api.js";
 import { button, choice, element, setText } from "./dom.js";
+import { Following } from "./follow.js";
 import { count } from "./format.js";
+import { menu } from "./menu.js";
 import { MessageStore } from "./message-store.js";
 import { messageView } from "./message-view.js";
 import { done, failed } from "./notices.js";
@@ -18,87 +20,60 @@ import { TranscriptSearch } from "./transcript-search.js";
 
 const MODE = "portside.transcript";
 const WIDE_PX = 840; // from here on a line of hex has room for 16 bytes
+const SHOWN = 500; // messages with elements, while the list follows
+const PAUSE_MS = 100; // at least between two times that new messages are shown
 
 export class Transcript {
   #list = element("ol", { class: "messages" });
-  #scroller = element("div", { class: "transcript", tabindex: 0, role: "region", "aria-label": "Transcript" }, this.#list);
+  #earlier = element("p", { class: "earlier" });
+  #scroller = element("div", { class: "transcript", tabindex: 0, role: "region", "aria-label": "Transcript" }, this.#earlier, this.#list);
   #none = element("p", { class: "transcript-none" });
-  #newer = button("", () => this.follow(true), { class: "newer", hidden: true });
-  #earlier = element("p", { class: "earlier", hidden: true });
+  #newer = button("", () => this.#following.set(true), { class: "newer", hidden: true });
+  #following;
   #unseen = 0;
-  #following = true;
   #readOnly = false;
+  #width = 0;
   /** @type {Mode} */
-  #mode = /** @type {Mode} */ (localStorage.getItem(MODE) ?? "text");
+  #mode = modeOf(localStorage.getItem(MODE));
   /** @type {MessageStore | null} */
   #store = null;
   /** @type {Message[]} */
   #pending = [];
-  #removed = 0;
-  #frame = 0;
+  #timer = 0;
 
   constructor() {
-    const modes = choice("Payload", [["text", "Text"], ["hex", "Hex"], ["both", "Both"]], this.#mode, (mode) => this.#show(mode));
-    this.search = new TranscriptSearch(this.#scroller, () => this.follow(false));
-    this.toolbar = element(
-      "div",
-      { class: "toolbar" },
-      modes.group,
-      this.#toggle("Times", true, (on) => this.#scroller.classList.toggle("no-times", !on)),
-      this.#toggle("Apart", false, (on) => this.#scroller.classList.toggle("apart", on)),
-      (this.followButton = this.#toggle("Follow", true, (on) => this.follow(on))),
-      this.search.element,
-      this.#saveMenu(),
-    );
+    const modes = choice("Payload", [["text", "Text"], ["hex", "Hex"], ["both", "Both"]], this.#mode, (mode) => this.#show(modeOf(mode)));
+    const follow = toggle("Follow", true, (on) => this.#following.set(on));
+    this.#following = new Following(this.#scroller, this.#list, (on) => {
+      follow.setAttribute("aria-pressed", String(on));
+      if (on) this.#unseen = 0;
+      this.#sayNewer();
+    });
+    this.search = new TranscriptSearch(this.#scroller, (seq) => this.#reveal(seq));
+    const save = menu("Save", [
+      ["What came in, as bytes", () => this.#store && saveMessages(this.#store, "in")],
+      ["What was sent, as bytes", () => this.#store && saveMessages(this.#store, "out")],
+      ["All messages, JSON Lines", () => this.#store && saveMessages(this.#store, "jsonl")],
+      ["Copy what is shown", () => void copy(this.#list.innerText)],
+    ]);
     this.element = element(
       "div",
       { class: "transcript-panel" },
-      this.toolbar,
-      this.#earlier,
+      element(
+        "div",
+        { class: "toolbar" },
+        modes.group,
+        toggle("Times", true, (on) => this.#scroller.classList.toggle("no-times", !on)),
+        toggle("Apart", false, (on) => this.#scroller.classList.toggle("apart", on)),
+        follow,
+        this.search.element,
+        save,
+      ),
       element("div", { class: "transcript-frame" }, this.#scroller, this.#none, this.#newer),
     );
-    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    const sizes = new ResizeObserver(() => this.#resized());
-    sizes.observe(this.#scroller);
-    sizes.observe(this.#list);
-  }
-
-  /**
-   * @param {string} text
-   * @param {boolean} on
-   * @param {(on: boolean) => void} act
-   */
-  #toggle(text, on, act) {
-    const toggle = button(text, () => {
-      const now = toggle.getAttribute("aria-pressed") !== "true";
-      toggle.setAttribute("aria-pressed", String(now));
-      act(now);
-    }, { "aria-pressed": String(on), class: "toggle" });
-    return toggle;
-  }
-
-  #saveMenu() {
-    const menu = element("details", { class: "menu" }, element("summary", {}, "Save"));
-    const list = element("div", { class: "menu-list" });
-    for (const [what, text] of /** @type {const} */ ([["in", "What came in, as bytes"], ["out", "What was sent, as bytes"], ["jsonl", "All messages, JSON Lines"]])) {
-      list.append(
-        button(text, () => {
-          menu.open = false;
-          if (this.#store) saveMessages(this.#store, what);
-        }),
-      );
-    }
-    list.append(
-      button("Copy all as text", () => {
-        menu.open = false;
-        void this.#copy(this.#scroller.innerText);
-      }),
-    );
-    menu.append(list);
-    menu.addEventListener("focusout", ({ relatedTarget }) => {
-      if (relatedTarget instanceof Node && !menu.contains(relatedTarget)) menu.open = false;
-    });
-    return menu;
+    new ResizeObserver(() => {
+      if (this.#width !== this.#bytesOfLine() && this.#mode !== "text" && this.#scroller.clientWidth) this.#drawAll();
+    }).observe(this.#scroller);
   }
 
   /**
@@ -112,15 +87,16 @@ export class Transcript {
     this.#readOnly = readOnly;
     this.#list.replaceChildren();
     setText(this.#none, "");
-    this.#store = new MessageStore(conn, (added, removed) => this.#changed(added, removed));
-    this.search.use(this.#store);
-    this.follow(true);
+    const store = new MessageStore(conn, (added) => this.#added(added));
+    this.#store = store;
+    this.search.use(store);
+    this.#following.set(true);
     try {
-      await this.#store.open();
+      await store.open();
     } catch (error) {
       failed(error);
     }
-    this.#sayNone();
+    if (this.#store === store) this.#settle();
   }
 
   reopen() {
@@ -131,116 +107,105 @@ export class Transcript {
     this.#store?.close();
     this.#store = null;
     this.#pending = [];
-    this.#removed = 0;
     this.#unseen = 0;
   }
 
-  /** @param {boolean} on */
-  follow(on) {
-    this.#following = on;
-    this.followButton.setAttribute("aria-pressed", String(on));
-    if (on) {
-      this.#unseen = 0;
-      this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    }
-    this.#sayNewer();
-  }
-
-  /** Where the reader scrolled up, stay; at the end, follow. What grows or shrinks by itself changes nothing. */
-  #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const up = scrollTop < this.#top - 1;
-    this.#top = scrollTop;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 24;
-    if (atEnd && !this.#following) this.follow(true);
-    else if (!atEnd && up && this.#following) this.follow(false);
-  }
-
-  #top = 0;
-
-  #width() {
+  #bytesOfLine() {
     return this.#scroller.clientWidth < WIDE_PX ? 8 : 16;
   }
 
-  #shownWidth = 0;
-
-  #resized() {
-    const width = this.#width();
-    if (this.#shownWidth !== width && this.#mode !== "text" && this.#scroller.clientWidth) this.#drawAll();
-    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-  }
-
-  /** @param {string} mode */
+  /** @param {Mode} mode */
   #show(mode) {
-    this.#mode = mode === "hex" || mode === "both" ? mode : "text";
-    localStorage.setItem(MODE, this.#mode);
+    this.#mode = mode;
+    localStorage.setItem(MODE, mode);
     this.#drawAll();
   }
 
+  /** Draw the newest messages, or as many as are shown. */
   #drawAll() {
     this.#pending = [];
-    this.#removed = 0;
-    this.#list.replaceChildren();
-    this.#append(this.#store?.messages ?? []);
+    const shown = Math.max(SHOWN, this.#list.childElementCount);
+    this.#list.replaceChildren(...this.#elements(this.#store?.messages.slice(-shown) ?? []));
     this.#settle();
   }
 
-  /**
-   * @param {Message[]} added
-   * @param {number} removed
-   */
-  #changed(added, removed) {
+  /** @param {Message[]} added */
+  #added(added) {
     this.#pending.push(...added);
-    this.#removed += removed;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      const kept = this.#store?.messages.length ?? 0;
-      const late = this.#pending.slice(-kept || this.#pending.length);
-      this.#pending = [];
-      this.#append(late);
-      while (this.#list.childElementCount > kept) this.#list.firstElementChild?.remove();
-      if (!this.#following) this.#unseen += late.length;
-      this.#settle();
-    });
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.#draw();
+    }, this.#list.childElementCount ? PAUSE_MS : 0);
   }
 
-  #settle() {
-    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    const dropped = this.#store?.dropped ?? 0;
-    this.#earlier.hidden = !dropped;
-    setText(this.#earlier, dropped ? `${count(dropped)} earlier messages are not kept here; a recording (--record) keeps all.` : "");
-    this.#sayNone();
-    this.#sayNewer();
-    this.search.again();
-  }
-
-  #sayNone() {
-    setText(this.#none, this.#list.childElementCount ? "" : "Nothing has passed yet, or what passed is no longer kept.");
-  }
-
-  #sayNewer() {
-    this.#newer.hidden = this.#following || !this.#unseen;
-    setText(this.#newer, `${count(this.#unseen)} new ↓`);
+  #draw() {
+    const kept = this.#following.on ? SHOWN : (this.#store?.messages.length ?? 0);
+    const late = this.#pending.slice(-kept);
+    if (!this.#following.on) this.#unseen += this.#pending.length;
+    this.#pending = [];
+    this.#list.append(...this.#elements(late));
+    while (this.#list.childElementCount > kept) this.#list.firstElementChild?.remove();
+    this.#settle();
   }
 
   /** @param {Message[]} messages */
-  #append(messages) {
-    const width = (this.#shownWidth = this.#width());
+  #elements(messages) {
+    const width = (this.#width = this.#bytesOfLine());
     const acts = {
-      copy: (/** @type {Message} */ _, /** @type {string} */ text) => void this.#copy(text),
+      copy: (/** @type {string} */ text) => void copy(text),
       again: this.#readOnly ? null : (/** @type {Message} */ message) => void this.#again(message),
     };
-    this.#list.append(...messages.map((message) => messageView(message, this.#mode, width, acts)));
+    return messages.map((message) => messageView(message, this.#mode, width, acts));
   }
 
-  /** @param {string} text */
-  async #copy(text) {
+  #settle() {
+    this.#following.keep();
+    this.#sayEarlier();
+    this.#sayNewer();
+    setText(this.#none, this.#list.childElementCount ? "" : "Nothing has passed yet, or what passed is no longer kept.");
+    this.search.again();
+  }
+
+  #sayEarlier() {
+    const { messages = [], hasEarlier = false, dropped = 0 } = this.#store ?? {};
+    const more = messages.length > this.#list.childElementCount || hasEarlier;
+    const text = more ? "Show earlier" : dropped ? `${count(dropped)} earlier messages are held no longer; a recording (--record) keeps all.` : "";
+    if (this.#earlier.textContent === text) return;
+    this.#earlier.replaceChildren(more ? button(text, () => void this.#showEarlier()) : text);
+  }
+
+  async #showEarlier() {
+    const store = this.#store;
+    if (!store) return;
+    this.#following.set(false);
     try {
-      await navigator.clipboard.writeText(text);
-      done("Copied");
+      if (store.messages.length <= this.#list.childElementCount) await store.earlier();
     } catch (error) {
-      failed(`the browser does not let the page copy: ${error instanceof Error ? error.message : error}`);
+      failed(error);
     }
+    const end = store.messages.length - this.#list.childElementCount;
+    const below = this.#scroller.scrollHeight - this.#scroller.scrollTop;
+    this.#list.prepend(...this.#elements(store.messages.slice(Math.max(0, end - SHOWN), end)));
+    this.#settle();
+    this.#scroller.scrollTop = this.#scroller.scrollHeight - below;
+  }
+
+  /**
+   * Stop following, and have an element for a message.
+   * @param {number} seq
+   */
+  #reveal(seq) {
+    this.#following.set(false);
+    const first = this.#list.firstElementChild;
+    if (first instanceof HTMLElement && seq >= Number(first.dataset.seq)) return;
+    const messages = this.#store?.messages ?? [];
+    this.#list.replaceChildren(...this.#elements(messages));
+    this.#settle();
+  }
+
+  #sayNewer() {
+    this.#newer.hidden = this.#following.on || !this.#unseen;
+    setText(this.#newer, `${count(this.#unseen)} new ↓`);
   }
 
   /** @param {Message} message */
@@ -248,5 +213,35 @@ export class Transcript {
     const conn = this.#store?.conn ?? 0;
     const base64 = toBase64(bytesOf(message));
     await perform(`${message.size} B sent again to #${conn}`, () => request("POST", `connections/${conn}/send`, { base64 }));
+  }
+}
+
+/**
+ * @param {string | null} name
+ * @returns {Mode}
+ */
+const modeOf = (name) => (name === "hex" || name === "both" ? name : "text");
+
+/**
+ * @param {string} text
+ * @param {boolean} on
+ * @param {(on: boolean) => void} act
+ */
+function toggle(text, on, act) {
+  const made = button(text, () => {
+    const now = made.getAttribute("aria-pressed") !== "true";
+    made.setAttribute("aria-pressed", String(now));
+    act(now);
+  }, { "aria-pressed": String(on), class: "toggle" });
+  return made;
+}
+
+/** @param {string} text */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    done("Copied");
+  } catch (error) {
+    failed(`the browser does not let the page copy: ${error instanceof Error ? error.message : error}`);
   }
 }
