@@ -6,9 +6,9 @@ import { element } from "./dom.js";
 
 /** @typedef {import("./types.js").Message} Message */
 
-const ESCAPES = new Map([["\r", "\\r"], ["\t", "\\t"], ["\0", "\\0"], ["\x1b", "\\x1b"]]);
+const ESCAPES = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"], ["\0", "\\0"], ["\x1b", "\\x1b"]]);
 // Control, format (such as those that turn the direction of text), private and unpaired characters, and separators.
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
+const EACH_HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const encoder = new TextEncoder();
 
 /**
@@ -87,25 +87,15 @@ function lengthOfCharacter(bytes, at) {
  */
 export function visibleText(text) {
   const shown = document.createDocumentFragment();
-  let run = "";
-  const escape = (/** @type {string} */ written, name = "escape") => {
-    if (run) shown.append(run);
-    run = "";
-    shown.append(element("span", { class: name }, written));
-  };
-  for (const [at, character] of [...text].entries()) {
-    if (character === "\n") {
-      escape("\\n", "escape line-end");
-      if (at < text.length - 1) run = "\n";
-    } else if (character === "\r") {
-      escape("\\r", "escape line-end");
-    } else if (HIDDEN.test(character)) {
-      escape(escaped(character));
-    } else {
-      run += character;
-    }
+  let from = 0;
+  for (const { 0: character, index } of text.matchAll(EACH_HIDDEN)) {
+    if (index > from) shown.append(text.slice(from, index));
+    const lineEnd = character === "\n" || character === "\r";
+    shown.append(element("span", { class: lineEnd ? "escape line-end" : "escape" }, escaped(character)));
+    from = index + character.length;
+    if (character === "\n" && from < text.length) shown.append("\n");
   }
-  if (run) shown.append(run);
+  if (from < text.length) shown.append(text.slice(from));
   return shown;
 }
 
@@ -114,7 +104,7 @@ export function visibleText(text) {
  * @param {string} text
  */
 export function oneLine(text) {
-  return [...text].map((letter) => (letter === "\n" ? "\\n" : HIDDEN.test(letter) ? escaped(letter) : letter)).join("");
+  return text.replaceAll(EACH_HIDDEN, escaped);
 }
 
 /** @param {string} character */

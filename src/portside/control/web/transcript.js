@@ -22,6 +22,8 @@ const MODE = "portside.transcript";
 const WIDE_PX = 840; // from here on a line of hex has room for 16 bytes
 const SHOWN = 500; // messages with elements, while the list follows
 const PAUSE_MS = 100; // at least between two times that new messages are shown
+const FRAMES_MS = 33; // that two frames take anyway
+const PAUSES = 4; // so many times as long as showing them takes, so that a flood leaves the browser time for the reader
 
 export class Transcript {
   #list = element("ol", { class: "messages" });
@@ -135,10 +137,17 @@ export class Transcript {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
       this.#draw();
-    }, this.#list.childElementCount ? PAUSE_MS : 0);
+    }, this.#list.childElementCount ? this.#pause : 0);
   }
 
+  #pause = PAUSE_MS;
+
   #draw() {
+    const begun = performance.now();
+    // The browser lays out what is new before the next frame but one.
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      this.#pause = Math.max(PAUSE_MS, PAUSES * (performance.now() - begun - FRAMES_MS));
+    }));
     const kept = this.#following.on ? SHOWN : (this.#store?.messages.length ?? 0);
     const late = this.#pending.slice(-kept);
     if (!this.#following.on) this.#unseen += this.#pending.length;
