@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from portside.wire.zero_runs import RUN, has_mistakable, shorten_zeros
+from portside.wire.zero_runs import RUN, escape_mistakable, has_mistakable, join_runs, shorten_zeros, split_runs
 
 PRINTABLE_ASCII: Final = bytes(range(32, 127))
 _NAMED: Final = {0: b"\\0", 9: b"\\t", 13: b"\\r"}
@@ -36,8 +36,9 @@ _LATIN_1: Final = re.compile(r"\\x(?=[89a])")  # of U+0080 to U+00AD: other esca
 _MUCH_BYTES: Final = 256  # of binary data, for which the table pays
 _UNUSED: Final = 0  # in a column
 _TAKEN_OUT, _MARK = b"\xff", b"\x01"  # in the place of bytes that were taken out, before the table and after it
+_RUN_TAKEN_OUT, _RUN_MARK = b"\xfe", b"\x02"  # the same for runs of NUL
 _BEGINS_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf]\Z")  # no character, but Python waits for its third byte
-_MAYBE_CHARACTERS: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]+|\xff)")
+_MAYBE_CHARACTERS: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]+|[\xfe\xff])")
 
 
 def _escape(text: str) -> str:
@@ -54,16 +55,26 @@ def _escape(text: str) -> str:
 
 def escape_binary(data: bytes) -> bytes:
     """The data with its escapes and short forms, line feeds apart."""
-    pieces: list[bytes | bytearray] = [*_MAYBE_CHARACTERS.split(shorten_zeros(data))]
+    pieces = _MAYBE_CHARACTERS.split(escape_mistakable(data))
     bytes_alone = _TAKEN_OUT.join(pieces[::2])
-    places = bytearray(4 * len(bytes_alone))
-    for place, column in enumerate(_COLUMNS):
-        places[place::4] = bytes_alone.translate(column)
+    if RUN in bytes_alone:
+        between, forms = split_runs(bytes_alone)
+        shown = join_runs(_escape_bytes(_RUN_TAKEN_OUT.join(between)).split(_RUN_MARK), forms)
+    else:
+        shown = _escape_bytes(bytes_alone)
     taken_out = b"\n".join(pieces[1::2]).decode("utf-8", "surrogateescape")
-    pieces[::2] = places.translate(None, bytes((_UNUSED,))).split(_MARK)
+    pieces[::2] = shown.split(_MARK)
     if taken_out:
         pieces[1::2] = _escape(taken_out).encode().split(b"\\n")
     return b"".join(pieces)
+
+
+def _escape_bytes(data: bytes) -> bytes:
+    """What is shown for bytes that belong to no character of several bytes."""
+    places = bytearray(4 * len(data))
+    for place, column in enumerate(_COLUMNS):
+        places[place::4] = data.translate(column)
+    return bytes(places.translate(None, bytes((_UNUSED,))))
 
 
 def escape_byte(byte: int) -> bytes:
@@ -74,7 +85,7 @@ def escape_byte(byte: int) -> bytes:
 
 def _columns() -> tuple[bytes, ...]:
     shown = [escape_byte(byte) for byte in range(256)]
-    shown[_TAKEN_OUT[0]] = _MARK
+    shown[_TAKEN_OUT[0]], shown[_RUN_TAKEN_OUT[0]] = _MARK, _RUN_MARK
     return tuple(bytes(each.ljust(4, bytes((_UNUSED,)))[place] for each in shown) for place in range(4))
 
 

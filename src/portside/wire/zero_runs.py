@@ -17,14 +17,35 @@ RUN: Final = bytes(FEWEST)  # what data has to contain for a run to be in it
 TIMES: Final = "\u00d7".encode()
 CONTEXT_BYTES: Final = FEWEST  # of ``before``
 
-_RUN: Final = re.compile(rb"\0" * FEWEST + rb"\0*[0-9]?")
+_RUN: Final = re.compile(rb"(%b\0*[0-9]?)" % (rb"\0" * FEWEST))
 _MISTAKABLE: Final = re.compile(rb"%b(?:(?<=\0%b)|(?<=\\0%b))" % (TIMES, TIMES, TIMES))
 _ESCAPED_TIMES: Final = rb"\\u00d7"  # as re reads it: one backslash
 
 
 def shorten_zeros(data: bytes) -> bytes:
     """The data with its runs shortened, to be escaped next."""
-    return _RUN.sub(_short_form, _MISTAKABLE.sub(_ESCAPED_TIMES, data))
+    between, forms = split_runs(escape_mistakable(data))
+    return join_runs(between, forms)
+
+
+def split_runs(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """What is between the runs, one piece more than there are runs, and the short form of each run."""
+    pieces = _RUN.split(data)
+    runs = pieces[1::2]
+    forms = {run: _short_form(run) for run in set(runs)}  # in binary numbers the same few stand again and again
+    return pieces[::2], list(map(forms.__getitem__, runs))
+
+
+def join_runs(between: list[bytes], forms: list[bytes]) -> bytes:
+    """The pieces that ``split_runs`` made, put together."""
+    pieces = [b""] * (len(between) + len(forms))
+    pieces[::2], pieces[1::2] = between, forms
+    return b"".join(pieces)
+
+
+def escape_mistakable(data: bytes) -> bytes:
+    """The data, with an escape for each multiplication sign that would be taken for that of a run."""
+    return _MISTAKABLE.sub(_ESCAPED_TIMES, data)
 
 
 def has_mistakable(data: bytes) -> bool:
@@ -48,9 +69,8 @@ def escaped_digit(byte: int) -> bytes:
     return b"\\x%02x" % byte
 
 
-def _short_form(run: re.Match[bytes]) -> bytes:
-    found = run[0]
-    last = found[-1]
+def _short_form(run: bytes) -> bytes:
+    last = run[-1]
     if last:
-        return b"\\0%b%d%b" % (TIMES, len(found) - 1, escaped_digit(last))
-    return b"\\0%b%d" % (TIMES, len(found))
+        return b"\\0%b%d%b" % (TIMES, len(run) - 1, escaped_digit(last))
+    return b"\\0%b%d" % (TIMES, len(run))
