@@ -27,12 +27,13 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, cast
 
-from portside.behaviours.terminal_process import TerminalProcess, groups_of_session
+from portside.behaviours.terminal_process import SessionGroups, TerminalProcess
 
 TERMINATES_S = 2.0  # that a program may take after SIGTERM
 _HANGS_UP_S = 1.0  # of them that it may take, on a terminal, after SIGHUP: a shell writes its history, vim the file
 _POLL_S = 0.02  # between looks whether its children are gone
 _POLL_SESSION_S = 0.1  # the same on a terminal, where each look reads all of /proc
+_SESSIONS = SessionGroups()
 
 
 class ProcessState(enum.Enum):
@@ -164,7 +165,7 @@ class ProcessGroup:
     def _signal(self, number: int) -> bool:
         """Send a signal to the group (0 sends none); whether there was a process that could get it."""
         pid = self._process.pid
-        groups = groups_of_session(pid) if self._has_terminal else (pid,)
+        groups = _SESSIONS.groups(pid) if self._has_terminal else (pid,)
         reached = [_signal_group(group, number) for group in groups]
         return any(reached)
 

@@ -7,7 +7,8 @@ the first process of a session opens is its controlling terminal (tty_ioctl(4)).
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from portside.procfs import PROC
@@ -17,6 +18,8 @@ _DEFAULT_SIGNALS: Final = (
     signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
     signal.SIGPIPE, signal.SIGXFSZ,
 )  # fmt: skip
+
+_MOST_AGE_S: Final = 0.01  # of a reading of all processes, from its begin
 
 
 class TerminalProcess:
@@ -46,23 +49,44 @@ class TerminalProcess:
             return 0  # the kernel has reaped it: SIGCHLD is ignored here
 
 
-def groups_of_session(session: int) -> set[int]:
-    """The process groups of a session: that of its first process, and where others are left, theirs too.
+class SessionGroups:
+    """The process groups of sessions, read from all of /proc at once.
 
-    A shell makes a group for each of its jobs.
+    A reading is shared by those who ask at about the same time: when hundreds of clients leave together, each program's
+    session is asked for several times.
     """
-    groups = {session}
-    try:
-        processes = [name for name in os.listdir(PROC) if name.isdigit()]
-    except OSError:  # no descriptor is left
-        return groups
-    for name in processes:
+
+    def __init__(self, proc: str = PROC, clock: Callable[[], float] = time.monotonic) -> None:
+        self._proc = proc
+        self._clock = clock
+        self._groups: dict[int, set[int]] = {}
+        self._read_at = -float("inf")  # seconds of the clock, at its begin
+        self._read_for_s = 0.0
+
+    def groups(self, session: int) -> set[int]:
+        """The process groups of a session: that of its first process, and where others are left, theirs too.
+
+        A shell makes a group for each of its jobs. One that was made while the processes were read may be missing, and
+        for about as long as that takes, or for ``_MOST_AGE_S``, a reading is used again.
+        """
+        if self._clock() - self._read_at > max(_MOST_AGE_S, 2 * self._read_for_s):
+            self._read()
+        return {session, *self._groups.get(session, ())}
+
+    def _read(self) -> None:
+        self._read_at = self._clock()
+        self._groups = {}
         try:
-            with open(f"{PROC}/{name}/stat", "rb", buffering=0) as file:
-                text = file.read(1024)
-        except OSError:
-            continue  # it has ended
-        state, _parent, group, its_session = text[text.rfind(b")") + 1 :].split()[:4]
-        if int(its_session) == session and state not in (b"Z", b"X"):
-            groups.add(int(group))
-    return groups
+            processes = [name for name in os.listdir(self._proc) if name.isdigit()]
+        except OSError:  # no descriptor is left
+            return
+        for name in processes:
+            try:
+                with open(f"{self._proc}/{name}/stat", "rb", buffering=0) as file:
+                    text = file.read(1024)
+            except OSError:
+                continue  # it has ended
+            fields = text[text.rfind(b")") + 1 :].split(maxsplit=4)
+            if len(fields) > 4 and fields[0] not in (b"Z", b"X"):
+                self._groups.setdefault(int(fields[3]), set()).add(int(fields[2]))
+        self._read_for_s = self._clock() - self._read_at
