@@ -1,6 +1,6 @@
-"""The network namespaces of this machine, opened together, with one filter that is read for each of them."""
+"""The network namespaces of this machine, with one filter that is read for each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from portside.kernel.filter.tree import Filter
 from portside.kernel.netns import Namespace, NamespaceError
 from portside.kernel.resolver import SystemResolver
 from portside.units import counted
+
+Skip = Callable[[NamespaceError], None]
 
 _NO_INTERFACE = -1  # a number that no interface has
 
@@ -41,31 +43,42 @@ class _Interfaces(SystemResolver):
             return _NO_INTERFACE
 
 
-def open_networks(
-    text: str, found: FoundNamespaces, stack: ExitStack, *, skip: Callable[[NamespaceError], None]
-) -> list[Network]:
-    """Open each namespace until the end of ``stack``, and read the filter with its interfaces.
+def open_networks(text: str, found: FoundNamespaces, stack: ExitStack, *, skip: Skip) -> list[Network]:
+    """Open each namespace until the end of ``stack``, and read the filter with its interfaces; as ``iter_networks``."""
+    return list(_networks(text, found, lambda: stack.enter_context(ExitStack()), skip))
+
+
+def iter_networks(text: str, found: FoundNamespaces, *, skip: Skip) -> Iterator[Network]:
+    """Each namespace, open until the next one is asked for: there may be more than a process may have descriptors.
 
     ``skip`` is called for a namespace that may not be entered, or whose last process has ended meanwhile. Raises
-    FilterError for a filter that is wrong, or that names an interface which none of the namespaces has.
+    FilterError for a filter that is wrong; at the end also for one that names an interface which none of them has.
     """
-    networks = []
+    with ExitStack() as stack:
+
+        def closed_before() -> ExitStack:
+            stack.close()
+            return stack
+
+        yield from _networks(text, found, closed_before, skip)
+
+
+def _networks(text: str, found: FoundNamespaces, next_stack: Callable[[], ExitStack], skip: Skip) -> Iterator[Network]:
     named = False
     for each in found.namespaces:
         try:
-            namespace = None if each.own else stack.enter_context(Namespace(each.path))
+            namespace = None if each.own else next_stack().enter_context(Namespace(each.path))
             names = _Interfaces(namespace)
             tree = parse(text, names)
         except NamespaceError as error:
             skip(error)
             continue
         named = named or names.has_all
-        networks.append(Network(each.name, namespace, tree))
+        yield Network(each.name, namespace, tree)
     if not named:
         parse(text, SystemResolver(None))  # says which name it is, and where
-    return networks
 
 
 def hidden_networks(found: FoundNamespaces) -> str:
-    """What is missing where the namespaces of some processes may not be seen."""
+    """The notice that the namespaces of some processes may not be seen."""
     return f"the networks of {counted(found.hidden, 'process', 'processes')} cannot be seen"

@@ -1,9 +1,8 @@
 """``portside.sockets``: the kernel's socket table as a Python function."""
 
 import warnings
-from contextlib import ExitStack
 
-from portside.app.all_networks import hidden_networks, open_networks
+from portside.app.all_networks import hidden_networks, iter_networks
 from portside.kernel.all_netns import find_namespaces
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
@@ -40,19 +39,16 @@ def sockets(
 def _of_all(query: Query, text: str) -> list[Socket]:
     """The sockets of every network namespace that may be entered."""
 
-    def skip(error: NamespaceError) -> None:
-        warnings.warn(str(error), RuntimeWarning, stacklevel=4)
-
     found = find_namespaces()
+    skipped: list[NamespaceError] = []
     seen: list[Socket] = []
-    with ExitStack() as stack:
-        for name, namespace, tree in open_networks(text, found, stack, skip=skip):
-            try:
-                table = take_snapshot(query._replace(filter=tree, netns=namespace)).table
-            except NamespaceError as error:
-                skip(error)
-                continue
-            seen += to_sockets(table, name)
-    if found.hidden:
-        warnings.warn(hidden_networks(found), RuntimeWarning, stacklevel=3)
+    for name, namespace, tree in iter_networks(text, found, skip=skipped.append):
+        try:
+            table = take_snapshot(query._replace(filter=tree, netns=namespace)).table
+        except NamespaceError as error:
+            skipped.append(error)
+            continue
+        seen += to_sockets(table, name)
+    for why in (*map(str, skipped), *([hidden_networks(found)] if found.hidden else [])):
+        warnings.warn(why, RuntimeWarning, stacklevel=3)
     return seen

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from portside.app.all_networks import Network, hidden_networks, open_networks
 from portside.app.listeners_too import report_listeners
 from portside.app.notices import write_notice
+from portside.app.process_limits import raise_descriptor_limit
 from portside.app.stdout import write_lines
 from portside.app.watch_filter import filter_text, wrong_filter
 from portside.app.watch_table import show_snapshot, take
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def show(settings: Watch, prefetcher: "ProcPrefetcher | None") -> int:
     """Show the sockets of each namespace that has any; the exit status."""
     processes = list(prefetcher.processes()) if prefetcher is not None else None
+    raise_descriptor_limit()  # a machine with a thousand containers has as many namespaces
     found = find_namespaces()
     with ExitStack() as stack:
         try:

@@ -6,6 +6,7 @@ Beside it are the networks ``blue``, with an interface ``eth9`` and a listener o
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from support import wait_until
 
 import portside
 from portside.kernel import all_netns
-from portside.kernel.all_netns import FoundNamespace, find_namespaces
+from portside.kernel.all_netns import FoundNamespace, FoundNamespaces, find_namespaces
 from portside.kernel.filter import FilterError
 from portside.kernel.netns import Namespace
 
@@ -89,7 +90,7 @@ def interfaces_that_only_some_have() -> None:
         _, err = watch("dev = eth7", status=2)
         assert err[0] == "portside: watch: no interface is called 'eth7'"
         _, err = watch("foo", status=2)
-        assert err[0] == "portside: watch: nothing is called 'foo'"
+        assert err[0].startswith("portside: watch: nothing is called 'foo'")
         _, err = watch("--events", status=2)
         assert err[0] == "portside: watch: --events follows one network, and --netns all are several"
 
@@ -215,6 +216,42 @@ def what_python_cannot_look_into() -> None:
             assert line.endswith(" <string>")  # where it was called
 
 
+def what_has_gone_in_python() -> None:
+    """A namespace that ends between the search and the look is named, where ``sockets`` was called."""
+    with networks(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = find_namespaces()
+        gone = found.namespaces[1]._replace(path="/run/netns/gone")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("portside.app.sockets.find_namespaces", lambda: FoundNamespaces((*found.namespaces, gone), 0))
+            portside.sockets(netns="all")
+        (warning,) = caught
+        assert "network namespace '/run/netns/gone'" in str(warning.message)
+        assert warning.filename == __file__
+
+
+def more_than_descriptors() -> None:
+    """A machine with many containers: each network costs a descriptor while it is looked into."""
+    with networks():
+        for number in range(40):
+            run("ip", "netns", "add", f"many{number}")
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        script = "import portside; print(*(row.netns for row in portside.sockets(view='listening', netns='all')))"
+        for words, last in (
+            ((sys.executable, "-W", "error", "-W", "ignore:the networks of", "-c", script), "blue"),
+            ((sys.executable, "-m", "portside", "watch", "-l", "--netns", "all"), ":4444"),
+        ):
+            done = subprocess.run(
+                words,
+                capture_output=True,
+                text=True,
+                check=True,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, hard)),
+            )
+            assert last in done.stdout
+            assert "many" not in done.stderr
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     test.__name__: test
     for test in (
@@ -223,6 +260,8 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         kill_in_each,
         sockets_in_python,
         what_python_cannot_look_into,
+        what_has_gone_in_python,
+        more_than_descriptors,
         each_once,
         of_a_thread_alone,
         of_a_process_whose_first_thread_has_ended,
