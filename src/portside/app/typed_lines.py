@@ -35,6 +35,10 @@ _KEYS: Final = {
     termios.VWERASE: "ctrl+w",
     termios.VLNEXT: "quote",
 }
+# Signals that end a process which does nothing about them, apart from those that the run handles.
+_FATAL: Final = (
+    signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU,
+)  # fmt: skip
 _DISABLED: Final = b"\0"  # a character that the terminal does not have
 
 
@@ -74,7 +78,9 @@ class TypedLines:
             loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         loop.add_signal_handler(signal.SIGCONT, self.resume)
         loop.add_signal_handler(signal.SIGWINCH, self._writer.redraw)
-        signal.signal(signal.SIGQUIT, self._quit)
+        for number in _FATAL:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, self._end)
         if self._divert is not None:
             self._divert(self._take_notice)
         self.resume()
@@ -162,8 +168,8 @@ class TypedLines:
         self._loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         self.resume()
 
-    def _quit(self, number: int, _frame: "FrameType | None") -> None:
-        """End the process, as SIGQUIT does by itself, with the terminal given back."""
+    def _end(self, number: int, _frame: "FrameType | None") -> None:
+        """End the process, as the signal does by itself, with the terminal given back."""
         self._release()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

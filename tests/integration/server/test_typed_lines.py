@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support import connect, has_ended, wait_until
+from support import DEADLINE_S, connect, has_ended, wait_until
 from tmux import Terminal
 
 COMMAND = f"{sys.executable} -m portside listen 127.0.0.1:0"
@@ -313,6 +314,42 @@ def test_the_terminal_is_given_back_at_every_end(open_terminal: Open, how: str) 
     assert modes_of(terminal) == (True, True)
     terminal.type("echo the shell $((1 + 1)) is here\n")
     terminal.wait("the shell 2 is here")
+
+
+@pytest.mark.parametrize("name", ["QUIT", "USR1", "USR2", "ALRM"])
+def test_the_terminal_is_given_back_after_a_signal_that_ends_it(name: str) -> None:
+    """A shell repairs its terminal after such an end; what started it here does not."""
+    number = getattr(signal, f"SIG{name}")
+    assert run_on_terminal(number) == -number
+
+
+def test_a_signal_that_is_ignored_does_not_end_it() -> None:
+    """As in a script that has started it with ``&``."""
+    given = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        assert run_on_terminal(signal.SIGQUIT, signal.SIGTERM) == 0
+    finally:
+        signal.signal(signal.SIGQUIT, given)
+
+
+def run_on_terminal(*numbers: int) -> int:
+    """The status of a server on a terminal of its own that gets these signals; the terminal is as it was before."""
+    master, slave = os.openpty()
+    before = termios.tcgetattr(slave)
+    words = [*COMMAND.split(), "--no-control"]
+    server = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
+    try:
+        wait_until(lambda: not termios.tcgetattr(slave)[3] & termios.ICANON, "the terminal to be taken")
+        for number in numbers:
+            server.send_signal(number)
+        status = server.wait(DEADLINE_S)
+        assert termios.tcgetattr(slave) == before
+        return status
+    finally:
+        server.kill()
+        server.wait()
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.mark.parametrize("how", ["TERM=dumb", "--no-stdin", "--format raw", "stdout"])
