@@ -10,10 +10,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from unicodedata import category, east_asian_width
 
 from portside.app.cell_text import UNKNOWN
 from portside.app.table_layout import COMMAND, PROGRAMS, Columns, cell_format, cell_width, table_lines
+from portside.wire.cells import cell_width as character_width
 
 _BATCH = 1024  # rows
 _BELOW = 20  # where the local address begins: what goes on below it are columns too
@@ -132,7 +132,7 @@ def cut_text(text: str, width: int) -> str:
         return text
     used = 0
     for index, character in enumerate(text):
-        used += _cells(character)
+        used += character_width(character)
         if used > width - 1:
             return text[:index] + "…"
     return text
@@ -140,13 +140,7 @@ def cut_text(text: str, width: int) -> str:
 
 def text_width(text: str) -> int:
     """The cells that printable text takes on a terminal."""
-    return len(text) if text.isascii() else sum(map(_cells, text))
-
-
-def _cells(character: str) -> int:
-    if category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if east_asian_width(character) in ("W", "F") else 1
+    return len(text) if text.isascii() else sum(map(character_width, text))
 
 
 def _encoded(lines: Iterable[str]) -> bytes:

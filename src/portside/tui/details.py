@@ -7,6 +7,7 @@ from portside.app.cell_text import command_text, owner_text, seconds_text
 from portside.kernel.models import Owner, Socket
 from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut
+from portside.wire.cells import split_rows
 
 _BETWEEN = 3
 
@@ -50,8 +51,8 @@ def _owner_lines(owners: Sequence[Owner], width: int) -> list[str]:
         descriptor = "" if owner.fd is None else f"  fd {owner.fd}"
         lines.append(f"  {owner_text(owner.pid, owner.program)}{descriptor}")
         if owner.command is not None and (after is None or after.pid != owner.pid):
-            text, most = command_text(owner.command), max(width - 4, 1)
-            lines += [f"    {text[at : at + most]}" for at in range(0, len(text), most)]
+            rows = split_rows(command_text(owner.command), max(width - 4, 2))
+            lines += [f"    {row}" for row in rows if row]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, socket_message, tcp_info
 from unit.tui.made import Looks, made
 
@@ -109,3 +110,11 @@ def test_details_fit_into_the_width() -> None:
         assert max(map(len, known)) <= max(width, 45)
         assert sum(" rtt_us " in line for line in known) == 1
     assert any("rcvbuf" in line for line in known)
+
+
+def test_a_command_line_of_wide_characters_fits_into_the_width() -> None:
+    table = made(socket_message()).with_owners({77: (Owner(5, "nc", 3, "nc " + "\u65e5\u672c" * 40),)})
+    (line,) = Looks()(table).rows(np.array([0]))
+    rows = [row for row in detail_lines(line.socket, 0, 40) if "\u65e5" in row]
+    assert max(map(cell_len, rows)) <= 40
+    assert "".join(row.strip() for row in rows) == "nc " + "\u65e5\u672c" * 40
