@@ -1,5 +1,6 @@
 """``portside ctl …``: the commands on a running server, one function for each."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from portside.ctl.acts import Acts
 
 _ABOUT = "portside ctl COMMAND …\n\nAct on a running server of this user, without a restart and without root."
+_OTHER_SERVER = "it may be none of Portside's, or one of another version; PORTSIDE_DEBUG=1 shows where"
 _MOST_SENT_BYTES = 700_000  # what a request of the API can take as base64
 
 
 def run(arguments: list[str]) -> int:
     """Run one of the commands; the exit status."""
-    return run_one("ctl", _ABOUT, CTL_COMMANDS, _RUNS, arguments)
+    try:
+        return run_one("ctl", _ABOUT, CTL_COMMANDS, _RUNS, arguments)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if os.environ.get("PORTSIDE_DEBUG"):
+            raise
+        # What the answers of a server have in them is not checked beforehand: that would double the start of ctl.
+        raise PortsideError(
+            "an answer of the server", f"it cannot be read: {type(error).__name__}: {error}", _OTHER_SERVER
+        ) from error
 
 
 def _client(settings: Any) -> "ControlClient":

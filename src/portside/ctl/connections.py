@@ -48,7 +48,8 @@ def wrong_filter(command: str, error: ApiError, filter_text: str) -> Exception:
     hint = None
     if error.position is not None and filter_text:
         shown = "".join(each if each.isprintable() else " " for each in filter_text)
-        mark = " " * (len("hint: ") + error.position) + "^" * max(1, error.length)
+        at = min(max(0, error.position), len(shown))  # the server says so
+        mark = " " * (len("hint: ") + at) + "^" * max(1, min(error.length, len(shown) - at))
         hint = (shown, mark)
     return UsageError(command, error.why, hint)
 

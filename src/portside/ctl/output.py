@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from portside.app.stdout import write_lines, write_stdout
-from portside.json_text import encode_json
 
+_MOST_CELL = 300  # characters
 NONE = "-"  # stands for what is not known, or not there
 
 
 def write_json(values: Iterable[Any]) -> bool:
     """Write each value as JSON on a line of its own; False if the reader has gone."""
+    from portside.json_text import encode_json  # msgspec, which takes 10 ms to load: for --json alone
+
     return write_stdout(encode_json(value) + b"\n" for value in values)
 
 
@@ -20,15 +22,24 @@ def write_sentence(text: str) -> None:
 
 
 def table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table with its headings; columns whose heading begins with ``>`` are aligned right."""
+    """A table with its headings; columns whose heading begins with ``>`` are aligned right, the last one never is.
+
+    A cell that is wider than any of ours is cut, so that one does not make every row as wide.
+    """
     names = [heading.removeprefix(">") for heading in headings]
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    cut = [[_cut(cell) for cell in row[:-1]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names[:-1], *cut, strict=True)]
     cells = [
         f"{{:{'>' if heading.startswith('>') else '<'}{width}}}"
-        for heading, width in zip(headings, widths, strict=True)
+        for heading, width in zip(headings[:-1], widths, strict=True)
     ]
-    line = "  ".join(cells)
-    return [line.format(*row).rstrip() for row in (names, *rows)]
+    line = "  ".join((*cells, "{}"))
+    begins, ends = (names[:-1], *cut), (names[-1], *(row[-1] for row in rows))
+    return [line.format(*begin, end).rstrip() for begin, end in zip(begins, ends, strict=True)]
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _MOST_CELL else cell[: _MOST_CELL - 1] + "…"
 
 
 def seconds_text(seconds: float | None) -> str:

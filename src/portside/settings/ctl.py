@@ -1,4 +1,7 @@
-"""The settings of ``portside ctl …``: a class for each of its commands."""
+"""The settings of ``portside ctl …``: a class for each of its commands.
+
+They are neither compared nor printed: to make the methods for that would take a tenth of the start of each command.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +30,14 @@ def _json(help: str = "the API's answer as JSON") -> Any:  # noqa: A002
     return flag("--json", help=help, group=_LOOK)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlServers:
     """The servers of this user that run here."""
 
     json: bool = _json("a JSON object a line")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlConns:
     """The connections of a server, those that a filter leaves."""
 
@@ -52,7 +55,7 @@ class CtlConns:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlShow:
     """One connection: what the server and the kernel know of it, and where its bytes are."""
 
@@ -62,7 +65,7 @@ class CtlShow:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlSend:
     """Send bytes to one client."""
 
@@ -83,7 +86,7 @@ class CtlSend:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlBroadcast:
     """Send a text to every client."""
 
@@ -93,7 +96,7 @@ class CtlBroadcast:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlClose:
     """Close a connection in order: what is buffered for the client goes out first."""
 
@@ -107,7 +110,7 @@ class CtlClose:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlPause:
     """Read nothing from a client until `resume`: what it sends waits in the kernel, then on its side."""
 
@@ -117,7 +120,7 @@ class CtlPause:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlResume:
     """Read from a client again."""
 
@@ -127,7 +130,7 @@ class CtlResume:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlThrottle:
     """Limit both directions of a connection to a rate."""
 
@@ -139,7 +142,7 @@ class CtlThrottle:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlFault:
     """Put a fault on an open connection, take one or all out, or say which it has."""
 
@@ -153,7 +156,7 @@ class CtlFault:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlNote:
     """Write a note on a connection; an empty one takes it away."""
 
@@ -163,7 +166,7 @@ class CtlNote:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlLimit:
     """Change limits of the server, or say what they are."""
 
@@ -177,7 +180,7 @@ class CtlLimit:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlAllow:
     """Let a network connect: once one is allowed, only such ones may; without NET, who may is listed."""
 
@@ -188,7 +191,7 @@ class CtlAllow:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlDeny:
     """Let a network connect no more; those who are connected stay. Without NET, who may not is listed."""
 
@@ -199,7 +202,7 @@ class CtlDeny:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlEvents:
     """What happens on a server, as it happens, as `listen` would show it."""
 
@@ -217,7 +220,7 @@ class CtlEvents:
     tls_ca: str | None = _ca()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlDrain:
     """Accept nobody any more, and end the server with its last client."""
 

@@ -3,34 +3,23 @@
 A request has a connection of its own: the API may belong to a server that was started anew since the last one.
 """
 
-import http.client
-import socket
-import ssl
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from portside.control.client.exchange import Api, Exchange, NotHttp
 from portside.errors import PortsideError, reason_of
-from portside.json_text import encode_json
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT_S = 10.0  # of a request; a stream may be silent for as long as nothing happens
-_MOST_ANSWER_BYTES = 64 << 20
-_MOST_LINE_BYTES = 8 << 20  # of a stream
-
-
-class Api(NamedTuple):
-    """Where an API is: the path of a unix socket, or a host and a port with the token that its link has."""
-
-    name: str  # as errors show it
-    path: str | None = None
-    host: str = "localhost"
-    port: int = 0
-    token: str | None = None
-    tls: ssl.SSLContext | None = None
+_MOST_ANSWER_BYTES = 16 << 20
+_MOST_LINE_BYTES = 12 << 20  # of a stream: the ring holds events of 8 MiB, in base64 a third more
+_MOST_ITEMS = 1_000_000  # of all pages of a list
+_NOT_OURS = "it does not answer as Portside does"
 
 
 class ApiError(PortsideError):
@@ -50,8 +39,10 @@ class Unreachable(PortsideError):
     """A server that does not answer, or not as the API of Portside does."""
 
 
-def api_of_link(link: str, tls: ssl.SSLContext | None = None) -> Api:
+def api_of_link(link: str, tls: "ssl.SSLContext | None" = None) -> Api:
     """The API behind the link that ``listen --web`` prints. Raises PortsideError where the text is no link."""
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(link)
         host, port = parts.hostname, parts.port
@@ -60,48 +51,12 @@ def api_of_link(link: str, tls: ssl.SSLContext | None = None) -> Api:
     if parts.scheme not in ("http", "https") or not host:
         raise PortsideError(link, "it is no link of a page: write http://HOST:PORT/#TOKEN, as `listen --web` prints it")
     secure = parts.scheme == "https"
+    if secure and tls is None:
+        import ssl
+
+        tls = ssl.create_default_context()
     name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # without the token
-    context = (tls or ssl.create_default_context()) if secure else None
-    return Api(name, None, host, port or (443 if secure else 80), parts.fragment or None, context)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
-
-
-class StreamEnd:
-    """Ends a stream for whoever reads it, on any thread."""
-
-    def __init__(self) -> None:
-        self.is_set = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    def attach(self, sock: socket.socket) -> None:
-        """Take the socket of the stream; it is shut down at once where the end has come already."""
-        with self._lock:
-            self._socket = sock
-        if self.is_set:
-            self.set()
-
-    def set(self) -> None:
-        """End the stream."""
-        with self._lock:
-            self.is_set = True
-            if self._socket is not None:
-                with suppress(OSError):  # it is closed by now
-                    self._socket.shutdown(socket.SHUT_RDWR)
+    return Api(name, None, host, port or (443 if secure else 80), parts.fragment or None, tls if secure else None)
 
 
 class ControlClient:
@@ -112,91 +67,126 @@ class ControlClient:
 
     def request(self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Any = None) -> Any:
         """One request; the JSON of its answer, None where it has none."""
-        connection = self._connection(TIMEOUT_S)
+        exchange = None
         try:
-            response = self._send(connection, method, path, query, body)
-            data = response.read(_MOST_ANSWER_BYTES)
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
+            exchange = Exchange(self.api, TIMEOUT_S)
+            exchange.begin(method, _target(path, query), None if body is None else _encode(body))
+            answer = exchange.body(_MOST_ANSWER_BYTES)
+        except (OSError, NotHttp) as error:
+            raise self.unreachable(error) from None
         finally:
-            connection.close()
-        self._check(response, data)
-        return self._decode(data) if data else None
+            if exchange is not None:
+                exchange.close()
+        self.check(exchange, answer)
+        return self.decode(answer) if answer else None
 
-    def lines(
-        self, path: str, *, query: Mapping[str, str | int] | None = None, end: StreamEnd | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """The objects of a stream of JSON Lines, as they come, until the server or ``end`` ends it."""
-        connection = self._connection(None)
-        try:
-            if end is not None:
-                connection.connect()
-                end.attach(connection.sock)
-            response = self._send(connection, "GET", path, query, None)
-            if response.status != 200:
-                self._check(response, response.read(_MOST_ANSWER_BYTES))
-            while line := response.readline(_MOST_LINE_BYTES):
-                if not line.isspace():
-                    yield self._decode(line)
-        except (OSError, http.client.HTTPException) as error:
-            if end is None or not end.is_set:
-                raise self._unreachable(error) from None
-        finally:
-            connection.close()
+    def lines(self, path: str, *, query: Mapping[str, str | int] | None = None) -> "LineStream":
+        """The objects of a stream of JSON Lines, as they come, until the server ends it."""
+        return LineStream(self, _target(path, query))
 
     def pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        """The answers of a list, page by page."""
+        """The answers of a list, page by page, as far as each brings something."""
         after: dict[str, str | int] = {}
+        left = _MOST_ITEMS
         while True:
             page = self.request("GET", path, query={**query, **after})
             yield page
-            if page.get("next") is None:
+            if page.get("next") is None or not page["items"]:
                 return
+            left -= len(page["items"])
+            if left < 0:
+                raise Unreachable(self.api.name, f"its list has more than {_MOST_ITEMS} items")
             after = {"after": page["next"]}
 
-    def _connection(self, timeout: float | None) -> http.client.HTTPConnection:
-        api = self.api
-        if api.path is not None:
-            return _UnixConnection(api.path, timeout)
-        if api.tls is not None:
-            return http.client.HTTPSConnection(api.host, api.port, timeout=timeout, context=api.tls)
-        return http.client.HTTPConnection(api.host, api.port, timeout=timeout)
-
-    def _send(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        body: Any,
-    ) -> http.client.HTTPResponse:
-        target = quote(path) + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Connection": "close"}
-        data = None
-        if body is not None:
-            data = encode_json(body)
-            headers["Content-Type"] = "application/json"
-        if self.api.token is not None:
-            headers["Authorization"] = f"Bearer {self.api.token}"
-        connection.request(method, target, data, headers)
-        return connection.getresponse()
-
-    def _check(self, response: http.client.HTTPResponse, data: bytes) -> None:
-        if response.status < 400:
+    def check(self, exchange: Exchange, answer: bytes) -> None:
+        """Raise ApiError for an answer that is a refusal."""
+        if exchange.status < 400:
             return
-        kind = response.headers.get_content_type()
-        problem = self._decode(data) if kind == "application/problem+json" else {}
-        raise ApiError(self.api.name, problem if isinstance(problem, dict) else {}, response.status)
+        problem = self.decode(answer) if exchange.media_type == "application/problem+json" else {}
+        raise ApiError(self.api.name, problem if isinstance(problem, dict) else {}, exchange.status)
 
-    def _decode(self, data: bytes) -> Any:
+    def decode(self, data: bytes) -> Any:
+        """What JSON of the server says. Raises Unreachable where it is none."""
         try:
-            return msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise Unreachable(self.api.name, f"it does not answer as Portside does: {error}") from None
+            return json.loads(data.decode(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise Unreachable(self.api.name, f"{_NOT_OURS}: {error}") from None
 
-    def _unreachable(self, error: BaseException) -> Unreachable:
-        if isinstance(error, http.client.HTTPException):
-            return Unreachable(self.api.name, f"it does not answer as Portside does: {error or type(error).__name__}")
+    def unreachable(self, error: BaseException) -> Unreachable:
+        """The error for the user."""
+        if isinstance(error, NotHttp):
+            return Unreachable(self.api.name, f"{_NOT_OURS}: {error}")
         if isinstance(error, TimeoutError):
             return Unreachable(self.api.name, f"no answer within {TIMEOUT_S:g}s")
         return Unreachable(self.api.name, reason_of(error))
+
+
+class LineStream(Iterator[dict[str, Any]]):
+    """The objects of a stream. ``close``, on any thread, ends it for whoever iterates."""
+
+    def __init__(self, client: ControlClient, target: str) -> None:
+        self._client = client
+        self._target = target
+        self._lock = threading.Lock()
+        self._exchange: Exchange | None = None
+        self._closed = threading.Event()
+        self._objects = self._read()
+
+    def __next__(self) -> dict[str, Any]:
+        return next(self._objects)
+
+    def close(self) -> None:
+        """End the stream: the next object is the last, or there is none."""
+        with self._lock:
+            self._closed.set()
+            if self._exchange is not None:
+                with suppress(OSError):
+                    self._exchange.interrupt()
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        client = self._client
+        try:
+            with self._lock:
+                if self._closed.is_set():
+                    return
+                self._exchange = exchange = Exchange(client.api, None)
+            exchange.begin("GET", self._target, None)
+            if exchange.status != 200:
+                client.check(exchange, exchange.body(_MOST_ANSWER_BYTES))
+            for line in exchange.lines(_MOST_LINE_BYTES):
+                if line and not line.isspace():
+                    yield client.decode(line)
+                if self._closed.is_set():
+                    return
+        except (OSError, NotHttp) as error:
+            if not self._closed.is_set():
+                raise client.unreachable(error) from None
+        finally:
+            with self._lock:
+                if self._exchange is not None:
+                    self._exchange.close()
+                    self._exchange = None
+
+
+def _target(path: str, query: Mapping[str, str | int] | None) -> str:
+    """What a request asks for; the paths of the API need no quoting."""
+    if not query:
+        return path
+    from urllib.parse import urlencode
+
+    return f"{path}?{urlencode(query, errors='surrogateescape')}"
+
+
+def _encode(body: Any) -> bytes:
+    """The JSON of a request, which no terminal shows; msgspec would take 10 ms to load."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()  # noqa: TID251
+    except UnicodeEncodeError:
+        from portside.json_text import encode_json
+
+        return encode_json(body)
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which Python's parser takes for JSON."""
+    raise ValueError(f"{name} is no JSON")

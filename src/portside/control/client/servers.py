@@ -1,12 +1,15 @@
 """Which servers run here, and which of them a command is for."""
 
 import os
-import ssl
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from portside.control.client.http_client import Api, ApiError, ControlClient, Unreachable, api_of_link
+from portside.control.client.exchange import Api
+from portside.control.client.http_client import ApiError, ControlClient, Unreachable, api_of_link
 from portside.control.socket_path import ControlSocket, check_folder, control_folder, list_sockets
 from portside.errors import PortsideError
+
+if TYPE_CHECKING:
+    import ssl
 
 _MOST_NAMED = 8  # servers in a hint
 _ASKED_AT_ONCE = 16
@@ -42,7 +45,7 @@ def local_servers() -> list[RunningServer]:
         return [each for each in pool.map(_ask, clients) if each is not None]
 
 
-def choose_server(which: str | None, tls: ssl.SSLContext | None = None) -> ControlClient:
+def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> ControlClient:
     """The server that ``--server`` names: a process, an address that it listens on, or the link of its page.
 
     Without a name the only one that runs. Raises PortsideError.

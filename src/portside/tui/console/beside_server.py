@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from portside.control.client.http_client import Api, ControlClient
+from portside.control.client.exchange import Api
+from portside.control.client.http_client import ControlClient
 from portside.errors import reason_of
 from portside.tui.console.app import END_SIGNALS, ConsoleApp
 from portside.tui.console.link import SERVER

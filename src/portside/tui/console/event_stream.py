@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from portside.control.client.http_client import StreamEnd
 from portside.errors import PortsideError
 from portside.tui.console.link import Client, Query
 
@@ -25,8 +24,7 @@ class EventStream:
         self._lock = threading.Lock()
         self._waiting: deque[dict[str, Any]] = deque()
         self._skipped = 0
-        self._end = StreamEnd()
-        self._lines = client.lines(_PATH, query=query, end=self._end)
+        self._lines = client.lines(_PATH, query=query)
         self.ended = False
         self.failure = ""
         threading.Thread(target=self._read, name="events", daemon=True).start()
@@ -41,7 +39,7 @@ class EventStream:
 
     def close(self) -> None:
         """End the stream, on any thread."""
-        self._end.set()
+        self._lines.close()
 
     def _read(self) -> None:
         try:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from portside.control.client.http_client import StreamEnd
 from portside.errors import PortsideError
 from portside.tui.worker import Worker
 
@@ -20,8 +19,18 @@ class Client(Protocol):
     def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
         """One request: the JSON of its answer. Raises ApiError and Unreachable."""
 
-    def lines(self, path: str, *, query: Query | None = None, end: StreamEnd | None = None) -> Iterator[dict[str, Any]]:
-        """The objects of a stream, until the server or ``end`` ends it. Raises ApiError and Unreachable."""
+    def lines(self, path: str, *, query: Query | None = None) -> "Lines":
+        """The objects of a stream, until the server or its ``close`` ends it."""
+
+
+class Lines(Protocol):
+    """The objects of a stream, as ``LineStream`` gives them. To iterate raises ApiError and Unreachable."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The objects as they come."""
+
+    def close(self) -> None:
+        """End the stream, on any thread."""
 
 
 Run = tuple[int, str]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from portside.control.client.http_client import ApiError, StreamEnd, Unreachable
+from portside.control.client.http_client import ApiError, Unreachable
 
 NAME = "server 53140"
 _OPENED = "2026-11-22T12:00:01.123456Z"
@@ -124,13 +124,11 @@ class FakeServer:
                 return {"conn": int(conn), "items": self.faults.get(int(conn), [])}
         raise AssertionError(path)
 
-    def lines(
-        self, path: str, *, query: Mapping[str, str | int] | None = None, end: StreamEnd | None = None
-    ) -> "FakeLines":
+    def lines(self, path: str, *, query: Mapping[str, str | int] | None = None) -> "FakeLines":
         assert path == "/api/v1/events"
         if self.is_gone:
             raise Unreachable(NAME, "Connection refused")
-        stream = FakeLines(dict(query or {}), end)
+        stream = FakeLines(dict(query or {}))
         if query is not None and query.get("follow") != "false":
             self.streams.append(stream)
         return stream
@@ -180,9 +178,9 @@ class FakeServer:
 class FakeLines(Iterator[dict[str, Any]]):
     """A stream of events: what is put in comes out; None ends it."""
 
-    def __init__(self, query: dict[str, Any], end: StreamEnd | None) -> None:
+    def __init__(self, query: dict[str, Any]) -> None:
         self.query = query
-        self.end = end
+        self.is_closed = False
         self._items: queue.Queue[dict[str, Any] | Exception | None] = queue.Queue()
         if (place := str(query.get("filter", "")).find("idel")) >= 0:
             self._items.put(problem(400, "nothing is called 'idel'", position=place, length=4))
@@ -193,8 +191,12 @@ class FakeLines(Iterator[dict[str, Any]]):
         """Let an event come."""
         self._items.put(item)
 
+    def close(self) -> None:
+        """End the stream for whoever iterates."""
+        self.is_closed = True
+
     def __next__(self) -> dict[str, Any]:
-        while self.end is None or not self.end.is_set:
+        while not self.is_closed:
             try:
                 item = self._items.get(timeout=0.05)
             except queue.Empty:
