@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from portside.cli.parser import default_of
 from portside.control.app import operations
+from portside.diagnose.registry import RULES
+from portside.diagnose.rule import Rule, Threshold
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
+from portside.settings.diagnose import Diagnose
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.relations import describe_relations
@@ -26,10 +29,13 @@ PAGES: dict[str, dict[str, type]] = {
     "console.md": {"": Console},
     "watch.md": {"": Watch},
     "ctl.md": {f"ctl {name}": settings for name, settings in CTL_COMMANDS.items()},
+    "diagnose.md": {"": Diagnose},
     "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},
     "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
 }
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
+BEGIN_CODES, END_CODES = "<!-- codes: made by `make docs` -->", "<!-- end of codes -->"
+BEGIN_THRESHOLDS, END_THRESHOLDS = "<!-- thresholds: made by `make docs` -->", "<!-- end of thresholds -->"
 BEGIN_OPERATIONS, END_OPERATIONS = "<!-- operations: made by `make docs` -->", "<!-- end of operations -->"
 
 
@@ -70,15 +76,47 @@ def with_operations(text: str) -> str:
     return f"{before}{BEGIN_OPERATIONS}\n| operation | meaning |\n|---|---|\n{rows}{END_OPERATIONS}{after}"
 
 
+def with_codes(text: str) -> str:
+    """The page of ``diagnose`` with its table of conditions made anew."""
+    before, _, rest = text.partition(BEGIN_CODES)
+    _, _, after = rest.partition(END_CODES)
+    rows = "".join(f"| [`{rule.code}`](findings/{rule.code}.md) | {rule.sentence} |\n" for rule in RULES)
+    return f"{before}{BEGIN_CODES}\n| code | condition |\n|---|---|\n{rows}{END_CODES}{after}"
+
+
+def with_thresholds(text: str, rule: Rule) -> str:
+    """The page of a condition with its table of thresholds made anew."""
+    before, _, rest = text.partition(BEGIN_THRESHOLDS)
+    _, _, after = rest.partition(END_THRESHOLDS)
+    rows = "".join(
+        f"| `{rule.code}.{each.name}` | {default_text(each)} | {each.meaning} |\n" for each in rule.thresholds
+    )
+    made = f"| `--set` | default | meaning |\n|---|---|---|\n{rows}" if rows else "It has none.\n"
+    return f"{before}{BEGIN_THRESHOLDS}\n{made}{END_THRESHOLDS}{after}"
+
+
+def default_text(threshold: Threshold) -> str:
+    """The default of a threshold as it is written after ``--set``."""
+    match threshold.unit:
+        case "share":
+            return f"{threshold.value * 100:g}%"
+        case "s":
+            return f"{threshold.value:g}s"
+        case _:
+            return f"{threshold.value:g}"
+
+
 def main() -> int:
     """Write the pages, or with --check compare them; 1 where one differs."""
     differing = []
     made: list[tuple[str, Callable[[str], str]]] = [
         *((name, partial(page, commands=commands)) for name, commands in PAGES.items()),
         ("api.md", with_operations),
+        ("diagnose.md", with_codes),
+        *((f"findings/{rule.code}.md", partial(with_thresholds, rule=rule)) for rule in RULES),
     ]
     for name, make in made:
-        path = Path(__file__).with_name(name)
+        path = Path(__file__).parent / name
         old = path.read_text(encoding="utf-8")
         new = make(old)
         if old != new:

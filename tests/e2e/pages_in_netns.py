@@ -18,7 +18,7 @@ from pathlib import Path
 from certificates import Authority
 from page_player import Scenario, Stage, play, run_sample
 from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, output_of
-from support import DEADLINE_S, Program, read_to_end, wait_until
+from support import DEADLINE_S, Program, listening_port, read_to_end, wait_until
 
 RULES = "examples/device.toml"
 FETCH = "openssl s_client -connect localhost:8443 < /dev/null 2> /dev/null | openssl x509 > server.pem"
@@ -263,6 +263,28 @@ def two_echo_clients(stage: Stage) -> None:
     server.wait_for("connected", count=2)
 
 
+LEAK = (
+    "import socket, threading; server = socket.create_server(('127.0.0.1', 12345)); kept = [];"
+    "[kept.append(server.accept()) for _ in range(3)]; print('kept', flush=True); threading.Event().wait()"
+)
+
+
+def forgotten_connections(stage: Stage) -> None:
+    """A server that does not close three connections that its clients have closed."""
+    server = stage.start(f'exec {sys.executable} -c "{LEAK}"')
+    wait_until(lambda: listening_port(server.process.pid), "the server to listen")
+    for _ in range(3):
+        stage.connect(12345).close()
+    server.wait_for("kept")
+    wait_until(lambda: stage.run("ss -Htn state close-wait").count("12345") == 3, "three to be forgotten")
+
+
+def finding_as_json(stage: Stage) -> str:
+    forgotten_connections(stage)
+    command = "portside diagnose --json 12345 --only close-wait-leak --set close-wait-leak.age=100ms"
+    return stage.run(command).splitlines()[-1]
+
+
 SERVER_VARIES = (r'"node": "[^"]*"', r'"pid": \d+', r'"(?:started|uptime)": .*', r'"accept_queue_limit": \d+')
 CURL = "curl -s --unix-socket $XDG_RUNTIME_DIR/portside/*.sock"
 
@@ -289,6 +311,11 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     },
     "ctl.md": {
         "portside ctl conns": Scenario(two_echo_clients),
+    },
+    "diagnose.md": {
+        "portside diagnose 12345 --set close-wait-leak.age=1s": Scenario(
+            forgotten_connections, varies=(r"pid = \d+", r"\d+/python[\d.]*$")
+        ),
     },
     "events.md": {
         "portside listen 9000 --format json": Scenario(peers=json_client),
@@ -378,6 +405,7 @@ PYTHON: dict[str, dict[str, Scenario]] = {
 
 # What shows an indented sample, which is named by how it begins.
 SAMPLES: dict[str, dict[str, Callable[[Stage], str]]] = {
+    "diagnose.md": {'{"code":': finding_as_json},
     "events.md": {'{"version":': tls_of_opened, '{"via":': proxy_of_opened},
     "faults.md": {'{"event":"fault"': fault_event},
     "logging.md": {"20": failed_handshake_log},

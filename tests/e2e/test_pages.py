@@ -14,6 +14,7 @@ from portside.kernel.resolver import SystemResolver
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.ctl import CTL_COMMANDS
+from portside.settings.diagnose import Diagnose
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -69,6 +70,9 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
         case ["watch", *rest]:
             conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
             assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
+        case ["diagnose", *rest]:
+            conditions = " ".join(parser.parse(Diagnose, "diagnose", rest).filter)
+            assert parse_filter(conditions, SystemResolver())
         case ["rec", name, *rest]:
             parser.parse(REC_COMMANDS[name], f"rec {name}", rest)
         case ["ctl", name, *rest]:
@@ -82,7 +86,15 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
 
 
 def test_every_option_in_a_sentence_is_one_of_portside() -> None:
-    commands = (Connect, Listen, Watch, *REC_COMMANDS.values(), *RULES_COMMANDS.values(), *CTL_COMMANDS.values())
+    commands = (
+        Connect,
+        Diagnose,
+        Listen,
+        Watch,
+        *REC_COMMANDS.values(),
+        *RULES_COMMANDS.values(),
+        *CTL_COMMANDS.values(),
+    )
     specs = [spec for settings in commands for _, spec, _ in option_specs(settings)]
     known = {"--help", "--version", *(flag for spec in specs for flag in spec.flags)}
     known |= {flag.replace("--", "--no-", 1) for spec in specs if spec.negatable for flag in spec.flags}

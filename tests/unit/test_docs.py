@@ -1,11 +1,16 @@
 """What is documented is what is there."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
 from portside.cli import COMMANDS
+from portside.cli.parser import parse
+from portside.cli.watch import joined
+from portside.diagnose.registry import RULES
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
@@ -13,6 +18,7 @@ from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
+from portside.settings.diagnose import Diagnose
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -33,6 +39,7 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 def test_every_option_is_documented() -> None:
     commands = [("listen", Listen), ("connect", Connect), ("console", Console), ("watch", Watch)]
+    commands = [("listen", Listen), ("connect", Connect), ("watch", Watch), ("diagnose", Diagnose)]
     commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
     commands += [("rec", settings) for settings in REC_COMMANDS.values()]
     commands += [("ctl", settings) for settings in CTL_COMMANDS.values()]
@@ -76,3 +83,29 @@ def test_every_word_of_the_filter_language_is_documented() -> None:
     page = (DOCS / "filter.md").read_text()
     for word in (*states.WORDS, *FILTER_COLUMNS):
         assert f"`{word}`" in page, word
+
+
+SECTIONS = ("What you see", "Why it happens", "How to prove it", "What to do", "Thresholds")
+
+
+def test_every_condition_has_its_page_with_all_sections() -> None:
+    assert {path.stem for path in (DOCS / "findings").iterdir()} == {rule.code for rule in RULES}
+    for rule in RULES:
+        page = (DOCS / "findings" / f"{rule.code}.md").read_text()
+        assert page.startswith(f"# {rule.code}\n\n{rule.sentence}\n")
+        assert re.findall("^## (.*)$", page, re.MULTILINE) == [*SECTIONS]
+        for section in page.split("\n## ")[1:-1]:
+            assert len(section.split()) > 8, f"{rule.code}: {section}"
+
+
+def test_links_between_the_pages_of_conditions_lead_somewhere() -> None:
+    for path in (DOCS / "findings").iterdir():
+        for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_commands_on_the_pages_of_conditions_are_ones_that_portside_takes() -> None:
+    for path in (DOCS / "findings").iterdir():
+        for words in map(shlex.split, re.findall(r"`portside ([^`]+)`", path.read_text())):
+            settings = {"watch": Watch, "diagnose": Diagnose, "connect": Connect}[words[0]]
+            parse(settings, words[0], joined(words[1:]))

@@ -22,10 +22,10 @@ def parse_filter(settings: Watch, namespace: Namespace | None) -> Filter:
         raise wrong_filter(error) from None
 
 
-def wrong_filter(error: FilterError) -> UsageError:
+def wrong_filter(error: FilterError, command: str = "watch") -> UsageError:
     """The usage error for a filter that cannot be read; the hint shows the place."""
     _, shown, mark = str(error).rsplit("\n", 2)
-    return UsageError("watch", error.problem, (shown[2:].rstrip(), f"{' ' * len('hint: ')}{mark[2:]}"))
+    return UsageError(command, error.problem, (shown[2:].rstrip(), f"{' ' * len('hint: ')}{mark[2:]}"))
 
 
 def view_of(settings: Watch) -> View | None:

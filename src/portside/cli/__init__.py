@@ -27,6 +27,7 @@ COMMANDS = {
     "ctl": "act on a running server: see its clients, answer, slow, pause, close, break them",
     "rules": "rules for what a server answers: check a file, test it with a transcript",
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
+    "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
 }
 
 
@@ -111,6 +112,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.watch import Watch
 
             return watch.run(load(Watch, "watch", watch.joined(rest)))
+        case ["diagnose", *rest]:
+            from portside.cli import diagnose
+            from portside.settings.diagnose import Diagnose
+
+            return diagnose.run(load(Diagnose, "diagnose", rest))
         case [name, *_]:
             from portside.cli.misspelt import no_such_command
 
