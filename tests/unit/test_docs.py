@@ -39,7 +39,7 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 def test_every_option_is_documented() -> None:
     commands = [("listen", Listen), ("connect", Connect), ("console", Console), ("watch", Watch)]
-    commands = [("listen", Listen), ("connect", Connect), ("watch", Watch), ("diagnose", Diagnose)]
+    commands += [("diagnose", Diagnose)]
     commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
     commands += [("rec", settings) for settings in REC_COMMANDS.values()]
     commands += [("ctl", settings) for settings in CTL_COMMANDS.values()]

@@ -39,6 +39,7 @@ def run(settings: Diagnose) -> int:
     rules = chosen_rules(settings.only, settings.ignore)
     thresholds = read_thresholds(settings.thresholds)
     with ExitStack() as stack:
+        stop = stack.enter_context(_stopping())
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
         tree = _parse(" ".join(settings.filter), namespace)
         if tree is not EVERYTHING:
@@ -47,7 +48,6 @@ def run(settings: Diagnose) -> int:
                 raise UsageError("diagnose", "these are conditions of the whole machine, and a filter leaves them out")
             write_notice("with a filter, conditions of the whole machine are left out")
         source = stack.enter_context(DiagnosisSource(tree, namespace, source=settings.source))
-        stop = stack.enter_context(_stopping())
         stack.enter_context(ends_with_reader())
         diagnosis = Diagnosis(rules, thresholds)
         if settings.follow:

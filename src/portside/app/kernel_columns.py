@@ -29,6 +29,7 @@ class KernelColumns:
     def __init__(self, table: SocketTable) -> None:
         self.table = table
         self._columns: dict[str, tuple[Values, Mask]] = {}
+        self._together = not any(name in gap.columns for gap in table.unavailable for name in TOGETHER)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -36,7 +37,7 @@ class KernelColumns:
     def column(self, name: str) -> tuple[Values, Mask]:
         """A column of the table, or the addresses of one side. Raises KeyError."""
         if name not in self._columns:
-            if name in TOGETHER and not any(name in gap.columns for gap in self.table.unavailable):
+            if name in TOGETHER and self._together:
                 self._columns |= _info_columns(self.table)
             elif name in ("local", "remote"):
                 self._columns[name] = (_addresses(self.table, name), np.ones(len(self), bool))

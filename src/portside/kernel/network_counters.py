@@ -35,7 +35,7 @@ def parse_counters(text: str) -> dict[str, int]:
 def parse_gauges(text: str) -> dict[str, int]:
     """Parse lines of names and values in turn (sockstat): ``TCP.orphan``, ``TCP.mem``."""
     found: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in filter(str.strip, text.splitlines()):
         group, *words = line.split()
         for name, value in zip(words[::2], words[1::2], strict=False):
             if _is_number(value):

@@ -6,7 +6,6 @@ shows that one followed another (RFC 6298, section 5.5). A peer that answers not
 Thresholds: 2 within the window, or a backoff of 2; proposed here.
 """
 
-
 from portside.diagnose import tcp_states
 from portside.diagnose.grouping import By, Group
 from portside.diagnose.observation import Mask
