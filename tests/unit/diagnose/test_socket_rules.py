@@ -316,7 +316,7 @@ def test_a_syn_that_gets_no_answer_is_found() -> None:
     found = Watched("connect-blackhole").only(row, {**row, "local": "10.0.0.2:40001", "cookie": 2})
     assert (found.severity, found.count) == ("warning", 2)
     assert (found.subject.remote, found.subject.pid) == ("10.0.0.9:80", 7)
-    assert found.evidence["longest_s"] == 3.0
+    assert found.evidence["longest_s"] == 2.0
     assert Watched("connect-blackhole").look({**row, "retransmits": 0}) == []
 
 

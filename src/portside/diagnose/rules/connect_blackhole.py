@@ -1,7 +1,7 @@
 """``connect-blackhole``: connecting gets no answer at all, neither a SYN-ACK nor a reset.
 
-A SYN is sent again after 1 s, then after 3, 7, 15 s (RFC 6298, section 2: the first time-out is 1 s). One that has been
-sent again had no answer.
+A SYN is sent again after 1 s, then after 3, 7, 15 s (RFC 6298, section 2: the first time-out is 1 s), or at first once
+a second (tcp_syn_linear_timeouts). One that has been sent again had no answer, for at least as many seconds as times.
 
 Threshold: one retransmission.
 """
@@ -25,11 +25,11 @@ def select(view: View, limits: Thresholds) -> Mask:
 def describe(group: Group, _limits: Thresholds) -> Verdict:
     """How many wait for an answer, and since when."""
     most = int(np.max(group.numbers("retransmits")))
-    waited = max(float(np.max(group.view.in_state_s[group.rows])), float(2 ** min(most, 6) - 1))
+    waited = max(float(np.max(group.view.in_state_s[group.rows])), float(most))
     return Verdict(
         severity="warning",
         summary=f"{group.subject.remote} does not answer: {counted(len(group), 'connection attempt')} waiting, the "
-        f"longest for about {duration(waited)}.",
+        f"longest for {duration(waited)} at least.",
         evidence={"connecting": len(group), "most_retransmissions": most, "longest_s": round(waited, 1)},
         why="The SYN is lost, or dropped without a word: by a firewall, by a host that is down, or by a listener whose "
         "accept queue is full. A closed port would be refused at once.",
