@@ -150,7 +150,7 @@ def full_name(folder: str, program: str) -> str:
 
 
 def short_name(program: str) -> str:
-    """What the kernel keeps of the name of a program: the name by which ss, ps and top know it."""
+    """The name by which ss, ps and top know a program: what the kernel keeps of its whole name."""
     return os.fsencode(program)[:COMM_BYTES].decode("utf-8", "surrogateescape")
 
 
