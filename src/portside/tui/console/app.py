@@ -9,7 +9,7 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 
-from portside.control.client.http_client import ApiError
+from portside.control.client.http_client import ApiError, Unreachable
 from portside.errors import PortsideError
 from portside.tui.console.connection_list import ConnectionList
 from portside.tui.console.help_text import HELP
@@ -91,12 +91,16 @@ class ConsoleApp(App[int]):
         try:
             await session.link.look()
             session.rates.add(session.link.info)
-            if screen is not None and screen.is_attached:
-                await screen.poll()
+        except PortsideError as error:  # a token of the run before is one too
+            session.link.lost(error)
+            return
+        if screen is None or not screen.is_attached:
+            return
+        try:
+            await screen.poll()
         except ApiError as error:
-            if screen is not None:
-                screen.problem = error.why
-        except PortsideError as error:
+            screen.problem = error.why
+        except Unreachable as error:
             session.link.lost(error)
 
     def _put(self) -> None:

@@ -123,7 +123,8 @@ class ConnectionScreen(ActingScreen):
                 raise
             self.transcript.empty = error.why
             return
-        self.transcript.empty = "nothing was said yet"
+        said = self.details["received"] or self.details["sent"]
+        self.transcript.empty = "what was said before the first look is not held" if said else "nothing was said yet"
         self.transcript.add(page)
         self._after = page["next"]
 

@@ -48,7 +48,7 @@ class RowWindow:
 
     def lacks(self, top: int, height: int) -> bool:
         """Whether one of the rows that are seen is not held."""
-        return not (self.covers(top) and self.covers(min(top + height, self.total) - 1))
+        return not (self.covers(top) and self.covers(max(top, min(top + height, self.total) - 1)))
 
     @staticmethod
     def wanted(top: int, height: int) -> Slice:

@@ -241,9 +241,11 @@ def test_payload_that_is_not_held() -> None:
     async def journey(console: Driven) -> None:
         await console.wait("127.0.0.1:40003")
         await console.press("down", "down", "enter")
+        await console.wait("what was said before the first look is not held")
+        await console.press("escape", "down", "enter")
         await console.wait("nothing was said yet")
 
-    drive(journey, FakeServer([connection(1), connection(2), connection(3)]))
+    drive(journey, FakeServer([connection(1), connection(2), connection(3, received=0, sent=0)]))
 
 
 def test_an_act_from_here() -> None:
