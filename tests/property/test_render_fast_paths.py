@@ -243,3 +243,8 @@ def test_json_of_whole_lines_is_the_json_of_each(data: bytes) -> None:
     lines[-1] = lines[-1][:-1]
     lines = [line for line in lines if line]
     assert [json.loads(each) for each in out] == [json.loads(to_json(Received(AT, 1, PEER, line))) for line in lines]
+
+
+def test_a_run_with_a_number_of_nine_digits() -> None:
+    """One message may be that long with ``--max-frame 1G``."""
+    assert bulk_escaping.escape_binary(bytes(10**8)).decode() == f"\\0{TIMES}100000000"

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from portside.wire import escaping
 from portside.wire.escaping import escape_byte
 from portside.wire.zero_runs import FEWEST, TIMES, escaped_digit
 
@@ -25,6 +26,7 @@ _Places: TypeAlias = npt.NDArray[np.intp]
 CHUNK_BYTES: Final = 128 * 1024  # its cells fit a cache
 _REST_BYTES: Final = CHUNK_BYTES // 8  # more in the last chunk: a small one of its own costs too much
 _LONGEST: Final = 4  # bytes of a character
+_MOST_BYTES: Final = 10**8  # of a chunk: the number of a longer run has more digits than two cells hold
 
 _CELLS: Final[_Words] = np.frombuffer(b"".join(escape_byte(byte).ljust(4, b"\0") for byte in range(256)), "<u4")
 _HEX: Final[_Words] = np.frombuffer(b"".join(b"%02x\0\0" % byte for byte in range(256)), "<u4")
@@ -55,7 +57,8 @@ def escape_binary(data: bytes) -> bytes:
             end = len(data)
         else:  # at a line feed, which is part of no character and of no run
             end = data.rfind(b"\n", at, end) + 1 or data.find(b"\n", end) + 1 or len(data)
-        chunks.append(_escape_chunk(data[at:end]))
+        chunk = data[at:end]
+        chunks.append(_escape_chunk(chunk) if len(chunk) < _MOST_BYTES else escaping.escape_binary(chunk))
         at = end
     return b"".join(chunks)
 
