@@ -116,6 +116,7 @@ class _ListenRun:
         loop.set_exception_handler(_write_exception)
         self._stopping = loop.create_future()
         bus = EventBus(loop)
+        manager = os.environ.pop("NOTIFY_SOCKET", "")  # the programs of --exec are not to have it
         self._behaviour = make_behaviour(settings, listeners, bus.publish)
         if settings.rules is not None:
             from portside.app.rules import RulesReloader
@@ -145,10 +146,10 @@ class _ListenRun:
         self._announce(listeners, bus)
         gc.freeze()  # what was loaded stays, so the collector need not pass over these 35,000 objects again
         server.acceptor.start(listeners, last_number=self._sinks.last_conn)
-        if "NOTIFY_SOCKET" in os.environ:
+        if manager:
             from portside.app.readiness import notify_ready
 
-            notify_ready()
+            notify_ready(manager)
         loop.call_later(_SETTLED_S, keep_freed_memory)
         reason = await self._stopping
         if self._drain:

@@ -1,6 +1,5 @@
 """Tells the service manager that the server is ready, where it waits for that (sd_notify(3))."""
 
-import os
 import socket
 
 from portside.addresses import Address
@@ -9,11 +8,8 @@ from portside.app.notices import write_notice
 _PATIENCE_S = 1.0  # for a manager whose queue is full
 
 
-def notify_ready() -> None:
-    """Send ``READY=1`` to the socket that NOTIFY_SOCKET names, and keep that from the programs that are started."""
-    path = os.environ.pop("NOTIFY_SOCKET", "")
-    if not path:
-        return
+def notify_ready(path: str) -> None:
+    """Send ``READY=1`` to the socket that NOTIFY_SOCKET names."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(_PATIENCE_S)
