@@ -195,6 +195,12 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
         page.get_by_role("button", name="All", exact=True).click()
         expect(row(page, 1)).to_be_visible()
         assert has_no_sideways_scroll(page)
+        page.get_by_role("grid", name="Connections").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("Enter")
+        expect(page.locator("#detail h2")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("grid", name="Connections")).to_be_focused()
         row(page, 1).click()
         for tab in ("Kernel", "Faults", "Transcript"):
             page.get_by_role("tab", name=tab).click()
@@ -263,6 +269,14 @@ def test_the_box_sends_files_hex_and_again_and_again(browser: Browser, listen: S
             received += client.recv(1 << 16)
         assert received == sent
         expect(page.locator(".notice").last).to_contain_text("2 MB sent")
+        # What was said can be saved, exactly.
+        client.sendall(b"\x00\xff from the client")
+        expect(page.locator(".message.in")).to_have_count(1)
+        page.get_by_text("Save", exact=True).click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="What came in, as bytes").click()
+        assert download.value.suggested_filename == "portside-1-in.bin"
+        assert download.value.path().read_bytes() == b"\x00\xff from the client"
         # Every tenth of a second, until it is stopped.
         box.get_by_role("button", name="Text").click()
         box.get_by_label("What to send").fill("tick")

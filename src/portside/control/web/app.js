@@ -80,6 +80,21 @@ async function refresh() {
  */
 const quietly = (asked) => asked.catch(() => {});
 
+/** @type {number | null} */
+let shownConn = null;
+
+/**
+ * Where one view takes the place of the other, the focus goes along.
+ * @param {number | null} conn
+ */
+function moveFocus(conn) {
+  const before = shownConn;
+  shownConn = conn;
+  const lost = document.activeElement === document.body || !(document.activeElement instanceof HTMLElement) || !document.activeElement.offsetParent;
+  if (conn !== null && conn !== before && !list.table.root.offsetParent) view.focus();
+  else if (conn === null && before !== null && lost) list.table.root.focus();
+}
+
 function showRoute() {
   const { view: shown, conn } = route.value;
   for (const [name, section] of Object.entries(views)) section.hidden = name !== shown;
@@ -91,6 +106,7 @@ function showRoute() {
   list.table.markOpen(conn === null ? "" : String(conn));
   if (server.reach.value !== "live") return;
   view.follow();
+  moveFocus(conn);
   if (shown === "events") events.show();
   if (shown === "machine") void machine.table.refresh();
   if (shown === "server") void quietly(whole.refresh());
