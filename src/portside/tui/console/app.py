@@ -136,6 +136,8 @@ class ConsoleApp(App[int]):
         elif event.key == "ctrl+z":
             self.action_stop()
         elif (found := top.active_bindings.get(event.key)) is not None:
+            if isinstance(top, ConsoleScreen):
+                top.message = ""  # it was about the key before
             await self.run_action(found.binding.action, found.node)
 
     def action_help(self) -> None:

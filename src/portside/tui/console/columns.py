@@ -90,10 +90,11 @@ def _kernel(row: Row, name: str) -> int | None:
     return value
 
 
-CONNECTION_FIELDS = (
-    "conn,peer,state,age,idle,received,sent,holds,note,tags,faults,reason,by,owners,recv_q,send_q,rtt_us"
-)
-"""The fields that the columns below need."""
+CONNECTION_FIELDS = "conn,peer,state,age,idle,received,sent,holds,note,tags,faults,reason,by,recv_q,send_q,rtt_us"
+"""The fields that the columns below need, but for PROGRAM."""
+
+PROGRAM = Column("PID/Program", lambda row: owners_text(row.get("owners")), "program", 8, 40, 9, 3)
+"""Who holds the other end, for which the server has to look into the descriptors of processes."""
 
 CONNECTION_COLUMNS = (
     Column("#", lambda row: str(row["conn"]), "conn", 3, 9, 0, 0, right=True, whole=True),
@@ -106,7 +107,7 @@ CONNECTION_COLUMNS = (
     Column("Received", lambda row: bytes_text(row["received"]), "received", 9, 10, 1, 0, right=True),
     Column("Sent", lambda row: bytes_text(row["sent"]), "sent", 5, 8, 1, 0, right=True),
     Column("RTT", lambda row: rtt_text(_kernel(row, "rtt_us")), "rtt", 6, 8, 11, 0, right=True),
-    Column("PID/Program", lambda row: owners_text(row.get("owners")), "program", 8, 40, 9, 3),
+    PROGRAM,
     Column("Note", note_text, "note", 6, 60, 8, 4),
 )
 

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from portside.tui.console.acting import ActingScreen
-from portside.tui.console.columns import CONNECTION_COLUMNS, CONNECTION_FIELDS, Row, bytes_text
+from portside.tui.console.columns import CONNECTION_COLUMNS, CONNECTION_FIELDS, PROGRAM, Row, bytes_text
 from portside.tui.console.connection_screen import ConnectionScreen
 from portside.tui.console.event_screen import EventScreen
 from portside.tui.console.list_screen import ListScreen
@@ -17,6 +17,7 @@ from portside.tui.console.screen import Typing
 from portside.tui.console.session import Session
 from portside.units import counted
 
+_MOST_WITH_OWNERS = 2000  # connections: with 19,000 the server needs two seconds for their programs
 _STATES = ("open", "closed", "all")
 
 
@@ -53,7 +54,8 @@ class ConnectionList(ListScreen, ActingScreen):
         return conn
 
     def which(self) -> Mapping[str, str | int]:
-        return {"state": self._state, "fields": CONNECTION_FIELDS}
+        with_owners = self.table.shows(PROGRAM) and self.table.window.total <= _MOST_WITH_OWNERS
+        return {"state": self._state, "fields": CONNECTION_FIELDS + (",owners" if with_owners else "")}
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         which = "" if self._state == "all" else f"{self._state} "

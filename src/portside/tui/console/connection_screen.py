@@ -1,5 +1,6 @@
 """The screen of one connection: what is said, what the kernel knows of it, and a line to answer with."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -107,10 +108,9 @@ class ConnectionScreen(ActingScreen):
             self.problem = error.why
             return
         self.problem = ""
-        await self._poll_messages(f"{path}/messages")
-        since = {"since": self._history.newest} if self._history.newest is not None else {}
-        self._history.add(await self.session.ask("GET", f"{path}/history", query=since))
-        self._faults = await self._poll_faults(f"{path}/faults") if self.details["state"] != "closed" else ()
+        await asyncio.gather(
+            self._poll_messages(f"{path}/messages"), self._poll_history(f"{path}/history"), self._poll_faults(path)
+        )
 
     async def _poll_messages(self, path: str) -> None:
         query: dict[str, str | int] = {"limit": _MOST_MESSAGES}
@@ -128,22 +128,26 @@ class ConnectionScreen(ActingScreen):
         self.transcript.add(page)
         self._after = page["next"]
 
-    async def _poll_faults(self, path: str) -> Sequence[Mapping[str, Any]]:
+    async def _poll_history(self, path: str) -> None:
+        since = {"since": self._history.newest} if self._history.newest is not None else {}
+        self._history.add(await self.session.ask("GET", path, query=since))
+
+    async def _poll_faults(self, path: str) -> None:
+        faults: Sequence[Mapping[str, Any]] = ()
         try:
-            found: Mapping[str, Any] = await self.session.ask("GET", path)
+            if self.details["state"] != "closed":
+                faults = (await self.session.ask("GET", f"{path}/faults"))["items"]
         except ApiError as error:
-            if error.http_status in (_NOT_FOUND, _GONE):
-                return ()
-            raise
-        items: Sequence[Mapping[str, Any]] = found["items"]
-        return items
+            if error.http_status not in (_NOT_FOUND, _GONE):
+                raise
+        self._faults = faults
 
     # What is on the screen.
 
     def put(self) -> None:
         super().put()
         width, height = self.app.size
-        self._title.update(Text(cut(self._title_text(), width).rstrip(), "bold reverse", no_wrap=True))
+        self._title.update(Text(cut(self._title_text(), width), "bold reverse", no_wrap=True))
         self._facts.display = self._shows_facts
         if self._shows_facts:
             most = 8 if height < 36 else 11

@@ -1,6 +1,5 @@
 """What happens on the server, as ``listen`` would show it, and what the server has written to standard error."""
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from typing import ClassVar
@@ -21,6 +20,7 @@ from portside.tui.filter_entry import FilterEntry
 from portside.tui.widths import cut
 from portside.units import counted
 from portside.wire.escaping import escape_text
+from portside.wire.frame import Frame
 
 _PAYLOAD = ("head", "none")
 _PATH = "/api/v1/events"
@@ -48,7 +48,7 @@ class EventScreen(ConsoleScreen):
         self._notices = 0
         self._run = session.link.run
         self._stream: EventStream | None = None
-        self._renderer = make_renderer("text")
+        self._renderer = make_renderer("text", frame=Frame("none"))
 
     def body(self) -> Iterable[Widget]:
         yield self._about
@@ -112,7 +112,6 @@ class EventScreen(ConsoleScreen):
 
     def put(self) -> None:
         super().put()
-        self.log_view.add(self._rendered(self._renderer.tick(time.monotonic())))
         notices = self.session.notices[self._notices :]
         self._notices = len(self.session.notices)
         self.log_view.add([f"-- {line}" for line in notices])
@@ -141,6 +140,6 @@ class EventScreen(ConsoleScreen):
     def _begin_anew(self) -> None:
         self._close()
         self._seen = 0
-        self._renderer = make_renderer("text")
+        self._renderer = make_renderer("text", frame=Frame("none"))
         self.log_view.clear()
         self.session.wake()

@@ -22,6 +22,7 @@ _SELECTED = Style(reverse=True)
 _NEW = Style(bold=True, color="green")
 _CHANGED = Style(bold=True, underline=True, color="yellow")
 _CLOSED = Style(dim=True)
+_UNMARKED = ("age", "idle", "program")  # what always changes, and what comes later than the row
 _ARROWS = {False: "▲", True: "▼"}
 
 
@@ -85,6 +86,10 @@ class RowTable(ScrollView, can_focus=True):
         """The row that is selected, where it is held."""
         row = self.window.row(self._cursor) if self._cursor is not None else None
         return row if row is not None and self.window.key(row) == self._key else None
+
+    def shows(self, column: Column) -> bool:
+        """Whether a column has room on the screen."""
+        return any(each is column and width for each, width in zip(self.columns, self._widths, strict=False))
 
     @property
     def wanted(self) -> Slice:
@@ -252,7 +257,7 @@ class RowTable(ScrollView, can_focus=True):
         for index, (column, width, text) in enumerate(zip(self.columns, self._widths, texts, strict=True)):
             if not width:
                 continue
-            has_changed = before is not None and before[index] != text and column.sort not in ("age", "idle")
+            has_changed = before is not None and before[index] != text and column.sort not in _UNMARKED
             shown = cut_middle(text, width) if column.middle else cut(text, width, right=column.right)
             segments.append(Segment(shown, (_CHANGED if has_changed else base) + gap))
             segments.append(Segment(" ", gap))

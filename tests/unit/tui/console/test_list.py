@@ -186,7 +186,7 @@ def test_help_and_quitting() -> None:
     async def journey(console: Driven) -> None:
         await console.wait("3 open")
         await console.press("?")
-        await console.wait("portside console", "everything about a connection")
+        await console.wait("portside console", "the sockets of the machine")
         compare(console.text, "help-80x24")
         await console.press("escape")
         await console.wait("3 open")

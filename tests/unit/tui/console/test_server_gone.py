@@ -44,7 +44,7 @@ def test_events_come_as_they_happen() -> None:
         stream.put({"seq": 2, "event": "act", "at": AT, "act": "pause", "conn": 1, "peer": "a:1", "by": "unix uid 0"})
         stream.put({"seq": 5, "event": "missed", "count": 3})
         stream.put({"seq": 6, "event": "of_a_newer_version", "at": AT})
-        stream.put(received(7, "unfinished"))  # a line that is not finished is shown after a while
+        stream.put(received(7, "unfinished"))
         await console.wait("unfinished", "-- 3 events not held any more")
         compare(console.text, "events-80x24")
         stream.put(None)
