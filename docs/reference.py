@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from portside.cli.parser import default_of
 from portside.control.app import operations
-from portside.diagnose.registry import RULES
-from portside.diagnose.rule import Rule, Threshold
+from portside.diagnosis.registry import RULES
+from portside.diagnosis.rule import Rule, Threshold
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.console import Console

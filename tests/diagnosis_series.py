@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from portside.diagnose import tcp_states
-from portside.diagnose.diagnosis import Diagnosis, Report
-from portside.diagnose.findings import Finding
-from portside.diagnose.observation import Holder, Holders, Limits, Mask, Observation, RowNumbers, Values
-from portside.diagnose.registry import BY_CODE
+from portside.diagnosis import tcp_states
+from portside.diagnosis.diagnosis import Diagnosis, Report
+from portside.diagnosis.findings import Finding
+from portside.diagnosis.observation import Holder, Holders, Limits, Mask, Observation, RowNumbers, Values
+from portside.diagnosis.registry import BY_CODE
 
 SMALL = {"state": "u1", "timer": "u1", "retransmits": "u1", "probes": "u1", "backoff": "u1", "total_rto": "u2"}
 WIDE = (

@@ -10,7 +10,7 @@ from typing import get_args
 from portside.cli import COMMANDS
 from portside.cli.parser import parse
 from portside.cli.watch import joined
-from portside.diagnose.registry import RULES
+from portside.diagnosis.registry import RULES
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS

@@ -13,10 +13,10 @@ from portside.app.finding_pages import read_finding_page
 from portside.app.notices import write_notice
 from portside.app.stdout import ends_with_reader, terminal_width, write_lines, write_stdout
 from portside.app.watch_filter import wrong_filter
-from portside.diagnose.diagnosis import Diagnosis, Report, by_severity
-from portside.diagnose.findings import Finding, Subject, rank
-from portside.diagnose.registry import BY_CODE, RULES
-from portside.diagnose.rule import MachineRule, Rule, Threshold
+from portside.diagnosis.diagnosis import Diagnosis, Report, by_severity
+from portside.diagnosis.findings import Finding, Subject, rank
+from portside.diagnosis.registry import BY_CODE, RULES
+from portside.diagnosis.rule import MachineRule, Rule, Threshold
 from portside.errors import InvalidValue, UsageError
 from portside.json_text import encode_json
 from portside.kernel.filter import FilterError, parse

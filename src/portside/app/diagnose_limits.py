@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from portside.diagnose.observation import DescriptorUse, Limits, Values
+from portside.diagnosis.observation import DescriptorUse, Limits, Values
 from portside.kernel.netns import Namespace
 from portside.kernel.network_counters import read_settings
 from portside.procfs import PROC, count_fds, fd_count_is_exact, full_name, process_identity, socket_fds

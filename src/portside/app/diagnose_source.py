@@ -8,7 +8,7 @@ from typing import Self
 
 from portside.app.diagnose_limits import read_limits
 from portside.app.kernel_columns import KernelColumns
-from portside.diagnose.observation import Columns, Holder, Holders, Limits, Observation, RowNumbers
+from portside.diagnosis.observation import Columns, Holder, Holders, Limits, Observation, RowNumbers
 from portside.kernel.backend import BackendError
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor

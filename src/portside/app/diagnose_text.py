@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
-from portside.diagnose.findings import Finding, Number, Subject
-from portside.diagnose.rule import Rule
-from portside.diagnose.words import amount, duration, percent
+from portside.diagnosis.findings import Finding, Number, Subject
+from portside.diagnosis.rule import Rule
+from portside.diagnosis.words import amount, duration, percent
 
 _INDENT = 10
 _LEAST_WIDTH = 50

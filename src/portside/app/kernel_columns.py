@@ -6,7 +6,7 @@ together, some thousand sockets at a time, so that a message is read into the pr
 
 import numpy as np
 
-from portside.diagnose.observation import Mask, Values
+from portside.diagnosis.observation import Mask, Values
 from portside.kernel import states
 from portside.kernel.host_text import MAPPED_PREFIX
 from portside.kernel.inet_diag import IPV4, Attribute
@@ -24,7 +24,7 @@ _BATCH = 4096
 
 
 class KernelColumns:
-    """A socket table as a diagnosis takes it (``portside.diagnose.observation.Columns``)."""
+    """A socket table as a diagnosis takes it (``portside.diagnosis.observation.Columns``)."""
 
     def __init__(self, table: SocketTable) -> None:
         self.table = table

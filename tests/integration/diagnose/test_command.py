@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import Start
 
-from portside.diagnose.registry import BY_CODE
+from portside.diagnosis.registry import BY_CODE
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portside.app.diagnose_text import finding_lines
-from portside.diagnose.counters import growth
-from portside.diagnose.findings import Finding
-from portside.diagnose.observation import DescriptorUse, Limits
-from portside.diagnose.registry import RULES
-from portside.diagnose.rule import MachineRule
-from portside.diagnose.series import GROWING
+from portside.diagnosis.counters import growth
+from portside.diagnosis.findings import Finding
+from portside.diagnosis.observation import DescriptorUse, Limits
+from portside.diagnosis.registry import RULES
+from portside.diagnosis.rule import MachineRule
+from portside.diagnosis.series import GROWING
 from portside.json_text import encode_json
 
 BYTES = ("timer", "retransmits", "probes", "backoff")

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from diagnosis_series import Sockets, Watched, listener
 
-from portside.diagnose import tcp_states
-from portside.diagnose.counters import CounterSeries, growth
-from portside.diagnose.diagnosis import Diagnosis
-from portside.diagnose.findings import SEVERITIES, rank
-from portside.diagnose.grouping import MOST_GROUPS
-from portside.diagnose.observation import Observation, nobody
-from portside.diagnose.registry import BY_CODE, RULES
-from portside.diagnose.rule import MachineRule, SocketRule
-from portside.diagnose.series import Series
-from portside.diagnose.view import share
-from portside.diagnose.words import amount, duration, percent, rate
+from portside.diagnosis import tcp_states
+from portside.diagnosis.counters import CounterSeries, growth
+from portside.diagnosis.diagnosis import Diagnosis
+from portside.diagnosis.findings import SEVERITIES, rank
+from portside.diagnosis.grouping import MOST_GROUPS
+from portside.diagnosis.observation import Observation, nobody
+from portside.diagnosis.registry import BY_CODE, RULES
+from portside.diagnosis.rule import MachineRule, SocketRule
+from portside.diagnosis.series import Series
+from portside.diagnosis.view import share
+from portside.diagnosis.words import amount, duration, percent, rate
 from portside.kernel import states
 from portside.kernel.inet_diag import TIMERS
 
@@ -217,7 +217,7 @@ def test_codes_and_thresholds_are_unique_and_defaults_make_sense() -> None:
 def test_a_module_is_named_by_its_code() -> None:
     for code, rule in BY_CODE.items():
         function = rule.look if isinstance(rule, MachineRule) else rule.select
-        assert function.__module__ == f"portside.diagnose.rules.{code.replace('-', '_')}"
+        assert function.__module__ == f"portside.diagnosis.rules.{code.replace('-', '_')}"
         assert (__import__(function.__module__, fromlist=["x"]).__doc__ or "").startswith(f"``{code}``: ")
 
 

@@ -13,7 +13,7 @@ from unit.watch.sockets_table import made
 
 from portside.app.diagnose_limits import _tracked, read_descriptors, read_limits
 from portside.app.kernel_columns import TOGETHER, KernelColumns
-from portside.diagnose.series import GROWING
+from portside.diagnosis.series import GROWING
 from portside.kernel.decoder import decode
 from portside.kernel.inet_diag import Attribute
 from portside.kernel.table import SocketTable, Unavailable

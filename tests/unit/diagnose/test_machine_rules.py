@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from diagnosis_series import Sockets, Watched
 
-from portside.diagnose.findings import Finding
-from portside.diagnose.observation import DescriptorUse, Limits
-from portside.diagnose.tcp_states import SYN_RECV
+from portside.diagnosis.findings import Finding
+from portside.diagnosis.observation import DescriptorUse, Limits
+from portside.diagnosis.tcp_states import SYN_RECV
 
 
 def grown(code: str, *rows: Mapping[str, Any], limits: Limits = Limits(), **counters: int) -> list[Finding]:  # noqa: B008

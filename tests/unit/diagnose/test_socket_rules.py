@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from diagnosis_series import Watched, listener
 
-from portside.diagnose import tcp_states
-from portside.diagnose.observation import Limits
-from portside.diagnose.tcp_states import (
+from portside.diagnosis import tcp_states
+from portside.diagnosis.observation import Limits
+from portside.diagnosis.tcp_states import (
     CLOSE_WAIT,
     FIN_WAIT1,
     FIN_WAIT2,
