@@ -3,13 +3,20 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from portside.app.findings import diagnose
     from portside.app.sockets import sockets
+    from portside.diagnosis.findings import Finding
     from portside.record.recording import Recording
 
 __version__ = "0.1.0"
-__all__ = ["Recording", "__version__", "sockets"]
+__all__ = ["Finding", "Recording", "__version__", "diagnose", "sockets"]
 
-_HOMES = {"Recording": "portside.record.recording", "sockets": "portside.app.sockets"}
+_HOMES = {
+    "Finding": "portside.diagnosis.findings",
+    "Recording": "portside.record.recording",
+    "diagnose": "portside.app.findings",
+    "sockets": "portside.app.sockets",
+}
 
 
 def __getattr__(name: str) -> object:

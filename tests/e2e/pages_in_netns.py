@@ -396,6 +396,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
 
 
 PYTHON: dict[str, dict[str, Scenario]] = {
+    "diagnose.md": {"import portside": Scenario(forgotten_connections)},
     "recording.md": {"import portside": Scenario(recorded)},
     "watch.md": {
         "import portside": Scenario(one_open_and_one_past, varies=(r"\d+$",), in_order=False),
