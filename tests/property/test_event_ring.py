@@ -64,6 +64,28 @@ def test_what_readers_see_and_what_they_miss_is_everything(
     )
 
 
+@given(_batches, _bounds, st.data())
+def test_who_leaves_payload_out_is_told_of_as_many_as_are_missing(
+    batches: list[list[Event]], bounds: tuple[int, int, int], data: st.DataObject
+) -> None:
+    payload_events, payload_bytes, other_events = bounds
+    ring = EventRing(payload_events=payload_events, payload_bytes=payload_bytes, other_events=other_events)
+    for batch in batches:
+        ring.consume(batch)
+        held = dict(ring.read(0, ring.last + 1)[0])
+        start = data.draw(st.integers(0, ring.last))
+        limit = data.draw(st.integers(1, 30))
+        entries, after = ring.read(start, limit, payload=False)
+        others = [number for number, event in held.items() if isinstance(event, Opened) and number > start]
+        assert [number for number, _ in entries] == others[:limit]
+        assert after == (others[limit - 1] if len(others) >= limit else ring.last)
+        seen = start
+        for number in (*(number for number, _ in entries), after + 1):
+            between = range(seen + 1, number)
+            assert ring.dropped_between(seen, number) == len(set(between) - held.keys())
+            seen = number
+
+
 @given(_batches, st.integers(1, 60), st.integers(600, 6000), st.data())
 def test_pages_of_messages_and_what_was_missed_are_everything(
     batches: list[list[Event]], ring_events: int, budget: int, data: st.DataObject

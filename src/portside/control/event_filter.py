@@ -4,14 +4,15 @@ The columns are fields of the events. What an event has not is neither true nor 
 nor its ``not``.
 """
 
+import fnmatch
 import operator
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Final
+from typing import Final, NamedTuple
 
-from portside.events import Event, Payload
+from portside.events import Event, Payload, Received, Sent
 from portside.kernel.filter.columns import FilterColumn, Vocabulary, parse_integer
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.grammar import parse
@@ -42,10 +43,47 @@ _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 
 
-def make_event_filter(text: str) -> Matches | None:
-    """The test that a filter stands for; None where it is empty, which is true of every event. Raises FilterError."""
+class EventFilter(NamedTuple):
+    """The test that a filter stands for.
+
+    ``conditions`` is how many it has, which is what a test costs at most. ``takes_payload`` is False where no event
+    with payload can match, so that none has to be looked at.
+    """
+
+    matches: Matches
+    conditions: int
+    takes_payload: bool
+
+
+def make_event_filter(text: str) -> EventFilter | None:
+    """Read a filter; None where it is empty, which is true of every event. Raises FilterError."""
     tree = parse(text, columns=VOCABULARY)
-    return None if tree == And(()) else _compile(tree, text, wanted=True)
+    if tree == And(()):
+        return None
+    takes_payload = any(_may_match(tree, kind, wanted=True) for kind in (Received, Sent))
+    return EventFilter(_compile(tree, text, wanted=True), _count(tree), takes_payload)
+
+
+def _count(node: Filter) -> int:
+    match node:
+        case Not(term):
+            return _count(term)
+        case And(terms) | Or(terms):
+            return sum(map(_count, terms))
+    return 1
+
+
+def _may_match(node: Filter, kind: type[Event], *, wanted: bool) -> bool:
+    """Whether any event of a kind can be one for which a condition is true (or false, where ``wanted`` is False)."""
+    match node:
+        case Not(term):
+            return _may_match(term, kind, wanted=not wanted)
+        case And(terms) | Or(terms):
+            found = (_may_match(term, kind, wanted=wanted) for term in terms)
+            return all(found) if isinstance(node, And) is wanted else any(found)
+        case TextIs("event", pattern):
+            return (_pattern(pattern)(kind.event) is not None) is wanted
+    return True
 
 
 def _compile(node: Filter, text: str, *, wanted: bool) -> Matches:
@@ -98,11 +136,14 @@ def _number(column: str, compare: Callable[[float, float], bool], value: float, 
     return test
 
 
+def _pattern(pattern: str) -> Callable[[str], object]:
+    """The match of a whole text, in a time that does not grow with the stars of the pattern beyond its length."""
+    # fnmatch has sets of characters, the filter has * and ? alone.
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE).match
+
+
 def _text(column: str, pattern: str, *, wanted: bool) -> Matches:
-    parts = (
-        re.escape(part) if part not in "*?" else ".*" if part == "*" else "." for part in re.split(r"([*?])", pattern)
-    )
-    matches = re.compile("".join(parts), re.IGNORECASE | re.DOTALL).fullmatch
+    matches = _pattern(pattern)
 
     def test(event: Event) -> bool:
         found = getattr(event, column, None)

@@ -19,7 +19,7 @@ from portside.control.event_json import PayloadMode, event_line, missed_line
 from portside.control.ring import EventRing
 
 if TYPE_CHECKING:
-    from portside.control.event_filter import Matches
+    from portside.control.event_filter import EventFilter
 
 MOST_STREAMS: Final = 200
 BEAT_S: Final = 0.05
@@ -30,6 +30,7 @@ _BEAT_NEW_BYTES: Final = 512 * 1024  # of frames that differ
 _FRAME_EVENTS: Final = 32_768  # that are looked at for a frame: some milliseconds
 _PLAIN_FRAME_EVENTS: Final = 4096  # the same where no filter leaves any out, so that the bytes are the limit
 _LEAST_FRAME_EVENTS: Final = 512
+_FEW_CONDITIONS: Final = 4  # that a filter may have until it looks at fewer events
 _BEAT_EVENTS: Final = 65_536
 
 
@@ -76,7 +77,7 @@ class EventStreams:
                 self._empty.set()
 
     async def frames(
-        self, selection: Selection, matches: "Matches | None", after: int | None, *, follow: bool = True
+        self, selection: Selection, wanted: "EventFilter | None", after: int | None, *, follow: bool = True
     ) -> AsyncIterator[bytes]:
         """Frames of the events after ``after``, or from now on; with ``follow`` until the run ends.
 
@@ -86,7 +87,7 @@ class EventStreams:
         position = ring.last if after is None else after if after <= ring.last else 0
         end = None if follow else ring.last
         while True:
-            frame = self._frame(selection, matches, position)
+            frame = self._frame(selection, wanted, position)
             position = frame.after
             if frame.lines:
                 yield frame.lines
@@ -137,22 +138,30 @@ class EventStreams:
         share = min(_BEAT_BYTES // max(1, self.count), _BEAT_NEW_BYTES // self._distinct)
         return max(_LEAST_FRAME_BYTES, min(_FRAME_BYTES, share))
 
-    def _frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
+    def _frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> Frame:
         key = (after, selection)
         frame = self._frames.get(key)
         if frame is None:
-            frame = self._frames[key] = self._make_frame(selection, matches, after)
+            frame = self._frames[key] = self._make_frame(selection, wanted, after)
         return frame
 
-    def _make_frame(self, selection: Selection, matches: "Matches | None", after: int) -> Frame:
-        most_events = min(_PLAIN_FRAME_EVENTS if matches is None else _FRAME_EVENTS, _BEAT_EVENTS // self._distinct)
-        most_bytes = self._frame_bytes
-        entries, last = self._ring.read(after, max(_LEAST_FRAME_EVENTS, most_events))
+    def _frame_events(self, wanted: "EventFilter | None") -> int:
+        """How many events a frame may look at: a long filter is asked of fewer."""
+        if wanted is None:
+            return max(_LEAST_FRAME_EVENTS, min(_PLAIN_FRAME_EVENTS, _BEAT_EVENTS // self._distinct))
+        share = max(_LEAST_FRAME_EVENTS, min(_FRAME_EVENTS, _BEAT_EVENTS // self._distinct))
+        return max(1, share * _FEW_CONDITIONS // max(_FEW_CONDITIONS, wanted.conditions))
+
+    def _make_frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> Frame:
+        ring, most_bytes = self._ring, self._frame_bytes
+        matches = wanted.matches if wanted is not None else None
+        entries, last = ring.read(after, self._frame_events(wanted), payload=wanted is None or wanted.takes_payload)
         lines: list[bytes] = []
         size, seen, missed = 0, after, 0
         for entry in entries:
             number, event = entry
-            missed += number - seen - 1
+            if number - seen > 1:
+                missed += ring.dropped_between(seen, number)
             seen = number
             if matches is not None and not matches(event):
                 continue
@@ -164,7 +173,7 @@ class EventStreams:
                 return Frame(b"".join(lines), number - 1)
             lines.append(line)
             size += len(line)
-        missed += last - seen
+        missed += ring.dropped_between(seen, last + 1)
         if missed:
             lines.append(missed_line(last, missed))
         return Frame(b"".join(lines), last)

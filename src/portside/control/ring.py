@@ -10,7 +10,7 @@ the numbers have no holes, each number missing from what ``read`` returns is an 
 Nothing is made for an event; what is done for each is done in C, for a batch.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -56,6 +56,7 @@ class _Lane:
         self.blocks: deque[Block] = deque()
         self.events = 0
         self.bytes = 0
+        self.dropped_to = 0  # the number of the newest event that is held no longer
 
     def add(self, numbers: Sequence[int], events: Sequence[Event], weight: int) -> None:
         """Add events, and drop the oldest while there are too many."""
@@ -77,6 +78,7 @@ class _Lane:
 
     def _drop(self) -> None:
         dropped = self.blocks.popleft()
+        self.dropped_to = dropped.numbers[-1]
         self.events -= len(dropped.events)
         self.bytes -= dropped.weight
         if not self.blocks:
@@ -93,6 +95,15 @@ class _Lane:
                 del found[limit:]
                 break
         return found
+
+    def count_between(self, after: int, before: int) -> int:
+        """How many events with numbers between two are held."""
+        if before <= self.dropped_to + 1:
+            return 0
+        return sum(
+            bisect_left(block.numbers, before) - bisect_right(block.numbers, after)
+            for block in self._blocks_after(after)
+        )
 
     def _blocks_after(self, number: int) -> Iterator[Block]:
         """The blocks that have events with a number above ``number``. Readers are near the end, as a rule."""
@@ -177,19 +188,26 @@ class EventRing:
             for conn in closed:
                 self._messages.closed(conn)
 
-    def read(self, after: int, limit: int) -> tuple[list[Entry], int]:
+    def read(self, after: int, limit: int, *, payload: bool = True) -> tuple[list[Entry], int]:
         """The oldest ``limit`` of the held events with numbers above ``after``, and the number to go on after.
 
-        Each number between ``after`` and the second value that is not among the events was dropped.
+        ``payload`` is False where events with payload are of no interest.
         """
         others = self._others.after(after, limit)
-        payload = self._payload.after(after, limit)
+        messages = self._payload.after(after, limit) if payload else []
         # Two ascending runs, in which no number is twice: no events are compared.
-        entries = sorted(others + payload) if others and payload else others or payload
+        entries = sorted(others + messages) if others and messages else others or messages
         if len(entries) < limit:
             return entries, max(after, self.last)
         del entries[limit:]
         return entries, entries[-1][0]
+
+    def dropped_between(self, after: int, before: int) -> int:
+        """How many events with numbers between two are held no longer."""
+        if after >= max(self._payload.dropped_to, self._others.dropped_to):
+            return 0
+        held = self._payload.count_between(after, before) + self._others.count_between(after, before)
+        return before - after - 1 - held
 
     def tick(self) -> None:
         """Do nothing: the ring has no deadline."""

@@ -15,7 +15,9 @@ PayloadParameter = Annotated[
 class EventsQuery(Struct, kw_only=True):
     """Which events a stream brings."""
 
-    filter: Annotated[str, Meta(description="in the filter language: `conn = 7 and not event = sent`")] = ""
+    filter: Annotated[
+        str, Meta(description="in the filter language: `conn = 7 and not event = sent`", max_length=10_000)
+    ] = ""
     payload: PayloadParameter = "all"
     after: Annotated[
         Count | None,

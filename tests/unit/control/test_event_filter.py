@@ -1,9 +1,11 @@
 """Filters of events."""
 
+import time
+
 import pytest
 
 from portside.control.event_filter import make_event_filter
-from portside.events import Closed, Event, Listening, Opened, Received, Refused, Sent
+from portside.events import Act, Closed, Event, Listening, Opened, Received, Refused, Sent
 from portside.kernel.filter.errors import FilterError
 
 AT = 1_700_000_000_000_000_000
@@ -49,9 +51,11 @@ EVENTS: dict[str, Event] = {
     ],
 )
 def test_what_matches(text: str, wanted: str) -> None:
-    matches = make_event_filter(text)
-    assert matches is not None
-    assert [name for name, event in EVENTS.items() if matches(event)] == wanted.split()
+    made = make_event_filter(text)
+    assert made is not None
+    found = [name for name, event in EVENTS.items() if made.matches(event)]
+    assert found == wanted.split()
+    assert made.takes_payload >= bool({"received", "sent"} & set(found))
 
 
 def test_an_empty_filter_is_none() -> None:
@@ -73,3 +77,35 @@ def test_a_mistake_has_its_place(text: str, at: int, words: str) -> None:
         make_event_filter(text)
     assert words in error.value.problem
     assert error.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("text", "takes_payload"),
+    [
+        ("not event = received and not event = sent", False),
+        ("event != received event != SENT", False),
+        ("not ( event = received or event = sent )", False),
+        ("event = closed and conn = 7", False),
+        ("event = closed or conn = 7", True),
+        ("not event = received", True),
+        ("event = s*", True),
+        ("event = st*", False),
+        ("not ( event = received and conn = 7 )", True),
+        ("size > 1k", True),
+    ],
+)
+def test_whether_any_payload_can_match(text: str, takes_payload: bool) -> None:
+    made = make_event_filter(text)
+    assert made is not None
+    assert made.takes_payload is takes_payload
+
+
+def test_many_stars_take_no_longer_than_their_text() -> None:
+    """Each star of a regular expression would try every place, for every place of the star before it."""
+    made = make_event_filter(f"by = {'*?' * 2000}*x")
+    assert made is not None
+    event = Act(at=AT, act="pause", by="a" * 5000)
+    start = time.process_time()
+    assert not made.matches(event)
+    assert time.process_time() - start < 1
+    assert made.conditions == 1

@@ -86,6 +86,54 @@ def test_what_is_held_no_longer_is_told_where_it_is_missing() -> None:
     assert one[0]["count"] == 9
 
 
+def test_where_no_payload_is_wanted_none_is_looked_at() -> None:
+    """A flood of payload costs a page nothing that shows who connects, and it is told as much as anybody."""
+    wanted = make_event_filter("not event = received and not event = sent")
+    assert wanted is not None
+    tested: list[Event] = []
+
+    def matches(event: Event) -> bool:
+        tested.append(event)
+        return wanted.matches(event)
+
+    async def main() -> list[Any]:
+        ring = EventRing(payload_events=8)
+        ring.consume([received()] * 1000)
+        ring.consume([Stopped(AT, "signal")])
+        ring.consume([received()] * 5)
+        counting = wanted._replace(matches=matches)
+        return await gather(make(ring).frames(Selection("all", "f"), counting, 0, follow=False))
+
+    lines = asyncio.run(main())
+    assert [type(each) for each in tested] == [Stopped]
+    assert [(line["event"], line.get("count")) for line in lines] == [("missed", 1000), ("stopped", None)]
+
+
+def test_a_long_filter_is_asked_of_fewer_events_at_a_time() -> None:
+    """A stream with thousands of conditions takes more beats, and no longer of the loop's time."""
+    text = " or ".join(f"conn = {number}" for number in range(2, 1002))
+    longest = make_event_filter(text)
+    assert longest is not None
+    tested: list[int] = []
+
+    def matches(event: Event) -> bool:
+        tested.append(1)
+        return False
+
+    async def main() -> None:
+        ring = EventRing()
+        ring.consume([received()] * 1000)
+        streams = make(ring)
+        stream = streams.frames(Selection("none", text), longest._replace(matches=matches), 0, follow=False)
+        task = asyncio.create_task(gather(stream))
+        await asyncio.sleep(0)
+        assert 0 < len(tested) <= 200
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
 def test_the_last_events_may_be_missing() -> None:
     async def main() -> list[Any]:
         ring = EventRing(payload_bytes=1000)

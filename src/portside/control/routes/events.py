@@ -114,13 +114,13 @@ class _EventLines(Response):
 def _frames(console: Console, query: EventsQuery, *, follow: bool = True) -> AsyncIterator[bytes]:
     """The stream that a query asks for. Raises Problem."""
     try:
-        matches = make_event_filter(query.filter)
+        wanted = make_event_filter(query.filter)
     except FilterError as error:
         raise Problem(400, error.problem, code="filter", position=error.at, length=error.width) from None
     if console.streams.count >= MOST_STREAMS:
         raise Problem(503, f"{MOST_STREAMS} streams of events are open already", code="streams")
     selection = Selection(query.payload, query.filter)
-    return console.streams.frames(selection, matches, query.after, follow=follow)
+    return console.streams.frames(selection, wanted, query.after, follow=follow)
 
 
 async def deliver(
