@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
@@ -49,7 +49,12 @@ def make_app(console: Console, web: WebAccess | None) -> App:
             Route("/docs", docs),
             *file_routes(),
         ],
-        exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_error, Exception: failed},
+        exception_handlers={
+            Problem: _answer_problem,
+            HTTPException: _answer_http_error,
+            ClientDisconnect: _answer_nobody,
+            Exception: failed,
+        },
     )
     return Security(_Contained(app), web)
 
@@ -92,6 +97,11 @@ def _internal_error() -> Response:
 
 async def _answer_problem(_request: Request, error: Exception) -> Response:
     return problem_response(error) if isinstance(error, Problem) else _internal_error()
+
+
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    """The end of a request whose client went away while it sent the body."""
+    return Response(status_code=400)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from portside.control.app import make_app
 from portside.control.console import Console
 from portside.control.http_protocol import ControlProtocol
 from portside.control.security import WebAccess
+from portside.control.websocket_protocol import ControlWebSocket
 
 _BACKLOG = 64
 _HANDSHAKE_TIMEOUT_S = 10.0
@@ -33,7 +34,7 @@ class Stack:
         self._config = Config(
             make_app(console, web),
             http=ControlProtocol,
-            ws="websockets-sansio",
+            ws=ControlWebSocket,
             ws_max_size=4096,
             ws_per_message_deflate=False,
             lifespan="off",
@@ -45,16 +46,18 @@ class Stack:
             timeout_keep_alive=75,
         )
         self._config.load()
-        self._state = ServerState()
+        self._states: list[ServerState] = []
         self._servers: list[asyncio.Server] = []
 
     async def serve(self, sock: socket.socket, context: ssl.SSLContext | None = None) -> None:
         """Serve the clients of a listening socket, those that wait there too; the socket is this object's now."""
         loop = asyncio.get_running_loop()
         timeout = _HANDSHAKE_TIMEOUT_S if context is not None else None
+        state = ServerState()
+        self._states.append(state)
 
         def make_protocol() -> ControlProtocol:
-            return ControlProtocol(self._config, self._state, {}, loop)
+            return ControlProtocol(self._config, state, {}, loop)
 
         if sock.family == socket.AF_UNIX:
             server = await loop.create_unix_server(make_protocol, sock=sock, backlog=_BACKLOG)
@@ -68,14 +71,22 @@ class Stack:
         """Close the sockets, tell subscribers, and let answers that are under way be finished for a moment."""
         for server in self._servers:
             server.close()
-        for connection in list(self._state.connections):
+        for connection in self._connections():
             connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=_GRACE_S)
-        for task in list(self._state.tasks):
+        await self._wait_for_tasks()
+        for task in self._tasks():
             task.cancel()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=_GRACE_S)
-        for connection in list(self._state.connections):
+        await self._wait_for_tasks()
+        for connection in self._connections():
             with suppress(Exception):
                 connection.transport.abort()
+
+    def _connections(self) -> list[ControlProtocol | ControlWebSocket]:
+        return [connection for state in self._states for connection in state.connections]  # type: ignore[misc]
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for state in self._states for task in state.tasks]
+
+    async def _wait_for_tasks(self) -> None:
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=_GRACE_S)

@@ -8,7 +8,7 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from portside.control.http_protocol import BODY_TIMEOUT_S, HEADER_TIMEOUT_S, ControlProtocol
+from portside.control.http_protocol import BODY_TIMEOUT_S, HEADER_TIMEOUT_S, STALLED_S, ControlProtocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -127,3 +127,15 @@ def test_a_body_has_a_time_of_its_own_and_then_there_is_none(client: Client) -> 
     protocol.data_received(b"x" * 10)
     assert loop.running == []
     assert not transport.ended
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(client: Client) -> None:
+    protocol, transport, loop = client
+    protocol.data_received(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+    protocol.pause_writing()
+    assert loop.running == [STALLED_S]
+    protocol.resume_writing()
+    assert loop.running == []
+    protocol.pause_writing()
+    loop.timers[-1].fire()
+    assert transport.ended
