@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from bench import build, machine, report
 from bench.rows import (
     Plan,
+    act,
     archive,
     behaviours,
     binary,
@@ -48,6 +49,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "control": control.control,
     "observed": observed.observed,
     "connections": connections.connections,
+    "act": act.act,
     "page": page.page,
     "connect": through.connect,
     "others": lines.others,

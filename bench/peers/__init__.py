@@ -45,6 +45,7 @@ def reference(mode: str, row: bytes = b"", output: str = "file") -> Peer:
 
 
 TEXT = portside("--format", "text", row=b"> " + LINE)
+TEXT_WEB = portside("--format", "text", "--web", row=TEXT.row)
 JSON = portside("--format", "json")
 JSON_LINES = portside("--format", "json", "--frame", "lines", row=b'"size":64,"text":"' + LINE[:-1] + b'\\n"}\n')
 C_LOG = reference("log", row=b"> " + LINE)

@@ -1,70 +1,92 @@
-"""The page of a server with many connections: what it costs the server, and the browser's main thread."""
+"""The page in a browser: what it costs the server, with many idle clients and with busy ones, and what itself."""
 
-import re
+import shutil
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import partial
 
 from bench import machine, peers
+from bench.browser import CHROMIUM, opened
 from bench.report import Bar, Result
 from bench.rows import Plan
-from bench.server import IdleLoad, Server
+from bench.rows.lines import ALONE, CLIENTS, PLAIN, Sending
+from bench.server import IdleLoad, Server, Work
 
-if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-LIMIT_S = 60
-WATCHED_S = 10
+SETTLED_S = 5
+OPENED_S = 2  # what the page loads, and the server for it, is over
+WATCHED_S = 20
 
 
 def page(plan: Plan) -> Iterator[Result]:
-    if not plan.has([CHROMIUM]):
+    if not plan.has((CHROMIUM,)):
         return
     count = plan.some(19_000)  # 20,000 descriptors are the most that many machines allow
-    measured = plan.by_turns({"page": lambda: _once(count)}, min(plan.runs, 3))["page"]
-    servers, browsers = zip(*measured, strict=True)
-    row = f"{count:,} idle connections, the page open"
-    yield Result(row, "% of a core", servers, bar=Bar(15, at_most=True, absolute=True), note=NOTE_SERVER)
-    row = f"the page's main thread, {count:,} connections"
-    yield Result(row, "% of a core", browsers, bar=Bar(30, at_most=True, absolute=True), note=NOTE_BROWSER)
+    shares = plan.by_turns({"page": partial(_idle, count)}, min(plan.runs, 3))["page"]
+    for at, words, most in ((0, "the server", 15), (1, "the page's main thread", 30)):
+        row = f"{count:,} idle connections, the page open: {words}"
+        values = [100 * share[at] for share in shares]
+        yield Result(row, "% of a core", values, bar=Bar(most, at_most=True, absolute=True), note=NOTE_IDLE)
+    for sending in (PLAIN, ALONE):
+        yield from _lines(plan, sending)
 
 
-def _once(count: int) -> tuple[float, float]:
-    """Percent of a core that the server takes, and those of the main thread of the page."""
-    from playwright.sync_api import sync_playwright
-
-    with Server(peers.portside("--format", "text", "--web")) as server:
-        link = re.search(r"http://\S+", server.errors())
-        if link is None:
-            raise RuntimeError(f"no link of the page: {server.errors()}")
-        files = machine.open_files(server.pid)
-        with IdleLoad(server, count), machine.on_core(machine.LOAD_CORE), sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-            shown = browser.new_page(viewport={"width": 1440, "height": 900})
-            devtools = shown.context.new_cdp_session(shown)
-            devtools.send("Performance.enable")
-            shown.goto(link[0])
-            shown.locator(f".table[aria-rowcount='{count + 1}']").wait_for(timeout=LIMIT_S * 1000)
-            if machine.open_files(server.pid) < files + count:
-                raise RuntimeError(f"{count} connections were not accepted")
-            cpu, tasks, start = machine.cpu_s(server.pid), _tasks_s(devtools), time.monotonic()
-            shown.wait_for_timeout(WATCHED_S * 1000)
-            seconds = time.monotonic() - start
-            shares = machine.cpu_s(server.pid) - cpu, _tasks_s(devtools) - tasks
-            browser.close()
-    return 100 * shares[0] / seconds, 100 * shares[1] / seconds
+def _idle(count: int) -> tuple[float, float]:
+    """The shares of a core that the server and the page's main thread take."""
+    with Server(peers.TEXT_WEB) as server, IdleLoad(server, count), opened(server, _chromium()) as shown:
+        shown.wait_for_rows(count)
+        shown.rest(SETTLED_S)
+        before, (busy, at), cpu, start = shown.texts(), shown.busy_s(), machine.cpu_s(server.pid), time.monotonic()
+        shown.rest(WATCHED_S)
+        server_share = (machine.cpu_s(server.pid) - cpu) / (time.monotonic() - start)
+        busy_then, at_then = shown.busy_s()
+        if shown.texts() == before:
+            raise RuntimeError("the page shows what it showed before")
+        return server_share, (busy_then - busy) / (at_then - at)
 
 
-def _tasks_s(devtools: "CDPSession") -> float:
-    """The seconds that the main thread has worked."""
-    metrics = devtools.send("Performance.getMetrics")["metrics"]
-    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+def _lines(plan: Plan, sending: Sending) -> Iterator[Result]:
+    each = plan.some(sending.each)
+    works = plan.by_turns(
+        {
+            "with": partial(_send_lines, sending, each, with_page=True),
+            "without": partial(_send_lines, sending, each, with_page=False),
+        }
+    )
+    total = CLIENTS * each
+    row = f"{CLIENTS} clients, 64-byte lines to a file, {sending.words}, the page open"
+    mine, theirs = ([total / work.server_cpu_s for work in of] for of in works.values())
+    yield Result(row, "lines/s of CPU", mine, "no page", theirs, Bar(0.85), NOTE_LINES)
+    mine, theirs = ([total / work.seconds for work in of] for of in works.values())
+    yield Result(row, "lines/s", mine, "no page", theirs, note=NOTE_LINES, works=(*works.values(),))
 
 
-NOTE_SERVER = (
-    "The server's share of a core while the flight recorder keeps a row a second and Chromium shows the table of the "
-    "connections, which it asks for once a second."
+def _send_lines(sending: Sending, each: int, *, with_page: bool) -> Work:
+    with Server(peers.TEXT_WEB if with_page else peers.TEXT) as server:
+        if with_page:
+            with opened(server, _chromium()) as shown:
+                shown.wait_for_rows(0)
+                shown.rest(OPENED_S)
+                work = server.work(sending.mode, CLIENTS, each, sending.pack)
+        else:
+            work = server.work(sending.mode, CLIENTS, each, sending.pack)
+        server.stop()
+        if server.missing(CLIENTS * each, work.failed):
+            raise RuntimeError("lines are missing")
+        return work
+
+
+def _chromium() -> str:
+    found = shutil.which(CHROMIUM)
+    assert found is not None
+    return found
+
+
+NOTE_IDLE = (
+    "The page at 1440x900 shows the list of connections and asks anew each second, with the kernel's facts and the "
+    "programs at the other ends, which are on the same machine. The main thread's share is that of Chromium's "
+    "TaskDuration."
 )
-NOTE_BROWSER = "The time that the main thread of the page works, in the same ten seconds; painting is another thread's."
+NOTE_LINES = (
+    "The browser shares the load's core, so the rate tells of both; the lines for each second of the server's CPU tell "
+    "what the page costs the server."
+)
