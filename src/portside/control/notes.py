@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 MOST_NOTED = 10_000
+MOST_CHARACTERS = 2_000_000  # in all notes and tags
 MOST_NOTE_CHARACTERS = 1000
 MOST_TAGS = 16
 MOST_TAG_CHARACTERS = 64
@@ -23,6 +24,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._notes: dict[int, Note] = {}
+        self._characters = 0
 
     def __bool__(self) -> bool:
         return bool(self._notes)
@@ -42,9 +44,17 @@ class Notes:
             raise ValueError(f"a note has at most {MOST_NOTE_CHARACTERS} characters")
         if len(note.tags) > MOST_TAGS or not all(0 < len(tag) <= MOST_TAG_CHARACTERS for tag in note.tags):
             raise ValueError(f"there are at most {MOST_TAGS} tags of 1 to {MOST_TAG_CHARACTERS} characters")
-        self._notes.pop(conn, None)
+        self._remove(conn)
         if note != NOTHING_NOTED:
             self._notes[conn] = note
-        if len(self._notes) > MOST_NOTED:
-            del self._notes[next(iter(self._notes))]
+            self._characters += _characters(note)
+        while len(self._notes) > MOST_NOTED or self._characters > MOST_CHARACTERS:
+            self._remove(next(iter(self._notes)))
         return note
+
+    def _remove(self, conn: int) -> None:
+        self._characters -= _characters(self._notes.pop(conn, NOTHING_NOTED))
+
+
+def _characters(note: Note) -> int:
+    return len(note.text) + sum(map(len, note.tags))

@@ -1,8 +1,8 @@
 """Where the control sockets of a user's servers are: one folder, ``PID.sock`` for each server.
 
-The folder is ``$XDG_RUNTIME_DIR/portside`` where that directory is this user's, else ``/tmp/portside-UID``. It is used
-where it is a folder (no link) of this user, which nobody else may enter: what else is there, somebody made who wants to
-be taken for our servers.
+The folder is ``$XDG_RUNTIME_DIR/portside`` where that directory is this user's and nobody else may rename what is in
+it, else ``/tmp/portside-UID``. It is used where it is a folder (no link) of this user, which nobody else may enter:
+what else is there, somebody made who wants to be taken for our servers.
 """
 
 import os
@@ -28,7 +28,9 @@ def control_folder() -> str:
     """The folder for the control sockets of this user."""
     runtime, uid = os.environ.get("XDG_RUNTIME_DIR", ""), os.geteuid()
     with suppress(OSError):  # after `su` and `sudo` it may be another user's
-        if os.path.isabs(runtime) and os.stat(runtime).st_uid == uid:
+        status = os.stat(runtime)
+        is_open = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+        if os.path.isabs(runtime) and status.st_uid == uid and not is_open:
             return os.path.join(runtime, "portside")
     return f"/tmp/portside-{uid}"  # noqa: S108
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from api_client import control_path, page_of
+from api_client import ask, control_path, page_of
 from conftest import Start
 from support import DEADLINE_S, Program, connect, connect_many, wait_until
 
@@ -181,6 +181,44 @@ def test_events_as_listen_shows_them(listen: Start, start: Start) -> None:
     events.wait_for("(closed|reset) by peer")
     server.stop()
     assert events.wait() == 0
+
+
+def test_hostile_payload_in_the_stream_of_events(listen: Start, start: Start) -> None:
+    """Half a character, a script and 10 MB without a line's end: nothing of it is a command, and the end comes."""
+    server = listen("--format", "raw", stdout=subprocess.DEVNULL)
+    assert server.port
+    assert ask(server, "/api/v1/server").status == 200  # events are held from now on
+    with connect(server.port) as client:
+        events = start("ctl", "events", "--after", "0", "--server", str(server.process.pid))
+        events.wait_for("connected")
+        client.sendall("ü".encode()[:1])
+        events.wait_for(r"> \\xc3")
+        client.sendall(b"<script>alert(1)</script>\x1b]0;taken\x07\x1b[2J\n")
+        events.wait_for(r"<script>alert\(1\)</script>\\x1b\]0;taken\\x07\\x1b\[2J")
+        client.sendall(b"0123456789" * 1_000_000)
+    events.wait_for("(closed|reset) by peer")
+    server.stop()
+    assert events.wait() == 0
+    shown = events.out.decode()
+    assert shown.replace("\n", "").isprintable()
+    assert "0123456789" * 10 in shown
+
+
+def test_a_server_that_is_killed_while_its_events_are_shown(listen: Start, start: Start) -> None:
+    server = listen()
+    assert server.port
+    assert ask(server, "/api/v1/server").status == 200  # events are held from now on
+    with one_client(server):
+        events = start("ctl", "events", "--after", "0", "--server", str(server.process.pid))
+        lines = start("ctl", "events", "--json", "--after", "0", "--server", str(server.process.pid))
+        events.wait_for("connected")
+        lines.wait_for('"opened"')
+        server.process.kill()
+        server.process.wait()
+    for each in (events, lines):
+        assert each.wait() == 1
+        assert each.err.decode().startswith(f"portside: server {server.process.pid}: ")
+        assert each.err.count(b"\n") == 1
 
 
 def test_which_server(listen: Start, tmp_path: Path) -> None:

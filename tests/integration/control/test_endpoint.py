@@ -15,6 +15,7 @@ from conftest import Start
 from support import DEADLINE_S, Program, connect, read_to_end, wait_until
 
 from portside.control.http_protocol import MOST_CONNECTIONS
+from portside.control.socket_path import control_folder
 
 STACK = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "anyio")
 
@@ -118,6 +119,17 @@ def test_a_folder_of_another_user_is_not_used(listen: Start, tmp_path: Path) -> 
     words = f"{folder}: it belongs to another user (uid 65534)"
     assert server.err.decode() == f"portside: no control socket: {words}\n"
     assert list(folder.iterdir()) == []
+
+
+def test_a_directory_in_which_anybody_may_rename_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else could put a folder of his own in the place of ours, between a look at it and its use."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o700)
+    assert control_folder() == f"{tmp_path}/portside"
+    tmp_path.chmod(0o1777)  # as /tmp is: who has made a folder may rename it, and nobody else
+    assert control_folder() == f"{tmp_path}/portside"
+    tmp_path.chmod(0o777)
+    assert control_folder() == f"/tmp/portside-{os.geteuid()}"
 
 
 def test_the_socket_is_gone_after_a_server_that_could_not_start(start: Start, listen: Start, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from unit.control.closed import closed, rows_of
 from portside.control.connection_ends import EndsIndex
 from portside.control.connection_items import OWN_FIELDS, Clock
 from portside.control.connections import Plan, list_connections, parse_fields
-from portside.control.notes import MOST_NOTED, Notes
+from portside.control.notes import MOST_CHARACTERS, MOST_NOTED, Notes
 from portside.control.schema_connections import ConnectionPage
 from portside.errors import InvalidValue
 from portside.events import Proxy, Tls
@@ -171,3 +171,18 @@ def test_notes_are_bounded() -> None:
     for wrong in ({"text": "x" * 1001}, {"tags": ("",)}, {"tags": ("x" * 65,)}, {"tags": tuple(map(str, range(17)))}):
         with pytest.raises(ValueError, match="at most"):
             notes.put(1, **wrong)
+
+
+def test_long_notes_are_fewer() -> None:
+    notes = Notes()
+    most = MOST_CHARACTERS // 1000
+    for number in range(most + 10):
+        notes.put(number, text="x" * 1000)
+        notes.put(number, text="y" * 1000)
+    assert not notes.of(9).text
+    assert notes.of(10).text == "y" * 1000
+    for number in range(most + 10):
+        notes.put(number, text="")
+    assert not notes
+    notes.put(1, text="x")
+    assert notes.of(1).text == "x"
