@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import web_tools
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from support import DEADLINE_S
 
 CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-prefers-reduced-motion")
 # An answer that is no success is written to the console too; the page says what it means itself.
 _EXPECTED = ("Failed to load resource", "WebSocket connection to", "ERR_CONNECTION_REFUSED")
+
+expect.set_options(timeout=DEADLINE_S * 1000)
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
 
         # Sends it a line.
         page.keyboard.press("s")
+        expect(page.get_by_label("What to send", exact=True)).to_be_focused()
         page.keyboard.type(r"hello\tthere")
         page.keyboard.press("Enter")
         assert read_line(clients[0]) == b"hello\tthere\n"
@@ -130,6 +131,7 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
 
         # Puts a fault on it, and takes it off.
         page.keyboard.press("f")
+        expect(page.get_by_label("New fault")).to_be_focused()
         page.keyboard.type("latincy 1ms")
         page.keyboard.press("Enter")
         expect(page.locator("#fault-error")).to_contain_text("latency")

@@ -179,9 +179,9 @@ keyboard.define("Table", [
 keyboard.define("One connection", [
   ["[", "Tab before", detailKey(() => view.nextTab(-1))],
   ["]", "Next tab", detailKey(() => view.nextTab(1))],
-  ["s", "Send", detailKey(() => { go({ tab: "transcript" }); requestAnimationFrame(() => view.sendBox.focus()); })],
-  ["F", "Search the transcript", detailKey(() => { go({ tab: "transcript" }); requestAnimationFrame(() => view.transcript.search.focus()); })],
-  ["f", "New fault", detailKey(() => { go({ tab: "faults" }); requestAnimationFrame(() => view.faults.focus()); })],
+  ["s", "Send", detailKey(() => { go({ tab: "transcript" }); view.sendBox.focus(); })],
+  ["F", "Search the transcript", detailKey(() => { go({ tab: "transcript" }); view.transcript.search.focus(); })],
+  ["f", "New fault", detailKey(() => { go({ tab: "faults" }); view.faults.focus(); })],
   ["p", "Pause or resume", detailKey(() => void view.act(acts.pauseOrResume))],
   ["t", "Throttle", detailKey(() => void view.act(acts.throttle))],
   ["h", "Half-close", detailKey(() => void view.act((one) => acts.close(one, "half")))],
