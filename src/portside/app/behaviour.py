@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address
-from portside.app.notices import write_notice
+from portside.app.notices import Notify, write_notice
 from portside.errors import UsageError
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
     from portside.server.connection import Publish
 
 
-def make_behaviour(settings: Listen, listeners: Sequence[Listener], publish: "Publish") -> Behaviour:
-    """The behaviour that settings ask for, beside --greet and standard input; ``publish`` takes its own events."""
+def make_behaviour(
+    settings: Listen, listeners: Sequence[Listener], publish: "Publish", notify: Notify = write_notice
+) -> Behaviour:
+    """The behaviour that settings ask for, beside --greet and standard input; ``publish`` takes its own events.
+
+    ``notify`` gets what programs and functions write beside their data.
+    """
+    report_line = partial(_report_line, notify)
     if settings.echo:
         from portside.behaviours.echo import Echo
 
@@ -42,7 +49,7 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener], publish: "Pu
             ["/bin/sh", "-c", settings.sh_exec] if settings.sh_exec is not None else split_command(settings.exec or "")
         )
         patience = HANGS_UP_S if settings.half_close_timeout is None else math.inf  # the server closes it then
-        return Programs(words, _report_line, crlf=settings.crlf, hang_up_s=patience if settings.pty else None)
+        return Programs(words, report_line, crlf=settings.crlf, hang_up_s=patience if settings.pty else None)
     if settings.forward is not None:
         from portside.behaviours.forward import Forward
         from portside.server.own_addresses import OwnAddresses
@@ -58,7 +65,7 @@ def make_behaviour(settings: Listen, listeners: Sequence[Listener], publish: "Pu
     if settings.handler is not None:
         from portside.behaviours.handler import Handlers, load
 
-        return Handlers(*load(settings.handler), _report_line)
+        return Handlers(*load(settings.handler), report_line)
     if settings.rules is not None or settings.reply:
         from portside.app.rules import rules_behaviour
 
@@ -98,7 +105,7 @@ def _header_encoder(version: str | None) -> "EncodeHeader | None":
     return encode_v1 if version == "v1" else encode_v2
 
 
-def _report_line(connection: Connection | None, line: bytes) -> None:
+def _report_line(notify: Notify, connection: Connection | None, line: bytes) -> None:
     """Show a line that a program or a function wrote beside its data."""
     text = escape(line)
-    write_notice(text if connection is None else f"#{connection.number}: {text}")
+    notify(text if connection is None else f"#{connection.number}: {text}", None)

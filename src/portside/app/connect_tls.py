@@ -29,14 +29,19 @@ def make_tls_starter(
 
     Files are read now. Raises PortsideError for one that is not good, as does the function where the handshake fails.
     """
+    context, name = client_tls(settings, address)
+    return lambda connection: _start_tls(connection, context, name, timeout_s)
+
+
+def client_tls(settings: Connect, address: Address) -> tuple[ssl.SSLContext, str | None]:
+    """The context of a connection, and the name that the peer's certificate must have. Raises PortsideError."""
     context = client_context(settings)
     host = None if address.path is not None else address.host or "localhost"
     wanted = settings.tls_servername or host
     try:
-        name = None if wanted is None else tls_host(wanted)
+        return context, None if wanted is None else tls_host(wanted)
     except InvalidValue as problem:
         raise PortsideError(f"no TLS with {display_name(address)}", str(problem)) from None
-    return lambda connection: _start_tls(connection, context, name, timeout_s)
 
 
 def _start_tls(
@@ -51,14 +56,19 @@ def _start_tls(
         raise PortsideError(what, str(error)) from None
     try:
         return connection._replace(sock=sock, tls=sock.handshake(timeout_s))
-    except TimeoutError:
-        failure = PortsideError(what, f"no handshake within {timeout_s:g}s", _SPEAKS_TLS)
-    except TlsError as error:
-        failure = PortsideError(what, error, _HINTS.get(error.reason) if error.reason else _SPEAKS_TLS)
     except OSError as error:
-        failure = PortsideError(what, error)
-    sock.close()
-    raise failure
+        sock.close()
+        raise tls_failure(connection.peer, error, timeout_s) from None
+
+
+def tls_failure(peer: str, error: OSError, timeout_s: float) -> PortsideError:
+    """A handshake that failed, in words, and what to do about it."""
+    what = f"no TLS with {peer}"
+    if isinstance(error, TlsError):
+        return PortsideError(what, error, _HINTS.get(error.reason) if error.reason else _SPEAKS_TLS)
+    if isinstance(error, TimeoutError):
+        return PortsideError(what, f"no handshake within {timeout_s:g}s", _SPEAKS_TLS)
+    return PortsideError(what, error)
 
 
 def report_handshake(connection: ClientConnection) -> None:

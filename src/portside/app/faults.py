@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from portside.app.notices import write_notice
+from portside.app.notices import Notify, write_notice
 from portside.events import Event
 from portside.settings.listen import Listen
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def make_fault_injector(
-    loop: asyncio.AbstractEventLoop, settings: Listen, publish: Callable[[Event], None]
+    loop: asyncio.AbstractEventLoop, settings: Listen, publish: Callable[[Event], None], notify: Notify = write_notice
 ) -> "FaultInjector | None":
     """The fault injector of ``--fault``; None without that option.
 
@@ -29,5 +29,5 @@ def make_fault_injector(
     if seed is None:
         seed = secrets.randbelow(1 << 32)
         if any(fault.is_random for fault in settings.fault):
-            write_notice(f"faults are drawn by chance: --fault-seed {seed} repeats them")
+            notify(f"faults are drawn by chance: --fault-seed {seed} repeats them", None)
     return FaultInjector(loop, settings.fault, seed, publish)

@@ -11,12 +11,12 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from portside.app.behaviour import make_behaviour, refuse_loop
-from portside.app.faults import make_fault_injector
 from portside.app.loop import run as run_loop
 from portside.app.notices import write_notice
 from portside.app.output_sinks import OutputSinks
 from portside.app.process_limits import keep_freed_memory, raise_descriptor_limit
 from portside.app.running_server import RunningServer
+from portside.app.serving import make_server
 from portside.app.stdin_delivery import StdinDelivery, is_stdin_sent
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
@@ -217,21 +217,12 @@ class _ListenRun:
 
     def _make_server(self, bus: EventBus) -> Server:
         settings = self._settings
-        server = Server(
-            self._loop,
-            bus.publish,
-            admission=self._admission,
+        server = make_server(
+            self._loop, settings, bus.publish, self._behaviour, self._admission,
             pre_connect=self._pre_connect,
-            idle_timeout=settings.idle_timeout,
-            half_close_timeout=settings.half_close_timeout,
-            keepalive=settings.keepalive,
             shows_received=not settings.send_only or settings.record is not None,
             shows_sent=settings.format != "raw" or bool(settings.output) or settings.record is not None,
-            most_clients=1 if settings.once else None,
-            behaviour=self._behaviour,
-            greeting=settings.greet,
-            faults=make_fault_injector(self._loop, settings, bus.publish),
-        )
+        )  # fmt: skip
         server.acceptor.on_descriptors_exhausted = self._descriptors_exhausted
         server.acceptor.on_listener_killed = self._listener_killed
         server.on_closed = self._closed

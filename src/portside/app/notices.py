@@ -3,8 +3,12 @@
 import os
 import select
 import sys
+from collections.abc import Callable
 
 from portside.errors import Hint
+
+Notify = Callable[[str, Hint], object]
+"""Takes a notice and what to do about it: ``write_notice``, or the log of a program that embeds a server."""
 
 
 def write_notice(words: str, hint: Hint = None) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.app.event_errors import EventErrors
-from portside.app.notices import wants_colour, write_notice
+from portside.app.notices import Notify, wants_colour, write_notice
 from portside.descriptors import may_lose_reader
 from portside.errors import PortsideError, reason_of
 from portside.feed.bus import EventBus
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class OutputSinks:
     """Opens the sinks named in the settings, and closes them at the end.
 
-    ``stdout`` is the descriptor of standard output, and ``on_stdout_broken`` is called when its reader has gone.
-    ``keeps_typed_line``: it is a terminal, and the line that is being typed stays below the output. Raises
-    PortsideError if a file or the recording cannot be opened.
+    ``stdout`` is the descriptor of standard output, None where events do not go there, and ``on_stdout_broken`` is
+    called when its reader has gone. ``keeps_typed_line``: it is a terminal, and the line that is being typed stays
+    below the output. ``notify`` gets notices. Raises PortsideError if a file or the recording cannot be opened.
     """
 
     def __init__(
@@ -39,22 +39,24 @@ class OutputSinks:
         loop: asyncio.AbstractEventLoop,
         bus: EventBus,
         settings: Listen,
-        stdout: int,
+        stdout: int | None,
         on_stdout_broken: Callable[[], None],
         *,
         keeps_typed_line: bool = False,
+        notify: Notify = write_notice,
     ) -> None:
         self.typing_terminal: tuple[TerminalWriter, TerminalSink] | None = None  # where a line is kept below the output
         self._keeps_typed_line = keeps_typed_line
+        self._notify = notify
         self._loop = loop
         self._bus = bus
         self._settings = settings
         self._on_stdout_broken = on_stdout_broken
         self._sinks: list[WriterSink] = []
-        self._files: list[Output] = []
+        self._files: list[tuple[Output, int]] = []  # with their descriptors
         self._recorder: Recorder | None = None
         self._in_trouble: set[str] = set()  # names of outputs that cannot be written at the moment
-        if not settings.tui:  # the console has the terminal
+        if stdout is not None and not settings.tui:  # the console has the terminal
             self._open_stdout(stdout)
         for path in settings.output:
             self._open_file(path)
@@ -100,8 +102,8 @@ class OutputSinks:
         except OSError as error:
             raise PortsideError(f"cannot write {path}", error) from None
         name = format_of_file(path)
-        writer = self._writer(fd, path, partial(write_notice, f"{path}: its reader went away"))
-        self._files.append(writer)
+        writer = self._writer(fd, path, partial(self._notify, f"{path}: its reader went away", None))
+        self._files.append((writer, fd))
         self._add(LosslessSink(self._renderer(name, path, dates=True), writer))
 
     def _start_recorder(self, path: str) -> None:
@@ -115,6 +117,7 @@ class OutputSinks:
             most_bytes=settings.record_max,
             sync=settings.record_sync,
             on_drained=on_drained,
+            notify=self._notify,
         )
         self._bus.add(self._recorder)
 
@@ -130,16 +133,16 @@ class OutputSinks:
             colour=colour,
             terminal=terminal,
             dates=dates,
-            on_error=EventErrors(where),
+            on_error=EventErrors(where, self._notify),
         )
         return DropReceived(renderer) if settings.send_only else renderer
 
-    def _writer(self, fd: int, name: str, on_broken: Callable[[], None]) -> Output:
+    def _writer(self, fd: int, name: str, on_broken: Callable[[], object]) -> Output:
         if is_null_device(fd):
             return NullWriter(fd, name)
         return Writer(fd, name, self._loop.call_soon_threadsafe, **self._reactions(on_broken))
 
-    def _reactions(self, on_broken: Callable[[], None]) -> "Reactions":
+    def _reactions(self, on_broken: Callable[[], object]) -> "Reactions":
         return {
             "on_drained": self._bus.drained,
             "on_broken": on_broken,
@@ -158,13 +161,18 @@ class OutputSinks:
     def _trouble(self, name: str, error: OSError | None) -> None:
         if error is None:
             self._in_trouble.discard(name)
-            write_notice(f"{name} takes data again")
+            self._notify(f"{name} takes data again", None)
         else:
             self._in_trouble.add(name)
-            write_notice(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
+            self._notify(f"cannot write {name}: {reason_of(error)}", "clients wait until it can be written")
 
     def _stale(self, name: str, error: OSError) -> None:
-        write_notice(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
+        self._notify(f"cannot open {name} anew: {reason_of(error)}", "the old file is written on")
+
+    @property
+    def are_any(self) -> bool:
+        """Whether events are written anywhere."""
+        return bool(self._sinks) or self._recorder is not None
 
     @property
     def last_conn(self) -> int:
@@ -174,7 +182,7 @@ class OutputSinks:
     def reopen_files(self) -> None:
         """Write the events published so far, and reopen the files of ``--output``, for log rotation."""
         self._bus.flush()
-        for writer in self._files:
+        for writer, _ in self._files:
             writer.reopen()
 
     def close(self, patience: float, hurry: threading.Event) -> bool:
@@ -186,9 +194,12 @@ class OutputSinks:
         for sink in self._sinks:
             lost = sink.writer.close(patience, hurry)
             if lost and not sink.writer.broken:
-                write_notice(f"{lost} B for {sink.writer.name} were not written")
+                self._notify(f"{lost} B for {sink.writer.name} were not written", None)
                 if sink.writer.name in self._in_trouble:
                     complete = False
+        for writer, fd in self._files:
+            if not writer.pending:  # otherwise its thread may still be writing
+                os.close(fd)
         if self._recorder is not None:
             self._recorder.close()
         return complete

@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from portside import __version__
 from portside.app.notices import write_notice
 from portside.app.process_limits import keep_freed_memory
 from portside.app.rec_notices import Progress, notice_damage, open_recording
 from portside.record.export import export_jsonl, export_pcapng
 from portside.record.export_file import written
 from portside.units import counted
+from portside.version import __version__
 
 
 def run(path: str, file: str, conn: int | None, progress: Progress, *, pcapng: bool) -> int:

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
-from portside import __version__
 from portside.app.event_errors import EventErrors
-from portside.app.notices import write_notice
+from portside.app.notices import Notify, write_notice
 from portside.errors import reason_of
 from portside.record.recorder import Recorder
 from portside.record.store import Store
+from portside.version import __version__
 
 
 def start_recorder(
@@ -19,6 +20,7 @@ def start_recorder(
     sync: bool = False,
     outbound: bool = False,
     on_drained: Callable[[], object] = lambda: None,
+    notify: Notify = write_notice,
 ) -> Recorder:
     """A recorder that writes to the folder ``path``. Raises PortsideError.
 
@@ -32,23 +34,20 @@ def start_recorder(
         sync=sync,
         most_bytes=most_bytes,
         outbound=outbound,
-        on_trouble=_notice_trouble,
+        on_trouble=partial(_notice_trouble, notify),
     )
     for each in store.found:
-        write_notice(f"recording {path}: segment {each.segment}: {each.length} B at {each.offset} are lost: {each.why}")
+        where = f"segment {each.segment}: {each.length} B at {each.offset}"
+        notify(f"recording {path}: {where} are lost: {each.why}", None)
     after = f", from connection {store.base + 1} on" if store.base else ""
-    write_notice(f"recording to {path}{after}")
-    return Recorder(store, on_drained, EventErrors("the recording"))
+    notify(f"recording to {path}{after}", None)
+    return Recorder(store, on_drained, EventErrors("the recording", notify))
 
 
-def _notice_trouble(what: str, error: OSError | sqlite3.Error | None) -> None:
+def _notice_trouble(notify: Notify, what: str, error: OSError | sqlite3.Error | None) -> None:
     if error is None:
-        write_notice(f"{what} can be written again")
+        notify(f"{what} can be written again", None)
     elif isinstance(error, OSError):
-        write_notice(
-            f"cannot write the {what}: {reason_of(error)}", "the run goes on; what passes meanwhile is a gap in it"
-        )
+        notify(f"cannot write the {what}: {reason_of(error)}", "the run goes on; what passes meanwhile is a gap in it")
     else:
-        write_notice(
-            f"cannot write {what}: {reason_of(error)}", "it is brought up to date later; the recording goes on"
-        )
+        notify(f"cannot write {what}: {reason_of(error)}", "it is brought up to date later; the recording goes on")

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from portside.app.notices import write_notice
+from portside.app.notices import Notify, write_notice
 from portside.errors import PortsideError
 from portside.tls import contexts
 from portside.tls.contexts import TlsFileError
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _KEY_HINT = "the key belongs after the certificate in its file, or is named by --tls-key"
 
 
-def server_context(settings: "Listen") -> "ssl.SSLContext":
-    """The context for the clients of ``listen``; the fingerprint of a self-signed certificate goes to standard error.
+def server_context(settings: "Listen", notify: Notify = write_notice) -> "ssl.SSLContext":
+    """The context for the clients of ``listen``; ``notify`` gets the fingerprint of a self-signed certificate.
 
     Raises PortsideError where a file is not good.
     """
@@ -37,9 +37,8 @@ def server_context(settings: "Listen") -> "ssl.SSLContext":
         )
     except TlsFileError as error:
         raise _own_file_error(error, settings) from None
-    sys.unraisablehook = _unraisable
     if self_signed is not None:
-        write_notice(f"a throw-away certificate, SHA-256 {fingerprint_of(self_signed)}")
+        notify(f"a throw-away certificate, SHA-256 {fingerprint_of(self_signed)}", None)
     return context
 
 
@@ -111,6 +110,11 @@ def _own_file_error(error: TlsFileError, settings: "Listen | Connect") -> Portsi
         "key log": f"SSLKEYLOGFILE {_key_log()}",
     }
     return PortsideError(what[error.role], error.why, hint)
+
+
+def silence_wrong_names() -> None:
+    """Have the process say nothing about clients whose SNI is no ASCII; for a command, which is a process's own."""
+    sys.unraisablehook = _unraisable
 
 
 def _unraisable(unraisable: "UnraisableHookArgs") -> None:

@@ -48,8 +48,9 @@ class Dialer:
             except OSError as error:
                 _log.debug("cannot connect to %s: %s", candidate.sockaddr, error)
                 failures.append((candidate, error))
-        why, _hint = describe_failures(failures, self._options)  # the hint is for people at a terminal, not for clients
-        raise PortsideError(f"cannot connect to {display_name(self._address)}", why)
+        raise PortsideError(
+            f"cannot connect to {display_name(self._address)}", *describe_failures(failures, self._options)
+        )
 
     def _refuse_own(self, candidate: Candidate) -> None:
         if self._own is not None and self._own.contains(candidate.family, candidate.sockaddr):

@@ -118,7 +118,7 @@ class Forward(Behaviour):
 
         name = tls_host(self._address.host or "localhost")
         over_tls = partial(attach, connection.poller, sock)
-        await client_handshake(context, protocol, over_tls, server_hostname=name, timeout_s=self._timeout)
+        await client_handshake(context, lambda _: protocol, over_tls, server_hostname=name, timeout_s=self._timeout)
 
     def received(self, connection: Connection, data: bytes) -> None:
         self._legs[connection].send(data)

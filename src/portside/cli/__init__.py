@@ -76,7 +76,7 @@ def _run(arguments: list[str]) -> int:
         case ["help", name, *rest] if name in COMMANDS:
             return _run([name, *rest, "--help"])
         case ["-V" | "--version"]:
-            from portside import __version__
+            from portside.version import __version__
 
             sys.stdout.write(f"portside {__version__}\n")
             return 0

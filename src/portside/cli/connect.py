@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, is_bare_host, join_host_port, parse_address
-from portside.cli.effects import check_connect
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
+from portside.settings.effects import check_address, check_connect, check_name
 
 if TYPE_CHECKING:
     from portside.client.proxy import ProxyUrl
@@ -17,7 +17,7 @@ _SCAN_USAGE = "portside connect --scan HOST 20-1024"
 def run(settings: Connect) -> int:
     """Connect with these settings and move bytes until the end; the exit status."""
     address = _address(settings)
-    _check_tls(settings, address)
+    check_name(settings, address)
     check_connect(settings, address)
     proxy = _proxy(settings, address)
     program = _program(settings)
@@ -35,24 +35,8 @@ def _address(settings: Connect) -> Address:
         raise UsageError("connect", str(problem), _SCAN_USAGE if settings.scan else _USAGE) from None
     if settings.scan and address.path is not None:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
-    if settings.source is not None and address.path is not None:
-        raise UsageError("connect", "--source is an IP address, and a unix socket has none")
-    if (settings.ipv4 or settings.ipv6) and address.path is not None:
-        family = "-4" if settings.ipv4 else "-6"
-        raise UsageError("connect", f"{family} is about IP addresses, and a unix socket has none")
-    if len(address.ports) > 1 and not settings.scan:
-        raise UsageError("connect", f"{address} is a range of ports", "--scan says which of them are open")
-    if address.path is None and address.ports[0] == 0:
-        raise UsageError("connect", "nobody can be reached at port 0")
+    check_address(settings, address)
     return address
-
-
-def _check_tls(settings: Connect, address: Address) -> None:
-    """Check that a certificate can be verified against a name. Raises UsageError."""
-    nameless = address.path is not None and settings.tls_servername is None
-    if settings.tls and nameless and settings.tls_verify is not False:
-        hint = "--tls-servername NAME says whose certificate it is, --no-tls-verify takes any"
-        raise UsageError("connect", "a unix socket has no name that a certificate could prove", hint)
 
 
 def _one_text(target: tuple[str, ...]) -> str:

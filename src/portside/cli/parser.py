@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from portside import __version__
 from portside.cli.misspelt import check_options
 from portside.errors import InvalidValue, UsageError
 from portside.nearest import nearest
 from portside.settings import OptionSpec, Written, option_specs
 from portside.settings.relations import check_relations, describe_relations
 from portside.settings.values import LOG_LEVELS
+from portside.version import __version__
 
 Settings = TypeVar("Settings")
 MOST_CHOICES = 40  # characters

@@ -5,9 +5,9 @@ import sys
 from shlex import quote
 
 from portside.addresses import is_bare_host, join_host_port
-from portside.cli.effects import check_show
 from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import InvalidValue, UsageError
+from portside.settings.effects import check_show
 from portside.settings.rec import (
     REC_COMMANDS,
     RecCat,

@@ -192,7 +192,7 @@ def _connect_one(candidate: Candidate, options: ConnectOptions) -> ClientConnect
 def describe_failures(failures: list[tuple[Candidate, OSError]], options: ConnectOptions) -> tuple[str, str | None]:
     """The reasons why no candidate took the connection, in words, and a hint."""
     candidate, last = failures[-1]
-    hint = _hint(last, _HINTS)
+    hint = _hint(last, _UNIX_HINTS if candidate.family == socket.AF_UNIX else _HINTS)
     if last.errno == errno.EINVAL and needs_interface(candidate, options):
         hint = NEEDS_INTERFACE
     if len(failures) == 1:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from portside import __version__
 from portside.control.operations import Operation, struct_fields
 from portside.control.problem import MEDIA_TYPE, ProblemDetails
+from portside.version import __version__
 
 _REFERENCE = "#/components/schemas/{name}"
 _ABOUT = (

@@ -30,7 +30,7 @@ class Reactions(TypedDict):
     """The callbacks of a Writer."""
 
     on_drained: Callable[[], None]
-    on_broken: Callable[[], None]
+    on_broken: Callable[[], object]
     on_trouble: Callable[[str, OSError | None], None]
     on_stale: Callable[[str, OSError], None]
 
@@ -78,7 +78,7 @@ class Writer:
         call_soon: Callable[..., object],
         *,
         on_drained: Callable[[], None],
-        on_broken: Callable[[], None],
+        on_broken: Callable[[], object],
         on_trouble: Callable[[str, OSError | None], None],
         on_stale: Callable[[str, OSError], None],
         low: int = 256 * 1024,

@@ -65,11 +65,16 @@ class SocketPoller:
             self._is_scheduled = True
             self.loop.call_soon(self._finish_turn)
 
+    def abandon(self) -> None:
+        """Call nothing back before ``close``: the loop is closed, and has no next turn."""
+        self._is_scheduled = True
+
     def close(self) -> None:
         """Give the set back to the kernel. Sockets that are still registered stay open, and are served no more."""
         if not self._epoll.closed:
             self._finish_turn()
-            self.loop.remove_reader(self._epoll.fileno())
+            if not self.loop.is_closed():
+                self.loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._owners.clear()
 

@@ -176,6 +176,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         """Whether the peer has sent no byte yet."""
         return self._engine.received_nothing
 
+    @property
+    def failure(self) -> TlsError | None:
+        """Why the session has failed; None where it has not."""
+        return self._engine.failure
+
     def give_up(self, words: str | None) -> None:
         """Close now, where the handshake is not finished; ``failed`` is called with ``words`` unless that is None."""
         if self._protocol is not None:
@@ -280,29 +285,30 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
 async def client_handshake(
     context: ssl.SSLContext,
-    protocol: asyncio.Protocol,
+    make_protocol: "Callable[[Tls | None], asyncio.Protocol]",
     attach: Callable[[asyncio.Protocol], None],
     *,
-    server_hostname: str,
+    server_hostname: str | None,
     timeout_s: float,
+    linger_s: float = REJECTION_LINGER_S,
 ) -> None:
-    """Connect ``protocol`` over TLS, as its client; ``attach`` gives what it gets the transport of a connected socket.
+    """Connect a protocol over TLS, as its client; ``attach`` gives what it gets the transport of a connected socket.
 
-    Raises TlsError where the handshake fails or takes longer than ``timeout_s``; the socket is then closed, after a
-    moment in which the peer can read the alert.
+    ``make_protocol`` is called with what the handshake agreed on. Raises TlsError where the handshake fails or takes
+    longer than ``timeout_s``; the socket is then closed, after ``linger_s`` in which the peer can read the alert.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
-    def opened(_transport: TlsTransport) -> asyncio.Protocol | None:
+    def opened(transport: TlsTransport) -> asyncio.Protocol | None:
         if done.done():
             return None  # it was cancelled meanwhile
         done.set_result(None)
-        return protocol
+        return make_protocol(transport.negotiated)
 
     def failed(words: str) -> None:
         if not done.done():
-            done.set_exception(TlsError(words))
+            done.set_exception(tls.failure or TlsError(words))
 
     tls = TlsTransport(context, opened=opened, failed=failed, server_side=False, server_hostname=server_hostname)
     try:
@@ -310,7 +316,10 @@ async def client_handshake(
             attach(tls)
             await done
     except TlsError:
-        loop.call_later(REJECTION_LINGER_S, tls.give_up, None)
+        if linger_s:
+            loop.call_later(linger_s, tls.give_up, None)
+        else:
+            tls.give_up(None)
         raise
     except TimeoutError:
         tls.give_up(None)

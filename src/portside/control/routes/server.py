@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from starlette.responses import Response
 
-from portside import __version__
 from portside.app.running_server import RunningServer
 from portside.control import metrics
 from portside.control.console import Console
@@ -18,6 +17,7 @@ from portside.control.rates import Rates
 from portside.control.schema import Counts, ListenerInfo, RateInfo, ServerInfo
 from portside.events import utc
 from portside.server.listener import Listener
+from portside.version import __version__
 
 if TYPE_CHECKING:
     from portside.settings.listen import Listen

@@ -84,6 +84,27 @@ def check_connect(settings: "Connect", address: "Address") -> None:
     _check_encoding("connect", [format_], settings.flags_written)
 
 
+def check_address(settings: "Connect", address: "Address") -> None:
+    """Check that an address is one to connect to, with these options. Raises UsageError."""
+    if settings.source is not None and address.path is not None:
+        raise UsageError("connect", "--source is an IP address, and a unix socket has none")
+    if (settings.ipv4 or settings.ipv6) and address.path is not None:
+        family = "-4" if settings.ipv4 else "-6"
+        raise UsageError("connect", f"{family} is about IP addresses, and a unix socket has none")
+    if len(address.ports) > 1 and not settings.scan:
+        raise UsageError("connect", f"{address} is a range of ports", "--scan says which of them are open")
+    if address.path is None and address.ports[0] == 0:
+        raise UsageError("connect", "nobody can be reached at port 0")
+
+
+def check_name(settings: "Connect", address: "Address") -> None:
+    """Check that a certificate can be verified against a name. Raises UsageError."""
+    nameless = address.path is not None and settings.tls_servername is None
+    if settings.tls and nameless and settings.tls_verify is not False:
+        hint = "--tls-servername NAME says whose certificate it is, --no-tls-verify takes any"
+        raise UsageError("connect", "a unix socket has no name that a certificate could prove", hint)
+
+
 def check_show(settings: "RecShow") -> None:
     """Check options of ``rec show`` that depend on several others. Raises UsageError."""
     _check_encoding("rec show", [_shown_format(settings.format)], settings.flags_written)
