@@ -1,9 +1,9 @@
 """A handler: `portside listen --handler examples/greeter.py:greet` (see docs/handler.md)."""
 
-from typing import Any
+import portside
 
 
-async def greet(connection: Any) -> None:
+async def greet(connection: portside.Connection) -> None:
     """Ask each client for names, and greet them."""
     await connection.send(b"who are you?\n")
     async for line in connection.lines():

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
-from portside.behaviours.handler_connection import HandlerConnection
+from portside.behaviours.connection import Connection as HandledConnection
 from portside.errors import PortsideError, UsageError
 from portside.events import CloseReason
 from portside.server.behaviour import Behaviour
@@ -25,7 +25,7 @@ from portside.server.connection import Connection
 GRACE_S = 1.0  # for a function to end after its connection is closed
 _MOST_LINES = 20  # of a traceback
 
-Function = Callable[[HandlerConnection], Coroutine[Any, Any, None]]
+Function = Callable[[HandledConnection], Coroutine[Any, Any, None]]
 ReportLine = Callable[[Connection | None, bytes], None]
 
 
@@ -79,14 +79,14 @@ class Handlers(Behaviour):
         self._own = asyncio.new_event_loop()
         self._stopped = False
         self._tasks: dict[Connection, asyncio.Task[None]] = {}  # the handlers' thread's
-        self._wrappers: dict[Connection, HandlerConnection] = {}  # the server's thread's
+        self._wrappers: dict[Connection, HandledConnection] = {}  # the server's thread's
         self._thread = threading.Thread(target=self._run, name="handlers", daemon=True)
         self._thread.start()
 
     # On the server's thread.
 
     def opened(self, connection: Connection) -> None:
-        wrapper = self._wrappers[connection] = HandlerConnection(connection, self._server, self._own)
+        wrapper = self._wrappers[connection] = HandledConnection(connection, self._server, self._own)
         self._own.call_soon_threadsafe(self._begin, connection, wrapper)
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -139,10 +139,10 @@ class Handlers(Behaviour):
                 self._server.call_soon_threadsafe(self._report, None, traceback_lines(raised, self._path))
         self._own.close()
 
-    def _begin(self, connection: Connection, wrapper: HandlerConnection) -> None:
+    def _begin(self, connection: Connection, wrapper: HandledConnection) -> None:
         self._tasks[connection] = self._own.create_task(self._call(connection, wrapper))
 
-    async def _call(self, connection: Connection, wrapper: HandlerConnection) -> None:
+    async def _call(self, connection: Connection, wrapper: HandledConnection) -> None:
         error: list[str] = []
         try:
             await self._function(wrapper)
@@ -154,7 +154,7 @@ class Handlers(Behaviour):
         with suppress(RuntimeError):  # the server's loop has ended
             self._server.call_soon_threadsafe(self._on_returned, connection, error)
 
-    def _on_closed(self, connection: Connection, wrapper: HandlerConnection, reason: CloseReason) -> None:
+    def _on_closed(self, connection: Connection, wrapper: HandledConnection, reason: CloseReason) -> None:
         wrapper.on_closed(reason)
         if task := self._tasks.get(connection):
             self._own.call_later(GRACE_S, task.cancel)

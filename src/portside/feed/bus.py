@@ -40,6 +40,12 @@ class EventBus:
         """Add a sink, which gets all events published from now on."""
         self._sinks.append(sink)
 
+    def remove(self, sink: Sink) -> None:
+        """Remove a sink, which may have been full; a second time does nothing."""
+        if sink in self._sinks:
+            self._sinks = [each for each in self._sinks if each is not sink]
+            self.drained()
+
     def publish(self, event: Event, size: int = 0) -> None:
         """Add an event to the batch; ``size`` is the number of bytes of its payload."""
         self._batch.append(event)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.behaviours.handler_connection import HIGH_BYTES, HandlerConnection
+from portside.behaviours.connection import HIGH_BYTES, Connection
 from portside.server.leg import Hold
 
 if TYPE_CHECKING:
-    from portside.server.connection import Connection
+    from portside.server.connection import Connection as ServerConnection
 
 
 class Peer:
@@ -32,9 +32,9 @@ class Peer:
         self.paused = False
 
 
-def make_connection(peer: Peer) -> HandlerConnection:
+def make_connection(peer: Peer) -> Connection:
     loop = asyncio.get_running_loop()
-    return HandlerConnection(cast("Connection", peer), loop, loop)
+    return Connection(cast("ServerConnection", peer), loop, loop)
 
 
 FRAMES = ("fixed:3", "fixed:1", "delim:62", "length:u8", "length:u8@1-1", "lines", "idle:60")
@@ -45,7 +45,7 @@ WAYS = st.one_of(
 )
 
 
-async def take(connection: HandlerConnection, way: str, number: int) -> list[bytes]:
+async def take(connection: Connection, way: str, number: int) -> list[bytes]:
     """Read in one way: so many bytes at most, or messages."""
     if way == "receive":
         return [await connection.receive(number)]
