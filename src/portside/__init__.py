@@ -1,33 +1,114 @@
-"""Portside: a TCP endpoint you can see into."""
+"""Portside: a TCP endpoint you can see into.
 
-from typing import TYPE_CHECKING
+Servers and connections of a program (``listen``, ``connect``), the kernel's socket table (``sockets``) and recordings
+(``Recording``). Everything is imported when it is first used; what does not wait in a loop is in ``portside.sync``.
+"""
+
+TYPE_CHECKING = False  # as that of typing, whose import would take longer than all of this
 
 if TYPE_CHECKING:
+    from portside import sync as sync
+    from portside.api.connect import connect
+    from portside.api.event_stream import EventStream
+    from portside.api.server import Server, listen
     from portside.app.findings import diagnose
     from portside.app.sockets import sockets
+    from portside.behaviours.connection import Connection
     from portside.diagnosis.findings import Finding
+    from portside.errors import PortsideError, UsageError
+    from portside.events import (
+        Act,
+        Closed,
+        Event,
+        Fault,
+        Forwarded,
+        Gap,
+        HalfClosed,
+        Listening,
+        Opened,
+        Proxy,
+        Received,
+        Refused,
+        RuleApplied,
+        Sent,
+        Stopped,
+        Tls,
+    )
+    from portside.feed.transcript import Transcript
+    from portside.kernel.filter.errors import FilterError
+    from portside.kernel.models import Owner, Socket
     from portside.record.recording import Recording
+    from portside.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Finding", "Recording", "__version__", "diagnose", "sockets"]
+__all__ = [
+    "Act",
+    "Closed",
+    "Connection",
+    "Event",
+    "EventStream",
+    "Fault",
+    "FilterError",
+    "Finding",
+    "Forwarded",
+    "Gap",
+    "HalfClosed",
+    "Listening",
+    "Opened",
+    "Owner",
+    "PortsideError",
+    "Proxy",
+    "Received",
+    "Recording",
+    "Refused",
+    "RuleApplied",
+    "Sent",
+    "Server",
+    "Socket",
+    "Stopped",
+    "Tls",
+    "Transcript",
+    "UsageError",
+    "__version__",
+    "connect",
+    "diagnose",
+    "listen",
+    "sockets",
+    "sync",
+]
 
 _HOMES = {
-    "Finding": "portside.diagnosis.findings",
-    "Recording": "portside.record.recording",
-    "diagnose": "portside.app.findings",
-    "sockets": "portside.app.sockets",
+    "api.connect": ("connect",),
+    "api.event_stream": ("EventStream",),
+    "api.server": ("Server", "listen"),
+    "app.findings": ("diagnose",),
+    "app.sockets": ("sockets",),
+    "behaviours.connection": ("Connection",),
+    "diagnosis.findings": ("Finding",),
+    "errors": ("PortsideError", "UsageError"),
+    "events": (
+        *("Act", "Closed", "Event", "Fault", "Forwarded", "Gap", "HalfClosed", "Listening", "Opened", "Proxy"),
+        *("Received", "Refused", "RuleApplied", "Sent", "Stopped", "Tls"),
+    ),
+    "feed.transcript": ("Transcript",),
+    "kernel.filter.errors": ("FilterError",),
+    "kernel.models": ("Owner", "Socket"),
+    "record.recording": ("Recording",),
+    "version": ("__version__",),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
     """Import a name of the Python API when it is first used."""
-    if name not in _HOMES:
+    if name not in _HOME_OF and name != "sync":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    if name == "sync":
+        return import_module("portside.sync")
+    globals()[name] = value = getattr(import_module(f"portside.{_HOME_OF[name]}"), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *__all__})

@@ -217,7 +217,7 @@ class Stopped(Event, frozen=True, gc=False):
 
     event: ClassVar[str] = "stopped"
 
-    reason: Literal["signal", "once", "output_closed", "killed", "operator"]
+    reason: Literal["signal", "once", "output_closed", "killed", "operator", "closed"]
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -397,6 +397,11 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
 
 PYTHON: dict[str, dict[str, Scenario]] = {
     "diagnose.md": {"import portside": Scenario(forgotten_connections)},
+    "python.md": {
+        "# echo.py: a server and a client of it, in one program": Scenario(),
+        "# shout.py: the same without a loop": Scenario(),
+        "# events.py: what happens on a server": Scenario(),
+    },
     "recording.md": {"import portside": Scenario(recorded)},
     "watch.md": {
         "import portside": Scenario(one_open_and_one_past, varies=(r"\d+$",), in_order=False),

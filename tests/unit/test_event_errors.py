@@ -186,8 +186,7 @@ def test_a_flood_of_errors_is_one_notice_a_second(
     seconds = iter((10.0, 10.1, 10.2, 11.5))
     notices: list[str] = []
     monkeypatch.setattr("time.monotonic", lambda: next(seconds))
-    monkeypatch.setattr("portside.app.event_errors.write_notice", lambda words, hint: notices.append(words))
-    errors = EventErrors("standard output")
+    errors = EventErrors("standard output", lambda words, hint: notices.append(words))
     for _ in range(4):
         errors(ValueError("no"))
     monkeypatch.undo()

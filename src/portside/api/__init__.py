@@ -1,0 +1,1 @@
+"""The asynchronous Python API; ``portside`` itself imports what is asked for."""

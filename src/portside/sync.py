@@ -1,0 +1,351 @@
+"""Servers and connections for programs without an event loop: the same ones, on a thread that has a loop.
+
+``portside.sync.connect`` and ``portside.sync.listen`` take what ``portside.connect`` and ``portside.listen`` take. Each
+call waits until it is done, at most as long as ``settimeout`` allows, and may come from any thread. All of a process
+share one thread, which is started at the first use. Ctrl-C ends the call that waits, and leaves the connection open.
+
+    with portside.sync.connect("127.0.0.1:12345") as connection:
+        connection.send(b"hello\\n")
+        for line in connection.lines():
+            print(line)
+
+A process that was forked has a thread of its own, and cannot use what its parent has opened.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+
+from portside.api import connect as _api_connect
+from portside.api import server as _api_server
+from portside.errors import PortsideError
+from portside.feed.transcript import DEFAULT_BYTES, Transcript
+
+if TYPE_CHECKING:
+    from portside.api.options import ConnectOptions, Duration, ListenOptions, Size
+    from portside.behaviours.connection import Connection as AsyncConnection
+    from portside.events import CloseReason, Event, Tls
+    from portside.kernel.models import Socket
+
+__all__ = ["Connection", "Server", "connect", "listen"]
+
+Result = TypeVar("Result")
+_END = object()
+_WAITS_S = 5.0  # for a call that was interrupted to give back what it holds
+
+
+class _LoopThread:
+    """A loop on a thread of its own, and calls of coroutines in it from others."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="portside.sync", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def call(self, coroutine: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
+        """The result of a coroutine; one that is not done in ``timeout`` seconds is cancelled. Raises what it does.
+
+        Raises TimeoutError, PortsideError in a process that was forked, and RuntimeError on the loop's own thread.
+        """
+        if self.pid != os.getpid() or threading.current_thread() is self._thread:
+            coroutine.close()
+            if self.pid != os.getpid():
+                raise PortsideError("portside.sync", "this process was forked, and its parent has opened that")
+            raise RuntimeError("this is the thread of portside.sync, where nothing may wait")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result(timeout)
+        except BaseException as error:
+            if future.done() and not future.cancelled():
+                raise  # the coroutine's own
+            future.cancel()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"not done within {timeout:g}s") from None
+            raise
+
+
+_lock = threading.Lock()
+_shared: _LoopThread | None = None
+
+
+def _loop_thread() -> _LoopThread:
+    global _shared  # noqa: PLW0603 - one thread for all connections of the process
+    with _lock:
+        if _shared is None:
+            _shared = _LoopThread()
+        return _shared
+
+
+def _forget_parent() -> None:
+    """In a child: the thread is the parent's alone, and so is whoever held the lock."""
+    global _lock, _shared
+    _lock, _shared = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+
+
+class _Waiting:
+    """Calls that wait, each as long as ``settimeout`` allows."""
+
+    def __init__(self, thread: _LoopThread) -> None:
+        self._thread = thread
+        self._timeout: float | None = None
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Let each call from now on take so many seconds at most, and then raise TimeoutError; None is no limit."""
+        self._timeout = seconds
+
+    def gettimeout(self) -> float | None:
+        """The seconds that a call may take; None is no limit."""
+        return self._timeout
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self._thread.call(coroutine, self._timeout)
+
+    def _get(self, function: Callable[[], Result]) -> Result:
+        """What a function returns that is called in the loop."""
+        return self._thread.call(_called(function))
+
+    def _each(self, source: AsyncIterator[Result]) -> Iterator[Result]:
+        """The items of an asynchronous iterator, which is closed with this one."""
+        try:
+            while (item := self._wait(_next(source))) is not _END:
+                yield item  # type: ignore[misc]
+        finally:
+            with suppress(PortsideError, RuntimeError):
+                self._thread.call(_close(source), _WAITS_S)
+
+
+async def _called(function: Callable[[], Result]) -> Result:
+    return function()
+
+
+async def _next(source: AsyncIterator[Result]) -> Result | object:
+    return await anext(source, _END)
+
+
+async def _close(source: AsyncIterator[Any]) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
+
+
+class Connection(_Waiting):
+    """An open TCP connection, at either end: ``portside.Connection`` with calls that wait.
+
+    Leaving ``with`` closes it in order. The methods raise ConnectionResetError once the connection has ended otherwise
+    than by the peer's FIN, and TimeoutError after the time that ``settimeout`` has set.
+    """
+
+    def __init__(self, thread: _LoopThread, connection: "AsyncConnection") -> None:
+        """For Portside itself."""
+        super().__init__(thread)
+        self._connection = connection
+        self.number: int = connection.number
+        self.peer: str = connection.peer
+        self.local: str = connection.local
+        self.tls: Tls | None = connection.tls
+
+    def __repr__(self) -> str:
+        return repr(self._connection).replace("portside.Connection", "portside.sync.Connection")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is closed."""
+        return self._connection.is_closed
+
+    @property
+    def reason(self) -> "CloseReason | None":
+        """Why the connection has ended; None while it is open."""
+        return self._connection.reason
+
+    @property
+    def error(self) -> str | None:
+        """The network's error in words, where ``reason`` is ``error``."""
+        return self._connection.error
+
+    @property
+    def closed_by(self) -> Literal["peer", "local"] | None:
+        """Which end has ended the connection; None while it is open."""
+        return self._connection.closed_by
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that have come from the peer, taken by ``receive`` or not."""
+        return self._connection.received_bytes
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that were sent to the peer; without those that wait here because it does not read."""
+        return self._connection.sent_bytes
+
+    @property
+    def transcript(self) -> Transcript:
+        """What has passed until now."""
+        return self._get(self._connection.transcript.copy)
+
+    def kernel(self) -> "Socket":
+        """What the kernel knows of the connection's own socket, as ``watch --json``."""
+        return self._wait(self._connection.kernel())
+
+    def receive(self, most: int = 65536) -> bytes:
+        """The next bytes from the peer, 1 to ``most``; empty after its FIN."""
+        return self._wait(self._connection.receive(most))
+
+    def lines(self) -> Iterator[bytes]:
+        """The peer's lines up to its FIN, each with its line feed; the last one may lack it."""
+        return self._each(self._connection.lines())
+
+    def frames(self, frame: str) -> Iterator[bytes]:
+        """The peer's messages up to its FIN, framed as by ``--frame``. Raises ValueError for any other framing."""
+        return self._each(self._connection.frames(frame))
+
+    def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send the bytes of a bytes-like object; waits while the peer does not read."""
+        self._wait(self._connection.send(data))
+
+    def half_close(self) -> None:
+        """Half-close: send FIN after everything sent so far; the peer may go on sending."""
+        self._wait(self._connection.half_close())
+
+    def reset(self) -> None:
+        """Send RST: bytes that are still buffered are lost at both ends."""
+        self._wait(self._connection.reset())
+
+    def close(self) -> None:
+        """Close in order, and wait until that is done; 10 s at most, for a peer that does not read."""
+        self._thread.call(self._connection.close())
+
+    def wait_closed(self) -> None:
+        """Wait until the connection is closed, from either end."""
+        self._wait(self._connection.wait_closed())
+
+
+class Server(_Waiting):
+    """A server on the loop's thread: ``portside.Server`` with calls that wait. Leaving ``with`` closes it."""
+
+    def __init__(self, thread: _LoopThread, server: _api_server.Server) -> None:
+        """For Portside itself."""
+        super().__init__(thread)
+        self._server = server
+        self.addresses: tuple[str, ...] = server.addresses
+        self.host: str = thread.call(_called(lambda: server.host))
+        self.port: int = thread.call(_called(lambda: server.port))
+
+    def __repr__(self) -> str:
+        return repr(self._server).replace("portside.Server", "portside.sync.Server")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that are open, in the order of their numbers."""
+        found = self._get(lambda: self._server.connections)
+        return tuple(Connection(self._thread, each) for each in found)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server is closed."""
+        return self._server.is_closed
+
+    def accept(self) -> Connection:
+        """The next connection, of a server without a handler. Raises ConnectionError once the server is closed."""
+        return Connection(self._thread, self._wait(self._server.accept()))
+
+    def events(self) -> "Iterator[Event]":
+        """What happens from now on, until the server has stopped; nothing is left out."""
+        return self._each(self._get(self._server.events))
+
+    def drain(self, within: "Duration | None" = None) -> None:
+        """Accept nobody any more, wait for the clients to leave, at most ``within`` seconds, and close."""
+        self._wait(self._server.drain(within))
+
+    def close(self) -> None:
+        """Close the ports, and every connection in order."""
+        self._thread.call(self._server.close())
+
+
+def connect(
+    address: str | int, *, transcript: "Size" = DEFAULT_BYTES, **options: "Unpack[ConnectOptions]"
+) -> Connection:
+    """A connection to a server: ``portside.connect`` for programs without a loop. Raises what that raises.
+
+    with portside.sync.connect("127.0.0.1:12345", timeout="2s") as connection:
+        connection.send(b"hello\\n")
+        print(connection.receive())
+    """
+    thread = _loop_thread()
+    opening = _api_connect.connect(address, transcript=transcript, **options)
+    return Connection(thread, thread.call(opening.open()))
+
+
+def listen(
+    *addresses: str | int,
+    handler: Callable[[Connection], object] | None = None,
+    transcript: "Size" = DEFAULT_BYTES,
+    **options: "Unpack[ListenOptions]",
+) -> Server:
+    """A server on the loop's thread: ``portside.listen`` for programs without a loop. Raises what that raises.
+
+    ``handler`` is a plain function, called with each connection on a thread of its own; the connection is closed in
+    order when it returns.
+
+    with portside.sync.listen("127.0.0.1:0") as server:
+        connection = server.accept()
+        connection.send(connection.receive())
+    """
+    thread = _loop_thread()
+
+    async def handle(connection: "AsyncConnection") -> None:
+        if handler is not None:
+            await _on_own_thread(handler, Connection(thread, connection))
+
+    opening = _api_server.listen(
+        *addresses, handler=None if handler is None else handle, transcript=transcript, **options
+    )
+    return Server(thread, thread.call(opening.open()))
+
+
+async def _on_own_thread(handler: Callable[[Connection], object], connection: Connection) -> None:
+    """Call a plain function on a thread that the end of the program does not wait for; raises what it raises."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def call() -> None:
+        failure: BaseException | None = None
+        try:
+            handler(connection)
+        except Exception as error:  # noqa: BLE001 - it is raised where the handler is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=call, name=f"portside handler {connection.number}", daemon=True).start()
+    await done
