@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
+from portside.app.cell_text import owner_text
 from portside.diagnosis.findings import Finding, Number, Subject
 from portside.diagnosis.rule import Rule
 from portside.diagnosis.words import amount, duration, percent
@@ -34,7 +35,7 @@ def subject_text(subject: Subject) -> str:
     """Who has a condition: ends and program, as far as they are known."""
     remote = f"-> {subject.remote}" if subject.remote else ""
     ends = " ".join(end for end in (subject.local, remote) if end)
-    holder = f"{subject.pid}/{subject.program or '-'}" if subject.pid is not None else ""
+    holder = owner_text(subject.pid, subject.program) if subject.pid is not None else ""
     return "  ".join(part for part in (ends, holder) if part) or "this machine"
 
 

@@ -71,8 +71,8 @@ class Group:
 
     @property
     def program(self) -> str:
-        """The program in words."""
-        return self.subject.program or (f"process {self.subject.pid}" if self.subject.pid else "the program")
+        """The program, for the beginning of a sentence."""
+        return self.subject.program or (f"Process {self.subject.pid}" if self.subject.pid else "The program")
 
     @property
     def end(self) -> str:

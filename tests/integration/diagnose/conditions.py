@@ -4,6 +4,7 @@ Each prints ``ready`` with the port that matters, and holds the condition until 
 """
 
 import contextlib
+import ctypes
 import resource
 import socket
 import struct
@@ -173,11 +174,7 @@ def retransmits() -> int:
         (0x06, 0, 0, 0),
         (0x06, 0, 0, 0xFFFFFFFF),
     ]
-    code = b"".join(struct.pack("HBBI", *each) for each in program)
-    import ctypes
-
-    buffer = ctypes.create_string_buffer(code)
-    accepted.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer)))
+    attach(accepted, program)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
 
     def send() -> None:
@@ -191,6 +188,92 @@ def retransmits() -> int:
     started(read)
     started(send)
     return port_of(server)
+
+
+def drop_everything(channel: socket.socket) -> None:
+    """Let a socket get no segment any more (SO_ATTACH_FILTER)."""
+    attach(channel, [(0x06, 0, 0, 0)])
+
+
+def peer_vanished() -> int:
+    server = listening()
+    client, accepted = connected(server)
+    client.send(b"x")
+    drop_everything(accepted)
+    drop_everything(client)
+    client.send(bytes(5000))
+    return port_of(server)
+
+
+def idle_unprotected() -> int:
+    server = listening()
+    for _ in range(5):
+        connected(server)
+    return port_of(server)
+
+
+def fin_wait_pile() -> int:
+    server = listening()
+    for _ in range(30):
+        connected(server)[1].shutdown(socket.SHUT_WR)
+    return port_of(server)
+
+
+def small_mss() -> int:
+    server = keep(socket.socket())
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 500)
+    server.bind((LOCALHOST, 0))
+    server.listen()
+    client, _ = connected(server)
+    client.send(bytes(10_000))
+    return port_of(server)
+
+
+def time_wait_overflow() -> int:
+    server = listening()
+
+    def ask() -> None:
+        while not _stop.wait(0.01):
+            client = socket.create_connection(server.getsockname())
+            accepted, _ = server.accept()
+            client.close()
+            accepted.close()
+
+    started(ask)
+    return port_of(server)
+
+
+def syn_queue_overflow() -> int:
+    """A raw socket sends SYNs from addresses that nobody has, so that no handshake is finished."""
+    server = listening(2)
+    raw = keep(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+
+    def flood() -> None:
+        number = 0
+        while not _stop.wait(0.002):
+            number = number % 60_000 + 1
+            raw.sendto(syn(f"192.0.{number >> 8}.{number & 255}", port_of(server)), (LOCALHOST, 0))
+
+    started(flood)
+    return port_of(server)
+
+
+def syn(source: str, port: int) -> bytes:
+    """An IPv4 packet with a SYN to this port; the kernel fills in the checksum of IP, and TCP's is right."""
+    ends = socket.inet_aton(source) + socket.inet_aton(LOCALHOST)
+    segment = struct.pack("!HHIIBBHHH", 1024, port, 7, 0, 5 << 4, 2, 1024, 0, 0)
+    words = struct.unpack("!16H", ends + struct.pack("!HH", socket.IPPROTO_TCP, len(segment)) + segment)
+    total = sum(words)
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    segment = segment[:16] + struct.pack("!H", checksum) + segment[18:]
+    return struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, socket.IPPROTO_TCP, 0) + ends + segment
+
+
+def attach(channel: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
+    """Attach a classic BPF program to a socket: struct sock_fprog."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    channel.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))
 
 
 # Loads with nothing wrong.

@@ -38,6 +38,12 @@ CONDITIONS = {
     "port_exhaustion": Expected("warning", "remote"),
     "reuseport_imbalance": Expected("warning", "local"),
     "reset_unread": Expected("warning", "", named=False),
+    "peer_vanished": Expected("warning", "host", named=False, options=("--set", "peer-vanished.silence=2s")),
+    "idle_unprotected": Expected("info", "local", options=("--set", "idle-unprotected.idle=1s", "sport = :{port}")),
+    "fin_wait_pile": Expected("warning", "local", options=("--set", "fin-wait-pile.age=1s")),
+    "small_mss": Expected("info", "host", named=False),
+    "time_wait_overflow": Expected("warning", "", named=False),
+    "syn_queue_overflow": Expected("warning", "", named=False),
     "retransmits": Expected("warning", "host", named=False, others=("retransmit-timeouts",)),
 }
 HEALTHY = ("bulk", "idle", "storm", "slow_readers", "restart")
@@ -47,6 +53,10 @@ def main(name: str) -> None:
     """Make one of them, and look at it."""
     if name == "port_exhaustion":
         Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("50001 50100")
+    if name == "time_wait_overflow":
+        Path("/proc/sys/net/ipv4/tcp_max_tw_buckets").write_text("5")
+    if name == "syn_queue_overflow":  # what answers the SYNs goes nowhere
+        subprocess.run(["ip", "route", "add", "192.0.0.0/16", "dev", "lo"], check=True)
     made = Program(name, command=(sys.executable, str(PROGRAMS)), stdin=subprocess.PIPE)
     try:
         port = int(made.wait_for(r"ready \d+")[0].split()[1])
@@ -56,7 +66,7 @@ def main(name: str) -> None:
         else:
             expected = CONDITIONS[name]
             code = name.replace("_", "-")
-            found = diagnose("--for", "4s", *expected.options)
+            found = diagnose("--for", "4s", *(each.format(port=port) for each in expected.options))
             check(found, code, expected, port, made.process.pid)
     finally:
         made.kill()

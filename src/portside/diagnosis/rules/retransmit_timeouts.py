@@ -1,7 +1,8 @@
 """``retransmit-timeouts``: a sender waits for time-outs, because acknowledgements do not even come for later data.
 
 The kernel counts them for each connection from Linux 6.7 on (total_rto); before, the backoff of the retransmit timer
-shows that one followed another (RFC 6298, section 5.5). A peer that answers nothing is ``peer-vanished``.
+shows that one followed another (RFC 6298, section 5.5). A peer that answers nothing within the window is none
+of these: it is ``peer-vanished``.
 
 Thresholds: 2 within the window, or a backoff of 2; proposed here.
 """
@@ -10,7 +11,6 @@ from portside.diagnosis import tcp_states
 from portside.diagnosis.grouping import By, Group
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
-from portside.diagnosis.rules.peer_vanished import silence_s
 from portside.diagnosis.view import View
 from portside.diagnosis.words import counted
 
@@ -22,10 +22,7 @@ def select(view: View, limits: Thresholds) -> Mask:
         view.numbers("backoff") >= limits["backoff"]
     )
     timed_out = view.growth("total_rto") >= limits["timeouts"]
-    waited: Mask = made & (backing_off | timed_out)
-    if not waited.any():
-        return waited
-    mask: Mask = waited & ~(silence_s(view) >= limits["silence"])
+    mask: Mask = made & (backing_off | timed_out) & (view.growth("bytes_acked") > 0)
     return mask
 
 
@@ -57,7 +54,6 @@ RULE = SocketRule(
     thresholds=(
         Threshold("timeouts", 2, "count", "time-outs of a connection within the window"),
         Threshold("backoff", 2, "count", "time-outs in a row that are going on"),
-        Threshold("silence", 5, "s", "without a segment from the peer, from which on it counts as vanished instead"),
     ),
     by=By.HOST,
     columns=("backoff",),
