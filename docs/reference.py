@@ -9,11 +9,13 @@ from portside.cli.parser import default_of
 from portside.control.app import operations
 from portside.diagnosis.registry import RULES
 from portside.diagnosis.rule import Rule, Threshold
+from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
+from portside.settings.lab import Lab
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.relations import describe_relations
@@ -30,12 +32,14 @@ PAGES: dict[str, dict[str, type]] = {
     "watch.md": {"": Watch},
     "ctl.md": {f"ctl {name}": settings for name, settings in CTL_COMMANDS.items()},
     "diagnose.md": {"": Diagnose},
+    "lab.md": {"": Lab},
     "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},
     "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
 }
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
 BEGIN_CODES, END_CODES = "<!-- codes: made by `make docs` -->", "<!-- end of codes -->"
 BEGIN_THRESHOLDS, END_THRESHOLDS = "<!-- thresholds: made by `make docs` -->", "<!-- end of thresholds -->"
+BEGIN_CONDITIONS, END_CONDITIONS = "<!-- conditions: made by `make docs` -->", "<!-- end of conditions -->"
 BEGIN_OPERATIONS, END_OPERATIONS = "<!-- operations: made by `make docs` -->", "<!-- end of operations -->"
 
 
@@ -84,6 +88,19 @@ def with_codes(text: str) -> str:
     return f"{before}{BEGIN_CODES}\n| code | condition |\n|---|---|\n{rows}{END_CODES}{after}"
 
 
+def with_conditions(text: str) -> str:
+    """The page of ``lab`` with its table of conditions made anew."""
+    before, _, rest = text.partition(BEGIN_CONDITIONS)
+    _, _, after = rest.partition(END_CONDITIONS)
+    rows = "".join(
+        f"| [`{each.code}`](findings/{each.code}.md) | {each.how} | {'a namespace' if each.isolated else 'here'} |\n"
+        for each in CONDITIONS.values()
+    )
+    return (
+        f"{before}{BEGIN_CONDITIONS}\n| code | how it is made | where |\n|---|---|---|\n{rows}{END_CONDITIONS}{after}"
+    )
+
+
 def with_thresholds(text: str, rule: Rule) -> str:
     """The page of a condition with its table of thresholds made anew."""
     before, _, rest = text.partition(BEGIN_THRESHOLDS)
@@ -113,6 +130,7 @@ def main() -> int:
         *((name, partial(page, commands=commands)) for name, commands in PAGES.items()),
         ("api.md", with_operations),
         ("diagnose.md", with_codes),
+        ("lab.md", with_conditions),
         *((f"findings/{rule.code}.md", partial(with_thresholds, rule=rule)) for rule in RULES),
     ]
     for name, make in made:

@@ -334,6 +334,9 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     "handler.md": {
         "portside listen 12345 --handler examples/greeter.py:greet": Scenario(),
     },
+    "lab.md": {
+        "portside lab self-connected --for 1s": Scenario(varies=(r"\b\d{4,5}\b",)),
+    },
     "listen.md": {
         "portside listen": Scenario(),
         "portside listen 9000 --format hex --echo": Scenario(sends={"16 B": b"GET / HTTP/1.1\r\n"}),

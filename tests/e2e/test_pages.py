@@ -11,10 +11,12 @@ from pages import PAGES, ROOT, Block, arguments, blocks, commands, compare, comp
 from portside.cli import parser, watch
 from portside.kernel.filter import parse as parse_filter
 from portside.kernel.resolver import SystemResolver
+from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
 from portside.settings.connect import Connect
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
+from portside.settings.lab import Lab
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -70,6 +72,8 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
         case ["watch", *rest]:
             conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
             assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
+        case ["lab", *rest]:
+            assert {*parser.parse(Lab, "lab", rest).code} <= {*CONDITIONS}
         case ["diagnose", *rest]:
             conditions = " ".join(parser.parse(Diagnose, "diagnose", rest).filter)
             assert parse_filter(conditions, SystemResolver())
@@ -89,6 +93,7 @@ def test_every_option_in_a_sentence_is_one_of_portside() -> None:
     commands = (
         Connect,
         Diagnose,
+        Lab,
         Listen,
         Watch,
         *REC_COMMANDS.values(),

@@ -19,6 +19,7 @@ from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
+from portside.settings.lab import Lab
 from portside.settings.listen import Listen
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
@@ -39,7 +40,7 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 def test_every_option_is_documented() -> None:
     commands = [("listen", Listen), ("connect", Connect), ("console", Console), ("watch", Watch)]
-    commands += [("diagnose", Diagnose)]
+    commands += [("diagnose", Diagnose), ("lab", Lab)]
     commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
     commands += [("rec", settings) for settings in REC_COMMANDS.values()]
     commands += [("ctl", settings) for settings in CTL_COMMANDS.values()]

@@ -28,6 +28,7 @@ COMMANDS = {
     "rules": "rules for what a server answers: check a file, test it with a transcript",
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
     "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
+    "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
 }
 
 
@@ -117,6 +118,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.diagnose import Diagnose
 
             return diagnose.run(load(Diagnose, "diagnose", rest))
+        case ["lab", *rest]:
+            from portside.cli import lab
+            from portside.settings.lab import Lab
+
+            return lab.run(load(Lab, "lab", rest))
         case [name, *_]:
             from portside.cli.misspelt import no_such_command
 

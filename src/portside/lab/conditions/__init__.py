@@ -1,0 +1,1 @@
+"""The conditions that ``portside lab`` makes, one file for each code."""

@@ -1,0 +1,63 @@
+"""``retransmits``: one packet in twelve is lost."""
+
+from portside.lab.bench import Bench
+from portside.lab.condition import Condition, Look, Scene
+from portside.lab.packet_filter import drop, share
+from portside.lab.role import Role
+from portside.lab.sockets import dial, listening_socket, port_of
+from portside.lab.table import rows, total
+
+LOST = 0.08
+MTU_BYTES = 1500  # of the loopback, which has 65536
+
+
+def _serve(role: Role) -> None:
+    """The server: it reads all that it gets."""
+    listener = listening_socket(8)
+    role.ready(port=port_of(listener))
+    connection, _ = listener.accept()
+    drop(connection, share(LOST))
+    while connection.recv(1 << 20):
+        pass
+
+
+def _send(role: Role, port: int) -> None:
+    """The client: 32 KiB every 10 ms, or what the losses let through."""
+    connection = dial(port)
+    role.ready()
+    while True:
+        connection.sendall(bytes(1 << 15))
+        role.pause(0.01)
+
+
+def make(bench: Bench) -> Scene:
+    """The server that loses, and its client."""
+    bench.isolation.up("lo", mtu=MTU_BYTES)
+    port = bench.start("server", _serve).port
+    bench.start("client", _send, port)
+
+    def proof() -> str | None:
+        found = rows(f"state established and dport = :{port}")
+        sent, again, segments = (total(found, name) for name in ("bytes_sent", "bytes_retrans", "retrans_total"))
+        if segments < 30 or again < sent / 100:
+            return None
+        return f"{again / sent:.1%} of what was sent was sent again: {segments} segments."
+
+    return Scene(
+        proof=proof,
+        looks=(
+            Look(f"portside watch --wide 'dport = :{port}'", "retransmits grow"),
+            Look(f"ss -tni 'dport = :{port}'", "retrans:…/N; bytes_retrans beside bytes_sent"),
+            Look("nstat -az TcpRetransSegs TcpExtTCPFastRetrans TcpExtTCPLostRetransmit", "how they were noticed"),
+            Look("netstat -s | grep -i retrans", "the same in words"),
+        ),
+    )
+
+
+CONDITION = Condition(
+    code="retransmits",
+    what="a good part of what is sent is lost on the way and sent again.",
+    how=f"a client sends to a server at which a packet filter drops {LOST:.0%} of what arrives, by chance.",
+    make=make,
+    isolated=True,
+)
