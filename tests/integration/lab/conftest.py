@@ -1,0 +1,99 @@
+"""A lab that runs, and what is left after it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support import Program, has_ended, wait_until
+
+HELD = r"^Held for "
+
+
+class RunningLab(Program):
+    """``portside lab CODE`` that has made its condition."""
+
+    def __init__(self, code: str, *options: str) -> None:
+        super().__init__("lab", code, *options)
+        self.code = code
+        self.roles: list[int] = []
+
+    def wait_until_there(self) -> None:
+        """Wait until the lab says that its condition is there."""
+        wait_until(lambda: self.process.poll() is not None or re.search(HELD, self.out.decode(), re.MULTILINE), HELD)
+        assert self.process.poll() is None, bytes(self.err)
+        assert self.read_roles()
+
+    def read_roles(self) -> int:
+        """Read which processes it has started; how many."""
+        pid = self.process.pid
+        self.roles = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return len(self.roles)
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether it is in a network namespace of its own."""
+        return os.readlink(f"/proc/{self.process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+
+    @property
+    def looks(self) -> list[str]:
+        """The commands that it says to look with."""
+        return re.findall(r"^  (?=\S)(?!nsenter)(.*)$", self.out.decode(), re.MULTILINE)
+
+    @property
+    def lab_port(self) -> int:
+        """The port that its commands are about."""
+        found = re.search(r":(\d{2,5})\b", "\n".join(self.looks))
+        assert found, self.looks
+        return int(found[1])
+
+    def shell(self, command: str) -> str:
+        """What a command prints where the lab is, in the shell that it tells the user to open."""
+        enter = re.findall(r"^  (nsenter .*)$", self.out.decode(), re.MULTILINE)
+        words = [*enter[0].split(), "--"] if enter else []
+        python = f"{sys.executable} -m portside"
+        script = re.sub(r"\bportside (?=watch|diagnose)", f"{python} ", command)
+        done = subprocess.run(
+            [*words, "sh", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        ended = done.returncode == 124 and command.startswith("timeout ")
+        assert ended or done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def assert_nothing_is_left(self, port: int | None) -> None:
+        """Fail if a process of the lab is left, or a socket in any state."""
+        for pid in self.roles:
+            wait_until(partial(has_ended, pid), f"the end of process {pid}")
+        if port is not None:
+            filter_text = f"( sport = :{port} or dport = :{port} )"
+            look = ["ss", "-tanH", filter_text]
+            wait_until(
+                lambda: not subprocess.run(look, capture_output=True, check=True).stdout, f"no socket of {port}", 5
+            )
+
+
+@pytest.fixture
+def start_lab() -> Iterator[type[RunningLab]]:
+    """The class of labs; those that a test makes are killed at its end, whatever happens."""
+    made: list[RunningLab] = []
+
+    class Tracked(RunningLab):
+        def __init__(self, code: str, *options: str) -> None:
+            super().__init__(code, *options)
+            made.append(self)
+
+    yield Tracked
+    for each in made:
+        if each.process.poll() is None:
+            each.signal(signal.SIGKILL)
+        each.kill()
