@@ -64,7 +64,7 @@ def text_lines(batch: EventBatch, *, owners: bool = True, width: int | None = No
     kind = "closed" if batch.kind == "short" else batch.kind
     for index in range(len(table)):
         change = f"{was[index]} -> {state[index]}" if was[index] else state[index]
-        opened = _clock(_opened_ns(batch, index) // 1_000_000) if batch.kind == "short" else None
+        opened = _clock(opened_ns(batch, index) // 1_000_000) if batch.kind == "short" else None
         if narrow and width is not None:
             ends = local[index], remote[index]
             if opened is not None:
@@ -114,10 +114,10 @@ def json_lines(batch: EventBatch) -> bytes:
     lines: list[bytes] = []
     was = batch.was.tolist()
     durations = batch.duration_s.tolist()
-    for index, socket in enumerate(_sockets(batch)):
+    for index, socket in enumerate(sockets_of(batch)):
         value = to_json(socket)
         if batch.kind == "short":
-            opened = _stamp(_opened_ns(batch, index))
+            opened = _stamp(opened_ns(batch, index))
             lines.append(f'{{"event":"opened","at":"{opened}","seen":"{seen}","socket":'.encode() + value + b"}\n")
         more = ""
         if kind != "opened":
@@ -129,7 +129,7 @@ def json_lines(batch: EventBatch) -> bytes:
     return b"".join(lines)
 
 
-def _sockets(batch: EventBatch) -> Iterator[Socket]:
+def sockets_of(batch: EventBatch) -> Iterator[Socket]:
     """The sockets as values. What the kernel has forgotten of a remote end is unknown, not 0; a listener has none."""
     table = batch.table
     for socket, wiped, was in zip(to_sockets(table), forgotten(table).tolist(), batch.was.tolist(), strict=True):
@@ -144,7 +144,8 @@ def _sockets(batch: EventBatch) -> Iterator[Socket]:
         yield msgspec.structs.replace(socket, remote=None, gaps=gaps)
 
 
-def _opened_ns(batch: EventBatch, index: int) -> int:
+def opened_ns(batch: EventBatch, index: int) -> int:
+    """When the connection of a row was opened; as late as the event itself where that is not known."""
     lived = float(batch.duration_s[index])
     return batch.at_ns if math.isnan(lived) else batch.at_ns - round(lived * _S)
 
