@@ -9,11 +9,15 @@ TYPE_CHECKING = False  # as that of typing, whose import would take longer than 
 if TYPE_CHECKING:
     from portside import sync as sync
     from portside.api.connect import connect
+    from portside.api.control import Control
     from portside.api.event_stream import EventStream
     from portside.api.server import Server, listen
+    from portside.api.watch import watch
     from portside.app.findings import diagnose
+    from portside.app.socket_events import SocketChanged, SocketClosed, SocketEvent, SocketOpened
     from portside.app.sockets import sockets
     from portside.behaviours.connection import Connection
+    from portside.control.client.events import Missed
     from portside.diagnosis.findings import Finding
     from portside.errors import PortsideError, UsageError
     from portside.events import (
@@ -44,6 +48,7 @@ __all__ = [
     "Act",
     "Closed",
     "Connection",
+    "Control",
     "Event",
     "EventStream",
     "Fault",
@@ -53,6 +58,7 @@ __all__ = [
     "Gap",
     "HalfClosed",
     "Listening",
+    "Missed",
     "Opened",
     "Owner",
     "PortsideError",
@@ -64,6 +70,10 @@ __all__ = [
     "Sent",
     "Server",
     "Socket",
+    "SocketChanged",
+    "SocketClosed",
+    "SocketEvent",
+    "SocketOpened",
     "Stopped",
     "Tls",
     "Transcript",
@@ -74,15 +84,20 @@ __all__ = [
     "listen",
     "sockets",
     "sync",
+    "watch",
 ]
 
 _HOMES = {
     "api.connect": ("connect",),
+    "api.control": ("Control",),
     "api.event_stream": ("EventStream",),
     "api.server": ("Server", "listen"),
+    "api.watch": ("watch",),
+    "app.socket_events": ("SocketChanged", "SocketClosed", "SocketEvent", "SocketOpened"),
     "app.findings": ("diagnose",),
     "app.sockets": ("sockets",),
     "behaviours.connection": ("Connection",),
+    "control.client.events": ("Missed",),
     "diagnosis.findings": ("Finding",),
     "errors": ("PortsideError", "UsageError"),
     "events": (

@@ -404,6 +404,8 @@ PYTHON: dict[str, dict[str, Scenario]] = {
         "# echo.py: a server and a client of it, in one program": Scenario(),
         "# shout.py: the same without a loop": Scenario(),
         "# events.py: what happens on a server": Scenario(),
+        "# control.py: what the clients of a running server do, and an act": Scenario(one_open_and_one_past),
+        "# watch.py: a connection that is too short for any polling": Scenario(),
     },
     "recording.md": {"import portside": Scenario(recorded)},
     "watch.md": {

@@ -40,6 +40,19 @@ async def main() -> None:
         assert_type(error.what, str)
 
 
+async def elsewhere() -> None:
+    control = portside.Control("127.0.0.1:12345")
+    async for each in control.connections("idle > 10s", sort="-idle"):
+        await control.close(int(each["conn"]), "reset")
+    async with control.events(payload="all") as events:
+        async for event in events:
+            assert_type(event, portside.Event | portside.Missed)
+    async for change in portside.watch("sport = :12345", interval="200ms"):
+        assert_type(change, portside.SocketEvent)
+        if isinstance(change, portside.SocketClosed):
+            assert_type(change.duration, float | None)
+
+
 def without_a_loop() -> None:
     def handler(connection: sync.Connection) -> None:
         for line in connection.lines():
