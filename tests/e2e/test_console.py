@@ -235,6 +235,19 @@ def test_the_console_ends_in_order(listen: Start, show: Show, how: str) -> None:
     terminal.wait("echoed")
 
 
+def test_ctrl_z_and_going_on(listen: Start, show: Show) -> None:
+    terminal = show(f"console {listen().port}")
+    terminal.wait("nobody is connected now")
+    pid = terminal.pid()
+    terminal.press("C-z")
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", "it to stop")
+    assert "before" in terminal.wait("before")
+    os.kill(pid, signal.SIGCONT)
+    terminal.wait("nobody is connected now")
+    terminal.press("q")
+    terminal.wait("status 0")
+
+
 # listen --tui.
 
 

@@ -152,7 +152,7 @@ class ConnectionScreen(ActingScreen):
         if self._shows_facts:
             most = 8 if height < 36 else 11
             lines = fact_lines(Known(self.details, self._history, self._faults), self._view, width, most)
-            self._facts.update(Text("\n").join(lines))
+            self._facts.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
         self._idle.display = self.typing is None
         self._idle.update("send> press Enter to answer")
 

@@ -14,6 +14,7 @@ from portside.tui.widths import cut
 from portside.wire.escaping import escape_text
 
 _LABEL, _VALUE, _GAP = 9, 9, 2
+_TWO_A_LINE = 60
 
 
 class Plot(NamedTuple):
@@ -142,7 +143,9 @@ def _chain(label: str, places: Sequence[tuple[str, int | None]], width: int) -> 
 
 
 def _plot_lines(history: FactHistory, view: View, width: int, most: int) -> list[Text]:
-    """The plots, two a line."""
+    """The plots, two a line where there is room."""
+    if width < _TWO_A_LINE:
+        return [_plot(plot, history, view, max(4, width - _LABEL - _VALUE - 1)) for plot in PLOTS[:most]]
     half = (width - _GAP) // 2
     cells = max(4, half - _LABEL - _VALUE - 1)
     texts = [_plot(plot, history, view, cells) for plot in PLOTS[: 2 * most]]

@@ -25,7 +25,7 @@ class Header(Static):
 
     def put(self, width: int) -> None:
         """Show how the server is, in lines of so many cells."""
-        self.update(Text("\n").join((self._who(width), self._rates(width))))
+        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join((self._who(width), self._rates(width))))
 
     def _who(self, width: int) -> Text:
         info, link = self._session.link.info, self._session.link

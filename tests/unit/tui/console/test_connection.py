@@ -70,6 +70,17 @@ def test_the_screen_at_140_by_40() -> None:
     drive(journey, server(), size=(140, 40))
 
 
+def test_a_terminal_that_is_too_small_shows_what_fits() -> None:
+    async def journey(console: Driven) -> None:
+        await opened(console)
+        await console.wait("Recv-Q         20k", "in  68.4k arrived")
+        assert max(map(len, console.text.splitlines())) <= 44
+        await console.press("v")
+        await console.wait("hi there")
+
+    drive(journey, server(), size=(44, 14))
+
+
 def test_what_comes_is_followed_until_somebody_scrolls_up() -> None:
     async def journey(console: Driven) -> None:
         said = console.server.messages[1]
