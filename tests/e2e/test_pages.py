@@ -14,6 +14,7 @@ from portside.kernel.resolver import SystemResolver
 from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
 from portside.settings.connect import Connect
+from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
 from portside.settings.lab import Lab
@@ -24,8 +25,8 @@ from portside.settings.watch import Watch
 
 # The architecture shows pictures of the tree, not what runs.
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
-# Forms of writing, and units of systemd, which other tests hold.
-OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]")
+# Forms of writing, units of systemd, and a screen of the console, which other tests hold.
+OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]", "127.0.0.1:12345  pid 53140")
 OTHER_PROGRAMS = {"--unix-socket", "--ssl", "--ssl-verify", "--ssl-trustfile", "--cacert"}
 MISTAKE = "spotr = :12345"
 
@@ -69,6 +70,8 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
             parser.parse(Listen, "listen", rest)
         case ["connect", *rest]:
             parser.parse(Connect, "connect", rest)
+        case ["console", *rest]:
+            parser.parse(Console, "console", rest)
         case ["watch", *rest]:
             conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
             assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
@@ -92,6 +95,7 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
 def test_every_option_in_a_sentence_is_one_of_portside() -> None:
     commands = (
         Connect,
+        Console,
         Diagnose,
         Lab,
         Listen,
