@@ -54,10 +54,10 @@ def _lines(plan: Plan, sending: Sending) -> Iterator[Result]:
     )
     total = CLIENTS * each
     row = f"{CLIENTS} clients, 64-byte lines to a file, {sending.words}, the page open"
-    mine, theirs = ([total / work.server_cpu_s for work in of] for of in works.values())
-    yield Result(row, "lines/s of CPU", mine, "no page", theirs, Bar(0.85), NOTE_LINES)
     mine, theirs = ([total / work.seconds for work in of] for of in works.values())
-    yield Result(row, "lines/s", mine, "no page", theirs, note=NOTE_LINES, works=(*works.values(),))
+    yield Result(row, "lines/s", mine, "no page", theirs, Bar(0.85), NOTE_LINES, (*works.values(),))
+    mine, theirs = ([total / work.server_cpu_s for work in of] for of in works.values())
+    yield Result(row, "lines/s of CPU", mine, "no page", theirs, note=NOTE_LINES)
 
 
 def _send_lines(sending: Sending, each: int, *, with_page: bool) -> Work:

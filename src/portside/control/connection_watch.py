@@ -28,6 +28,7 @@ from portside.control.history import SPAN_S
 from portside.control.kernel_facts import NO_FACTS, KernelReader, SocketFacts, peer_places
 from portside.control.machine_sockets import MachineSockets
 from portside.control.notes import Notes
+from portside.control.own_thread import OwnThreads
 from portside.control.paging import first_page_time
 from portside.control.queue_totals import QueueTotals, queue_totals
 from portside.control.schema_connections import ConnectionPage
@@ -62,6 +63,7 @@ class ConnectionWatch:
             frozenset(int(each.name.rpartition(":")[2]) for each in run.listeners if each.family != socket.AF_UNIX)
         )
         self.machine = MachineSockets()
+        self.own_threads = OwnThreads()
         self._listeners = run.listeners
         self._ends = EndsIndex()
         self._closed_ends = EndsIndex()

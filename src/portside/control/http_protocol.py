@@ -177,12 +177,17 @@ class ControlProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what has not become a request, and close."""
-        from portside.control.problem import Problem, problem_response
-
         self._set_deadline(None)
         self._tell_request()
-        response = problem_response(Problem(status, detail), {"Connection": "close"})
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
-        lines += [name + b": " + value for name, value in response.raw_headers]
-        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body))
+        self.transport.write(refusal(status, detail))
         self.transport.close()
+
+
+def refusal(status: int, detail: str) -> bytes:
+    """A whole answer to what has not become a request."""
+    from portside.control.problem import Problem, problem_response
+
+    response = problem_response(Problem(status, detail), {"Connection": "close"})
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body)

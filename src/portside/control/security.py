@@ -15,6 +15,7 @@ from portside.control.problem import Problem, problem_response
 
 MOST_BODY_BYTES = 1 << 20
 TOKEN_PROTOCOL = "token."  # noqa: S105 -- before the token in Sec-WebSocket-Protocol: a page can set no other header
+_ONCE = (b"host", b"origin", b"authorization")
 _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -47,6 +48,9 @@ class WebAccess:
 
     def check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raise Problem where a request may not be answered."""
+        names = [name for name, _ in scope["headers"]]
+        if any(names.count(name) > 1 for name in _ONCE):  # which of them is meant?
+            raise Problem(400, "one of the headers Host, Origin and Authorization is there twice", code="headers")
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._is_host(host):
             raise Problem(403, "the Host header names no address and no name of this server", code="host")

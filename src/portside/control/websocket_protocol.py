@@ -7,6 +7,8 @@ from uvicorn import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from portside.control.http_protocol import refusal
+
 MOST_BURST_BYTES = 8 * 1024
 MOST_BYTES_A_SECOND = 1024
 """What a subscriber may send, in the long run: it answers a ping three times a minute."""
@@ -38,3 +40,19 @@ class ControlWebSocket(WebSocketsSansIOProtocol):
                 self.transport.abort()
                 return
         super().data_received(data)
+        if not self.handshake_initiated:  # and the whole request was there
+            self._refuse()
+
+    def handle_parser_exception(self) -> None:
+        """Close with a code where the handshake is over; uvicorn takes a mistake before for impossible."""
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+        else:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if not self.close_sent:
+            self.close_sent = True
+            why = self.conn.handshake_exc or self.conn.parser_exc
+            self.transport.write(refusal(400, f"this is no handshake of a WebSocket: {why}"))
+            self.transport.close()

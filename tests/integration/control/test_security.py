@@ -297,3 +297,75 @@ def test_a_websocket_may_look_where_nothing_may_act(listen: Start) -> None:
     page = page_of(listen("--web", "--web-read-only"))
     with events_of(page, page.token) as watching:
         assert watching.subprotocol == "portside.v1"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param("POST {path} HTTP/1.1\r\nContent-Length: 2\r\n", id="a POST"),
+        pytest.param("GET {path} HTTP/1.1\r\n" + "X: y\r\n" * 300, id="many headers"),
+        pytest.param(f"GET {{path}} HTTP/1.1\r\nX: {'y' * 20_000}\r\n", id="a long header"),
+    ],
+)
+def test_what_is_no_handshake_is_refused_and_holds_no_place(server: Program, page: Page, head: str) -> None:
+    upgrade = (
+        "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    answer = exchange(page.address, (head.format(path="/api/v1/events") + upgrade).encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"no handshake of a WebSocket" in answer
+    assert server.err.count(b"\n") == 1  # the link alone
+
+
+@pytest.mark.parametrize(
+    "twice", ["Host: evil.example", "Host: localhost", "Origin: http://localhost", "Authorization: Bearer {token}"]
+)
+def test_a_header_that_decides_is_there_once(page: Page, twice: str) -> None:
+    head = f"GET {SERVER} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: close\r\n"
+    token = f"Authorization: Bearer {page.token}\r\n"
+    assert exchange(page.address, f"{head}{token}\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+    more = twice.format(token=page.token)
+    first, rest = head.split("\r\n", 1)
+    for request in (f"{head}{token}{more}\r\n\r\n", f"{first}\r\n{more}\r\n{rest}{token}\r\n"):
+        assert exchange(page.address, request.encode()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}",
+        "Content-Length: +2\r\n\r\n{}",
+        "Content-Length: 2,2\r\n\r\n{}",
+        "Content-Length: 0x2\r\n\r\n{}",
+        "Content-Length : 2\r\n\r\n{}",
+        "X: a\r\n b\r\n\r\n",
+        "X: a\nContent-Length: 2\r\n\r\n{}",
+        "X: a\0b\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2;\n{}\r\n0\r\n\r\n",
+    ],
+)
+def test_where_a_request_ends_has_one_reading(page: Page, framing: str) -> None:
+    """What a proxy in front could read in another way; what follows would then be another user's request."""
+    head = f"POST /api/v1/broadcast HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {page.token}\r\n"
+    answer = exchange(page.address, f"{head}{framing}GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/../v1/server", 401), ("/%61pi/v1/server", 401), ("/api%2fv1/server", 401), ("/api/v1/server/", 401),
+        ("/%6detrics", 401), ("http://127.0.0.1/metrics", 401), ("//api/v1/server", 404), ("/API/v1/server", 404),
+        ("/./metrics", 404), ("/..%2f..%2fetc/passwd", 404), ("//evil.example/docs", 404),
+    ],
+)  # fmt: skip
+def test_no_way_to_write_a_path_goes_past_the_token(page: Page, path: str, status: int) -> None:
+    answer = exchange(page.address, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())

@@ -12,10 +12,10 @@ import pytest
 from support import DEADLINE_S, wait_until
 
 from portside.app.running_server import RunningServer
-from portside.control import connection_watch
+from portside.control import connection_watch, own_thread
 from portside.control.closed_connections import ClosedConnections
 from portside.control.connection_watch import ConnectionWatch
-from portside.control.own_thread import on_own_thread
+from portside.control.own_thread import MOST_THREADS, AllThreadsBusy, OwnThreads
 from portside.server.listener import Listener
 from portside.settings.listen import Listen
 
@@ -115,9 +115,10 @@ def test_a_reader_that_fails_is_said_and_tried_again(listener: Listener, monkeyp
 
 def test_a_call_on_its_own_thread_gives_its_result_or_its_error() -> None:
     async def run() -> None:
-        assert await on_own_thread(max, 3, 4) == 4
+        threads = OwnThreads()
+        assert await threads.call(max, 3, 4) == 4
         with pytest.raises(ZeroDivisionError):
-            await on_own_thread(divmod, 1, 0)
+            await threads.call(divmod, 1, 0)
 
     asyncio.run(run())
 
@@ -128,7 +129,7 @@ def test_the_end_waits_for_no_call_on_its_own_thread() -> None:
     async def run() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await on_own_thread(release.wait, DEADLINE_S)
+                await OwnThreads().call(release.wait, DEADLINE_S)
 
     start = time.monotonic()
     asyncio.run(run())
@@ -138,3 +139,28 @@ def test_the_end_waits_for_no_call_on_its_own_thread() -> None:
     release.set()
     for each in threads:
         each.join(DEADLINE_S)
+
+
+def test_threads_are_bounded_though_nobody_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may ask for a name that takes long, go away and ask again."""
+    monkeypatch.setattr(own_thread, "PATIENCE_S", 0.05)
+    release = threading.Event()
+
+    async def run() -> None:
+        threads = OwnThreads()
+        before = threading.active_count()
+        gone = [asyncio.create_task(threads.call(release.wait, DEADLINE_S)) for _ in range(MOST_THREADS)]
+        await asyncio.sleep(0)
+        with pytest.raises(AllThreadsBusy):
+            await threads.call(max, 3, 4)
+        for each in gone:
+            each.cancel()
+        with pytest.raises(AllThreadsBusy):
+            await threads.call(max, 3, 4)
+        assert threading.active_count() == before + MOST_THREADS
+        release.set()
+        monkeypatch.undo()
+        found = await asyncio.gather(*(threads.call(max, 3, 4) for _ in range(10 * MOST_THREADS)))
+        assert found == [4] * 10 * MOST_THREADS
+
+    asyncio.run(run())

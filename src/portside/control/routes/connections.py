@@ -11,7 +11,7 @@ from portside.control.connections import Plan, Which
 from portside.control.console import Console
 from portside.control.flight_recorder import row_values
 from portside.control.operations import By, Routes
-from portside.control.own_thread import on_own_thread
+from portside.control.own_thread import AllThreadsBusy
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
 from portside.control.schema_connections import (
@@ -89,12 +89,14 @@ async def connections(console: Console, *, query: ConnectionsQuery) -> Connectio
     """The connections that match a filter."""
     watch = console.connections
     try:
-        plan = await on_own_thread(
+        plan = await watch.own_threads.call(
             Plan, filter_text=query.filter, sort=query.sort, fields=query.fields, which=query.state
         )
         return await watch.page(plan, query.limit, query.after, query.offset)
     except (FilterError, InvalidValue, CursorError) as error:
         raise problem_of(error) from None
+    except AllThreadsBusy:
+        raise names_busy() from None
 
 
 @routes.get(
@@ -196,6 +198,11 @@ def _since(query: Since, watch: ConnectionWatch, console: Console) -> int | None
         return watch.wall_second(console.run.loop.time() - parse_duration(text))
     except (ValueError, OverflowError):
         raise Problem(400, f"since: {text!r} is neither a time in UTC nor a duration", code="since") from None
+
+
+def names_busy() -> Problem:
+    """The problem for a filter that cannot be read now."""
+    return Problem(503, "too many names of other filters are being looked up", code="names")
 
 
 def problem_of(error: FilterError | InvalidValue | CursorError) -> Problem:

@@ -6,10 +6,10 @@ from msgspec import Meta, Struct
 
 from portside.control.console import Console
 from portside.control.operations import Routes
-from portside.control.own_thread import on_own_thread
+from portside.control.own_thread import AllThreadsBusy
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
-from portside.control.routes.connections import problem_of
+from portside.control.routes.connections import names_busy, problem_of
 from portside.control.schema_connections import Offset, SocketPage
 from portside.errors import PortsideError, UsageError
 from portside.kernel.filter import FilterError, parse
@@ -51,7 +51,7 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
     """The sockets that match a filter."""
     watch = console.connections
     try:
-        tree = await on_own_thread(parse, query.filter, SystemResolver())
+        tree = await watch.own_threads.call(parse, query.filter, SystemResolver())
         return await watch.in_reader(
             watch.machine.page,
             in_view(tree, query.view),
@@ -62,6 +62,8 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
         )
     except (FilterError, CursorError) as error:
         raise problem_of(error) from None
+    except AllThreadsBusy:
+        raise names_busy() from None
     except UsageError as error:
         raise Problem(
             400, f"{error.why}" + (f": {error.hint}" if isinstance(error.hint, str) else ""), code="column"
