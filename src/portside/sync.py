@@ -21,16 +21,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from portside.api import connect as _api_connect
 from portside.api import server as _api_server
+from portside.api import watch as _api_watch
 from portside.errors import PortsideError
 from portside.feed.transcript import DEFAULT_BYTES, Transcript
 
 if TYPE_CHECKING:
     from portside.api.options import ConnectOptions, Duration, ListenOptions, Size
+    from portside.app.socket_events import SocketEvent
     from portside.behaviours.connection import Connection as AsyncConnection
     from portside.events import CloseReason, Event, Tls
     from portside.kernel.models import Socket
+    from portside.kernel.views import View
 
-__all__ = ["Connection", "Server", "connect", "listen"]
+__all__ = ["Connection", "Server", "connect", "listen", "watch"]
 
 Result = TypeVar("Result")
 _END = object()
@@ -323,6 +326,26 @@ def listen(
         *addresses, handler=None if handler is None else handle, transcript=transcript, **options
     )
     return Server(thread, thread.call(opening.open()))
+
+
+def watch(
+    filter: str | None = None,  # noqa: A002 - it is the filter, here as everywhere
+    *,
+    view: "View | None" = None,
+    netns: str | None = None,
+    source: str | None = None,
+    owners: bool = True,
+    interval: "Duration" = 1.0,
+) -> "Iterator[SocketEvent]":
+    """An event each time a connection of this machine opens, changes its state or closes: ``portside.watch``, waiting.
+
+    It begins with the first ``next``, and ends with the iterator. Raises what ``portside.watch`` does.
+
+        for event in portside.sync.watch("sport = :12345"):
+            print(event.event, event.socket.remote)
+    """
+    events = _api_watch.watch(filter, view=view, netns=netns, source=source, owners=owners, interval=interval)
+    return _Waiting(_loop_thread())._each(events)  # noqa: SLF001 - its own module's
 
 
 async def _on_own_thread(handler: Callable[[Connection], object], connection: Connection) -> None:

@@ -4,9 +4,14 @@ A connection has an epoll set of its own, so that its end needs nobody else, and
 """
 
 import asyncio
+import os
+import warnings
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from portside.api.notices import log_notice
+from portside.api.weak_call import weakly
 from portside.behaviours.connection import Connection
 from portside.events import Closed, CloseReason, Event
 from portside.feed.bus import EventBus
@@ -39,6 +44,7 @@ class ClientHost:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Connect, transcript: Transcript) -> None:
         self.loop = loop
+        self._pid = os.getpid()
         self.now = loop.time
         self.idle_timeout = settings.idle_timeout
         self.tracks_activity = settings.idle_timeout is not None
@@ -63,8 +69,6 @@ class ClientHost:
     def _open_recorder(self, settings: Connect) -> "Recorder | None":
         if settings.record is None:
             return None
-        from functools import partial
-
         from portside.app.recording import start_recorder
 
         on_drained = partial(self.loop.call_soon_threadsafe, self._bus.drained)
@@ -72,7 +76,7 @@ class ClientHost:
             settings.record, mode=settings.record_mode, outbound=True, on_drained=on_drained, notify=log_notice
         )
         self._bus.add(recorder)
-        self._bus.on_full, self._bus.on_drained = self._pause, self._resume
+        self._bus.on_full, self._bus.on_drained = weakly(self._pause), weakly(self._resume)
         return recorder
 
     def _pause(self) -> None:
@@ -88,8 +92,7 @@ class ClientHost:
         number = 1 if self._recorder is None else self._recorder.last_conn + 1
         made = self._connection = ServerConnection(self, number, info)
         self._wrapper = Connection(made, self.loop, self.loop, transcript=self.transcript)
-        if self._recorder is not None:
-            self._wrapper.on_end(self._wait_recorded)
+        self._wrapper.on_end(self._wait_recorded, self.release)
         if self._vanished is not None:
             self._vanished.start()
         return made
@@ -111,6 +114,25 @@ class ClientHost:
         self.poller.close()
         self._close_recorder()
 
+    def release(self) -> None:
+        """Close the socket of a connection whose loop is closed, unless it is the parent's of this process."""
+        connection, self._connection = self._connection, None
+        if connection is None or self._pid != os.getpid():
+            return
+        self.poller.abandon()
+        for give_back in (partial(connection.abort, "local_closed"), self.poller.close):
+            with suppress(RuntimeError):  # the closed loop's, which somebody asks for a callback
+                give_back()
+        if self._recorder is not None and self._recorded is None:
+            self._bus.flush()
+            self._recorder.close()
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and connection.is_open and self._pid == os.getpid():
+            warnings.warn(f"unclosed {self._wrapper!r}", ResourceWarning, source=self._wrapper, stacklevel=2)
+            self.release()
+
     def _close_recorder(self) -> None:
         if self._recorder is not None and self._recorded is None:
             self._bus.flush()
@@ -128,12 +150,12 @@ class ClientHost:
         return self
 
     def _publish(self, event: Event, size: int = 0, /) -> None:
-        """Keep an event in the transcript, and record it."""
+        """Keep an event in the transcript, and record it, as long as there is a loop."""
         if self.transcript.limit_bytes:
             self.transcript.add(event)
         if type(event) is Closed:
             self._error = event.error
-        if self._recorder is not None:
+        if self._recorder is not None and not self.loop.is_closed():
             self._bus.publish(event, size)
 
     def opened(self, connection: ServerConnection) -> None:

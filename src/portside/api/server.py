@@ -21,6 +21,7 @@ from portside.api.handlers import Handler, LoopHandlers
 from portside.api.keywords import NOT_IN_LISTEN, make_settings
 from portside.api.notices import log_notice
 from portside.api.opening import Opening
+from portside.api.weak_call import weakly
 from portside.app.behaviour import make_behaviour, refuse_loop
 from portside.app.opening import DEFAULT_ADDRESSES, check_behaviour, make_pre_connect, open_ports
 from portside.app.output_sinks import OutputSinks
@@ -173,7 +174,7 @@ class Server:
             raise
         self._is_written = self._sinks.are_any
         self._update_shown()
-        bus.on_full, bus.on_drained = server.pause, server.resume
+        bus.on_full, bus.on_drained = weakly(server.pause), weakly(server.resume)
         server.on_opened, server.on_closed, server.on_writable = self._opened, self._closed, self._writable
         server.acceptor.on_descriptors_exhausted = lambda error: log_notice(f"no descriptor is left: {error}")
         server.acceptor.on_listener_killed = lambda listener: log_notice(f"{listener.name} was destroyed")

@@ -95,6 +95,7 @@ class Connection:
         self._error: str | None = None
         self._changed = asyncio.Event()
         self._finish: Callable[[], Awaitable[object]] | None = None  # what the end of the connection waits for
+        self._release: Callable[[], object] | None = None  # closes the socket where its loop is closed
 
     def __repr__(self) -> str:
         state = "open" if self._closed is None else self._closed
@@ -297,6 +298,9 @@ class Connection:
         A peer that does not take it for 10 s loses the rest (``write_timeout``). After the peer's FIN the reason is
         ``peer_closed``, else ``local_closed``. A second call does nothing.
         """
+        if self._release is not None and self._server.is_closed():
+            self._release()
+            return
         self._call_server(self._connection.close_gracefully)
         try:
             await self.wait_closed()
@@ -357,9 +361,10 @@ class Connection:
 
     # Called on the code's thread, on behalf of the server.
 
-    def on_end(self, finish: Callable[[], Awaitable[object]]) -> None:
-        """Have the end of the connection wait for something."""
+    def on_end(self, finish: Callable[[], Awaitable[object]], release: Callable[[], object]) -> None:
+        """Have the end of the connection wait for something; ``release`` closes its socket where its loop is closed."""
         self._finish = finish
+        self._release = release
 
     def on_received(self, data: bytes) -> None:
         """Take bytes that the peer sent."""

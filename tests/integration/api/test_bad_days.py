@@ -6,6 +6,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,14 @@ async def echo(connection: portside.Connection) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("options", [{}, {"handler": echo}, {"echo": True}, {"tls": True, "handler": echo}])
-def test_a_loop_that_is_closed_under_a_server(loop: str, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"handler": echo}, {"echo": True}, {"tls": True, "handler": echo}, {"record": "rec", "output": "a"}]
+)
+def test_a_loop_that_is_closed_under_a_server(
+    loop: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Closing the server afterwards closes its sockets; a server that is dropped closes them with a ResourceWarning."""
+    monkeypatch.chdir(tmp_path)
     LOOPS[loop]().close()
     for closes in (True, False):
         gc.collect()
@@ -64,6 +70,38 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_that_is_closed_under_a_connection(loop: str, tmp_path: Path) -> None:
+    LOOPS[loop]().close()
+    for closes in (True, False):
+        gc.collect()
+        before = open_descriptors()
+        own = LOOPS[loop]()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            opening = _connected(listener.getsockname()[1], record=tmp_path / str(closes))
+            connection = own.run_until_complete(opening)
+            peer = listener.accept()[0]
+            _end(own)
+            if closes:
+                asyncio.run(connection.close())
+                assert connection.reason == "local_closed"
+            else:
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    del connection
+                    gc.collect()
+                assert any("unclosed <portside.Connection #1" in str(each.message) for each in told)
+            with peer:
+                peer.settimeout(10)
+                assert read_to_end(peer) == b""
+        gc.collect()
+        assert {fd for fd in open_descriptors() if fd not in before} == set()
+
+
+async def _connected(port: int, **options: Any) -> portside.Connection:
+    return await portside.connect(port, **options)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from conftest import Start
@@ -175,6 +175,21 @@ def test_a_handler_that_raises_costs_its_own_connection(caplog: pytest.LogCaptur
         with portside.sync.connect(server.port) as client:
             assert client.receive() == b""
     assert "a handler of portside.listen raised an exception" in caplog.text
+
+
+def test_connections_of_the_machine_are_watched() -> None:
+    with portside.sync.listen("127.0.0.1:0") as server:
+        events = portside.sync.watch(f"dport = :{server.port}", interval="10ms")
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(next, events)
+            while not first.done():  # the look at what is there already is no event
+                with portside.sync.connect(server.port) as client:
+                    wait({first}, timeout=0.1)
+        assert isinstance(event := first.result(), portside.SocketEvent)
+        assert event.socket.remote == client.peer
+        events.close()  # type: ignore[attr-defined]
+    with pytest.raises(portside.FilterError):
+        portside.sync.watch("spotr = 1")
 
 
 def test_waiting_on_the_loops_own_thread_is_refused() -> None:
