@@ -2,7 +2,7 @@
 
 import os
 
-from portside.errors import UsageError
+from portside.errors import PortsideError, UsageError
 from portside.nearest import nearest
 from portside.settings.lab import Lab
 
@@ -11,7 +11,7 @@ def run(settings: Lab) -> int:
     """Make a condition, or list them all; the exit status."""
     # A user namespace is for processes of one thread, and numpy's linear algebra starts some.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    from portside.lab.registry import CONDITIONS
+    from portside.lab.registry import CONDITIONS, NOT_MADE
 
     if settings.list:
         if settings.code:
@@ -23,6 +23,10 @@ def run(settings: Lab) -> int:
     if len(settings.code) != 1:
         raise UsageError("lab", "one CODE is needed", "portside lab --list shows them")
     (code,) = settings.code
+    if code in NOT_MADE:
+        raise PortsideError(
+            f"lab {code}", f"this condition is not made: {NOT_MADE[code]}", f"portside diagnose --explain {code}"
+        )
     if code not in CONDITIONS:
         near = nearest(code, CONDITIONS)
         hint = f"did you mean {near}?" if near else "portside lab --list shows them"

@@ -8,6 +8,7 @@ from portside.lab.conditions import (
     close_wait_leak,
     connect_blackhole,
     connect_refused,
+    conntrack_near,
     descriptors_near,
     fin_wait_pile,
     idle_unprotected,
@@ -63,5 +64,12 @@ _ALL: tuple[Condition, ...] = (
     reuseport_imbalance.CONDITION,
     descriptors_near.CONDITION,
     self_connected.CONDITION,
+    conntrack_near.CONDITION,
 )
 CONDITIONS = {each.code: each for each in _ALL}
+
+NOT_MADE = {
+    "memory-pressure": "net.ipv4.tcp_mem is a limit of the whole machine, which a namespace has none of: reaching it "
+    "would take the memory of all other programs",
+}
+"""Conditions that ``diagnose`` finds and that are not made, and why."""

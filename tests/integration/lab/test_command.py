@@ -11,7 +11,7 @@ import pytest
 from support import has_ended, wait_until
 
 from portside.diagnosis.registry import BY_CODE
-from portside.lab.registry import CONDITIONS
+from portside.lab.registry import CONDITIONS, NOT_MADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,14 @@ def test_the_list_explains_each_condition_in_two_lines() -> None:
         assert how.strip() == each.how
 
 
-def test_every_condition_is_one_that_diagnose_finds() -> None:
-    assert [*CONDITIONS] == [code for code in BY_CODE if code in CONDITIONS]
+def test_every_condition_that_diagnose_finds_is_made_or_said_not_to_be() -> None:
+    assert [*CONDITIONS] == [code for code in BY_CODE if code not in NOT_MADE]
+
+
+def test_why_a_condition_is_not_made_is_said() -> None:
+    done = run("memory-pressure")
+    assert done.returncode == 1
+    assert "portside: lab memory-pressure: this condition is not made: net.ipv4.tcp_mem is a limit" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import wait_until
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integration.lab.conftest import RunningLab
+    from support import Program
 
     Start = Callable[..., RunningLab]
 
@@ -50,6 +51,7 @@ SHOWN: dict[str, tuple[str, str] | tuple[str, str, int]] = {
     "reset-burst": ("nstat -asz TcpOutRsts", r"OutRsts +\d{3,}"),
     "reuseport-imbalance": ("ss -tlnpH 'sport = :{port}'", r'LISTEN +([89]|[1-9]\d) +80 .*"lab-stopped"'),
     "descriptors-near": ("ss -tnH 'sport = :{port}'", r"^ESTAB ", 60),
+    "conntrack-near": ("cat /proc/sys/net/netfilter/nf_conntrack_count", r"^[1-9]\d{3,}$"),
     "self-connected": ("ss -tnH 'sport = :{port} and dport = :{port}'", r"ESTAB +14 +0 +(\S+) +\1"),
 }
 """A command, and what its output has when the condition is there, in so many places."""
@@ -75,7 +77,7 @@ def test_a_condition_is_there_and_then_gone(code: str, start_lab: "Start") -> No
     lab = start_lab(code, "--for", "1m")
     lab.wait_until_there()
     command, pattern, *count = SHOWN[code]
-    port = lab.lab_port
+    port = lab.lab_port if "{port}" in command or not CONDITIONS[code].isolated else None
     assert lab.is_isolated == CONDITIONS[code].isolated
     wait_until(partial(shows, lab, command.format(port=port), pattern, *count), f"{pattern} of {command}")
     for look in lab.looks:
@@ -91,10 +93,10 @@ def test_a_condition_is_there_and_then_gone(code: str, start_lab: "Start") -> No
 def test_nothing_is_left_of_a_lab_that_is_killed(code: str, start_lab: "Start") -> None:
     lab = start_lab(code, "--for", "1m")
     lab.wait_until_there()
-    port = lab.lab_port
+    port = None if CONDITIONS[code].isolated else lab.lab_port
     lab.signal(signal.SIGKILL)
     lab.process.wait()
-    lab.assert_nothing_is_left(None if CONDITIONS[code].isolated else port)
+    lab.assert_nothing_is_left(port)
 
 
 @pytest.mark.parametrize("code", CONDITIONS)
@@ -102,3 +104,32 @@ def test_diagnose_finds_a_condition(code: str, start_lab: "Start") -> None:
     lab = start_lab(code, "--check", "--for", "30s")
     assert lab.wait() == 0, lab.out.decode() + lab.err.decode()
     assert re.search(rf"^Found after [\d.]+s: \w+ {code} ", lab.out.decode(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", ["accept-queue-near", "close-wait-leak", "receiver-slow", "self-connected"])
+def test_what_diagnose_has_found_is_gone_with_the_lab(
+    code: str, start_lab: "Start", start: "Callable[..., Program]"
+) -> None:
+    options = (
+        "--only",
+        code,
+        "--interval",
+        "200ms",
+        "--set",
+        "close-wait-leak.age=1s",
+        "--set",
+        "receiver-slow.still=1s",
+    )
+    diagnose = start("diagnose", "--follow", "--json", *options)
+    lab = start_lab(code)
+    lab.wait_until_there()
+
+    def findings() -> list[dict[str, Any]]:
+        return [each for each in diagnose.events if f":{lab.lab_port}" in str(each["subject"].get("local"))]
+
+    wait_until(findings, "a finding")
+    assert not any(each.get("gone") for each in findings())
+    assert {each["code"] for each in findings()} == {code}
+    lab.signal(signal.SIGTERM)
+    assert lab.wait() == 0
+    wait_until(lambda: findings()[-1].get("gone"), "the finding to be gone")
