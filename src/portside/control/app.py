@@ -1,5 +1,6 @@
 """The application: the operations of all parts, their description, and what answers when something goes wrong."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Iterable
 
 from starlette.applications import Starlette
@@ -7,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
 
 from portside.control.console import Console
 from portside.control.dispatch import http_endpoint, websocket_endpoint
@@ -38,10 +40,6 @@ def make_app(console: Console, web: WebAccess | None) -> App:
     async def docs(request: Request) -> Response:
         return cached(request, page, "text/html; charset=utf-8")
 
-    async def failed(_request: Request, error: Exception) -> Response:
-        console.run.loop.call_exception_handler({"message": "a request to the control API failed", "exception": error})
-        return _internal_error()
-
     app = Starlette(
         routes=[
             *_routes(console, operations()),
@@ -52,23 +50,29 @@ def make_app(console: Console, web: WebAccess | None) -> App:
         exception_handlers={
             Problem: _answer_problem,
             HTTPException: _answer_http_error,
-            ClientDisconnect: _answer_nobody,
-            Exception: failed,
+            Exception: _answer_failure,
         },
     )
-    return Security(_Contained(app), web)
+    return Security(Contained(app, console.run.loop), web)
 
 
-class _Contained:
-    """An application whose errors end here: Starlette raises those again that it has answered."""
+class Contained:
+    """An application whose errors end here, and are reported: those that were answered, and those of a stream.
 
-    def __init__(self, app: App) -> None:
+    Starlette raises an error again that it has answered. For a WebSocket it is raised further, so that it is closed.
+    """
+
+    def __init__(self, app: App, loop: AbstractEventLoop) -> None:
         self._app = app
+        self._loop = loop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except Exception:
+        except (ClientDisconnect, WebSocketDisconnect):
+            pass  # whoever asked has gone in the middle of it
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "a request to the control API failed", "exception": error})
             if scope["type"] != "http":
                 raise
 
@@ -95,13 +99,12 @@ def _internal_error() -> Response:
     return problem_response(Problem(500, "an internal error; standard error of the server says more"))
 
 
+async def _answer_failure(_request: Request, _error: Exception) -> Response:
+    return _internal_error()
+
+
 async def _answer_problem(_request: Request, error: Exception) -> Response:
     return problem_response(error) if isinstance(error, Problem) else _internal_error()
-
-
-async def _answer_nobody(_request: Request, _error: Exception) -> Response:
-    """The end of a request whose client went away while it sent the body."""
-    return Response(status_code=400)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

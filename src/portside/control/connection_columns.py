@@ -5,8 +5,6 @@ every number of ``kernel.filter.columns``. ``pid`` and ``program`` are those of 
 is on this machine.
 """
 
-import fnmatch
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -41,6 +39,7 @@ from portside.kernel.filter.tree import (
     columns_of,
     mentions_state,
 )
+from portside.kernel.filter.wildcards import wildcard_matcher
 from portside.kernel.models import Owner
 from portside.kernel.table import ColumnValues, Mask, SocketTable
 from portside.server.connection import Connection
@@ -188,8 +187,7 @@ class ConnectionRows:
         return Truth(truth.true[at] & there, truth.false[at] & there)
 
     def _has_text(self, column: str, pattern: str) -> Mask:
-        # fnmatch has sets of characters, the filter has * and ? alone.
-        matches = re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE).match
+        matches = wildcard_matcher(pattern)
         seen: dict[str, bool] = {}
         found = np.zeros(len(self), bool)
         for place, texts in enumerate(self.texts(column)):
@@ -197,7 +195,7 @@ class ConnectionRows:
                 if text is None:
                     continue
                 if text not in seen:
-                    seen[text] = matches(text) is not None
+                    seen[text] = matches(text)
                 found[place] |= seen[text]
         return found
 

@@ -1,5 +1,6 @@
 """From a request to the function of its operation, and back: parameters checked, the answer encoded."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from portside.json_text import encode_json
 from portside.nearest import nearest
 
 WEBSOCKET_PROTOCOL = "portside.v1"
+_UNKNOWN_FIELD = re.compile("Object contains unknown field `(.*)`", re.DOTALL)  # in the words of msgspec
 _POLICY_VIOLATION = 1008  # the close code of a WebSocket whose client did something wrong (RFC 6455, section 7.4.1)
 
 HttpEndpoint = Callable[[Request], Awaitable[Response]]
@@ -88,5 +90,12 @@ def _parameters(operation: Operation, request: HTTPConnection) -> dict[str, Any]
 def _decode(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        unknown = _UNKNOWN_FIELD.match(str(error))
+        if unknown is None:
+            raise Problem(400, f"body: {error}") from None
+        near = nearest(unknown[1], kind.__struct_fields__)
+        words = f"; did you mean {near}?" if near else f": there are {', '.join(kind.__struct_fields__)}"
+        raise Problem(400, f"body: there is no field {unknown[1]!r}{words}", code="field") from None
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise Problem(400, f"body: {error}") from None

@@ -4,9 +4,7 @@ The columns are fields of the events. What an event has not is neither true nor 
 nor its ``not``.
 """
 
-import fnmatch
 import operator
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
@@ -17,6 +15,7 @@ from portside.kernel.filter.columns import FilterColumn, Vocabulary, parse_integ
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.grammar import parse
 from portside.kernel.filter.tree import And, Filter, HostIn, Not, Number, Or, PortIn, Side, TextIs
+from portside.kernel.filter.wildcards import wildcard_matcher
 from portside.units import parse_duration, parse_size
 
 Matches = Callable[[Event], bool]
@@ -82,7 +81,7 @@ def _may_match(node: Filter, kind: type[Event], *, wanted: bool) -> bool:
             found = (_may_match(term, kind, wanted=wanted) for term in terms)
             return all(found) if isinstance(node, And) is wanted else any(found)
         case TextIs("event", pattern):
-            return (_pattern(pattern)(kind.event) is not None) is wanted
+            return wildcard_matcher(pattern)(kind.event) is wanted
     return True
 
 
@@ -136,18 +135,12 @@ def _number(column: str, compare: Callable[[float, float], bool], value: float, 
     return test
 
 
-def _pattern(pattern: str) -> Callable[[str], object]:
-    """The match of a whole text, in a time that does not grow with the stars of the pattern beyond its length."""
-    # fnmatch has sets of characters, the filter has * and ? alone.
-    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE).match
-
-
 def _text(column: str, pattern: str, *, wanted: bool) -> Matches:
-    matches = _pattern(pattern)
+    matches = wildcard_matcher(pattern)
 
     def test(event: Event) -> bool:
         found = getattr(event, column, None)
-        return found is not None and (matches(found) is not None) is wanted
+        return found is not None and matches(found) is wanted
 
     return test
 

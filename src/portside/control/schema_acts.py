@@ -30,7 +30,7 @@ class FaultPath(Struct):
     fault: _FaultId
 
 
-class Bytes(Struct, kw_only=True):
+class Bytes(Struct, kw_only=True, forbid_unknown_fields=True):
     """Bytes to be sent: one of the three."""
 
     text: Annotated[str, Meta(description="sent as UTF-8, with nothing added")] | None = None
@@ -46,7 +46,7 @@ class SentBytes(Struct, kw_only=True):
     buffered: Annotated[Count, Meta(description="bytes that wait for the client in the server, these among them")]
 
 
-class CloseRequest(Struct, kw_only=True):
+class CloseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """How a connection is to be closed."""
 
     how: Annotated[How, Meta(description="in order after what is buffered; our direction alone; at once with RST")] = (
@@ -70,7 +70,7 @@ class Reading(Struct, kw_only=True):
     changed: bool
 
 
-class ThrottleRequest(Struct, kw_only=True):
+class ThrottleRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """The rate of both directions of a connection."""
 
     rate: _Rate
@@ -84,7 +84,7 @@ class Throttle(Struct, kw_only=True):
     fault: int | None
 
 
-class FaultRequest(Struct, kw_only=True):
+class FaultRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A fault to be put on an open connection."""
 
     spec: _Spec
@@ -128,7 +128,7 @@ class BroadcastDone(Struct, kw_only=True):
     ended: Annotated[list[int], Meta(description="those to whom this side sends no more, or that it closes")]
 
 
-class DrainRequest(Struct, kw_only=True):
+class DrainRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """How long clients have to leave; without it as long as ``--drain`` says or, without that, as they like."""
 
     within: _Duration | None = None
@@ -159,7 +159,7 @@ class LimitChange(Struct, kw_only=True, forbid_unknown_fields=True):
     half_close_timeout: int | float | str | UnsetType | None = UNSET
 
 
-class AccessChange(Struct, kw_only=True):
+class AccessChange(Struct, kw_only=True, forbid_unknown_fields=True):
     """A network to be put on a list."""
 
     list: AccessKind

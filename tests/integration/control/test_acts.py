@@ -440,6 +440,20 @@ def test_what_cannot_be_done_has_a_status_and_a_code(listen: Start) -> None:
     assert acts(server) == []
 
 
+def test_a_misspelt_field_does_nothing_and_is_named(listen: Start) -> None:
+    server = listen("--format", "json")
+    with connect(server.port) as client:
+        number_of(server, client)
+        for path, body, words in (
+            ("connections/1/close", {"hows": "half"}, "body: there is no field 'hows'; did you mean how?"),
+            ("drain", {"witin": "30s"}, "body: there is no field 'witin'; did you mean within?"),
+            ("drain", {"colour": "red"}, "body: there is no field 'colour': there are within"),
+        ):
+            answer = ask(server, API + path, "POST", body)
+            assert (answer.status, answer.json["detail"], answer.json["code"]) == (400, words, "field")
+        assert acts(server) == []
+
+
 def test_a_thousand_acts_at_once_while_the_connection_closes(listen: Start) -> None:
     server = listen("--echo", "--format", "json")
     ways = [

@@ -178,6 +178,18 @@ def test_an_end_does_not_wait_for_a_stack_that_is_being_loaded(listen: Start) ->
     assert server.err == b""
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(control_path(server)))
+        client.sendall(b'POST /api/v1/broadcast HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"te')
+        assert ask(server, "/api/v1/server").status == 200
+    assert ask(server, "/api/v1/server").status == 200
+    assert server.stop() == 0
+    assert server.err == b""
+
+
 def test_one_client_too_many_is_told_so_and_the_server_goes_on(listen: Start) -> None:
     server = listen("--echo")
     assert server.port

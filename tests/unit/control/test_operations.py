@@ -46,3 +46,10 @@ def test_operations_have_names_of_their_own_and_one_place() -> None:
     for path in shared:  # a WebSocket whose events are there without one too
         assert {"101", "200"} <= described["paths"][path]["get"]["responses"].keys()
     assert len({(each.method, each.path) for each in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("operation", [each for each in ALL if "body" in each.parameters], ids=name_of)
+def test_a_body_with_a_field_that_it_does_not_know_is_refused(operation: Operation) -> None:
+    body = {**(operation.body_example or {}), "colour": "red"}  # type: ignore[dict-item]
+    with pytest.raises(msgspec.ValidationError, match="unknown field `colour`"):
+        msgspec.json.decode(encode_json(body), type=operation.parameters["body"])
