@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_client import ask
 from conftest import Start
 from support import DEADLINE_S, connect
 
@@ -174,3 +175,13 @@ def seconds_of_day(first: str, second: str) -> int:
     """The seconds from the time at the beginning of one line to that of another."""
     times = [datetime.strptime(line[:8], "%H:%M:%S") for line in (first, second)]  # noqa: DTZ007
     return round((times[1] - times[0]).total_seconds())
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_the_uptime_of_a_server(listen: Start, clock: WallClock, step: int) -> None:
+    """Consoles divide by what it grows."""
+    server = listen(env=clock.environment)
+    assert server.port
+    before = ask(server, "/api/v1/server").json["uptime"]
+    clock.set(step)
+    assert before < ask(server, "/api/v1/server").json["uptime"] < before + DEADLINE_S

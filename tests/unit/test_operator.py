@@ -19,10 +19,12 @@ from portside.server.admission import Admission
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection
 from portside.server.leg import Hold
+from portside.server.limits import LIMITS
 from portside.server.listener import Listener
 from portside.server.operator import MOST_FAULTS, ActRefused, Operator
 from portside.server.pre_connect import PreConnect
 from portside.server.server import Server
+from portside.settings.ctl import LIMIT_NAMES
 
 BY = "unix uid 0"
 DEADLINE_S = 20
@@ -267,7 +269,10 @@ def test_faults_have_numbers_and_are_taken_out_one_by_one() -> None:
             second = operator.insert_fault(1, "slice 1", BY)
             assert [first.number, second.number] == [1, 2]
             throttle = operator.throttle(1, "10k/s", BY)
+            assert throttle is not None
             assert operator.throttle(1, "20k/s", BY) is throttle
+            assert operator.throttle(1, "20480/s", "somebody else") is throttle  # the same rate: nothing changes
+            assert throttle.by == BY
             assert [(each.number, each.spec) for each in operator.faults(1)] == [
                 *((1, "latency 1h out"), (2, "slice 1"), (3, "rate 20k/s"))
             ]
@@ -439,3 +444,7 @@ def test_access_lists_hold_for_those_who_come_later() -> None:
             writer.close()
 
     run(test)
+
+
+def test_ctl_knows_the_limits_by_name() -> None:
+    assert tuple(LIMITS) == LIMIT_NAMES

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class RunningServer:
     """The parts of one run, for an extension; all of them are used on the loop's thread alone.
 
-    ``started_ns`` is when it started, by the wall clock. ``drain`` takes the seconds that clients have to leave by
-    themselves before the run ends, ``math.inf`` for as long as they like; ``stop`` ends it at once, in order.
+    ``started_ns`` is when it started, by the wall clock, and ``started_at`` by ``time.monotonic``. ``drain`` takes the
+    seconds that clients have to leave by themselves before the run ends, ``math.inf`` for as long as they like;
+    ``stop`` ends it at once, in order.
     """
 
     loop: "asyncio.AbstractEventLoop"
@@ -35,6 +36,7 @@ class RunningServer:
     is_ending: Callable[[], bool]
     stop: Callable[[], None]
     started_ns: int = field(default_factory=time.time_ns)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class Extension(Protocol):

@@ -183,7 +183,14 @@ def _limit(settings: settings_of.CtlLimit) -> int:
         name, equals, value = each.partition("=")
         if not equals or not value:
             raise UsageError("ctl limit", f"{each!r} is no change: write NAME=VALUE, such as max_conns=500")
-        changes[name.replace("-", "_")] = value
+        name = name.replace("-", "_")
+        if name not in settings_of.LIMIT_NAMES:
+            from portside.nearest import nearest
+
+            near = nearest(name, settings_of.LIMIT_NAMES)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(settings_of.LIMIT_NAMES)}"
+            raise UsageError("ctl limit", f"no limit is called {name!r}", hint)
+        changes[name] = value
     _acts(settings).limit(changes)
     return 0
 

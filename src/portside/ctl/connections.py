@@ -25,12 +25,21 @@ def list_connections(client: ControlClient, filter_text: str, sort: str | None, 
     if sort is not None:
         query["sort"] = sort
     if json:
+        query["fields"] = _all_fields(closed=closed)
         write_json(_items(client, filter_text, query))
         return
     query["fields"] = _CLOSED_FIELDS if closed else _OPEN_FIELDS
     items = list(_items(client, filter_text, query))
     rows = [_closed_row(item) if closed else _open_row(item) for item in items]
     write_lines(table_lines(_CLOSED_HEADINGS if closed else _OPEN_HEADINGS, rows))
+
+
+def _all_fields(*, closed: bool) -> str:
+    """All fields but the processes at the other ends, which ``ctl show`` looks up: that takes long for thousands."""
+    from portside.control.schema_connections import ConnectionFields  # msgspec: for --json alone
+
+    own = [name for name in ConnectionFields.__struct_fields__ if name != "owners"]
+    return ",".join(own if closed else [*own, "kernel"])
 
 
 def _items(client: ControlClient, filter_text: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:

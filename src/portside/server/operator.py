@@ -203,6 +203,8 @@ class Operator:
         if len(rate.split()) != 1:
             raise InvalidValue(f"{rate!r} is no rate: write bytes a second as 10k/s")
         fault = parse_fault(f"rate {rate}")
+        if before is not None and before.assigned.fault.effect == fault.effect:
+            return before
         faults = self._faults_of(connection)
         self.publish("throttle", by, fault.text.removeprefix("rate "), connection)
         assigned = self._assign(connection, faults, fault)

@@ -9,6 +9,7 @@ from typing import Any
 from portside.settings import argument, flag, option
 from portside.units import parse_hex
 
+LIMIT_NAMES = ("max_conns", "max_conns_per_ip", "idle_timeout", "half_close_timeout")
 _WHICH, _HOW, _LOOK, _SERVER = "Which connections", "How it is done", "How it is shown", "Which server"
 
 
@@ -50,7 +51,7 @@ class CtlConns:
         "--sort", metavar="COLUMN", group=_LOOK, help="sort by this column; -COLUMN puts the largest first",
         default_help="conn",
     )  # fmt: skip
-    json: bool = _json("a JSON object a line, with all fields")
+    json: bool = _json("a JSON object a line, with all fields, the kernel's too")
     server: str | None = _server()
     tls_ca: str | None = _ca()
 
@@ -204,7 +205,7 @@ class CtlDeny:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlEvents:
-    """What happens on a server, as it happens, as `listen` would show it."""
+    """The events of a server as they happen, shown as `listen` shows them."""
 
     filter: tuple[str, ...] = argument("FILTER", str, "of which connections, as in `conns`")
     payload: str = option(

@@ -147,7 +147,8 @@ def test_each_answer_as_json(listen: Start) -> None:
     server = listen("--echo")
     with one_client(server):
         pid = str(server.process.pid)
-        assert ctl("conns", "--server", pid, "--json").json["conn"] == 1
+        listed = ctl("conns", "--server", pid, "--json").json
+        assert (listed["conn"], listed["received"], listed["kernel"]["recv_q"]) == (1, 0, 0)
         assert ctl("show", "--server", pid, "1", "--json").json["kernel"]["state"] == "ESTABLISHED"
         assert ctl("send", "--server", pid, "1", "x", "--json").json["sent"] == 1
         assert ctl("pause", "--server", pid, "1", "--json").json == {"conn": 1, "paused": True, "changed": True}
@@ -245,7 +246,9 @@ def test_which_server(listen: Start, tmp_path: Path) -> None:
         shown = ctl("limit", "--server", name, "max_conns=7", "--json", env=env)
         assert shown.json["max_conns"] == 7, (name, shown)
     assert ctl("limit", "--server", str(one.process.pid), "--json", env=env).json["max_conns"] is None
-    assert ctl("limit", "--server", f"http://{page.address}/#wrong", env=env).status == 1
+    for link in (f"http://{page.address}/#wrong", f"http://{page.address}"):
+        unknown = ctl("limit", "--server", link, env=env)
+        assert (unknown.status, "hint: give the whole link that `listen --web` printed" in unknown.err) == (1, True)
     wrong = ctl("conns", "--server", "127.0.0.2:1", env=env)
     assert "is none of those that run here" in wrong.err
     assert str(one.process.pid) in wrong.err
@@ -265,7 +268,7 @@ def test_what_is_wrong_is_said(listen: Start) -> None:
         (["send", *pid, "1", ""], 2, "there is nothing to send"),
         (["send", *pid, "1", "--file", "/nowhere"], 1, "/nowhere: No such file or directory"),
         (["fault", *pid, "99", "stall"], 1, "no connection has the number 99"),
-        (["limit", *pid, "max_con=3"], 1, "max_con"),
+        (["limit", *pid, "max-con=3"], 2, "no limit is called 'max_con'\nhint: did you mean max_conns?"),
         (["limit", *pid, "max_conns"], 2, "write NAME=VALUE"),
         (["deny", *pid, "localhost"], 1, "is no address and no network"),
         (["servres"], 2, "did you mean servers?"),

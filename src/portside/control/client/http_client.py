@@ -20,6 +20,8 @@ _MOST_ANSWER_BYTES = 16 << 20
 _MOST_LINE_BYTES = 12 << 20  # of a stream: the ring holds events of 8 MiB, in base64 a third more
 _MOST_ITEMS = 1_000_000  # of all pages of a list
 _NOT_OURS = "it does not answer as Portside does"
+_UNAUTHORIZED = 401
+_WHOLE_LINK = "give the whole link that `listen --web` printed: what follows # is the token, and each run has another"
 
 
 class ApiError(PortsideError):
@@ -27,7 +29,8 @@ class ApiError(PortsideError):
 
     def __init__(self, name: str, problem: Mapping[str, Any], status: int) -> None:
         detail = problem.get("detail")
-        super().__init__(name, detail if isinstance(detail, str) else f"HTTP status {status}")
+        hint = _WHOLE_LINK if status == _UNAUTHORIZED else None
+        super().__init__(name, detail if isinstance(detail, str) else f"HTTP status {status}", hint)
         self.http_status = status
         self.code = problem.get("code")
         position, length = problem.get("position"), problem.get("length")

@@ -60,7 +60,7 @@ async def server(console: Console) -> ServerInfo:
         version=__version__,
         node=socket.gethostname(),
         started=utc(run.started_ns),
-        uptime=round(max(0.0, (time.time_ns() - run.started_ns) / 1e9), 3),
+        uptime=round(time.monotonic() - run.started_at, 3),
         listeners=[_listener(each) for each in run.listeners if each.socket.fileno() >= 0],
         options=_options(run.settings),
         counts=_counts(run),
