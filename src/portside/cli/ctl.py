@@ -13,7 +13,7 @@ from portside.units import parse_text
 
 if TYPE_CHECKING:
     from portside.control.client.http_client import ControlClient
-    from portside.ctl.acts import Acts
+    from portside.ctl.acts import CtlActs
 
 _ABOUT = "portside ctl COMMAND …\n\nAct on a running server of this user, without a restart and without root."
 _OTHER_SERVER = "it may be none of Portside's, or one of another version; PORTSIDE_DEBUG=1 shows where"
@@ -47,10 +47,10 @@ def _client(settings: Any) -> "ControlClient":
     return choose_server(settings.server, context)
 
 
-def _acts(settings: Any) -> "Acts":
-    from portside.ctl.acts import Acts
+def _acts(settings: Any) -> "CtlActs":
+    from portside.ctl.acts import CtlActs
 
-    return Acts(_client(settings), json=settings.json)
+    return CtlActs(_client(settings), json=settings.json)
 
 
 def _conn(command: str, text: str) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from portside.control.connection_columns import TEXTS, VOCABULARY, ConnectionRows
-from portside.control.paging import Order, SortKeys, word_keys
+from portside.control.paging import RowOrder, SortKeys, word_keys
 from portside.errors import InvalidValue
 from portside.kernel import states
 from portside.nearest import nearest
@@ -33,9 +33,9 @@ class Sort:
         self.needs_owners = self.name in _OWNERS
         self.needs_facts = self.name not in own or self.needs_owners
 
-    def order(self, rows: ConnectionRows) -> Order:
+    def order(self, rows: ConnectionRows) -> RowOrder:
         """The order of some rows."""
-        return Order(self.name, self._keys(rows), rows.numbers, self.reverse, rows.now)
+        return RowOrder(self.name, self._keys(rows), rows.numbers, self.reverse, rows.now)
 
     def _keys(self, rows: ConnectionRows) -> SortKeys:
         if self.name in _ENDS:

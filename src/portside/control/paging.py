@@ -39,7 +39,7 @@ class SortKeys(NamedTuple):
     words: list[str] | None = None
 
 
-class Order(NamedTuple):
+class RowOrder(NamedTuple):
     """An order by name, as it was asked for, with the keys of all rows and what tells rows apart that are equal."""
 
     name: str
@@ -72,7 +72,7 @@ def word_keys(texts: list[str | None]) -> SortKeys:
     return SortKeys([values], values >= 0, words)
 
 
-def page_of(which: Mask, order: Order, limit: int, after: str | None, offset: int = 0) -> RowsPage:
+def page_of(which: Mask, order: RowOrder, limit: int, after: str | None, offset: int = 0) -> RowsPage:
     """The ``limit`` rows of a mask that come after a cursor, and after ``offset`` rows more. Raises CursorError."""
     rows = np.flatnonzero(which)
     keys = order.keys
@@ -111,7 +111,7 @@ def _after(ascending: list[npt.NDArray[Any]], cursor: list[Any], *, reverse: boo
     return later
 
 
-def _cursor(order: Order, row: int) -> str:
+def _cursor(order: RowOrder, row: int) -> str:
     known = bool(order.keys.known[row])
     values: list[Any] = [each[row].item() if known else 0 for each in order.keys.values]
     if order.keys.words is not None and known:
@@ -120,7 +120,7 @@ def _cursor(order: Order, row: int) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode().rstrip("=")
 
 
-def _read_cursor(text: str, order: Order) -> list[Any]:
+def _read_cursor(text: str, order: RowOrder) -> list[Any]:
     """The keys that a cursor holds, in the form of ``page_of``."""
     cursor = _decode(text)
     if cursor.order != _signed(order):
@@ -156,5 +156,5 @@ def _place(words: list[str], word: str) -> float:
     return float(at) if at < len(words) and words[at] == word else at - 0.5
 
 
-def _signed(order: Order) -> str:
+def _signed(order: RowOrder) -> str:
     return f"-{order.name}" if order.reverse else order.name

@@ -62,7 +62,7 @@ class CloseDone(Struct, kw_only=True):
     buffered: Annotated[Count, Meta(description="bytes that go out before it")]
 
 
-class Reading(Struct, kw_only=True):
+class ReadingDone(Struct, kw_only=True):
     """Whether an operator keeps a client from being read; ``changed`` says whether that is new."""
 
     conn: int

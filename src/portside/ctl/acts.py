@@ -12,7 +12,7 @@ How = Literal["fin", "half", "reset"]
 _CLOSED = {"fin": "closed", "half": "our direction is ended", "reset": "reset"}
 
 
-class Acts:
+class CtlActs:
     """The acts on one server; ``json`` writes the API's answers instead of sentences."""
 
     def __init__(self, client: ControlClient, *, json: bool) -> None:

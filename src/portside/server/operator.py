@@ -54,7 +54,7 @@ class ActRefused(Exception):
         self.code: Refusal = code
 
 
-class Broadcast(NamedTuple):
+class Recipients(NamedTuple):
     """Whom a broadcast was sent to: the number of clients, and the connections that it was not sent to, and why not."""
 
     sent: int
@@ -127,7 +127,7 @@ class Operator:
             self.publish("send", by, f"{len(data)} B", connection)
             connection.send(data)
 
-    async def broadcast(self, data: bytes, by: str) -> Broadcast:
+    async def broadcast(self, data: bytes, by: str) -> Recipients:
         """Send bytes to every client that can take some; the loop turns meanwhile where there are many."""
         clients, sent, full, ended = list(self._server.connections.values()), 0, [], []
         self.publish("broadcast", by, f"{len(data)} B to {counted(len(clients), 'client')}")
@@ -141,7 +141,7 @@ class Operator:
                 sent += 1
             if not place % _SENDS_PER_TURN:
                 await asyncio.sleep(0)
-        return Broadcast(sent, full, ended)
+        return Recipients(sent, full, ended)
 
     # The end.
 

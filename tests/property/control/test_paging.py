@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.control.paging import CursorError, Order, SortKeys, first_page_time, page_of, word_keys
+from portside.control.paging import CursorError, RowOrder, SortKeys, first_page_time, page_of, word_keys
 
 NUMBERS = st.none() | st.integers(-3, 3).map(float)
 WORDS = st.none() | st.sampled_from(["", "a", "b", "B", "ü"])
 
 
-def all_pages(which: Any, order: Order, limit: int) -> list[int]:
+def all_pages(which: Any, order: RowOrder, limit: int) -> list[int]:
     shown: list[int] = []
     after = None
     while True:
@@ -47,15 +47,15 @@ def test_no_row_is_shown_twice_or_left_out(rows: list[Any], limit: int, reverse:
         np.array([each is not None for each in numbers], bool),
     )
     mask, tie_array = np.array(which, bool), np.array(ties, "i8")
-    by_number = Order("number", keys, tie_array, reverse, 12.5)
+    by_number = RowOrder("number", keys, tie_array, reverse, 12.5)
     assert all_pages(mask, by_number, limit) == in_order(numbers, ties, which, reverse=reverse)
-    by_word = Order("word", word_keys(words), tie_array, reverse)
+    by_word = RowOrder("word", word_keys(words), tie_array, reverse)
     assert all_pages(mask, by_word, limit) == in_order(words, ties, which, reverse=reverse)
 
 
 @given(ROWS, st.integers(0, 35), st.integers(1, 7))
 def test_an_offset_leaves_out_rows_from_the_beginning(rows: list[Any], offset: int, limit: int) -> None:
-    order = Order("word", word_keys([row[1] for row in rows]), np.arange(len(rows)))
+    order = RowOrder("word", word_keys([row[1] for row in rows]), np.arange(len(rows)))
     which = np.array([row[2] for row in rows], bool)
     whole = all_pages(which, order, limit)
     page = page_of(which, order, limit, None, offset)
@@ -69,19 +69,19 @@ def test_an_offset_leaves_out_rows_from_the_beginning(rows: list[Any], offset: i
 def test_keys_of_several_numbers(rows: list[tuple[int, int]], reverse: bool) -> None:
     family, address = np.array([row[0] for row in rows], "u1"), np.array([row[1] for row in rows], "u8")
     keys = SortKeys([family, address], np.ones(len(rows), bool))
-    order = Order("peer", keys, np.arange(len(rows)), reverse)
+    order = RowOrder("peer", keys, np.arange(len(rows)), reverse)
     ties = list(range(len(rows)))
     assert all_pages(np.ones(len(rows), bool), order, 3) == in_order(rows, ties, [True] * len(rows), reverse=reverse)
 
 
 def test_rows_that_come_and_go_between_two_pages_move_nothing() -> None:
     words = ["a", "b", "c", "d", "e"]
-    order = Order("word", word_keys(list(words)), np.arange(5))
+    order = RowOrder("word", word_keys(list(words)), np.arange(5))
     first = page_of(np.ones(5, bool), order, 2, None)
     assert first.rows.tolist() == [0, 1]
     # The last row of the page has gone, and two have come: one before it, one after it.
     later: list[str | None] = ["a", "aa", "bb", "c", "d", "e"]
-    changed = Order("word", word_keys(later), np.arange(6))
+    changed = RowOrder("word", word_keys(later), np.arange(6))
     assert page_of(np.ones(6, bool), changed, 9, first.after).rows.tolist() == [2, 3, 4, 5]
 
 
@@ -90,15 +90,15 @@ def test_rows_that_come_and_go_between_two_pages_move_nothing() -> None:
     | st.binary(max_size=30).map(lambda data: __import__("base64").urlsafe_b64encode(data).decode())
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    order = Order("conn", SortKeys([np.arange(3.0)], np.ones(3, bool)), np.arange(3))
+    order = RowOrder("conn", SortKeys([np.arange(3.0)], np.ones(3, bool)), np.arange(3))
     with pytest.raises(CursorError):
         page_of(np.ones(3, bool), order, 2, text)
 
 
 def test_a_cursor_of_another_order_is_refused() -> None:
     keys = SortKeys([np.arange(3.0)], np.ones(3, bool))
-    after = page_of(np.ones(3, bool), Order("conn", keys, np.arange(3)), 1, None).after
+    after = page_of(np.ones(3, bool), RowOrder("conn", keys, np.arange(3)), 1, None).after
     with pytest.raises(CursorError, match="order 'conn'"):
-        page_of(np.ones(3, bool), Order("conn", keys, np.arange(3), reverse=True), 1, after)
+        page_of(np.ones(3, bool), RowOrder("conn", keys, np.arange(3), reverse=True), 1, after)
     with pytest.raises(CursorError, match="no such values"):
-        page_of(np.ones(3, bool), Order("conn", word_keys(["a", "b", "c"]), np.arange(3)), 1, after)
+        page_of(np.ones(3, bool), RowOrder("conn", word_keys(["a", "b", "c"]), np.arange(3)), 1, after)

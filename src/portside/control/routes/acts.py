@@ -15,7 +15,7 @@ from portside.control.schema_acts import (
     FaultPath,
     FaultRemoved,
     FaultRequest,
-    Reading,
+    ReadingDone,
     SentBytes,
     Throttle,
     ThrottleRequest,
@@ -71,10 +71,10 @@ async def close(console: Console, *, path: ConnPath, body: CloseRequest, by: By)
     example={"conn": 7, "paused": True, "changed": True},
     problems=REFUSALS,
 )
-async def pause(console: Console, *, path: ConnPath, by: By) -> Reading:
+async def pause(console: Console, *, path: ConnPath, by: By) -> ReadingDone:
     """Whether that is new."""
     with refusals():
-        return Reading(conn=path.conn, paused=True, changed=console.operator.pause(path.conn, by))
+        return ReadingDone(conn=path.conn, paused=True, changed=console.operator.pause(path.conn, by))
 
 
 @routes.post(
@@ -83,10 +83,10 @@ async def pause(console: Console, *, path: ConnPath, by: By) -> Reading:
     example={"conn": 7, "paused": False, "changed": True},
     problems=REFUSALS,
 )
-async def resume(console: Console, *, path: ConnPath, by: By) -> Reading:
+async def resume(console: Console, *, path: ConnPath, by: By) -> ReadingDone:
     """Whether it was paused."""
     with refusals():
-        return Reading(conn=path.conn, paused=False, changed=console.operator.resume(path.conn, by))
+        return ReadingDone(conn=path.conn, paused=False, changed=console.operator.resume(path.conn, by))
 
 
 @routes.put(
