@@ -14,7 +14,8 @@ from support import DEADLINE_S
 from portside import cli
 from portside.control.client import http_client
 from portside.control.client.exchange import Api
-from portside.control.client.http_client import ApiError, ControlClient, Unreachable
+from portside.control.client.http_client import ApiError, ControlClient, Unreachable, api_of_link
+from portside.errors import PortsideError
 
 Answers = Callable[[bytes], Iterator[bytes]]
 """From a request to what is sent for it, in pieces."""
@@ -234,3 +235,23 @@ def test_a_problem_has_its_reason() -> None:
     with impostor(always(problem)) as api, pytest.raises(ApiError) as refused:
         ControlClient(api).request("POST", "/api/v1/drain", body={})
     assert (refused.value.why, refused.value.http_status, refused.value.code) == ("no", 409, "x")
+
+
+@pytest.mark.parametrize(
+    ("link", "host"),
+    [
+        ("http://bücher.example:1/#t", "xn--bcher-kva.example"),
+        ("http://[::1]:1/#t", "::1"),
+        ("http://LocalHost/#t", "localhost"),
+    ],
+)
+def test_the_host_of_a_link_is_written_as_requests_have_it(link: str, host: str) -> None:
+    assert api_of_link(link).host == host
+
+
+@pytest.mark.parametrize(
+    "link", ["http://a..b/#t", f"http://{'x' * 64}.example/#t", "http://[::1/#t", "http://h:99999/#t", "http:///#t"]
+)
+def test_a_link_without_a_host_is_refused(link: str) -> None:
+    with pytest.raises(PortsideError):
+        api_of_link(link)

@@ -49,6 +49,7 @@ def api_of_link(link: str, tls: "ssl.SSLContext | None" = None) -> Api:
     try:
         parts = urlsplit(link)
         host, port = parts.hostname, parts.port
+        host = host.encode("idna").decode("ascii") if host else None  # as the request names it
     except ValueError as error:
         raise PortsideError(link, error) from None
     if parts.scheme not in ("http", "https") or not host:
