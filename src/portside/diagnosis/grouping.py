@@ -7,9 +7,8 @@ from ipaddress import IPv6Address
 
 import numpy as np
 
-from portside.diagnosis import tcp_states
 from portside.diagnosis.findings import Subject
-from portside.diagnosis.observation import Holder, Holders, Mask, RowNumbers, Values
+from portside.diagnosis.observation import Holder, Holders, RowNumbers, Values
 from portside.diagnosis.view import Numbers, View, mix, mix_address
 
 MOST_GROUPS = 200
@@ -105,17 +104,6 @@ _SAMPLE = (
 )
 
 
-def served(view: View) -> Mask:
-    """Which sockets are those of a server: their port is listened on here, or it is the lower of the two."""
-    ports = view.column("local_port")[0]
-    listening = np.zeros(1 << 16, bool)
-    listening[ports[view.is_in(tcp_states.LISTEN)]] = True
-    either: Mask = listening[ports] | (
-        ~listening[view.column("remote_port")[0]] & (ports < view.column("remote_port")[0])
-    )
-    return either
-
-
 def _keys(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNumbers) -> Values:
     keys = np.zeros(len(rows), "u8")
     local_port, remote_port = (view.column(f"{side}_port")[0][rows].astype("u8") for side in ("local", "remote"))
@@ -132,7 +120,7 @@ def _keys(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNum
         case _:
             pids = [found[0].pid if (found := holders.by_row[place]) else 0 for place in places.tolist()]
             keys = mix(keys, np.array(pids, "u8"))
-            is_served = served(view)[rows]
+            is_served = view.served[rows]
             client = mix(mix_address(keys, view.column("remote")[0][rows]), remote_port)
             return np.where(is_served, mix(keys, local_port), client)
 
@@ -146,7 +134,7 @@ def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...
     unseen = (f"the program: {hidden}",) if hidden and any(each is None for each in holders) else ()
     row = int(rows[0])
     match by:
-        case By.PROGRAM if served(view)[row]:
+        case By.PROGRAM if view.served[row]:
             subject = Subject("program", pid, program, local=_common_end(view, rows))
         case By.PROGRAM:
             subject = Subject("program", pid, program, remote=end_text(view, row, "remote"))

@@ -1,6 +1,7 @@
 """One observation beside those before it, as rules look at it."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,16 +147,20 @@ class View:
         self._held[name] = np.where(mask, (self.at_ns - self._hold(name, mask)) / 1e9, -1.0)
         return self._held[name]
 
+    def keep(self, name: str, numbers: Numbers) -> None:
+        """Keep numbers of all sockets under a name for ``held``."""
+        self._held[name] = numbers
+
     def held(self, name: str) -> Numbers:
-        """What ``held_s`` gave for this name, for describing what was selected by it."""
+        """What ``held_s`` gave for this name, or what was kept under it, for describing what was selected by it."""
         return self._held[name]
 
-    @property
+    @cached_property
     def in_state_s(self) -> Numbers:
         """For how long each socket has been seen in its state, in seconds; it may have been in it before."""
         return (self.at_ns - self._state_since_ns) / 1e9
 
-    @property
+    @cached_property
     def quiet_s(self) -> Numbers:
         """For how long nothing was sent or acknowledged on a connection, in seconds, as the kernel tells it.
 
@@ -163,6 +168,15 @@ class View:
         """
         last = np.fmin(self.numbers("last_data_sent_ms"), self.numbers("last_ack_recv_ms")) / 1e3
         return np.where(np.isnan(last), self.in_state_s, last)
+
+    @cached_property
+    def served(self) -> Mask:
+        """Which sockets are those of a server: their port is listened on here, or it is the lower of the two."""
+        local, remote = self.column("local_port")[0], self.column("remote_port")[0]
+        listening = np.zeros(1 << 16, bool)
+        listening[local[self.is_in(tcp_states.LISTEN)]] = True
+        either: Mask = listening[local] | (~listening[remote] & (local < remote))
+        return either
 
     def read_bytes(self) -> Numbers:
         """How many bytes each program has read since the last observation; NaN in the first."""

@@ -17,9 +17,9 @@ from portside.diagnosis.view import Numbers, View, established
 from portside.diagnosis.words import counted, duration
 
 
-def idle_s(view: View) -> Numbers:
+def idle_s(sockets: View | Group) -> Numbers:
     """For how long no data has moved on each connection, in seconds."""
-    return np.fmin(view.numbers("last_data_sent_ms"), view.numbers("last_data_recv_ms")) / 1e3
+    return np.fmin(sockets.numbers("last_data_sent_ms"), sockets.numbers("last_data_recv_ms")) / 1e3
 
 
 def select(view: View, limits: Thresholds) -> Mask:
@@ -32,7 +32,7 @@ def select(view: View, limits: Thresholds) -> Mask:
 
 def describe(group: Group, limits: Thresholds) -> Verdict:
     """How many there are, and how long the oldest has been idle."""
-    oldest = float(np.max(idle_s(group.view)[group.rows]))
+    oldest = float(np.max(idle_s(group)))
     return Verdict(
         severity="info",
         summary=f"{counted(len(group), 'connection')} idle for more than {duration(limits['idle'])}, the longest for "

@@ -17,7 +17,7 @@ from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import Numbers, View
 from portside.diagnosis.words import amount, counted, duration
 
-_CLOSED = "peer-slow closed"
+_CLOSED, _CLOSED_FOR = "peer-slow closed", "peer-slow closed for"
 _MOST_BACKOFF = 10.0
 
 
@@ -38,7 +38,9 @@ def select(view: View, limits: Thresholds) -> Mask:
     probing: Mask = view.column("timer")[0] == tcp_states.TIMER_PERSIST
     if not probing.any():
         return probing
-    mask: Mask = closed_s(view) >= limits["closed"]
+    closed = closed_s(view)
+    view.keep(_CLOSED_FOR, closed)
+    mask: Mask = closed >= limits["closed"]
     if mask.any():
         rows = np.flatnonzero(mask)
         others = view.other_ends(rows)
@@ -48,7 +50,7 @@ def select(view: View, limits: Thresholds) -> Mask:
 
 def describe(group: Group, limits: Thresholds) -> Verdict:
     """How much cannot be sent, and to whom."""
-    closed = closed_s(group.view)[group.rows]
+    closed = group.held(_CLOSED_FOR)
     longest, row = float(np.max(closed)), int(group.rows[int(np.argmax(closed))])
     waiting = group.sum("send_q")
     peer = end_text(group.view, row, "remote")

@@ -16,9 +16,9 @@ from portside.diagnosis.view import Numbers, View
 from portside.diagnosis.words import amount, counted, duration
 
 
-def silence_s(view: View) -> Numbers:
+def silence_s(sockets: View | Group) -> Numbers:
     """For how long nothing has come from each peer, in seconds."""
-    return np.fmin(view.numbers("last_ack_recv_ms"), view.numbers("last_data_recv_ms")) / 1e3
+    return np.fmin(sockets.numbers("last_ack_recv_ms"), sockets.numbers("last_data_recv_ms")) / 1e3
 
 
 def select(view: View, limits: Thresholds) -> Mask:
@@ -36,7 +36,7 @@ def select(view: View, limits: Thresholds) -> Mask:
 
 def describe(group: Group, _limits: Thresholds) -> Verdict:
     """How many connections lead to it, and for how long it has been silent."""
-    silent = silence_s(group.view)[group.rows]
+    silent = silence_s(group)
     queued = group.sum("send_q")
     return Verdict(
         severity="warning",

@@ -3,7 +3,8 @@
 With SO_REUSEPORT the kernel chooses a listener for each connection by a hash of its ends, whether that listener accepts
 or not; the others do not take over what waits there.
 
-Thresholds: the longest queue has 3 times the mean and at least 8 connections, for a second; proposed here.
+Thresholds: the longest queue has at least 8 connections and 3 times the mean of the others, for a second; proposed
+here.
 """
 
 import numpy as np
@@ -34,16 +35,17 @@ def select(view: View, limits: Thresholds) -> Mask:
 
 def describe(group: Group, limits: Thresholds) -> Verdict | None:
     """How the queues differ, and who has the longest."""
-    queued = group.numbers("recv_q")
-    worst, mean = int(np.argmax(queued)), float(np.mean(queued))
-    if queued[worst] <= limits["times"] * mean:
+    queued = np.nan_to_num(group.numbers("recv_q"))
+    worst = int(np.argmax(queued))
+    others = float(np.mean(np.delete(queued, worst)))
+    if queued[worst] <= limits["times"] * others:
         return None
     drops = np.nan_to_num(group.growth("drops"))
     return Verdict(
         severity="warning",
-        summary=f"One of {len(group)} listeners has {queued[worst]:.0f} connections waiting, where the mean is "
-        f"{mean:.1f}.",
-        evidence={"listeners": len(group), "longest_queue": int(queued[worst]), "mean_queue": round(mean, 1),
+        summary=f"One of {len(group)} listeners has {queued[worst]:.0f} connections waiting, where the mean of "
+        f"the others is {others:.1f}.",
+        evidence={"listeners": len(group), "longest_queue": int(queued[worst]), "mean_of_others": round(others, 1),
                   "dropped_there": int(drops[worst]), "dropped_in_all": int(drops.sum())},
         why="The kernel shares connections out by a hash and does not look who accepts: the clients of a worker that "
         "is slow or stopped wait, while others are free.",
@@ -57,7 +59,7 @@ RULE = SocketRule(
     code="reuseport-imbalance",
     sentence="One of several listeners on a port gets behind.",
     thresholds=(
-        Threshold("times", 1.9, "count", "times the mean queue of the port's listeners"),
+        Threshold("times", 3, "count", "times the mean queue of the port's other listeners"),
         Threshold("queued", 8, "count", "connections waiting at one listener"),
         Threshold("lasting", 1, "s", "for how long"),
     ),
