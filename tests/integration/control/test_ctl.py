@@ -322,3 +322,10 @@ def test_an_act_loads_nothing_that_it_does_not_need(listen: Start) -> None:
     assert "portside.ctl.acts" in loaded
     heavy = {"http.client", "email", "ssl", "_ssl", "msgspec", "asyncio", "numpy", "psutil", "starlette", "uvicorn"}
     assert not loaded & heavy
+
+
+def test_a_certificate_that_nobody_vouches_for(listen: Start) -> None:
+    page = page_of(listen("--web", "--web-tls"))
+    done = ctl("conns", "--server", f"https://{page.address}/#{page.token}")
+    assert done.status == 1
+    assert "its certificate is not trusted: self-signed certificate\nhint: --tls-ca FILE" in done.err

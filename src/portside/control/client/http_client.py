@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT_S = 10.0  # of a request; a stream may be silent for as long as nothing happens
+_UNTRUSTED = (
+    "--tls-ca FILE trusts the certificate that the server has by --web-tls-cert; a throw-away one is another in each "
+    "run, and `ssh -L` needs none"
+)
 _MOST_ANSWER_BYTES = 16 << 20
 _MOST_LINE_BYTES = 12 << 20  # of a stream: the ring holds events of 8 MiB, in base64 a third more
 _MOST_ITEMS = 1_000_000  # of all pages of a list
@@ -122,6 +126,8 @@ class ControlClient:
             return Unreachable(self.api.name, f"{_NOT_OURS}: {error}")
         if isinstance(error, TimeoutError):
             return Unreachable(self.api.name, f"no answer within {TIMEOUT_S:g}s")
+        if untrusted := getattr(error, "verify_message", None):  # of ssl, which is not imported without a link
+            return Unreachable(self.api.name, f"its certificate is not trusted: {untrusted}", _UNTRUSTED)
         return Unreachable(self.api.name, reason_of(error))
 
 
