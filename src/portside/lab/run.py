@@ -79,8 +79,8 @@ def story(
 
 
 def enter_command() -> str:
-    """The command that opens a shell in the namespace of this process."""
-    return f"nsenter --preserve-credentials -U -n -t {os.getpid()}"
+    """The command that opens a shell in the namespace of this process; one that is no login shell keeps its PATH."""
+    return f"nsenter --preserve-credentials -U -n -t {os.getpid()} $SHELL"
 
 
 def _hold(bench: Bench, seconds: float) -> None:

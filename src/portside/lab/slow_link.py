@@ -14,7 +14,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from portside.errors import reason_of
+from portside.errors import PortsideError, reason_of
 from portside.lab.bench import Bench
 from portside.lab.isolation import Isolation
 from portside.lab.role import Role
@@ -32,7 +32,11 @@ Policy = Callable[[float, int, bool, int], float | None]
 
 def start_link(bench: Bench, policy: Policy) -> None:
     """Start the link; a listener on ``NEAR`` is then reached at ``FAR``. Raises PortsideError with what is missing."""
-    bench.start("link", _carry, bench.isolation, policy)
+    try:
+        bench.start("link", _carry, bench.isolation, policy)
+    except PortsideError as error:
+        hint = f"root may use {_DEVICE}, and whoever may open it (`ls -l {_DEVICE}`); the module of the kernel is tun"
+        raise PortsideError(error.what, error.why, hint) from None
 
 
 def _carry(role: Role, isolation: Isolation, policy: Policy) -> None:

@@ -54,7 +54,7 @@ class RunningLab(Program):
 
     def shell(self, command: str) -> str:
         """What a command prints where the lab is, in the shell that it tells the user to open."""
-        enter = re.findall(r"^  (nsenter .*)$", self.out.decode(), re.MULTILINE)
+        enter = re.findall(r"^  (nsenter .*) \$SHELL$", self.out.decode(), re.MULTILINE)
         words = [*enter[0].split(), "--"] if enter else []
         python = f"{sys.executable} -m portside"
         script = re.sub(r"\bportside (?=watch|diagnose)", f"{python} ", command)

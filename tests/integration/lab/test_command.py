@@ -144,6 +144,7 @@ def test_a_link_without_a_tun_device_is_said() -> None:
     done = run("bufferbloat", before="mount --bind /dev/null /dev/net/tun")
     assert done.returncode == 1
     assert "the link needs a tun device, and /dev/net/tun gives none" in done.stderr
+    assert "hint: root may use /dev/net/tun" in done.stderr
 
 
 def _settings() -> list[str]:

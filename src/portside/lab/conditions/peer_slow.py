@@ -5,6 +5,7 @@ from portside.lab.condition import Condition, Look, Scene
 from portside.lab.role import Role
 from portside.lab.sockets import dial, fill, listening_socket, port_of
 from portside.lab.table import rows, total
+from portside.units import counted
 
 MOST_BYTES = 32 << 20
 
@@ -35,16 +36,15 @@ def make(bench: Bench) -> Scene:
         waiting, closed = sum(each.send_q or 0 for each in found), total(found, "probes")
         if not waiting or not closed:
             return None
-        return (
-            f"{waiting} bytes of port {port} wait for a window of the peer, which has answered {closed} probes: closed."
-        )
+        probes = counted(closed, "probe")
+        return f"{waiting} bytes of port {port} wait for a window of the peer, which has answered {probes}: closed."
 
     return Scene(
         port=port,
         proof=proof,
         looks=(
             Look(f"portside watch --wide 'sport = :{port}'", "Send-Q does not move; the timer is persist"),
-            Look(f"ss -tnpio 'sport = :{port}'", "timer:(persist), rwnd_limited near 100 %, snd_wnd 0"),
+            Look(f"ss -tnpio 'sport = :{port}'", "timer:(persist,…), rwnd_limited near 100 %, and no snd_wnd: it is 0"),
             Look(
                 "nstat -az TcpExtTCPWinProbe TcpExtTCPToZeroWindowAdv", "probes of the window, and windows that closed"
             ),

@@ -52,7 +52,10 @@ def make(bench: Bench) -> Scene:
         looks=(
             Look("nstat -az TcpExtPruneCalled TcpExtRcvPruned TcpExtTCPRcvCollapsed TcpExtTCPRcvQDrop", "all grow"),
             Look(f"portside watch --wide {port}", "the client sends again what was thrown away"),
-            Look(f"ss -tnm 'sport = :{port}'", "skmem: r above rb, and d, what was dropped"),
+            Look(
+                f"ss -tnm 'sport = :{port}'",
+                "rb in skmem is the small buffer; d, while a connection lasts, what was dropped",
+            ),
             Look("netstat -s | grep -i -e prune -e collapse", "the same counts in words"),
         ),
     )

@@ -48,7 +48,7 @@ def make(bench: Bench) -> Scene:
         proof=proof,
         looks=(
             Look(
-                f"portside watch 'state syn-recv and sport = :{port}'", f"{BACKLOG + 1} unfinished handshakes, no more"
+                f"portside watch 'state syn-recv and sport = :{port}'", f"unfinished handshakes, {BACKLOG + 1} at most"
             ),
             Look(f"ss -tno state syn-recv 'sport = :{port}'", "the same, with the timer of the SYN-ACK"),
             Look(f"ss -tno state syn-sent 'dport = :{port}'", "the clients: most were answered with a cookie"),
