@@ -207,7 +207,9 @@ class CtlDeny:
 class CtlEvents:
     """The events of a server as they happen, shown as `listen` shows them."""
 
-    filter: tuple[str, ...] = argument("FILTER", str, "of which connections, as in `conns`")
+    filter: tuple[str, ...] = argument(
+        "FILTER", str, "which of them: conn = 7, event = closed, reason = peer_reset, by = web*, peer 10.0.0.0/8 …"
+    )
     payload: str = option(
         "--payload", metavar="HOW", choices=("none", "head", "all"), default="all", group=_LOOK,
         help="the bytes that pass: none of them, the first of each event, or all",
