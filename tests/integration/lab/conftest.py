@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -80,6 +80,23 @@ class RunningLab(Program):
             wait_until(
                 lambda: not subprocess.run(look, capture_output=True, check=True).stdout, f"no socket of {port}", 5
             )
+
+
+_FOUND: list[tuple[str, ...]] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what ``diagnose`` has found of the labs, as a table."""
+    if _FOUND:
+        terminalreporter.section("labs that diagnose has found")
+        for code, after, severity, subject, evidence in _FOUND:
+            terminalreporter.write_line(f"{code:<22}{after:>6}  {severity:<9}{subject}: {evidence}")
+
+
+@pytest.fixture
+def note_finding() -> Callable[[tuple[str, ...]], None]:
+    """Note a finding for the table: its code, after how long, its severity, subject and evidence."""
+    return _FOUND.append
 
 
 @pytest.fixture

@@ -100,10 +100,15 @@ def test_nothing_is_left_of_a_lab_that_is_killed(code: str, start_lab: "Start") 
 
 
 @pytest.mark.parametrize("code", CONDITIONS)
-def test_diagnose_finds_a_condition(code: str, start_lab: "Start") -> None:
+def test_diagnose_finds_a_condition(
+    code: str, start_lab: "Start", note_finding: "Callable[[tuple[str, ...]], None]"
+) -> None:
     lab = start_lab(code, "--check", "--for", "30s")
     assert lab.wait() == 0, lab.out.decode() + lab.err.decode()
-    assert re.search(rf"^Found after [\d.]+s: \w+ {code} ", lab.out.decode(), re.MULTILINE)
+    pattern = rf"^Found after ([\d.]+s): (\w+) {code} (.*)\n.*\n  Evidence: (.*)$"
+    found = re.search(pattern, lab.out.decode(), re.MULTILINE)
+    assert found, lab.out.decode()
+    note_finding((code, *found.groups()))
 
 
 @pytest.mark.parametrize("code", ["accept-queue-near", "close-wait-leak", "receiver-slow", "self-connected"])

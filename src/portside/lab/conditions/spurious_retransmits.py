@@ -1,6 +1,9 @@
 """``spurious-retransmits``: acknowledgements that come too late, so that segments are sent again which have arrived."""
 
+import contextlib
 import socket
+from collections import deque
+from itertools import count
 
 from portside.lab.bench import Bench
 from portside.lab.condition import Condition, Look, Scene
@@ -16,28 +19,38 @@ WAY_S, STOP_S, EVERY_S = 0.005, 0.5, 1.1
 def _read(role: Role) -> None:
     """The server: it reads what comes from all its clients, by turns."""
     listener = listening_socket(CONNECTIONS, address=NEAR, port=LISTEN_PORT)
+    listener.setblocking(False)
     role.ready()
-    accepted = [listener.accept()[0] for _ in range(CONNECTIONS)]
-    for connection in accepted:
-        connection.setblocking(False)
+    accepted: list[socket.socket] = []
     while True:
         role.pause(0.01)
-        for connection in accepted:
-            _read_some(connection)
+        with contextlib.suppress(BlockingIOError):
+            accepted.append(listener.accept()[0])
+            accepted[-1].setblocking(False)
+        accepted = [connection for connection in accepted if _is_open(connection)]
 
 
-def _read_some(connection: socket.socket) -> None:
+def _is_open(connection: socket.socket) -> bool:
+    """Read what has come; whether the client is still there."""
     try:
-        connection.recv(1 << 20)
+        return bool(connection.recv(1 << 20))
     except BlockingIOError:
-        return
+        return True
+    except ConnectionError:
+        return False
 
 
 def _send(role: Role) -> None:
-    """The clients: each sends a little every 25 ms."""
-    connections = [dial(LISTEN_PORT, address=FAR) for _ in range(CONNECTIONS)]
+    """The clients: each sends a little every 25 ms, for 4 s, and another takes its place.
+
+    A connection that has been through it once waits longer for acknowledgements, and so sends less again.
+    """
+    connections = deque(dial(LISTEN_PORT, address=FAR) for _ in range(CONNECTIONS))
     role.ready()
-    while True:
+    for number in count():
+        if number % 10 == 0:
+            connections.popleft().close()
+            connections.append(dial(LISTEN_PORT, address=FAR))
         for connection in connections:
             connection.sendall(bytes(1000))
         role.pause(0.025)
