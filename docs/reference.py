@@ -11,6 +11,7 @@ from portside.diagnosis.registry import RULES
 from portside.diagnosis.rule import Rule, Threshold
 from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
+from portside.settings.completion import Completion
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PAGES: dict[str, dict[str, type]] = {
     "listen.md": {"": Listen},
+    "completion.md": {"": Completion},
     "connect.md": {"": Connect},
     "console.md": {"": Console},
     "watch.md": {"": Watch},

@@ -13,6 +13,7 @@ from portside.kernel.filter import parse as parse_filter
 from portside.kernel.resolver import SystemResolver
 from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
+from portside.settings.completion import Completion
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
@@ -75,6 +76,8 @@ def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str
         case ["watch", *rest]:
             conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
             assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
+        case ["completion", *rest]:
+            parser.parse(Completion, "completion", rest)
         case ["lab", *rest]:
             assert {*parser.parse(Lab, "lab", rest).code} <= {*CONDITIONS}
         case ["diagnose", *rest]:

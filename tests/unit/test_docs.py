@@ -15,6 +15,7 @@ from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
 from portside.settings import option_specs
+from portside.settings.completion import Completion
 from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
@@ -40,7 +41,7 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 def test_every_option_is_documented() -> None:
     commands = [("listen", Listen), ("connect", Connect), ("console", Console), ("watch", Watch)]
-    commands += [("diagnose", Diagnose), ("lab", Lab)]
+    commands += [("diagnose", Diagnose), ("lab", Lab), ("completion", Completion)]
     commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
     commands += [("rec", settings) for settings in REC_COMMANDS.values()]
     commands += [("ctl", settings) for settings in CTL_COMMANDS.values()]

@@ -5,6 +5,7 @@ import pytest
 from portside.cli import main
 from portside.cli.parser import make_parser
 from portside.settings import option_specs
+from portside.settings.completion import Completion
 from portside.settings.connect import Connect
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.listen import Listen
@@ -14,6 +15,7 @@ from portside.settings.watch import Watch
 
 COMMANDS = {
     "listen": Listen,
+    "completion": Completion,
     "connect": Connect,
     "watch": Watch,
     **{f"rec {name}": kind for name, kind in REC_COMMANDS.items()},

@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
     "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
     "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
+    "completion": "a script by which bash, zsh or fish completes all this",
 }
 
 
@@ -123,6 +124,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.lab import Lab
 
             return lab.run(load(Lab, "lab", rest))
+        case ["completion", *rest]:
+            from portside.cli import completion
+            from portside.settings.completion import Completion
+
+            return completion.run(load(Completion, "completion", rest))
         case [name, *_]:
             from portside.cli.misspelt import no_such_command
 

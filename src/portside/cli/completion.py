@@ -1,0 +1,99 @@
+"""``portside completion SHELL``: what a shell completes, made from the settings by shtab.
+
+The script is static: at TAB nothing of Portside runs, but where a number of a running server is asked for.
+"""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any, Final
+
+import shtab
+
+from portside.app.stdout import write_stdout
+from portside.cli.group import check_arguments
+from portside.cli.parser import make_parser
+from portside.diagnosis.registry import RULES
+from portside.settings import OptionSpec, option_specs
+from portside.settings.completion import SHELLS, Completion
+from portside.settings.connect import Connect
+from portside.settings.console import Console
+from portside.settings.ctl import CTL_COMMANDS
+from portside.settings.diagnose import Diagnose
+from portside.settings.lab import Lab
+from portside.settings.listen import Listen
+from portside.settings.rec import REC_COMMANDS
+from portside.settings.rules import RULES_COMMANDS
+from portside.settings.watch import Watch
+
+_COMMANDS: Final[dict[str, type]] = {
+    "listen": Listen,
+    "connect": Connect,
+    "watch": Watch,
+    "diagnose": Diagnose,
+    "lab": Lab,
+    "console": Console,
+    "completion": Completion,
+}
+_GROUPS: Final = {
+    "rec": ("recordings", REC_COMMANDS),
+    "ctl": ("act on a running server", CTL_COMMANDS),
+    "rules": ("rules for what a server answers", RULES_COMMANDS),
+}
+# The first column of a table without its heading.
+_CONNECTIONS: Final = shtab.cmd("portside ctl conns 2>/dev/null | awk 'NR > 1 { print $1 }'")
+_SERVERS: Final = shtab.cmd("portside ctl servers 2>/dev/null | awk 'NR > 1 { print $1 }'")
+_PATHS: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "PATH": shtab.FILE}
+
+
+def run(settings: Completion) -> int:
+    """Write the script of a shell; the exit status."""
+    (shell,) = check_arguments("completion", settings.shell, "SHELL")
+    write_stdout([shtab.complete(_everything(), shell, root_prefix="_portside").encode()])
+    return 0
+
+
+def _everything() -> argparse.ArgumentParser:
+    """One parser with all commands."""
+    root = argparse.ArgumentParser(prog="portside", description="A TCP endpoint you can see into")
+    root.add_argument("-V", "--version", action="version", version="", help="the version")
+    commands = root.add_subparsers()
+    for name, settings in _COMMANDS.items():
+        _add(commands, name, name, settings)
+    for group, (about, members) in _GROUPS.items():
+        subcommands = commands.add_parser(group, help=about).add_subparsers()
+        for name, settings in members.items():
+            _add(subcommands, name, f"{group} {name}", settings)
+    return root
+
+
+def _add(commands: Any, name: str, full_name: str, settings: type) -> None:
+    parser = make_parser(settings, full_name)
+    about = (settings.__doc__ or "").strip().partition("\n")[0]
+    added = commands.add_parser(name, parents=[parser], add_help=False, help=about.replace("%", "%%"))
+    specs = {field: spec for field, spec, _ in option_specs(settings)}
+    for action in added._actions:  # noqa: SLF001 -- shtab reads them too: argparse has no other way to list its actions
+        if action.dest in specs:
+            _complete(action, full_name, specs[action.dest])
+
+
+def _complete(action: Any, command: str, spec: OptionSpec) -> None:
+    """Say what stands for the value of an option or an argument."""
+    words = (spec.metavar or "").split()
+    if spec.choices:
+        action.choices = list(spec.choices)
+    elif words == ["SHELL"]:
+        action.choices = list(SHELLS)
+    elif words == ["CODE"]:
+        action.choices = sorted(rule.code for rule in RULES)
+    elif words and words[0] == "CONN" and command.startswith("ctl "):
+        action.complete = _CONNECTIONS
+    elif "--server" in spec.flags or (command == "console" and not spec.flags):
+        action.complete = _SERVERS
+    else:
+        for each in _kinds(words):
+            action.complete = _PATHS[each]
+
+
+def _kinds(words: Iterable[str]) -> list[str]:
+    """The first kind of path among the words of a metavar."""
+    return [word for word in words if word in _PATHS][:1]
