@@ -1,5 +1,8 @@
 """``retransmits``: one packet in twelve is lost."""
 
+import contextlib
+import select
+
 from portside.lab.bench import Bench
 from portside.lab.condition import Condition, Look, Scene
 from portside.lab.packet_filter import drop, share
@@ -8,33 +11,40 @@ from portside.lab.sockets import dial, listening_socket, port_of
 from portside.lab.table import rows, total
 
 LOST = 0.08
+CONNECTIONS = 4  # one alone may wait for a time-out for seconds
 MTU_BYTES = 1500  # of the loopback, which has 65536
 
 
 def _serve(role: Role) -> None:
-    """The server: it reads all that it gets."""
-    listener = listening_socket(8)
+    """The server: it reads all that it gets, of all its clients."""
+    listener = listening_socket(CONNECTIONS)
     role.ready(port=port_of(listener))
-    connection, _ = listener.accept()
-    drop(connection, share(LOST))
-    while connection.recv(1 << 20):
-        pass
+    accepted = [listener.accept()[0] for _ in range(CONNECTIONS)]
+    for connection in accepted:
+        drop(connection, share(LOST))
+    while True:
+        for connection in select.select(accepted, [], [])[0]:
+            connection.recv(1 << 20)
 
 
 def _send(role: Role, port: int) -> None:
-    """The client: 32 KiB every 10 ms, or what the losses let through."""
-    connection = dial(port)
+    """The clients: each sends up to 16 KiB every 10 ms, what the losses let through."""
+    connections = [dial(port) for _ in range(CONNECTIONS)]
+    for connection in connections:
+        connection.setblocking(False)
     role.ready()
     while True:
-        connection.sendall(bytes(1 << 15))
+        for connection in connections:
+            with contextlib.suppress(BlockingIOError):
+                connection.send(bytes(1 << 14))
         role.pause(0.01)
 
 
 def make(bench: Bench) -> Scene:
-    """The server that loses, and its client."""
+    """The server that loses, and its clients."""
     bench.isolation.up("lo", mtu=MTU_BYTES)
     port = bench.start("server", _serve).port
-    bench.start("client", _send, port)
+    bench.start("clients", _send, port)
 
     def proof() -> str | None:
         found = rows(f"state established and dport = :{port}")
@@ -57,7 +67,7 @@ def make(bench: Bench) -> Scene:
 CONDITION = Condition(
     code="retransmits",
     what="a good part of what is sent is lost on the way and sent again.",
-    how=f"a client sends to a server at which a packet filter drops {LOST:.0%} of what arrives, by chance.",
+    how=f"clients send to a server at which a packet filter drops {LOST:.0%} of what arrives, by chance.",
     make=make,
     isolated=True,
 )
