@@ -22,17 +22,20 @@ class Worker:
         self._failed = failed
         self._thread = ThreadPoolExecutor(threads, "poll")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = False  # keys and timers may still come while the display ends
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run a coroutine in a task of its own."""
+        """Run a coroutine in a task of its own; after ``shutdown`` it is cancelled before it begins."""
         task = asyncio.create_task(work)
+        if self._is_over:
+            task.cancel()
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._is_over:
             self._failed(error)
 
     async def run(self, work: Callable[[], _T]) -> _T:
@@ -40,11 +43,13 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Call a function in the thread as ``run`` does, without waiting for it."""
-        self._thread.submit(work)
+        """Call a function in the thread as ``run`` does, without waiting for it; not after ``shutdown``."""
+        if not self._is_over:
+            self._thread.submit(work)
 
     def shutdown(self, *, wait: bool = True) -> None:
         """Cancel the tasks, wait for the calls that the threads are in unless told otherwise, and begin no other."""
+        self._is_over = True
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(wait=wait, cancel_futures=True)
