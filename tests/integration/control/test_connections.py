@@ -277,7 +277,9 @@ def test_who_holds_the_other_end(listen: Start) -> None:
             with connect(server.port):
                 opened(server, 2)
                 items = listed(server, fields="owners", sort="program")["items"]
-                assert {"pid": nc.pid, "program": "nc", "command": f"nc 127.0.0.1 {server.port}"} in items[0]["owners"]
+                owners = {item["conn"]: item["owners"] for item in items}
+                assert {"pid": nc.pid, "program": "nc", "command": f"nc 127.0.0.1 {server.port}"} in owners[1]
+                assert list(owners) == sorted(owners, key=lambda conn: str(owners[conn][0]["program"]))
                 assert [item["conn"] for item in listed(server, filter="program = nc")["items"]] == [1]
                 assert [item["conn"] for item in listed(server, filter=f"pid = {nc.pid}")["items"]] == [1]
                 assert [item["conn"] for item in listed(server, filter="not program = nc")["items"]] == [2]
