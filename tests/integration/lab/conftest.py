@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -93,15 +94,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{code:<22}{after:>6}  {severity:<9}{subject}: {evidence}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def note_finding() -> Callable[[tuple[str, ...]], None]:
     """Note a finding for the table: its code, after how long, its severity, subject and evidence."""
     return _FOUND.append
 
 
-@pytest.fixture
-def start_lab() -> Iterator[type[RunningLab]]:
-    """The class of labs; those that a test makes are killed at its end, whatever happens."""
+@contextmanager
+def tracked_labs() -> Iterator[type[RunningLab]]:
+    """The class of labs; those that are made of it are killed at the end, whatever happens."""
     made: list[RunningLab] = []
 
     class Tracked(RunningLab):
@@ -109,8 +110,17 @@ def start_lab() -> Iterator[type[RunningLab]]:
             super().__init__(code, *options)
             made.append(self)
 
-    yield Tracked
-    for each in made:
-        if each.process.poll() is None:
-            each.signal(signal.SIGKILL)
-        each.kill()
+    try:
+        yield Tracked
+    finally:
+        for each in made:
+            if each.process.poll() is None:
+                each.signal(signal.SIGKILL)
+            each.kill()
+
+
+@pytest.fixture
+def start_lab() -> Iterator[type[RunningLab]]:
+    """The class of labs, for one test."""
+    with tracked_labs() as labs:
+        yield labs

@@ -10,17 +10,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from at_once import outcomes_of
+from integration.lab.conftest import tracked_labs
 from support import wait_until
 
 from portside.lab.registry import CONDITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from at_once import Outcomes
     from integration.lab.conftest import RunningLab
     from support import Program
 
     Start = Callable[..., RunningLab]
+    NoteFinding = Callable[[tuple[str, ...]], None]
 
 SHOWN: dict[str, tuple[str, str] | tuple[str, str, int]] = {
     "accept-queue-overflow": ("ss -tlnH 'sport = :{port}'", r"LISTEN +5 +4 "),
@@ -72,9 +76,32 @@ def test_every_condition_is_known_here() -> None:
     assert set(SHOWN) == set(CONDITIONS)
 
 
+@pytest.fixture(scope="module")
+def there(request: pytest.FixtureRequest) -> "Iterator[Outcomes]":
+    """The runs of all labs, to be looked at."""
+    with outcomes_of(request, "test_a_condition_is_there_and_then_gone", "code", there_and_then_gone) as outcomes:
+        yield outcomes
+
+
+@pytest.fixture(scope="module")
+def found(request: pytest.FixtureRequest, note_finding: "NoteFinding") -> "Iterator[Outcomes]":
+    """The runs of all labs beside ``diagnose``."""
+    run = partial(diagnosed, note_finding=note_finding)
+    with outcomes_of(request, "test_diagnose_finds_a_condition", "code", run) as outcomes:
+        yield outcomes
+
+
 @pytest.mark.parametrize("code", CONDITIONS)
-def test_a_condition_is_there_and_then_gone(code: str, start_lab: "Start") -> None:
-    lab = start_lab(code, "--for", "1m")
+def test_a_condition_is_there_and_then_gone(code: str, there: "Outcomes") -> None:
+    there[code].result()
+
+
+def there_and_then_gone(code: str) -> None:
+    with tracked_labs() as start_lab:
+        look_at(start_lab(code, "--for", "1m"), code)
+
+
+def look_at(lab: "RunningLab", code: str) -> None:
     lab.wait_until_there()
     command, pattern, *count = SHOWN[code]
     port = lab.lab_port if "{port}" in command or not CONDITIONS[code].isolated else None
@@ -89,7 +116,15 @@ def test_a_condition_is_there_and_then_gone(code: str, start_lab: "Start") -> No
     lab.assert_nothing_is_left(None if CONDITIONS[code].isolated else port)
 
 
-@pytest.mark.parametrize("code", CONDITIONS)
+# One for each thing that a lab makes: sockets, a stopped process, settings of a namespace, a tun device, a filter on a
+# socket, entries of conntrack, many descriptors, sockets without an owner.
+KILLED = (
+    "close-wait-leak", "accept-queue-overflow", "port-exhaustion", "bufferbloat", "retransmits", "conntrack-near",
+    "descriptors-near", "orphans",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", KILLED)
 def test_nothing_is_left_of_a_lab_that_is_killed(code: str, start_lab: "Start") -> None:
     lab = start_lab(code, "--for", "1m")
     lab.wait_until_there()
@@ -100,11 +135,14 @@ def test_nothing_is_left_of_a_lab_that_is_killed(code: str, start_lab: "Start") 
 
 
 @pytest.mark.parametrize("code", CONDITIONS)
-def test_diagnose_finds_a_condition(
-    code: str, start_lab: "Start", note_finding: "Callable[[tuple[str, ...]], None]"
-) -> None:
-    lab = start_lab(code, "--check", "--for", "30s")
-    assert lab.wait() == 0, lab.out.decode() + lab.err.decode()
+def test_diagnose_finds_a_condition(code: str, found: "Outcomes") -> None:
+    found[code].result()
+
+
+def diagnosed(code: str, note_finding: "NoteFinding") -> None:
+    with tracked_labs() as start_lab:
+        lab = start_lab(code, "--check", "--for", "30s")
+        assert lab.wait() == 0, lab.out.decode() + lab.err.decode()
     pattern = rf"^Found after ([\d.]+s): (\w+) {code} (.*)\n.*\n  Evidence: (.*)$"
     found = re.search(pattern, lab.out.decode(), re.MULTILINE)
     assert found, lab.out.decode()
