@@ -161,8 +161,8 @@ def test_a_line_of_10_mb_is_told_or_told_to_be_missing(listen: Start) -> None:
     told = [line for line in found if line["event"] != "missed"]
     assert len(told) + missed == found[-1]["seq"] - found[0]["seq"] + (found[0].get("count", 1))
     assert all(len(payload(line)) == line["size"] for line in told if line["event"] == "received")
-    newest = ask(server, "/api/v1/connections/1/messages?limit=1").json
-    assert newest["items"][0]["text"].endswith("0123456789")
+    newest = ask(server, "/api/v1/connections/1/messages?limit=3").json  # the last read may have a few bytes alone
+    assert "".join(item["text"] for item in newest["items"]).endswith("0123456789")
     everything = ask(server, "/api/v1/connections/1/messages?limit=1000").json
     assert sum(item["size"] for item in everything["items"]) <= 1 << 20
     heads = ask(server, "/api/v1/connections/1/messages?limit=1000&payload=head&after=0").json
