@@ -7,6 +7,7 @@ argument (``argument``); its value is read by ``parse``, which raises ``InvalidV
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
+from inspect import get_annotations
 from typing import Any, NamedTuple
 
 
@@ -116,5 +117,7 @@ def switch(
 
 
 def option_specs(settings: type) -> list[tuple[str, OptionSpec, Any]]:
-    """The settings of a class in their order: (name, spec, default)."""
-    return [(each.name, each.metadata["spec"], each.default) for each in fields(settings)]
+    """The settings of a class in their order, those that commands share last: (name, spec, default)."""
+    own = get_annotations(settings)
+    ordered = sorted(fields(settings), key=lambda each: each.name not in own)
+    return [(each.name, each.metadata["spec"], each.default) for each in ordered]
