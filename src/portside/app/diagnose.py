@@ -1,11 +1,10 @@
 """``portside diagnose``: watches for a while, or until a signal, and says what is wrong."""
 
-import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from portside.app.diagnose_source import DiagnosisSource
@@ -14,6 +13,7 @@ from portside.app.diagnosis_choice import chosen_rules, filtered_rules, known_ru
 from portside.app.finding_pages import read_finding_page
 from portside.app.findings import everything_found, reports
 from portside.app.notices import write_notice
+from portside.app.signals import readable_at_signal
 from portside.app.stdout import ends_with_reader, terminal_width, write_lines, write_stdout
 from portside.app.watch_filter import wrong_filter
 from portside.diagnosis.diagnosis import Diagnosis
@@ -40,7 +40,7 @@ def run(settings: Diagnose) -> int:
     rules = chosen_rules(settings.only, settings.ignore)
     thresholds = read_thresholds(settings.thresholds)
     with ExitStack() as stack:
-        stop = stack.enter_context(_stopping())
+        stop = stack.enter_context(readable_at_signal(signal.SIGINT, signal.SIGTERM))
         namespace = stack.enter_context(Namespace(settings.netns)) if settings.netns is not None else None
         tree = _parse(" ".join(settings.filter), namespace)
         if tree is not EVERYTHING:
@@ -73,7 +73,7 @@ def _watch(settings: Diagnose, source: DiagnosisSource, diagnosis: Diagnosis, st
     looks = reports(source, diagnosis, settings.interval, began + settings.duration, partial(_wait, stop))
     looked = everything_found(looks)
     _write_notes(source, looked.blind)
-    shown = [each for each in looked.findings if rank(each.severity) >= rank(settings.min_severity)]  # type: ignore[arg-type]
+    shown = [each for each in looked.findings if rank(each.severity) >= rank(settings.min_severity)]
     if not shown:
         write_notice(f"nothing found: {counted(looked.sockets, 'socket')} watched for {time.monotonic() - began:.1f}s")
     _write(settings, shown)
@@ -108,7 +108,7 @@ def _write_notes(source: DiagnosisSource, blind: Mapping[str, str]) -> None:
 def _follow(settings: Diagnose, source: DiagnosisSource, diagnosis: Diagnosis, stop: int) -> int:
     status, said = 0, False
     shown: set[tuple[str, Subject]] = set()
-    least = rank(settings.min_severity)  # type: ignore[arg-type]
+    least = rank(settings.min_severity)
     for report, _ in reports(source, diagnosis, settings.interval, None, partial(_wait, stop)):
         if not said:
             _write_notes(source, report.blind)
@@ -127,24 +127,3 @@ def _write_gone(settings: Diagnose, findings: Sequence[Finding]) -> bool:
     if settings.json:
         return write_stdout(encode_json(finding)[:-1] + b',"gone":true}\n' for finding in findings)
     return write_lines(gone_line(finding) for finding in findings)
-
-
-@contextmanager
-def _stopping() -> Iterator[int]:
-    """A descriptor that is readable from the first SIGINT or SIGTERM on; the second ends the process."""
-    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    handled = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-
-    def stop(_number: int, _frame: object) -> None:
-        for number in handled:
-            signal.signal(number, signal.SIG_DFL)
-        os.write(wake, b"\0")
-
-    before = [(number, signal.signal(number, stop)) for number in handled]
-    try:
-        yield woken
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        os.close(woken)
-        os.close(wake)

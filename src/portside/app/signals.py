@@ -1,4 +1,4 @@
-"""Cleanup before a signal ends the process."""
+"""Signals that end a command: a descriptor that says so, and cleanup before the process ends."""
 
 import os
 import signal
@@ -51,3 +51,27 @@ def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
             die(signal_number)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def readable_at_signal(*numbers: signal.Signals) -> Iterator[int]:
+    """A descriptor that is readable from the first of these signals on; the second ends the process.
+
+    Signals that are ignored stay ignored.
+    """
+    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+        os.write(wake, b"\0")
+
+    before = [(number, signal.signal(number, stop)) for number in handled]
+    try:
+        yield woken
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        os.close(woken)
+        os.close(wake)

@@ -13,7 +13,7 @@ Number = int | float
 
 
 class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who has a condition. ``kind`` is ``program``, ``listener``, ``socket``, ``peer`` or ``machine``.
+    """The subject of a condition. ``kind`` is ``program``, ``listener``, ``socket``, ``peer`` or ``machine``.
 
     ``local`` and ``remote`` are ends as text; ``remote`` of a peer may be a host without a port. ``pid`` and
     ``program`` are of the process that holds the sockets, the one with the lowest number where there are several; they
@@ -48,6 +48,6 @@ class Finding(msgspec.Struct, frozen=True):
     unseen: tuple[str, ...] = ()
 
 
-def rank(severity: Severity) -> int:
-    """The place of a severity in their order: a larger number is more severe."""
+def rank(severity: str) -> int:
+    """The place of a severity in their order: a larger number is more severe. Raises ValueError where it is none."""
     return SEVERITIES.index(severity)

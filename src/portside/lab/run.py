@@ -4,9 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from portside.app.notices import write_notice
+from portside.app.signals import readable_at_signal
 from portside.app.stdout import ends_with_reader, write_lines
 from portside.errors import PortsideError
 from portside.lab.bench import Bench, Stopped
@@ -24,7 +24,7 @@ def run(condition: Condition, seconds: float, *, check: bool) -> int:
     With ``check`` it is held until ``diagnose`` finds it: 0, or 1 where that does not happen.
     """
     status = 0
-    with _stopping() as stop_fd:
+    with readable_at_signal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as stop_fd:
         isolation = Isolation(condition.code)
         if condition.isolated:
             isolation.enter()
@@ -87,25 +87,3 @@ def _hold(bench: Bench, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         bench.wait(left)
-
-
-@contextmanager
-def _stopping() -> Iterator[int]:
-    """A descriptor that is readable from the first SIGINT, SIGTERM or SIGHUP on; the second ends the process."""
-    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-
-    def stop(_number: int, _frame: object) -> None:
-        for number in handled:
-            signal.signal(number, signal.SIG_DFL)
-        os.write(wake, b"\0")
-
-    before = [(number, signal.signal(number, stop)) for number in handled]
-    try:
-        yield woken
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        os.close(woken)
-        os.close(wake)
