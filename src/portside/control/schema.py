@@ -13,6 +13,12 @@ Seconds = Annotated[float, Meta(ge=0, description="seconds")]
 Time = Annotated[str, Meta(description="UTC, as in events: 2026-11-22T12:00:01.123456Z")]
 
 
+class ConnPath(Struct):
+    """The path of a connection: its number."""
+
+    conn: Annotated[int, Meta(ge=1, description="the number of the connection")]
+
+
 # The server.
 
 

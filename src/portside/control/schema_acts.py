@@ -17,12 +17,6 @@ _Conn = Annotated[int, Meta(ge=1)]
 _FaultId = Annotated[int, Meta(ge=1, description="counts from 1 on each connection")]
 
 
-class ConnPath(Struct):
-    """The number of a connection."""
-
-    conn: _Conn
-
-
 class FaultPath(Struct):
     """One fault of a connection."""
 
@@ -39,7 +33,7 @@ class Bytes(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SentBytes(Struct, kw_only=True):
-    """What was sent to a client."""
+    """The bytes that were sent to a client."""
 
     conn: int
     sent: Annotated[Count, Meta(description="bytes")]

@@ -26,15 +26,9 @@ class EventsQuery(Struct, kw_only=True):
 
 
 class HeldEventsQuery(EventsQuery, kw_only=True):
-    """The same over plain HTTP."""
+    """The events of a stream over plain HTTP."""
 
     follow: Annotated[bool, Meta(description="false: ends after what is held")] = True
-
-
-class ConnectionPath(Struct, kw_only=True):
-    """The connection that is meant."""
-
-    conn: Annotated[int, Meta(ge=1, description="the number of the connection")]
 
 
 class MessagesQuery(Struct, kw_only=True):

@@ -16,7 +16,7 @@ _ASKED_AT_ONCE = 16
 _NONE_RUNS = "`portside listen` starts one; one of another user, or with --no-control, cannot be reached"
 
 
-class RunningServer(NamedTuple):
+class FoundServer(NamedTuple):
     """A server that answers: its API, and what it says of itself (``GET /api/v1/server``)."""
 
     client: ControlClient
@@ -33,7 +33,7 @@ class RunningServer(NamedTuple):
         return [each["address"] for each in self.info["listeners"]]
 
 
-def local_servers() -> list[RunningServer]:
+def local_servers() -> list[FoundServer]:
     """The servers of this user on this machine that answer, by process. Raises PortsideError."""
     clients = [_client_of(each) for each in _own_sockets()]
     if len(clients) < 2:
@@ -79,14 +79,14 @@ def _own_sockets() -> list[ControlSocket]:
     return list_sockets(folder)
 
 
-def _ask(client: ControlClient) -> RunningServer | None:
+def _ask(client: ControlClient) -> FoundServer | None:
     try:
-        return RunningServer(client, client.request("GET", "/api/v1/server"))
+        return FoundServer(client, client.request("GET", "/api/v1/server"))
     except (Unreachable, ApiError):
         return None  # it is ending, or its process number now belongs to another program
 
 
-def _is_named(server: RunningServer, which: str) -> bool:
+def _is_named(server: FoundServer, which: str) -> bool:
     from portside.addresses import parse_address
     from portside.errors import InvalidValue
 
@@ -102,7 +102,7 @@ def _is_named(server: RunningServer, which: str) -> bool:
     return False
 
 
-def _named(servers: list[RunningServer]) -> str:
+def _named(servers: list[FoundServer]) -> str:
     named = [f"{each.pid} ({', '.join(each.addresses)})" for each in servers[:_MOST_NAMED]]
     if len(servers) > _MOST_NAMED:
         named.append(f"and {len(servers) - _MOST_NAMED} more")

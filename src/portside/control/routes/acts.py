@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from portside.control.acts import REFUSALS, bytes_of, fault_info, refusals
 from portside.control.console import Console
 from portside.control.operations import By, Routes
+from portside.control.schema import ConnPath
 from portside.control.schema_acts import (
     Bytes,
     CloseDone,
     CloseRequest,
-    ConnPath,
     FaultInfo,
     FaultList,
     FaultPath,
@@ -41,7 +41,7 @@ _FAULT = {
     problems=REFUSALS,
 )
 async def send(console: Console, *, path: ConnPath, body: Bytes, by: By) -> SentBytes:
-    """What was sent."""
+    """The number of bytes sent."""
     operator = console.operator
     with refusals():
         data = bytes_of(body)
@@ -57,7 +57,7 @@ async def send(console: Console, *, path: ConnPath, body: Bytes, by: By) -> Sent
     problems=REFUSALS,
 )
 async def close(console: Console, *, path: ConnPath, body: CloseRequest, by: By) -> CloseDone:
-    """What is left to be sent before it is closed."""
+    """The bytes that are left to be sent before it is closed."""
     operator = console.operator
     with refusals():
         operator.close(path.conn, body.how, by)

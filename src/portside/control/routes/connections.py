@@ -14,6 +14,7 @@ from portside.control.operations import By, Routes
 from portside.control.own_thread import AllThreadsBusy
 from portside.control.paging import CursorError
 from portside.control.problem import Problem
+from portside.control.schema import ConnPath
 from portside.control.schema_connections import (
     ConnectionDetails,
     ConnectionHistory,
@@ -33,7 +34,7 @@ _AFTER = "the `next` of the page before"
 
 
 class ConnectionsQuery(Struct, kw_only=True):
-    """What a list of connections shows, and in which order."""
+    """The choice of what a list of connections shows, and in which order."""
 
     filter: Annotated[str, Meta(description="as in `watch`, with the columns of connections", max_length=10_000)] = ""
     sort: Annotated[str, Meta(description="COLUMN, or -COLUMN for the largest first", max_length=40)] = "conn"
@@ -42,12 +43,6 @@ class ConnectionsQuery(Struct, kw_only=True):
     after: Annotated[str, Meta(description=_AFTER, max_length=10_000)] | None = None
     fields: Annotated[str, Meta(description="names with commas between them", max_length=2000)] | None = None
     state: Which = "open"
-
-
-class ConnPath(Struct):
-    """The number of a connection."""
-
-    conn: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 
 
 class Since(Struct):

@@ -53,7 +53,7 @@ _EXAMPLE = {
 
 @routes.get("/api/v1/server", summary="The server: process, addresses, options and counts", example=_EXAMPLE)
 async def server(console: Console) -> ServerInfo:
-    """What the server is and how it is doing."""
+    """The server, and how it is doing."""
     run, rates = console.run, console.rates.rates()
     return ServerInfo(
         pid=os.getpid(),

@@ -20,7 +20,7 @@ routes = Routes()
 
 
 class SocketsQuery(Struct, kw_only=True):
-    """What a list of sockets shows, and in which order."""
+    """The choice of what a list of sockets shows, and in which order."""
 
     filter: Annotated[str, Meta(description="as in `watch`", max_length=10_000)] = ""
     view: Annotated[View, Meta(description="without it: all states if the filter names any, else connected")] | None = (
