@@ -115,7 +115,7 @@ class _Waiting:
         return self._thread.call(coroutine, self._timeout)
 
     def _get(self, function: Callable[[], Result]) -> Result:
-        """What a function returns that is called in the loop."""
+        """The result of a function that is called in the loop."""
         return self._thread.call(_called(function))
 
     def _each(self, source: AsyncIterator[Result]) -> Iterator[Result]:
@@ -199,11 +199,11 @@ class Connection(_Waiting):
 
     @property
     def transcript(self) -> Transcript:
-        """What has passed until now."""
+        """A record of what has passed until now."""
         return self._get(self._connection.transcript.copy)
 
     def kernel(self) -> "Socket":
-        """What the kernel knows of the connection's own socket, as ``watch --json``."""
+        """The kernel's facts of the connection's own socket, as ``watch --json``."""
         return self._wait(self._connection.kernel())
 
     def receive(self, most: int = 65536) -> bytes:
@@ -275,7 +275,7 @@ class Server(_Waiting):
         return Connection(self._thread, self._wait(self._server.accept()))
 
     def events(self) -> "Iterator[Event]":
-        """What happens from now on, until the server has stopped; nothing is left out."""
+        """All events from now on, until the server has stopped; nothing is left out."""
         return self._each(self._get(self._server.events))
 
     def drain(self, within: "Duration | None" = None) -> None:

@@ -146,7 +146,7 @@ class ClientHost:
 
     @property
     def behaviour(self) -> "ClientHost":
-        """What gets the bytes: this too."""
+        """The receiver of the bytes: this object too."""
         return self
 
     def _publish(self, event: Event, size: int = 0, /) -> None:

@@ -72,7 +72,7 @@ class Control:
         return await self._request("GET", _of(conn))
 
     async def messages(self, conn: int, *, after: int | None = None, limit: int = 100) -> Json:
-        """What was said on a connection, as far as it is held: a page, from the sequence number ``after`` on."""
+        """A page of what was said on a connection, as far as it is held, from the number ``after`` on."""
         query = {"limit": limit} if after is None else {"limit": limit, "after": after}
         return await self._request("GET", f"{_of(conn)}/messages", query=query)
 
@@ -83,7 +83,7 @@ class Control:
         payload: Literal["none", "head", "all"] = "none",
         after: int | None = None,
     ) -> "ThreadStream[Event | Missed]":
-        """What happens on the server, as an async iterator, until the server ends; ``Missed`` where some were skipped.
+        """The events of the server, as an async iterator, until the server ends; ``Missed`` where some were skipped.
 
         Without ``payload`` the data of Received and Sent is empty. ``after`` is a sequence number to begin behind.
         """

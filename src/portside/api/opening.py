@@ -29,7 +29,7 @@ class Opening(Generic[Opened]):
         self._opened: Opened | None = None
 
     def open(self) -> Coroutine[Any, Any, Opened]:
-        """What ``await`` awaits, as a coroutine."""
+        """The coroutine that ``await`` awaits."""
         return self._open()
 
     def __await__(self) -> Generator[Any, None, Opened]:

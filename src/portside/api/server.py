@@ -83,7 +83,7 @@ def listen(
 
 
 class _Prepared(NamedTuple):
-    """What takes files and names, and so is made on a thread."""
+    """The parts of a server that take files and names, and so are made on a thread."""
 
     settings: Listen
     listeners: list[Listener]
@@ -218,7 +218,7 @@ class Server:
         return self._is_over
 
     def events(self) -> EventStream:
-        """What happens from now on, as an async iterator: the events of ``portside listen --format json`` as values.
+        """All events from now on, as an async iterator: the events of ``portside listen --format json`` as values.
 
         Nothing is left out, so that a stream that is not read holds the server up after 4 MiB.
         """

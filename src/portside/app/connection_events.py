@@ -58,7 +58,7 @@ class Seen(NamedTuple):
 
 
 class ConnectionEvents:
-    """What is read, and the connections that are tracked. ``stack`` gives everything back; ``notify`` gets notices.
+    """The sources of the events, and the tracked connections. ``stack`` gives all back; ``notify`` gets notices.
 
     Times of the events are of the monotonic clock. Raises FilterError, NamespaceError and BackendError. The class has
     more than 12 attributes because it wires up that many parts.
@@ -220,7 +220,7 @@ class ConnectionEvents:
             select.select([self.monitor], [], [], min(left, 0.05))
 
     def seen(self) -> Seen | None:
-        """What was seen of what the kernel counted; None where that is not known. Raises PortsideError."""
+        """The share that was seen of what the kernel counted; None where that is not known. Raises PortsideError."""
         if self._counters is None or self._counted_before is None:
             return None
         counts = self._counters.read().since(self._counted_before)

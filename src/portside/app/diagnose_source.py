@@ -109,7 +109,7 @@ class DiagnosisSource:
         return closed
 
     def _holders(self, table: SocketTable, rows: RowNumbers) -> Holders:
-        """Who holds the sockets of some rows."""
+        """The processes that hold the sockets of some rows."""
         if table.owners is not None:
             owners, hidden = table.owners, table.hidden_owners
         else:

@@ -32,7 +32,7 @@ def gone_line(finding: Finding) -> str:
 
 
 def subject_text(subject: Subject) -> str:
-    """Who has a condition: ends and program, as far as they are known."""
+    """The subject of a condition as text: ends and program, as far as they are known."""
     remote = f"-> {subject.remote}" if subject.remote else ""
     ends = " ".join(end for end in (subject.local, remote) if end)
     holder = owner_text(subject.pid, subject.program) if subject.pid is not None else ""

@@ -16,7 +16,7 @@ from portside.settings.diagnose import parse_setting
 
 
 class Looked(NamedTuple):
-    """What was found while a machine was watched: ``blind`` are the codes that could not be looked for, and why."""
+    """The findings of a watch over a machine: ``blind`` are the codes that could not be looked for, and why."""
 
     findings: tuple[Finding, ...]
     blind: Mapping[str, str]
@@ -34,7 +34,7 @@ def diagnose(
     ignore: Iterable[str] = (),
     thresholds: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """What is wrong with the TCP of this machine, the most severe first: watches it for ``duration`` seconds.
+    """The findings about the TCP of this machine, the most severe first: watches it for ``duration`` seconds.
 
     A filter selects the sockets that are looked at; with one, conditions of the whole machine are left out. The machine
     is looked at every ``interval`` seconds. ``netns`` is another network namespace by its name, a process in it or its

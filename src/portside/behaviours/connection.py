@@ -149,7 +149,7 @@ class Connection:
 
     @property
     def transcript(self) -> "Transcript":
-        """What has passed so far: ``str(connection.transcript)`` are the lines that ``listen`` would show.
+        """A record of what has passed so far: ``str(connection.transcript)`` are the lines that ``listen`` would show.
 
         Raises PortsideError in a function of ``--handler``, where none is kept.
         """
@@ -158,7 +158,7 @@ class Connection:
         return self._transcript
 
     async def kernel(self) -> "Socket":
-        """What the kernel knows of the connection's own socket, as ``watch --json``: Recv-Q, Send-Q, tcp_info ….
+        """The kernel's facts of the connection's own socket, as ``watch --json``: Recv-Q, Send-Q, tcp_info ….
 
         Takes a few milliseconds, on another thread. Raises ConnectionError once the connection is closed, and
         PortsideError where there are no facts, as for a unix socket.
@@ -345,7 +345,7 @@ class Connection:
             self._own.call_soon_threadsafe(function, *arguments)
 
     async def _on_server(self, function: Callable[[], Result]) -> Result:
-        """What a function returns that is called on the server's thread."""
+        """The result of a function that is called on the server's thread."""
         if self._is_one_thread:
             return function()
         done: Future[Result] = Future()

@@ -11,7 +11,7 @@ from portside.kernel.snapshot import Query, take_snapshot
 
 
 class OwnSocket(NamedTuple):
-    """What finds a socket in the table: its inode and ports; the ports are None where it is no TCP socket."""
+    """The key of a socket in the table: its inode and ports; the ports are None where it is no TCP socket."""
 
     inode: int
     ports: tuple[int, int] | None

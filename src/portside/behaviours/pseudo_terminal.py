@@ -71,7 +71,7 @@ class PseudoTerminal:
 
 
 class TerminalOutput:
-    """What is printed on a terminal: as much of an asyncio.ReadTransport as ``ProgramRelay`` wants."""
+    """The output of a terminal: as much of an asyncio.ReadTransport as ``ProgramRelay`` wants."""
 
     def __init__(self, fd: int, protocol: asyncio.Protocol) -> None:
         self._fd = fd
@@ -127,7 +127,7 @@ class TerminalOutput:
 
 
 class TerminalInput:
-    """What is typed on a terminal: as much of an asyncio.WriteTransport as ``ProgramRelay`` wants.
+    """The input of a terminal: as much of an asyncio.WriteTransport as ``ProgramRelay`` wants.
 
     ``close`` types the end of input, until ``abort``. ``on_ignored`` is called once when the program has neither ended
     nor printed anything for ``patience_s`` after that.

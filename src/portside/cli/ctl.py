@@ -109,7 +109,7 @@ def _send(settings: settings_of.CtlSend) -> int:
 
 
 def _read(path: str) -> bytes:
-    """What is in a file, or on standard input, as far as one request takes it. Raises PortsideError."""
+    """The bytes of a file, or of standard input, as far as one request takes it. Raises PortsideError."""
     try:
         if path == "-":
             data = sys.stdin.buffer.read(_MOST_SENT_BYTES + 1)

@@ -162,12 +162,12 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 
 
 def option_habit(command: str, flag: str) -> str | None:
-    """What does in a command (``listen``, ``rec show``) what a flag of other tools does; None where none is known."""
+    """The option of a command (``rec show``) that does what a flag of other tools does; None where none is known."""
     return OPTIONS.get(command.partition(" ")[0], {}).get(flag)
 
 
 def command_habit(group: str, word: str) -> str | None:
-    """What to write in place of a word that is no command; ``group`` is empty, ``rec``, ``rules`` or ``ctl``."""
+    """The words to write in place of a word that is no command; ``group`` is empty, ``rec``, ``rules`` or ``ctl``."""
     if hint := COMMANDS.get(group, {}).get(word):
         return hint
     if not group and word.startswith("-l"):

@@ -18,7 +18,7 @@ _OTHER_FAMILY = 0  # of a unix socket, which has neither address nor port
 
 
 class ConnectionLike(Protocol):
-    """What the ends are read of: a connection, open or closed."""
+    """The source of two ends: a connection, open or closed."""
 
     @property
     def number(self) -> int: ...

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """What the operations of the API work on; on the loop's thread alone."""
+    """The objects that the operations of the API work on; on the loop's thread alone."""
 
     def __init__(self, run: RunningServer) -> None:
         self.run = run
@@ -59,13 +59,13 @@ class Console:
 
     @property
     def connections(self) -> "ConnectionWatch":
-        """What is known of the connections: kept from the first use on, for as long as somebody asks."""
+        """The facts of the connections: kept from the first use on, for as long as somebody asks."""
         self.connections_now.use()
         return self.connections_now
 
     @property
     def connections_now(self) -> "ConnectionWatch":
-        """The same for who wants to know what is so now: nothing is kept on account of that."""
+        """The facts of the connections for a caller that wants those of now: nothing is kept on account of that."""
         if self._connections is None:
             from portside.control.connection_watch import ConnectionWatch  # numpy: for the first client
 
@@ -75,7 +75,7 @@ class Console:
 
     @property
     def operator(self) -> "Operator":
-        """What is done to the server and its connections."""
+        """The acts on the server and its connections."""
         if self._operator is None:
             from portside.server.operator import Operator
 

@@ -35,7 +35,7 @@ _BEAT_EVENTS: Final = 65_536
 
 
 class Selection(NamedTuple):
-    """What a stream brings: with how much payload, and which events, by the text of a filter."""
+    """The choice of what a stream brings: with how much payload, and which events, by the text of a filter."""
 
     payload: PayloadMode
     filter: str = ""

@@ -83,7 +83,7 @@ class FlightRecorder:
         self._listeners.add(second, np.arange(len(self.listener_inodes)), self.listener_rows(facts))
 
     def listener_rows(self, facts: SocketFacts) -> npt.NDArray[np.void]:
-        """What is known of each listener now."""
+        """The facts of each listener as they are now."""
         rows = np.zeros(len(self.listener_inodes), LISTENER_ROW)
         _fill(rows, _LISTENER_COLUMNS, facts.table, find_places(facts.inodes, self.listener_inodes))
         return rows

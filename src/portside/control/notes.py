@@ -10,7 +10,7 @@ MOST_TAG_CHARACTERS = 64
 
 
 class Note(NamedTuple):
-    """What is noted on a connection; an empty text is no note."""
+    """The text and tags that are noted on a connection; an empty text is no note."""
 
     text: str = ""
     tags: tuple[str, ...] = ()

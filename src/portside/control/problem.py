@@ -11,7 +11,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What went wrong. ``position`` and ``length`` are the place in a filter, in characters."""
+    """The details of a problem. ``position`` and ``length`` are the place in a filter, in characters."""
 
     type: str
     title: str

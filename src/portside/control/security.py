@@ -38,7 +38,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class WebAccess:
-    """What a request over TCP must have. ``name`` is the host that the page was asked for on, where it is a name."""
+    """The conditions that a request over TCP must meet. ``name`` is the host of the page, where it is a name."""
 
     def __init__(self, token: str, *, name: str | None, read_only: bool) -> None:
         self.token = token

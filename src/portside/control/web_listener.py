@@ -48,7 +48,7 @@ class WebListener:
         self._token = base64.urlsafe_b64encode(os.urandom(_TOKEN_BYTES)).rstrip(b"=").decode()
 
     def access(self) -> "WebAccess":
-        """What a request must have."""
+        """The conditions that a request must meet."""
         from portside.control.security import WebAccess
 
         return WebAccess(self._token, name=self._host, read_only=self._read_only)

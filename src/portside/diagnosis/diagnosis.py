@@ -26,7 +26,7 @@ _Key = tuple[str, Subject]
 
 
 class Report(NamedTuple):
-    """What an observation showed. ``current`` are all findings that are there, the most severe first.
+    """The result of an observation. ``current`` are all findings that are there, the most severe first.
 
     ``changed`` are those of them that are new or have another severity now, ``gone`` those that have ended.
     ``blind`` says for the codes of rules that could not look why they could not.

@@ -26,7 +26,7 @@ Thresholds = Mapping[str, float]
 
 
 class Verdict(NamedTuple):
-    """What a rule says about a subject that has its condition.
+    """The judgement of a rule about a subject that has its condition.
 
     ``affected`` is how many sockets or events have it; None is the size of the group. ``unseen`` says what could not be
     looked at. ``subject`` is that of a rule about the machine: None is the machine itself.

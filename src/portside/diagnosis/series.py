@@ -32,7 +32,7 @@ _Times = npt.NDArray[np.int64]
 
 @dataclass(slots=True, eq=False)
 class _Kept:
-    """What is kept of one observation: keys in ascending order, the row of each, and columns by row.
+    """The kept part of one observation: keys in ascending order, the row of each, and columns by row.
 
     ``holds`` has since when each mask has been true, by row; -1 where it is not.
     """
@@ -148,7 +148,7 @@ def refused_attempts(closed: Columns) -> Columns:
 
 
 def _keys(sockets: Columns) -> Values:
-    """What identifies each socket."""
+    """The identity of each socket."""
     cookies, known = sockets.column("cookie")
     keys = cookies.astype("u8")
     if known.all():

@@ -58,7 +58,7 @@ class Baseline:
 
 
 class View:
-    """What a rule may look at.
+    """The facts that a rule may look at.
 
     Numbers of sockets are floats, NaN where they are not known, so that no comparison with them is true. ``window_s``
     is how far back growth is measured, 0 in the first observation; ``closed`` are sockets of the same window whose
@@ -152,7 +152,7 @@ class View:
         self._held[name] = numbers
 
     def held(self, name: str) -> Numbers:
-        """What ``held_s`` gave for this name, or what was kept under it, for describing what was selected by it."""
+        """The result of ``held_s`` for this name, or what was kept under it, for describing what was selected by it."""
         return self._held[name]
 
     @cached_property

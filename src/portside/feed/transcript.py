@@ -48,7 +48,7 @@ class Transcript:
                 self.dropped_bytes += len(oldest.data)
 
     def copy(self) -> "Transcript":
-        """What has passed until now; on the thread that adds to it."""
+        """A copy of what has passed until now; on the thread that adds to it."""
         copied = Transcript(self.limit_bytes, frame=self._frame, max_frame=self._max_frame, encoding=self._encoding)
         copied.dropped_events, copied.dropped_bytes = self.dropped_events, self.dropped_bytes
         copied._events, copied._bytes = self._events.copy(), self._bytes

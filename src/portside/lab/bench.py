@@ -142,7 +142,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _play(name: str, lab: int, told: int, work: Callable[..., None], arguments: tuple[object, ...]) -> NoReturn:
-    """What the child process does: the work of the role, until it is killed."""
+    """The main function of the child process: the work of the role, until it is killed."""
     try:
         die_with_parent(lab)
         ctypes.CDLL(None).prctl(_PR_SET_NAME, f"lab-{name}".encode()[:15], 0, 0, 0)

@@ -31,7 +31,7 @@ def parse_setting(text: str) -> Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnose:
-    """What is wrong with the TCP of this machine, in words: what, whose fault, how one knows, what to do."""
+    """The faults of this machine's TCP, in words: what, whose fault, how one knows, what to do."""
 
     filter: tuple[str, ...] = argument(
         "FILTER",

@@ -19,7 +19,7 @@ _LEAST_COLUMNS: Final = 2  # a wide character fits
 
 
 class _Drawing(NamedTuple):
-    """What is on the terminal of the line: its rows, none where there is nothing, and where the cursor stands."""
+    """The part of the line that is on the terminal: its rows, if there are any, and where the cursor stands."""
 
     rows: tuple[str, ...] = ()
     cursor_row: int = 0

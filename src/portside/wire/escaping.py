@@ -70,7 +70,7 @@ def escape_binary(data: bytes) -> bytes:
 
 
 def _escape_bytes(data: bytes) -> bytes:
-    """What is shown for bytes that belong to no character of several bytes."""
+    """The text for bytes that belong to no character of several bytes."""
     places = bytearray(4 * len(data))
     for place, column in enumerate(_COLUMNS):
         places[place::4] = data.translate(column)

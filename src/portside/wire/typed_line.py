@@ -36,7 +36,7 @@ _SEQUENCE_KEYS: Final = {
 
 
 class Typed(NamedTuple):
-    """What is to be sent, ``b""`` at the end of the input, and how it is shown."""
+    """The bytes to be sent, ``b""`` at the end of the input, and how it is shown."""
 
     data: bytes
     shown: str

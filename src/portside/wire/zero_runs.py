@@ -29,7 +29,7 @@ def shorten_zeros(data: bytes) -> bytes:
 
 
 def split_runs(data: bytes) -> tuple[list[bytes], list[bytes]]:
-    """What is between the runs, one piece more than there are runs, and the short form of each run."""
+    """The pieces between the runs, one piece more than there are runs, and the short form of each run."""
     pieces = _RUN.split(data)
     runs = pieces[1::2]
     forms = {run: _short_form(run) for run in set(runs)}  # in binary numbers the same few stand again and again

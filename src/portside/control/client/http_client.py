@@ -114,7 +114,7 @@ class ControlClient:
         raise ApiError(self.api.name, problem if isinstance(problem, dict) else {}, exchange.status)
 
     def decode(self, data: bytes) -> Any:
-        """What JSON of the server says. Raises Unreachable where it is none."""
+        """The value of JSON that the server sent. Raises Unreachable where it is none."""
         try:
             return json.loads(data.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -179,7 +179,7 @@ class LineStream(Iterator[dict[str, Any]]):
 
 
 def _target(path: str, query: Mapping[str, str | int] | None) -> str:
-    """What a request asks for; the paths of the API need no quoting."""
+    """The target of a request; the paths of the API need no quoting."""
     if not query:
         return path
     from urllib.parse import urlencode

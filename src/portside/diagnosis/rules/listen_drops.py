@@ -16,7 +16,7 @@ _ALL, _OVERFLOWS, _FULL = "TcpExt.ListenDrops", "TcpExt.ListenOverflows", "TcpEx
 
 
 def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
-    """What listeners dropped beyond the overflows of their queues."""
+    """The connections that listeners dropped beyond the overflows of their queues."""
     dropped = view.grown(_ALL)
     other = dropped - view.grown(_OVERFLOWS, _FULL)
     if other < limits["drops"]:

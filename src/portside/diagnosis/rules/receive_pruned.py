@@ -17,7 +17,7 @@ _THROWN = ("TcpExt.RcvPruned", "TcpExt.OfoPruned", "TcpExt.TCPRcvQDrop")
 
 
 def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
-    """What was thrown away, and how often room had to be made."""
+    """The segments that were thrown away, and how often room had to be made."""
     made, thrown = view.grown(*_ROOM), view.grown(*_THROWN)
     if made + thrown < 1:
         return

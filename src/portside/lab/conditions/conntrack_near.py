@@ -18,7 +18,7 @@ _COUNT, _MOST = f"{_FOLDER}/nf_conntrack_count", f"{_FOLDER}/nf_conntrack_max"
 
 
 def _fill(role: Role, entries: int) -> None:
-    """What stands for a gateway with many connections: it puts them into the table."""
+    """A stand-in for a gateway with many connections: it puts them into the table."""
     try:
         add_entries(entries, TIMEOUT_S)
     except OSError as error:

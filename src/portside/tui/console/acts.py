@@ -20,7 +20,7 @@ class Asks(Protocol):
 
 
 class As(enum.StrEnum):
-    """What a typed line stands for: text that a line feed ends, text and nothing else, or hexadecimal digits."""
+    """The meaning of a typed line: text that a line feed ends, text and nothing else, or hexadecimal digits."""
 
     LINE = "line"
     TEXT = "text"

@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of a connection: the details, history and faults of the API."""
+    """The known facts of a connection: the details, history and faults of the API."""
 
     details: Mapping[str, Any]
     history: FactHistory
@@ -185,7 +185,7 @@ def _fault_line(fault: Mapping[str, Any], width: int) -> Text:
 
 
 def _owner_line(details: Mapping[str, Any], width: int) -> Text:
-    """Who holds the other end, where that is known."""
+    """The holders of the other end, where that is known."""
     owners = details.get("owners")
     if owners:
         each = owners[0]

@@ -60,7 +60,7 @@ class ListScreen(ConsoleScreen):
 
     @staticmethod
     def key(row: Row) -> Hashable:
-        """What tells a row from all others."""
+        """The value that tells a row from all others."""
         raise NotImplementedError
 
     def which(self) -> Mapping[str, str | int]:
@@ -68,11 +68,11 @@ class ListScreen(ConsoleScreen):
         return {}
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
-        """What is in the list, in a line: how many rows, and their totals."""
+        """The contents of the list in a line: how many rows, and their totals."""
         raise NotImplementedError
 
     def empty(self) -> str:
-        """What stands in place of the rows where there are none."""
+        """The text in place of the rows where there are none."""
         raise NotImplementedError
 
     # Asking for rows.

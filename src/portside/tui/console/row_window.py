@@ -52,6 +52,6 @@ class RowWindow:
 
     @staticmethod
     def wanted(top: int, height: int) -> Slice:
-        """What to ask for where the rows from ``top`` on are seen: a screenful more on each side."""
+        """The rows to ask for where those from ``top`` on are seen: a screenful more on each side."""
         offset = max(0, top - height)
         return Slice(offset, min(MOST_ROWS, max(_LEAST_ROWS, top - offset + 2 * height)))

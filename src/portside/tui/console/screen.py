@@ -91,7 +91,7 @@ class ConsoleScreen(Screen[None]):
         self.session.wake()
 
     def on_screen_resume(self) -> None:
-        """The same when the screen comes back."""
+        """Go on when the screen comes back."""
         self.put()
         self.session.wake()
 
