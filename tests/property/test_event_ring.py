@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from portside.control.blocks import EVENT_BYTES
 from portside.control.message_page import make_page
-from portside.control.messages import Messages
+from portside.control.messages import MessageStore
 from portside.control.ring import EventRing
 from portside.control.schema_events import MessagesQuery
 from portside.events import Closed, Event, Opened, Received, Sent
@@ -90,7 +90,7 @@ def test_who_leaves_payload_out_is_told_of_as_many_as_are_missing(
 def test_pages_of_messages_and_what_was_missed_are_everything(
     batches: list[list[Event]], ring_events: int, budget: int, data: st.DataObject
 ) -> None:
-    messages = Messages(range(1, 4), budget_bytes=budget, closed_connections=1)  # 4 is open to nobody
+    messages = MessageStore(range(1, 4), budget_bytes=budget, closed_connections=1)  # 4 is open to nobody
     ring = EventRing(messages, payload_events=ring_events)
     sent: dict[int, list[int]] = defaultdict(list)
     cursors = {1: "0", 2: "0"}
@@ -123,7 +123,7 @@ def test_pages_of_messages_and_what_was_missed_are_everything(
 @given(st.lists(st.integers(0, 50), min_size=60, max_size=200))
 def test_those_who_hold_less_than_an_equal_share_lose_nothing(sizes: list[int]) -> None:
     budget = 40 * EVENT_BYTES
-    messages = Messages(range(1, 1000), budget_bytes=budget)
+    messages = MessageStore(range(1, 1000), budget_bytes=budget)
     ring = EventRing(messages, payload_events=1)
     ring.consume([Received(AT, 1, "p", b"quiet")])
     for at, size in enumerate(sizes):

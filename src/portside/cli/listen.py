@@ -19,7 +19,7 @@ from portside.settings.effects import check_listen
 from portside.settings.listen import Listen
 
 if TYPE_CHECKING:
-    from portside.control.endpoint import Endpoint
+    from portside.control.endpoint import ControlEndpoint
     from portside.tui.console.console_process import ConsoleProcess
 
 
@@ -67,14 +67,14 @@ def run(settings: Listen) -> int:
             endpoint.close()
 
 
-def _console(endpoint: "Endpoint", stdout: int) -> "ConsoleProcess":
+def _console(endpoint: "ControlEndpoint", stdout: int) -> "ConsoleProcess":
     """The console of ``--tui`` on the terminal that ``stdout`` is."""
     from portside.tui.console.console_process import ConsoleProcess
 
     return ConsoleProcess(endpoint, stdout)
 
 
-def _open_endpoint(settings: Listen, listeners: list[Listener]) -> "Endpoint | None":
+def _open_endpoint(settings: Listen, listeners: list[Listener]) -> "ControlEndpoint | None":
     """The sockets of the control API, or None where neither is wanted. Raises PortsideError."""
     if settings.no_control and settings.web is None:
         return None

@@ -12,7 +12,7 @@ EVENT_BYTES: Final = 200
 """Of memory, for an event with payload beside the payload: itself, its time, headers of objects, its place."""
 
 
-class Block:
+class EventBlock:
     """Events with ascending numbers. ``weight`` is bytes of memory.
 
     ``counts`` is how many events each connection has in a block of payload, once it gets no more of them.

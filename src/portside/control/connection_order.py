@@ -3,7 +3,7 @@
 import numpy as np
 
 from portside.control.connection_columns import TEXTS, VOCABULARY, ConnectionRows
-from portside.control.paging import RowOrder, SortKeys, word_keys
+from portside.control.paging import PageKeys, RowOrder, word_keys
 from portside.errors import InvalidValue
 from portside.kernel import states
 from portside.nearest import nearest
@@ -17,7 +17,7 @@ NAMES = frozenset((*VOCABULARY.numbers, *TEXTS, *_ENDS, *_OTHERS))
 """What a list can be sorted by."""
 
 
-class Sort:
+class ConnectionSort:
     """An order that was asked for: ``COLUMN`` or ``-COLUMN``. Raises InvalidValue for a column that does not exist."""
 
     def __init__(self, text: str) -> None:
@@ -37,7 +37,7 @@ class Sort:
         """The order of some rows."""
         return RowOrder(self.name, self._keys(rows), rows.numbers, self.reverse, rows.now)
 
-    def _keys(self, rows: ConnectionRows) -> SortKeys:
+    def _keys(self, rows: ConnectionRows) -> PageKeys:
         if self.name in _ENDS:
             return _end_keys(rows, _ENDS[self.name])
         if self.name in TEXTS:
@@ -49,20 +49,20 @@ class Sort:
         if self.name in _OWNERS:
             return _owner_keys(rows, self.name)
         values, is_known = rows.number(self._column)
-        return SortKeys([values.astype("f8")], is_known)
+        return PageKeys([values.astype("f8")], is_known)
 
 
-def _end_keys(rows: ConnectionRows, side: str) -> SortKeys:
+def _end_keys(rows: ConnectionRows, side: str) -> PageKeys:
     base = getattr(rows.ends, side)
     halves = np.ascontiguousarray(base[side]).view(">u8").astype("u8")
     keys = [base["family"], halves[:, 0], halves[:, 1], base[f"{side}_port"].astype("u4")]
-    return SortKeys(keys, np.ones(len(rows), bool))
+    return PageKeys(keys, np.ones(len(rows), bool))
 
 
-def _owner_keys(rows: ConnectionRows, name: str) -> SortKeys:
+def _owner_keys(rows: ConnectionRows, name: str) -> PageKeys:
     """The first process at the other end, by its name or its number."""
     owners = [of[0] if of else None for of in rows.owners()]
     if name == "program":
         return word_keys([owner.program if owner is not None else None for owner in owners])
     numbers = np.array([owner.pid if owner is not None else 0 for owner in owners], "f8")
-    return SortKeys([numbers], numbers > 0)
+    return PageKeys([numbers], numbers > 0)

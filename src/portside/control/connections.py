@@ -10,7 +10,7 @@ import numpy as np
 
 from portside.control.connection_columns import VOCABULARY, ConnectionRows, needs_facts, needs_owners
 from portside.control.connection_items import OWN_FIELDS, Clock, make_item
-from portside.control.connection_order import Sort
+from portside.control.connection_order import ConnectionSort
 from portside.control.paging import page_of
 from portside.control.schema_connections import ConnectionPage, KernelValue, Process, Totals
 from portside.errors import InvalidValue
@@ -38,7 +38,7 @@ class Plan:
 
     def __init__(self, *, filter_text: str, sort: str, fields: str | None, which: Which) -> None:
         self.tree = parse(filter_text, SystemResolver(), VOCABULARY)
-        self.sort = Sort(sort)
+        self.sort = ConnectionSort(sort)
         self.which = which
         self.fields, self.kernel_fields = parse_fields(fields)
         self.needs_owners = needs_owners(self.tree) or self.sort.needs_owners or "owners" in self.fields

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from portside.app.running_server import RunningServer
 from portside.control.event_streams import EventStreams
-from portside.control.messages import Messages
+from portside.control.messages import MessageStore
 from portside.control.rates import RateMeter
 from portside.control.ring import EventRing
 
@@ -28,7 +28,7 @@ class Console:
     def __init__(self, run: RunningServer) -> None:
         self.run = run
         self.rates = RateMeter(run)
-        self.messages = Messages(run.server.connections)
+        self.messages = MessageStore(run.server.connections)
         ring = EventRing(self.messages)
         self.streams = EventStreams(run.loop, ring)
         run.bus.add(ring)

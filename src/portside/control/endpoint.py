@@ -27,7 +27,7 @@ _RETRY_S = 10.0
 _SWITCH_INTERVAL_S = 0.0005  # while the stack is imported: how long that thread keeps the others waiting
 
 
-def open_endpoint(settings: "Listen") -> "Endpoint":
+def open_endpoint(settings: "Listen") -> "ControlEndpoint":
     """Open the sockets that the settings ask for.
 
     Raises PortsideError where the page's address cannot be listened on. Where the unix socket cannot be made, a notice
@@ -48,7 +48,7 @@ def open_endpoint(settings: "Listen") -> "Endpoint":
                     web.socket.close()
                 raise
             write_notice(f"no control socket: {error.why}")
-    return Endpoint(control, web)
+    return ControlEndpoint(control, web)
 
 
 def _open_control() -> socket.socket:
@@ -67,7 +67,7 @@ def _open_control() -> socket.socket:
     return sock
 
 
-class Endpoint:
+class ControlEndpoint:
     """The control sockets of one run; see ``app.running_server.Extension``.
 
     ``path`` is that of the unix socket, None where there is none.

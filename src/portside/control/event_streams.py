@@ -41,7 +41,7 @@ class Selection(NamedTuple):
     filter: str = ""
 
 
-class Frame(NamedTuple):
+class EventFrame(NamedTuple):
     """Some lines, and the number of the event to go on after."""
 
     lines: bytes
@@ -55,7 +55,7 @@ class EventStreams:
         self.count = 0  # of streams, as ``open`` keeps it
         self._loop = loop
         self._ring = ring
-        self._frames: dict[tuple[int, Selection], Frame] = {}  # of this beat
+        self._frames: dict[tuple[int, Selection], EventFrame] = {}  # of this beat
         self._distinct = 1  # frames, in the last beat
         self._next_beat: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +138,7 @@ class EventStreams:
         share = min(_BEAT_BYTES // max(1, self.count), _BEAT_NEW_BYTES // self._distinct)
         return max(_LEAST_FRAME_BYTES, min(_FRAME_BYTES, share))
 
-    def _frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> Frame:
+    def _frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> EventFrame:
         key = (after, selection)
         frame = self._frames.get(key)
         if frame is None:
@@ -152,7 +152,7 @@ class EventStreams:
         share = max(_LEAST_FRAME_EVENTS, min(_FRAME_EVENTS, _BEAT_EVENTS // self._distinct))
         return max(1, share * _FEW_CONDITIONS // max(_FEW_CONDITIONS, wanted.conditions))
 
-    def _make_frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> Frame:
+    def _make_frame(self, selection: Selection, wanted: "EventFilter | None", after: int) -> EventFrame:
         ring, most_bytes = self._ring, self._frame_bytes
         matches = wanted.matches if wanted is not None else None
         entries, last = ring.read(after, self._frame_events(wanted), payload=wanted is None or wanted.takes_payload)
@@ -170,10 +170,10 @@ class EventStreams:
                 missed = 0
             line = event_line(entry, selection.payload)
             if size and size + len(line) > most_bytes:
-                return Frame(b"".join(lines), number - 1)
+                return EventFrame(b"".join(lines), number - 1)
             lines.append(line)
             size += len(line)
         missed += ring.dropped_between(seen, last + 1)
         if missed:
             lines.append(missed_line(last, missed))
-        return Frame(b"".join(lines), last)
+        return EventFrame(b"".join(lines), last)

@@ -36,7 +36,7 @@ class TierSpec(NamedTuple):
 TIERS = (TierSpec(60, 1, 0.5), TierSpec(300, 5, 0.25), TierSpec(SPAN_S, 15, 0.25))
 
 
-class Run(NamedTuple):
+class UnchangedRun(NamedTuple):
     """A row that was the same in all samples from one second to another."""
 
     first_s: int
@@ -99,13 +99,15 @@ class _Tier:
             kept[places] = new
         self._written += len(places)
 
-    def runs(self, number: int, since_s: int) -> list[Run]:
+    def runs(self, number: int, since_s: int) -> list[UnchangedRun]:
         """The runs of a thing that reach to ``since_s`` or beyond, in the order of time."""
         found = []
         filled = min(self._written, self._capacity)
         for runs in (self._ended.select(slice(0, filled)), self._going_on):
             which = np.flatnonzero((runs.numbers == number) & (runs.last_s >= since_s))
-            found += [Run(int(runs.first_s[at]), int(runs.last_s[at]), runs.rows[at].copy()) for at in which.tolist()]
+            found += [
+                UnchangedRun(int(runs.first_s[at]), int(runs.last_s[at]), runs.rows[at].copy()) for at in which.tolist()
+            ]
         return sorted(found, key=lambda run: run.first_s)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from portside.app.column_sort import OwnerRanks, SortContext
 from portside.app.column_text import WatchedSockets
 from portside.app.sort_order import parse_sort
-from portside.control.paging import RowOrder, SortKeys, page_of
+from portside.control.paging import PageKeys, RowOrder, page_of
 from portside.control.schema_connections import SocketPage, SocketTotals
 from portside.kernel import states
 from portside.kernel.filter.evaluate import evaluate
@@ -39,10 +39,10 @@ class MachineSockets:
         which = evaluate(tree, table)
         if chosen is None:
             everywhere = np.ones(len(table), bool)
-            order = RowOrder("", SortKeys([], everywhere), _ties(table))
+            order = RowOrder("", PageKeys([], everywhere), _ties(table))
         else:
             values, known = chosen.sort_keys(WatchedSockets(table), SortContext(OwnerRanks()))
-            order = RowOrder(chosen.column, SortKeys(list(values), known), _ties(table), chosen.reverse)
+            order = RowOrder(chosen.column, PageKeys(list(values), known), _ties(table), chosen.reverse)
         page = page_of(which, order, limit, after, offset)
         return SocketPage(
             items=list(to_sockets(table.select(page.rows))),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 from portside.control.blocks import Entry
 from portside.control.event_json import HEAD_BYTES, head_of, text_or_base64
 from portside.control.messages import Held
-from portside.control.schema_events import Message, Messages, MessagesQuery
+from portside.control.schema_events import Message, MessagePage, MessagesQuery
 from portside.errors import InvalidValue
 from portside.events import Received, utc
 from portside.units import parse_text
@@ -19,7 +19,7 @@ PAGE_BYTES: Final = 1 << 20  # of payload, which one message may exceed
 _Placed = tuple[int, Entry]
 
 
-def make_page(held: Held, query: MessagesQuery) -> Messages:
+def make_page(held: Held, query: MessagesQuery) -> MessagePage:
     """The page that is asked for. Raises InvalidValue."""
     if query.after is not None and query.before is not None:
         raise InvalidValue("after and before exclude each other")
@@ -31,10 +31,10 @@ def make_page(held: Held, query: MessagesQuery) -> Messages:
     found, is_complete = _select(reversed(known), query, contains)
     number, place = (known[-1][1][0], known[-1][0]) if known else (held.dropped_to, held.dropped)
     items = [_message(each, query) for each in reversed(found)]
-    return Messages(items=items, missed=held.dropped if is_complete else 0, next=_cursor(number, place))
+    return MessagePage(items=items, missed=held.dropped if is_complete else 0, next=_cursor(number, place))
 
 
-def _after(held: Held, placed: list[_Placed], query: MessagesQuery, contains: bytes, after: str) -> Messages:
+def _after(held: Held, placed: list[_Placed], query: MessagesQuery, contains: bytes, after: str) -> MessagePage:
     number, place = _parse_cursor(after)
     missed = max(0, held.dropped - place) if number < held.dropped_to else 0
     later = [each for each in placed if each[1][0] > number]
@@ -42,7 +42,7 @@ def _after(held: Held, placed: list[_Placed], query: MessagesQuery, contains: by
     last = later[-1] if later and is_complete else found[-1] if found else None
     items = [_message(each, query) for each in found]
     cursor = _cursor(last[1][0], last[0]) if last is not None else _cursor(max(number, held.dropped_to), held.dropped)
-    return Messages(items=items, missed=missed, next=cursor if last is not None or missed else after)
+    return MessagePage(items=items, missed=missed, next=cursor if last is not None or missed else after)
 
 
 def _select(placed: Iterable[_Placed], query: MessagesQuery, contains: bytes) -> tuple[list[_Placed], bool]:

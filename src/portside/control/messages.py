@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from portside.control.blocks import EVENT_BYTES, Block, Entry
+from portside.control.blocks import EVENT_BYTES, Entry, EventBlock
 
 if TYPE_CHECKING:
     from portside.events import Payload
@@ -83,7 +83,7 @@ class _History:
         del self.entries[:at]
 
 
-class Messages:
+class MessageStore:
     """The newest messages, by connection. ``open_connections`` are those of the server.
 
     ``newest`` are the blocks of payload that the ring holds.
@@ -96,7 +96,7 @@ class Messages:
         budget_bytes: int = BUDGET_BYTES,
         closed_connections: int = CLOSED_CONNECTIONS,
     ) -> None:
-        self.newest: Iterable[Block] = deque()
+        self.newest: Iterable[EventBlock] = deque()
         self.bytes = 0  # of memory, beside the ring's, at most: it is weighed when the budget may be used up
         self._open = open_connections
         self._budget = budget_bytes
@@ -107,14 +107,14 @@ class Messages:
 
     # Called by the ring.
 
-    def enters(self, block: Block) -> None:
+    def enters(self, block: EventBlock) -> None:
         """Note what is in a block of the ring, which gets no more events."""
         block.counts = counts = Counter(map(_conn_of, block.events))
         in_ring = self._in_ring
         for conn, count in counts.items():
             in_ring[conn] = in_ring.get(conn, 0) + count
 
-    def leaves(self, block: Block) -> None:
+    def leaves(self, block: EventBlock) -> None:
         """Take over from a block that the ring drops what would be missed."""
         in_ring, histories, last = self._in_ring, self._histories, block.numbers[-1]
         taken = {}
@@ -139,7 +139,7 @@ class Messages:
         if taken:
             self._take(block, taken)
 
-    def _take(self, block: Block, taken: Mapping[int, Callable[[Entry], None]]) -> None:
+    def _take(self, block: EventBlock, taken: Mapping[int, Callable[[Entry], None]]) -> None:
         """Keep the messages of some connections."""
         for entry, conn in zip(zip(block.numbers, block.events, strict=True), map(_conn_of, block.events), strict=True):
             if conn in taken:

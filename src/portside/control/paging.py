@@ -28,7 +28,7 @@ class CursorError(ValueError):
     """A cursor that is none, or one of another order."""
 
 
-class SortKeys(NamedTuple):
+class PageKeys(NamedTuple):
     """Keys of rows, the most significant first, and where a row has them.
 
     ``words``: the one key is a place in these, which are in ascending order; a cursor then has the word.
@@ -43,7 +43,7 @@ class RowOrder(NamedTuple):
     """An order by name, as it was asked for, with the keys of all rows and what tells rows apart that are equal."""
 
     name: str
-    keys: SortKeys
+    keys: PageKeys
     ties: npt.NDArray[Any]
     reverse: bool = False
     at: float = 0.0  # the time of the first page
@@ -64,12 +64,12 @@ class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     tie: int
 
 
-def word_keys(texts: list[str | None]) -> SortKeys:
+def word_keys(texts: list[str | None]) -> PageKeys:
     """Keys of a column of text."""
     words = sorted({text for text in texts if text is not None})
     ranks = {word: rank for rank, word in enumerate(words)}
     values = np.array([-1.0 if text is None else ranks[text] for text in texts], "f8")
-    return SortKeys([values], values >= 0, words)
+    return PageKeys([values], values >= 0, words)
 
 
 def page_of(which: Mask, order: RowOrder, limit: int, after: str | None, offset: int = 0) -> RowsPage:

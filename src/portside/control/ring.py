@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
-from portside.control.blocks import EVENT_BYTES, Block, Entry
-from portside.control.messages import Messages
+from portside.control.blocks import EVENT_BYTES, Entry, EventBlock
+from portside.control.messages import MessageStore
 from portside.events import Closed, Event, HalfClosed, Opened, Received, Sent
 from portside.json_text import encode_json
 
@@ -44,8 +44,8 @@ class _Lane:
         self,
         most_events: int,
         most_bytes: int,
-        on_full: Callable[[Block], None] = lambda _block: None,
-        on_dropped: Callable[[Block], None] = lambda _block: None,
+        on_full: Callable[[EventBlock], None] = lambda _block: None,
+        on_dropped: Callable[[EventBlock], None] = lambda _block: None,
     ) -> None:
         self._most_events = most_events
         self._most_bytes = most_bytes
@@ -53,7 +53,7 @@ class _Lane:
         self._on_dropped = on_dropped
         self._block_events = max(1, min(_BLOCK_EVENTS, most_events // 8))
         self._block_bytes = min(_BLOCK_BYTES, most_bytes // 8)
-        self.blocks: deque[Block] = deque()
+        self.blocks: deque[EventBlock] = deque()
         self.events = 0
         self.bytes = 0
         self.dropped_to = 0  # the number of the newest event that is held no longer
@@ -70,7 +70,7 @@ class _Lane:
         else:
             if last is not None:
                 self._on_full(last)
-            self.blocks.append(Block(numbers, list(events), weight))
+            self.blocks.append(EventBlock(numbers, list(events), weight))
         self.events += len(events)
         self.bytes += weight
         while self.events > self._most_events or self.bytes > self._most_bytes:
@@ -105,7 +105,7 @@ class _Lane:
             for block in self._blocks_after(after)
         )
 
-    def _blocks_after(self, number: int) -> Iterator[Block]:
+    def _blocks_after(self, number: int) -> Iterator[EventBlock]:
         """The blocks that have events with a number above ``number``. Readers are near the end, as a rule."""
         blocks = self.blocks
         at = len(blocks)
@@ -126,7 +126,7 @@ class EventRing:
 
     def __init__(
         self,
-        messages: Messages | None = None,
+        messages: MessageStore | None = None,
         *,
         payload_events: int = PAYLOAD_EVENTS,
         payload_bytes: int = PAYLOAD_BYTES,

@@ -135,7 +135,7 @@ class DrainDone(Struct, kw_only=True):
     within: Annotated[float | None, Meta(description="seconds; null is without a limit")]
 
 
-class Limits(Struct, kw_only=True):
+class LimitValues(Struct, kw_only=True):
     """The limits that can be changed; null is no limit, times are in seconds."""
 
     max_conns: int | None
@@ -160,7 +160,7 @@ class AccessChange(Struct, kw_only=True, forbid_unknown_fields=True):
     net: _Net
 
 
-class Access(Struct, kw_only=True):
+class AccessLists(Struct, kw_only=True):
     """The lists of who may connect, up to 1000 networks of each; ``allow`` is null where any may that is not denied."""
 
     allow: list[str] | None

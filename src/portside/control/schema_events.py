@@ -55,7 +55,7 @@ class Message(Struct, kw_only=True, omit_defaults=True):
     cut: Annotated[bool, Meta(description="there is more payload than `payload=head` shows")] = False
 
 
-class Messages(Struct, kw_only=True):
+class MessagePage(Struct, kw_only=True):
     """Messages of a connection, the oldest first."""
 
     items: list[Message]

@@ -32,7 +32,7 @@ class By(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class SubjectGroup:
     """Sockets of one subject. ``holders`` are the processes that hold them: none where no process is known."""
 
     view: View
@@ -79,7 +79,7 @@ class Group:
         return self.subject.local or self.subject.remote or "this machine"
 
 
-def groups(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNumbers) -> Iterator[Group]:
+def groups(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNumbers) -> Iterator[SubjectGroup]:
     """The rows by their subject, the largest groups first, at most ``MOST_GROUPS``.
 
     ``places`` says where each row stands in ``holders``.
@@ -125,7 +125,7 @@ def _keys(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNum
             return np.where(is_served, mix(keys, local_port), client)
 
 
-def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...] | None], hidden: str) -> Group:
+def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...] | None], hidden: str) -> SubjectGroup:
     found = tuple(
         sorted({holder for each in holders for holder in each or ()}, key=lambda each: (each.pid, each.program or ""))
     )
@@ -147,7 +147,7 @@ def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...
         case _:
             local, remote = host_text(view, row, "local"), end_text(view, row, "remote")
             subject = Subject("peer", pid, program, local=local, remote=remote)
-    return Group(view, rows, subject, found, unseen)
+    return SubjectGroup(view, rows, subject, found, unseen)
 
 
 def _common_end(view: View, rows: RowNumbers) -> str:

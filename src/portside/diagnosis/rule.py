@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from portside.diagnosis.findings import Number, Severity, Subject
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.view import View
 
@@ -56,7 +56,7 @@ class SocketRule:
     by: By
     columns: tuple[str, ...] = ()
     select: Callable[[View, Thresholds], Mask]
-    describe: Callable[[Group, Thresholds], Verdict | None]
+    describe: Callable[[SubjectGroup, Thresholds], Verdict | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ _MOST_FDS = 1 << 20
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
-class Stopped(Exception):
+class LabStopped(Exception):
     """A signal came while the condition was being made."""
 
 
@@ -59,7 +59,7 @@ class Bench:
     def start(self, name: str, work: Callable[..., None], *arguments: object) -> Started:
         """Start a role: ``work(role, *arguments)`` in a process called ``lab-NAME``; wait until it is ready.
 
-        Raises PortsideError where it fails, and Stopped after a signal.
+        Raises PortsideError where it fails, and LabStopped after a signal.
         """
         report, told = os.pipe2(os.O_CLOEXEC)
         lab = os.getpid()
@@ -84,7 +84,7 @@ class Bench:
         return Started(pid, {key: value for key, value in facts.items() if isinstance(value, int)})
 
     def wait(self, seconds: float) -> None:
-        """Wait, and watch the roles. Raises PortsideError when one of them ends, and Stopped after a signal."""
+        """Wait, and watch the roles. Raises PortsideError when one of them ends, and LabStopped after a signal."""
         found = self._readable(list(self._names), time.monotonic() + seconds)
         if found is not None:
             raise self._ended(self._names[found], os.read(found, _MOST_REPORT_BYTES))
@@ -117,13 +117,13 @@ class Bench:
         self.close()
 
     def _readable(self, fds: list[int], end: float) -> int | None:
-        """The first descriptor that is readable; None where none is until ``end``. Raises Stopped."""
+        """The first descriptor that is readable; None where none is until ``end``. Raises LabStopped."""
         poll = select.poll()
         for fd in (self.stop_fd, *fds):
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)]
         if self.stop_fd in ready:
-            raise Stopped
+            raise LabStopped
         return ready[0] if ready else None
 
     def _ended(self, name: str, report: bytes | bytearray) -> PortsideError:

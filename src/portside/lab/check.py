@@ -21,7 +21,7 @@ _LOOK_EVERY = "500ms"
 def look_for(code: str, scene: Scene, bench: Bench, seconds: float) -> int:
     """Run ``diagnose`` until it finds the condition, for ``seconds`` at most; 0 if it did, else 1.
 
-    Raises PortsideError when a role ends meanwhile, and Stopped after a signal.
+    Raises PortsideError when a role ends meanwhile, and LabStopped after a signal.
     """
     options = ["--only", code, *(word for each in scene.thresholds for word in ("--set", each))]
     words = ["diagnose", "--follow", "--json", "--interval", _LOOK_EVERY, *options]

@@ -9,7 +9,7 @@ from portside.app.notices import write_notice
 from portside.app.signals import readable_at_signal
 from portside.app.stdout import ends_with_reader, write_lines
 from portside.errors import PortsideError
-from portside.lab.bench import Bench, Stopped
+from portside.lab.bench import Bench, LabStopped
 from portside.lab.check import look_for
 from portside.lab.condition import Condition, Scene
 from portside.lab.isolation import Isolation
@@ -39,14 +39,14 @@ def run(condition: Condition, seconds: float, *, check: bool) -> int:
                         status = look_for(condition.code, scene, bench, seconds)
                     else:
                         _hold(bench, seconds)
-            except Stopped:
+            except LabStopped:
                 pass
     write_notice(f"lab {condition.code}: ended; its processes and sockets are gone")
     return status
 
 
 def wait_for_proof(bench: Bench, scene: Scene) -> str:
-    """Wait until the kernel shows the condition: what it shows, in words. Raises PortsideError and Stopped."""
+    """Wait until the kernel shows the condition: what it shows, in words. Raises PortsideError and LabStopped."""
     end = time.monotonic() + scene.within_s
     while (proof := scene.proof()) is None:
         if time.monotonic() > end:

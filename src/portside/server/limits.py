@@ -18,7 +18,7 @@ LimitName = Literal["max_conns", "max_conns_per_ip", "idle_timeout", "half_close
 OFF: Final = "off"
 
 
-class Limit(NamedTuple):
+class RuntimeLimit(NamedTuple):
     """One limit: ``get`` and ``set`` take the server and its admission; None is no limit."""
 
     parse: Callable[[str], int | float]
@@ -34,15 +34,15 @@ def _set_max_conns_per_ip(_server: Server, admission: Admission, value: Value) -
     admission.most_per_ip = None if value is None else int(value)
 
 
-LIMITS: Final[dict[LimitName, Limit]] = {
-    "max_conns": Limit(parse_count, lambda _, admission: admission.most, _set_max_conns),
-    "max_conns_per_ip": Limit(parse_count, lambda _, admission: admission.most_per_ip, _set_max_conns_per_ip),
-    "idle_timeout": Limit(
+LIMITS: Final[dict[LimitName, RuntimeLimit]] = {
+    "max_conns": RuntimeLimit(parse_count, lambda _, admission: admission.most, _set_max_conns),
+    "max_conns_per_ip": RuntimeLimit(parse_count, lambda _, admission: admission.most_per_ip, _set_max_conns_per_ip),
+    "idle_timeout": RuntimeLimit(
         parse_positive_duration,
         lambda server, _: server.idle_timeout,
         lambda server, _, value: server.set_idle_timeout(value),
     ),
-    "half_close_timeout": Limit(
+    "half_close_timeout": RuntimeLimit(
         parse_duration,
         lambda server, _: server.half_close_timeout,
         lambda server, _, value: server.set_half_close_timeout(value),

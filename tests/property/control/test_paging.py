@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portside.control.paging import CursorError, RowOrder, SortKeys, first_page_time, page_of, word_keys
+from portside.control.paging import CursorError, PageKeys, RowOrder, first_page_time, page_of, word_keys
 
 NUMBERS = st.none() | st.integers(-3, 3).map(float)
 WORDS = st.none() | st.sampled_from(["", "a", "b", "B", "ü"])
@@ -42,7 +42,7 @@ def test_no_row_is_shown_twice_or_left_out(rows: list[Any], limit: int, reverse:
     ties = list(range(100, 100 + len(rows)))
     random.shuffle(ties)
     numbers, words, which = ([row[index] for row in rows] for index in range(3))
-    keys = SortKeys(
+    keys = PageKeys(
         [np.array([-1.0 if each is None else each for each in numbers], "f8")],
         np.array([each is not None for each in numbers], bool),
     )
@@ -68,7 +68,7 @@ def test_an_offset_leaves_out_rows_from_the_beginning(rows: list[Any], offset: i
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, (1 << 64) - 1)), min_size=1, max_size=20), st.booleans())
 def test_keys_of_several_numbers(rows: list[tuple[int, int]], reverse: bool) -> None:
     family, address = np.array([row[0] for row in rows], "u1"), np.array([row[1] for row in rows], "u8")
-    keys = SortKeys([family, address], np.ones(len(rows), bool))
+    keys = PageKeys([family, address], np.ones(len(rows), bool))
     order = RowOrder("peer", keys, np.arange(len(rows)), reverse)
     ties = list(range(len(rows)))
     assert all_pages(np.ones(len(rows), bool), order, 3) == in_order(rows, ties, [True] * len(rows), reverse=reverse)
@@ -90,13 +90,13 @@ def test_rows_that_come_and_go_between_two_pages_move_nothing() -> None:
     | st.binary(max_size=30).map(lambda data: __import__("base64").urlsafe_b64encode(data).decode())
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    order = RowOrder("conn", SortKeys([np.arange(3.0)], np.ones(3, bool)), np.arange(3))
+    order = RowOrder("conn", PageKeys([np.arange(3.0)], np.ones(3, bool)), np.arange(3))
     with pytest.raises(CursorError):
         page_of(np.ones(3, bool), order, 2, text)
 
 
 def test_a_cursor_of_another_order_is_refused() -> None:
-    keys = SortKeys([np.arange(3.0)], np.ones(3, bool))
+    keys = PageKeys([np.arange(3.0)], np.ones(3, bool))
     after = page_of(np.ones(3, bool), RowOrder("conn", keys, np.arange(3)), 1, None).after
     with pytest.raises(CursorError, match="order 'conn'"):
         page_of(np.ones(3, bool), RowOrder("conn", keys, np.arange(3), reverse=True), 1, after)

@@ -11,13 +11,13 @@ from portside.control.flight_recorder import LISTENER_ROW, ROW
 from portside.control.routes.connections import ConnectionsQuery, Since
 from portside.control.routes.sockets import SocketsQuery
 from portside.control.schema_acts import (
-    Access,
+    AccessLists,
     BroadcastDone,
     Bytes,
     CloseRequest,
     DrainDone,
     FaultInfo,
-    Limits,
+    LimitValues,
     SentBytes,
 )
 from portside.control.schema_connections import ConnectionDetails, ListenerFacts, SocketPage, Totals
@@ -26,13 +26,13 @@ PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 WORDS = set(re.findall(r"[a-z_]+[0-9]*", " ".join(re.findall(r"`[^`]+`", PROSE))))
 STRUCTS = (
-    Access,
+    AccessLists,
     BroadcastDone,
     Bytes,
     CloseRequest,
     DrainDone,
     FaultInfo,
-    Limits,
+    LimitValues,
     SentBytes,
     ConnectionDetails,
     ConnectionsQuery,

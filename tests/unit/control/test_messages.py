@@ -4,7 +4,7 @@ import pytest
 
 from portside.control.blocks import EVENT_BYTES
 from portside.control.message_page import PAGE_BYTES, make_page
-from portside.control.messages import KEPT_MESSAGES, Messages
+from portside.control.messages import KEPT_MESSAGES, MessageStore
 from portside.control.ring import EventRing
 from portside.control.schema_events import MessagesQuery
 from portside.errors import InvalidValue
@@ -19,12 +19,12 @@ def received(conn: int, data: bytes = b"x") -> Received:
 
 def make(
     open_connections: set[int], *, ring_events: int = 64, budget: int = 1 << 20, closed: int = 2
-) -> tuple[EventRing, Messages]:
-    messages = Messages(open_connections, budget_bytes=budget, closed_connections=closed)
+) -> tuple[EventRing, MessageStore]:
+    messages = MessageStore(open_connections, budget_bytes=budget, closed_connections=closed)
     return EventRing(messages, payload_events=ring_events), messages
 
 
-def held(messages: Messages, conn: int) -> list[bytes]:
+def held(messages: MessageStore, conn: int) -> list[bytes]:
     return [event.data for _, event in messages.held(conn).entries if isinstance(event, Received | Sent)]
 
 
@@ -150,9 +150,9 @@ def test_a_page_has_a_mebibyte_or_one_message() -> None:
 @pytest.mark.parametrize("after", ["x", "1.2.3", "", "-1", "1.", "1" * 19, "٣"])
 def test_a_cursor_that_is_none_is_refused(after: str) -> None:
     with pytest.raises(InvalidValue):
-        make_page(Messages({1}).held(1), MessagesQuery(after=after))
+        make_page(MessageStore({1}).held(1), MessagesQuery(after=after))
 
 
 def test_after_and_before_exclude_each_other() -> None:
     with pytest.raises(InvalidValue):
-        make_page(Messages({1}).held(1), MessagesQuery(after="1", before=2))
+        make_page(MessageStore({1}).held(1), MessagesQuery(after="1", before=2))

@@ -16,7 +16,7 @@ from portside.control.message_page import make_page
 from portside.control.operations import Routes
 from portside.control.problem import Problem
 from portside.control.schema import ConnPath
-from portside.control.schema_events import EventsQuery, HeldEventsQuery, Messages, MessagesQuery
+from portside.control.schema_events import EventsQuery, HeldEventsQuery, MessagePage, MessagesQuery
 from portside.errors import InvalidValue
 from portside.kernel.filter.errors import FilterError
 
@@ -80,7 +80,7 @@ async def follow_events(console: Console, socket: WebSocket, *, query: EventsQue
     example=_MESSAGES_EXAMPLE,
     problems={404: "there is no such connection, or it closed too long ago"},
 )
-async def messages(console: Console, *, path: ConnPath, query: MessagesQuery) -> Messages:
+async def messages(console: Console, *, path: ConnPath, query: MessagesQuery) -> MessagePage:
     """The newest messages of a connection, or those after or before one."""
     if path.conn not in console.messages:
         raise Problem(404, f"there is no connection {path.conn}, or it closed too long ago", code="connection")

@@ -10,15 +10,15 @@ from portside.control.console import Console
 from portside.control.operations import By, Routes
 from portside.control.problem import Problem
 from portside.control.schema_acts import (
-    Access,
     AccessChange,
     AccessKind,
+    AccessLists,
     BroadcastDone,
     Bytes,
     DrainDone,
     DrainRequest,
     LimitChange,
-    Limits,
+    LimitValues,
 )
 from portside.server.limits import LIMITS
 from portside.units import format_duration, parse_duration
@@ -78,9 +78,9 @@ async def drain(console: Console, *, body: DrainRequest, by: By) -> DrainDone:
 
 
 @routes.get("/api/v1/limits", summary="The limits that can be changed while the server runs", example=_LIMITS)
-async def limits(console: Console) -> Limits:
+async def limits(console: Console) -> LimitValues:
     """The limits as they are."""
-    return Limits(**console.operator.limits())  # type: ignore[arg-type]
+    return LimitValues(**console.operator.limits())  # type: ignore[arg-type]
 
 
 @routes.patch(
@@ -90,7 +90,7 @@ async def limits(console: Console) -> Limits:
     example=_LIMITS,
     problems=_WRONG_VALUE,
 )
-async def change_limits(console: Console, *, body: LimitChange, by: By) -> Limits:
+async def change_limits(console: Console, *, body: LimitChange, by: By) -> LimitValues:
     """The limits as they are now."""
     changes = {name: value for name in LIMITS if (value := getattr(body, name)) is not UNSET}
     with refusals():
@@ -99,10 +99,10 @@ async def change_limits(console: Console, *, body: LimitChange, by: By) -> Limit
 
 
 @routes.get("/api/v1/access", summary="Who may connect", example=_ACCESS)
-async def access(console: Console) -> Access:
+async def access(console: Console) -> AccessLists:
     """The lists as they are."""
     allowed, denied = console.run.admission.allowed, console.run.admission.denied
-    return Access(
+    return AccessLists(
         allow=None if allowed is None else [str(each) for each in allowed[:_MOST_NETWORKS]],
         allow_total=len(allowed or ()),
         deny=[str(each) for each in denied[:_MOST_NETWORKS]],
@@ -117,7 +117,7 @@ async def access(console: Console) -> Access:
     example=_ACCESS,
     problems=_WRONG_VALUE | {409: "the list is full"},
 )
-async def add_access(console: Console, *, body: AccessChange, by: By) -> Access:
+async def add_access(console: Console, *, body: AccessChange, by: By) -> AccessLists:
     """The lists as they are now."""
     with refusals():
         console.operator.change_access(body.list, body.net, by)
@@ -130,7 +130,7 @@ async def add_access(console: Console, *, body: AccessChange, by: By) -> Access:
     example=_ACCESS,
     problems=_WRONG_VALUE | {404: "it is not on the list"},
 )
-async def remove_access(console: Console, *, query: AccessQuery, by: By) -> Access:
+async def remove_access(console: Console, *, query: AccessQuery, by: By) -> AccessLists:
     """The lists as they are now."""
     with refusals():
         console.operator.change_access(query.list, query.net, by, remove=True)

@@ -5,7 +5,7 @@ again is what it is for.
 """
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -20,7 +20,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """How full the queue is."""
     queued, limit = int(group.largest("recv_q")), int(group.largest("send_q"))
     held_s = float(group.held("accept-queue-near")[0])

@@ -11,7 +11,7 @@ Thresholds: 1 drop is a warning and 5 within 10 s are critical in netdata's alar
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -35,7 +35,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return is_full(view) | (dropped if overflowed else np.zeros(len(view), bool))
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How many connections were dropped at a listener, and how long its queue is."""
     drops = int(group.total("drops"))
     queued, limit = int(group.largest("recv_q")), int(group.largest("send_q"))

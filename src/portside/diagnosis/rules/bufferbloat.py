@@ -8,7 +8,7 @@ Thresholds: 5 times and 50 ms more is *info*, 200 ms more a warning (ITU-T G.114
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View, established
@@ -28,7 +28,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How much longer a round trip is."""
     now, best = group.numbers("rtt_us"), group.numbers("min_rtt_us")
     worst = int(np.argmax(now - best))

@@ -10,7 +10,7 @@ Thresholds: 60 s, and 100 sockets or growth for critical, are proposed here.
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -24,7 +24,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """How many there are, how old, and how fast they become more."""
     ages = group.view.quiet_s[group.rows]
     old = int((ages >= limits["age"]).sum())

@@ -9,7 +9,7 @@ Thresholds: 60 s (tcp_fin_timeout) with 20 sockets, or 5,000 of any age, are pro
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -21,7 +21,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return view.is_in(tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2)
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """How many wait, and for how long."""
     ages = group.view.quiet_s[group.rows]
     old = int((ages >= limits["age"]).sum())

@@ -10,14 +10,14 @@ Network Load Balancer 350 s), although RFC 5382 asks for 124. Always *info*.
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import Numbers, View, established
 from portside.diagnosis.words import counted, duration
 
 
-def idle_s(sockets: View | Group) -> Numbers:
+def idle_s(sockets: View | SubjectGroup) -> Numbers:
     """For how long no data has moved on each connection, in seconds."""
     return np.fmin(sockets.numbers("last_data_sent_ms"), sockets.numbers("last_data_recv_ms")) / 1e3
 
@@ -30,7 +30,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How many there are, and how long the oldest has been idle."""
     oldest = float(np.max(idle_s(group)))
     return Verdict(

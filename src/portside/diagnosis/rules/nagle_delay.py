@@ -10,7 +10,7 @@ that 20 is the mean); at least 5 segments sent in the window. Proposed here.
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View, established, share
@@ -37,7 +37,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask & (view.held_s(_HELD, held_back) >= limits["lasting"])
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """How small the pieces are, and how long each waits."""
     size = group.total("bytes_sent") / max(group.total("data_segs_out"), 1)
     waits = group.largest("rtt_us") / 1e3

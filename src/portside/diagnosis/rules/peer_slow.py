@@ -11,7 +11,7 @@ again and again (a slow reader that moves on) stays *info*: Linux opens it when 
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group, end_text
+from portside.diagnosis.grouping import By, SubjectGroup, end_text
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import Numbers, View
@@ -48,7 +48,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How much cannot be sent, and to whom."""
     closed = group.held(_CLOSED_FOR)
     longest, row = float(np.max(closed)), int(group.rows[int(np.argmax(closed))])

@@ -9,14 +9,14 @@ Thresholds: 3 retransmissions (R1) or 2 probes, and 5 s of silence, which is pro
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import Numbers, View
 from portside.diagnosis.words import amount, counted, duration
 
 
-def silence_s(sockets: View | Group) -> Numbers:
+def silence_s(sockets: View | SubjectGroup) -> Numbers:
     """For how long nothing has come from each peer, in seconds."""
     return np.fmin(sockets.numbers("last_ack_recv_ms"), sockets.numbers("last_data_recv_ms")) / 1e3
 
@@ -34,7 +34,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """How many connections lead to it, and for how long it has been silent."""
     silent = silence_s(group)
     queued = group.sum("send_q")

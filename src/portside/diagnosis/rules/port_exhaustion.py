@@ -9,7 +9,7 @@ Thresholds: 80 and 95 % of the range are proposed here.
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View, mix, mix_address
@@ -34,7 +34,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return nothing
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """How much of the range is taken, and by what."""
     first, last = group.view.limits.port_range or (0, 0)
     size = last - first + 1

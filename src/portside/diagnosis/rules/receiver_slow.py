@@ -11,7 +11,7 @@ slowly and goes on is *info*.
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import Numbers, View, share
@@ -43,14 +43,14 @@ def buffer_share(view: View) -> Numbers:
     return share(taken, view.numbers("rcvbuf"))
 
 
-def still_s(group: Group) -> Numbers:
+def still_s(group: SubjectGroup) -> Numbers:
     """For how long nothing has been read: as seen, and where the buffer is full as long as nothing has come."""
     seen = group.held(_STILL)
     silent = np.where(group.held(_HALF) >= 0, group.numbers("last_data_recv_ms") / 1e3, np.nan)
     return np.where(seen >= _SEEN_S, np.fmax(seen, silent), seen)
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How much waits to be read, and for how long nothing was."""
     queued, still = group.numbers("recv_q"), still_s(group)
     stuck = (still >= limits["still"]) & (group.held(_HALF) >= _SEEN_S)

@@ -5,7 +5,7 @@ reord_seen counts what a sender noticed, rcv_ooopack what a receiver got out of 
 Thresholds: 5 events, or 5 % of at least 100 segments, proposed here. Always *info*.
 """
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -18,7 +18,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """How much was out of order, in either direction."""
     noticed, late, arrived = group.total("reord_seen"), group.total("rcv_ooopack"), group.total("data_segs_in")
     much = arrived >= limits["segments"] and late / arrived >= limits["share"]

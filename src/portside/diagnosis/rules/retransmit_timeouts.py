@@ -8,7 +8,7 @@ Thresholds: 2 within the window, or a backoff of 2; proposed here.
 """
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -26,7 +26,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """How many time-outs there were."""
     timeouts = int(group.total("total_rto"))
     backoff = int(group.largest("backoff"))

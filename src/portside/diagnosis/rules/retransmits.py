@@ -9,7 +9,7 @@ time: probes of a window, and what does not fit into its buffer, are sent again 
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -22,7 +22,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return mask if (view.growth("bytes_retrans") > 0).any() else np.zeros(len(view), bool)
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """Which part was sent again, over all connections to the host."""
     sent, again, segments = group.total("bytes_sent"), group.total("bytes_retrans"), group.total("retrans_total")
     ratio = again / sent

@@ -10,7 +10,7 @@ here.
 import numpy as np
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -33,7 +33,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """How the queues differ, and who has the longest."""
     queued = np.nan_to_num(group.numbers("recv_q"))
     worst = int(np.argmax(queued))

@@ -5,7 +5,7 @@ that port as its own: its SYN then meets itself (simultaneous open, RFC 9293, se
 """
 
 from portside.diagnosis import tcp_states
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -21,7 +21,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """Which socket it is."""
     return Verdict(
         severity="warning",

@@ -8,7 +8,7 @@ Threshold: 20 % of the busy time is proposed here. It is always *info*: a transf
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View, established, share
@@ -25,7 +25,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, _limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:
     """For which part of the time the buffer was too small."""
     busy, limited = group.total("busy_us"), group.total("sndbuf_limited_us")
     sndbuf = int(group.largest("sndbuf"))

@@ -9,7 +9,7 @@ MTU is a warning, a small offer of the peer *info*.
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View, established
@@ -32,7 +32,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     return mask
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How small the segments are, and why."""
     mss, pmtu = group.numbers("mss"), group.numbers("pmtu")
     path = (pmtu > 0) & (pmtu < limits["bytes"] + _HEADERS)

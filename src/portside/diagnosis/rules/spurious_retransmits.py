@@ -7,7 +7,7 @@ Thresholds: 30 % of at least 10 retransmissions, proposed here. Always *info*: t
 
 import numpy as np
 
-from portside.diagnosis.grouping import By, Group
+from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
 from portside.diagnosis.view import View
@@ -20,7 +20,7 @@ def select(view: View, _limits: Thresholds) -> Mask:
     return mask if (view.growth("dsack_dups") > 0).any() else np.zeros(len(view), bool)
 
 
-def describe(group: Group, limits: Thresholds) -> Verdict | None:
+def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     """Which part of the retransmissions was not needed."""
     again, twice = group.total("retrans_total"), group.total("dsack_dups")
     if again < limits["segments"] or twice / again < limits["share"]:

@@ -15,7 +15,7 @@ from portside.tui.console.columns import Row
 from portside.tui.console.link import Run
 from portside.tui.console.prompt import Prompt
 from portside.tui.console.screen import ConsoleScreen, Typing
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.pages import Confirm
 from portside.wire.escaping import escape_text
 
@@ -72,7 +72,7 @@ class ActingScreen(ConsoleScreen):
         Binding("k", "reset"),
     ]
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self.acts = Acts(session)
         self.prompt = Prompt(session.worker, self.put)

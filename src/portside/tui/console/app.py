@@ -13,9 +13,9 @@ from portside.control.client.http_client import ApiError, Unreachable
 from portside.errors import PortsideError
 from portside.tui.console.connection_list import ConnectionList
 from portside.tui.console.help_text import HELP
-from portside.tui.console.link import THREADS, Client, Find, ServerLink
+from portside.tui.console.link import THREADS, ApiClient, Find, ServerLink
 from portside.tui.console.screen import ConsoleScreen
-from portside.tui.console.session import MOST_NOTICES, Session
+from portside.tui.console.session import MOST_NOTICES, ConsoleSession
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.pages import Confirm, Page
 from portside.tui.poll_loop import PollLoop
@@ -42,7 +42,7 @@ class ConsoleApp(App[int]):
     def __init__(
         self,
         find: Find,
-        client: Client,
+        client: ApiClient,
         info: Mapping[str, Any],
         *,
         ends_server: bool = False,
@@ -53,7 +53,7 @@ class ConsoleApp(App[int]):
         self._polling = PollLoop(interval_s)
         self._worker = Worker(self._failed, THREADS)
         link = ServerLink(find, client, info, self._worker)
-        self.session = Session(link, self._worker, self._polling.wake, ends_server=ends_server)
+        self.session = ConsoleSession(link, self._worker, self._polling.wake, ends_server=ends_server)
         self.failure: BaseException | None = None
 
     def on_mount(self) -> None:

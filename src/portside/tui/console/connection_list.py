@@ -14,7 +14,7 @@ from portside.tui.console.list_screen import ListScreen
 from portside.tui.console.machine_screen import MachineScreen
 from portside.tui.console.row_table import Order
 from portside.tui.console.screen import Typing
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.units import counted
 
 _MOST_WITH_OWNERS = 2000  # connections: with 19,000 the server needs two seconds for their programs
@@ -36,7 +36,7 @@ class ConnectionList(ListScreen, ActingScreen):
         Binding("escape", "unselect"),
     ]
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self._state = _STATES[0]
 

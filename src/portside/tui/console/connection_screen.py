@@ -13,11 +13,11 @@ from portside.control.client.http_client import ApiError
 from portside.errors import InvalidValue
 from portside.tui.console.acting import ActingScreen
 from portside.tui.console.columns import Row, bytes_text, note_text, state_text, time_text
-from portside.tui.console.facts import Known, View, fact_lines
+from portside.tui.console.facts import FactView, Known, fact_lines
 from portside.tui.console.history import SPANS_S, FactHistory
 from portside.tui.console.screen import Typing
 from portside.tui.console.send_line import SendLine
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.console.transcript_view import TranscriptView
 from portside.tui.widths import cut
 from portside.units import parse_text
@@ -51,14 +51,14 @@ class ConnectionScreen(ActingScreen):
     ConnectionScreen .idle { height: 1; text-style: dim; }
     """
 
-    def __init__(self, session: Session, row: Row) -> None:
+    def __init__(self, session: ConsoleSession, row: Row) -> None:
         super().__init__(session)
         self._run = session.link.run
         self.details: Mapping[str, Any] = row
         self._faults: Sequence[Mapping[str, Any]] = ()
         self._history = FactHistory()
         self._after: str | None = None
-        self._view = View(None, SPANS_S[0])
+        self._view = FactView(None, SPANS_S[0])
         self.transcript = TranscriptView()
         self.send_line = SendLine(session.worker, self.put, self._send)
         self._title = Static("", classes="title")

@@ -21,7 +21,7 @@ from portside.errors import reason_of
 
 if TYPE_CHECKING:
     from portside.app.running_server import RunningServer
-    from portside.control.endpoint import Endpoint
+    from portside.control.endpoint import ControlEndpoint
 
 MODULE = "portside.tui.console.beside_server"
 _PATIENCE_S = 2.0  # that the end of the server waits for the console to give the terminal back
@@ -38,7 +38,7 @@ class ConsoleProcess:
     ``stdout`` is the descriptor of the terminal. ``failed`` says whether the console ended other than by its user.
     """
 
-    def __init__(self, endpoint: "Endpoint", stdout: int) -> None:
+    def __init__(self, endpoint: "ControlEndpoint", stdout: int) -> None:
         self.failed = False
         self._endpoint = endpoint
         self._stdout = stdout

@@ -11,11 +11,11 @@ from textual.widgets import Static
 
 from portside.control.client.events import event_of
 from portside.feed.render import make_renderer
-from portside.tui.console.event_stream import EventStream
+from portside.tui.console.event_stream import EventReader
 from portside.tui.console.line_log import LineLog
 from portside.tui.console.screen import ConsoleScreen, Typing
 from portside.tui.console.server_filter import ServerFilter
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.filter_entry import FilterEntry
 from portside.tui.widths import cut
 from portside.units import counted
@@ -37,7 +37,7 @@ class EventScreen(ConsoleScreen):
     ]
     DEFAULT_CSS = "EventScreen .about { height: 1; }"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self.log_view = LineLog()
         self.filter = ServerFilter(self._apply_filter)
@@ -47,7 +47,7 @@ class EventScreen(ConsoleScreen):
         self._seen = 0
         self._notices = 0
         self._run = session.link.run
-        self._stream: EventStream | None = None
+        self._stream: EventReader | None = None
         self._renderer = make_renderer("text", frame=Frame("none"))
 
     def body(self) -> Iterable[Widget]:
@@ -82,7 +82,7 @@ class EventScreen(ConsoleScreen):
             query: dict[str, str | int] = {"payload": self._payload, "after": self._seen}
             if self.filter.text:
                 query["filter"] = self.filter.text
-            self._stream = EventStream(link.client, query, self._came)
+            self._stream = EventReader(link.client, query, self._came)
 
     def _came(self) -> None:
         """On the thread of the stream: show what has come, unless the console is ending."""

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from portside.errors import PortsideError
-from portside.tui.console.link import Client, Query
+from portside.tui.console.link import ApiClient, Query
 
 _PATH = "/api/v1/events"
 _MOST_WAITING = 4000  # of events that are not shown yet: a view skips, and says so
 
 
-class EventStream:
+class EventReader:
     """The events since the stream began, in batches that ``take`` gives away.
 
     ``came`` is called, on the thread, when there is something to take after nothing was. ``failure`` is why the stream
     ended, empty where the server ended it.
     """
 
-    def __init__(self, client: Client, query: Query, came: Callable[[], None]) -> None:
+    def __init__(self, client: ApiClient, query: Query, came: Callable[[], None]) -> None:
         self._came = came
         self._lock = threading.Lock()
         self._waiting: deque[dict[str, Any]] = deque()

@@ -41,7 +41,7 @@ PLOTS = (
 )
 
 
-class View(NamedTuple):
+class FactView(NamedTuple):
     """Which time is shown: ``at_s`` (None: now), and the span before it, in seconds."""
 
     at_s: float | None
@@ -56,7 +56,7 @@ class Known(NamedTuple):
     faults: Sequence[Mapping[str, Any]]
 
 
-def fact_lines(known: Known, view: View, width: int, most: int) -> list[Text]:
+def fact_lines(known: Known, view: FactView, width: int, most: int) -> list[Text]:
     """Everything about a connection but what was said on it, in at most ``most`` lines of ``width`` cells."""
     details, history, faults = known
     lines = [_title(details, history, view, width)]
@@ -67,7 +67,7 @@ def fact_lines(known: Known, view: View, width: int, most: int) -> list[Text]:
     return [*lines, *last][:most]
 
 
-def _title(details: Mapping[str, Any], history: FactHistory, view: View, width: int) -> Text:
+def _title(details: Mapping[str, Any], history: FactHistory, view: FactView, width: int) -> Text:
     kernel = details.get("kernel") or {}
     span = f"{view.span_s / 60:.0f}m"
     if view.at_s is None:
@@ -84,7 +84,7 @@ def _title(details: Mapping[str, Any], history: FactHistory, view: View, width: 
     return Text(cut(escape_text(words), width), style, no_wrap=True)
 
 
-def _byte_lines(details: Mapping[str, Any], history: FactHistory, view: View, width: int) -> list[Text]:
+def _byte_lines(details: Mapping[str, Any], history: FactHistory, view: FactView, width: int) -> list[Text]:
     counts = details.get("bytes")
     if view.at_s is not None:
         counts = _counts_at(history, view.at_s)
@@ -142,7 +142,7 @@ def _chain(label: str, places: Sequence[tuple[str, int | None]], width: int) -> 
     return shown
 
 
-def _plot_lines(history: FactHistory, view: View, width: int, most: int) -> list[Text]:
+def _plot_lines(history: FactHistory, view: FactView, width: int, most: int) -> list[Text]:
     """The plots, two a line where there is room."""
     if width < _TWO_A_LINE:
         return [_plot(plot, history, view, max(4, width - _LABEL - _VALUE - 1)) for plot in PLOTS[:most]]
@@ -160,7 +160,7 @@ def _plot_lines(history: FactHistory, view: View, width: int, most: int) -> list
     return lines
 
 
-def _plot(plot: Plot, history: FactHistory, view: View, cells: int) -> Text:
+def _plot(plot: Plot, history: FactHistory, view: FactView, cells: int) -> Text:
     span = history.span
     if span is None:
         return Text(f"{plot.label:<{_LABEL}}{UNKNOWN:>{_VALUE}}", no_wrap=True)

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from portside.app.cell_text import seconds_text, size_text
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.console.sparkline import sparkline
 from portside.tui.widths import cut
 from portside.wire.escaping import escape_text
@@ -19,7 +19,7 @@ class Header(Static):
 
     DEFAULT_CSS = "Header { height: 2; }"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__()
         self._session = session
 

@@ -13,7 +13,7 @@ THREADS = 4  # requests at once: a slow one holds up neither the others nor a ke
 Query = Mapping[str, str | int]
 
 
-class Client(Protocol):
+class ApiClient(Protocol):
     """The API of one server, as ``ControlClient`` is; its methods block."""
 
     def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
@@ -36,7 +36,7 @@ class Lines(Protocol):
 Run = tuple[int, str]
 """Which run of a server it is: its process, and when it started."""
 
-Find = Callable[[Mapping[str, Any] | None], Client]
+Find = Callable[[Mapping[str, Any] | None], ApiClient]
 """Finds the server: at first, and again, by what it last said of itself. Blocks; raises PortsideError."""
 
 
@@ -47,7 +47,7 @@ class ServerLink:
     ``lost_at`` since when (``time.monotonic``).
     """
 
-    def __init__(self, find: Find, client: Client, info: Mapping[str, Any], worker: Worker) -> None:
+    def __init__(self, find: Find, client: ApiClient, info: Mapping[str, Any], worker: Worker) -> None:
         self._find = find
         self._worker = worker
         self.client = client

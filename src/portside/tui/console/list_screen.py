@@ -11,10 +11,10 @@ from textual.widgets import Static
 
 from portside.tui.console.columns import Column, Row
 from portside.tui.console.row_table import Order, RowTable
-from portside.tui.console.row_window import Slice
+from portside.tui.console.row_window import RowRange
 from portside.tui.console.screen import ConsoleScreen, Typing
 from portside.tui.console.server_filter import ServerFilter
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.filter_entry import FilterEntry
 from portside.tui.widths import cut
 from portside.wire.escaping import escape_text
@@ -35,7 +35,7 @@ class ListScreen(ConsoleScreen):
     ]
     DEFAULT_CSS = "ListScreen .about { height: 1; }"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self.table = RowTable(self.COLUMNS, self.key, self.ORDER)
         self.filter = ServerFilter(self._apply_filter)
@@ -84,7 +84,7 @@ class ListScreen(ConsoleScreen):
         if generation == self._generation:
             self._show(self.filter.text, wanted, page)
 
-    async def _ask(self, filter_text: str, wanted: Slice) -> Mapping[str, Any]:
+    async def _ask(self, filter_text: str, wanted: RowRange) -> Mapping[str, Any]:
         query: dict[str, str | int] = {**self.which(), "sort": str(self.table.order)}
         query |= {"offset": wanted.offset, "limit": wanted.limit}
         if filter_text:
@@ -92,7 +92,7 @@ class ListScreen(ConsoleScreen):
         page: Mapping[str, Any] = await self.session.ask("GET", self.PATH, query=query)
         return page
 
-    def _show(self, filter_text: str, shown: Slice, page: Mapping[str, Any]) -> None:
+    def _show(self, filter_text: str, shown: RowRange, page: Mapping[str, Any]) -> None:
         self.table.empty = f"none matches  {escape_text(filter_text)}" if filter_text else self.empty()
         self.table.show(shown.offset, page)
 

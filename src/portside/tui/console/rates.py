@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 SPAN_S = 60
 
 
-class Rate(NamedTuple):
+class RateSample(NamedTuple):
     """Counts a second between two looks at the server."""
 
     opened: float
@@ -19,7 +19,7 @@ class RateSeries:
     """The rates of the last 60 looks, one a second."""
 
     def __init__(self) -> None:
-        self._rates: deque[Rate] = deque(maxlen=SPAN_S)
+        self._rates: deque[RateSample] = deque(maxlen=SPAN_S)
         self._last: tuple[str, float, Mapping[str, Any]] | None = None
 
     def add(self, info: Mapping[str, Any]) -> None:
@@ -30,12 +30,12 @@ class RateSeries:
             if seconds < 0.9:
                 return
             before = self._last[2]
-            rate = Rate(*((counts[name] - before[name]) / seconds for name in Rate._fields))
+            rate = RateSample(*((counts[name] - before[name]) / seconds for name in RateSample._fields))
             self._rates.append(rate)
         self._last = (run, uptime, counts)
 
     @property
-    def now(self) -> Rate | None:
+    def now(self) -> RateSample | None:
         """The newest."""
         return self._rates[-1] if self._rates else None
 

@@ -13,7 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from portside.tui.console.columns import Column, Row
-from portside.tui.console.row_window import RowWindow, Slice
+from portside.tui.console.row_window import RowRange, RowWindow
 from portside.tui.widths import cut, cut_middle, fit
 
 _TITLE = Style(bold=True, reverse=True)
@@ -92,7 +92,7 @@ class RowTable(ScrollView, can_focus=True):
         return any(each is column and width for each, width in zip(self.columns, self._widths, strict=False))
 
     @property
-    def wanted(self) -> Slice:
+    def wanted(self) -> RowRange:
         """The rows that should be held."""
         return self.window.wanted(self.scroll_offset.y, self._height)
 

@@ -9,7 +9,7 @@ MOST_ROWS = 1000  # that the API gives at once
 _LEAST_ROWS = 50  # before it is known how many are seen
 
 
-class Slice(NamedTuple):
+class RowRange(NamedTuple):
     """The rows from ``offset`` on, at most ``limit``."""
 
     offset: int
@@ -51,7 +51,7 @@ class RowWindow:
         return not (self.covers(top) and self.covers(max(top, min(top + height, self.total) - 1)))
 
     @staticmethod
-    def wanted(top: int, height: int) -> Slice:
+    def wanted(top: int, height: int) -> RowRange:
         """The rows to ask for where those from ``top`` on are seen: a screenful more on each side."""
         offset = max(0, top - height)
-        return Slice(offset, min(MOST_ROWS, max(_LEAST_ROWS, top - offset + 2 * height)))
+        return RowRange(offset, min(MOST_ROWS, max(_LEAST_ROWS, top - offset + 2 * height)))

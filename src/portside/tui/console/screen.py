@@ -12,7 +12,7 @@ from textual.widgets import Static
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.errors import InvalidValue
 from portside.tui.console.header import Header
-from portside.tui.console.session import Session
+from portside.tui.console.session import ConsoleSession
 from portside.tui.widths import cut
 from portside.wire.escaping import escape_text
 
@@ -49,7 +49,7 @@ class ConsoleScreen(Screen[None]):
     ConsoleScreen .keys { height: 1; text-style: dim; }
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsoleSession) -> None:
         super().__init__()
         self.session = session
         self.message = ""

@@ -10,7 +10,7 @@ from portside.tui.worker import Worker
 MOST_NOTICES = 200
 
 
-class Session:
+class ConsoleSession:
     """A console's server, and what is known of it.
 
     ``wake`` polls at once. ``ends_server`` says that the server runs for this console alone and ends with it;

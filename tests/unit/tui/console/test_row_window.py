@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portside.tui.console.row_window import MOST_ROWS, RowWindow, Slice
+from portside.tui.console.row_window import MOST_ROWS, RowRange, RowWindow
 
 
 def window(offset: int, count: int, total: int) -> RowWindow:
@@ -31,7 +31,7 @@ def test_rows_that_are_seen_and_not_held_are_noticed() -> None:
 
 
 def test_a_screenful_more_is_asked_for_on_each_side() -> None:
-    assert RowWindow.wanted(1000, 40) == Slice(960, 120)
-    assert RowWindow.wanted(0, 40) == Slice(0, 80)
+    assert RowWindow.wanted(1000, 40) == RowRange(960, 120)
+    assert RowWindow.wanted(0, 40) == RowRange(0, 80)
     assert RowWindow.wanted(0, 2).limit == 50
     assert RowWindow.wanted(5000, 900).limit == MOST_ROWS

@@ -6,7 +6,7 @@ import pytest
 from unit.tui.console.fake_server import history, server_info
 
 from portside.tui.console.history import FactHistory
-from portside.tui.console.rates import Rate, RateSeries
+from portside.tui.console.rates import RateSample, RateSeries
 from portside.tui.console.sparkline import sparkline
 
 
@@ -37,7 +37,7 @@ def test_rates_are_differences_of_counts() -> None:
     for second in range(5):
         rates.add(server_info(uptime=float(second), counts={**counts, "received": second * 100, "opened": second}))
         rates.add(server_info(uptime=second + 0.5, counts=counts))  # too soon
-    assert rates.now == Rate(opened=1, received=100, sent=0)
+    assert rates.now == RateSample(opened=1, received=100, sent=0)
     values = rates.values("received", 60)
     assert values[:56] == [None] * 56
     assert values[56:] == [100.0] * 4
