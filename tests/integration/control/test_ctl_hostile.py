@@ -241,6 +241,7 @@ def test_a_problem_has_its_reason() -> None:
     ("link", "host"),
     [
         ("http://bücher.example:1/#t", "xn--bcher-kva.example"),
+        ("http://straße.example:1/#t", "xn--strae-oqa.example"),
         ("http://[::1]:1/#t", "::1"),
         ("http://LocalHost/#t", "localhost"),
     ],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from portside.control.client.exchange import Api, Exchange, NotHttp
 from portside.errors import PortsideError, reason_of
+from portside.hostnames import ascii_host
 
 if TYPE_CHECKING:
     import ssl
@@ -53,7 +54,9 @@ def api_of_link(link: str, tls: "ssl.SSLContext | None" = None) -> Api:
     try:
         parts = urlsplit(link)
         host, port = parts.hostname, parts.port
-        host = host.encode("idna").decode("ascii") if host else None  # as the request names it
+        host = ascii_host(host) if host else None  # as the request names it
+        if host is not None:
+            host.encode("idna")  # refuses labels that are empty or too long
     except ValueError as error:
         raise PortsideError(link, error) from None
     if parts.scheme not in ("http", "https") or not host:
