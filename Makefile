@@ -2,7 +2,7 @@
 # make test             set everything up and run every check and test
 # make bench            compare with a C reference and with other programs; writes bench/out/
 # make fuzz             give the parsers mutated inputs, 60 s each; FUZZ_S=5 makes that 5 s
-# make docs             make the option tables of docs/ from the settings
+# make docs             make the option tables of docs/ from the settings, and the site in build/docs/ from the pages
 # make screenshots      take the pictures of the page for docs/ (needs Chromium)
 # make constraints      pin the newest versions of all dependencies
 
@@ -32,6 +32,8 @@ fuzz: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo "the site: build/docs/index.html"
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python docs/screenshots.py
