@@ -41,6 +41,12 @@ def milliseconds_text(count: int) -> str:
     return microseconds_text(count * 1000)
 
 
+def share_text(share: float) -> str:
+    """``40%`` of a share from 0 to 1, ``0.4%`` where it is less than 1 %."""
+    percent = 100 * share
+    return f"{percent:.0f}%" if percent >= 1 or not percent else f"{percent:.1g}%"
+
+
 def seconds_text(time_s: float) -> str:
     """``5s``, ``3m05``, ``2h07``, ``4d03h``."""
     minutes, seconds = divmod(int(time_s), 60)

@@ -14,13 +14,16 @@ from portside.app.cell_text import (
     PROTOCOLS,
     UNKNOWN,
     command_text,
+    microseconds_text,
     milliseconds_text,
     owner_text,
     seconds_text,
+    share_text,
+    size_text,
 )
 from portside.kernel import states
 from portside.kernel.address_text import endpoints
-from portside.kernel.inet_diag import TIMERS
+from portside.kernel.inet_diag import ACCECN_FAILURES, ACCECN_OPTIONS, ECN_MODES, TIMERS
 from portside.kernel.table import ColumnValues, SocketTable
 
 Texts = list[str]
@@ -160,19 +163,48 @@ def _running_timers(table: SocketTable) -> list[tuple[str | None, int, int]]:
 
 def limits(sockets: WatchedSockets) -> Texts:
     """``rwnd 40% sndbuf 5%``: the limits on the sender, in percent of the time in which it had data to send."""
-    table = sockets.table
-    busy = table.column("busy_us")
-    waits = [(name, table.column(f"{name}_limited_us")) for name in ("rwnd", "sndbuf")]
+    names = ("rwnd", "sndbuf")
+    shares = [sockets.table.column(f"{name}_limited_share") for name in names]
+    listed = zip(*((share.values * share.known).tolist() for share in shares), strict=True)
+    return [
+        " ".join(f"{name} {share_text(part)}" for name, part in zip(names, parts, strict=True) if part) or UNKNOWN
+        for parts in listed
+    ]
+
+
+def limited(name: str) -> TextsOf:
+    """``1.2s/40%``: how long a limit stopped the sender, and what part that is of the time with data to send."""
+
+    def texts(sockets: WatchedSockets) -> Texts:
+        times = column_texts(sockets.table.column(f"{name}_limited_us"), microseconds_text)
+        shares = column_texts(sockets.table.column(f"{name}_limited_share"), share_text)
+        return [time if share == UNKNOWN else f"{time}/{share}" for time, share in zip(times, shares, strict=True)]
+
+    return texts
+
+
+def marked_bytes(direction: str) -> TextsOf:
+    """``0/1.5M/3k``: bytes by their ECN marks, ECT(1), ECT(0) and CE, that were received or delivered."""
+
+    def texts(sockets: WatchedSockets) -> Texts:
+        marks = [
+            column_texts(sockets.table.column(f"{direction}_{mark}_bytes"), size_text) for mark in ("e1", "e0", "ce")
+        ]
+        return [UNKNOWN if UNKNOWN in each else "/".join(each) for each in zip(*marks, strict=True)]
+
+    return texts
+
+
+def accecn_modes(sockets: WatchedSockets) -> Texts:
+    """``accurate,counters``: the ECN mode where the kernel reports it, the options that came, and what failed."""
+    columns = [sockets.table.column(name) for name in ("accecn_opt_seen", "ecn_mode", "accecn_fail_mode")]
+    listed = zip(*(zip(each.values.tolist(), each.known.tolist(), strict=True) for each in columns), strict=True)
     texts = []
-    for row, (busy_us, known) in enumerate(zip(busy.values.tolist(), busy.known.tolist(), strict=True)):
-        parts = []
-        if known and busy_us:
-            parts = [
-                f"{name} {100 * int(wait.values[row]) // busy_us}%"
-                for name, wait in waits
-                if wait.known[row] and wait.values[row]
-            ]
-        texts.append(" ".join(parts) or UNKNOWN)
+    for (seen, known), (mode, mode_known), (failures, _) in listed:
+        words = [ECN_MODES[mode]] if mode_known else []
+        words.append(ACCECN_OPTIONS[seen] if seen < len(ACCECN_OPTIONS) else f"option_{seen}")
+        words += [word for bit, word in ACCECN_FAILURES.items() if failures & bit]
+        texts.append(",".join(words) if known else UNKNOWN)
     return texts
 
 

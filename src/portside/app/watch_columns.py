@@ -21,11 +21,14 @@ from portside.app.column_sort import (
 )
 from portside.app.column_text import (
     TextsOf,
+    accecn_modes,
     ages,
     command_lines,
     foreign_ends,
+    limited,
     limits,
     local_ends,
+    marked_bytes,
     owner_lists,
     paired,
     protocols,
@@ -138,6 +141,9 @@ TABLE_WIDE = (
     _info("RTT/Var", "rtt_us", paired("rtt_us", "rttvar_us", microseconds_text)),
     RETRANS,
     _info("RTO", "rto_us", written("rto_us", microseconds_text)),
+    _info("RTOs", "total_rto", paired("total_rto", "total_rto_recoveries")),
+    _info("RTO-Time", "total_rto_time_ms", written("total_rto_time_ms", milliseconds_text)),
+    _info("Rehash", "rehash"),
     CWND,
     _info("Ssthresh", "ssthresh"),
     _info("MSS", "mss"),
@@ -145,22 +151,28 @@ TABLE_WIDE = (
     SENT,
     _info("Acked", "bytes_acked", written("bytes_acked", size_text)),
     RECEIVED,
+    _info("Snd-Wnd", "snd_wnd", written("snd_wnd", size_text)),
+    _info("Rcv-Wnd", "rcv_wnd", written("rcv_wnd", size_text)),
     _info("Not-Sent", "notsent_bytes", written("notsent_bytes", size_text)),
     _info("Rate/s", "delivery_rate", written("delivery_rate", size_text)),
     _info("Last-Sent", "last_data_sent_ms", written("last_data_sent_ms", milliseconds_text)),
     _info("Last-Rcvd", "last_data_recv_ms", written("last_data_recv_ms", milliseconds_text)),
     _info("Busy", "busy_us", written("busy_us", microseconds_text)),
-    _info("Rwnd-Lim", "rwnd_limited_us", written("rwnd_limited_us", microseconds_text)),
-    _info("Sndbuf-Lim", "sndbuf_limited_us", written("sndbuf_limited_us", microseconds_text)),
+    _info("Rwnd-Lim", "rwnd_limited_us", limited("rwnd")),
+    _info("Sndbuf-Lim", "sndbuf_limited_us", limited("sndbuf")),
     _info("Rcvbuf", "rcvbuf", paired("rmem_alloc", "rcvbuf", size_text), json="info.skmem.rcvbuf"),
     _info("Sndbuf", "sndbuf", paired("wmem_queued", "sndbuf", size_text), json="info.skmem.sndbuf"),
     _info("Timer", "timer_ms", timers),
     DROPS,
     _info("Congestion", "congestion", written("congestion", escape)),
+    _info("CE", "received_ce", paired("received_ce", "delivered_ce")),
+    _info("AccECN", "accecn_opt_seen", accecn_modes),
+    _info("ECN-Rcvd", "received_ce_bytes", marked_bytes("received")),
+    _info("ECN-Delivered", "delivered_ce_bytes", marked_bytes("delivered")),
     _info("User", "uid", json="uid"),
     _info("Inode", "inode", json="inode"),
 )
-"""What ``--wide`` adds to the table: what ``ss -tinmoe`` shows."""
+"""What ``--wide`` adds to the table: what ``ss -tinmoe`` shows, and what the kernel tells beyond it."""
 
 LIVE_WIDE = (
     _info(

@@ -1,10 +1,11 @@
-"""The kernel's structures for a socket: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h.
+"""The kernel's structures for a socket: include/uapi/linux/inet_diag.h, tcp.h, sock_diag.h (Linux 6.18 and 7.0).
 
 Numbers are in the machine's own byte order but for ports and addresses, which are in the network's. Kernels only
 ever append to ``tcp_info`` and to the memory counters, so a shorter structure is an older kernel's, and a field is
-there when its last byte is.
+there when its last byte is. One place was reused all the same: see ``accecn_bits``.
 """
 
+import os
 import sys
 
 # struct nlmsghdr, include/uapi/linux/netlink.h: types of messages, and a flag.
@@ -23,7 +24,9 @@ BASE_FIELDS = (
 )  # fmt: skip
 BASE_BYTES = 72
 
-# struct tcp_info: name here, type, offset. Rates are bytes a second.
+# struct tcp_info: name here, type, offset. Rates are bytes a second. `total_rto` and what follows came with Linux 6.7,
+# `received_ce` and what follows with 6.18: counts of Accurate ECN (RFC 9768), whose bytes are those marked ECT(1),
+# ECT(0) and CE, `delivered` by the peer's acknowledgements and `received` here.
 INFO_FIELDS = (
     ("ca_state", "u1", 1),
     ("probes", "u1", 3),
@@ -80,15 +83,53 @@ INFO_FIELDS = (
     ("total_rto", "u2", 240),
     ("total_rto_recoveries", "u2", 242),
     ("total_rto_time_ms", "u4", 244),
+    ("received_ce", "u4", 248),
+    ("delivered_e1_bytes", "u4", 252),
+    ("delivered_e0_bytes", "u4", 256),
+    ("delivered_ce_bytes", "u4", 260),
+    ("received_e1_bytes", "u4", 264),
+    ("received_e0_bytes", "u4", 268),
+    ("received_ce_bytes", "u4", 272),
+    ("accecn", "u4", 276),
 )
+INFO_BYTES = 280
 # Bit fields of tcp_info, as columns of their own: which field, how far to shift, what mask. C puts the first bit
 # field of a byte at its low end where numbers are little-endian, else at its high end.
 _LITTLE = sys.byteorder == "little"
+
+
+def accecn_bits(release: str, *, little: bool) -> dict[str, tuple[str, int, int]]:
+    """The modes of Accurate ECN in the last 4 bytes of ``tcp_info``, as ``INFO_BITS`` has them.
+
+    Linux 6.18 has two numbers of 16 bits there, and Linux 7.0 bit fields; ``release`` says which kernel it is (uname).
+    A mask of 0 is what the kernel does not report.
+    """
+    major = release.partition(".")[0]
+    if major.isdecimal() and int(major) < 7:
+        return {
+            "ecn_mode": ("accecn", 0, 0),
+            "accecn_opt_seen": ("accecn", 16 if little else 0, 0xFFFF),
+            "accecn_fail_mode": ("accecn", 0 if little else 16, 0xFFFF),
+        }
+    return {
+        "ecn_mode": ("accecn", 0 if little else 30, 3),
+        "accecn_opt_seen": ("accecn", 2 if little else 28, 3),
+        "accecn_fail_mode": ("accecn", 4 if little else 24, 15),
+    }
+
+
 INFO_BITS = {
     "snd_wscale": ("window_scales", 0 if _LITTLE else 4, 15),
     "rcv_wscale": ("window_scales", 4 if _LITTLE else 0, 15),
     "app_limited": ("flags", 0 if _LITTLE else 7, 1),
+    **accecn_bits(os.uname().release if hasattr(os, "uname") else "", little=_LITTLE),
 }
+ACCECN_OPTIONS = ("no-option", "empty-option", "counters", "bad-option")
+"""What ``accecn_opt_seen`` says of the AccECN options that the peer sent."""
+ACCECN_FAILURES = {1: "ace-sent-failed", 2: "ace-received-failed", 4: "option-sent-failed", 8: "option-received-failed"}
+"""The bits of ``accecn_fail_mode``."""
+ECN_MODES = ("off", "classic", "accurate", "pending")
+"""What ``ecn_mode`` says was agreed on."""
 OPTION_WINDOW_SCALE = 4
 OPTIONS = {1: "timestamps", 2: "sack", 4: "wscale", 8: "ecn", 16: "ecn_seen", 32: "syn_data"}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from portside.kernel.inet_diag import BASE_BYTES, BASE_FIELDS, INFO_FIELDS
+from portside.kernel.inet_diag import BASE_BYTES, BASE_FIELDS, INFO_BYTES, INFO_FIELDS
 
 Rows = npt.NDArray[np.void]
 """A structured array: one socket a row."""
@@ -25,6 +25,6 @@ INFO = np.dtype(
         "names": [name for name, _, _ in INFO_FIELDS],
         "formats": [kind for _, kind, _ in INFO_FIELDS],
         "offsets": [offset for _, _, offset in INFO_FIELDS],
-        "itemsize": 248,
+        "itemsize": INFO_BYTES,
     }
 )

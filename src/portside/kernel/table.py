@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.kernel import states
-from portside.kernel.column_names import BASE_COLUMNS, SKMEM_COLUMNS
+from portside.kernel.column_names import BASE_COLUMNS, SHARES, SKMEM_COLUMNS
 from portside.kernel.inet_diag import INFO_BITS, OPTION_WINDOW_SCALE, Attribute
 from portside.kernel.inet_diag_types import INFO, Rows
 from portside.kernel.models import NOT_LOOKED_UP, Owner
@@ -91,6 +91,7 @@ _PLACEHOLDERS = {
     "pacing_rate": ("pacing_rate", _U64, "unlimited"),
     "max_pacing_rate": ("max_pacing_rate", _U64, "unlimited"),
 }
+_SHARE_DIGITS = 4
 _OLDER_KERNEL = "this kernel does not tell it"
 _NOT_SENT = "the kernel did not tell it"
 _WITHOUT_INFO = {
@@ -178,8 +179,15 @@ class SocketTable:
 
     def _detail_values(self, name: str) -> Values:
         if name in INFO_BITS:
-            byte, shift, mask = INFO_BITS[name]
-            return (self._detail_values(byte) >> np.uint8(shift)) & np.uint8(mask)
+            field, shift, mask = INFO_BITS[name]
+            words = self._detail_values(field)
+            bits: Values = (words >> words.dtype.type(shift)) & words.dtype.type(mask)
+            return bits
+        if name in SHARES:
+            part, whole = map(self._detail_values, SHARES[name])
+            shares = np.divide(part, whole, out=np.zeros(len(self)), where=whole > 0)
+            rounded: Values = np.round(np.minimum(shares, 1.0), _SHARE_DIGITS)
+            return rounded
         attribute, dtype, offset = _place(name)
         values = np.zeros(len(self), dtype)
         for number, layout in enumerate(self.messages.layouts):
@@ -193,7 +201,7 @@ class SocketTable:
 
     def _detail_reasons_unknown(self, name: str) -> list[tuple[Mask, str]]:
         """Where the messages lack a column, each place with its reason."""
-        field = INFO_BITS[name][0] if name in INFO_BITS else name
+        field = INFO_BITS[name][0] if name in INFO_BITS else SHARES[name][0] if name in SHARES else name
         attribute, dtype, offset = _place(field)
         sizes = self.messages.sizes(attribute)
         absent = (sizes == 0)[self.layout]
@@ -211,6 +219,10 @@ class SocketTable:
         elif name in ("snd_wscale", "rcv_wscale"):
             not_agreed = (self._detail_values("options") & OPTION_WINDOW_SCALE) == 0
             gaps.append((not_agreed, "window scaling was not agreed on"))
+        elif name in SHARES:
+            gaps.append((self._detail_values(SHARES[name][1]) == 0, "there was nothing to send yet"))
+        elif name in INFO_BITS and not INFO_BITS[name][2]:
+            gaps.append((~absent, _OLDER_KERNEL))
         return [(where, reason) for where, reason in gaps if where.any()]
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import TypeGuard
 
-from portside.app.cell_text import command_text, owner_text, seconds_text
+from portside.app.cell_text import command_text, owner_text, seconds_text, share_text
+from portside.kernel.column_names import SHARES
 from portside.kernel.models import Owner, Socket
 from portside.tui.cells import remote_text, safe
 from portside.tui.widths import cut
@@ -36,7 +38,8 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
     if not socket.owners:
         lines.append("  no process holds it" if socket.owners is not None else "  not known")
     if info:
-        lines += ["", "info", *_pairs({name: _value(value) for name, value in info.items()}, width)]
+        shown = {name: share_text(value) if _is_share(name, value) else _value(value) for name, value in info.items()}
+        lines += ["", "info", *_pairs(shown, width)]
     if isinstance(memory, dict):
         lines += ["", "skmem (bytes)", *_pairs({name: _value(value) for name, value in memory.items()}, width)]
     if socket.gaps:
@@ -64,6 +67,10 @@ def _value(value: object) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value)) or "-"
     return "-" if value is None else safe(str(value))
+
+
+def _is_share(name: str, value: object) -> TypeGuard[float]:
+    return name in SHARES and value is not None
 
 
 def _pairs(pairs: dict[str, str], width: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Answers of sock_diag: stored ones of a real kernel, and made ones of kernels that we do not have."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from unit.kernel.messages import LISTEN, TIME_WAIT, attribute, message, socket_m
 from unit.kernel.stored import EXPECTED, NAMES, stored, table
 
 from portside.kernel.decoder import DecodeError, decode
+from portside.kernel.inet_diag import INFO_BITS, accecn_bits
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 
@@ -130,6 +132,60 @@ def test_tcp_info_of_older_and_newer_kernels(size: int) -> None:
         else:
             assert socket.info[name] is None
             assert socket.gaps[f"info.{name}"] == older
+
+
+@pytest.mark.parametrize(
+    ("release", "word", "modes"),
+    [
+        ("6.18.44", 0x0002_0005, (None, 2, 5)),
+        ("6.19.0-rc1", 0x0003_0000, (None, 3, 0)),
+        ("7.0.3", 0x5A, (2, 2, 5)),
+        ("7.0.3", 0xFFFFFF03, (3, 0, 0)),
+        ("10.1", 0x10, (0, 0, 1)),
+        ("strange", 0x01, (1, 0, 0)),
+    ],
+)
+def test_where_a_kernel_has_the_modes_of_accurate_ecn(
+    monkeypatch: pytest.MonkeyPatch, release: str, word: int, modes: tuple[int | None, ...]
+) -> None:
+    for name, place in accecn_bits(release, little=sys.byteorder == "little").items():
+        monkeypatch.setitem(INFO_BITS, name, place)
+    if sys.byteorder == "big" and release.startswith("6"):
+        word = (word & 0xFFFF) << 16 | word >> 16
+    elif sys.byteorder == "big":
+        word = (word & 3) << 30 | (word >> 2 & 3) << 28 | (word >> 4 & 15) << 24
+    info = tcp_info(280, accecn=("I", 276, word))
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, info))).table))
+    assert socket.info is not None
+    assert tuple(socket.info[name] for name in ("ecn_mode", "accecn_opt_seen", "accecn_fail_mode")) == modes
+    if modes[0] is None:
+        assert socket.gaps["info.ecn_mode"] == "this kernel does not tell it"
+
+
+def test_the_modes_of_accurate_ecn_where_numbers_begin_with_their_high_end() -> None:
+    assert accecn_bits("6.18", little=False)["accecn_fail_mode"] == ("accecn", 16, 0xFFFF)
+    assert accecn_bits("7.0", little=False)["ecn_mode"] == ("accecn", 30, 3)
+
+
+@pytest.mark.parametrize(
+    ("busy", "waited", "share", "reason"),
+    [
+        (1000, 400, 0.4, None),
+        (3, 1, 0.3333, None),
+        (1000, 0, 0.0, None),
+        (1000, 1001, 1.0, None),
+        (0, 0, None, "there was nothing to send yet"),
+    ],
+)
+def test_how_much_of_its_busy_time_a_sender_waited(
+    busy: int, waited: int, share: float | None, reason: str | None
+) -> None:
+    info = tcp_info(280, busy=("Q", 168, busy), window=("Q", 176, waited), buffer=("Q", 184, waited))
+    socket = next(to_sockets(decode(socket_message(attributes=attribute(2, info))).table))
+    assert socket.info is not None
+    for name in ("rwnd_limited_share", "sndbuf_limited_share"):
+        assert (socket.info[name], socket.gaps.get(f"info.{name}")) == (share, reason)
+    assert socket.info["rwnd_limited_us"] == waited
 
 
 def test_shorter_memory_counters() -> None:

@@ -1,6 +1,7 @@
 """The table as text: netstat's picture, to the character."""
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 from unit.kernel.messages import attribute, socket_message, tcp_info
 from unit.watch.sockets_table import made
 
-from portside.app.cell_text import microseconds_text, milliseconds_text, size_text
+from portside.app.cell_text import microseconds_text, milliseconds_text, share_text, size_text
+from portside.app.column_text import WatchedSockets
 from portside.app.event_lines import text_lines
 from portside.app.table_summary import summary_text
 from portside.app.table_text import TableText
 from portside.app.watch_columns import LIVE_WIDE, PROGRAM, SORTABLE, TABLE_WIDE
 from portside.kernel.connection_tracker import EventBatch
 from portside.kernel.decoder import decode
+from portside.kernel.inet_diag import INFO_BITS, accecn_bits
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Owner, to_json
 from portside.kernel.table import SocketTable
@@ -97,6 +100,60 @@ def test_wide_says_what_is_not_known() -> None:
     assert columns["Command"] == "-"
     assert header.endswith("Inode PID/Program        Command")
     assert listener.split()[-2:] == ["7/nginx,8/nginx", "-"]
+
+
+def wide_columns(**fields: tuple[str, int, int]) -> dict[str, str]:
+    """The texts of ``--wide`` by their headings, of a connection with these fields of tcp_info."""
+    info = tcp_info(280, **fields)
+    sockets = WatchedSockets(decode(socket_message(attributes=attribute(2, info))).table)
+    return {column.heading: column.texts(sockets)[0] for column in (*TABLE_WIDE, *LIVE_WIDE)}
+
+
+def test_wide_has_what_ss_does_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, place in accecn_bits("7.0", little=sys.byteorder == "little").items():
+        monkeypatch.setitem(INFO_BITS, name, place)
+    texts = wide_columns(
+        rtos=("H", 240, 3), recovered=("H", 242, 1), recovery=("I", 244, 1250), rehash=("I", 236, 2),
+        ours=("I", 232, 65536), theirs=("I", 228, 1536), ce=("I", 248, 7), delivered=("I", 196, 9),
+        delivered_e0=("I", 256, 2048), received_ce=("I", 272, 5),
+        accecn=("B", 276, 0x9A if sys.byteorder == "little" else 0xA9),
+        busy=("Q", 168, 4_000_000), window=("Q", 176, 1_600_000), buffer=("Q", 184, 20_000),
+    )  # fmt: skip
+    assert (texts["RTOs"], texts["RTO-Time"], texts["Rehash"]) == ("3/1", "1.2s", "2")
+    assert (texts["Snd-Wnd"], texts["Rcv-Wnd"]) == ("1.5k", "64k")
+    assert (texts["CE"], texts["ECN-Rcvd"], texts["ECN-Delivered"]) == ("7/9", "0/0/5", "0/2k/0")
+    assert texts["AccECN"] == "accurate,counters,ace-sent-failed,option-received-failed"
+    assert (texts["Rwnd-Lim"], texts["Sndbuf-Lim"]) == ("1.6s/40%", "20ms/0.5%")
+    assert texts["Limited"] == "rwnd 40% sndbuf 0.5%"
+
+
+def test_a_sender_that_had_nothing_to_send_was_limited_by_nothing() -> None:
+    texts = wide_columns()
+    assert (texts["Busy"], texts["Rwnd-Lim"], texts["Limited"]) == ("0us", "0us", "-")
+    assert texts["AccECN"].endswith("no-option")
+
+
+def test_the_details_show_shares_in_percent() -> None:
+    info = tcp_info(280, busy=("Q", 168, 1000), window=("Q", 176, 401))
+    (socket,) = to_sockets(decode(socket_message(attributes=attribute(2, info))).table)
+    lines = detail_lines(socket, 0, 40)
+    assert "  rwnd_limited_share    40%" in [line.rstrip() for line in lines]
+    assert "  rwnd_limited_us       401" in [line.rstrip() for line in lines]
+
+
+def test_an_older_kernel_leaves_gaps_in_wide() -> None:
+    info = attribute(2, tcp_info(192))
+    sockets = WatchedSockets(decode(socket_message(attributes=info)).table)
+    texts = {column.heading: column.texts(sockets)[0] for column in TABLE_WIDE}
+    for heading in ("RTOs", "RTO-Time", "Rehash", "Snd-Wnd", "Rcv-Wnd", "CE", "AccECN", "ECN-Rcvd", "ECN-Delivered"):
+        assert texts[heading] == "-", heading
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.0, "0%"), (0.0004, "0.04%"), (0.0052, "0.5%"), (0.015, "2%"), (0.4, "40%"), (1.0, "100%")]
+)
+def test_shares(share: float, words: str) -> None:
+    assert share_text(share) == words
 
 
 def test_the_drops_of_listeners() -> None:

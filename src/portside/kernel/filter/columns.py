@@ -3,11 +3,12 @@
 Beyond these, every number of a socket's ``info`` can be used by its own name (``cwnd``, ``bytes_sent``, ``rtt_us``).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from portside.errors import InvalidValue
-from portside.kernel.column_names import COLUMNS
+from portside.kernel.column_names import COLUMNS, SHARES
 from portside.kernel.filter.tree import Side
 from portside.units import parse_duration, parse_size
 
@@ -69,6 +70,14 @@ def _milliseconds(text: str) -> float:
     return parse_duration(text) * 1000
 
 
+def _share(text: str) -> float:
+    """A share of a whole: ``40%`` or ``0.4``."""
+    number = text.removesuffix("%")
+    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", number):
+        raise InvalidValue(f"{text!r} is no share: write 40% or 0.4")
+    return float(number) / (1 if number == text else 100)
+
+
 _NAMED = {
     "recvq": FilterColumn("recv_q", parse_size),
     "recv-q": FilterColumn("recv_q", parse_size),
@@ -91,6 +100,8 @@ _NAMED = {
     "busy": FilterColumn("busy_us", _microseconds),
     "rwnd_limited": FilterColumn("rwnd_limited_us", _microseconds),
     "sndbuf_limited": FilterColumn("sndbuf_limited_us", _microseconds),
+    **{name: FilterColumn(name, _share) for name in SHARES},
+    "total_rto_time": FilterColumn("total_rto_time_ms", _milliseconds),
     "retrans": FilterColumn("retrans_total", parse_integer),
     "retrans_now": FilterColumn("retrans", parse_integer),
     "notsent": FilterColumn("notsent_bytes", parse_size),
