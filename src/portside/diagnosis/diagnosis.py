@@ -22,20 +22,32 @@ GONE_AFTER_S = 5.0
 _MACHINE = Subject("machine")
 _MOST_FINDINGS = 2000
 
-_Key = tuple[str, Subject]
+FindingKey = tuple[str, Subject]
+"""What makes a finding the same one over time: its code and its subject."""
 
 
 class Report(NamedTuple):
     """The result of an observation. ``current`` are all findings that are there, the most severe first.
 
     ``changed`` are those of them that are new or have another severity now, ``gone`` those that have ended.
-    ``blind`` says for the codes of rules that could not look why they could not.
+    ``blind`` says for the codes of rules that could not look why they could not. ``rows`` are the sockets of each
+    finding, as rows of the table that was observed last: none where it is about no sockets, or not there at present.
     """
 
     current: tuple[Finding, ...]
     changed: tuple[Finding, ...]
     gone: tuple[Finding, ...]
     blind: Mapping[str, str]
+    rows: Mapping[FindingKey, RowNumbers]
+
+
+class _Judged(NamedTuple):
+    """What a rule says of a subject: of these rows, ``size`` many; ``unseen`` is what the group could not see."""
+
+    verdict: Verdict
+    size: int = 1
+    unseen: tuple[str, ...] = ()
+    rows: RowNumbers | None = None
 
 
 class Diagnosis:
@@ -57,20 +69,20 @@ class Diagnosis:
             for rule in rules
         }
         self._series = Series(window_s)
-        self._findings: dict[_Key, tuple[Finding, int]] = {}
+        self._findings: dict[FindingKey, tuple[Finding, int]] = {}
 
     def observe(self, seen: Observation) -> Report:
         """Run all rules on one more observation."""
         view = self._series.observe(seen)
         blind: dict[str, str] = {}
-        verdicts: dict[_Key, tuple[Verdict, tuple[str, ...], int]] = {}
+        verdicts: dict[FindingKey, _Judged] = {}
         selected: list[tuple[SocketRule, RowNumbers]] = []
         for rule in self._rules:
             if (why := _why_blind(rule, view)) is not None:
                 blind[rule.code] = why
             elif isinstance(rule, MachineRule):
                 for verdict in rule.look(view, self._thresholds[rule.code]):
-                    verdicts[rule.code, verdict.subject or _MACHINE] = (verdict, (), 1)
+                    verdicts[rule.code, verdict.subject or _MACHINE] = _Judged(verdict)
             else:
                 rows = np.flatnonzero(rule.select(view, self._thresholds[rule.code]))
                 if len(rows):
@@ -83,7 +95,7 @@ class Diagnosis:
         view: View,
         seen: Observation,
         selected: list[tuple[SocketRule, RowNumbers]],
-        verdicts: dict[_Key, tuple[Verdict, tuple[str, ...], int]],
+        verdicts: dict[FindingKey, _Judged],
     ) -> None:
         """Group what was selected by its subjects, and have each group described."""
         if not selected:
@@ -97,16 +109,19 @@ class Diagnosis:
             for group in groups(view, rule.by, rows, holders, np.searchsorted(asked, rows)):
                 verdict = rule.describe(group, self._thresholds[rule.code])
                 if verdict is not None:
-                    verdicts.setdefault((rule.code, group.subject), (verdict, group.unseen, len(group)))
+                    rows_of = group.rows if verdict.rows is None else verdict.rows
+                    judged = _Judged(verdict, len(group), group.unseen, rows_of)
+                    verdicts.setdefault((rule.code, group.subject), judged)
 
     def _follow(
         self,
         seen: Observation,
-        verdicts: Mapping[_Key, tuple[Verdict, tuple[str, ...], int]],
+        verdicts: Mapping[FindingKey, _Judged],
         blind: Mapping[str, str],
     ) -> Report:
         changed: list[Finding] = []
-        for (code, subject), (verdict, unseen, size) in verdicts.items():
+        rows: dict[FindingKey, RowNumbers] = {}
+        for (code, subject), (verdict, size, unseen, rows_of) in verdicts.items():
             before, _ = self._findings.get((code, subject), (None, 0))
             if before is None and len(self._findings) >= _MOST_FINDINGS:
                 continue
@@ -124,12 +139,14 @@ class Diagnosis:
                 unseen=(*verdict.unseen, *unseen),
             )
             self._findings[code, subject] = (finding, seen.at_ns)
+            if rows_of is not None:
+                rows[code, subject] = rows_of
             if before is None or before.severity != finding.severity:
                 changed.append(finding)
         gone = [key for key, (_, at_ns) in self._findings.items() if seen.at_ns - at_ns > GONE_AFTER_S * 1e9]
         ended = tuple(self._findings.pop(key)[0] for key in gone)
         return Report(
-            by_severity(finding for finding, _ in self._findings.values()), by_severity(changed), ended, blind
+            by_severity(finding for finding, _ in self._findings.values()), by_severity(changed), ended, blind, rows
         )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from portside.diagnosis.findings import Number, Severity, Subject
 from portside.diagnosis.grouping import By, SubjectGroup
-from portside.diagnosis.observation import Mask
+from portside.diagnosis.observation import Mask, RowNumbers
 from portside.diagnosis.view import View
 
 Unit = Literal["count", "s", "share", "bytes"]
@@ -29,7 +29,8 @@ class Verdict(NamedTuple):
     """The judgement of a rule about a subject that has its condition.
 
     ``affected`` is how many sockets or events have it; None is the size of the group. ``unseen`` says what could not be
-    looked at. ``subject`` is that of a rule about the machine: None is the machine itself.
+    looked at. ``subject`` is that of a rule about the machine: None is the machine itself. ``rows`` are the sockets of
+    the group that have the condition: None are all of them.
     """
 
     severity: Severity
@@ -40,6 +41,7 @@ class Verdict(NamedTuple):
     affected: int | None = None
     unseen: tuple[str, ...] = ()
     subject: Subject | None = None
+    rows: RowNumbers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

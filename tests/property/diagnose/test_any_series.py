@@ -76,8 +76,9 @@ def test_no_table_makes_a_rule_fail(seed: int) -> None:
     random = Random(seed)
     watched = Watched()
     for _ in range(6):
+        sockets = [any_socket(random) for _ in range(random.randrange(8))]
         found = watched.look(
-            *(any_socket(random) for _ in range(random.randrange(8))),
+            *sockets,
             after=random.choice([0.0, 0.001, 1.0, 1.0, 40.0]),
             counters=any_counters(random),
             limits=any_limits(random),
@@ -89,6 +90,12 @@ def test_no_table_makes_a_rule_fail(seed: int) -> None:
             assert msgspec.json.decode(encode_json(finding), type=Finding).code == finding.code
             assert not any("nan" in line or "inf" in line.replace("info", "") for line in finding_lines(finding, 80))
             assert finding.count >= 0
+        report = watched.report
+        assert report is not None
+        assert report.rows.keys() <= {(finding.code, finding.subject) for finding in found}
+        for rows in report.rows.values():
+            assert len(rows)
+            assert set(rows.tolist()) <= set(range(len(sockets)))
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))

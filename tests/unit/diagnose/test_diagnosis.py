@@ -39,6 +39,41 @@ def test_a_finding_is_the_same_one_while_it_comes_and_goes() -> None:
     assert watched.only(FULL).first_seen == "T+12"
 
 
+def rows_of(watched: Watched) -> dict[str, list[int]]:
+    """The sockets of each finding of the last observation, by its code."""
+    assert watched.report is not None
+    return {code: rows.tolist() for (code, _), rows in watched.report.rows.items()}
+
+
+def test_each_finding_has_its_sockets_as_rows_of_the_last_table() -> None:
+    itself = {"local": "127.0.0.1:9", "remote": "127.0.0.1:9"}
+    watched = Watched()
+    watched.look({}, itself, FULL)
+    assert rows_of(watched) == {"self-connected": [1], "accept-queue-overflow": [2]}
+    found = watched.look(itself, {}, EMPTY)
+    assert rows_of(watched) == {"self-connected": [0]}
+    assert {each.code for each in found} == {"self-connected", "accept-queue-overflow"}
+
+
+def test_a_finding_about_the_machine_has_no_sockets() -> None:
+    watched = Watched("time-wait-overflow")
+    for count in (0, 50):
+        watched.look({}, counters={"TcpExt.TCPTimeWaitOverflow": count})
+    assert watched.report is not None
+    assert [each.code for each in watched.report.current] == ["time-wait-overflow"]
+    assert rows_of(watched) == {}
+
+
+def test_of_a_host_those_connections_are_found_that_sent_anything_again() -> None:
+    watched = Watched("retransmits")
+    before = {"remote": "10.0.0.1:80", "bytes_sent": 1000}
+    watched.look({**before, "cookie": 1}, {**before, "cookie": 2})
+    after = {**before, "bytes_sent": 90_000}
+    lossy = {**after, "cookie": 2, "bytes_retrans": 40_000, "retrans_total": 30}
+    assert len(watched.look({**after, "cookie": 1}, lossy)) == 1
+    assert rows_of(watched) == {"retransmits": [1]}
+
+
 def test_a_finding_that_becomes_more_severe_is_said_again() -> None:
     watched = Watched("descriptors-near")
     watched = Watched("accept-queue-overflow")

@@ -30,7 +30,8 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
         return None
     needless = min(group.total("dsack_dups") / segments, 1.0)
     limited = group.total("rwnd_limited_us") >= group.total("busy_us") / 2 > 0
-    affected = int((group.growth("bytes_retrans") > 0).sum())
+    sent_again = group.growth("bytes_retrans") > 0
+    affected = int(sent_again.sum())
     lost = ratio * (1 - needless) >= limits["warning"] and not limited
     return Verdict(
         severity="warning" if lost else "info",
@@ -50,6 +51,7 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
         remedy="compare with other hosts to see whether it is the path or this end; look at the drops of the "
         "interfaces (`ip -s link`, `ethtool -S`) and of the queue (`tc -s qdisc`).",
         affected=affected,
+        rows=group.rows[sent_again],
     )
 
 
