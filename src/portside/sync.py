@@ -1,8 +1,8 @@
-"""Servers and connections for programs without an event loop: the same ones, on a thread that has a loop.
+"""Servers, connections and ``Control`` for programs without an event loop: the same ones, on a thread that has a loop.
 
-``portside.sync.connect`` and ``portside.sync.listen`` take what ``portside.connect`` and ``portside.listen`` take. Each
-call waits until it is done, at most as long as ``settimeout`` allows, and may come from any thread. All of a process
-share one thread, which is started at the first use. Ctrl-C ends the call that waits, and leaves the connection open.
+``portside.sync.connect``, ``listen``, ``watch`` and ``Control`` take what those of ``portside`` take. Each call waits
+until it is done, at most as long as ``settimeout`` allows, and may come from any thread. All of a process share one
+thread, which is started at the first use. Ctrl-C ends the call that waits, and leaves the connection open.
 
     with portside.sync.connect("127.0.0.1:12345") as connection:
         connection.send(b"hello\\n")
@@ -13,19 +13,24 @@ A process that was forked has a thread of its own, and cannot use what its paren
 """
 
 import asyncio
-import os
+import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from portside.api import connect as _api_connect
 from portside.api import server as _api_server
 from portside.api import watch as _api_watch
-from portside.errors import PortsideError
+from portside.api.control import Control as _AsyncControl
+from portside.api.loop_thread import LoopThread, Stream, Waiting, called, loop_thread
+from portside.api.thread_stream import ThreadStream
 from portside.feed.transcript import DEFAULT_BYTES, Transcript
 
 if TYPE_CHECKING:
+    import ssl
+
     from portside.api.options import ConnectOptions, Duration, ListenOptions, Size
     from portside.app.socket_events import SocketEvent
     from portside.behaviours.connection import Connection as AsyncConnection
@@ -33,123 +38,20 @@ if TYPE_CHECKING:
     from portside.kernel.models import Socket
     from portside.kernel.views import View
 
-__all__ = ["Connection", "Server", "connect", "listen", "watch"]
+__all__ = ["Connection", "Control", "Server", "Stream", "connect", "listen", "watch"]
 
+P = ParamSpec("P")
 Result = TypeVar("Result")
-_END = object()
-_WAITS_S = 5.0  # for a call that was interrupted to give back what it holds
 
 
-class _LoopThread:
-    """A loop on a thread of its own, and calls of coroutines in it from others."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="portside.sync", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-
-    def call(self, coroutine: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
-        """The result of a coroutine; one that is not done in ``timeout`` seconds is cancelled. Raises what it does.
-
-        Raises TimeoutError, PortsideError in a process that was forked, and RuntimeError on the loop's own thread.
-        """
-        if self.pid != os.getpid() or threading.current_thread() is self._thread:
-            coroutine.close()
-            if self.pid != os.getpid():
-                raise PortsideError("portside.sync", "this process was forked, and its parent has opened that")
-            raise RuntimeError("this is the thread of portside.sync, where nothing may wait")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        try:
-            return future.result(timeout)
-        except BaseException as error:
-            if future.done() and not future.cancelled():
-                raise  # the coroutine's own
-            future.cancel()
-            if isinstance(error, TimeoutError):
-                raise TimeoutError(f"not done within {timeout:g}s") from None
-            raise
-
-
-_lock = threading.Lock()
-_shared: _LoopThread | None = None
-
-
-def _loop_thread() -> _LoopThread:
-    global _shared  # noqa: PLW0603 - one thread for all connections of the process
-    with _lock:
-        if _shared is None:
-            _shared = _LoopThread()
-        return _shared
-
-
-def _forget_parent() -> None:
-    """In a child: the thread is the parent's alone, and so is whoever held the lock."""
-    global _lock, _shared
-    _lock, _shared = threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=_forget_parent)
-
-
-class _Waiting:
-    """Calls that wait, each as long as ``settimeout`` allows."""
-
-    def __init__(self, thread: _LoopThread) -> None:
-        self._thread = thread
-        self._timeout: float | None = None
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Let each call from now on take so many seconds at most, and then raise TimeoutError; None is no limit."""
-        self._timeout = seconds
-
-    def gettimeout(self) -> float | None:
-        """The seconds that a call may take; None is no limit."""
-        return self._timeout
-
-    def _wait(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        return self._thread.call(coroutine, self._timeout)
-
-    def _get(self, function: Callable[[], Result]) -> Result:
-        """The result of a function that is called in the loop."""
-        return self._thread.call(_called(function))
-
-    def _each(self, source: AsyncIterator[Result]) -> Iterator[Result]:
-        """The items of an asynchronous iterator, which is closed with this one."""
-        try:
-            while (item := self._wait(_next(source))) is not _END:
-                yield item  # type: ignore[misc]
-        finally:
-            with suppress(PortsideError, RuntimeError):
-                self._thread.call(_close(source), _WAITS_S)
-
-
-async def _called(function: Callable[[], Result]) -> Result:
-    return function()
-
-
-async def _next(source: AsyncIterator[Result]) -> Result | object:
-    return await anext(source, _END)
-
-
-async def _close(source: AsyncIterator[Any]) -> None:
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        await close()
-
-
-class Connection(_Waiting):
+class Connection(Waiting):
     """An open TCP connection, at either end: ``portside.Connection`` with calls that wait.
 
     Leaving ``with`` closes it in order. The methods raise ConnectionResetError once the connection has ended otherwise
     than by the peer's FIN, and TimeoutError after the time that ``settimeout`` has set.
     """
 
-    def __init__(self, thread: _LoopThread, connection: "AsyncConnection") -> None:
+    def __init__(self, thread: LoopThread, connection: "AsyncConnection") -> None:
         """For Portside itself."""
         super().__init__(thread)
         self._connection = connection
@@ -239,16 +141,16 @@ class Connection(_Waiting):
         self._wait(self._connection.wait_closed())
 
 
-class Server(_Waiting):
+class Server(Waiting):
     """A server on the loop's thread: ``portside.Server`` with calls that wait. Leaving ``with`` closes it."""
 
-    def __init__(self, thread: _LoopThread, server: _api_server.Server) -> None:
+    def __init__(self, thread: LoopThread, server: _api_server.Server) -> None:
         """For Portside itself."""
         super().__init__(thread)
         self._server = server
         self.addresses: tuple[str, ...] = server.addresses
-        self.host: str = thread.call(_called(lambda: server.host))
-        self.port: int = thread.call(_called(lambda: server.port))
+        self.host: str = thread.call(called(lambda: server.host))
+        self.port: int = thread.call(called(lambda: server.port))
 
     def __repr__(self) -> str:
         return repr(self._server).replace("portside.Server", "portside.sync.Server")
@@ -287,6 +189,89 @@ class Server(_Waiting):
         self._thread.call(self._server.close())
 
 
+def _waiting(
+    method: Callable[Concatenate[_AsyncControl, P], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate["Control", P], Result]:
+    """A method of ``portside.Control`` as one that waits for its result."""
+
+    def call(self: "Control", /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return self._wait(method(self._control, *args, **kwargs))
+
+    return _described(call, method)
+
+
+def _iterating(
+    method: Callable[Concatenate[_AsyncControl, P], AsyncIterator[Result]],
+) -> Callable[Concatenate["Control", P], Iterator[Result]]:
+    """A method of ``portside.Control`` that gives items, as one that waits for each."""
+
+    def call(self: "Control", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Result]:
+        return self._each(method(self._control, *args, **kwargs))
+
+    return _described(call, method)
+
+
+def _streaming(
+    method: Callable[Concatenate[_AsyncControl, P], ThreadStream[Result]],
+) -> Callable[Concatenate["Control", P], Stream[Result]]:
+    """A method of ``portside.Control`` that gives events, as one that waits for each."""
+
+    def call(self: "Control", /, *args: P.args, **kwargs: P.kwargs) -> Stream[Result]:
+        return Stream(self._thread, method(self._control, *args, **kwargs))
+
+    return _described(call, method)
+
+
+def _described(call: Callable[P, Result], method: Callable[..., object]) -> Callable[P, Result]:
+    """A call with the name, the text and the parameters of a method, for help()."""
+    signature = inspect.signature(method)
+    returned = signature.return_annotation
+    text = returned if isinstance(returned, str) else inspect.formatannotation(returned)
+    waited = text.replace("AsyncIterator", "Iterator").replace("ThreadStream", "Stream")
+    update_wrapper(call, method)
+    call.__signature__ = signature.replace(return_annotation=returned if waited == text else waited)  # type: ignore[attr-defined]
+    return call
+
+
+class Control(Waiting):
+    """The control API of a server that runs: ``portside.Control`` with calls that wait, each as ``settimeout`` allows.
+
+    ``server`` is a process, an address that it listens on, or the link of its page; without it the only one that runs.
+    ``tls`` is for a link that begins with https. The methods raise PortsideError where the server cannot be reached or
+    refuses, FilterError, a ValueError, for a filter that cannot be read, and TimeoutError.
+
+        control = portside.sync.Control("127.0.0.1:12345")
+        for each in control.connections("idle > 10s"):
+            control.close(each["conn"])
+    """
+
+    def __init__(self, server: int | str | None = None, *, tls: "ssl.SSLContext | None" = None) -> None:
+        """Nothing is asked yet."""
+        super().__init__(loop_thread())
+        self._control = _AsyncControl(server, tls=tls)
+
+    # A test compares this list with the methods of portside.Control, whose parameters and texts these have.
+    server = _waiting(_AsyncControl.server)
+    connections = _iterating(_AsyncControl.connections)
+    connection = _waiting(_AsyncControl.connection)
+    messages = _waiting(_AsyncControl.messages)
+    events = _streaming(_AsyncControl.events)
+    send = _waiting(_AsyncControl.send)
+    close = _waiting(_AsyncControl.close)
+    pause = _waiting(_AsyncControl.pause)
+    resume = _waiting(_AsyncControl.resume)
+    throttle = _waiting(_AsyncControl.throttle)
+    faults = _waiting(_AsyncControl.faults)
+    add_fault = _waiting(_AsyncControl.add_fault)
+    remove_fault = _waiting(_AsyncControl.remove_fault)
+    note = _waiting(_AsyncControl.note)
+    broadcast = _waiting(_AsyncControl.broadcast)
+    limits = _waiting(_AsyncControl.limits)
+    allow = _waiting(_AsyncControl.allow)
+    deny = _waiting(_AsyncControl.deny)
+    drain = _waiting(_AsyncControl.drain)
+
+
 def connect(
     address: str | int, *, transcript: "Size" = DEFAULT_BYTES, **options: "Unpack[ConnectOptions]"
 ) -> Connection:
@@ -296,7 +281,7 @@ def connect(
         connection.send(b"hello\\n")
         print(connection.receive())
     """
-    thread = _loop_thread()
+    thread = loop_thread()
     opening = _api_connect.connect(address, transcript=transcript, **options)
     return Connection(thread, thread.call(opening.open()))
 
@@ -316,7 +301,7 @@ def listen(
         connection = server.accept()
         connection.send(connection.receive())
     """
-    thread = _loop_thread()
+    thread = loop_thread()
 
     async def handle(connection: "AsyncConnection") -> None:
         if handler is not None:
@@ -336,16 +321,16 @@ def watch(
     source: str | None = None,
     owners: bool = True,
     interval: "Duration" = 1.0,
-) -> "Iterator[SocketEvent]":
+) -> "Stream[SocketEvent]":
     """An event each time a connection of this machine opens, changes its state or closes: ``portside.watch``, waiting.
 
-    It begins with the first ``next``, and ends with the iterator. Raises what ``portside.watch`` does.
+    It begins with the first ``next`` or with ``with``, and ends with the iterator. Raises what ``portside.watch`` does.
 
         for event in portside.sync.watch("sport = :12345"):
             print(event.event, event.socket.remote)
     """
     events = _api_watch.watch(filter, view=view, netns=netns, source=source, owners=owners, interval=interval)
-    return _Waiting(_loop_thread())._each(events)  # noqa: SLF001 - its own module's
+    return Stream(loop_thread(), events)
 
 
 async def _on_own_thread(handler: Callable[[Connection], object], connection: Connection) -> None:

@@ -165,6 +165,18 @@ def one_open_and_one_past(stage: Stage) -> None:
         assert read_to_end(refused) == b""
 
 
+def client_that_answers(stage: Stage) -> None:
+    """A client that says yes to whatever it is asked."""
+    stage.listen("12345")
+    client = stage.connect(12345, "127.0.0.1:41184")
+
+    def answer() -> None:
+        if client.recv(100):
+            client.sendall(b"yes\n")
+
+    threading.Thread(target=answer, daemon=True).start()
+
+
 def tls_of_opened(stage: Stage) -> str:
     authority = Authority(stage.folder)
     own, client = authority.sign("localhost"), authority.sign("a client")
@@ -405,6 +417,7 @@ PYTHON: dict[str, dict[str, Scenario]] = {
         "# shout.py: the same without a loop": Scenario(),
         "# events.py: what happens on a server": Scenario(),
         "# control.py: what the clients of a running server do, and an act": Scenario(one_open_and_one_past),
+        "# wait.py: ask a client, and wait for what it answers": Scenario(client_that_answers),
         "# watch.py: a connection that is too short for any polling": Scenario(),
     },
     "recording.md": {"import portside": Scenario(recorded)},

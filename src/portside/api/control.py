@@ -1,4 +1,4 @@
-"""``portside.Control``: a running server as its control API shows it, asked and told from Python."""
+"""``portside.Control``: a running server as its control API shows it, and acts on it, from Python."""
 
 import asyncio
 import base64
@@ -83,7 +83,7 @@ class Control:
         payload: Literal["none", "head", "all"] = "none",
         after: int | None = None,
     ) -> "ThreadStream[Event | Missed]":
-        """The events of the server, as an async iterator, until the server ends; ``Missed`` where some were skipped.
+        """The events of the server as they happen, until it ends; ``Missed`` where some were skipped.
 
         Without ``payload`` the data of Received and Sent is empty. ``after`` is a sequence number to begin behind.
         """
@@ -142,7 +142,7 @@ class Control:
         """Send bytes to every client."""
         return await self._request("POST", "/broadcast", {"base64": base64.b64encode(data).decode()})
 
-    async def limits(self, **changes: str | float | None) -> Json:
+    async def limits(self, /, **changes: str | float | None) -> Json:
         """The limits that can be changed while the server runs; keywords change them: ``max_conns=10``."""
         return await (self._request("PATCH", "/limits", changes) if changes else self._request("GET", "/limits"))
 
@@ -207,10 +207,11 @@ class _Lines:
 
     def read(self, on_begun: "Callable[[], None]") -> "Generator[Event | Missed, None, None]":
         self._stream = self._open()
-        on_begun()
         if self._is_closed:
             return
         try:
+            self._stream.begin()
+            on_begun()
             for item in self._stream:
                 if (event := event_or_gap(item)) is not None:
                     yield event

@@ -76,15 +76,22 @@ class EventStreams:
             if not self.count:
                 self._empty.set()
 
-    async def frames(
+    def frames(
         self, selection: Selection, wanted: "EventFilter | None", after: int | None, *, follow: bool = True
     ) -> AsyncIterator[bytes]:
-        """Frames of the events after ``after``, or from now on; with ``follow`` until the run ends.
+        """Frames of the events after ``after``, or from this call on; with ``follow`` until the run ends.
 
         A number that no event has yet is one of an earlier run: then all that is held comes.
         """
+        last = self._ring.last
+        if after is None:
+            after = last
+        return self._frames_from(selection, wanted, after if after <= last else 0, follow=follow)
+
+    async def _frames_from(
+        self, selection: Selection, wanted: "EventFilter | None", position: int, *, follow: bool
+    ) -> AsyncIterator[bytes]:
         ring = self._ring
-        position = ring.last if after is None else after if after <= ring.last else 0
         end = None if follow else ring.last
         while True:
             frame = self._frame(selection, wanted, position)

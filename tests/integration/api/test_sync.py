@@ -1,14 +1,16 @@
 """``portside.sync``: the same servers and connections, for programs without a loop."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import Start
+from support import connect
 
 import portside
 from portside import sync
@@ -179,17 +181,57 @@ def test_a_handler_that_raises_costs_its_own_connection(caplog: pytest.LogCaptur
 
 def test_connections_of_the_machine_are_watched() -> None:
     with portside.sync.listen("127.0.0.1:0") as server:
-        events = portside.sync.watch(f"dport = :{server.port}", interval="10ms")
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(next, events)
-            while not first.done():  # the look at what is there already is no event
-                with portside.sync.connect(server.port) as client:
-                    wait({first}, timeout=0.1)
-        assert isinstance(event := first.result(), portside.SocketEvent)
+        with portside.sync.watch(f"dport = :{server.port}", interval="10ms") as events:
+            with portside.sync.connect(server.port) as client:  # the look at what is there already has been taken
+                pass
+            event = next(events)
+        assert isinstance(event, portside.SocketEvent)
         assert event.socket.remote == client.peer
-        events.close()  # type: ignore[attr-defined]
+        assert list(events) == []
+        events.close()
     with pytest.raises(portside.FilterError):
         portside.sync.watch("spotr = 1")
+
+
+def test_a_running_server_is_controlled(listen: Start) -> None:
+    server = listen("--echo")
+    control = portside.sync.Control(server.process.pid)
+    with connect(server.port) as one, connect(server.port) as two:
+        server.wait_for("connected", count=2)
+        assert control.server()["pid"] == server.process.pid
+        assert [each["conn"] for each in control.connections(sort="-conn")] == [2, 1]
+        with control.events(payload="all") as events:
+            events.settimeout(60)
+            assert control.send(1, b"hi")["sent"] == 2
+            sent = next(event for event in events if isinstance(event, portside.Sent))
+            assert (sent.conn, sent.data) == (1, b"hi")
+        assert one.recv(10) == b"hi"
+        assert control.limits(max_conns=2)["max_conns"] == 2
+        control.close(2, "reset")
+        with pytest.raises(ConnectionResetError):
+            two.recv(10)
+        control.drain(within="60s")
+        one.shutdown(socket.SHUT_WR)
+        assert one.recv(10) == b""
+    assert server.wait() == 0
+    with pytest.raises(portside.PortsideError):
+        control.server()
+
+
+def test_a_control_says_what_is_wrong_and_waits_as_long_as_it_may(listen: Start) -> None:
+    server = listen("--echo")
+    assert server.port
+    control = portside.sync.Control(server.process.pid)
+    with pytest.raises(portside.PortsideError, match="7"):
+        control.send(7, b"x")
+    with pytest.raises(portside.FilterError, match="spotr"):
+        next(control.connections("spotr = 1"))
+    with pytest.raises(portside.FilterError, match="spotr"), control.events("spotr = 1"):
+        pass
+    with control.events() as events:
+        events.settimeout(0.01)
+        with pytest.raises(TimeoutError, match=r"not done within 0\.01s"):
+            next(events)
 
 
 def test_waiting_on_the_loops_own_thread_is_refused() -> None:

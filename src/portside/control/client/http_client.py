@@ -144,8 +144,16 @@ class LineStream(Iterator[dict[str, Any]]):
         self._exchange: Exchange | None = None
         self._closed = threading.Event()
         self._objects = self._read()
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Send the request, and read the head of its answer: from then on, nothing is missed."""
+        if not self._has_begun:
+            self._has_begun = True
+            next(self._objects, None)
 
     def __next__(self) -> dict[str, Any]:
+        self.begin()
         return next(self._objects)
 
     def close(self) -> None:
@@ -166,6 +174,7 @@ class LineStream(Iterator[dict[str, Any]]):
             exchange.begin("GET", self._target, None)
             if exchange.status != 200:
                 client.check(exchange, exchange.body(_MOST_ANSWER_BYTES))
+            yield {}  # the head, for ``begin``
             for line in exchange.lines(_MOST_LINE_BYTES):
                 if line and not line.isspace():
                     yield client.decode(line)

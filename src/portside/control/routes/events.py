@@ -121,6 +121,7 @@ def _frames(console: Console, query: EventsQuery, *, follow: bool = True) -> Asy
     if console.streams.count >= MOST_STREAMS:
         raise Problem(503, f"{MOST_STREAMS} streams of events are open already", code="streams")
     selection = Selection(query.payload, query.filter)
+    console.run.bus.flush()  # what has happened before the request
     return console.streams.frames(selection, wanted, query.after, follow=follow)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import portside
 from portside import sync
@@ -64,6 +64,18 @@ def without_a_loop() -> None:
             assert_type(connection.receive(), bytes)
         for event in server.events():
             assert_type(event, portside.Event)
+    control = portside.sync.Control("127.0.0.1:12345")
+    control.settimeout(5)
+    for each in control.connections("idle > 10s", sort="-idle"):
+        control.close(int(each["conn"]), "reset")
+    assert_type(control.server(), dict[str, Any])
+    assert_type(control.faults(1), list[dict[str, Any]])
+    assert_type(control.limits(max_conns=2), dict[str, Any])
+    with control.events(payload="all") as happened:
+        for one in happened:
+            assert_type(one, portside.Event | portside.Missed)
+    for change in portside.sync.watch("sport = :12345"):
+        assert_type(change, portside.SocketEvent)
     assert_type(portside.sockets("sport = :12345"), list[portside.Socket])
     assert_type(portside.Recording("rec"), portside.Recording)
 
