@@ -11,32 +11,18 @@ from portside.diagnosis.registry import RULES
 from portside.diagnosis.rule import Rule, Threshold
 from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
-from portside.settings.completion import Completion
-from portside.settings.connect import Connect
-from portside.settings.console import Console
-from portside.settings.ctl import CTL_COMMANDS
-from portside.settings.diagnose import Diagnose
-from portside.settings.lab import Lab
-from portside.settings.listen import Listen
-from portside.settings.rec import REC_COMMANDS
+from portside.settings.commands import COMMANDS, GROUPS
 from portside.settings.relations import describe_relations
-from portside.settings.rules import RULES_COMMANDS
-from portside.settings.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGES: dict[str, dict[str, type]] = {
-    "listen.md": {"": Listen},
-    "completion.md": {"": Completion},
-    "connect.md": {"": Connect},
-    "console.md": {"": Console},
-    "watch.md": {"": Watch},
-    "ctl.md": {f"ctl {name}": settings for name, settings in CTL_COMMANDS.items()},
-    "diagnose.md": {"": Diagnose},
-    "lab.md": {"": Lab},
-    "rules.md": {f"rules {name}": settings for name, settings in RULES_COMMANDS.items()},
-    "rec.md": {f"rec {name}": settings for name, settings in REC_COMMANDS.items()},
+    **{f"{name}.md": {"": settings} for name, settings in COMMANDS.items()},
+    **{
+        f"{name}.md": {f"{name} {command}": settings for command, settings in group.commands.items()}
+        for name, group in GROUPS.items()
+    },
 }
 BEGIN, END = "<!-- options: made by `make docs` -->", "<!-- end of options -->"
 BEGIN_CODES, END_CODES = "<!-- codes: made by `make docs` -->", "<!-- end of codes -->"

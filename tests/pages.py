@@ -143,7 +143,7 @@ def arguments(command: str) -> list[str]:
     lexer.whitespace_split = True
     words = []
     for word in lexer:
-        if word[0] in "|<>;&":
+        if word[:1] in {*"|<>;&"}:
             break
         if word != ANY_LINES:
             words.append(word)

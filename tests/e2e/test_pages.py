@@ -4,25 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from command_lines import SETTINGS, check_command
 from e2e.pages_in_netns import PYTHON, SAMPLES, SESSIONS, sample_of, session_of
 from netns import run_in_netns
-from pages import PAGES, ROOT, Block, arguments, blocks, commands, compare, compare_keys, filters, output_of, read_page
+from pages import PAGES, ROOT, Block, blocks, commands, compare, compare_keys, filters, output_of, read_page
 
-from portside.cli import parser, watch
 from portside.kernel.filter import parse as parse_filter
 from portside.kernel.resolver import SystemResolver
-from portside.lab.registry import CONDITIONS
 from portside.settings import option_specs
-from portside.settings.completion import Completion
-from portside.settings.connect import Connect
-from portside.settings.console import Console
-from portside.settings.ctl import CTL_COMMANDS
-from portside.settings.diagnose import Diagnose
-from portside.settings.lab import Lab
-from portside.settings.listen import Listen
-from portside.settings.rec import REC_COMMANDS
-from portside.settings.rules import RULES_COMMANDS
-from portside.settings.watch import Watch
 
 # The architecture shows pictures of the tree, not what runs.
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
@@ -64,50 +53,11 @@ def test_every_scenario_belongs_to_a_block() -> None:
     ids=str,
 )
 def test_a_command_is_one_that_portside_takes(page: str, line: int, command: str) -> None:
-    match arguments(command):
-        case []:
-            pass
-        case ["listen", *rest]:
-            parser.parse(Listen, "listen", rest)
-        case ["connect", *rest]:
-            parser.parse(Connect, "connect", rest)
-        case ["console", *rest]:
-            parser.parse(Console, "console", rest)
-        case ["watch", *rest]:
-            conditions = " ".join(parser.parse(Watch, "watch", watch.joined(rest)).filter)
-            assert conditions == MISTAKE or parse_filter(conditions, SystemResolver())
-        case ["completion", *rest]:
-            parser.parse(Completion, "completion", rest)
-        case ["lab", *rest]:
-            assert {*parser.parse(Lab, "lab", rest).code} <= {*CONDITIONS}
-        case ["diagnose", *rest]:
-            conditions = " ".join(parser.parse(Diagnose, "diagnose", rest).filter)
-            assert parse_filter(conditions, SystemResolver())
-        case ["rec", name, *rest]:
-            parser.parse(REC_COMMANDS[name], f"rec {name}", rest)
-        case ["ctl", name, *rest]:
-            parser.parse(CTL_COMMANDS[name], f"ctl {name}", rest)
-        case ["rules", name, *rest]:
-            parser.parse(RULES_COMMANDS[name], f"rules {name}", rest)
-        case [name]:
-            assert name in ("ctl", "rec", "rules")
-        case words:
-            raise AssertionError(f"{page}:{line}: no such command: {words}")
+    check_command(command, wrong_filter=MISTAKE)
 
 
 def test_every_option_in_a_sentence_is_one_of_portside() -> None:
-    commands = (
-        Connect,
-        Console,
-        Diagnose,
-        Lab,
-        Listen,
-        Watch,
-        *REC_COMMANDS.values(),
-        *RULES_COMMANDS.values(),
-        *CTL_COMMANDS.values(),
-    )
-    specs = [spec for settings in commands for _, spec, _ in option_specs(settings)]
+    specs = [spec for settings in SETTINGS.values() for _, spec, _ in option_specs(settings)]
     known = {"--help", "--version", *(flag for spec in specs for flag in spec.flags)}
     known |= {flag.replace("--", "--no-", 1) for spec in specs if spec.negatable for flag in spec.flags}
     for path in (*PAGES, ROOT / "CHANGELOG.md"):

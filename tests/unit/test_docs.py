@@ -9,21 +9,14 @@ from typing import get_args
 
 from portside.cli import COMMANDS
 from portside.cli.parser import parse
-from portside.cli.watch import joined
 from portside.diagnosis.registry import RULES
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
 from portside.settings import option_specs
-from portside.settings.completion import Completion
+from portside.settings.commands import all_commands
 from portside.settings.connect import Connect
-from portside.settings.console import Console
-from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
-from portside.settings.lab import Lab
-from portside.settings.listen import Listen
-from portside.settings.rec import REC_COMMANDS
-from portside.settings.rules import RULES_COMMANDS
 from portside.settings.values import FORMATS
 from portside.settings.watch import Watch
 from portside.wire.faults.model import KINDS
@@ -40,13 +33,8 @@ def test_the_option_tables_are_up_to_date() -> None:
 
 
 def test_every_option_is_documented() -> None:
-    commands = [("listen", Listen), ("connect", Connect), ("console", Console), ("watch", Watch)]
-    commands += [("diagnose", Diagnose), ("lab", Lab), ("completion", Completion)]
-    commands += [("rules", settings) for settings in RULES_COMMANDS.values()]
-    commands += [("rec", settings) for settings in REC_COMMANDS.values()]
-    commands += [("ctl", settings) for settings in CTL_COMMANDS.values()]
-    for name, settings in commands:
-        page = (DOCS / f"{name}.md").read_text()
+    for name, settings in all_commands().items():
+        page = (DOCS / f"{name.split()[0]}.md").read_text()
         for _, spec, _ in option_specs(settings):
             for flag in spec.flags:
                 assert flag in page, f"{flag} of {name}"
@@ -110,4 +98,4 @@ def test_commands_on_the_pages_of_conditions_are_ones_that_portside_takes() -> N
     for path in (DOCS / "findings").iterdir():
         for words in map(shlex.split, re.findall(r"`portside ([^`]+)`", path.read_text())):
             settings = {"watch": Watch, "diagnose": Diagnose, "connect": Connect}[words[0]]
-            parse(settings, words[0], joined(words[1:]))
+            parse(settings, words[0], words[1:])

@@ -1,30 +1,22 @@
 """The help of each command: as wide as a terminal, and plain text."""
 
 import pytest
+from command_lines import check_command
 
 from portside.cli import main
 from portside.cli.parser import make_parser
-from portside.settings import option_specs
-from portside.settings.completion import Completion
-from portside.settings.connect import Connect
-from portside.settings.ctl import CTL_COMMANDS
-from portside.settings.listen import Listen
-from portside.settings.rec import REC_COMMANDS
-from portside.settings.rules import RULES_COMMANDS
-from portside.settings.watch import Watch
+from portside.settings import Example, examples_of, option_specs
+from portside.settings.commands import EXAMPLES, GROUPS, all_commands
 
-COMMANDS = {
-    "listen": Listen,
-    "completion": Completion,
-    "connect": Connect,
-    "watch": Watch,
-    **{f"rec {name}": kind for name, kind in REC_COMMANDS.items()},
-    **{f"ctl {name}": kind for name, kind in CTL_COMMANDS.items()},
-    **{f"rules {name}": kind for name, kind in RULES_COMMANDS.items()},
+COMMANDS = all_commands()
+ALL_EXAMPLES = {
+    "": EXAMPLES,
+    **{name: group.examples for name, group in GROUPS.items()},
+    **{name: examples_of(settings) for name, settings in COMMANDS.items()},
 }
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "ctl", "rec", "rules", ""])
+@pytest.mark.parametrize("name", ALL_EXAMPLES)
 def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as ended:
@@ -49,3 +41,30 @@ def test_the_version_after_any_command(name: str, capsys: pytest.CaptureFixture[
         main([*name.split(), "--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("portside ")
+
+
+@pytest.mark.parametrize("name", ALL_EXAMPLES)
+def test_help_ends_with_three_examples(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*name.split(), "--help"])
+    _, _, end = capsys.readouterr().out.partition("\nExamples:\n")
+    shown = [line.strip() for line in end.splitlines()]
+    assert shown == [line for each in ALL_EXAMPLES[name] for line in (f"{each.task}:", each.command)]
+    assert len(ALL_EXAMPLES[name]) == 3
+    assert any(each.command.startswith(f"portside {name}".rstrip()) for each in ALL_EXAMPLES[name])
+
+
+@pytest.mark.parametrize("example", [each for three in ALL_EXAMPLES.values() for each in three], ids=str)
+def test_an_example_can_be_run(example: Example) -> None:
+    for words in example.command.split(" && "):
+        command = words.removeprefix("source <(").removesuffix(")")
+        if command.startswith("portside "):
+            check_command(command)
+
+
+def test_the_examples_of_a_command_differ() -> None:
+    for three in ALL_EXAMPLES.values():
+        assert len({each.task for each in three}) == len({each.command for each in three}) == 3

@@ -9,8 +9,7 @@ from functools import partial
 
 from portside.app.diagnose_source import DiagnosisSource
 from portside.app.diagnose_text import finding_lines, gone_line, list_lines
-from portside.app.diagnosis_choice import chosen_rules, filtered_rules, known_rule, read_thresholds
-from portside.app.finding_pages import read_finding_page
+from portside.app.diagnosis_choice import chosen_rules, filtered_rules, read_thresholds
 from portside.app.findings import everything_found, reports
 from portside.app.notices import write_notice
 from portside.app.signals import readable_at_signal
@@ -33,9 +32,6 @@ def run(settings: Diagnose) -> int:
     """Say what is wrong; 1 where something above *info* was printed, else 0."""
     if settings.list:
         write_lines(list_lines(RULES, terminal_width()))
-        return 0
-    if settings.explain is not None:
-        write_stdout([read_finding_page(known_rule(settings.explain).code)])
         return 0
     rules = chosen_rules(settings.only, settings.ignore)
     thresholds = read_thresholds(settings.thresholds)

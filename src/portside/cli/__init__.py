@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from portside.cli.parser import hanging, load
+from portside.cli.parser import example_lines, hanging, load
 from portside.cli.standard_error import EscapedStandardError
 from portside.errors import Hint, PortsideError, reason_of
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
     "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
     "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
+    "help": "the pages of the documentation: of commands, of subjects, of findings",
     "completion": "a script by which bash, zsh or fish completes all this",
 }
 
@@ -72,11 +73,9 @@ def _run(arguments: list[str]) -> int:
         case []:
             sys.stderr.write(_help())
             return 2
-        case ["-h" | "--help" | "help"]:
+        case ["-h" | "--help"]:
             sys.stdout.write(_help())
             return 0
-        case ["help", name, *rest] if name in COMMANDS:
-            return _run([name, *rest, "--help"])
         case ["-V" | "--version"]:
             from portside.version import __version__
 
@@ -113,7 +112,7 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import watch
             from portside.settings.watch import Watch
 
-            return watch.run(load(Watch, "watch", watch.joined(rest)))
+            return watch.run(load(Watch, "watch", rest))
         case ["diagnose", *rest]:
             from portside.cli import diagnose
             from portside.settings.diagnose import Diagnose
@@ -129,6 +128,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.completion import Completion
 
             return completion.run(load(Completion, "completion", rest))
+        case ["help", *rest]:
+            from portside.cli import help as help_command
+            from portside.settings.help import Help
+
+            return help_command.run(load(Help, "help", rest), COMMANDS)
         case [name, *_]:
             from portside.cli.misspelt import no_such_command
 
@@ -137,10 +141,13 @@ def _run(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    lines = [hanging(f"  {name:<10}", words) for name, words in COMMANDS.items()]
+    from portside.settings.commands import EXAMPLES
+
+    lines = [hanging(f"  {name:<12}", words) for name, words in COMMANDS.items()]
     return (
-        "usage: portside COMMAND …\n\nA TCP endpoint you can see into.\n\n"
-        f"{''.join(lines)}\n`portside COMMAND --help` tells its options; `portside --version` the version.\n"
+        f"usage: portside COMMAND …\n\nA TCP endpoint you can see into.\n\n{''.join(lines)}\n"
+        "`portside COMMAND --help` tells its options, `portside help` the pages to read,\n"
+        f"`portside --version` the version.\n\n{example_lines(EXAMPLES)}"
     )
 
 

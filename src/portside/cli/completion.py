@@ -14,31 +14,9 @@ from portside.cli.group import check_arguments
 from portside.cli.parser import make_parser
 from portside.diagnosis.registry import RULES
 from portside.settings import OptionSpec, option_specs
+from portside.settings.commands import COMMANDS, GROUPS
 from portside.settings.completion import SHELLS, Completion
-from portside.settings.connect import Connect
-from portside.settings.console import Console
-from portside.settings.ctl import CTL_COMMANDS
-from portside.settings.diagnose import Diagnose
-from portside.settings.lab import Lab
-from portside.settings.listen import Listen
-from portside.settings.rec import REC_COMMANDS
-from portside.settings.rules import RULES_COMMANDS
-from portside.settings.watch import Watch
 
-_COMMANDS: Final[dict[str, type]] = {
-    "listen": Listen,
-    "connect": Connect,
-    "watch": Watch,
-    "diagnose": Diagnose,
-    "lab": Lab,
-    "console": Console,
-    "completion": Completion,
-}
-_GROUPS: Final = {
-    "rec": ("recordings", REC_COMMANDS),
-    "ctl": ("act on a running server", CTL_COMMANDS),
-    "rules": ("rules for what a server answers", RULES_COMMANDS),
-}
 # The first column of a table without its heading.
 _CONNECTIONS: Final = shtab.cmd("portside ctl conns 2>/dev/null | awk 'NR > 1 { print $1 }'")
 _SERVERS: Final = shtab.cmd("portside ctl servers 2>/dev/null | awk 'NR > 1 { print $1 }'")
@@ -57,12 +35,12 @@ def _everything() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="portside", description="A TCP endpoint you can see into")
     root.add_argument("-V", "--version", action="version", version="", help="the version")
     commands = root.add_subparsers()
-    for name, settings in _COMMANDS.items():
+    for name, settings in COMMANDS.items():
         _add(commands, name, name, settings)
-    for group, (about, members) in _GROUPS.items():
-        subcommands = commands.add_parser(group, help=about).add_subparsers()
-        for name, settings in members.items():
-            _add(subcommands, name, f"{group} {name}", settings)
+    for word, group in GROUPS.items():
+        subcommands = commands.add_parser(word, help=group.about).add_subparsers()
+        for name, settings in group.commands.items():
+            _add(subcommands, name, f"{word} {name}", settings)
     return root
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from portside.control.client.http_client import ControlClient
     from portside.ctl.acts import CtlActs
 
-_ABOUT = "portside ctl COMMAND …\n\nAct on a running server of this user, without a restart and without root."
 _OTHER_SERVER = "it may be none of Portside's, or one of another version; PORTSIDE_DEBUG=1 shows where"
 _MOST_SENT_BYTES = 700_000  # what a request of the API can take as base64
 
@@ -23,7 +22,7 @@ _MOST_SENT_BYTES = 700_000  # what a request of the API can take as base64
 def run(arguments: list[str]) -> int:
     """Run one of the commands; the exit status."""
     try:
-        return run_one("ctl", _ABOUT, CTL_COMMANDS, _RUNS, arguments)
+        return run_one("ctl", CTL_COMMANDS, _RUNS, arguments)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         if os.environ.get("PORTSIDE_DEBUG"):
             raise

@@ -13,6 +13,13 @@ def run(settings: Diagnose) -> int:
         raise UsageError("diagnose", "it looks into one network, and --netns all are several", hint)
     # numpy's linear algebra, unused here, starts a thread for each processor: half of the import's time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if settings.explain is not None:
+        from portside.app.diagnosis_choice import known_rule
+        from portside.app.documentation import read_finding_page
+        from portside.tui.documentation import show_page
+
+        show_page(read_finding_page(known_rule(settings.explain).code))
+        return 0
     from portside.app import diagnose
 
     return diagnose.run(settings)

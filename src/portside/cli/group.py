@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.cli.misspelt import no_such_command
-from portside.cli.parser import hanging, load, plain
+from portside.cli.parser import example_lines, hanging, load, plain
 from portside.errors import UsageError
 
 Run = Callable[[Any], int]
 
 
-def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[str, Run], arguments: list[str]) -> int:
-    """Run the subcommand that the arguments begin with; the exit status. ``about``: usage and purpose of the group."""
+def run_one(name: str, commands: Mapping[str, type], runs: Mapping[str, Run], arguments: list[str]) -> int:
+    """Run the subcommand that the arguments begin with; the exit status."""
     match arguments:
         case []:
-            sys.stderr.write(_help(name, about, commands))
+            sys.stderr.write(group_help(name))
             return 2
         case ["-h" | "--help" | "help"]:
-            sys.stdout.write(_help(name, about, commands))
+            sys.stdout.write(group_help(name))
             return 0
         case [command, *rest] if command in commands:
             return runs[command](load(commands[command], f"{name} {command}", rest))
@@ -27,9 +27,17 @@ def run_one(name: str, about: str, commands: Mapping[str, type], runs: Mapping[s
     raise AssertionError
 
 
-def _help(name: str, about: str, commands: Mapping[str, type]) -> str:
-    lines = [hanging(f"  {command:<10}", plain(kind.__doc__ or "")) for command, kind in commands.items()]
-    return f"usage: {about}\n\n{''.join(lines)}\n`portside {name} COMMAND --help` tells its options.\n"
+def group_help(name: str) -> str:
+    """The help of a command that has subcommands."""
+    from portside.settings.commands import GROUPS  # imports the settings of all commands, and is needed for help alone
+
+    group = GROUPS[name]
+    lines = [hanging(f"  {command:<11}", plain(kind.__doc__ or "")) for command, kind in group.commands.items()]
+    return (
+        f"usage: portside {name} {group.usage}\n\n{group.about}\n\n{''.join(lines)}\n"
+        f"`portside {name} COMMAND --help` tells its options, `portside help {name}` more.\n\n"
+        f"{example_lines(group.examples)}"
+    )
 
 
 def check_arguments(command: str, given: tuple[str, ...], expected: str) -> tuple[str, ...]:

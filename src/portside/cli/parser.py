@@ -2,19 +2,20 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from portside.cli.misspelt import check_options
 from portside.errors import InvalidValue, UsageError
 from portside.nearest import nearest
-from portside.settings import OptionSpec, Written, option_specs
+from portside.settings import Example, OptionSpec, Written, examples_of, option_specs
 from portside.settings.relations import check_relations, describe_relations
 from portside.settings.values import LOG_LEVELS
 from portside.version import __version__
 
 Settings = TypeVar("Settings")
 MOST_CHOICES = 40  # characters
+EXAMPLES = "Examples:\n"
 
 
 class _ArgumentParser(argparse.ArgumentParser):
@@ -31,6 +32,7 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
     Raises UsageError where they are wrong; prints the help and exits where that is asked for.
     """
     specs = option_specs(settings)
+    arguments = _join_sort_columns(arguments)
     flags = check_options(name, [spec for _, spec, _ in specs], arguments)
     parser = make_parser(settings, name)
     # Intermixed parsing forgets that all after -- are arguments.
@@ -52,6 +54,17 @@ def parse(settings: type[Settings], name: str, arguments: Sequence[str]) -> Sett
         object.__setattr__(made, "flags_written", flags)  # past the guard of a frozen dataclass, for nobody has it yet
     check_relations(name, made, flags)
     return made
+
+
+def _join_sort_columns(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--sort -COLUMN`` as one word: argparse would take the column for an option."""
+    words: list[str] = []
+    for word in arguments:
+        if words and words[-1] == "--sort" and len(word) > 1 and word[0] == "-" and word[1] != "-":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def load(settings: type[Settings], name: str, arguments: Sequence[str]) -> Settings:
@@ -76,6 +89,7 @@ def make_parser(settings: type, name: str) -> argparse.ArgumentParser:
         description=plain(settings.__doc__ or ""),
         allow_abbrev=False,
         add_help=False,
+        epilog=example_lines(examples_of(settings)),
         formatter_class=_formatter,
     )
     groups: dict[str, Any] = {"": parser}
@@ -100,11 +114,23 @@ def hanging(head: str, text: str) -> str:
     """A head and its text beside it, in lines as wide as the terminal; each ends with a line feed."""
     from textwrap import fill
 
-    return fill(text, _width(), initial_indent=head, subsequent_indent=" " * len(head)) + "\n"
+    return fill(text, _width(), initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False) + "\n"
+
+
+def example_lines(examples: Iterable[Example]) -> str:
+    """The examples that end a help: a heading, and two lines for each; the last ends with a line feed."""
+    return EXAMPLES + "".join(hanging("  ", f"{each.task}:") + f"    {each.command}\n" for each in examples)
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """A HelpFormatter that leaves the lines of examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(EXAMPLES) else super()._fill_text(text, width, indent)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=34, width=_width())
+    return _HelpFormatter(prog, max_help_position=34, width=_width())
 
 
 def _width() -> int:

@@ -24,12 +24,10 @@ from portside.settings.rec import (
 )
 from portside.settings.values import parse_conn
 
-_ABOUT = "portside rec COMMAND DIR …\n\nWhat `portside listen --record DIR` kept."
-
 
 def run(arguments: list[str]) -> int:
     """Run one of the commands; the exit status."""
-    return run_one("rec", _ABOUT, REC_COMMANDS, _RUNS, arguments)
+    return run_one("rec", REC_COMMANDS, _RUNS, arguments)
 
 
 def _conn(name: str, text: str) -> int:

@@ -3,12 +3,10 @@
 from portside.cli.group import check_arguments, run_one
 from portside.settings.rules import RULES_COMMANDS, RulesCheck, RulesTest
 
-_ABOUT = "portside rules COMMAND FILE …\n\nWhat `portside listen --rules FILE` answers by."
-
 
 def run(arguments: list[str]) -> int:
     """Run one of the commands; the exit status."""
-    return run_one("rules", _ABOUT, RULES_COMMANDS, {"check": _check, "test": _test}, arguments)
+    return run_one("rules", RULES_COMMANDS, {"check": _check, "test": _test}, arguments)
 
 
 def _check(settings: RulesCheck) -> int:

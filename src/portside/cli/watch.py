@@ -30,17 +30,6 @@ def run(settings: Watch) -> int:
     return watch.run(settings, prefetcher)
 
 
-def joined(arguments: list[str]) -> list[str]:
-    """The arguments with ``--sort -COLUMN`` as one word: argparse would take the column for an option."""
-    words: list[str] = []
-    for word in arguments:
-        if words and words[-1] == "--sort" and len(word) > 1 and word[0] == "-" and word[1] != "-":
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
-
-
 def _is_live(settings: Watch) -> bool:
     plain = settings.once or settings.json or settings.summary or settings.kill or settings.netns == "all"
     able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

@@ -31,6 +31,13 @@ class OptionSpec(NamedTuple):
     bare: str | None = None  # the value where the option is given without one; None: it needs one
 
 
+class Example(NamedTuple):
+    """A task and the command line that does it; three of them end the help of a command, from its ``examples``."""
+
+    task: str
+    command: str
+
+
 class Written:
     """Base of settings of which is known which options were written on a command line: one may be given its default."""
 
@@ -121,3 +128,9 @@ def option_specs(settings: type) -> list[tuple[str, OptionSpec, Any]]:
     own = get_annotations(settings)
     ordered = sorted(fields(settings), key=lambda each: each.name not in own)
     return [(each.name, each.metadata["spec"], each.default) for each in ordered]
+
+
+def examples_of(settings: type) -> tuple[Example, ...]:
+    """The examples of a command, which its settings class has beside the options."""
+    examples: tuple[Example, ...] = settings.examples  # type: ignore[attr-defined]
+    return examples

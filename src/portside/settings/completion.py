@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portside.errors import InvalidValue
-from portside.settings import argument
+from portside.settings import Example, argument
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -18,5 +18,11 @@ def parse_shell(text: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Completion:
     """A script by which a shell completes commands, options, values, files and the numbers of connections."""
+
+    examples = (
+        Example("bash, in this shell and until it ends", "source <(portside completion bash)"),
+        Example("zsh, with ~/.zfunc in its fpath", "portside completion zsh > ~/.zfunc/_portside"),
+        Example("fish", "portside completion fish > ~/.config/fish/completions/portside.fish"),
+    )
 
     shell: tuple[str, ...] = argument("SHELL", parse_shell, "the shell: bash, zsh or fish")

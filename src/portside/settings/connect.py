@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portside.addresses import Address
-from portside.settings import Written, argument, flag, option, switch
+from portside.settings import Example, Written, argument, flag, option, switch
 from portside.settings.values import (
     FORMATS,
     encoding,
@@ -25,6 +25,12 @@ _TLS = "TLS"
 @dataclass(frozen=True, kw_only=True)
 class Connect(Written):
     """Standard input to the peer, the peer to standard output, byte for byte."""
+
+    examples = (
+        Example("talk to a server by hand", "portside connect localhost 9000"),
+        Example("send a file, and keep the answer", "portside connect localhost:9000 < request.bin > answer.bin"),
+        Example("see which ports are open", "portside connect --scan localhost 8000-8100"),
+    )
 
     target: tuple[str, ...] = argument(
         "ADDRESS",

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
-from portside.settings import argument, option
+from portside.settings import Example, argument, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
     """The terminal console of a running server: its connections, live, and acts on them."""
+
+    examples = (
+        Example("the server that runs here", "portside console"),
+        Example("one of several, by a port that it listens on", "portside console :9000"),
+        Example("one of several, by its process", "portside console 4379"),
+    )
 
     server: tuple[str, ...] = argument(
         "SERVER", str,

@@ -5,7 +5,7 @@ They are neither compared nor printed: to make the methods for that would take a
 
 from dataclasses import dataclass
 
-from portside.settings import argument, flag, option
+from portside.settings import Example, argument, flag, option
 from portside.units import parse_hex
 
 LIMIT_NAMES = ("max_conns", "max_conns_per_ip", "idle_timeout", "half_close_timeout")
@@ -31,12 +31,27 @@ class CtlCommand:
 class CtlServers:
     """The servers of this user that run here."""
 
+    examples = (
+        Example("see which servers run", "portside ctl servers"),
+        Example("their process numbers alone", "portside ctl servers --json | jq .pid"),
+        Example("use one of them, by its port, in another command", "portside ctl conns --server :9000"),
+    )
+
     json: bool = flag("--json", help="what the API answers, a JSON object a line", group=_LOOK)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlConns(CtlCommand):
     """The connections of a server, those that a filter leaves."""
+
+    examples = (
+        Example("all clients", "portside ctl conns"),
+        Example(
+            "those that have been silent for a minute, the largest first",
+            "portside ctl conns 'idle > 1m' --sort -received",
+        ),
+        Example("those that have gone by a reset", "portside ctl conns --closed 'reason = peer_reset'"),
+    )
 
     filter: tuple[str, ...] = argument(
         "FILTER", str,
@@ -53,12 +68,24 @@ class CtlConns(CtlCommand):
 class CtlShow(CtlCommand):
     """One connection: what the server and the kernel know of it, and where its bytes are."""
 
+    examples = (
+        Example("see where the bytes of connection 7 are", "portside ctl show 7"),
+        Example("the same on one of several servers", "portside ctl show 7 --server :9000"),
+        Example("as JSON, for a script", "portside ctl show 7 --json"),
+    )
+
     conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlSend(CtlCommand):
     """Send bytes to one client."""
+
+    examples = (
+        Example("send a line", "portside ctl send 7 'hello\\n'"),
+        Example("send bytes", "portside ctl send 7 --hex 02304103"),
+        Example("send what is in a file", "portside ctl send 7 --file answer.bin"),
+    )
 
     words: tuple[str, ...] = argument(
         "CONN TEXT",
@@ -78,12 +105,24 @@ class CtlSend(CtlCommand):
 class CtlBroadcast(CtlCommand):
     """Send a text to every client."""
 
+    examples = (
+        Example("tell all clients", "portside ctl broadcast 'back in a minute\\n'"),
+        Example("tell those of one of several servers", "portside ctl broadcast 'hello\\r\\n' --server :9000"),
+        Example("as JSON: how many got it", "portside ctl broadcast 'hello\\n' --json"),
+    )
+
     text: tuple[str, ...] = argument("TEXT", str, "the text, with escapes as in `send`")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlClose(CtlCommand):
     """Close a connection in order: what is buffered for the client goes out first."""
+
+    examples = (
+        Example("close a connection in order", "portside ctl close 7"),
+        Example("send FIN, and go on reading", "portside ctl close 7 --half"),
+        Example("see what a client does at a reset", "portside ctl close 7 --reset"),
+    )
 
     conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
     reset: bool = flag(
@@ -96,6 +135,12 @@ class CtlClose(CtlCommand):
 class CtlPause(CtlCommand):
     """Read nothing from a client until `resume`: what it sends waits in the kernel, then on its side."""
 
+    examples = (
+        Example("stop reading from a client", "portside ctl pause 7"),
+        Example("see where its bytes wait then", "portside ctl pause 7 && portside ctl show 7"),
+        Example("stop reading for ten seconds", "portside ctl pause 7 && sleep 10 && portside ctl resume 7"),
+    )
+
     conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
 
 
@@ -103,12 +148,24 @@ class CtlPause(CtlCommand):
 class CtlResume(CtlCommand):
     """Read from a client again."""
 
+    examples = (
+        Example("go on reading from a client", "portside ctl resume 7"),
+        Example("the same on one of several servers", "portside ctl resume 7 --server :9000"),
+        Example("as JSON, for a script", "portside ctl resume 7 --json"),
+    )
+
     conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlThrottle(CtlCommand):
     """Limit both directions of a connection to a rate."""
+
+    examples = (
+        Example("give a client a slow line", "portside ctl throttle 7 10k/s"),
+        Example("give it all it can take again", "portside ctl throttle 7 off"),
+        Example("the same on one of several servers", "portside ctl throttle 7 1M/s --server :9000"),
+    )
 
     words: tuple[str, ...] = argument(
         "CONN RATE", str, "the number of the connection, and bytes a second (10k/s) or `off`"
@@ -118,6 +175,12 @@ class CtlThrottle(CtlCommand):
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlFault(CtlCommand):
     """Put a fault on an open connection, take one or all out, or say which it has."""
+
+    examples = (
+        Example("delay all that passes", "portside ctl fault 7 'latency 200ms'"),
+        Example("see which faults a connection has", "portside ctl fault 7"),
+        Example("take all out again", "portside ctl fault 7 off"),
+    )
 
     words: tuple[str, ...] = argument(
         "CONN SPEC", str,
@@ -130,12 +193,27 @@ class CtlFault(CtlCommand):
 class CtlNote(CtlCommand):
     """Write a note on a connection; an empty one takes it away."""
 
+    examples = (
+        Example("say who a client is", "portside ctl note 7 'the printer in room 4'"),
+        Example("find it by that", "portside ctl conns 'note = *printer*'"),
+        Example("take the note away", "portside ctl note 7 ''"),
+    )
+
     words: tuple[str, ...] = argument("CONN TEXT", str, "the number of the connection, and the note")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlLimit(CtlCommand):
     """Change limits of the server, or say what they are."""
+
+    examples = (
+        Example("see the limits", "portside ctl limit"),
+        Example("let no more than 100 clients in", "portside ctl limit max_conns=100"),
+        Example(
+            "close clients that are silent for 5 minutes, however many they are",
+            "portside ctl limit idle_timeout=5m max_conns=off",
+        ),
+    )
 
     changes: tuple[str, ...] = argument(
         "NAME=VALUE", str,
@@ -148,6 +226,12 @@ class CtlLimit(CtlCommand):
 class CtlAllow(CtlCommand):
     """Let a network connect: once one is allowed, only such ones may; without NET, who may is listed."""
 
+    examples = (
+        Example("see who may connect", "portside ctl allow"),
+        Example("let one network in, and nobody else", "portside ctl allow 10.0.0.0/8"),
+        Example("take it off the list", "portside ctl allow 10.0.0.0/8 --remove"),
+    )
+
     net: tuple[str, ...] = argument("NET", str, "an address or a network: 10.0.0.0/8")
     remove: bool = flag("--remove", help="take it off the list", group=_HOW)
 
@@ -156,6 +240,12 @@ class CtlAllow(CtlCommand):
 class CtlDeny(CtlCommand):
     """Let a network connect no more; those who are connected stay. Without NET, who may not is listed."""
 
+    examples = (
+        Example("see who may not connect", "portside ctl deny"),
+        Example("keep one address out", "portside ctl deny 192.0.2.7"),
+        Example("let it in again", "portside ctl deny 192.0.2.7 --remove"),
+    )
+
     net: tuple[str, ...] = argument("NET", str, "an address or a network: 10.0.0.0/8")
     remove: bool = flag("--remove", help="take it off the list", group=_HOW)
 
@@ -163,6 +253,12 @@ class CtlDeny(CtlCommand):
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlEvents(CtlCommand):
     """The events of a server as they happen, shown as `listen` shows them."""
+
+    examples = (
+        Example("follow everything that happens", "portside ctl events"),
+        Example("only how connections end", "portside ctl events 'event = closed'"),
+        Example("as JSON, without the bytes that pass", "portside ctl events --json --payload none"),
+    )
 
     filter: tuple[str, ...] = argument(
         "FILTER", str, "which of them: conn = 7, event = closed, reason = peer_reset, by = web*, peer 10.0.0.0/8 …"
@@ -180,6 +276,12 @@ class CtlEvents(CtlCommand):
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlDrain(CtlCommand):
     """Accept nobody any more, and end the server with its last client."""
+
+    examples = (
+        Example("end the server once its last client has gone", "portside ctl drain"),
+        Example("give them 30 seconds", "portside ctl drain --within 30s"),
+        Example("end one of several servers", "portside ctl drain --server :9000"),
+    )
 
     within: str | None = option(
         "--within", metavar="DURATION", group=_HOW, help="how long clients have to leave",

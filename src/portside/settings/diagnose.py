@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from portside.errors import InvalidValue
-from portside.settings import argument, flag, option, options
+from portside.settings import Example, argument, flag, option, options
 from portside.settings.values import log_level
 from portside.units import parse_positive_duration
 
@@ -32,6 +32,12 @@ def parse_setting(text: str) -> Setting:
 @dataclass(frozen=True, kw_only=True)
 class Diagnose:
     """The faults of this machine's TCP, in words: what, whose fault, how one knows, what to do."""
+
+    examples = (
+        Example("find what is wrong on this machine", "portside diagnose"),
+        Example("look at one server for a minute", "portside diagnose --for 1m 'sport = :9000'"),
+        Example("read what a finding means, and what to do", "portside diagnose --explain close-wait-leak"),
+    )
 
     filter: tuple[str, ...] = argument(
         "FILTER",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portside.errors import InvalidValue
-from portside.settings import argument, flag, option
+from portside.settings import Example, argument, flag, option
 from portside.units import parse_positive_duration
 
 MOST_S = 3600.0
@@ -20,6 +20,12 @@ def parse_hold(text: str) -> float:
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     """A condition of TCP made for real on this machine, to look at with ``watch``, ``ss`` and ``netstat``."""
+
+    examples = (
+        Example("see which conditions there are", "portside lab --list"),
+        Example("make a leak, to look at it from another terminal", "portside lab close-wait-leak"),
+        Example("see whether `diagnose` finds a reader that is too slow", "portside lab receiver-slow --check"),
+    )
 
     code: tuple[str, ...] = argument("CODE", str, "the condition, one of those that --list shows")
     duration: float = option(

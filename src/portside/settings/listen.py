@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_addresses
-from portside.settings import Written, argument, flag, option, options, switch
+from portside.settings import Example, Written, argument, flag, option, options, switch
 from portside.settings.values import (
     FORMATS,
     encoding,
@@ -46,6 +46,15 @@ def _parse_fault(text: str) -> "FaultSpec":
 @dataclass(frozen=True, kw_only=True)
 class Listen(Written):
     """A TCP server for any number of clients at once, which shows what each of them sends."""
+
+    examples = (
+        Example("show what each client of port 9000 sends", "portside listen 9000"),
+        Example(
+            "stand between clients and a server, show both directions, and keep them",
+            "portside listen 9000 --forward localhost:5432 --record capture",
+        ),
+        Example("see how a client bears a slow server", "portside listen 9000 --echo --fault 'latency 200ms'"),
+    )
 
     addresses: tuple[Address, ...] = argument(
         "ADDRESS",

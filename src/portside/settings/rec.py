@@ -7,7 +7,7 @@ from typing import get_args
 
 from portside.errors import InvalidValue
 from portside.events import CloseReason
-from portside.settings import Written, argument, flag, option
+from portside.settings import Example, Written, argument, flag, option
 from portside.settings.values import FORMATS, encoding, log_level, parse_conn
 from portside.units import parse_duration, parse_hex, parse_positive_duration, parse_positive_size, parse_text
 from portside.wire.frame import Frame, parse_frame
@@ -82,6 +82,15 @@ def parse_places(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
 class RecList:
     """The connections of a recording."""
 
+    examples = (
+        Example("all connections", "portside rec list capture"),
+        Example("those that the peer has reset", "portside rec list capture --reason peer_reset"),
+        Example(
+            "those of the last five minutes in which an error was sent",
+            "portside rec list capture --since 5m --contains ERROR",
+        ),
+    )
+
     path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
     json: bool = flag("--json", help="a JSON object a line", group=_LOOK)
     peer: str | None = option(
@@ -114,6 +123,12 @@ class RecList:
 class RecShow(Written):
     """Connections of a recording, as ``listen`` would show them."""
 
+    examples = (
+        Example("all connections, in the order of time", "portside rec show capture"),
+        Example("one of them as a hex dump", "portside rec show capture 7 --format hex"),
+        Example("one of them while it goes on", "portside rec show capture 7 --follow"),
+    )
+
     where: tuple[str, ...] = argument(
         "DIR CONN", str,
         "the folder of the recording, and the numbers of connections: one (also DIR:CONN), several, or none for all, "
@@ -141,6 +156,12 @@ class RecShow(Written):
 class RecSearch:
     """Every place where a text stands in what passed: connection, direction and offset."""
 
+    examples = (
+        Example("find a text", "portside rec search capture 'GET /admin'"),
+        Example("find bytes in one connection", "portside rec search capture:7 '\\x16\\x03'"),
+        Example("as JSON, for a script", "portside rec search capture ERROR --json"),
+    )
+
     where: tuple[str, ...] = argument(
         "DIR PATTERN", str,
         "the folder of the recording (DIR:CONN: one connection of it), and the text; \\n and \\xHH are understood",
@@ -153,6 +174,12 @@ class RecSearch:
 @dataclass(frozen=True, kw_only=True)
 class RecCat:
     """The exact bytes of one direction of a connection; a terminal gets them escaped."""
+
+    examples = (
+        Example("what the peer sent, as a file", "portside rec cat capture 7 > request.bin"),
+        Example("what was sent to it", "portside rec cat capture 7 --direction out > answer.bin"),
+        Example("count its lines", "portside rec cat capture:7 | wc -l"),
+    )
 
     where: tuple[str, ...] = argument(
         "DIR CONN", str, "the folder of the recording and the connection's number, also DIR:CONN", parse_all=split_place
@@ -167,6 +194,15 @@ class RecCat:
 @dataclass(frozen=True, kw_only=True)
 class RecExport:
     """A recording, or one connection of it, as a file that other tools open."""
+
+    examples = (
+        Example(
+            "open a recording in Wireshark",
+            "portside rec export capture capture.pcapng && wireshark capture.pcapng",
+        ),
+        Example("one connection as events", "portside rec export capture:7 seven.jsonl"),
+        Example("read it with tshark, without a file", "portside rec export capture - | tshark -r -"),
+    )
 
     where: tuple[str, ...] = argument(
         "DIR FILE", str,
@@ -187,6 +223,18 @@ class RecExport:
 @dataclass(frozen=True, kw_only=True)
 class RecReplay:
     """Play a recorded conversation again, and say whether the other side answers as recorded."""
+
+    examples = (
+        Example(
+            "send a server what a client once sent, and compare its answers",
+            "portside rec replay capture 7 localhost:9000",
+        ),
+        Example("all connections, without the pauses", "portside rec replay capture all localhost:9000 --speed max"),
+        Example(
+            "be the server that was recorded, for a client to test",
+            "portside rec replay capture 7 :9000 --as server",
+        ),
+    )
 
     where: tuple[str, ...] = argument(
         "DIR CONN ADDRESS", str,
@@ -214,6 +262,12 @@ class RecReplay:
 class RecDiff:
     """Compare two recorded connections: where the first differing byte is."""
 
+    examples = (
+        Example("two connections of a recording", "portside rec diff capture 7 8"),
+        Example("the same connection before and after a change", "portside rec diff before:7 after:7"),
+        Example("as JSON, for a script", "portside rec diff before:7 after:7 --json"),
+    )
+
     places: tuple[tuple[str, int], ...] = argument(
         "DIR:CONN", str, "two connections, each also as DIR CONN", parse_all=parse_places
     )
@@ -224,6 +278,15 @@ class RecDiff:
 @dataclass(frozen=True, kw_only=True)
 class RecCheck:
     """Verify every byte of a recording, and make its index anew from the segments where it is damaged."""
+
+    examples = (
+        Example("check a recording", "portside rec check capture"),
+        Example(
+            "export it only where it is whole",
+            "portside rec check capture && portside rec export capture capture.pcapng",
+        ),
+        Example("as JSON, for a script", "portside rec check capture --json"),
+    )
 
     path: tuple[str, ...] = argument("DIR", str, "the folder of the recording")
     json: bool = flag("--json", help="a JSON object", group=_LOOK)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portside.settings import argument, option
+from portside.settings import Example, argument, option
 from portside.units import parse_positive_size
 from portside.wire.frame import Frame, parse_frame
 
@@ -13,12 +13,36 @@ _HOW = "How messages are cut"
 class RulesCheck:
     """Read a file of rules: what is wrong with it, or what is in it and what of it can never happen."""
 
+    examples = (
+        Example("check a file", "portside rules check device.toml"),
+        Example(
+            "start the server only where the file is right",
+            "portside rules check device.toml && portside listen 9000 --rules device.toml",
+        ),
+        Example(
+            "have a running server, of process 4379, read the file again",
+            "portside rules check device.toml && kill -HUP 4379",
+        ),
+    )
+
     path: tuple[str, ...] = argument("FILE", str, "the file of rules")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RulesTest:
     """Hold the conversation of a transcript with the rules, without a network: 1 where an answer is otherwise."""
+
+    examples = (
+        Example("test a file", "portside rules test device.toml device.transcript"),
+        Example(
+            "the same with messages that end with ETX",
+            "portside rules test device.toml device.transcript --frame delim:03",
+        ),
+        Example(
+            "the same with messages of up to 1 MiB",
+            "portside rules test device.toml device.transcript --max-frame 1M",
+        ),
+    )
 
     paths: tuple[str, ...] = argument("FILE TRANSCRIPT", str, "the file of rules and the transcript")
     frame: Frame | None = option(

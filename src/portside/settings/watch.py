@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portside.settings import argument, flag, option
+from portside.settings import Example, argument, flag, option
 from portside.settings.values import log_level
 from portside.units import parse_positive_duration
 
@@ -12,6 +12,12 @@ _SEEN, _LOOK, _ACT = "What is seen", "How it is shown", "What is done"
 @dataclass(frozen=True, kw_only=True)
 class Watch:
     """The kernel's own view of every TCP connection of this machine."""
+
+    examples = (
+        Example("every connection of this machine, live", "portside watch"),
+        Example("the connections of one port, as a table", "portside watch --once 9000"),
+        Example("programs that do not read what has arrived", "portside watch --once 'recvq > 64k'"),
+    )
 
     filter: tuple[str, ...] = argument(
         "FILTER",

@@ -4,7 +4,7 @@ import pytest
 
 from portside.app.diagnose_text import evidence_text, finding_lines, gone_line, list_lines, subject_text
 from portside.app.diagnosis_choice import chosen_rules, read_thresholds
-from portside.app.finding_pages import read_finding_page
+from portside.app.documentation import read_finding_page
 from portside.diagnosis.findings import Finding, Subject
 from portside.diagnosis.registry import BY_CODE, RULES
 from portside.errors import InvalidValue, PortsideError, UsageError

@@ -12,7 +12,7 @@ from portside.settings.watch import Watch
 
 
 def parsed(*arguments: str) -> Watch:
-    return parser.parse(Watch, "watch", watch.joined(list(arguments)))
+    return parser.parse(Watch, "watch", arguments)
 
 
 @pytest.mark.parametrize(
