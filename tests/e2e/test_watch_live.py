@@ -38,6 +38,20 @@ class Network:
         """Run a command in it."""
         self._namespace.run(lambda: subprocess.run(words, check=True))
 
+    def plain_socket(self) -> socket.socket:
+        """A socket that is neither bound nor connected."""
+        return self.keep(self._namespace.run(socket.socket))
+
+    def keep(self, held: socket.socket) -> socket.socket:
+        """Hold a socket until the end."""
+        return self._stack.enter_context(held)
+
+    def connect_only(self, listener: socket.socket) -> socket.socket:
+        """The client's end of a connection that nobody accepts yet."""
+        client = self.plain_socket()
+        client.connect(listener.getsockname())
+        return client
+
     def connect(self, listener: socket.socket) -> tuple[socket.socket, socket.socket]:
         """Both ends of a connection: the client's, the server's."""
         client = self._namespace.run(lambda: socket.create_connection(listener.getsockname()[:2], timeout=30))
@@ -427,3 +441,53 @@ def test_names_of_programs_do_not_reach_the_terminal(network: Network, watch: Wa
 )
 def test_what_is_written_wrong_is_said_before_the_screen_changes(watch: Watch, arguments: str, said: str) -> None:
     assert watch(arguments).wait("status 2").startswith(f"before\n{said}")
+
+
+def marked_rows(rows: list[str]) -> list[str]:
+    """The rows that begin with a mark."""
+    return [row for row in rows if row.startswith(("!! ", "!  ", "·  ")) and " tcp " in row]
+
+
+def test_what_is_wrong_is_marked_and_said_until_it_is_mended(network: Network, watch: Watch) -> None:
+    """A socket that is connected to itself, and a full accept queue of a listener that is not even shown."""
+    itself = network.plain_socket()
+    itself.bind(("127.0.0.1", 0))
+    listener = network.plain_socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+    clients = [network.connect_only(listener) for _ in range(2)]
+    terminal = watch("--wide", (120, 24))
+    terminal.wait("4 sockets", "accept-queue-overflow  The accept queue is full (2 wait, the limit is 1)")
+    assert marked_rows(terminal.rows) == []
+    itself.connect(itself.getsockname())
+    end = f"127.0.0.1:{port(itself)}"
+    terminal.wait("self-connected  ", f"is connected to itself at {end}")
+    (marked,) = marked_rows(terminal.wait_rows(marked_rows, "a mark"))
+    assert marked.split()[0] == "!"
+    assert marked.count(end) == 2
+    terminal.press("f")
+    terminal.wait("what is wrong", "accept-queue-overflow", "self-connected", "Do: end that connection")
+    terminal.press("Escape")
+    terminal.wait("q quit")
+    itself.close()
+    for _ in clients:
+        network.keep(listener.accept()[0])
+
+    def mended() -> bool:
+        screen = terminal.text
+        return "self-connected" not in screen and "accept-queue" not in screen and not marked_rows(terminal.rows)
+
+    wait_until(mended, "nothing wrong any more")
+
+
+def test_the_details_of_a_marked_socket_say_what_is_wrong(network: Network, watch: Watch) -> None:
+    itself = network.plain_socket()
+    itself.bind(("127.0.0.1", 0))
+    itself.connect(itself.getsockname())
+    terminal = watch(f"--wide 'sport = {port(itself)}'", (80, 24))
+    terminal.wait("1 socket ", "self-connected")
+    terminal.press("Down", "Enter")
+    terminal.wait("warning   self-connected", "Do: end that connection", "Escape, Enter or q: back")
+    itself.close()
+    terminal.wait("TIME_WAIT", "no process holds it")
+    wait_until(lambda: "self-connected" not in terminal.text, "nothing wrong any more")

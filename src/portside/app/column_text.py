@@ -33,10 +33,12 @@ class WatchedSockets(NamedTuple):
     """The sockets whose columns are written or sorted.
 
     ``age_s`` is the time since each socket was first seen, in seconds; None where the table is read only once.
+    ``findings`` are the codes of what is wrong with each; None where nobody looked.
     """
 
     table: SocketTable
     age_s: npt.NDArray[np.float64] | None = None
+    findings: Texts | None = None
 
 
 TextsOf = Callable[[WatchedSockets], Texts]
@@ -206,6 +208,11 @@ def accecn_modes(sockets: WatchedSockets) -> Texts:
         words += [word for bit, word in ACCECN_FAILURES.items() if failures & bit]
         texts.append(",".join(words) if known else UNKNOWN)
     return texts
+
+
+def finding_codes(sockets: WatchedSockets) -> Texts:
+    """The codes of the findings that each socket is part of, as far as one look finds any."""
+    return [UNKNOWN] * len(sockets.table) if sockets.findings is None else sockets.findings
 
 
 def ages(sockets: WatchedSockets) -> Texts:

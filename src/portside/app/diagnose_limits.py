@@ -16,8 +16,11 @@ _NEAR = 0.5  # of its limit: of processes that have fewer open nothing more is r
 _FEW = 8  # descriptors, with which no process is looked at
 
 
-def read_limits(inodes: Values, namespace: Namespace | None = None) -> Limits:
-    """The limits of a network namespace, and the processes near theirs that hold one of the sockets."""
+def read_limits(inodes: Values | None, namespace: Namespace | None = None) -> Limits:
+    """The limits of a network namespace, and the processes near theirs that hold one of the sockets.
+
+    Without inodes no process is looked at.
+    """
     found = read_settings((_PORTS, _MEMORY, _ORPHANS, _TIME_WAIT, _TRACKED, _MOST_TRACKED), namespace)
     ports, memory = found.get(_PORTS, ()), found.get(_MEMORY, ())
     return Limits(
@@ -26,7 +29,7 @@ def read_limits(inodes: Values, namespace: Namespace | None = None) -> Limits:
         page_bytes=os.sysconf("SC_PAGE_SIZE"),
         max_orphans=_single(found, _ORPHANS),
         max_time_wait=_single(found, _TIME_WAIT),
-        descriptors=read_descriptors(inodes),
+        descriptors=read_descriptors(inodes) if inodes is not None else None,
         conntrack=_tracked(_single(found, _TRACKED), _single(found, _MOST_TRACKED)),
     )
 

@@ -3,24 +3,20 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Self
 
-from portside.app.diagnose_limits import read_limits
 from portside.app.kernel_columns import KernelColumns
-from portside.diagnosis.observation import Columns, Holder, Holders, Limits, Observation, RowNumbers
+from portside.app.network_readings import NetworkReadings, holders_among, known_holders
+from portside.diagnosis.observation import Columns, Holders, Observation, RowNumbers
 from portside.kernel.backend import BackendError
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor
 from portside.kernel.filter.evaluate import evaluate
 from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, Filter, columns_of
 from portside.kernel.netns import Namespace
-from portside.kernel.network_counters import NetworkCounters
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.snapshot import Query, Watcher
 from portside.kernel.table import SocketTable
-
-_LIMITS_EVERY_S = 2.0
 
 
 class DiagnosisSource:
@@ -41,18 +37,16 @@ class DiagnosisSource:
         self.notes: list[str] = []
         self._tree = tree
         self._namespace = namespace
-        self._clock_ns = clock_ns
         self._owners = OwnerFinder()
-        self._limits = Limits()
-        self._limits_at_ns: int | None = None
         with ExitStack() as stack:
             self._monitor = self._open_monitor(stack) if source in (None, "netlink") else None
-            self._counters = stack.enter_context(NetworkCounters(namespace))
+            self._readings = NetworkReadings(namespace, clock_ns=clock_ns)
+            stack.callback(self._readings.close)
             wants_owners = bool(columns_of(tree) & OWNER_COLUMNS)
             query = Query(tree, "all", namespace, source, owners=wants_owners)
             self._watcher = stack.enter_context(Watcher(query))
             self._stack = stack.pop_all()
-        self.notes += [f"{name} cannot be read: {why}" for name, why in self._counters.missing.items()]
+        self.notes += self._readings.notes
 
     def observe(self) -> Observation:
         """Look once. Raises BackendError, NetlinkError and NamespaceError."""
@@ -63,19 +57,9 @@ class DiagnosisSource:
         for note in seen.notes:
             if note not in self.notes:
                 self.notes.append(note)
-        at_ns = self._clock_ns()
-        if self._limits_at_ns is None or at_ns - self._limits_at_ns >= _LIMITS_EVERY_S * 1e9:
-            self._limits = read_limits(seen.table.base["inode"], self._namespace)
-            self._limits_at_ns = at_ns
-        return Observation(
-            at_ns=at_ns,
-            wall=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            sockets=KernelColumns(seen.table),
-            closed=self._closed(),
-            counters=self._counters.read(),
-            limits=self._limits,
-            holders=lambda rows: self._holders(seen.table, rows),
-        )
+        table = seen.table
+        holders = known_holders(table) if table.owners is not None else lambda rows: self._holders(table, rows)
+        return self._readings.observation(table, self._closed(), holders)
 
     def close(self) -> None:
         """Close all that is open."""
@@ -109,17 +93,8 @@ class DiagnosisSource:
         return closed
 
     def _holders(self, table: SocketTable, rows: RowNumbers) -> Holders:
-        """The processes that hold the sockets of some rows."""
-        if table.owners is not None:
-            owners, hidden = table.owners, table.hidden_owners
-        else:
-            cookies = table.column("cookie")
-            inodes = table.base["inode"][rows].tolist()
-            found = self._owners.find(inodes, cookies.values[rows].tolist() if cookies.known.all() else None)
-            owners, hidden = found, self._owners.hidden
-        by_row: list[tuple[Holder, ...] | None] = []
-        for key in table.owner_keys[rows].tolist():
-            each = owners.get(key, ()) if key else ()
-            holders = tuple(sorted({Holder(owner.pid, owner.program) for owner in each}, key=lambda holder: holder.pid))
-            by_row.append(holders if holders or not key else None)
-        return Holders(by_row, hidden)
+        """The processes that hold the sockets of some rows, which are looked up."""
+        cookies = table.column("cookie")
+        inodes = table.base["inode"][rows].tolist()
+        found = self._owners.find(inodes, cookies.values[rows].tolist() if cookies.known.all() else None)
+        return holders_among(found, self._owners.hidden, table, rows)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from portside.app.column_text import Texts, WatchedSockets, command_lines
 from portside.app.table_layout import Layout, table_lines
-from portside.app.watch_columns import NETSTAT, PROGRAM, table_columns
+from portside.app.watch_columns import FINDING, NETSTAT, PROGRAM, table_columns
 from portside.kernel.table import SocketTable
 
 
@@ -31,12 +31,18 @@ class TableText:
             (Layout(column.heading, column.table_width), column.texts(sockets)) for column in self._columns
         ]
 
-    def pieces(self, table: SocketTable) -> Iterator[bytes]:
-        """The table with its header, in pieces of many rows; ``prepare``, if called, had these sockets."""
+    def pieces(self, table: SocketTable, findings: Texts | None = None) -> Iterator[bytes]:
+        """The table with its header, in pieces of many rows; ``prepare``, if called, had these sockets.
+
+        ``findings`` are the codes of what is wrong with each, shown with ``wide``.
+        """
         if self._prepared is None:
             self.prepare(table)
         columns = self._prepared or []
-        sockets = WatchedSockets(table)
+        sockets = WatchedSockets(table, findings=findings)
+        if self._wide:
+            wrong = Layout(FINDING.heading, FINDING.table_width), FINDING.texts(sockets)
+            columns = [*columns[: len(NETSTAT)], wrong, *columns[len(NETSTAT) :]]
         programs = PROGRAM.texts(sockets) if self._owners else None
         commands = command_lines(sockets) if self._owners and self._wide else None
         if self._width is None:

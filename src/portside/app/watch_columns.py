@@ -24,6 +24,7 @@ from portside.app.column_text import (
     accecn_modes,
     ages,
     command_lines,
+    finding_codes,
     foreign_ends,
     limited,
     limits,
@@ -120,6 +121,8 @@ COMMAND = Column(
     "command", layout.COMMAND, command_lines, by_program, "owners",
     live_width=LiveWidth(20, drop=21, grow=5, maximum=40),
 )  # fmt: skip
+FINDING = Column("finding", "Finding", finding_codes, by_number("inode"), "", table_width=-7)
+"""What is wrong with a socket, in the table with ``--wide``; it is no column to sort by."""
 DROPS = _info("Drops", "drops", json="info.skmem.drops", live=LiveWidth(5, drop=8, grow=3, right_aligned=True))
 RETRANS = _info(
     "Retrans", "retrans_total", paired("retrans", "retrans_total"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from portside.app.notices import write_notice
 from portside.app.proc_prefetcher import ProcPrefetcher
@@ -19,6 +20,9 @@ from portside.kernel.table import SocketTable
 from portside.procfs import ProcessSockets
 from portside.settings.watch import Watch
 from portside.units import counted
+
+if TYPE_CHECKING:
+    from portside.app.one_look import OneLook
 
 _JSON_BATCH = 1024
 _MOST_ON_A_TERMINAL = 20
@@ -87,13 +91,28 @@ def show_snapshot(
     """
     if settings.kill:
         return _kill(settings, seen, namespace, netns)
-    read = write_stdout(_pieces(settings, seen.table, netns, text))
+    look = _look_once(settings, seen.table, namespace)
+    read = write_stdout(_pieces(settings, seen.table, netns, text, look))
     if read:
+        if look is not None:
+            from portside.app.one_look import sentences
+
+            for sentence in sentences(look):
+                write_notice(_about(netns, sentence))
         for note in seen.notes:
             write_notice(_about(netns, note))
         if settings.listening and not settings.json:
             write_notice(_about(netns, _listen_overflows(namespace)))
     return read
+
+
+def _look_once(settings: Watch, table: SocketTable, namespace: Namespace | None) -> "OneLook | None":
+    """What one look finds to be wrong, where that is shown."""
+    if not settings.wide:
+        return None
+    from portside.app.one_look import look_once  # the rules, which no other table needs
+
+    return look_once(table, namespace)
 
 
 def _about(netns: str | None, note: str) -> str:
@@ -117,14 +136,20 @@ def _new_text(settings: Watch) -> TableText:
     return TableText(owners=not settings.no_processes, wide=settings.wide, drops=drops, width=terminal_width())
 
 
-def _pieces(settings: Watch, table: SocketTable, netns: str | None, text: TableText | None = None) -> Iterator[bytes]:
+def _pieces(
+    settings: Watch,
+    table: SocketTable,
+    netns: str | None,
+    text: TableText | None = None,
+    look: "OneLook | None" = None,
+) -> Iterator[bytes]:
     if settings.json:
         return _json(table, netns)
     if settings.summary:
         from portside.app.table_summary import summary_text
 
         return summary_text(table, most=_MOST_ON_A_TERMINAL if sys.stdout.isatty() else None)
-    return (text or _new_text(settings)).pieces(table)
+    return (text or _new_text(settings)).pieces(table, None if look is None else look.codes)
 
 
 def _json(table: SocketTable, netns: str | None) -> Iterator[bytes]:

@@ -52,7 +52,7 @@ class Watch:
     )  # fmt: skip
     wide: bool = flag(
         "-w", "--wide", group=_LOOK,
-        help="round-trip time, window, retransmits, bytes, timers, limits and command lines too",
+        help="round-trip time, window, retransmits, bytes, timers, limits, command lines and what is wrong too",
     )  # fmt: skip
     summary: bool = flag(
         "-s", "--summary", help="counts by state, by program and by peer", group=_LOOK,

@@ -5,6 +5,8 @@ from itertools import zip_longest
 from typing import TypeGuard
 
 from portside.app.cell_text import command_text, owner_text, seconds_text, share_text
+from portside.app.diagnose_text import finding_lines
+from portside.diagnosis.findings import Finding
 from portside.kernel.column_names import SHARES
 from portside.kernel.models import Owner, Socket
 from portside.tui.cells import remote_text, safe
@@ -19,8 +21,11 @@ def title(socket: Socket) -> str:
     return f"{socket.proto} {safe(socket.local)} - {remote_text(socket)} {socket.state}"
 
 
-def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
-    """Everything about a socket, in lines of at most ``width`` characters where no value is longer."""
+def detail_lines(socket: Socket, age_s: float, width: int, findings: Sequence[Finding] = ()) -> list[str]:
+    """Everything about a socket, in lines of at most ``width`` characters where no value is longer.
+
+    First comes what is wrong: the findings that the socket is part of.
+    """
     listening = socket.listening
     info = dict(socket.info or {})
     memory = info.pop("skmem", None)
@@ -32,7 +37,8 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
         "inode": _known(socket.inode),
         "seen for": seconds_text(age_s),
     }
-    lines = _pairs(first, width)
+    lines = all_findings_lines(findings, width)
+    lines += [*([""] if lines else []), *_pairs(first, width)]
     lines += ["", "owners"]
     lines += _owner_lines(socket.owners or (), width)
     if not socket.owners:
@@ -44,6 +50,14 @@ def detail_lines(socket: Socket, age_s: float, width: int) -> list[str]:
         lines += ["", "skmem (bytes)", *_pairs({name: _value(value) for name, value in memory.items()}, width)]
     if socket.gaps:
         lines += ["", "not known, and why", *_pairs({name: safe(why) for name, why in socket.gaps.items()}, 0)]
+    return lines
+
+
+def all_findings_lines(findings: Sequence[Finding], width: int) -> list[str]:
+    """Findings in full: what and who, what is wrong, the evidence and what to do, with an empty line between two."""
+    lines: list[str] = []
+    for finding in findings:
+        lines += [*([""] if lines else []), *map(safe, finding_lines(finding, width))]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from portside.app.listeners_too import leaves_out_listeners, listeners_text
 from portside.app.sort_order import Sort
@@ -9,15 +10,18 @@ from portside.app.watch_filter import filter_text
 from portside.app.watch_table import query_of
 from portside.kernel.destroy import destroy
 from portside.kernel.filter import And, FilterError, PortIn, StateIn, parse
+from portside.kernel.filter.evaluate import evaluate
 from portside.kernel.filter.tree import Filter
 from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 from portside.kernel.netns import Namespace
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.snapshot import Watcher
-from portside.kernel.states import ALL
+from portside.kernel.states import ALL, CONNECTED, LISTENING
 from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
+from portside.tui.finding_marks import NOTHING_FOUND
+from portside.tui.live_diagnosis import LiveDiagnosis
 from portside.tui.snapshot_diff import SnapshotDiff, ViewState, keys_of
 
 
@@ -42,8 +46,7 @@ class Poller:
             commands=settings.wide,
         )
         self._settings = settings
-        self._watcher = Watcher(self._query)
-        self._listeners = self._watch_listeners(tree)
+        self._watch(tree)
         self._details: tuple[int, Watcher] | None = None  # the socket of which everything is shown
 
     def parse_filter(self, text: str) -> Filter | None:
@@ -52,25 +55,54 @@ class Poller:
 
     def set_filter(self, tree: Filter | None) -> None:
         """Read the sockets of another filter from now on."""
-        watcher = Watcher(self._query._replace(filter=tree))
-        self._close_watchers()
-        self._watcher, self._listeners = watcher, self._watch_listeners(tree)
+        before = self._reading
+        self._watch(tree)
+        before.close()
         self._diff.restart()
 
-    def _watch_listeners(self, tree: Filter | None) -> Watcher | None:
-        """Reads the listeners that match, to be counted; None where there is no filter, or where they are shown."""
-        if tree is None or not leaves_out_listeners(self._settings, tree):
-            return None
-        return Watcher(self._query._replace(filter=tree, view="listening", owners=False, details=False))
+    def _watch(self, tree: Filter | None) -> None:
+        """Begin to read the sockets of a filter.
+
+        Where listeners match and are left out, they are read all the same: to be counted where there is a filter, and
+        with ``--wide``, in the same dump, for what is wrong with them.
+        """
+        wide = self._settings.wide
+        left_out = leaves_out_listeners(self._settings, tree)
+        query = self._query._replace(filter=tree)
+        listeners: Watcher | None = None
+        diagnosis: LiveDiagnosis | None = None
+        with ExitStack() as stack:
+            watcher = stack.enter_context(Watcher(query._replace(view="all") if wide and left_out else query))
+            if wide:
+                diagnosis = stack.enter_context(LiveDiagnosis(self._namespace, whole=self._is_whole(tree)))
+            elif left_out and tree is not None:
+                query = query._replace(view="listening", owners=False, details=False)
+                listeners = stack.enter_context(Watcher(query))
+            self._reading = stack.pop_all()
+        self._watcher, self._listeners, self._diagnosis = watcher, listeners, diagnosis
+        self._hides_listeners = wide and left_out
+        self._counts_listeners = left_out and tree is not None
+
+    def _is_whole(self, tree: Filter | None) -> bool:
+        """Whether all sockets of the network are read."""
+        settings = self._settings
+        return tree is None and not (settings.listening or settings.ipv4 or settings.ipv6)
 
     def poll(self) -> ViewState:
         """The sockets now, compared with those of the poll before."""
         now = self._clock()
         seen = self._watcher.poll(lambda table: self._diff.ages(table, now))
-        notes = seen.notes
-        if self._listeners is not None and (count := len(self._listeners.poll().table)):
-            notes = (*notes, listeners_text(count))
-        return self._diff.compare(seen.table, seen.source, notes, now)
+        table, listeners = seen.table, 0
+        found = self._diagnosis.observe(table) if self._diagnosis is not None else NOTHING_FOUND
+        if self._hides_listeners:
+            listeners = int(evaluate(StateIn(LISTENING), table).sum())
+            table = table.select(evaluate(StateIn(CONNECTED), table))
+        elif self._listeners is not None:
+            listeners = len(self._listeners.poll().table)
+        notes = (*seen.notes, listeners_text(listeners)) if listeners and self._counts_listeners else seen.notes
+        view = self._diff.compare(table, seen.source, notes, now)
+        view.findings = found
+        return view
 
     def poll_details(self, key: int, table: SocketTable) -> Socket | None:
         """Everything about one socket, given as a table of one; None where it is gone."""
@@ -95,15 +127,10 @@ class Poller:
         return len(destroy(table, self._namespace).table)
 
     def close(self) -> None:
-        """Close the watchers and the namespace."""
+        """Close what reads, and the namespace."""
         self.stop_details()
-        self._close_watchers()
+        self._reading.close()
         self._close_namespace()
-
-    def _close_watchers(self) -> None:
-        self._watcher.close()
-        if self._listeners is not None:
-            self._listeners.close()
 
     def _close_namespace(self) -> None:
         if self._namespace is not None:

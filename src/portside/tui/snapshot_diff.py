@@ -18,6 +18,7 @@ from portside.kernel.materialize import to_sockets
 from portside.kernel.models import Socket
 from portside.kernel.table import Mask, SocketTable
 from portside.kernel.tracked_sockets import Keys, ends_as_keys
+from portside.tui.finding_marks import NOTHING_FOUND, FindingMarks
 
 Times = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
@@ -86,8 +87,10 @@ class SocketRow(NamedTuple):
 class ViewState:
     """The sockets that the display shows after a snapshot: the present ones, then those that have gone and are fading.
 
-    A row is a number over all sections, in their order.
+    A row is a number over all sections, in their order. ``findings`` are those of a display that looks for any.
     """
+
+    findings: FindingMarks = NOTHING_FOUND
 
     def __init__(self, sections: tuple[TableSection, ...], source: str, notes: tuple[str, ...], at: float) -> None:
         self.sections = sections

@@ -14,7 +14,9 @@ from textual.strip import Strip
 
 from portside.app.sort_order import Sort
 from portside.app.watch_columns import STATE, Column
+from portside.diagnosis.findings import Severity
 from portside.tui.cells import GONE, cell_text, live_width, request_width
+from portside.tui.finding_marks import MARK_WIDTH, MARKS, NARROW_MARKS, STYLES
 from portside.tui.snapshot_diff import RowNumbers, SocketRow, ViewState
 from portside.tui.widths import cut, fit
 
@@ -25,13 +27,15 @@ _FADE_AFTER_S = 2.0
 _NEW = Style(bold=True, color="green")
 _CHANGED = Style(bold=True, underline=True, color="yellow")
 _SELECTED = Style(reverse=True)
+_ROOMY = 60  # from here on a mark has two cells and a space behind it
 _ARROWS = {False: "▲", True: "▼"}
 
 
 class SocketTableView(ScrollView, can_focus=True):
     """A view in a sort order. The first line on the screen has the titles; the rows scroll below it.
 
-    A selected socket stays selected wherever the order moves it. Before the first key no socket is selected.
+    A selected socket stays selected wherever the order moves it. Before the first key no socket is selected. With
+    ``marked`` each row begins with the mark of the worst finding that its socket is part of.
     """
 
     DEFAULT_CSS = """
@@ -57,9 +61,10 @@ class SocketTableView(ScrollView, can_focus=True):
             super().__init__()
             self.column = column
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
+    def __init__(self, columns: tuple[Column, ...], *, marked: bool = False) -> None:
         super().__init__()
         self.columns = columns
+        self._marked = marked
         self._view: ViewState | None = None
         self._order: RowNumbers = np.zeros(0, np.intp)
         self._sort = Sort()
@@ -87,6 +92,13 @@ class SocketTableView(ScrollView, can_focus=True):
     def _width(self) -> int:
         """The cells of a line, without the scroll bar."""
         return self.scrollable_content_region.width
+
+    @property
+    def _margin(self) -> int:
+        """The cells of the mark that a row begins with."""
+        if not self._marked:
+            return 0
+        return MARK_WIDTH + 1 if self._width >= _ROOMY else 1
 
     def show(self, view: ViewState, order: RowNumbers, sort: Sort) -> None:
         """Show another picture or order."""
@@ -158,7 +170,7 @@ class SocketTableView(ScrollView, can_focus=True):
             if self.scroll_offset.y + event.y - 1 < len(self._order):
                 self.select(self.scroll_offset.y + event.y - 1)
             return
-        end = 0
+        end = self._margin
         for column, width in zip(self.columns, self._widths, strict=False):
             end += width + bool(width)
             if event.x < end:
@@ -194,14 +206,16 @@ class SocketTableView(ScrollView, can_focus=True):
             request = request_width(column, texts[index], self._preferred[index], sorted_by=self._sorts(column))
             self._preferred[index] = request.preferred  # so that nothing jumps about
             requests.append(request)
-        self._widths = fit(requests, self._width)
+        self._widths = fit(requests, self._width - self._margin)
         self._titles = self._title_line()
+        severities = view.findings.severities([row.key for row in shown])
         self._strips = {
-            top + at: self._row_strip(row, [column[at] for column in texts]) for at, row in enumerate(shown)
+            top + at: self._row_strip(row, [column[at] for column in texts], severities[at])
+            for at, row in enumerate(shown)
         }
 
     def _title_line(self) -> Strip:
-        segments = []
+        segments = [Segment(" " * self._margin, _TITLE)] if self._margin else []
         for column, width in zip(self.columns, self._widths, strict=True):
             if not width:
                 continue
@@ -215,7 +229,13 @@ class SocketTableView(ScrollView, can_focus=True):
     def _sorts(self, column: Column) -> bool:
         return column.name == self._sort.shown_by
 
-    def _row_strip(self, row: SocketRow, texts: list[str]) -> Strip:
+    def _mark(self, severity: Severity | None, base: Style) -> Segment:
+        if severity is None:
+            return Segment(" " * self._margin, base)
+        marks = MARKS if self._margin > 1 else NARROW_MARKS
+        return Segment(cut(marks[severity], self._margin), base + Style.parse(STYLES[severity]))
+
+    def _row_strip(self, row: SocketRow, texts: list[str], severity: Severity | None) -> Strip:
         base, marked, gone_s = _PLAIN, row.marked, row.gone_s
         if gone_s is not None:
             base = _GONE[gone_s >= _FADE_AFTER_S]
@@ -225,6 +245,8 @@ class SocketTableView(ScrollView, can_focus=True):
         if selected:
             base += _SELECTED
         segments = []
+        if self._margin:
+            segments.append(self._mark(severity if gone_s is None else None, _SELECTED if selected else _PLAIN))
         for column, width, text in zip(self.columns, self._widths, texts, strict=True):
             if not width:
                 continue

@@ -1,10 +1,13 @@
 """The lines above and below the table of the live display: counts, the filter, notes, keys."""
 
 from rich.text import Text
+from textual.geometry import Size
 from textual.widgets import Static
 
+from portside.diagnosis.findings import Finding
 from portside.settings.watch import Watch
 from portside.tui.cells import safe
+from portside.tui.finding_marks import STYLES, finding_rows
 from portside.tui.poll_loop import PollLoop
 from portside.tui.snapshot_diff import ViewState
 from portside.tui.widths import cut
@@ -23,10 +26,15 @@ class StatusLines:
         self.head = Static(id="head")
         self.filter = Static(id="filter")
         self.notes = Static(id="notes")
+        self.findings = Static(id="findings")
         self.foot = Static(id="foot")
 
-    def update(self, view: ViewState, polling: PollLoop, applied: str, width: int, *, typing: bool) -> None:
-        """Write the lines for a width in cells. ``applied``: the text of the filter; ``typing``: another is typed."""
+    def update(self, view: ViewState, polling: PollLoop, applied: str, size: Size, *, typing: bool) -> None:
+        """Write the lines for a screen of this size.
+
+        ``applied`` is the text of the filter; ``typing`` says that another one is typed.
+        """
+        width = size.width
         counts = "  ".join(f"{state} {count:,}" for state, count in view.counts().items())
         total = len(view.live.keys)
         every = format_duration(polling.interval_s).replace(".000s", "s").lstrip()
@@ -35,7 +43,14 @@ class StatusLines:
         _write(self.head, cut(left, max(0, width - len(right))) + right, width)
         _write(self.filter, f"filter: {safe(applied)}" if applied and not typing else "", width)
         _write(self.notes, safe(self.message or self.error or " · ".join(view.notes)), width)
+        self._write_findings(view.findings.findings, size)
         _write(self.foot, _KEYS_WHILE_TYPING if typing else _KEYS, width)
+
+    def _write_findings(self, findings: tuple[Finding, ...], size: Size) -> None:
+        self.findings.display = bool(findings)
+        if findings:
+            lines = finding_rows(findings, size.width, size.height)
+            self.findings.update(Text("\n", no_wrap=True).join(Text(line, STYLES[each]) for line, each in lines))
 
 
 def no_sockets_text(settings: Watch, applied: str) -> str:

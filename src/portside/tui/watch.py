@@ -23,6 +23,7 @@ from portside.kernel.filter.tree import Filter
 from portside.kernel.table import SocketTable
 from portside.settings.watch import Watch
 from portside.tui.cells import remote_text, safe
+from portside.tui.details import all_findings_lines
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.filter_entry import FilterEntry
 from portside.tui.filter_state import FilterState
@@ -72,6 +73,7 @@ class WatchApp(App[int]):
     #head { height: 1; text-style: bold; }
     #filter, #notes { height: 1; }
     #notes { color: ansi_yellow; }
+    #findings { height: auto; background: ansi_default; }
     #foot { height: 1; text-style: dim; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -84,6 +86,7 @@ class WatchApp(App[int]):
         Binding("slash", "filter"),
         Binding("space", "pause"),
         Binding("question_mark", "help"),
+        Binding("f", "findings"),
         Binding("r", "reverse"),
         Binding("less_than_sign", "sort_by(-1)"),
         Binding("greater_than_sign", "sort_by(1)"),
@@ -98,7 +101,7 @@ class WatchApp(App[int]):
         self._view = first
         self._sort = sort
         self._sorter = RowSorter()
-        self._sockets = SocketTableView(live_columns(settings))
+        self._sockets = SocketTableView(live_columns(settings), marked=settings.wide)
         self._status = StatusLines()
         self._polling = PollLoop(settings.interval)
         self._worker = Worker(self._failed)
@@ -107,11 +110,12 @@ class WatchApp(App[int]):
         self.failure: BaseException | None = None
 
     def compose(self) -> ComposeResult:
-        """From top to bottom: counts, filter, notes, the table, what is typed, keys."""
+        """From top to bottom: counts, filter, notes, the table, findings, what is typed, keys."""
         yield self._status.head
         yield self._status.filter
         yield self._status.notes
         yield self._sockets
+        yield self._status.findings
         yield self._entry.bar
         yield self._status.foot
 
@@ -175,7 +179,7 @@ class WatchApp(App[int]):
                 self._status.error = str(error)
                 return
         if details.is_current:
-            details.update_socket(socket, age_s)
+            details.update_socket(socket, age_s, self._view.findings.of(details.key))
 
     # What is on the screen.
 
@@ -186,9 +190,7 @@ class WatchApp(App[int]):
         self._put_status()
 
     def _put_status(self) -> None:
-        self._status.update(
-            self._view, self._polling, self._filter.text, self.size.width, typing=self._entry.bar.is_open
-        )
+        self._status.update(self._view, self._polling, self._filter.text, self.size, typing=self._entry.bar.is_open)
 
     def _show_message(self, text: str) -> None:
         """Show a message in the line of the notes until the next key."""
@@ -215,10 +217,19 @@ class WatchApp(App[int]):
         notes = "".join(f"\n{safe(note)}" for note in self._view.notes)
         self.push_screen(Page("portside watch", HELP + notes))
 
+    def action_findings(self) -> None:
+        """Show what is wrong, in full."""
+        if not self._settings.wide:
+            self._show_message("what is wrong is looked for with --wide")
+            return
+        lines = all_findings_lines(self._view.findings.findings, self.size.width - 2)
+        self.push_screen(Page("what is wrong", "\n".join(lines) or "Nothing was found so far."))
+
     def action_details(self) -> None:
         """Show everything about the socket that is selected."""
         if (row := self._selected_row()) is not None:
-            self.push_screen(Details(row.key, row.socket, row.age_s), lambda _: self._stop_details())
+            findings = self._view.findings.of(row.key)
+            self.push_screen(Details(row.key, row.socket, row.age_s, findings), lambda _: self._stop_details())
             self._worker.start(self._poll_details())
 
     def _stop_details(self) -> None:

@@ -145,7 +145,7 @@ def test_json_and_table_beside_ss_in_every_state() -> None:
         def counted() -> str:
             """The summary, where it counts what the table has: TIME_WAIT does not wait for both."""
             wide = table("-a", "--wide", OURS)
-            least = len(table_columns(wide=True, drops=False)) + 2  # a command line may have any number of words
+            least = len(table_columns(wide=True, drops=False)) + 3  # a command line may have any number of words
             assert min(map(len, wide)) == least
             summary = run("--summary", "-a", OURS).stdout
             return summary if f"Sockets: {len(wide)}\n" in summary else ""
