@@ -16,12 +16,20 @@ from portside.control.docs_page import docs_page
 from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
-from portside.control.routes import acts, connections, events, server, server_acts, sockets
+from portside.control.routes import acts, connections, events, findings, server, server_acts, sockets
 from portside.control.security import App, Receive, Scope, Security, Send, WebAccess
 from portside.control.static_files import cached, file_routes
 from portside.json_text import encode_json
 
-PARTS = (server.routes, connections.routes, events.routes, acts.routes, server_acts.routes, sockets.routes)
+PARTS = (
+    server.routes,
+    connections.routes,
+    events.routes,
+    acts.routes,
+    server_acts.routes,
+    sockets.routes,
+    findings.routes,
+)
 
 
 def operations() -> list[Operation]:

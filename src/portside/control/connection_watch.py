@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from portside.app.running_server import RunningServer
 from portside.control.closed_connections import ClosedConnection, ClosedConnections
@@ -203,6 +204,16 @@ class ConnectionWatch:
         connections = list(self._server.connections.values())
         names = [each.name for each in self._listeners if each.family != socket.AF_UNIX]
         return await self.in_lists(lambda: queue_totals(names, connections, self._ends.of(connections), facts))
+
+    async def with_sockets(self, inodes: Sequence[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
+        """For each of some sets of inodes the numbers of the open connections whose sockets are among them."""
+        connections = list(self._server.connections.values())
+
+        def find() -> list[npt.NDArray[np.int64]]:
+            ends = self._ends.of(connections)
+            return [ends.numbers[np.isin(ends.inodes, each)] for each in inodes]
+
+        return await self.in_lists(find)
 
     def _ends_of(self, connections: Sequence[Connection], closed: Sequence[ClosedConnection]) -> Ends:
         ends = self._ends.of(connections)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from portside.control.closed_connections import ClosedConnections
     from portside.control.connection_watch import ConnectionWatch
+    from portside.control.findings_watch import FindingsWatches
     from portside.server.operator import Operator
 
 
@@ -37,6 +38,7 @@ class Console:
         self._closed: tuple[ClosedConnections, bool] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._operator: Operator | None = None
+        self._findings: FindingsWatches | None = None
         self._keep_closed()
 
     def start(self) -> None:
@@ -83,6 +85,15 @@ class Console:
             self._operator = Operator(run.server, run.admission, seed=run.settings.fault_seed)
         return self._operator
 
+    @property
+    def findings(self) -> "FindingsWatches":
+        """The watches that look for what is wrong on this machine."""
+        if self._findings is None:
+            from portside.control.findings_watch import FindingsWatches
+
+            self._findings = FindingsWatches(self.run.loop)
+        return self._findings
+
     async def end_streams(self) -> None:
         """Let the streams of events come to their ends, with the last event of the run."""
         await self.streams.end(_STREAMS_PATIENCE_S)
@@ -94,6 +105,8 @@ class Console:
             self._starting.cancel()
         if self._connections is not None:
             self._connections.close()
+        if self._findings is not None:
+            await self._findings.close()
 
 
 def _import_connections() -> None:

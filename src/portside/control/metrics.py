@@ -1,7 +1,7 @@
 """The server's metrics in Prometheus text: counts since the start, and what is so now. No label is a peer."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,24 +11,31 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from portside.app.running_server import RunningServer
 from portside.control.listener_queue import read_queue
 from portside.control.queue_totals import QueueTotals
+from portside.diagnosis.findings import Finding
 from portside.events import CloseReason, RefuseReason
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def metrics_text(run: RunningServer, queues: Mapping[str, QueueTotals]) -> bytes:
-    """The metrics of a run as they are now; ``queues`` are those of its connections, by listener, where known."""
+def metrics_text(run: RunningServer, queues: Mapping[str, QueueTotals], findings: Sequence[Finding] | None) -> bytes:
+    """The metrics of a run as they are now; ``queues`` are those of its connections, by listener, where known.
+
+    ``findings`` are those of the machine; None where it has not been watched for long enough yet.
+    """
     registry = CollectorRegistry()
-    registry.register(_ServerMetrics(run, queues))
+    registry.register(_ServerMetrics(run, queues, findings))
     return generate_latest(registry)
 
 
 class _ServerMetrics(Collector):
     """The metrics of one run."""
 
-    def __init__(self, run: RunningServer, queues: Mapping[str, QueueTotals]) -> None:
+    def __init__(
+        self, run: RunningServer, queues: Mapping[str, QueueTotals], findings: Sequence[Finding] | None
+    ) -> None:
         self._run = run
         self._totals = queues
+        self._findings = findings
 
     def describe(self) -> list[Metric]:
         """Nothing: the registry would collect everything once to learn the names."""
@@ -57,6 +64,8 @@ class _ServerMetrics(Collector):
             total.add_metric([], value)
             yield total
         yield from self._queues()
+        if self._findings is not None:
+            yield _findings(self._findings)
 
     def _queues(self) -> Iterator[Metric]:
         queues = {listener.name: read_queue(listener) for listener in self._run.listeners}
@@ -71,6 +80,16 @@ class _ServerMetrics(Collector):
                      "listener", {name: each.received for name, each in totals.items()})  # fmt: skip
         yield _gauge("portside_send_queue_bytes", "Bytes that the kernel has and no client has acknowledged.",
                      "listener", {name: each.sent for name, each in totals.items()})  # fmt: skip
+
+
+def _findings(findings: Sequence[Finding]) -> Metric:
+    """How many findings there are, by code and severity."""
+    family = GaugeMetricFamily(
+        "portside_finding", "Findings about the TCP of this machine, as diagnose has them.", labels=["code", "severity"]
+    )
+    for (code, severity), count in sorted(Counter((each.code, each.severity) for each in findings).items()):
+        family.add_metric([code, severity], count)
+    return family
 
 
 def _gauge(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:

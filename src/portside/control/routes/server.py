@@ -72,9 +72,11 @@ async def server(console: Console) -> ServerInfo:
 @routes.get("/metrics", summary="The metrics of the server, for Prometheus", media_type=metrics.CONTENT_TYPE,
             example="portside_connections{listener=\"127.0.0.1:12345\"} 3.0\n")  # fmt: skip
 async def server_metrics(console: Console) -> Response:
-    """The counts and queues of the server in Prometheus text."""
+    """The counts and queues of the server, and what is wrong on this machine, in Prometheus text."""
     queues = await console.connections_now.queue_totals()
-    return Response(metrics.metrics_text(console.run, queues), media_type=metrics.CONTENT_TYPE)
+    found = console.findings.scrape()
+    findings = found.findings if found is not None else None
+    return Response(metrics.metrics_text(console.run, queues, findings), media_type=metrics.CONTENT_TYPE)
 
 
 def _listener(listener: Listener) -> ListenerInfo:
