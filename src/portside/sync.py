@@ -255,6 +255,7 @@ class Control(Waiting):
     connections = _iterating(_AsyncControl.connections)
     connection = _waiting(_AsyncControl.connection)
     messages = _waiting(_AsyncControl.messages)
+    findings = _waiting(_AsyncControl.findings)
     events = _streaming(_AsyncControl.events)
     send = _waiting(_AsyncControl.send)
     close = _waiting(_AsyncControl.close)

@@ -76,6 +76,21 @@ class Control:
         query = {"limit": limit} if after is None else {"limit": limit, "after": after}
         return await self._request("GET", f"{_of(conn)}/messages", query=query)
 
+    async def findings(
+        self,
+        filter: str | None = None,  # noqa: A002
+        *,
+        min_severity: Literal["info", "warning", "critical"] = "info",
+    ) -> Json:
+        """What is wrong with the TCP of the server's machine, as ``diagnose`` has it, and with whose connections.
+
+        The first to ask waits a second: a diagnosis needs a second look. With a filter, conditions of the whole machine
+        are left out. ``items`` of the answer are the findings, ``watched`` says for how many seconds the machine has
+        been watched.
+        """
+        query = {"min_severity": min_severity} if filter is None else {"min_severity": min_severity, "filter": filter}
+        return await self._request("GET", "/findings", query=query, filter_text=filter)
+
     def events(
         self,
         filter: str | None = None,  # noqa: A002
@@ -169,10 +184,19 @@ class Control:
         return self._client
 
     async def _request(
-        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str | int] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        filter_text: str | None = None,
     ) -> Json:
-        answer: Json = await self._call(lambda client: client.request(method, f"/api/v1{path}", query=query, body=body))
-        return answer
+        def ask() -> Json:
+            answer: Json = self._connected().request(method, f"/api/v1{path}", query=query, body=body)
+            return answer
+
+        return await self._in_thread(ask, filter_text)
 
     async def _call(self, function: "Callable[[ControlClient], Result]") -> Result:
         return await self._in_thread(lambda: function(self._connected()), None)

@@ -1,6 +1,8 @@
 """``portside.Control``: a running server, asked and told from Python."""
 
 import asyncio
+import socket
+from contextlib import ExitStack
 
 import pytest
 from api_runs import run
@@ -92,5 +94,26 @@ def test_what_cannot_be_done_is_told(listen: Start) -> None:
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+
+    run(main())
+
+
+def test_findings_of_the_machine_of_a_server(listen: Start) -> None:
+    """The queue of a server that accepts nobody takes two of six clients."""
+    server = listen("--backlog", "1", "--fault", "never-accept")
+    port = server.port
+    control = portside.Control(server.process.pid)
+
+    async def main() -> None:
+        with ExitStack() as clients:
+            for _ in range(6):
+                client = clients.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+            while not (found := await control.findings(f"sport = :{port}", min_severity="warning"))["items"]:
+                pass
+        assert {each["subject"]["pid"] for each in found["items"]} == {server.process.pid}
+        with pytest.raises(portside.FilterError):
+            await control.findings("sport ~ 1")
 
     run(main())
