@@ -48,6 +48,10 @@ class CounterSeries:
         values = [counters[name] for _, counters in self._between(since_ns, until_ns) if name in counters]
         return [growth(before, now) for before, now in pairwise(values)]
 
+    def times(self) -> list[int]:
+        """The times of all readings that are kept."""
+        return [at_ns for at_ns, _ in self._samples]
+
     def span_s(self, since_ns: int, until_ns: int | None = None) -> float:
         """The time from the first reading at or after ``since_ns`` to the last up to ``until_ns``, in seconds."""
         times = [at_ns for at_ns, _ in self._between(since_ns, until_ns)]

@@ -68,7 +68,7 @@ class Diagnosis:
             rule.code: {each.name: changed.get((rule.code, each.name), each.value) for each in rule.thresholds}
             for rule in rules
         }
-        self._series = Series(window_s)
+        self._series = Series(window_s, frozenset(self._thresholds))
         self._findings: dict[FindingKey, tuple[Finding, int]] = {}
 
     def observe(self, seen: Observation) -> Report:
@@ -109,6 +109,8 @@ class Diagnosis:
             for group in groups(view, rule.by, rows, holders, np.searchsorted(asked, rows)):
                 verdict = rule.describe(group, self._thresholds[rule.code])
                 if verdict is not None:
+                    if group.processes > 1:
+                        verdict = verdict._replace(evidence={**verdict.evidence, "processes": group.processes})
                     rows_of = group.rows if verdict.rows is None else verdict.rows
                     judged = _Judged(verdict, len(group), group.unseen, rows_of)
                     verdicts.setdefault((rule.code, group.subject), judged)

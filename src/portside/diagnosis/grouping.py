@@ -1,6 +1,6 @@
 """Rows of a table put together by their subject, so that one condition is one finding however many sockets have it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address
@@ -18,7 +18,8 @@ MOST_GROUPS = 200
 class By(Enum):
     """How rows are grouped.
 
-    ``PROGRAM``: by the process and the service, which is the local port of a server and the remote end of a client.
+    ``PROGRAM``: by the program and its service: for a server that is the program's name and its local port, so that
+    a server with a process for each client is one; for a client the process and the remote end.
     ``LISTENER``: each listening socket alone. ``SOCKET``: each alone. ``PORT``: listeners by address and port.
     ``HOST``: by the remote address. ``ROUTE``: by local address, remote address and remote port.
     """
@@ -33,12 +34,12 @@ class By(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubjectGroup:
-    """Sockets of one subject. ``holders`` are the processes that hold them: none where no process is known."""
+    """Sockets of one subject. ``processes`` is how many processes hold them, 0 where none is known."""
 
     view: View
     rows: RowNumbers
     subject: Subject
-    holders: tuple[Holder, ...] = ()
+    processes: int = 0
     unseen: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -84,27 +85,21 @@ def groups(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNu
 
     ``places`` says where each row stands in ``holders``.
     """
-    keys = _keys(view, by, rows, holders, places)
+    found = [holders.by_row[place] for place in places.tolist()]
+    pids = np.array([each[0].pid if each else 0 for each in found], "u8")
+    keys = _keys(view, by, rows, found, pids)
     _, numbers, counts = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.argsort(numbers, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)])
     for group in np.argsort(-counts, kind="stable")[:MOST_GROUPS].tolist():
         members = order[starts[group] : starts[group + 1]]
-        yield _group(
-            view,
-            by,
-            rows[members],
-            [holders.by_row[place] for place in places[members[:_SAMPLE]].tolist()],
-            holders.hidden,
-        )
+        held = np.unique(pids[members][pids[members] > 0])
+        lowest = found[int(members[np.argmax(pids[members] == held[0])])] if len(held) else None
+        is_hidden = bool(holders.hidden) and any(found[place] is None for place in members.tolist())
+        yield _group(view, by, rows[members], (lowest[0] if lowest else None, len(held)), holders.hidden * is_hidden)
 
 
-_SAMPLE = (
-    64  # sockets of a group whose holders are looked at: all have the same first one, where they are grouped by it
-)
-
-
-def _keys(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNumbers) -> Values:
+def _keys(view: View, by: By, rows: RowNumbers, found: Sequence[tuple[Holder, ...] | None], pids: Values) -> Values:
     keys = np.zeros(len(rows), "u8")
     local_port, remote_port = (view.column(f"{side}_port")[0][rows].astype("u8") for side in ("local", "remote"))
     match by:
@@ -118,20 +113,26 @@ def _keys(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNum
             keys = mix_address(keys, view.column("local")[0][rows])
             return mix(mix_address(keys, view.column("remote")[0][rows]), remote_port)
         case _:
-            pids = [found[0].pid if (found := holders.by_row[place]) else 0 for place in places.tolist()]
-            keys = mix(keys, np.array(pids, "u8"))
             is_served = view.served[rows]
-            client = mix(mix_address(keys, view.column("remote")[0][rows]), remote_port)
-            return np.where(is_served, mix(keys, local_port), client)
+            client = mix(mix_address(mix(keys, pids), view.column("remote")[0][rows]), remote_port)
+            return np.where(is_served, mix(mix(keys, _programs(found, pids)), local_port), client)
 
 
-def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...] | None], hidden: str) -> SubjectGroup:
-    found = tuple(
-        sorted({holder for each in holders for holder in each or ()}, key=lambda each: (each.pid, each.program or ""))
-    )
-    first = found[0] if found else None
+def _programs(found: Sequence[tuple[Holder, ...] | None], pids: Values) -> Values:
+    """A number for the program of each row: the same for all processes of one name; the process where it has none."""
+    numbers: dict[str, int] = {}
+    named = [each[0].program if each else None for each in found]
+    return np.array(
+        [pid if name is None else numbers.setdefault(name, len(numbers)) | 1 << 32
+         for pid, name in zip(pids.tolist(), named, strict=True)], "u8",
+    )  # fmt: skip
+
+
+def _group(view: View, by: By, rows: RowNumbers, holder: tuple[Holder | None, int], hidden: str) -> SubjectGroup:
+    """A group of rows; ``holder`` is the first process that holds any of them, and how many do."""
+    first, processes = holder
     pid, program = (first.pid, first.program) if first else (None, None)
-    unseen = (f"the program: {hidden}",) if hidden and any(each is None for each in holders) else ()
+    unseen = (f"the program: {hidden}",) if hidden else ()
     row = int(rows[0])
     match by:
         case By.PROGRAM if view.served[row]:
@@ -147,7 +148,7 @@ def _group(view: View, by: By, rows: RowNumbers, holders: list[tuple[Holder, ...
         case _:
             local, remote = host_text(view, row, "local"), end_text(view, row, "remote")
             subject = Subject("peer", pid, program, local=local, remote=remote)
-    return SubjectGroup(view, rows, subject, found, unseen)
+    return SubjectGroup(view, rows, subject, processes, unseen)
 
 
 def _common_end(view: View, rows: RowNumbers) -> str:

@@ -56,9 +56,10 @@ class _Kept:
 
 
 class Series:
-    """Observations of one machine or network namespace, one after the other."""
+    """Observations of one machine or network namespace, one after the other; ``codes`` are of the rules that look."""
 
-    def __init__(self, window_s: float = WINDOW_S) -> None:
+    def __init__(self, window_s: float = WINDOW_S, codes: frozenset[str] = frozenset()) -> None:
+        self._codes = codes
         self._window_ns = round(window_s * 1e9)
         self._counters = CounterSeries(window_s + MINUTE_S + 2)
         self._last: _Kept | None = None
@@ -106,6 +107,7 @@ class Series:
             last=Baseline(last.at_ns, last.columns, rows, matched) if last is not None else None,
             hold=hold,
             closed=self._with_closed(seen.at_ns, seen.closed),
+            codes=self._codes,
         )
         self._advance(kept)
         return view

@@ -62,7 +62,8 @@ class View:
 
     Numbers of sockets are floats, NaN where they are not known, so that no comparison with them is true. ``window_s``
     is how far back growth is measured, 0 in the first observation; ``closed`` are sockets of the same window whose
-    attempt to connect failed, None where closed sockets are not announced.
+    attempt to connect failed, None where closed sockets are not announced. ``codes`` are of the rules that look: what
+    one of them says of one end of a connection on this machine, another need not say of the other end.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class View:
         last: Baseline | None,
         hold: Callable[[str, Mask], npt.NDArray[np.int64]],
         closed: Sequence[tuple[int, Columns]] | None,
+        codes: frozenset[str] = frozenset(),
     ) -> None:
         self.at_ns = at_ns
         self.sockets = sockets
@@ -85,6 +87,7 @@ class View:
         self.window_s = (at_ns - window.at_ns) / 1e9 if window else 0.0
         self.step_s = (at_ns - last.at_ns) / 1e9 if last else 0.0
         self.closed = closed
+        self.codes = codes
         self._counters = counters
         self._window_ns = window.at_ns if window else at_ns
         self._window = window
@@ -212,6 +215,10 @@ class View:
     def grown(self, *names: str) -> int:
         """How much counters grew together within the window; those that are not known count nothing."""
         return sum(self.counter(name) or 0 for name in names)
+
+    def looks_ns(self) -> list[int]:
+        """The times of the observations, up to this one, for as long as counters are kept."""
+        return self._counters.times()
 
     def rounds(self, *names: str) -> int:
         """In how many observations of the window one of these counters had grown."""

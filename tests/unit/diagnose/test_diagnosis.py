@@ -11,7 +11,7 @@ from portside.diagnosis.counters import CounterSeries, growth
 from portside.diagnosis.diagnosis import Diagnosis
 from portside.diagnosis.findings import SEVERITIES, rank
 from portside.diagnosis.grouping import MOST_GROUPS
-from portside.diagnosis.observation import Observation, nobody
+from portside.diagnosis.observation import Limits, Observation, nobody
 from portside.diagnosis.registry import BY_CODE, RULES
 from portside.diagnosis.rule import MachineRule, SocketRule
 from portside.diagnosis.series import Series
@@ -126,6 +126,32 @@ def test_a_group_of_several_holders_is_named_by_the_first() -> None:
     row: dict[str, Any] = {"state": tcp_states.CLOSE_WAIT, "last_data_sent_ms": 90_000, "last_ack_recv_ms": 90_000}
     found = watched.look({**row, **holders}, {**row, "cookie": 2, "pid": 8, "program": "a"})
     assert {each.subject.pid for each in found} == {8, 9}
+
+
+def test_a_server_with_a_process_for_each_client_is_one_finding() -> None:
+    row: dict[str, Any] = {"state": tcp_states.CLOSE_WAIT, "last_data_sent_ms": 90_000, "last_ack_recv_ms": 90_000}
+    served = listener(cookie=99, pid=5, program="forks")
+    forked = [{**row, "cookie": pid, "pid": pid, "program": "forks"} for pid in (9, 8, 7)]
+    found = Watched("close-wait-leak").only(served, *forked)
+    assert (found.subject.pid, found.count, found.evidence["processes"]) == (7, 3, 3)
+    assert "'state close-wait sport = :12345'" in found.remedy
+    nameless = [{**each, "program": None} for each in forked]
+    assert len(Watched("close-wait-leak").look(served, *nameless)) == 3
+
+
+def test_a_client_with_several_processes_is_a_finding_for_each() -> None:
+    row: dict[str, Any] = {"state": tcp_states.CLOSE_WAIT, "last_data_sent_ms": 90_000, "last_ack_recv_ms": 90_000}
+    client = {**row, "local": "127.0.0.1:40000", "remote": "127.0.0.1:80", "program": "client"}
+    found = Watched("close-wait-leak").look({**client, "cookie": 1, "pid": 8}, {**client, "cookie": 2, "pid": 9})
+    assert [each.subject.pid for each in found] == [8, 9]
+
+
+def test_the_process_of_a_route_is_known_where_any_of_its_sockets_has_one() -> None:
+    waiting = {"state": tcp_states.TIME_WAIT, "inode": 0, "remote": "10.0.0.9:80"}
+    rows = [{**waiting, "local": f"10.0.0.1:{40_000 + index}", "cookie": index + 1} for index in range(90)]
+    held = {"local": "10.0.0.1:40095", "remote": "10.0.0.9:80", "cookie": 999, "pid": 7, "program": "client"}
+    found = Watched("port-exhaustion").only(*rows, held, limits=Limits(port_range=(40_000, 40_099)))
+    assert (found.subject.pid, found.evidence["in_TIME_WAIT"]) == (7, 90)
 
 
 # Sockets over time.

@@ -172,6 +172,36 @@ def test_a_server_that_restarts_now_and_then_is_info() -> None:
         assert {each.severity for each in watched.look(closed=refused)} <= {"info"}
 
 
+def test_attempts_that_nobody_was_asked_for_are_no_refusals() -> None:
+    """Without a free port connect(2) fails with EADDRNOTAVAIL, and AttemptFails does not count it."""
+    watched = Watched("connect-refused")
+    nowhere = [Sockets([{**REFUSED, "remote": "10.0.0.9:0", "segs_in": 0}] * 50)]
+    watched.look(counters={"Tcp.AttemptFails": 7})
+    assert watched.look(closed=nowhere, counters={"Tcp.AttemptFails": 7}) == []
+    assert watched.only(closed=nowhere, counters={"Tcp.AttemptFails": 10}).count == 3
+
+
+def test_refusals_on_many_ports_of_a_host_are_one_finding_and_info() -> None:
+    watched = Watched("connect-refused")
+    scan = [Sockets([{**REFUSED, "remote": f"10.0.0.9:{port}"} for port in range(1, 101)] * 20)]
+    other = [Sockets([{**REFUSED, "remote": "10.0.0.8:80"}] * 20)]
+    for _ in range(8):
+        found = watched.look(closed=[*scan, *other])
+    assert [(each.subject.remote, each.severity) for each in found] == [
+        ("10.0.0.8:80", "warning"),
+        ("10.0.0.9", "info"),
+    ]
+    assert found[1].evidence["ports"] == 100
+    assert "on 100 ports" in found[1].summary
+
+
+def test_a_short_time_between_the_last_two_looks_makes_no_break() -> None:
+    watched = Watched("connect-refused")
+    for _ in range(7):
+        watched.look(closed=[Sockets([REFUSED] * 2)])
+    assert watched.only(closed=[Sockets([REFUSED])], after=0.01).severity == "warning"
+
+
 def test_the_memory_for_refusals_is_bounded() -> None:
     watched = Watched("connect-refused", lasting=0)
     rows = [{**REFUSED, "cookie": 1}] * 9000

@@ -44,6 +44,46 @@ def test_a_full_queue_is_found_at_first_sight_and_before_anything_is_dropped() -
     assert found.count == 1
 
 
+def test_a_listener_that_has_dropped_before_the_first_look_excuses_its_clients() -> None:
+    waiting = {"state": tcp_states.SYN_SENT, "retransmits": 2, "cookie": 2, "local": "127.0.0.1:40000"}
+    clients = {**waiting, "remote": "127.0.0.1:12345"}
+    assert Watched().look(listener(recv_q=3, send_q=5, drops=9), clients) == []
+    assert [each.code for each in Watched().look(listener(recv_q=3, send_q=5), clients)] == ["connect-blackhole"]
+
+
+def test_a_queue_that_overflows_at_times_is_not_said_to_be_nearly_full_too() -> None:
+    watched = Watched()
+    rows = [listener(recv_q=5, send_q=5, drops=drops) for drops in (0, 4, 8)]
+    for drops, row in zip((0, 4, 8), rows, strict=True):
+        found = watched.look(row, counters={"TcpExt.ListenOverflows": drops})
+    assert [each.code for each in found] == ["accept-queue-overflow"]
+
+
+def test_no_more_was_dropped_than_queues_overflowed() -> None:
+    """The ACK of a handshake that does not fit is counted twice at its listener."""
+    watched = Watched("accept-queue-overflow")
+    watched.look(listener(recv_q=6, send_q=5), counters={"TcpExt.ListenOverflows": 0})
+    found = watched.only(listener(recv_q=6, send_q=5, drops=8), counters={"TcpExt.ListenOverflows": 4})
+    assert (found.severity, found.evidence["dropped"]) == ("warning", 4)
+
+
+@pytest.mark.parametrize(
+    ("end", "codes"),
+    [
+        ({"local": "127.0.0.1:40000", "remote": "127.0.0.1:12345"}, ["accept-queue-overflow"]),
+        ({"local": "127.0.0.1:40000", "remote": "127.0.0.7:12345"}, ["accept-queue-overflow"]),
+        ({"local": "10.0.0.1:40000", "remote": "10.0.0.1:12345"}, ["accept-queue-overflow"]),
+        ({"local": "10.0.0.1:40000", "remote": "10.0.0.2:12345"}, ["accept-queue-overflow", "connect-blackhole"]),
+        ({"local": "127.0.0.1:40000", "remote": "127.0.0.1:12346"}, ["accept-queue-overflow", "connect-blackhole"]),
+    ],
+)
+def test_clients_of_a_full_queue_here_are_no_finding_of_their_own(end: dict[str, str], codes: list[str]) -> None:
+    full = listener(recv_q=6, send_q=5, local="0.0.0.0:12345")
+    waiting = {"state": tcp_states.SYN_SENT, "retransmits": 2, "cookie": 2, **end}
+    assert sorted(each.code for each in Watched().look(full, waiting)) == codes
+    assert [each.code for each in Watched("connect-blackhole").look(full, waiting)] == ["connect-blackhole"]
+
+
 def test_drops_without_overflows_are_for_other_rules() -> None:
     watched = Watched("accept-queue-overflow")
     watched.look(listener(recv_q=0, send_q=5), counters={"TcpExt.ListenOverflows": 3})
@@ -272,6 +312,16 @@ def test_a_closed_window_whose_other_end_reads_here_is_no_finding() -> None:
     watched.look(reader)
     assert watched.look(closed_window(backoff=7, cookie=1), {**reader, "recv_q": 90_000}) == []
     assert watched.only(closed_window(backoff=7, cookie=1), {**reader, "recv_q": 90_000}).severity == "warning"
+
+
+def test_a_closed_window_of_a_program_here_that_is_found_itself_is_no_finding_of_its_own() -> None:
+    reader = full(local="127.0.0.1:40000", remote="127.0.0.1:12345", cookie=2, pid=7, program="reader")
+    watched = Watched()
+    for _ in range(6):
+        found = watched.look(closed_window(backoff=7, cookie=1), reader)
+    assert [each.code for each in found] == ["receiver-slow"]
+    in_a_queue = {**reader, "inode": 0, "pid": None}
+    assert [each.code for each in Watched().look(closed_window(backoff=7, cookie=1), in_a_queue)] == ["peer-slow"]
 
 
 def test_a_transfer_that_waits_for_its_buffer_is_info() -> None:

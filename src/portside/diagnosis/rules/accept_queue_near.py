@@ -1,13 +1,14 @@
 """``accept-queue-near``: an accept queue is nearly full and stays so.
 
 Thresholds: 80 % of the limit, for at least a second, are proposed here; a queue that is full for a moment and empty
-again is what it is for.
+again is what it is for. One that overflows now and then is ``accept-queue-overflow`` alone.
 """
 
 from portside.diagnosis import tcp_states
 from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
+from portside.diagnosis.rules import accept_queue_overflow
 from portside.diagnosis.view import View
 from portside.diagnosis.words import duration, percent
 
@@ -17,6 +18,8 @@ def select(view: View, limits: Thresholds) -> Mask:
     queued, limit = view.numbers("recv_q"), view.numbers("send_q")
     near = view.is_in(tcp_states.LISTEN) & (queued >= 1) & (queued >= limits["share"] * limit) & (queued <= limit)
     mask: Mask = near & (view.held_s("accept-queue-near", near) >= limits["lasting"])
+    if accept_queue_overflow.RULE.code in view.codes and mask.any():
+        mask &= ~accept_queue_overflow.overflowing(view)
     return mask
 
 

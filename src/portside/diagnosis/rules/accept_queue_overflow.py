@@ -28,8 +28,13 @@ def is_full(view: View) -> Mask:
 
 def select(view: View, limits: Thresholds) -> Mask:
     """Listeners that are full, and those that dropped while accept queues overflowed somewhere."""
+    return overflowing(view, limits["drops"])
+
+
+def overflowing(view: View, drops: float = 1) -> Mask:
+    """Which listeners are full, or have dropped so many connections within the window for want of room."""
     listening = view.is_in(tcp_states.LISTEN)
-    dropped = listening & (view.growth("drops") >= limits["drops"])
+    dropped = listening & (view.growth("drops") >= drops)
     # A listener counts what it drops for want of memory or of room in its SYN queue too: without overflows, not ours.
     overflowed = bool(view.counter(_OVERFLOWS) or view.gauge(_OVERFLOWS) is None)
     return is_full(view) | (dropped if overflowed else np.zeros(len(view), bool))
@@ -37,7 +42,9 @@ def select(view: View, limits: Thresholds) -> Mask:
 
 def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
     """How many connections were dropped at a listener, and how long its queue is."""
-    drops = int(group.total("drops"))
+    # A listener counts the ACK of a handshake that it drops twice, the machine each overflow once.
+    overflows = group.view.counter(_OVERFLOWS)
+    drops = int(min(group.total("drops"), np.inf if overflows is None else overflows))
     queued, limit = int(group.largest("recv_q")), int(group.largest("send_q"))
     lost = (
         f"{counted(drops, 'connection attempt')} dropped in {group.view.window_s:.0f}s"
@@ -53,7 +60,7 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
             "limit": limit,
             "dropped": drops,
             "window_s": round(group.view.window_s, 1),
-            "machine_overflows": group.view.counter(_OVERFLOWS) or 0,
+            "machine_overflows": overflows or 0,
         },
         why="Connections arrive faster than the program calls accept(); clients see time-outs or a slow connect, "
         "because the kernel drops what does not fit and they try again after 1s, 3s, 7s.",

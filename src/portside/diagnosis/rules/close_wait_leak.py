@@ -31,9 +31,8 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:
     if old < limits["sockets"]:
         return None
     growth = rate(int(np.sum(group.view.in_state_s[group.rows] < group.view.window_s)), group.view.window_s)
-    kill = (
-        f"`portside watch --kill 'state close-wait pid = {group.subject.pid}'` frees them" if group.subject.pid else ""
-    )
+    whose = f"pid = {group.subject.pid}" if group.processes < 2 else f"sport = :{group.end.rpartition(':')[2]}"
+    kill = f"`portside watch --kill 'state close-wait {whose}'` frees them" if group.subject.pid else ""
     many, more = len(group), f", {growth} more each second" if growth else ""
     aged = duration(limits["age"])
     return Verdict(

@@ -3,6 +3,8 @@
 A SYN is sent again after 1 s, then after 3, 7, 15 s (RFC 6298, section 2: the first time-out is 1 s), or at first once
 a second (tcp_syn_linear_timeouts). One that has been sent again had no answer, for at least as many seconds as times.
 
+Where the listener is on this machine and its accept queue overflows, that is the finding: ``accept-queue-overflow``.
+
 Threshold: one retransmission.
 """
 
@@ -12,14 +14,35 @@ from portside.diagnosis import tcp_states
 from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
+from portside.diagnosis.rules import accept_queue_overflow
 from portside.diagnosis.view import View
 from portside.diagnosis.words import counted, duration
 
+_LOOPBACK = bytes(10) + b"\xff\xff\x7f"  # 127.0.0.0/8, mapped into IPv6
+
 
 def select(view: View, limits: Thresholds) -> Mask:
-    """Sockets in SYN_SENT whose SYN was sent again."""
+    """Sockets in SYN_SENT whose SYN was sent again, but for those to a listener here that is found itself."""
     mask: Mask = view.is_in(tcp_states.SYN_SENT) & (view.numbers("retransmits") >= limits["retransmits"])
+    if accept_queue_overflow.RULE.code in view.codes and mask.any():
+        mask &= ~_to_full_listener(view)
     return mask
+
+
+def _to_full_listener(view: View) -> Mask:
+    """Which sockets are to be connected to a port of this machine whose listener drops connections.
+
+    A socket that is connected to an address of its own machine has that address itself, or one of 127.0.0.0/8.
+    """
+    dropping = accept_queue_overflow.overflowing(view)
+    if not view.window_s:  # the first look: what was dropped before it
+        dropping |= view.is_in(tcp_states.LISTEN) & (view.numbers("drops") > 0)
+    full = np.zeros(1 << 16, bool)
+    full[view.column("local_port")[0][dropping]] = True
+    local, remote = view.column("local")[0], view.column("remote")[0]
+    loopback = (remote[:, :13] == np.frombuffer(_LOOPBACK, "u1")).all(axis=1)
+    here: Mask = full[view.column("remote_port")[0]] & (loopback | (local == remote).all(axis=1))
+    return here
 
 
 def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:

@@ -4,6 +4,8 @@ With a closed window (snd_wnd) and data to send, the kernel runs the persist tim
 backoff doubles with each probe that is answered with a closed window. So the first look tells for how long it has been
 closed: rto * (2^backoff - 1).
 
+Where the program that does not read is on this machine, it is the finding: ``receiver-slow``.
+
 Thresholds: closed for 2 s is *info*, for 10 s with nothing acknowledged a warning; proposed here. A window that opens
 again and again (a slow reader that moves on) stays *info*: Linux opens it when half of the buffer or a segment is free.
 """
@@ -14,6 +16,7 @@ from portside.diagnosis import tcp_states
 from portside.diagnosis.grouping import By, SubjectGroup, end_text
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
+from portside.diagnosis.rules import receiver_slow
 from portside.diagnosis.view import Numbers, View
 from portside.diagnosis.words import amount, counted, duration
 
@@ -34,7 +37,7 @@ def closed_s(view: View) -> Numbers:
 
 
 def select(view: View, limits: Thresholds) -> Mask:
-    """Connections with a window that has been closed for a while, and whose other end here does not read."""
+    """Connections with a window that has been closed for a while; not those whose other end here is found itself."""
     probing: Mask = view.column("timer")[0] == tcp_states.TIMER_PERSIST
     if not probing.any():
         return probing
@@ -44,7 +47,10 @@ def select(view: View, limits: Thresholds) -> Mask:
     if mask.any():
         rows = np.flatnonzero(mask)
         others = view.other_ends(rows)
-        mask[rows[(others >= 0) & (view.read_bytes()[others] > 0)]] = False
+        excused = view.read_bytes() > 0
+        if receiver_slow.RULE.code in view.codes:
+            excused |= receiver_slow.unread(view)
+        mask[rows[(others >= 0) & excused[others]]] = False
     return mask
 
 

@@ -23,17 +23,22 @@ _SEEN_S = 2.0  # that nothing is read must be seen for as long, however long the
 
 def select(view: View, limits: Thresholds) -> Mask:
     """Connections whose receive buffer is half full, or of which nothing has been read for long."""
-    queued = view.numbers("recv_q")
-    open_ = view.is_in(tcp_states.ESTABLISHED, tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2) & (queued > 0)
+    open_ = unread(view)
     if not open_.any():
         return open_
-    inodes, known = view.column("inode")
-    open_ &= (inodes != 0) & known
     full = open_ & (buffer_share(view) >= limits["share"])
     full_s = view.held_s(_HALF, full)
     read = view.read_bytes()
     still_s = view.held_s(_STILL, open_ & ~(read > 0))
     mask: Mask = (full & (full_s >= _SEEN_S)) | (still_s >= limits["unread"])
+    return mask
+
+
+def unread(view: View) -> Mask:
+    """Connections of programs that have not read all of what has come."""
+    inodes, known = view.column("inode")
+    waits = view.is_in(tcp_states.ESTABLISHED, tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2)
+    mask: Mask = waits & (view.numbers("recv_q") > 0) & (inodes != 0) & known
     return mask
 
 
