@@ -4,19 +4,23 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 LOOPBACK = 'ip link set lo up && exec "$@"'
 LIMIT_S = 100
 
 
-def run_in_netns(module: str, *arguments: str) -> None:
+OWN_PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")
+"""Options of ``run_in_netns`` for a namespace of processes, too: all that were started end with the first."""
+
+
+def run_in_netns(module: str, *arguments: str, options: Sequence[str] = ()) -> None:
     """Run ``python -m MODULE ARGUMENTS`` as root of new user, network and mount namespaces, with the loopback up.
 
     Fails unless it exits with 0 and writes nothing to standard error.
     """
-    words = ["unshare", "-Urnm", "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, *arguments]
+    words = ["unshare", "-Urnm", *options, "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,13 @@ def test_a_condition_is_found_and_nothing_else(name: str, found: Outcomes) -> No
     found[name].result()
 
 
+@pytest.fixture(scope="module")
+def healthy(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
+    """The runs of the healthy loads, two at a time: they take all the processor time that there is."""
+    with outcomes_of(request, "test_nothing_is_wrong_with_a_healthy_load", "name", run, 2) as outcomes:
+        yield outcomes
+
+
 @pytest.mark.parametrize("name", HEALTHY)
-def test_nothing_is_wrong_with_a_healthy_load(name: str) -> None:
-    run(name)
+def test_nothing_is_wrong_with_a_healthy_load(name: str, healthy: Outcomes) -> None:
+    healthy[name].result()
