@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from diagnosis_series import Sockets, Watched
+from diagnosis_series import Sockets, Watched, listener
 
 from portside.diagnosis.findings import Finding
 from portside.diagnosis.observation import DescriptorUse, Limits
@@ -25,6 +25,19 @@ def test_a_full_syn_queue_is_critical_where_syns_are_dropped() -> None:
     (found,) = grown("syn-queue-overflow", TCPReqQFullDrop=0, TCPReqQFullDoCookies=100)
     assert (found.severity, "most_for_port" in found.evidence) == ("warning", False)
     assert grown("syn-queue-overflow", TCPReqQFullDrop=0, TCPReqQFullDoCookies=0) == []
+
+
+def test_handshakes_that_wait_behind_a_full_accept_queue_are_info() -> None:
+    def severity(**waiting: Any) -> str:
+        watched = Watched()
+        full = listener(recv_q=6, send_q=5, cookie=9, local="0.0.0.0:12345")
+        watched.look(full, counters=dict.fromkeys(cookies, 0))
+        found = watched.look(full, {"state": SYN_RECV, "inode": 0, **waiting}, counters=cookies)
+        return next(each.severity for each in found if each.code == "syn-queue-overflow")
+
+    cookies = {"TcpExt.TCPReqQFullDrop": 0, "TcpExt.TCPReqQFullDoCookies": 9, "TcpExt.ListenOverflows": 9}
+    assert severity(local="127.0.0.1:12345") == "info"
+    assert severity(local="127.0.0.1:12346") == "warning"
 
 
 def test_drops_that_no_queue_explains_are_told_apart() -> None:

@@ -4,7 +4,9 @@ TCPReqQFullDrop and TCPReqQFullDoCookies are counted in ``tcp_conn_request`` (ne
 Documentation/networking/snmp_counter.rst.
 
 Thresholds: 1 is a warning and 5 are critical in netdata's alarm ``1m_tcp_syn_queue_drops`` (health.d/tcp_listen.conf).
-With cookies connections are still made, so that they are a warning however many there are.
+With cookies connections are still made, so that they are a warning however many there are. Handshakes also wait behind
+an accept queue that is full: where all of them are for such listeners, ``accept-queue-overflow`` is the finding, and
+this one is *info*.
 """
 
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from portside.diagnosis import tcp_states
+from portside.diagnosis.observation import Values
 from portside.diagnosis.rule import MachineRule, Threshold, Thresholds, Verdict
+from portside.diagnosis.rules import accept_queue_overflow
 from portside.diagnosis.view import View
 from portside.diagnosis.words import counted
 
@@ -31,8 +35,9 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
     if len(ports):
         evidence["most_for_port"] = int(np.bincount(ports).argmax())
     port = f", most of them for port {evidence['most_for_port']}" if len(ports) else ""
+    behind = accept_queue_overflow.RULE.code in view.codes and _wait_behind_full_queues(view, ports)
     yield Verdict(
-        severity="critical" if dropped >= limits["critical"] else "warning",
+        severity="info" if behind else "critical" if dropped >= limits["critical"] else "warning",
         summary=f"The SYN queue is full: {counted(dropped, 'SYN')} dropped and {cookies} answered with a cookie in "
         f"{view.window_s:.0f}s; {counted(len(ports), 'handshake')} unfinished{port}.",
         evidence=evidence,
@@ -43,6 +48,12 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
         affected=dropped + cookies,
         unseen=("which listener dropped: the kernel counts for the whole machine",),
     )
+
+
+def _wait_behind_full_queues(view: View, ports: Values) -> bool:
+    """Whether there are listeners with a full accept queue, and all unfinished handshakes are for their ports."""
+    full = view.column("local_port")[0][accept_queue_overflow.overflowing(view)]
+    return bool(len(full)) and bool(np.isin(ports, full).all())
 
 
 RULE = MachineRule(
