@@ -9,7 +9,7 @@ from portside import __version__
 project = "Portside"
 author = "Portside contributors"
 release = version = __version__
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "index"
 exclude_patterns = ["_build"]
 nitpicky = True
@@ -17,6 +17,14 @@ highlight_language = "none"
 
 myst_heading_anchors = 6
 myst_links_external_new_tab = False
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+toc_object_entries_show_parents = "hide"
+nitpick_ignore_regex = [("py:class", "(?!portside).*")]  # Python's own types, and aliases such as Size
+suppress_warnings = ["ref.python"]  # a name that portside and portside.sync both have
 
 html_theme = "furo"
 html_title = f"Portside {release}"
@@ -46,6 +54,16 @@ def add_contents(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += "\n".join(["\n```{toctree}", ":hidden:", *shown, "", *dict.fromkeys(pages), "```\n"])
 
 
+def hide_constructor(
+    _app: Sphinx, _what: str, _name: str, value: object, _options: object, signature: str, returned: str
+) -> tuple[str, str]:
+    """The signature of a class, without what only Portside itself passes."""
+    constructor = getattr(value, "__init__", None) if isinstance(value, type) else None
+    is_own = (getattr(constructor, "__doc__", None) or "").startswith("For Portside itself")
+    return "" if is_own else signature, returned
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the function above."""
+    """Connect the functions above."""
+    app.connect("autodoc-process-signature", hide_constructor)
     app.connect("source-read", add_contents)

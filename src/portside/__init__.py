@@ -1,7 +1,28 @@
 """Portside: a TCP endpoint you can see into.
 
-Servers and connections of a program (``listen``, ``connect``), the kernel's socket table (``sockets``) and recordings
-(``Recording``). Everything is imported when it is first used; what does not wait in a loop is in ``portside.sync``.
+For programs with an event loop, asyncio's or uvloop's:
+
+- ``listen`` and ``connect`` make a ``Server`` and a ``Connection``
+- ``watch`` gives an event for each connection of this machine that opens, changes or closes
+- ``Control`` acts on a server that runs already, as ``portside ctl`` does
+
+Without one:
+
+- ``portside.sync`` has the same four, with calls that wait
+- ``sockets`` is the kernel's table of TCP sockets, and ``diagnose`` what is wrong with them
+- ``Recording`` reads what ``--record DIR`` has kept
+
+The other names are the values that these give: events, sockets, findings and errors. Each name is imported when it is
+first used. An example of a server and its client:
+
+>>> async with portside.listen("127.0.0.1:0", echo=True) as server:
+...     async with portside.connect(server.port) as connection:
+...         await connection.send(b"hello\\n")
+...         print(await connection.receive())
+b'hello\\n'
+
+Examples are as in ``python -m asyncio``, after ``import portside``; those of the documentation have
+``portside listen 127.0.0.1:12345 --echo`` running, with one client, and a recording of one connection in ``DIR``.
 """
 
 TYPE_CHECKING = False  # as that of typing, whose import would take longer than all of this

@@ -8,6 +8,12 @@ class PortsideError(Exception):
     """A failure of the network or of the run: exit status 1.
 
     The text is ``what: why``; ``hint``, if there is one, says what to do about the failure.
+
+    >>> try:
+    ...     await portside.connect("127.0.0.1:1")
+    ... except portside.PortsideError as error:
+    ...     print(error.what, "-", error.why)
+    cannot connect to 127.0.0.1:1 - Connection refused
     """
 
     status = 1
@@ -23,7 +29,12 @@ class PortsideError(Exception):
 
 
 class UsageError(PortsideError):
-    """A mistake in the command line: a command, an option or a value. Exit status 2."""
+    """A mistake in the command line, or in the arguments of a function: an option or a value. Exit status 2.
+
+    >>> portside.listen(echo=True, chat=True)
+    Traceback (most recent call last):
+    UsageError: listen: --echo and --chat exclude each other
+    """
 
     status = 2
 

@@ -36,7 +36,13 @@ RefuseReason = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """An event: a time; its class has the event's name in JSON."""
+    """Something that happened on a server, ``at`` nanoseconds since 1970 by the wall clock.
+
+    ``event`` is its name in JSON. In all events ``conn`` is the connection's number, and ``peer`` its address.
+
+    >>> portside.Received(at=0, conn=1, peer="127.0.0.1:41184", data=b"hello\\n").event
+    'received'
+    """
 
     event: ClassVar[str]
 
@@ -44,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listening(Event, frozen=True, gc=False):
-    """A port is open."""
+    """A port is open at ``address``, written as it is shown: ``127.0.0.1:12345``."""
 
     event: ClassVar[str] = "listening"
 
@@ -52,7 +58,13 @@ class Listening(Event, frozen=True, gc=False):
 
 
 class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A TLS session as its handshake agreed on it. ``peer`` is the subject of the peer's certificate (RFC 4514)."""
+    """A TLS session as its handshake agreed on it. ``peer`` is the subject of the peer's certificate (RFC 4514).
+
+    >>> async with portside.listen("127.0.0.1:0", tls=True, echo=True) as server:
+    ...     async with portside.connect(server.port, tls=True, tls_verify=False) as connection:
+    ...         print(connection.tls.version)
+    TLSv1.3
+    """
 
     version: str
     cipher: str
@@ -62,7 +74,11 @@ class Tls(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The fields of a PROXY header other than the client's address, which is shown as peer; ``via`` is the proxy."""
+    """The fields of a PROXY header other than the client's address, which is shown as peer; ``via`` is the proxy.
+
+    ``version`` is 1 or 2, ``destination`` the address that the client connected to, and ``tlvs`` what version 2 adds,
+    by name.
+    """
 
     via: str
     version: int
@@ -71,7 +87,10 @@ class Proxy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Opened(Event, frozen=True, gc=False):
-    """A client is connected; over TLS, the handshake has succeeded."""
+    """A client is connected; over TLS, the handshake has succeeded.
+
+    ``tls`` is what it agreed on, None without TLS; ``proxy`` is its PROXY header, None where there was none.
+    """
 
     event: ClassVar[str] = "opened"
 
@@ -140,7 +159,11 @@ class HalfClosed(Event, frozen=True, gc=False):
 
 
 class Closed(Event, frozen=True, gc=False):
-    """A connection has ended. ``received`` and ``sent`` are bytes, ``duration`` is seconds."""
+    """A connection has ended. ``received`` and ``sent`` are bytes, ``duration`` is seconds.
+
+    ``reason`` is why, and ``error`` the network's error in words where the reason is ``error``. ``by`` is who ended it,
+    where that was neither the peer nor this side by itself.
+    """
 
     event: ClassVar[str] = "closed"
 
@@ -155,7 +178,7 @@ class Closed(Event, frozen=True, gc=False):
 
 
 class Refused(Event, frozen=True, gc=False):
-    """A client was not admitted, and its connection was closed at once."""
+    """A client was not admitted, and its connection was closed at once; ``error`` says more about ``reason``."""
 
     event: ClassVar[str] = "refused"
 
@@ -165,7 +188,12 @@ class Refused(Event, frozen=True, gc=False):
 
 
 class Fault(Event, frozen=True, gc=False, kw_only=True):
-    """A fault of ``--fault`` acted on a connection or, if ``conn`` is None, on a port."""
+    """A fault of ``--fault`` acted on a connection or, if ``conn`` is None, on the port ``address``.
+
+    ``fault`` is its kind and ``spec`` the fault as it was asked for. ``leg`` is ``upstream`` on the upstream connection
+    of a relay, and None on the client's. ``offset`` is the number of bytes of that ``direction`` before it, ``size``
+    that of the bytes that it dropped or changed; ``over`` is True where the fault came to its end.
+    """
 
     event: ClassVar[str] = "fault"
 

@@ -4,10 +4,10 @@
 until it is done, at most as long as ``settimeout`` allows, and may come from any thread. All of a process share one
 thread, which is started at the first use. Ctrl-C ends the call that waits, and leaves the connection open.
 
-    with portside.sync.connect("127.0.0.1:12345") as connection:
-        connection.send(b"hello\\n")
-        for line in connection.lines():
-            print(line)
+>>> with portside.sync.connect("127.0.0.1:12345") as connection:
+...     connection.send(b"hello\\n")
+...     print(next(connection.lines()))
+b'hello\\n'
 
 A process that was forked has a thread of its own, and cannot use what its parent has opened.
 """
@@ -49,6 +49,13 @@ class Connection(Waiting):
 
     Leaving ``with`` closes it in order. The methods raise ConnectionResetError once the connection has ended otherwise
     than by the peer's FIN, and TimeoutError after the time that ``settimeout`` has set.
+
+    >>> with portside.sync.connect("127.0.0.1:12345") as connection:
+    ...     connection.settimeout(5)
+    ...     connection.send(b"one\\ntwo\\n")
+    ...     connection.half_close()
+    ...     print(list(connection.lines()))
+    [b'one\\n', b'two\\n']
     """
 
     def __init__(self, thread: LoopThread, connection: "AsyncConnection") -> None:
@@ -142,7 +149,13 @@ class Connection(Waiting):
 
 
 class Server(Waiting):
-    """A server on the loop's thread: ``portside.Server`` with calls that wait. Leaving ``with`` closes it."""
+    """A server on the loop's thread: ``portside.Server`` with calls that wait. Leaving ``with`` closes it.
+
+    >>> server = portside.sync.listen("127.0.0.1:0", echo=True)
+    >>> server.host, server.connections
+    ('127.0.0.1', ())
+    >>> server.close()
+    """
 
     def __init__(self, thread: LoopThread, server: _api_server.Server) -> None:
         """For Portside itself."""
@@ -240,9 +253,11 @@ class Control(Waiting):
     ``tls`` is for a link that begins with https. The methods raise PortsideError where the server cannot be reached or
     refuses, FilterError, a ValueError, for a filter that cannot be read, and TimeoutError.
 
-        control = portside.sync.Control("127.0.0.1:12345")
-        for each in control.connections("idle > 10s"):
-            control.close(each["conn"])
+    >>> control = portside.sync.Control("127.0.0.1:12345")
+    >>> [each["peer"] for each in control.connections("conn = 1")]
+    ['127.0.0.1:41184']
+    >>> control.note(1, "the slow one")["note"]
+    'the slow one'
     """
 
     def __init__(self, server: int | str | None = None, *, tls: "ssl.SSLContext | None" = None) -> None:
@@ -278,9 +293,10 @@ def connect(
 ) -> Connection:
     """A connection to a server: ``portside.connect`` for programs without a loop. Raises what that raises.
 
-    with portside.sync.connect("127.0.0.1:12345", timeout="2s") as connection:
-        connection.send(b"hello\\n")
-        print(connection.receive())
+    >>> with portside.sync.connect("127.0.0.1:12345", timeout="2s") as connection:
+    ...     connection.send(b"hello\\n")
+    ...     print(connection.receive())
+    b'hello\\n'
     """
     thread = loop_thread()
     opening = _api_connect.connect(address, transcript=transcript, **options)
@@ -298,9 +314,14 @@ def listen(
     ``handler`` is a plain function, called with each connection on a thread of its own; the connection is closed in
     order when it returns.
 
-    with portside.sync.listen("127.0.0.1:0") as server:
-        connection = server.accept()
-        connection.send(connection.receive())
+    >>> def shout(connection: portside.sync.Connection) -> None:
+    ...     for line in connection.lines():
+    ...         connection.send(line.upper())
+    >>> with portside.sync.listen("127.0.0.1:0", handler=shout) as server:
+    ...     with portside.sync.connect(server.port) as client:
+    ...         client.send(b"hello\\n")
+    ...         print(client.receive())
+    b'HELLO\\n'
     """
     thread = loop_thread()
 
@@ -327,8 +348,12 @@ def watch(
 
     It begins with the first ``next`` or with ``with``, and ends with the iterator. Raises what ``portside.watch`` does.
 
-        for event in portside.sync.watch("sport = :12345"):
-            print(event.event, event.socket.remote)
+    >>> with portside.sync.listen("127.0.0.1:0", echo=True) as server:
+    ...     with portside.sync.watch(f"dport = :{server.port}", interval="100ms") as events:
+    ...         with portside.sync.connect(server.port):
+    ...             pass
+    ...         print(next(events).event)
+    opened
     """
     events = _api_watch.watch(filter, view=view, netns=netns, source=source, owners=owners, interval=interval)
     return Stream(loop_thread(), events)

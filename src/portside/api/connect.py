@@ -52,9 +52,10 @@ def connect(
     Raises PortsideError, with the words of the command, where it cannot connect, and UsageError, a PortsideError too,
     for wrong options.
 
-        async with portside.connect("127.0.0.1:12345", timeout="2s") as connection:
-            await connection.send(b"hello\\n")
-            print(await connection.receive())
+    >>> async with portside.connect("127.0.0.1:12345", timeout="2s") as connection:
+    ...     await connection.send(b"hello\\n")
+    ...     print(await connection.receive())
+    b'hello\\n'
     """
     settings = make_settings(
         Connect, "connect", options, without=NOT_IN_CONNECT, also={"target": (str(address),), "format": "text"}

@@ -30,9 +30,12 @@ class Control:
     methods raise PortsideError where the server cannot be reached or refuses, and FilterError, a ValueError, for a
     filter that cannot be read. Objects of the API are dictionaries, as docs/api.md describes them.
 
-        control = portside.Control("127.0.0.1:12345")
-        async for each in control.connections("idle > 10s"):
-            await control.close(each["conn"])
+    >>> control = portside.Control("127.0.0.1:12345")
+    >>> async for each in control.connections("conn = 1"):
+    ...     print(each["conn"], each["peer"])
+    1 127.0.0.1:41184
+    >>> await control.send(1, b"hello\\n")
+    {'conn': 1, 'sent': 6, 'buffered': 0}
     """
 
     def __init__(self, server: int | str | None = None, *, tls: "ssl.SSLContext | None" = None) -> None:

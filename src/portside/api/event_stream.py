@@ -68,9 +68,15 @@ class EventStream:
     Nothing is left out: while 4 MiB wait to be taken, the server reads nothing more from its clients. Leaving
     ``async with``, ``aclose``, or dropping the stream ends that.
 
-        async for event in server.events():
-            if isinstance(event, portside.Closed):
-                print(event.peer, event.reason)
+    >>> async with portside.listen("127.0.0.1:0", echo=True) as server:
+    ...     async with server.events() as events:
+    ...         async with portside.connect(server.port):
+    ...             pass
+    ...         async for event in events:
+    ...             if isinstance(event, portside.Closed):
+    ...                 print(event.conn, event.reason)
+    ...                 break
+    1 peer_closed
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, bus: EventBus, on_end: Callable[[], None]) -> None:

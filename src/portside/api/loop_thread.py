@@ -110,7 +110,12 @@ class Stream(Waiting, Generic[Result]):
     """An iterator over what happens, until ``close`` or the end of its ``with`` block.
 
     It begins with the first ``next``, or with ``with``: once that is entered, nothing is missed. ``settimeout`` limits
-    how long each ``next`` may take.
+    how long each ``next`` may take, which then raises TimeoutError.
+
+    >>> with portside.sync.Control("127.0.0.1:12345").events("conn = 1", payload="all") as events:
+    ...     sent = portside.sync.Control("127.0.0.1:12345").send(1, b"hello\\n")
+    ...     print(next(events).event)
+    act
     """
 
     def __init__(self, thread: LoopThread, source: "ThreadStream[Result]") -> None:

@@ -65,12 +65,14 @@ def listen(
     Raises PortsideError, with the words of the command, where it cannot listen, and UsageError, a PortsideError too,
     for wrong options.
 
-        async def echo(connection: portside.Connection) -> None:
-            while data := await connection.receive():
-                await connection.send(data)
-
-        async with portside.listen("127.0.0.1:0", handler=echo) as server:
-            print(server.addresses)
+    >>> async def echo(connection: portside.Connection) -> None:
+    ...     async for line in connection.lines():
+    ...         await connection.send(line)
+    >>> async with portside.listen("127.0.0.1:0", handler=echo) as server:
+    ...     async with portside.connect(server.port) as connection:
+    ...         await connection.send(b"hello\\n")
+    ...         print(await connection.receive())
+    b'hello\\n'
     """
     try:
         parsed = parse_addresses([str(each) for each in addresses])
@@ -130,9 +132,16 @@ def _discard(preparing: "asyncio.Future[_Prepared]") -> None:
 class Server:
     """A server that ``portside.listen`` has started. All of its methods belong to the loop that it was started in.
 
-    ``addresses`` are those that it listens on, as they are shown (``127.0.0.1:41233``). The class has more than 12
-    attributes because it wires up that many parts.
+    ``addresses`` are those that it listens on, as they are shown (``127.0.0.1:41233``). Leaving ``async with`` closes
+    it.
+
+    >>> server = await portside.listen("127.0.0.1:0", echo=True)
+    >>> server.host, server.connections
+    ('127.0.0.1', ())
+    >>> await server.close()
     """
+
+    # More than 12 attributes, because the class wires up that many parts.
 
     def __init__(self, prepared: _Prepared, handler: Handler | None, transcript_bytes: int) -> None:
         """For Portside itself."""
@@ -232,6 +241,12 @@ class Server:
 
         Raises RuntimeError where a handler or an option serves the connections, and ConnectionError once the server is
         closed and none is left.
+
+        >>> async with portside.listen("127.0.0.1:0") as server, portside.connect(server.port) as client:
+        ...     connection = await server.accept()
+        ...     await connection.send(b"220 ready\\r\\n")
+        ...     print(await client.receive())
+        b'220 ready\\r\\n'
         """
         if self._handler is not None or self._reader is not None:
             raise RuntimeError(f"{self._reader or 'the handler'} serves the connections of this server")
@@ -243,7 +258,10 @@ class Server:
         return self._waiting.popleft()
 
     async def drain(self, within: "Duration | None" = None) -> None:
-        """Accept nobody any more, wait for the clients to leave, at most ``within`` seconds, and close."""
+        """Accept nobody any more, wait for the clients to leave, and close.
+
+        ``within`` is how long it waits at most, in seconds or as ``"500ms"``; None is as long as it takes.
+        """
         seconds = None if within is None else parse_duration(str(within))
         self._server.acceptor.stop_listening()
         await self._server.wait_empty(seconds)

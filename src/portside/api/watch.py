@@ -41,9 +41,12 @@ def watch(
     Raises FilterError (a ValueError) and UsageError at once, and PortsideError, at the first event, where the kernel's
     table cannot be read.
 
-        async with portside.watch("sport = :12345") as events:
-            async for event in events:
-                print(event.event, event.socket.remote, event.socket.state)
+    >>> async with portside.listen("127.0.0.1:0", echo=True) as server:
+    ...     async with portside.watch(f"dport = :{server.port}", interval="100ms") as events:
+    ...         async with portside.connect(server.port):
+    ...             pass
+    ...         print((await anext(events)).event)
+    opened
     """
     try:
         seconds = parse_positive_duration(str(interval))

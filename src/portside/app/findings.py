@@ -43,6 +43,9 @@ def diagnose(
 
     Raises FilterError (a ValueError) for a filter that cannot be read, UsageError for a code or threshold that does not
     exist, and PortsideError where no socket can be read.
+
+    >>> portside.diagnose("sport = :12345", duration=0.2, only=["close-wait-leak", "receiver-slow"])
+    []
     """
     rules = chosen_rules(tuple(only), tuple(ignore))
     changed = read_thresholds([parse_setting(f"{name}={value}") for name, value in (thresholds or {}).items()])

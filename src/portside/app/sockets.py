@@ -31,6 +31,9 @@ def sockets(
     ``portside.kernel.snapshot.snapshot`` takes the same, but for ``netns="all"``, and gives the table as numpy columns.
 
     Raises FilterError (a ValueError) for a filter that cannot be read, and PortsideError where no socket can be.
+
+    >>> [each.state for each in portside.sockets("sport = :12345 and dst 127.0.0.1:41184")]
+    ['ESTABLISHED']
     """
     query = Query(filter, view, netns, source, owners, commands=True)
     return _of_all(query, filter or "") if netns == "all" else list(to_sockets(take_snapshot(query).table))

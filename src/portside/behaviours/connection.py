@@ -54,14 +54,18 @@ class Connection:
     one stream and may be mixed. The methods raise ConnectionResetError once the connection has ended otherwise than by
     the peer's FIN, and ConnectionError for what is sent after our own. Leaving ``async with`` closes it in order.
 
-        async with portside.connect("127.0.0.1:12345") as connection:
-            await connection.send(b"hello\\n")
-            async for line in connection.lines():
-                print(line)
-
-    The class has more than 12 attributes because each of the two threads has counters of its own, so that neither
-    needs a lock.
+    >>> async with portside.connect("127.0.0.1:12345") as connection:
+    ...     await connection.send(b"one\\ntwo\\n")
+    ...     await connection.half_close()
+    ...     async for line in connection.lines():
+    ...         print(line)
+    b'one\\n'
+    b'two\\n'
+    >>> connection.reason
+    'peer_closed'
     """
+
+    # More than 12 attributes: each of the two threads has counters of its own, so that neither needs a lock.
 
     def __init__(
         self,
@@ -175,8 +179,12 @@ class Connection:
     async def receive(self, most: int = 65536) -> bytes:
         """The next bytes from the peer, 1 to ``most``; empty after its FIN. Raises ConnectionResetError after a reset.
 
-        while data := await connection.receive():
-            await connection.send(data)
+        >>> async with portside.connect("127.0.0.1:12345") as connection:
+        ...     await connection.send(b"ping")
+        ...     await connection.half_close()
+        ...     while data := await connection.receive():
+        ...         print(data)
+        b'ping'
         """
         self._check_reader()
         if most < 1:
@@ -203,8 +211,10 @@ class Connection:
         ``none``, ``lines``, ``delim:HEX``, ``fixed:N``, ``length:TYPE[@OFFSET][+N|-N]`` or ``idle:DURATION``. A message
         longer than 1 MiB comes in pieces. Raises ConnectionResetError after a reset.
 
-            async for message in connection.frames("length:u16be"):
-                print(message[2:])
+        >>> async with portside.connect("127.0.0.1:12345") as connection:
+        ...     await connection.send(b"\\x00\\x02hi")
+        ...     print(await anext(connection.frames("length:u16be")))
+        b'\\x00\\x02hi'
         """
         async for message in self._messages(parse_frame(frame)):
             yield message

@@ -33,6 +33,9 @@ class Finding(msgspec.Struct, frozen=True):
     ``evidence`` are the numbers that prove it, units in their names. ``count`` is how many sockets (or events) have
     the condition. ``unseen`` says what could not be looked at. ``first_seen`` and ``last_seen`` are wall-clock times in
     ISO 8601, each as the clock was at that moment.
+
+    >>> for finding in portside.diagnose(duration=0.2, only=["close-wait-leak"]):
+    ...     print(finding.severity, finding.summary)
     """
 
     code: str

@@ -18,7 +18,13 @@ class Transcript:
     ``limit_bytes`` bounds the memory that it takes; what was dropped for that is counted in ``dropped_events`` and
     ``dropped_bytes`` (of payload). It goes on while the connection is open, and outlives it.
 
-        print(connection.transcript)
+    >>> async with portside.connect("127.0.0.1:12345") as connection:
+    ...     await connection.send(b"hello\\n")
+    ...     data = await connection.receive()
+    >>> connection.transcript.sent, connection.transcript.received
+    (b'hello\\n', b'hello\\n')
+    >>> str(connection.transcript).splitlines()[1][14:]
+    '#1 127.0.0.1:12345  < hello'
     """
 
     def __init__(
@@ -29,6 +35,7 @@ class Transcript:
         max_frame: int = 64 * 1024,
         encoding: str = UTF_8,
     ) -> None:
+        """For Portside itself."""
         self.limit_bytes = limit_bytes
         self.dropped_events = 0
         self.dropped_bytes = 0

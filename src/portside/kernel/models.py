@@ -34,6 +34,10 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     both are bytes: not yet read by the program, and not yet acknowledged by the peer. ``owners`` are all processes that
     hold it. ``info`` has tcp_info, timers, memory and more, units in the names. A value that is not known is None, and
     ``gaps`` has the reason, by the name of the field (``info.rtt_us`` for one of ``info``).
+
+    >>> (listener,) = portside.sockets("sport = :12345", view="listening")
+    >>> listener.local, listener.remote, listener.recv_q
+    ('127.0.0.1:12345', None, 0)
     """
 
     netns: str | None = None

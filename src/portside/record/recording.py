@@ -47,6 +47,13 @@ class Recording:
     the number of bytes read and the total.
 
     Raises PortsideError where there is no recording, or none that this version can read.
+
+    >>> with portside.Recording("DIR") as recording:
+    ...     for connection in recording.connections():
+    ...         print(connection.conn, connection.reason, connection.received)
+    ...     print(b"".join(recording.data(1, "in")))
+    1 peer_closed 6
+    b'hello\\n'
     """
 
     def __init__(

@@ -7,6 +7,14 @@ class FilterError(InvalidValue):
     """A filter that cannot be read: ``problem`` says why in one line.
 
     ``str`` adds the filter with a mark under the error. ``at`` and ``width`` are characters of ``text``.
+
+    >>> try:
+    ...     portside.sockets("spotr = :12345")
+    ... except portside.FilterError as error:
+    ...     print(error)
+    nothing is called 'spotr': did you mean sport?
+      spotr = :12345
+      ^^^^^
     """
 
     def __init__(self, problem: str, text: str, at: int, width: int = 1) -> None:
