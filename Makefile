@@ -2,7 +2,7 @@
 # make test             set everything up and run every check and test
 # make bench            compare with a C reference and with other programs; writes bench/out/
 # make fuzz             give the parsers mutated inputs, 60 s each; FUZZ_S=5 makes that 5 s
-# make docs             make the option tables of docs/ from the settings, and the site in build/docs/ from the pages
+# make docs             make option tables, man pages and completions from the settings, and the site in build/docs/
 # make screenshots      take the pictures of the page for docs/ (needs Chromium)
 # make constraints      pin the newest versions of all dependencies
 

@@ -1,5 +1,9 @@
-"""Makes the tables of the reference pages from the settings and the API; ``--check`` says whether they are true."""
+"""Makes the tables of the reference pages from the settings and the API, and by ``share.py`` what is in ``share/``.
 
+``--check`` says whether they are true.
+"""
+
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -129,10 +133,11 @@ def main() -> int:
             differing.append(name)
             if "--check" not in sys.argv:
                 path.write_text(new, encoding="utf-8")
+    share = subprocess.run([sys.executable, Path(__file__).with_name("share.py"), *sys.argv[1:]], check=False)
     if differing and "--check" in sys.argv:
         sys.stderr.write(f"not up to date: {', '.join(differing)}; run `make docs`\n")
         return 1
-    return 0
+    return share.returncode
 
 
 if __name__ == "__main__":

@@ -46,5 +46,7 @@ def check_command(command: str, *, wrong_filter: str = "") -> None:
             parse_fault(" ".join((spec, *more)))
         case Lab():
             assert {*given.code} <= {*CONDITIONS}
+        case Help(topic=(group, command)):
+            assert command in GROUPS[group].commands
         case Help():
             assert {*given.topic} <= {*COMMANDS, *SUBJECTS, *finding_codes()}

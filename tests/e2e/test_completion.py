@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
+from recording_files import closed, opened, record
 from support import connect_many
 from tmux import Terminal
 
@@ -17,6 +18,53 @@ def script(shell: str) -> str:
     )
     assert done.stderr == ""
     return done.stdout
+
+
+# How each shell is started with the completion of portside, in a folder with the script and with recordings; then it
+# shows "ready".
+SHELLS = {
+    "bash": "exec bash --noprofile --rcfile rc -i",
+    "zsh": "ZDOTDIR=$PWD exec zsh -i",
+    "fish": "HOME=$PWD XDG_CONFIG_HOME=$PWD exec fish --init-command 'source ./script; echo ready'",
+}
+RC = {
+    "bash": "PS1='$ '; source ./script; echo ready\n",
+    "zsh": "PS1='%% '; fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D; echo ready\n",
+    "fish": "",
+}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
+    """A shell with the completion of portside, in a folder with a recording of three connections."""
+    name = request.param
+    (tmp_path / "script").write_text(script(name))
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "_portside").write_text(script(name))
+    (tmp_path / "rc").write_text(RC[name])
+    (tmp_path / ".zshrc").write_text(RC[name])
+    record(tmp_path / "captured", [event for conn in (1, 2, 31) for event in (opened(conn), closed(conn))])
+    start = f"cd {tmp_path}; PATH={Path(sys.executable).parent}:$PATH {SHELLS[name]}"
+    terminal = Terminal(tmp_path / "tmux", start, (100, 30))
+    try:
+        terminal.wait("ready")
+        yield terminal
+    finally:
+        terminal.end()
+
+
+def test_connections_of_a_recording(shell: Terminal) -> None:
+    for typed, shown in (
+        ("portside rec sho", "portside rec show"),
+        ("portside rec show capt", "portside rec show captured"),
+        ("portside rec show captured 3", "portside rec show captured 31"),
+        ("portside rec diff captured:1 captured:3", "portside rec diff captured:1 captured:31"),
+        ("portside help close-w", "portside help close-wait-leak"),
+    ):
+        shell.type(typed)
+        shell.press("Tab")
+        shell.wait(shown)
+        shell.press("C-u")
 
 
 @pytest.fixture

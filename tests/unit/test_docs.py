@@ -1,5 +1,6 @@
 """What is documented is what is there."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -13,8 +14,8 @@ from portside.diagnosis.registry import RULES
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
-from portside.settings import option_specs
-from portside.settings.commands import all_commands
+from portside.settings import examples_of, option_specs
+from portside.settings.commands import GROUPS, all_commands
 from portside.settings.connect import Connect
 from portside.settings.diagnose import Diagnose
 from portside.settings.values import FORMATS
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-def test_the_option_tables_are_up_to_date() -> None:
+def test_tables_and_man_pages_and_completions_are_up_to_date() -> None:
     made = subprocess.run(
         [sys.executable, str(DOCS / "reference.py"), "--check"], capture_output=True, text=True, timeout=60, check=False
     )
@@ -99,3 +100,31 @@ def test_commands_on_the_pages_of_conditions_are_ones_that_portside_takes() -> N
         for words in map(shlex.split, re.findall(r"`portside ([^`]+)`", path.read_text())):
             settings = {"watch": Watch, "diagnose": Diagnose, "connect": Connect}[words[0]]
             parse(settings, words[0], words[1:])
+
+
+MAN_PAGES = sorted((ROOT / "share/man/man1").iterdir())
+
+
+def test_a_man_page_for_each_command() -> None:
+    names = ["portside", *(f"portside-{name.replace(' ', '-')}" for name in (*GROUPS, *all_commands()))]
+    assert [path.name for path in MAN_PAGES] == sorted(f"{name}.1" for name in names)
+
+
+def test_man_shows_every_page_whole() -> None:
+    # Whether man may keep what it has made is no concern of the tests: some systems drop root's rights for it.
+    env = {**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8", "MANROFFSEQ": "", "MAN_KEEP_FORMATTING": ""}
+    for path in MAN_PAGES:
+        done = subprocess.run(
+            ["man", "--warnings", "-l", str(path)], capture_output=True, text=True, timeout=60, check=True, env=env
+        )
+        assert done.stderr == "", path.name
+        sections = [line for line in done.stdout.splitlines() if line.isupper() and line[0] != " "]
+        assert sections[:2] == ["NAME", "SYNOPSIS"], path.name
+        assert sections[-3:] == ["EXAMPLES", "EXIT STATUS", "SEE ALSO"], path.name
+        command = path.stem.removeprefix("portside").replace("-", " ").strip()
+        shown = " ".join(done.stdout.split())
+        settings = all_commands().get(command)
+        for flag in (flag for _, spec, _ in option_specs(settings) for flag in spec.flags) if settings else ():
+            assert flag in shown, f"{flag} in {path.name}"
+        for each in examples_of(settings) if settings else ():
+            assert " ".join(each.command.split()) in shown, path.name

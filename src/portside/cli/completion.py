@@ -9,25 +9,31 @@ from typing import Any, Final
 
 import shtab
 
+from portside.app.documentation import SUBJECTS, finding_codes
 from portside.app.stdout import write_stdout
 from portside.cli.group import check_arguments
 from portside.cli.parser import make_parser
+from portside.cli.shell_functions import CONNECTIONS, RECORDED, SERVERS
 from portside.diagnosis.registry import RULES
 from portside.settings import OptionSpec, option_specs
 from portside.settings.commands import COMMANDS, GROUPS
 from portside.settings.completion import SHELLS, Completion
 
-# The first column of a table without its heading.
-_CONNECTIONS: Final = shtab.cmd("portside ctl conns 2>/dev/null | awk 'NR > 1 { print $1 }'")
-_SERVERS: Final = shtab.cmd("portside ctl servers 2>/dev/null | awk 'NR > 1 { print $1 }'")
 _PATHS: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "PATH": shtab.FILE}
 
 
 def run(settings: Completion) -> int:
     """Write the script of a shell; the exit status."""
     (shell,) = check_arguments("completion", settings.shell, "SHELL")
-    write_stdout([shtab.complete(_everything(), shell, root_prefix="_portside").encode()])
+    write_stdout([completion_script(shell).encode()])
     return 0
+
+
+def completion_script(shell: str) -> str:
+    """The script of a shell."""
+    script: str = shtab.complete(_everything(), shell, root_prefix="_portside")
+    # shtab completes the first of any number of arguments alone in zsh.
+    return script.replace('"(*)::', '"*:') if shell == "zsh" else script
 
 
 def _everything() -> argparse.ArgumentParser:
@@ -64,9 +70,13 @@ def _complete(action: Any, command: str, spec: OptionSpec) -> None:
     elif words == ["CODE"]:
         action.choices = sorted(rule.code for rule in RULES)
     elif words and words[0] == "CONN" and command.startswith("ctl "):
-        action.complete = _CONNECTIONS
+        action.complete = CONNECTIONS
     elif "--server" in spec.flags or (command == "console" and not spec.flags):
-        action.complete = _SERVERS
+        action.complete = SERVERS
+    elif spec.metavar in ("DIR CONN", "DIR CONN ADDRESS", "DIR:CONN"):
+        action.complete = RECORDED
+    elif words == ["TOPIC"]:
+        action.choices = [*COMMANDS, *GROUPS, *SUBJECTS, *finding_codes()]
     else:
         for each in _kinds(words):
             action.complete = _PATHS[each]
