@@ -43,7 +43,7 @@ class Block(NamedTuple):
     @property
     def is_file(self) -> bool:
         """Whether it is from an example."""
-        return any(self.text in path.read_text() for path in (ROOT / "examples").iterdir() if path.is_file())
+        return any(self.text in path.read_text() for path in (ROOT / "examples").rglob("*.*") if path.suffix != ".pyc")
 
     @property
     def text(self) -> str:
