@@ -119,6 +119,24 @@ def _end(text: str) -> _End:
         return _End(_OTHER_FAMILY, b"", 0)
 
 
+def numbers_with(ends: Ends, inodes: Sequence[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.int64]]:
+    """For each of some sets of inodes the numbers of the connections that have one of them, in ascending order."""
+    if not inodes:
+        return []
+    order = np.argsort(ends.inodes, kind="stable")
+    order = order[ends.inodes[order] != 0]
+    ascending = ends.inodes[order]
+    wanted = np.concatenate(inodes)
+    at = np.searchsorted(ascending, wanted)
+    at[at == len(ascending)] = 0
+    found = ascending[at] == wanted if len(ascending) else np.zeros(len(wanted), bool)
+    borders = np.cumsum([len(each) for each in inodes])[:-1]
+    return [
+        np.sort(ends.numbers[order[places[is_there]]])
+        for places, is_there in zip(np.split(at, borders), np.split(found, borders), strict=True)
+    ]
+
+
 def _inode(connection: ConnectionLike) -> int:
     """The inode of a connection's socket; 0 where it has ended."""
     fd = connection.fd

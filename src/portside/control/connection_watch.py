@@ -21,7 +21,7 @@ import numpy.typing as npt
 from portside.app.running_server import RunningServer
 from portside.control.closed_connections import ClosedConnection, ClosedConnections
 from portside.control.connection_columns import ConnectionRows, Peers
-from portside.control.connection_ends import Ends, EndsIndex
+from portside.control.connection_ends import Ends, EndsIndex, numbers_with
 from portside.control.connection_items import Clock
 from portside.control.connections import Plan, list_connections
 from portside.control.flight_recorder import FlightRecorder
@@ -209,11 +209,7 @@ class ConnectionWatch:
         """For each of some sets of inodes the numbers of the open connections whose sockets are among them."""
         connections = list(self._server.connections.values())
 
-        def find() -> list[npt.NDArray[np.int64]]:
-            ends = self._ends.of(connections)
-            return [ends.numbers[np.isin(ends.inodes, each)] for each in inodes]
-
-        return await self.in_lists(find)
+        return await self.in_lists(lambda: numbers_with(self._ends.of(connections), inodes))
 
     def _ends_of(self, connections: Sequence[Connection], closed: Sequence[ClosedConnection]) -> Ends:
         ends = self._ends.of(connections)

@@ -1,8 +1,10 @@
 """What is wrong on this machine, for the consoles of a server: a diagnosis that goes on for as long as somebody asks.
 
 A diagnosis needs a series of looks. All who ask with the same filter share one: it begins with the first of them, who
-waits for its second look, and ends when nobody has asked for a while. Each runs on a thread of its own, which reads the
-table of sockets itself, since neither the loop nor whoever reads connections is to wait for it.
+waits for its second look, since an answer from one look would lack all that only growth shows, and ends when nobody has
+asked for a while. Each runs on a thread of its own, which reads the table of sockets itself, since neither the loop nor
+whoever reads connections is to wait for it. A watch that fails ends: those who wait get its
+error, and the next to ask begins anew.
 
     asked by           a look every    goes on after the last question for
     consoles, the API  1 s             30 s
@@ -13,19 +15,21 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from portside.diagnosis.findings import Finding
-from portside.errors import PortsideError
+from portside.errors import PortsideError, reason_of
 from portside.kernel.filter.tree import EVERYTHING, Filter
 
 MOST_WATCHES: Final = 4
 _LOOKS_BEFORE_AN_ANSWER = 2
 _ASKED, _SCRAPED = (1.0, 30.0), (5.0, 150.0)  # seconds: between two looks, and after the last question
-_BUSY_SHARE = 5  # of the time in which nothing is looked at, where a look takes long
+_IN_USE_S = 5.0  # after the last question: no other filter takes the place of this one
+_BUSY_SHARE = 5  # a look is begun after so many times what the last one took, where that is longer
 _JOIN_S = 1.0
 
 Inodes = npt.NDArray[np.int64]
@@ -48,33 +52,51 @@ class Found(NamedTuple):
 
 
 class FindingsWatch:
-    """One diagnosis that goes on. ``is_over`` once its thread looks no more; ``error`` is the reason, if it failed."""
+    """One diagnosis that goes on. ``is_over`` once its thread looks no more; ``error`` is the reason, if it failed.
+
+    ``asked_at`` is when a console last asked.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tree: Filter) -> None:
         self.is_over = False
-        self.error: PortsideError | None = None
+        self.error: Exception | None = None
         self.found: Found | None = None
-        self.asked_at = self._scraped_at = time.monotonic()
+        self.asked_at = self._scraped_at = -inf
+        self.tree = tree
         self._loop = loop
-        self._tree = tree
         self._stopped = threading.Event()
         self._woken = threading.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._thread = threading.Thread(target=self._run, name="portside-findings", daemon=True)
 
-    def start(self) -> None:
-        """Begin. Raises RuntimeError where the machine gives no more threads."""
+    def start(self, *, scraped: bool) -> None:
+        """Begin, for a scrape or for a console. Raises RuntimeError where the machine gives no more threads."""
+        if scraped:
+            self._scraped_at = time.monotonic()
+        else:
+            self.asked_at = time.monotonic()
         self._thread.start()
 
-    async def ask(self) -> Found:
-        """What has been found; waits for the second look. Raises PortsideError where the machine cannot be watched."""
+    @property
+    def is_in_use(self) -> bool:
+        """Whether somebody waits, or has asked just now."""
+        return bool(self._waiting) or time.monotonic() - self.asked_at < _IN_USE_S
+
+    async def ask(self) -> Found | None:
+        """What has been found, which waits for the second look; None where the watch has ended before that.
+
+        Raises PortsideError where the machine cannot be watched.
+        """
         self.asked_at = time.monotonic()
         self._woken.set()
         while True:
-            if self.found is not None and self.found.looks >= _LOOKS_BEFORE_AN_ANSWER and not self.is_over:
-                return self.found
             if self.is_over:
-                raise self.error or PortsideError("findings", "the server ends")
+                if self.error is not None:
+                    raise self.error
+                return None
+            if self.found is not None and self.found.looks >= _LOOKS_BEFORE_AN_ANSWER:
+                self.asked_at = time.monotonic()
+                return self.found
             waiter = self._loop.create_future()
             self._waiting.append(waiter)
             try:
@@ -94,16 +116,18 @@ class FindingsWatch:
         self._stopped.set()
         self._woken.set()
 
-    def join(self) -> None:
-        """Wait until the thread has ended, but not for a look that takes long."""
-        self._thread.join(_JOIN_S)
+    def join(self, limit_s: float) -> None:
+        """Wait until the thread has ended, for so many seconds at most."""
+        self._thread.join(limit_s)
 
     # On the watch's own thread.
 
     def _run(self) -> None:
         try:
             self._watch()
-        except PortsideError as error:
+        except OSError as error:  # no descriptor or no memory is left
+            self.error = PortsideError("this machine cannot be watched now", reason_of(error))
+        except Exception as error:  # noqa: BLE001 -- it is raised where somebody waits for the findings
             self.error = error
         finally:
             self.is_over = True
@@ -115,8 +139,8 @@ class FindingsWatch:
         from portside.diagnosis.diagnosis import Diagnosis
         from portside.diagnosis.registry import RULES
 
-        rules = RULES if self._tree is EVERYTHING else filtered_rules(RULES)
-        with DiagnosisSource(self._tree) as source:
+        rules = RULES if self.tree is EVERYTHING else filtered_rules(RULES)
+        with DiagnosisSource(self.tree) as source:
             diagnosis = Diagnosis(rules)
             began = time.monotonic()
             looks = 0
@@ -144,17 +168,19 @@ class FindingsWatch:
 
     def _pause(self, look_began: float, took_s: float) -> bool:
         """Wait for the next look; false where nobody has asked for long."""
-        while not self._stopped.is_set():
-            self._woken.clear()
+        while True:
+            self._woken.clear()  # before anything is looked at that wakes it, or that would be missed
+            if self._stopped.is_set():
+                return False
             now = time.monotonic()
-            asked, scraped = now - self.asked_at, now - self._scraped_at
+            asked = 0.0 if self._waiting else now - self.asked_at
+            scraped = now - self._scraped_at
             if asked > _ASKED[1] and scraped > _SCRAPED[1]:
                 return False
             between_s = _ASKED[0] if asked <= _ASKED[1] else _SCRAPED[0]
             left = look_began + max(between_s, _BUSY_SHARE * took_s) - now
             if left <= 0 or not self._woken.wait(left):
                 return True
-        return False
 
     def _tell(self) -> None:
         try:
@@ -176,22 +202,34 @@ class FindingsWatches:
         self._loop = loop
         self._make = make
         self._watches: dict[str, FindingsWatch] = {}
+        self._ending: list[FindingsWatch] = []
+        self._is_closed = False
+
+    def tree_of(self, text: str) -> Filter | None:
+        """The filter of a watch that goes on; None where none is of this text. Its names are not looked up again."""
+        watch = self._watches.get(text)
+        return watch.tree if watch is not None and not watch.is_over else None
 
     async def ask(self, text: str, tree: Filter) -> Found:
         """What has been found with a filter, given as it was written too.
 
         Raises TooManyWatches, and PortsideError where the machine cannot be watched.
         """
-        return await self._watch(text, tree).ask()
+        while True:
+            found = await self._watch(text, tree, scraped=False).ask()
+            if found is not None:
+                return found
 
     def scrape(self) -> Found | None:
         """What has been found without a filter; None before there is enough for an answer."""
         try:
-            return self._watch("", EVERYTHING).scrape()
-        except TooManyWatches:
+            return self._watch("", EVERYTHING, scraped=True).scrape()
+        except (TooManyWatches, PortsideError):
             return None
 
-    def _watch(self, text: str, tree: Filter) -> FindingsWatch:
+    def _watch(self, text: str, tree: Filter, *, scraped: bool) -> FindingsWatch:
+        if self._is_closed:
+            raise PortsideError("findings", "the server ends")
         self._watches = {each: watch for each, watch in self._watches.items() if not watch.is_over}
         watch = self._watches.get(text)
         if watch is None:
@@ -199,24 +237,27 @@ class FindingsWatches:
                 self._make_room()
             watch = self._make(self._loop, tree)
             try:
-                watch.start()
+                watch.start(scraped=scraped)
             except RuntimeError:  # the machine gives no more threads
                 raise TooManyWatches from None
             self._watches[text] = watch
         return watch
 
     def _make_room(self) -> None:
-        """End the watch that was not asked for longest, unless it is in use."""
-        text, oldest = min(self._watches.items(), key=lambda each: each[1].asked_at)
-        if not text or time.monotonic() - oldest.asked_at < _SCRAPED[0]:
+        """End the watch that was not asked for longest, of those with a filter that are not in use."""
+        unused = {text: watch for text, watch in self._watches.items() if text and not watch.is_in_use}
+        if not unused:
             raise TooManyWatches
-        oldest.stop()
-        del self._watches[text]
+        text = min(unused, key=lambda each: unused[each].asked_at)
+        unused[text].stop()
+        self._ending = [*(each for each in self._ending if not each.is_over), self._watches.pop(text)]
 
     async def close(self) -> None:
-        """End all watches."""
-        watches, self._watches = list(self._watches.values()), {}
+        """End all watches; waits a second at most, and so for no look that takes longer."""
+        self._is_closed = True
+        watches, self._watches, self._ending = [*self._watches.values(), *self._ending], {}, []
         for watch in watches:
             watch.stop()
+        end = time.monotonic() + _JOIN_S
         for watch in watches:
-            await self._loop.run_in_executor(None, watch.join)
+            await self._loop.run_in_executor(None, watch.join, max(0.0, end - time.monotonic()))

@@ -23,7 +23,10 @@ class ProblemDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Problem(Exception):
-    """A request that cannot be answered as asked; ``code`` names the kind of mistake for programs."""
+    """A request that cannot be answered as asked; ``code`` names the kind of mistake for programs.
+
+    ``retry_after_s`` says when it can be asked again, as the header Retry-After (RFC 9110, section 10.2.3).
+    """
 
     def __init__(
         self,
@@ -33,8 +36,10 @@ class Problem(Exception):
         code: str | None = None,
         position: int | None = None,
         length: int | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(detail)
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         self.status = status
         self.details = ProblemDetails(
             type="about:blank",
@@ -50,4 +55,4 @@ class Problem(Exception):
 def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     """The response that says what went wrong."""
     body = encode_json(msgspec.to_builtins(problem.details) | {"type": problem.details.type})
-    return Response(body, problem.status, headers, MEDIA_TYPE)
+    return Response(body, problem.status, {**problem.headers, **(headers or {})}, MEDIA_TYPE)

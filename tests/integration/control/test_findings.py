@@ -1,23 +1,34 @@
 """``GET /api/v1/findings``: what ``diagnose`` says, from watches that all who ask share."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
+import numpy as np
 import pytest
-from api_client import ask
+from api_client import ask, control_path
 from conftest import Start
 from support import Program, connect, wait_until
 
+from portside.app.diagnose_source import DiagnosisSource
 from portside.control import findings_watch
-from portside.control.findings_watch import FindingsWatch, FindingsWatches, TooManyWatches
+from portside.control.connection_ends import no_ends, numbers_with
+from portside.control.findings_watch import FindingsWatch, FindingsWatches, Found, TooManyWatches
+from portside.control.routes.findings import FindingsQuery
+from portside.control.routes.findings import findings as answer
+from portside.diagnosis.findings import Finding, Severity, Subject
+from portside.diagnosis.observation import Observation
 from portside.errors import PortsideError
 from portside.kernel.filter import parse
 from portside.kernel.filter.tree import EVERYTHING
@@ -88,6 +99,10 @@ def test_the_connections_of_the_server_that_are_in_a_finding(listen: Start) -> N
     wait_until(lambda: of_receiver()[0]["conns_total"] == 2, "both connections in it")
     assert of_receiver()[0]["conns"] == [1, 2]
     assert of_receiver()[0]["subject"]["pid"] == server.process.pid
+    other = listen()
+    query = f"?filter={quote(f'sport = :{server.port}')}"
+    seen = wait_until(lambda: findings(other, query)["items"], "another server to find the same")
+    assert [(each["conns"], each["conns_total"]) for each in seen] == [([], 0)] * len(seen)
     for client in clients:
         client.close()
 
@@ -110,6 +125,38 @@ def test_a_filter_that_cannot_be_read(listen: Start) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert "stat" in answer.json["detail"]
     assert answer.json["position"] == 0
+
+
+def test_one_filter_more_than_can_be_watched_is_to_be_asked_later(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    paths = [f"/api/v1/findings?filter={quote(f'sport = :{port}')}" for port in range(1, 6)]
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda path: ask(server, path), paths))
+    assert sorted(each.status for each in answers) == [200, 200, 200, 200, 503]
+    (refused,) = [each for each in answers if each.status == 503]
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.json["code"] == "busy"
+
+
+def test_a_client_that_leaves_while_it_waits(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(control_path(server)))
+        before = threads_of(server)
+        client.sendall(b"GET /api/v1/findings HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: threads_of(server) > before, "the watch")
+    assert findings(server)["looks"] >= 2
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait() == 0
+    assert b"Traceback" not in server.err
+
+
+def test_the_rules_are_not_loaded_before_somebody_asks() -> None:
+    code = "import sys, portside.control.stack; sys.exit('portside.diagnosis.registry' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def threads_of(server: Program) -> int:
@@ -139,14 +186,24 @@ class Counted(FindingsWatch):
 
     begun = 0
 
-    def start(self) -> None:
+    def start(self, *, scraped: bool) -> None:
         type(self).begun += 1
-        super().start()
+        super().start(scraped=scraped)
 
 
-def test_all_who_ask_share_one_watch() -> None:
+def test_all_who_ask_share_one_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    observe, looks = DiagnosisSource.observe, 0
+
+    def counted(self: DiagnosisSource) -> Observation:
+        nonlocal looks
+        looks += 1
+        return observe(self)
+
+    monkeypatch.setattr(DiagnosisSource, "observe", counted)
+
     async def run() -> None:
         Counted.begun = 0
+        descriptors = len(os.listdir("/proc/self/fd"))
         watches = FindingsWatches(asyncio.get_running_loop(), Counted)
         found = await asyncio.gather(*(watches.ask("", EVERYTHING) for _ in range(50)))
         assert Counted.begun == 1
@@ -155,6 +212,8 @@ def test_all_who_ask_share_one_watch() -> None:
         assert later.looks >= found[0].looks
         assert Counted.begun == 1
         await watches.close()
+        assert looks <= later.looks + 1
+        assert len(os.listdir("/proc/self/fd")) == descriptors
         assert not any(each.name == "portside-findings" for each in threading.enumerate())
 
     asyncio.run(run())
@@ -193,22 +252,60 @@ def test_one_that_has_not_been_asked_for_some_time_makes_room(monkeypatch: pytes
         watches = FindingsWatches(asyncio.get_running_loop())
         for port in range(1, 5):
             await watches.ask(f"sport = :{port}", parse(f"sport = :{port}", SystemResolver()))
-        monkeypatch.setattr(findings_watch, "_SCRAPED", (0.0, 150.0))
+        assert watches.tree_of("sport = :1") is not None
+        monkeypatch.setattr(findings_watch, "_IN_USE_S", 0.0)
         assert (await watches.ask("sport = :9", parse("sport = :9", SystemResolver()))).looks >= 2
+        assert watches.tree_of("sport = :1") is None
         await watches.close()
+        with pytest.raises(PortsideError, match="the server ends"):
+            await watches.ask("", EVERYTHING)
+        assert watches.scrape() is None
 
     asyncio.run(run())
 
 
-def test_a_watch_ends_when_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scraped", [False, True])
+def test_a_watch_ends_when_nobody_asks(scraped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        monkeypatch.setattr(findings_watch, "_ASKED", (0.01, 0.05))
-        monkeypatch.setattr(findings_watch, "_SCRAPED", (0.01, 0.05))
+        name = "_SCRAPED" if scraped else "_ASKED"  # the other one would go on
+        monkeypatch.setattr(findings_watch, name, (0.01, 0.05))
         watch = FindingsWatch(asyncio.get_running_loop(), EVERYTHING)
-        watch.start()
+        watch.start(scraped=scraped)
         await asyncio.get_running_loop().run_in_executor(None, watch._thread.join, 10)
         assert watch.is_over
         assert watch.error is None
+
+    asyncio.run(run())
+
+
+class Waits(threading.Event):
+    """An event that notes for how long it is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.limits.append(timeout)
+        return super().wait(timeout)
+
+
+def test_scrapes_alone_have_the_machine_looked_at_seldom_and_a_question_wakes_the_watch() -> None:
+    waits = Waits()
+
+    class Noted(FindingsWatch):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self._woken = waits
+
+    async def run() -> None:
+        watches = FindingsWatches(asyncio.get_running_loop(), Noted)
+        assert watches.scrape() is None
+        await asyncio.to_thread(wait_until, lambda: waits.limits, "the first look to be over")
+        assert waits.limits[0] > 1
+        assert (await watches.ask("", EVERYTHING)).watched_s < waits.limits[0]
+        await watches.close()
 
     asyncio.run(run())
 
@@ -244,6 +341,76 @@ def test_a_machine_that_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> No
     asyncio.run(run())
 
 
+def test_no_descriptor_left_in_the_middle_of_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def run() -> None:
+        watches = FindingsWatches(asyncio.get_running_loop())
+        watch = watches._watch("", EVERYTHING, scraped=False)
+        assert await watch.ask()
+        monkeypatch.setattr(DiagnosisSource, "observe", full)
+        await asyncio.to_thread(wait_until, lambda: watch.is_over, "the watch to fail")
+        for _ in range(2):  # no answer from before
+            with pytest.raises(PortsideError, match="cannot be watched now: Too many open files"):
+                await watches.ask("", EVERYTHING)
+        assert watches.scrape() is None
+        await watches.close()
+
+    asyncio.run(run())
+
+
+def test_netlink_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoNetlink(socket.socket):
+        def __init__(self, family: int = -1, *more: Any, **named: Any) -> None:
+            if family == socket.AF_NETLINK:
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+            super().__init__(family, *more, **named)
+
+    async def run() -> None:
+        watches = FindingsWatches(asyncio.get_running_loop())
+        monkeypatch.setattr(socket, "socket", NoNetlink)
+        found = await watches.ask("", EVERYTHING)
+        assert any("sockets come from proc" in note for note in found.notes)
+        assert any("closed sockets are not seen" in note for note in found.notes)
+        assert found.blind
+        await watches.close()
+
+    asyncio.run(run())
+
+
+def finding(severity: Severity, first_seen: str, count: int) -> Finding:
+    return Finding("retransmits", severity, Subject("machine"), "", {}, "", "", first_seen, first_seen, count)
+
+
+def test_the_most_severe_come_first_and_then_those_that_were_there_first() -> None:
+    found = (
+        finding("info", "1", 1),
+        finding("warning", "3", 9),
+        finding("warning", "2", 1),
+        finding("critical", "4", 1),
+    )
+    nothing = np.zeros(0, np.int64)
+
+    async def ask(*_: object) -> Found:
+        return Found(found, (nothing,) * 4, "5", 2, 1.0, (), {})
+
+    async def with_sockets(inodes: list[Any]) -> list[Any]:
+        return list(inodes)
+
+    console = SimpleNamespace(findings=SimpleNamespace(ask=ask), connections=SimpleNamespace(with_sockets=with_sockets))
+    page = asyncio.run(answer(cast("Any", console), query=FindingsQuery()))
+    assert [each.first_seen for each in page.items] == ["4", "2", "3", "1"]
+
+
+def test_connections_are_joined_by_inode_and_those_that_have_none_are_in_no_finding() -> None:
+    ends = no_ends(4)._replace(numbers=np.array([3, 5, 7, 9]), inodes=np.array([70, 0, 50, 60]))
+    sets = [np.array([60, 0, 70]), np.array([], np.int64), np.array([1, 99]), np.array([50])]
+    assert [each.tolist() for each in numbers_with(ends, sets)] == [[3, 9], [], [], [7]]
+    assert [each.tolist() for each in numbers_with(no_ends(), sets)] == [[], [], [], []]
+    assert numbers_with(ends, []) == []
+
+
 def test_metrics_have_the_findings(listen: Start) -> None:
     server = listen()
     assert server.port
@@ -254,3 +421,7 @@ def test_metrics_have_the_findings(listen: Start) -> None:
 
     with overflowing():
         wait_until(lambda: any('code="accept-queue-overflow"' in line for line in metric_lines()), "the metric")
+        text = ask(server, "/metrics").body
+    assert b"portside_finding{" in text
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=60)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from portside.control.console import Console
-from portside.control.findings_watch import TooManyWatches
+from portside.control.findings_watch import MOST_WATCHES, TooManyWatches
 from portside.control.operations import Routes
 from portside.control.own_thread import AllThreadsBusy
 from portside.control.problem import Problem
@@ -19,6 +19,7 @@ from portside.kernel.filter.tree import EVERYTHING
 from portside.kernel.resolver import SystemResolver
 
 routes = Routes()
+_RETRY_S = 10
 
 
 class FindingsQuery(Struct, kw_only=True):
@@ -55,18 +56,22 @@ async def findings(console: Console, *, query: FindingsQuery) -> FindingsPage:
     text = query.filter.strip()
     watch = console.connections
     try:
-        tree = await watch.own_threads.call(parse, text, SystemResolver()) if text else EVERYTHING
+        tree = console.findings.tree_of(text) if text else EVERYTHING
+        if tree is None:
+            tree = await watch.own_threads.call(parse, text, SystemResolver())
         found = await console.findings.ask(text, tree)
     except FilterError as error:
         raise problem_of(error) from None
     except AllThreadsBusy:
         raise names_busy() from None
     except TooManyWatches:
-        raise Problem(503, "others ask with too many filters at the moment; try again later", code="busy") from None
+        words = f"others ask with {MOST_WATCHES} other filters at the moment; try again later"
+        raise Problem(503, words, code="busy", retry_after_s=_RETRY_S) from None
     except PortsideError as error:
         raise Problem(503, str(error), code="findings") from None
     least = rank(query.min_severity)
     listed = [(each, of) for each, of in zip(found.findings, found.inodes, strict=True) if rank(each.severity) >= least]
+    listed.sort(key=lambda each: (-rank(each[0].severity), each[0].first_seen))
     conns = await watch.with_sockets([of for _, of in listed])
     items = [
         FindingItem(
