@@ -126,7 +126,12 @@ class OwnerFinder:
             everything_new = any(inode > self._oldest_new for inode in asked.keys() - self._owners.keys())
             if not everything_new:
                 return self._owners
+        before = self._owners
         if self._refresh(everything_new=everything_new) or everything_new:
+            self._owners = self._collect(asked)
+        if not everything_new and any(inode in before and inode not in self._owners for inode in asked):
+            # Passed on, perhaps to a process that has as many descriptors as before.
+            self._refresh(everything_new=True)
             self._owners = self._collect(asked)
         return self._owners
 
