@@ -59,7 +59,8 @@ class DiagnosisSource:
                 self.notes.append(note)
         table = seen.table
         holders = known_holders(table) if table.owners is not None else lambda rows: self._holders(table, rows)
-        return self._readings.observation(table, self._closed(), holders)
+        closed, lost = self._closed()
+        return self._readings.observation(table, closed, holders, lost)
 
     def close(self) -> None:
         """Close all that is open."""
@@ -80,17 +81,18 @@ class DiagnosisSource:
         stack.callback(monitor.close)
         return monitor
 
-    def _closed(self) -> Sequence[Columns] | None:
-        """The sockets that were closed since the last look, as far as the filter matches them."""
+    def _closed(self) -> tuple[Sequence[Columns] | None, int]:
+        """The sockets that were closed since the last look, as far as the filter matches them; how many were lost."""
         if self._monitor is None:
-            return None
+            return None, 0
         closed = []
-        for batch in self._monitor.take().batches:
+        taken = self._monitor.take()
+        for batch in taken.batches:
             table = decode(batch.data).table
             if self._tree is not EVERYTHING:
                 table = table.select(evaluate(self._tree, table))
             closed.append(KernelColumns(table))
-        return closed
+        return closed, taken.lost
 
     def _holders(self, table: SocketTable, rows: RowNumbers) -> Holders:
         """The processes that hold the sockets of some rows, which are looked up."""

@@ -38,7 +38,11 @@ class NetworkReadings:
         self.notes = tuple(f"{name} cannot be read: {why}" for name, why in self._counters.missing.items())
 
     def observation(
-        self, table: SocketTable, closed: Sequence[Columns] | None, holders: Callable[[RowNumbers], Holders]
+        self,
+        table: SocketTable,
+        closed: Sequence[Columns] | None,
+        holders: Callable[[RowNumbers], Holders],
+        lost: int = 0,
     ) -> Observation:
         """An observation of a table that was just read. Raises NamespaceError."""
         at_ns = self._clock_ns()
@@ -50,6 +54,7 @@ class NetworkReadings:
             wall=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             sockets=KernelColumns(table),
             closed=closed,
+            lost=lost,
             counters=self._counters.read(),
             limits=self._limits,
             holders=holders,

@@ -68,7 +68,7 @@ class Diagnosis:
             rule.code: {each.name: changed.get((rule.code, each.name), each.value) for each in rule.thresholds}
             for rule in rules
         }
-        self._series = Series(window_s, frozenset(self._thresholds))
+        self._series = Series(window_s, self._thresholds)
         self._findings: dict[FindingKey, tuple[Finding, int]] = {}
 
     def observe(self, seen: Observation) -> Report:

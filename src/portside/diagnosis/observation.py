@@ -87,6 +87,7 @@ class Observation:
 
     ``at_ns`` is of a clock that is never set; ``wall`` is the time of day as findings show it. ``closed`` are sockets
     that were destroyed since the observation before, with their last values; None where they are not announced.
+    ``lost`` is how many of those announcements the kernel dropped meanwhile, for want of room.
     ``counters`` are those of /proc/net by group and name: ``TcpExt.ListenDrops``, ``Tcp.OutRsts``, ``TCP.orphan``.
     ``holders`` looks up who holds the sockets of some rows; it is called at most once.
     """
@@ -95,6 +96,7 @@ class Observation:
     wall: str
     sockets: Columns
     closed: Sequence[Columns] | None = ()
+    lost: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
     limits: Limits = Limits()
     holders: Callable[[RowNumbers], Holders] = nobody

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from portside.diagnosis.counters import CounterSeries
 from portside.diagnosis.observation import Columns, Mask, Observation, RowNumbers, Values
-from portside.diagnosis.view import MINUTE_S, Baseline, View, mix, mix_address
+from portside.diagnosis.view import MINUTE_S, NO_RULES, AllThresholds, Baseline, View, mix, mix_address
 
 WINDOW_S = 10.0
 GROWING = (
@@ -56,16 +56,17 @@ class _Kept:
 
 
 class Series:
-    """Observations of one machine or network namespace, one after the other; ``codes`` are of the rules that look."""
+    """Observations of one machine or network namespace, one after the other, for rules with these ``thresholds``."""
 
-    def __init__(self, window_s: float = WINDOW_S, codes: frozenset[str] = frozenset()) -> None:
-        self._codes = codes
+    def __init__(self, window_s: float = WINDOW_S, thresholds: AllThresholds = NO_RULES) -> None:
+        self._thresholds = thresholds
         self._window_ns = round(window_s * 1e9)
         self._counters = CounterSeries(window_s + MINUTE_S + 2)
         self._last: _Kept | None = None
         self._older: _Kept | None = None
         self._newer: _Kept | None = None
         self._closed: list[tuple[int, Columns]] = []
+        self._lost: list[tuple[int, int]] = []
 
     def observe(self, seen: Observation) -> View:
         """Take in an observation: the view of it beside those before."""
@@ -107,7 +108,8 @@ class Series:
             last=Baseline(last.at_ns, last.columns, rows, matched) if last is not None else None,
             hold=hold,
             closed=self._with_closed(seen.at_ns, seen.closed),
-            codes=self._codes,
+            lost=self._lost_until(seen.at_ns, seen.lost),
+            thresholds=self._thresholds,
         )
         self._advance(kept)
         return view
@@ -132,6 +134,12 @@ class Series:
         while sum(len(columns) for _, columns in self._closed) > _MOST_CLOSED and len(self._closed) > 1:
             self._closed.pop(0)
         return self._closed
+
+    def _lost_until(self, at_ns: int, lost: int) -> int:
+        """How many announcements of closed sockets were lost within the window."""
+        self._lost += [(at_ns, lost)] if lost else []
+        self._lost = [each for each in self._lost if each[0] > at_ns - self._window_ns]
+        return sum(count for _, count in self._lost)
 
 
 def refused_attempts(closed: Columns) -> Columns:

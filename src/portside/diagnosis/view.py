@@ -1,8 +1,7 @@
 """One observation beside those before it, as rules look at it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,10 @@ from portside.diagnosis import tcp_states
 from portside.diagnosis.counters import CounterSeries
 from portside.diagnosis.observation import Columns, Limits, Mask, RowNumbers, Values
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Numbers = npt.NDArray[np.float64]
 MINUTE_S = 60.0
+AllThresholds = Mapping[str, Mapping[str, float]]
+NO_RULES: AllThresholds = {}
 
 
 class Baseline:
@@ -24,9 +22,7 @@ class Baseline:
     ``at_ns`` is when it was read. ``rows`` are row numbers in it, for the sockets of ``matched``.
     """
 
-    def __init__(
-        self, at_ns: int, columns: "Mapping[str, tuple[Values, Mask]]", rows: RowNumbers, matched: Mask
-    ) -> None:
+    def __init__(self, at_ns: int, columns: Mapping[str, tuple[Values, Mask]], rows: RowNumbers, matched: Mask) -> None:
         self.at_ns = at_ns
         self._columns = columns
         self._rows = rows
@@ -62,8 +58,9 @@ class View:
 
     Numbers of sockets are floats, NaN where they are not known, so that no comparison with them is true. ``window_s``
     is how far back growth is measured, 0 in the first observation; ``closed`` are sockets of the same window whose
-    attempt to connect failed, None where closed sockets are not announced. ``codes`` are of the rules that look: what
-    one of them says of one end of a connection on this machine, another need not say of the other end.
+    attempt to connect failed, None where closed sockets are not announced, and ``lost`` how many announcements of the
+    window were lost. ``thresholds`` are those of the rules that look, by code: what one of them says of one end of a
+    connection on this machine, another need not say of the other end.
     """
 
     def __init__(
@@ -79,7 +76,8 @@ class View:
         last: Baseline | None,
         hold: Callable[[str, Mask], npt.NDArray[np.int64]],
         closed: Sequence[tuple[int, Columns]] | None,
-        codes: frozenset[str] = frozenset(),
+        lost: int = 0,
+        thresholds: AllThresholds = NO_RULES,
     ) -> None:
         self.at_ns = at_ns
         self.sockets = sockets
@@ -87,7 +85,8 @@ class View:
         self.window_s = (at_ns - window.at_ns) / 1e9 if window else 0.0
         self.step_s = (at_ns - last.at_ns) / 1e9 if last else 0.0
         self.closed = closed
-        self.codes = codes
+        self.lost = lost
+        self.thresholds = thresholds
         self._counters = counters
         self._window_ns = window.at_ns if window else at_ns
         self._window = window

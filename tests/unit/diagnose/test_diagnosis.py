@@ -230,7 +230,26 @@ def test_nobody_holds_what_nobody_looks_up() -> None:
     assert nobody(np.arange(2)).by_row == [None, None]
 
 
+def test_the_ends_of_a_connection_here_that_a_program_does_not_close_are_one_finding() -> None:
+    quiet: dict[str, Any] = {"last_data_sent_ms": 90_000, "last_ack_recv_ms": 90_000}
+    rows: list[dict[str, Any]] = []
+    for port in range(40_000, 40_030):
+        ends = {"local": "127.0.0.1:80", "remote": f"127.0.0.1:{port}"}
+        forgotten = {**quiet, "state": tcp_states.CLOSE_WAIT, "pid": 7, "program": "server"}
+        waiting = {**quiet, "state": tcp_states.FIN_WAIT2, "inode": 0}
+        rows += [{**forgotten, **ends}, {**waiting, "local": ends["remote"], "remote": ends["local"]}]
+    assert [each.code for each in Watched().look(listener(local="127.0.0.1:80"), *rows)] == ["close-wait-leak"]
+    assert [each.code for each in Watched("fin-wait-pile").look(*rows)] == ["fin-wait-pile"]
+
+
 # Counters.
+
+
+def test_a_reset_of_the_counters_is_no_condition() -> None:
+    watched = Watched()
+    names = {name for rule in RULES if isinstance(rule, MachineRule) for name in rule.counters if "TCP." not in name}
+    for value in (2**31, 2**31, 0, 0, 0):
+        assert watched.look(counters=dict.fromkeys(names, value)) == []
 
 
 @pytest.mark.parametrize(

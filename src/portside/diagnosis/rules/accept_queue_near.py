@@ -18,9 +18,7 @@ def select(view: View, limits: Thresholds) -> Mask:
     queued, limit = view.numbers("recv_q"), view.numbers("send_q")
     near = view.is_in(tcp_states.LISTEN) & (queued >= 1) & (queued >= limits["share"] * limit) & (queued <= limit)
     mask: Mask = near & (view.held_s("accept-queue-near", near) >= limits["lasting"])
-    if accept_queue_overflow.RULE.code in view.codes and mask.any():
-        mask &= ~accept_queue_overflow.overflowing(view)
-    return mask
+    return mask & ~accept_queue_overflow.found(view) if mask.any() else mask
 
 
 def describe(group: SubjectGroup, _limits: Thresholds) -> Verdict:

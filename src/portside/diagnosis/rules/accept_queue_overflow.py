@@ -31,7 +31,13 @@ def select(view: View, limits: Thresholds) -> Mask:
     return overflowing(view, limits["drops"])
 
 
-def overflowing(view: View, drops: float = 1) -> Mask:
+def found(view: View) -> Mask:
+    """Which listeners this rule finds; none where it does not look."""
+    limits = view.thresholds.get(RULE.code)
+    return np.zeros(len(view), bool) if limits is None else overflowing(view, limits["drops"])
+
+
+def overflowing(view: View, drops: float) -> Mask:
     """Which listeners are full, or have dropped so many connections within the window for want of room."""
     listening = view.is_in(tcp_states.LISTEN)
     dropped = listening & (view.growth("drops") >= drops)

@@ -17,6 +17,12 @@ from portside.diagnosis.view import View
 from portside.diagnosis.words import counted, duration, rate
 
 
+def found(view: View) -> Mask:
+    """Which sockets are forgotten ones to this rule; none where it does not look."""
+    limits = view.thresholds.get(RULE.code)
+    return np.zeros(len(view), bool) if limits is None else select(view, limits) & (view.quiet_s >= limits["age"])
+
+
 def select(view: View, _limits: Thresholds) -> Mask:
     """Sockets in CLOSE_WAIT that a program has: those that it has not accepted yet are not its fault."""
     inodes, known = view.column("inode")

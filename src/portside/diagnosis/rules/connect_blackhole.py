@@ -24,7 +24,7 @@ _LOOPBACK = bytes(10) + b"\xff\xff\x7f"  # 127.0.0.0/8, mapped into IPv6
 def select(view: View, limits: Thresholds) -> Mask:
     """Sockets in SYN_SENT whose SYN was sent again, but for those to a listener here that is found itself."""
     mask: Mask = view.is_in(tcp_states.SYN_SENT) & (view.numbers("retransmits") >= limits["retransmits"])
-    if accept_queue_overflow.RULE.code in view.codes and mask.any():
+    if accept_queue_overflow.RULE.code in view.thresholds and mask.any():
         mask &= ~_to_full_listener(view)
     return mask
 
@@ -34,7 +34,7 @@ def _to_full_listener(view: View) -> Mask:
 
     A socket that is connected to an address of its own machine has that address itself, or one of 127.0.0.0/8.
     """
-    dropping = accept_queue_overflow.overflowing(view)
+    dropping = accept_queue_overflow.found(view)
     if not view.window_s:  # the first look: what was dropped before it
         dropping |= view.is_in(tcp_states.LISTEN) & (view.numbers("drops") > 0)
     full = np.zeros(1 << 16, bool)

@@ -23,6 +23,7 @@ from portside.diagnosis.view import View
 from portside.diagnosis.words import counted, rate
 
 _FAILS = "Tcp.AttemptFails"
+_NO_OWNER = "the program: the kernel announces a socket without its owner when it is closed"
 
 _End = tuple[bytes, int]
 """An address and a port; 0 where the port is not known, or stands for many."""
@@ -46,6 +47,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
     if failed == 0:  # what did not succeed failed here, as for want of a port: nobody was asked
         return
     looks = view.looks_ns()
+    lost = (f"some attempts: {view.lost} announcements of closed sockets were lost",) if view.lost else ()
     ends = _by_host(_refused(view, looks), limits["ports"])
     for (address, port), refused in sorted(ends.items(), key=lambda each: -each[1].attempts)[:MOST_GROUPS]:
         lasting = (looks[refused.last] - looks[refused.since]) / 1e9
@@ -71,7 +73,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
             "wait longer from try to try.",
             affected=attempts,
             subject=Subject("peer", remote=remote),
-            unseen=("the program: the kernel announces a socket without its owner when it is closed",),
+            unseen=(_NO_OWNER, *lost),
         )
 
 

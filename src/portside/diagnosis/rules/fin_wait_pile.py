@@ -3,6 +3,8 @@
 FIN_WAIT1: our FIN is not acknowledged. FIN_WAIT2: the peer has acknowledged it and sends none of its own; without a
 program the kernel ends it after tcp_fin_timeout, 60 s (ip-sysctl), and with one it stays (a half-closed connection).
 
+Where the program that does not close is on this machine, it is the finding: ``close-wait-leak``.
+
 Thresholds: 60 s (tcp_fin_timeout) with 20 sockets, or 5,000 of any age, are proposed here.
 """
 
@@ -12,13 +14,20 @@ from portside.diagnosis import tcp_states
 from portside.diagnosis.grouping import By, SubjectGroup
 from portside.diagnosis.observation import Mask
 from portside.diagnosis.rule import SocketRule, Threshold, Thresholds, Verdict
+from portside.diagnosis.rules import close_wait_leak
 from portside.diagnosis.view import View
 from portside.diagnosis.words import counted, duration
 
 
 def select(view: View, _limits: Thresholds) -> Mask:
-    """Sockets whose FIN has been sent and not been answered by one."""
-    return view.is_in(tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2)
+    """Sockets whose FIN has been sent and not been answered by one; not those whose other end here is found itself."""
+    mask = view.is_in(tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2)
+    forgotten = close_wait_leak.found(view) if mask.any() else mask
+    if forgotten.any():
+        rows = np.flatnonzero(mask)
+        others = view.other_ends(rows)
+        mask[rows[(others >= 0) & forgotten[others]]] = False
+    return mask
 
 
 def describe(group: SubjectGroup, limits: Thresholds) -> Verdict | None:

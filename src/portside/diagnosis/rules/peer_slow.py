@@ -48,7 +48,7 @@ def select(view: View, limits: Thresholds) -> Mask:
         rows = np.flatnonzero(mask)
         others = view.other_ends(rows)
         excused = view.read_bytes() > 0
-        if receiver_slow.RULE.code in view.codes:
+        if receiver_slow.RULE.code in view.thresholds:
             excused |= receiver_slow.unread(view)
         mask[rows[(others >= 0) & excused[others]]] = False
     return mask

@@ -35,7 +35,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
     if len(ports):
         evidence["most_for_port"] = int(np.bincount(ports).argmax())
     port = f", most of them for port {evidence['most_for_port']}" if len(ports) else ""
-    behind = accept_queue_overflow.RULE.code in view.codes and _wait_behind_full_queues(view, ports)
+    behind = _wait_behind_full_queues(view, ports)
     yield Verdict(
         severity="info" if behind else "critical" if dropped >= limits["critical"] else "warning",
         summary=f"The SYN queue is full: {counted(dropped, 'SYN')} dropped and {cookies} answered with a cookie in "
@@ -52,7 +52,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
 
 def _wait_behind_full_queues(view: View, ports: Values) -> bool:
     """Whether there are listeners with a full accept queue, and all unfinished handshakes are for their ports."""
-    full = view.column("local_port")[0][accept_queue_overflow.overflowing(view)]
+    full = view.column("local_port")[0][accept_queue_overflow.found(view)]
     return bool(len(full)) and bool(np.isin(ports, full).all())
 
 
