@@ -34,7 +34,7 @@ html_show_copyright = False
 html_show_search_summary = False  # it fetches pages, which a browser allows on no site in a folder
 
 # Pages whose links, in their order, are the navigation. A page is plain Markdown for that, readable anywhere.
-_CONTENTS = {"index": "", "diagnose": "findings/"}
+_CONTENTS = {"index": "", "tutorial/index": "", "diagnose": "findings/"}
 _HEADING_OR_LINK = re.compile(r"^## (?P<caption>.+)$|\]\((?P<page>[\w/-]+)\.md\)", re.MULTILINE)
 
 

@@ -11,12 +11,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    *(sorted(path for each in ("*.md", "tutorial/*.md") for path in (ROOT / "docs").glob(each))),
+)
 ANY_LINES = "…"
 _MADE = re.compile(r"<!-- options.*?<!-- end of options -->", re.DOTALL)
 _SPAN = re.compile(r"`([^`]+)`")
 _MAKE_RUN = re.compile(r'make run ARGS="([^"]*)"')
 _COMMAND = re.compile(r"(?:[A-Z]\w*=\S+ |sudo )*portside(?: |$)")
+
+
+def name_of(path: Path) -> str:
+    """The name of a page: that of its file, below ``docs/`` with its folder."""
+    docs = ROOT / "docs"
+    return path.relative_to(docs).as_posix() if path.is_relative_to(docs) else path.name
 
 
 class Block(NamedTuple):
@@ -72,7 +81,7 @@ def blocks(path: Path) -> list[Block]:
     for number, line in enumerate([*read_page(path).splitlines(), "", "the end"], start=1):
         if language is not None:
             if line == "```":
-                found.append(Block(path.name, start, language, tuple(lines)))
+                found.append(Block(name_of(path), start, language, tuple(lines)))
                 language, lines = None, []
             else:
                 lines.append(line)
@@ -84,7 +93,7 @@ def blocks(path: Path) -> list[Block]:
         else:
             if lines:
                 text = "\n".join(lines).rstrip("\n")
-                found.append(Block(path.name, start, None, tuple(text.split("\n"))))
+                found.append(Block(name_of(path), start, None, tuple(text.split("\n"))))
                 lines = []
             if line.startswith("```"):
                 language, start = line[3:], number + 1

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from certificates import Authority
 from page_player import Scenario, Stage, play, run_sample
-from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, output_of
+from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, name_of, output_of
 from support import DEADLINE_S, Program, listening_port, read_to_end, wait_until
 
 RULES = "examples/device.toml"
@@ -70,11 +70,49 @@ def load_balancer(stage: Stage, server: Program) -> None:
 
 
 def watched(stage: Stage, *ports: int) -> list[Program]:
-    """A server on port 12345, and an ``nc`` from each of the ports."""
+    """A server on port 12345, and an ``nc`` from each of the ports, which are returned."""
     server = stage.listen("12345")
     clients = [stage.nc(12345, port) for port in ports]
     server.wait_for("connected", count=len(clients))  # an end that waits to be accepted has no program
     return clients
+
+
+def in_a_lab(stage: Stage, code: str) -> None:
+    """A condition that the lab holds."""
+    stage.start(f"exec portside lab {code}").wait_for("There after")
+
+
+def paused_with_a_line(stage: Stage) -> None:
+    """A client whose line the server does not read."""
+    (client,) = watched(stage, 45404)
+    stage.run("portside ctl pause 1")
+    stdin = client.process.stdin
+    assert stdin
+    stdin.write(b"hello\n")
+    stdin.flush()
+    wait_until(lambda: " 6      0 127.0.0.1:12345" in stage.run("portside watch 12345 --once"), "the line to arrive")
+
+
+def one_that_has_left(stage: Stage) -> None:
+    """A client that has closed first."""
+    stage.listen("12345")
+    with stage.connect(12345, "127.0.0.1:45404") as client:
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+    settle()
+
+
+def recorded_hello(stage: Stage) -> None:
+    """The recording of the tutorial."""
+    server = stage.listen("12345 --record DIR")
+    with stage.connect(12345, "127.0.0.1:45404") as client:
+        client.sendall(b"hello\n")
+        server.wait_for("> hello")
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+    server.wait_for("closed by peer")
+    server.signal(signal.SIGINT)
+    server.wait()
 
 
 def settle() -> None:
@@ -396,6 +434,41 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     "watch-events.md": {
         "portside watch --events 12345": Scenario(peers=come_and_go, in_order=False),
     },
+    "tutorial/1-server-and-clients.md": {
+        "portside listen 12345": Scenario(typed=("good morning",)),
+        "nc localhost 12345": Scenario(lambda stage: stage.listen("12345"), typed=("hello",)),
+    },
+    "tutorial/2-kernel-table.md": {
+        "portside watch 12345 --once": Scenario(lambda stage: watched(stage, 45404), in_order=False),
+        "netstat -ntp | grep 12345": Scenario(lambda stage: watched(stage, 45404), in_order=False),
+        "portside watch --listening 12345": Scenario(watched),
+    },
+    "tutorial/3-queues.md": {
+        "portside ctl pause 1": Scenario(lambda stage: watched(stage, 45404)),
+        "portside watch 12345 --once": Scenario(paused_with_a_line, in_order=False),
+        "portside ctl resume 1": Scenario(paused_with_a_line),
+        "portside lab receiver-slow --for 1s": Scenario(varies=(r"\b\d{5,7}\b",)),
+        "portside watch --once 'program = lab-server or program = lab-client'": Scenario(
+            lambda stage: in_a_lab(stage, "receiver-slow"), varies=(r" *\b\d{5,7}\b(?!/)", r" +Send-Q"), in_order=False
+        ),
+    },
+    "tutorial/4-states.md": {
+        "portside watch 12345 --once": Scenario(one_that_has_left, in_order=False),
+        "portside watch --once 'state close-wait and program = lab-server'": Scenario(
+            lambda stage: in_a_lab(stage, "close-wait-leak"), varies=(r":\d{5}\b",)
+        ),
+    },
+    "tutorial/5-diagnosis.md": {
+        "portside diagnose --only close-wait-leak --set close-wait-leak.age=1s": Scenario(
+            lambda stage: in_a_lab(stage, "close-wait-leak"), varies=(r"\d+",)
+        ),
+        "portside diagnose 12345": Scenario(),
+    },
+    "tutorial/6-recording.md": {
+        "portside listen 12345 --record DIR": Scenario(),
+        "portside rec list DIR": Scenario(recorded_hello),
+        "portside rec export DIR all.pcapng": Scenario(recorded_hello, varies=(r"\b0\.\d{9}\b",)),
+    },
     "web.md": {
         "portside listen 9000 --web 8080": Scenario(),
     },
@@ -467,7 +540,7 @@ def stand_in_hosts(hosts: Path) -> None:
 
 def main(page: str, line: str, folder: str) -> None:
     """Run one block of a page; what differs goes to standard error."""
-    (path,) = (path for path in PAGES if path.name == page)
+    (path,) = (path for path in PAGES if name_of(path) == page)
     (block,) = (block for block in blocks(path) if block.line == int(line))
     stand_in_hosts(Path(folder) / "hosts")
     home = Path(folder) / "home"

@@ -122,7 +122,7 @@ def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
     terminal.press("Escape")
     terminal.wait("now, 1m before")
     terminal.press("p")
-    terminal.wait("is read again", " 0 Recv-Q")
+    terminal.wait("resumed", " 0 Recv-Q")
     # Puts a fault on it.
     terminal.press("f")
     terminal.wait("fault on #")

@@ -14,10 +14,12 @@ from portside.diagnosis.registry import RULES
 from portside.events import EVENTS, CloseReason, RefuseReason
 from portside.kernel import states
 from portside.kernel.filter.columns import FILTER_COLUMNS
+from portside.lab.registry import CONDITIONS, NOT_MADE
 from portside.settings import examples_of, option_specs
 from portside.settings.commands import GROUPS, all_commands
 from portside.settings.connect import Connect
 from portside.settings.diagnose import Diagnose
+from portside.settings.lab import Lab
 from portside.settings.values import FORMATS
 from portside.settings.watch import Watch
 from portside.wire.faults.model import KINDS
@@ -89,6 +91,13 @@ def test_every_condition_has_its_page_with_all_sections() -> None:
             assert len(section.split()) > 8, f"{rule.code}: {section}"
 
 
+def test_the_page_of_a_condition_names_its_lab() -> None:
+    assert {*CONDITIONS, *NOT_MADE} == {rule.code for rule in RULES}
+    for rule in RULES:
+        page = (DOCS / "findings" / f"{rule.code}.md").read_text()
+        assert (f"`portside lab {rule.code}`" in page) == (rule.code in CONDITIONS), rule.code
+
+
 def test_links_between_the_pages_of_conditions_lead_somewhere() -> None:
     for path in (DOCS / "findings").iterdir():
         for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
@@ -98,7 +107,7 @@ def test_links_between_the_pages_of_conditions_lead_somewhere() -> None:
 def test_commands_on_the_pages_of_conditions_are_ones_that_portside_takes() -> None:
     for path in (DOCS / "findings").iterdir():
         for words in map(shlex.split, re.findall(r"`portside ([^`]+)`", path.read_text())):
-            settings = {"watch": Watch, "diagnose": Diagnose, "connect": Connect}[words[0]]
+            settings = {"watch": Watch, "diagnose": Diagnose, "connect": Connect, "lab": Lab}[words[0]]
             parse(settings, words[0], words[1:])
 
 

@@ -43,7 +43,7 @@ class CtlActs:
     def resume(self, conn: int) -> None:
         """Read from a client again."""
         done = self._request("POST", _of(conn, "resume"))
-        self._say(done, f"#{conn}: {'is read again' if done['changed'] else 'was not paused'}")
+        self._say(done, f"#{conn}: {'resumed' if done['changed'] else 'was not paused'}")
 
     def throttle(self, conn: int, rate: str | None) -> None:
         """Limit both directions of a connection; None ends that."""

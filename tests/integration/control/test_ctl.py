@@ -75,7 +75,7 @@ def test_pause_resume_and_where_the_bytes_are(listen: Start) -> None:
         (line,) = on(server, "conns", "recvq > 900").splitlines()[1:]
         assert line.split()[:3] == ["1", f"127.0.0.1:{client.getsockname()[1]}", "open,paused"]
         assert '"received"' not in server.out.decode()
-        assert on(server, "resume", "1") == "#1: is read again\n"
+        assert on(server, "resume", "1") == "#1: resumed\n"
         server.wait_for('"received"')
         assert on(server, "resume", "1") == "#1: was not paused\n"
 

@@ -49,7 +49,7 @@ async function pause(conn) {
 
 /** @param {number} conn */
 async function resume(conn) {
-  await perform(`#${conn} is read again`, () => request("POST", path(conn, "resume")), () => pause(conn));
+  await perform(`#${conn} resumed`, () => request("POST", path(conn, "resume")), () => pause(conn));
 }
 
 /** @param {Connection} connection */

@@ -64,7 +64,7 @@ class Acts:
         done = await self._post(conn, "pause" if pause else "resume")
         if pause:
             return f"#{conn}: paused{'' if done['changed'] else ' already'}"
-        return f"#{conn}: {'is read again' if done['changed'] else 'was not paused'}"
+        return f"#{conn}: {'resumed' if done['changed'] else 'was not paused'}"
 
     async def throttle(self, conn: int, rate: str) -> str:
         """Limit both directions to a rate; ``off`` ends that."""

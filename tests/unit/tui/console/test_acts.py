@@ -31,7 +31,7 @@ def test_pause_and_resume() -> None:
         console.server.connections[1]["holds"] = ["operator"]
         await console.until(lambda: "paused" in console.text.replace("#2: paused", ""), "the state")
         await console.press("p")
-        await console.wait("#2: is read again")
+        await console.wait("#2: resumed")
         paths = [path for _, path, _ in console.server.acts]
         assert paths == ["connections/2/pause", "connections/2/resume"]
 
