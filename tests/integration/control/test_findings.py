@@ -398,7 +398,8 @@ def test_the_most_severe_come_first_and_then_those_that_were_there_first() -> No
     async def with_sockets(inodes: list[Any]) -> list[Any]:
         return list(inodes)
 
-    console = SimpleNamespace(findings=SimpleNamespace(ask=ask), connections=SimpleNamespace(with_sockets=with_sockets))
+    watch = SimpleNamespace(with_sockets=with_sockets)  # and no recorder is begun
+    console = SimpleNamespace(findings=SimpleNamespace(ask=ask), connections_now=watch)
     page = asyncio.run(answer(cast("Any", console), query=FindingsQuery()))
     assert [each.first_seen for each in page.items] == ["4", "2", "3", "1"]
 

@@ -54,7 +54,7 @@ class FindingsQuery(Struct, kw_only=True):
 async def findings(console: Console, *, query: FindingsQuery) -> FindingsPage:
     """What is wrong."""
     text = query.filter.strip()
-    watch = console.connections
+    watch = console.connections_now
     try:
         tree = console.findings.tree_of(text) if text else EVERYTHING
         if tree is None:
