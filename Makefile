@@ -58,7 +58,7 @@ $(VENV)/.dev: $(VENV)/.run tests/web/package.json
 constraints:
 	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints
 	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet --upgrade pip
-	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet hatchling . --group dev
+	@PIP_CONSTRAINT= build/constraints/bin/python -m pip install --quiet . --group dev
 	@{ echo "# The versions that are tested together; made by: make constraints"; \
 	   build/constraints/bin/python -m pip freeze --all --exclude portside --exclude setuptools; } > constraints.txt
 	@rm -rf build/constraints

@@ -27,7 +27,7 @@ def check_command(command: str, *, wrong_filter: str = "") -> None:
     Raises UsageError, FilterError or AssertionError. ``wrong_filter`` is one that a page shows as a mistake.
     """
     words = arguments(command)
-    if not words or (len(words) == 1 and words[0] in GROUPS):
+    if words in ([], ["--help"], ["--version"]) or (len(words) == 1 and words[0] in GROUPS):
         return
     length = 2 if words[0] in GROUPS else 1
     name, rest = " ".join(words[:length]), words[length:]

@@ -17,7 +17,16 @@ from portside.settings import option_specs
 ALL = [block for path in PAGES if path.name != "architecture.md" for block in blocks(path)]
 # Forms of writing, units of systemd, and a screen of the console, which other tests hold.
 OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]", "127.0.0.1:12345  pid 53140")
-OTHER_PROGRAMS = {"--unix-socket", "--ssl", "--ssl-verify", "--ssl-trustfile", "--cacert"}
+OTHER_PROGRAMS = {
+    "--no-compile",
+    "--no-deps",
+    "--upgrade",
+    "--unix-socket",
+    "--ssl",
+    "--ssl-verify",
+    "--ssl-trustfile",
+    "--cacert",
+}
 MISTAKE = "spotr = :12345"
 
 

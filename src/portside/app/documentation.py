@@ -8,6 +8,7 @@ from typing import Final
 from portside.errors import PortsideError
 
 SUBJECTS: Final[Mapping[str, str]] = {
+    "install": "how to install Portside, what it takes, and what works on which system",
     "filter": "the language that says which sockets or connections: watch, diagnose, ctl",
     "watch-events": "connections as they come and go: watch --events",
     "recording": "how a recording is kept on disk, and what it promises",
