@@ -111,13 +111,13 @@ class Payload(Event, frozen=True, gc=False):
 
 
 class Received(Payload, frozen=True, gc=False):
-    """Bytes came from the peer."""
+    """Bytes came from the peer: ``data``. ``cut`` is True for a piece of a message longer than ``--max-frame``."""
 
     event: ClassVar[str] = "received"
 
 
 class Sent(Payload, frozen=True, gc=False):
-    """Bytes were handed to the kernel, or to the buffer before it, for the peer."""
+    """Bytes were handed to the kernel, or to the buffer before it, for the peer: ``data``."""
 
     event: ClassVar[str] = "sent"
 
@@ -241,7 +241,7 @@ class Gap(Event, frozen=True, gc=False):
 
 
 class Stopped(Event, frozen=True, gc=False):
-    """The server ended."""
+    """The server ended; ``reason`` is ``closed`` where a program has closed it."""
 
     event: ClassVar[str] = "stopped"
 

@@ -28,7 +28,8 @@ class Control:
     ``server`` is a process, an address that it listens on, or the link of its page; without it the only one that runs.
     Requests are made on other threads and take 10 s at most; one that is cancelled may still be carried out. The
     methods raise PortsideError where the server cannot be reached or refuses, and FilterError, a ValueError, for a
-    filter that cannot be read. Objects of the API are dictionaries, as docs/api.md describes them.
+    filter that cannot be read. What they return are the JSON objects of the API as dictionaries: sizes in bytes, ages
+    and durations in seconds, times as ``"2026-11-22T12:00:01.123456Z"``; ``/openapi.json`` of a server has all fields.
 
     >>> control = portside.Control("127.0.0.1:12345")
     >>> async for each in control.connections("conn = 1"):
@@ -47,7 +48,7 @@ class Control:
     # What is there.
 
     async def server(self) -> Json:
-        """The server: process, addresses, options and counts (``GET /api/v1/server``)."""
+        """The server: ``pid``, ``version``, ``listeners``, ``options``, ``counts`` and ``rates`` (a second)."""
         return await self._request("GET", "/server")
 
     async def connections(
@@ -71,11 +72,19 @@ class Control:
                 yield item
 
     async def connection(self, conn: int) -> Json:
-        """One connection, with the kernel's sockets of both ends, and where its bytes are."""
+        """One connection, with the kernel's sockets of both ends, and where its bytes are.
+
+        It has ``peer``, ``state``, ``age``, ``received``, ``sent`` and more; ``kernel`` and ``peer_socket`` are as in
+        ``watch --json``, and ``bytes`` says what waits where in each direction.
+        """
         return await self._request("GET", _of(conn))
 
     async def messages(self, conn: int, *, after: int | None = None, limit: int = 100) -> Json:
-        """A page of what was said on a connection, as far as it is held, from the number ``after`` on."""
+        """A page of what was said on a connection, as far as it is held, from the number ``after`` on.
+
+        ``items`` have ``direction`` (``in``, ``out``), ``size``, and the bytes in ``text`` where they are UTF-8, else
+        in ``base64``; ``next`` is what to give as ``after`` for more, and ``missed`` how many are held no more.
+        """
         query = {"limit": limit} if after is None else {"limit": limit, "after": after}
         return await self._request("GET", f"{_of(conn)}/messages", query=query)
 
@@ -116,29 +125,29 @@ class Control:
     # Acts on a connection.
 
     async def send(self, conn: int, data: bytes) -> Json:
-        """Send bytes to one client; the answer says how many wait for it to read."""
+        """Send bytes to one client; the answer says how many were ``sent``, and how many are ``buffered`` for it."""
         return await self._request("POST", f"{_of(conn)}/send", {"base64": base64.b64encode(data).decode()})
 
     async def close(self, conn: int, how: Literal["fin", "half", "reset"] = "fin") -> Json:
-        """Close a connection: in order, our direction alone, or with RST."""
+        """Close a connection: in order (``fin``), our direction alone (``half``), or with RST (``reset``)."""
         return await self._request("POST", f"{_of(conn)}/close", {"how": how})
 
     async def pause(self, conn: int) -> Json:
-        """Read nothing from a client: what it sends waits in the kernel."""
+        """Read nothing from a client: what it sends waits in the kernel. ``changed`` is False where that was so."""
         return await self._request("POST", f"{_of(conn)}/pause")
 
     async def resume(self, conn: int) -> Json:
-        """Read from a client again."""
+        """Read from a client again. ``changed`` is False where it was read already."""
         return await self._request("POST", f"{_of(conn)}/resume")
 
     async def throttle(self, conn: int, rate: str | None) -> Json:
-        """Limit both directions of a connection, ``"10k/s"``; None ends that."""
+        """Limit both directions of a connection, in bytes a second as ``"10k/s"``; None ends that."""
         if rate is None:
             return await self._request("DELETE", f"{_of(conn)}/throttle")
         return await self._request("PUT", f"{_of(conn)}/throttle", {"rate": rate})
 
     async def faults(self, conn: int) -> list[Json]:
-        """The faults of a connection, those of ``--fault`` too."""
+        """The faults of a connection, those of ``--fault`` too: ``id``, ``spec``, ``phase``, ``held`` (bytes)."""
         found: list[Json] = (await self._request("GET", f"{_of(conn)}/faults"))["items"]
         return found
 
@@ -147,21 +156,24 @@ class Control:
         return await self._request("POST", f"{_of(conn)}/faults", {"spec": spec})
 
     async def remove_fault(self, conn: int, fault: int) -> Json:
-        """Take one fault out; what it keeps back passes on first."""
+        """Take the fault with this ``id`` out; what it keeps back passes on first."""
         return await self._request("DELETE", f"{_of(conn)}/faults/{fault}")
 
     async def note(self, conn: int, text: str, *, tags: "list[str] | None" = None) -> Json:
-        """Put a note, and tags, on a connection."""
+        """Put a note, and tags, on a connection, in place of those that it has; the answer is the connection."""
         return await self._request("PATCH", _of(conn), {"note": text} if tags is None else {"note": text, "tags": tags})
 
     # Acts on the server.
 
     async def broadcast(self, data: bytes) -> Json:
-        """Send bytes to every client."""
+        """Send bytes to every client: ``sent`` to how many, and ``skipped`` how many not."""
         return await self._request("POST", "/broadcast", {"base64": base64.b64encode(data).decode()})
 
     async def limits(self, /, **changes: str | float | None) -> Json:
-        """The limits that can be changed while the server runs; keywords change them: ``max_conns=10``."""
+        """The limits that can be changed while the server runs; keywords change them: ``max_conns=10``.
+
+        They are ``max_conns``, ``max_conns_per_ip``, ``idle_timeout`` and ``half_close_timeout``; None is no limit.
+        """
         return await (self._request("PATCH", "/limits", changes) if changes else self._request("GET", "/limits"))
 
     async def allow(self, net: str) -> Json:
@@ -173,7 +185,7 @@ class Control:
         return await self._request("POST", "/access", {"list": "deny", "net": net})
 
     async def drain(self, within: str | float | None = None) -> Json:
-        """Have the server accept nobody any more, and end with the last client, or after ``within`` seconds."""
+        """Have the server accept nobody any more, and end with the last client, or after ``within`` (``"5s"``)."""
         return await self._request("POST", "/drain", {} if within is None else {"within": str(within)})
 
     # Requests.

@@ -41,10 +41,10 @@ _RUN_OF = "SELECT dialled FROM runs WHERE base < ? ORDER BY base DESC, run DESC 
 class Recording:
     """The recording in a folder. Close it, or use it in a ``with`` statement.
 
-    ``live`` is True while a server writes the recording; ``found`` is damage that was not known before. ``why_rebuilt``
-    is why the index on disk is not used, but one that was made from the segments: it is not sound; ``on_rebuilt`` is
-    called with that, possibly later, once it shows. While the index is brought up to date, ``progress`` is called with
-    the number of bytes read and the total.
+    ``path`` is the folder that ``--record`` named. ``live`` is True while a server writes the recording, and ``found``
+    is damage that was not known before. Where the index on disk is not sound, one is made in memory from the segments:
+    ``why_rebuilt`` says why, None if that was not needed, and ``on_rebuilt`` is called with that as soon as it shows.
+    While the index is brought up to date, ``progress`` is called with the number of bytes read and the total.
 
     Raises PortsideError where there is no recording, or none that this version can read.
 
@@ -209,7 +209,7 @@ class Recording:
             wait()
 
     def data(self, conn: int, direction: Direction) -> Iterator[bytes | Gap]:
-        """The bytes of one direction in pieces, and a Gap where some are missing.
+        """The bytes of one direction in pieces, and a Gap where some are missing: ``in`` came from the peer.
 
         Raises as ``events``, and InvalidValue for another direction than ``in`` and ``out``.
         """
