@@ -34,9 +34,8 @@ def _to_full_listener(view: View) -> Mask:
 
     A socket that is connected to an address of its own machine has that address itself, or one of 127.0.0.0/8.
     """
-    dropping = accept_queue_overflow.found(view)
-    if not view.window_s:  # the first look: what was dropped before it
-        dropping |= view.is_in(tcp_states.LISTEN) & (view.numbers("drops") > 0)
+    # An attempt waits longer each time for its next try: long after the last drop, it is still that listener's.
+    dropping = accept_queue_overflow.found(view) | (view.is_in(tcp_states.LISTEN) & (view.numbers("drops") > 0))
     full = np.zeros(1 << 16, bool)
     full[view.column("local_port")[0][dropping]] = True
     local, remote = view.column("local")[0], view.column("remote")[0]
