@@ -7,6 +7,7 @@ from portside.errors import InvalidValue
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_EVENT_UNITS = {"": 1, "k": 1e3, "m": 1e6}
 _ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\"}
 _ESCAPE = re.compile(r"(\\(?:[nrt0\\]|x[0-9A-Fa-f]{2}))")
 _WRONG_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?![nrt0\\]|x[0-9A-Fa-f]{2}).?)", re.DOTALL)
@@ -56,6 +57,17 @@ def parse_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) < 1:
         raise InvalidValue(f"{text!r} is no count: write a whole number from 1")
     return int(text)
+
+
+def parse_rate(text: str) -> float:
+    """Read how often a second: ``10/s``, ``5k/s``, ``2M/s``, in thousands as events are counted; above 0."""
+    match = _NUMBER_AND_UNIT.fullmatch(text.removesuffix("/s").strip())
+    if match is None or not text.endswith("/s") or match[2].lower() not in _EVENT_UNITS:
+        raise InvalidValue(f"{text!r} is no rate: write 10/s, 5k/s or 1M/s")
+    rate = float(match[1]) * _EVENT_UNITS[match[2].lower()]
+    if not 0 < rate <= 1e9:
+        raise InvalidValue(f"{text!r}: a rate is above 0 and at most 1,000,000k/s")
+    return rate
 
 
 def parse_text(text: str) -> bytes:

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from portside.cli.parser import example_lines, hanging, load
+from portside.cli.parser import example_lines, hanging, load_settings
 from portside.cli.standard_error import EscapedStandardError
 from portside.errors import Hint, PortsideError, reason_of
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
     "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
     "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
+    "load": "load on a server, honestly measured: rates, latencies, and who held it back",
     "help": "the pages of the documentation: of commands, of subjects, of findings",
     "completion": "a script by which bash, zsh or fish completes all this",
 }
@@ -85,17 +86,17 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import listen
             from portside.settings.listen import Listen
 
-            return listen.run(load(Listen, "listen", rest))
+            return listen.run(load_settings(Listen, "listen", rest))
         case ["connect", *rest]:
             from portside.cli import connect
             from portside.settings.connect import Connect
 
-            return connect.run(load(Connect, "connect", rest))
+            return connect.run(load_settings(Connect, "connect", rest))
         case ["console", *rest]:
             from portside.cli import console
             from portside.settings.console import Console
 
-            return console.run(load(Console, "console", rest))
+            return console.run(load_settings(Console, "console", rest))
         case ["rec", *rest]:
             from portside.cli import rec
 
@@ -112,27 +113,32 @@ def _run(arguments: list[str]) -> int:
             from portside.cli import watch
             from portside.settings.watch import Watch
 
-            return watch.run(load(Watch, "watch", rest))
+            return watch.run(load_settings(Watch, "watch", rest))
         case ["diagnose", *rest]:
             from portside.cli import diagnose
             from portside.settings.diagnose import Diagnose
 
-            return diagnose.run(load(Diagnose, "diagnose", rest))
+            return diagnose.run(load_settings(Diagnose, "diagnose", rest))
         case ["lab", *rest]:
             from portside.cli import lab
             from portside.settings.lab import Lab
 
-            return lab.run(load(Lab, "lab", rest))
+            return lab.run(load_settings(Lab, "lab", rest))
+        case ["load", *rest]:
+            from portside.cli import load
+            from portside.settings.load import Load
+
+            return load.run(load_settings(Load, "load", rest))
         case ["completion", *rest]:
             from portside.cli import completion
             from portside.settings.completion import Completion
 
-            return completion.run(load(Completion, "completion", rest))
+            return completion.run(load_settings(Completion, "completion", rest))
         case ["help", *rest]:
             from portside.cli import help as help_command
             from portside.settings.help import Help
 
-            return help_command.run(load(Help, "help", rest), COMMANDS)
+            return help_command.run(load_settings(Help, "help", rest), COMMANDS)
         case [name, *_]:
             from portside.cli.misspelt import no_such_command
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.cli.misspelt import no_such_command
-from portside.cli.parser import example_lines, hanging, load, plain
+from portside.cli.parser import example_lines, hanging, load_settings, plain
 from portside.errors import UsageError
 
 Run = Callable[[Any], int]
@@ -21,7 +21,7 @@ def run_one(name: str, commands: Mapping[str, type], runs: Mapping[str, Run], ar
             sys.stdout.write(group_help(name))
             return 0
         case [command, *rest] if command in commands:
-            return runs[command](load(commands[command], f"{name} {command}", rest))
+            return runs[command](load_settings(commands[command], f"{name} {command}", rest))
         case [command, *_]:
             raise no_such_command(name, command, commands)
     raise AssertionError

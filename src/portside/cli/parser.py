@@ -67,7 +67,7 @@ def _join_sort_columns(arguments: Sequence[str]) -> list[str]:
     return words
 
 
-def load(settings: type[Settings], name: str, arguments: Sequence[str]) -> Settings:
+def load_settings(settings: type[Settings], name: str, arguments: Sequence[str]) -> Settings:
     """``parse``, and the log as ``--log-level`` or the environment variable PORTSIDE_LOG want it."""
     loaded = parse(settings, name, arguments)
     level = getattr(loaded, "log_level", None)

@@ -1,0 +1,446 @@
+"""One of the connections that are open at a time: a socket, and after its end the next one.
+
+    state        entered when                                          next
+    WAITING      made; a connection has ended                          CONNECTING
+    CONNECTING   connect(2) was called                                 OPEN, WAITING (failed)
+    OPEN         connected                                             CLOSING, WAITING
+    CLOSING      its messages or its lifetime are over: FIN was sent   WAITING
+    ENDED        the run is over                                       none
+
+Only an OPEN slot sends. In a closed loop it does so when it has fewer messages on their way than ``pipeline``; in an
+open loop a message is due at a moment of the schedule, and one that is due while the slot cannot send waits in
+``behind``, as a number: its latency counts from when it was due.
+"""
+
+import enum
+import errno
+import socket
+from collections import deque
+from select import EPOLLIN, EPOLLOUT
+from typing import TYPE_CHECKING
+
+from portside.load.messages import Sender
+from portside.load.replies import WrongReply
+
+if TYPE_CHECKING:
+    from portside.load.replies import ReplyReader
+    from portside.load.worker import Worker
+
+READ_BYTES = 256 * 1024
+_SENDS_A_TURN = 64  # of messages that need no answer: other connections wait meanwhile
+_NOT_YET = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY, errno.ENOTCONN)
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+
+
+class State(enum.Enum):
+    """The state of a slot; the module docstring has the table of transitions."""
+
+    WAITING = enum.auto()
+    CONNECTING = enum.auto()
+    OPEN = enum.auto()
+    CLOSING = enum.auto()
+    ENDED = enum.auto()
+
+
+class Slot:
+    """A place for one connection at a time. Its owner calls ``open``, ``begin``, ``on_due`` and ``abandon``."""
+
+    __slots__ = (
+        "_constant", "_due", "_generation", "_left", "_peer", "_reader", "_recv", "_send", "_unsent", "_worker",
+        "_writing_due_ns", "behind", "connect_due_ns", "count", "failures", "has_socket", "index", "next_index",
+        "number", "sock", "state",
+    )  # fmt: skip
+
+    def __init__(self, worker: "Worker", index: int) -> None:
+        self._worker = worker
+        self.index = index
+        self.state = State.WAITING
+        self.sock: socket.socket  # while has_socket
+        self.has_socket = False
+        self.connect_due_ns = 0
+        self.failures = 0  # to connect, in a row
+        self.number = 0
+        self.count = 0  # messages of this connection
+        self.behind = 0  # messages that are due and could not be sent yet
+        self.next_index = 0  # of the schedule's messages for this slot
+        self._constant = worker.work.messages.constant
+        self._due: deque[int] = deque()  # of messages without an answer yet: when each was due
+        self._unsent: memoryview | None = None
+        self._writing_due_ns = 0
+        self._left = 0
+        self._generation = 0
+        self._reader: ReplyReader | None = None
+        self._peer = Sender(0, 0, "", "")
+
+    # Opening.
+
+    def open(self) -> None:
+        """Begin to connect; the connection counts as due at ``connect_due_ns``."""
+        work = self._worker.work
+        self.number = self._worker.next_number()
+        self._generation += 1
+        try:
+            self.sock = sock = _new_socket(work.target.family)
+            self.has_socket = True
+            if work.target.sources:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                sock.bind(work.target.sources[self.number % len(work.target.sources)])
+            code = sock.connect_ex(work.target.sockaddr)
+        except OSError as error:
+            self._end(error_kind(error))
+            return
+        if code not in (0, errno.EINPROGRESS):
+            self._end(error_kind(OSError(code, "")))
+            return
+        self.state = State.CONNECTING
+        self._worker.connecting += 1
+        # Over the loopback the handshake is over when connect(2) returns: that saves two calls and a turn.
+        if self._is_connected(sock):
+            self._connected(self._worker.clock_ns())
+        else:
+            self._worker.watch(sock, self._on_connecting, EPOLLOUT)
+            generation = self._generation
+            self._worker.after(work.timeout_ns, lambda: self._on_connect_timeout(generation))
+
+    def _is_connected(self, sock: socket.socket) -> bool:
+        if self._worker.work.target.family == socket.AF_UNIX:
+            return True
+        try:
+            sock.getpeername()
+        except OSError:
+            return False
+        return True
+
+    def _on_connecting(self, _events: int) -> None:
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._end(error_kind(OSError(code, "")))
+        elif self._is_connected(self.sock):
+            self._worker.unwatch(self.sock)
+            self._connected(self._worker.clock_ns())
+
+    def _on_connect_timeout(self, generation: int) -> None:
+        if generation == self._generation and self.state is State.CONNECTING:
+            self._end("timed_out")
+
+    def _connected(self, now_ns: int) -> None:
+        """The TCP connection is there."""
+        if self._worker.may_be_self_connected and self.sock.getsockname() == self.sock.getpeername():
+            self._end("refused")  # a simultaneous open with itself: nothing listens there
+            return
+        self._recv, self._send = self.sock.recv, self.sock.send
+        self._opened(now_ns)
+
+    def _opened(self, now_ns: int) -> None:
+        """The connection can be used."""
+        worker, sock = self._worker, self.sock
+        work = worker.work
+        worker.connecting -= 1
+        self.state = State.OPEN
+        self.failures = self.count = 0
+        self._left = work.per_connection or (1 << 62)
+        self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
+        if self._constant is None and work.target.family != socket.AF_UNIX:
+            self._peer = Sender(self.number, 0, _text(sock.getpeername()), _text(sock.getsockname()))
+        worker.watch(sock, self._on_event, EPOLLIN)
+        worker.opened(self, now_ns)
+        if work.lifetime_ns is not None:
+            generation = self._generation
+            worker.after(work.lifetime_ns, lambda: self._on_lifetime(generation))
+        if worker.is_sending:
+            self.begin(now_ns)
+
+    def _on_lifetime(self, generation: int) -> None:
+        if generation == self._generation and self.state is State.OPEN:
+            self._left = 0
+            if not self._due and self._unsent is None:
+                self._half_close()
+
+    # Sending.
+
+    def begin(self, now_ns: int) -> None:
+        """Send what may be sent."""
+        if self._worker.is_open_loop:
+            self._send_behind(now_ns)
+        elif self._reader is None:
+            self.write_on(now_ns)
+        else:
+            self._fill(now_ns)
+
+    def on_due(self, due_ns: int, now_ns: int) -> None:
+        """A message of the schedule is due."""
+        if (
+            self.state is State.OPEN
+            and not self.behind
+            and self._left
+            and len(self._due) < self._worker.work.pipeline
+            and self._unsent is None
+        ):
+            self._worker.late(now_ns - due_ns)
+            self.next_index += 1
+            self._send_one(due_ns)
+        else:
+            self.behind += 1
+            self._worker.behind += 1
+
+    def _send_behind(self, now_ns: int) -> None:
+        """Send messages that were due while this slot could not send."""
+        worker = self._worker
+        while self.behind and self._left and len(self._due) < worker.work.pipeline and self._unsent is None:
+            if self.state is not State.OPEN:
+                return
+            due_ns = worker.due_of(self)
+            self.behind -= 1
+            worker.behind -= 1
+            self.next_index += 1
+            self._send_one(due_ns)
+
+    def _fill(self, now_ns: int) -> None:
+        """In a closed loop: send until ``pipeline`` messages are on their way."""
+        worker = self._worker
+        room = min(worker.work.pipeline - len(self._due), self._left, worker.may_send)
+        if room <= 0:
+            return
+        worker.may_send -= room
+        worker.sent += room
+        worker.outstanding += room
+        self._left -= room
+        if room == 1:
+            self._due.append(now_ns)
+            self._write(self._constant or self._next_message())
+            return
+        self._due.extend([now_ns] * room)
+        if self._constant is not None:
+            self._write(self._constant * room)
+        else:
+            self._write(b"".join([self._next_message() for _ in range(room)]))
+
+    def write_on(self, now_ns: int) -> None:
+        """In a closed loop without answers: write until the socket takes no more, or others should have their turn."""
+        worker = self._worker
+        for _ in range(_SENDS_A_TURN):
+            if self._unsent is not None or not self._left or not worker.may_send or self.state is not State.OPEN:
+                return
+            worker.may_send -= 1
+            self._send_one(worker.clock_ns())
+        worker.soon(self.write_on)
+
+    def _send_one(self, due_ns: int) -> None:
+        worker = self._worker
+        worker.sent += 1
+        worker.outstanding += 1
+        self._left -= 1
+        message = self._constant or self._next_message()
+        if self._reader is None:
+            self._writing_due_ns = due_ns
+        else:
+            self._due.append(due_ns)
+        self._write(message)
+        if self._reader is None and self._unsent is None and self.state is State.OPEN:
+            self._written()
+
+    def _next_message(self) -> bytes:
+        worker = self._worker
+        self.count += 1
+        message = worker.work.messages.make(self._peer._replace(messages=self.count), worker.wall_ns(), worker.random)
+        if self._reader is not None:
+            self._reader.expect(message)
+        return message
+
+    def _written(self) -> None:
+        """A message that needs no answer has been written."""
+        worker = self._worker
+        worker.answered(worker.clock_ns() - self._writing_due_ns)
+        if not self._left:
+            self._half_close()
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent is not None:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+            return
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._end(error_kind(error))
+            return
+        self._worker.bytes_sent += sent
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self._worker.watch(self.sock, self._on_event, EPOLLIN | EPOLLOUT)
+
+    def _flush(self) -> None:
+        unsent = self._unsent
+        if unsent is None:
+            return
+        try:
+            sent = self._send(unsent)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error_kind(error))
+            return
+        self._worker.bytes_sent += sent
+        if sent < len(unsent):
+            self._unsent = unsent[sent:]
+            return
+        self._unsent = None
+        self._worker.watch(self.sock, self._on_event, EPOLLIN)
+        if self.state is not State.OPEN:
+            return
+        if self._reader is None:
+            self._written()
+        if self._worker.is_sending and self.state is State.OPEN:
+            self.begin(self._worker.clock_ns())
+
+    # Receiving.
+
+    def _on_event(self, events: int) -> None:
+        if events & EPOLLOUT:
+            self._flush()
+            if not self.has_socket:
+                return
+        if events != EPOLLOUT:
+            self._receive()
+
+    def _receive(self) -> None:
+        worker = self._worker
+        try:
+            data = self._recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error_kind(error))
+            return
+        worker.bytes_received += len(data)
+        if not data:
+            self._on_eof()
+            return
+        if self._reader is None or self.state is not State.OPEN:
+            return
+        try:
+            answers = self._reader.feed(data)
+        except WrongReply:
+            self._end("wrong_reply")
+            return
+        now_ns = worker.clock_ns()
+        due = self._due
+        if answers == 1 and due:
+            worker.answered(now_ns - due.popleft())
+        elif answers > len(due) or not due:
+            self._end("unexpected_data")
+            return
+        else:
+            for _ in range(answers):
+                worker.answered(now_ns - due.popleft())
+        if not due and not self._left:
+            self._half_close()
+        elif answers and worker.is_sending:
+            if worker.is_open_loop:
+                if self.behind:
+                    self._send_behind(now_ns)
+            elif worker.work.think_ns:
+                generation = self._generation
+                worker.after(worker.work.think_ns, lambda: self._on_thought(generation))
+            else:
+                self._fill(now_ns)
+
+    def _on_thought(self, generation: int) -> None:
+        if generation == self._generation and self.state is State.OPEN and self._worker.is_sending:
+            self._fill(self._worker.clock_ns())
+
+    def _on_eof(self) -> None:
+        if self.state is State.CLOSING:
+            self._end(None)
+        elif self._due or self._unsent is not None or self._reader is None:
+            self._end("closed")  # before it has answered
+        else:
+            self._end(None)
+
+    # Ending.
+
+    @property
+    def unanswered(self) -> deque[int]:
+        """When the messages were due that are on their way."""
+        return self._due
+
+    def abandon(self) -> None:
+        """End for good, because the run is over."""
+        self._close()
+        self.state = State.ENDED
+
+    def _half_close(self) -> None:
+        """Send FIN and wait for the server's, so that what was sent last is not lost in a reset."""
+        self.state = State.CLOSING
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._end(error_kind(error))
+            return
+        generation = self._generation
+        self._worker.after(self._worker.work.timeout_ns, lambda: self._on_close_timeout(generation))
+
+    def _on_close_timeout(self, generation: int) -> None:
+        if generation == self._generation and self.state is State.CLOSING:
+            self._end("not_closed")
+
+    def _end(self, kind: str | None) -> None:
+        """The connection is over; ``kind`` is the error that ended it, counted once for each message that it lost."""
+        if self.state is State.CONNECTING:
+            self._worker.connecting -= 1
+        was_open = self.state in (State.OPEN, State.CLOSING)
+        lost = len(self._due) + (self._reader is None and self._unsent is not None)
+        self._worker.outstanding -= lost
+        self._close()
+        self.state = State.WAITING
+        if kind is not None:
+            self._worker.failed(kind, max(lost, 1))
+        self.failures = 0 if was_open else self.failures + 1
+        self._worker.ended(self, was_open=was_open)
+
+    def _close(self) -> None:
+        if not self.has_socket:
+            return
+        sock = self.sock
+        if self.state in (State.OPEN, State.CLOSING):
+            self._worker.note_kernel(sock)
+        self._worker.unwatch(sock)
+        sock.close()
+        self.has_socket = False
+        self._unsent = None
+        self._due.clear()
+
+
+def _new_socket(family: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _text(sockaddr: object) -> str:
+    if not isinstance(sockaddr, tuple):
+        return "unix"
+    host, port = sockaddr[0], sockaddr[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_KINDS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "timed_out",
+    errno.EADDRNOTAVAIL: "no_ports",
+    errno.EMFILE: "no_descriptors",
+    errno.ENFILE: "no_descriptors",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EAGAIN: "accept_queue_full",  # of a unix socket: connect(2)
+}
+
+
+def error_kind(error: OSError) -> str:
+    """The kind under which an error is counted."""
+    number = error.errno or 0
+    return _KINDS.get(number) or errno.errorcode.get(number, "error").lower()

@@ -1,0 +1,65 @@
+"""The work of a run, the part of it that one worker does, and what the worker says of it."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from portside.load.messages import Messages
+from portside.load.replies import Reply
+
+
+class Target(NamedTuple):
+    """One address of the server, and the local addresses to connect from, in turn; none: the kernel's choice."""
+
+    family: int
+    sockaddr: Any  # as connect(2) takes it
+    sources: tuple[Any, ...] = ()
+
+
+class Work(NamedTuple):
+    """What one worker does. Counts and rates are this worker's share; times are nanoseconds of CLOCK_MONOTONIC."""
+
+    target: Target
+    connections: int
+    first_number: int  # of its connections, which go on in steps of ``step``
+    step: int
+    messages: Messages
+    reply: Reply
+    duration_ns: int | None  # from when all connections are open; None: until all messages are answered
+    most_messages: int | None  # in all; None: as many as fit into the duration
+    rate: float | None  # messages a second, an open loop; None: each is sent when the one before it is answered
+    offset_ns: int  # of the first message of the schedule, so that the workers take turns
+    pipeline: int  # messages on their way at a time on a connection
+    think_ns: int  # between an answer and the next message
+    connect_rate: float | None
+    lifetime_ns: int | None
+    per_connection: int | None  # messages on a connection, after which the next one is opened
+    timeout_ns: int  # for connecting, and for answers after the end
+    tls: Any = None  # ssl.SSLContext
+    servername: str | None = None
+    seed: int = 0
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """What a worker has done since its last word; histograms as slots and how often each occurred.
+
+    ``kernel`` are sums over its connections that have ended; ``cpu_ns`` and ``wall_ns`` are of the measured time.
+    """
+
+    stage: str  # opening, measuring, draining, ended
+    open: int
+    opened: int = 0
+    sent: int = 0
+    replies: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    errors: dict[str, int] = {}
+    latency: tuple[bytes, bytes] | None = None
+    connect: tuple[bytes, bytes] | None = None
+    lateness: tuple[bytes, bytes] | None = None
+    rtt: tuple[bytes, bytes] | None = None
+    kernel: dict[str, int] = {}
+    cpu_ns: int = 0
+    wall_ns: int = 0
+    began_ns: int = 0  # when the measured time began, and ended; 0: not yet
+    ended_ns: int = 0

@@ -1,0 +1,350 @@
+"""One process of a load run: its slots, their schedule and its word on how it went.
+
+A turn sends what is due, opens connections that may be opened, and takes what has come; all of it in one thread without
+locks.
+
+    stage        entered when                                                        next
+    opening      the process is there                                                measuring, ended
+    measuring    the control says so, once the slots of all workers have tried       draining
+    draining     the time or the messages are over; or the control says so           ended
+    ended        all that is due has been answered, or the timeout is over           none
+
+``is_sending`` holds while messages are measured and drained: then those that are due already are still sent.
+"""
+
+import gc
+import heapq
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from random import Random
+
+from portside.load.histogram import Histogram
+from portside.load.kernel_facts import KernelFacts
+from portside.load.schedule import Pace
+from portside.load.slot import Slot, State
+from portside.load.work import Progress, Work
+
+_REPORT_NS = 100_000_000
+_FLUSH_AT = 4096  # times in the list before they go into the histogram
+_MOST_CONNECTING = 64  # at a time without --connect-rate: a listener's queue is not to be the limit
+_RETRY_NS, _MOST_RETRY_NS = 50_000_000, 1_000_000_000
+_SPIN_NS = 20_000  # less than this is not worth a sleep
+_COARSE_NS = 2_000_000  # from here on milliseconds, which epoll takes, are exact enough
+_EVENTS = 256
+_MOST_WAIT_NS = 50_000_000
+
+
+class Worker:
+    """Does its share of a run. ``report`` takes each Progress; ``control`` becomes readable: begin, and later: stop."""
+
+    def __init__(self, work: Work, report: Callable[[Progress], None], control: int) -> None:
+        self.work = work
+        self.clock_ns = time.monotonic_ns
+        self.wall_ns = time.time_ns
+        self.random = Random(work.seed)  # noqa: S311 - no secret
+        self.is_open_loop = work.rate is not None
+        self._pace = Pace(0, work.rate or 1.0)
+        self.is_sending = False
+        self.connecting = 0
+        self.outstanding = 0  # messages without an answer
+        self.behind = 0  # messages of the schedule that no slot could send yet
+        self.sent = self.bytes_sent = self.bytes_received = 0
+        self.may_send = work.most_messages if work.most_messages is not None else 1 << 62
+        self.may_be_self_connected = work.target.family != socket.AF_UNIX
+        self._report = report
+        self._control = control
+        self._epoll = select.epoll()
+        self._epoll.register(control, select.EPOLLIN)
+        self._handlers: dict[int, Callable[[int], None]] = {control: self._on_control}
+        self._watched: dict[int, int] = {}
+        self._slots = [Slot(self, index) for index in range(work.connections)]
+        self._to_open = deque(self._slots)
+        self._connect_at_ns = 0
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._timer_count = 0
+        self._soon: list[Callable[[int], None]] = []
+        self._numbers = 0
+        self._stage = "opening"
+        self._open = self._opened = self._replies = 0
+        self._tried: set[int] = set()
+        self._errors: dict[str, int] = {}
+        self._latencies: list[int] = []
+        self._connects: list[int] = []
+        self._lateness: list[int] = []
+        self._histograms = {name: Histogram() for name in ("latency", "connect", "lateness")}
+        self._kernel = KernelFacts()
+        self._next_message = 0  # of the schedule
+        self._end_ns = 0
+        self._drain_until_ns = 0
+        self._began_ns = self._cpu_began_ns = 0
+        self._wall_total_ns = self._cpu_total_ns = self._measured_until_ns = 0
+        self._report_at_ns = 0
+
+    def run(self) -> None:
+        """Work until the run is over."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # what is made here has no cycles, and a pass would make messages late
+        _exact_timers()
+        self._connect_at_ns = self.clock_ns()
+        while self._stage != "ended":
+            self._turn()
+
+    def _turn(self) -> None:
+        now = self.clock_ns()
+        if self.is_sending:
+            if self._stage == "draining":
+                if now >= self._drain_until_ns or not (self.outstanding or self.behind):
+                    self._finish(now)
+                    return
+            elif now >= self._end_ns > 0 or not self.may_send:
+                self._stop_sending(now)
+            elif self.is_open_loop:
+                self._send_due(now)
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+        if self._to_open:
+            self._open_some(now)
+        if self._soon:
+            soon, self._soon = self._soon, []
+            for call in soon:
+                call(now)
+        if now >= self._report_at_ns:
+            self._say(now)
+        handlers = self._handlers
+        for fd, events in self._wait(now):
+            handler = handlers.get(fd)
+            if handler is not None:  # the slot may have closed in this turn
+                handler(events)
+
+    def _wait(self, now: int) -> list[tuple[int, int]]:
+        until = min(now + _MOST_WAIT_NS, self._report_at_ns)
+        if self._soon:
+            until = now
+        if self._timers:
+            until = min(until, self._timers[0][0])
+        if self._to_open and self.work.connect_rate is not None:
+            until = min(until, self._connect_at_ns)
+        if self._stage == "measuring":
+            if self.is_open_loop:
+                until = min(until, self._pace.due_ns(self._next_message))
+            if self._end_ns:
+                until = min(until, self._end_ns)
+        elif self._stage == "draining":
+            until = min(until, self._drain_until_ns) if self.outstanding or self.behind else now
+        left = until - self.clock_ns()
+        if left <= _SPIN_NS:
+            return self._epoll.poll(0, _EVENTS)
+        if left < _COARSE_NS:
+            # epoll waits whole milliseconds; select takes microseconds, and an epoll descriptor is one to wait for.
+            select.select([self._epoll], [], [], left / 1e9)
+            return self._epoll.poll(0, _EVENTS)
+        return self._epoll.poll(left / 1e9 - 0.001, _EVENTS)
+
+    # What slots ask for.
+
+    def watch(self, sock: socket.socket, handler: Callable[[int], None], events: int) -> None:
+        """Call ``handler`` with what epoll says of a socket."""
+        fd = sock.fileno()
+        if fd in self._watched:
+            if self._watched[fd] != events:
+                self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._watched[fd] = events
+        self._handlers[fd] = handler
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """Forget a socket."""
+        fd = sock.fileno()
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+            del self._handlers[fd]
+
+    def after(self, wait_ns: int, call: Callable[[], None]) -> None:
+        """Call later; what is called must see for itself whether it is still of interest."""
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self.clock_ns() + wait_ns, self._timer_count, call))
+
+    def soon(self, call: Callable[[int], None]) -> None:
+        """Call in the next turn."""
+        self._soon.append(call)
+
+    def next_number(self) -> int:
+        """The number of the next connection, unique over all workers."""
+        self._numbers += 1
+        return self.work.first_number + (self._numbers - 1) * self.work.step
+
+    def opened(self, slot: Slot, now_ns: int) -> None:
+        """A slot has its connection."""
+        self._open += 1
+        self._opened += 1
+        self._tried.add(slot.index)
+        self._connects.append(now_ns - slot.connect_due_ns)
+
+    def ended(self, slot: Slot, *, was_open: bool) -> None:
+        """The connection of a slot is over, or could not be made: it waits for the next."""
+        self._tried.add(slot.index)
+        self._open -= was_open
+        if self._stage == "draining" and not slot.behind:
+            return
+        if slot.failures:
+            wait_ns = min(_RETRY_NS << min(slot.failures - 1, 8), _MOST_RETRY_NS)
+            self.after(wait_ns, lambda: self._wants_to_open(slot))
+        else:
+            self._wants_to_open(slot)
+
+    def _wants_to_open(self, slot: Slot) -> None:
+        slot.connect_due_ns = self.clock_ns()
+        self._to_open.append(slot)
+
+    def answered(self, latency_ns: int) -> None:
+        """A message was answered, so long after it was due."""
+        self._replies += 1
+        self.outstanding -= 1
+        self._latencies.append(latency_ns)
+        if len(self._latencies) >= _FLUSH_AT:
+            self._take("latency", self._latencies)
+
+    def late(self, late_ns: int) -> None:
+        """A message was sent by the schedule, so long after it was due, for which this process is the reason."""
+        self._lateness.append(late_ns)
+        if len(self._lateness) >= _FLUSH_AT:
+            self._take("lateness", self._lateness)
+
+    def failed(self, kind: str, count: int) -> None:
+        """Count errors."""
+        self._errors[kind] = self._errors.get(kind, 0) + count
+
+    def note_kernel(self, sock: socket.socket) -> None:
+        """Keep what the kernel knows of a connection that is about to be closed."""
+        if self.work.target.family != socket.AF_UNIX:
+            self._kernel.note(sock)
+
+    def due_of(self, slot: Slot) -> int:
+        """When the next message of a slot was due."""
+        return self._pace.due_ns(slot.index + slot.next_index * len(self._slots))
+
+    # The schedule.
+
+    def _send_due(self, now: int) -> None:
+        pace, slots = self._pace, self._slots
+        for _ in range(_EVENTS):  # then what has come is taken
+            due = pace.due_ns(self._next_message)
+            if due > now or not self.may_send:
+                return
+            slots[self._next_message % len(slots)].on_due(due, now)
+            self._next_message += 1
+            self.may_send -= 1
+            now = self.clock_ns()
+
+    def _open_some(self, now: int) -> None:
+        rate = self.work.connect_rate
+        if rate is None:
+            while self._to_open and self.connecting < _MOST_CONNECTING:
+                slot = self._to_open.popleft()
+                slot.connect_due_ns = now
+                slot.open()
+                now = self.clock_ns()
+                if self.connecting == 0 and len(self._to_open) % 16 == 0:
+                    break  # others wait
+            return
+        while self._to_open and self._connect_at_ns <= now:
+            slot = self._to_open.popleft()
+            slot.connect_due_ns = max(self._connect_at_ns, slot.connect_due_ns)
+            self._connect_at_ns = slot.connect_due_ns + int(1e9 / rate)
+            slot.open()
+
+    # The stages.
+
+    def _on_control(self, _events: int) -> None:
+        word = os.read(self._control, 1)
+        now = self.clock_ns()
+        if word == b"b" and self._stage == "opening":
+            self._begin(now)
+        elif self._stage == "measuring" and word:
+            self._stop_sending(now)
+        elif self._stage != "ended":  # nothing was sent yet, or whoever started this process is gone
+            self._finish(now)
+
+    def _begin(self, now: int) -> None:
+        work = self.work
+        self._stage = "measuring"
+        self._began_ns, self._cpu_began_ns = now, time.process_time_ns()
+        self._end_ns = now + work.duration_ns if work.duration_ns is not None else 0
+        self._pace = self._pace._replace(start_ns=now + work.offset_ns)
+        self.is_sending = True
+        for slot in self._slots:
+            if slot.state is State.OPEN:
+                slot.begin(now)
+
+    def _stop_sending(self, now: int) -> None:
+        self._say(now)  # what was answered until now is the rate of the run
+        self._stage = "draining"
+        self.may_send = 0
+        self._measured_until_ns = now
+        self._cpu_total_ns = time.process_time_ns() - self._cpu_began_ns
+        self._drain_until_ns = now + self.work.timeout_ns
+
+    def _finish(self, now: int) -> None:
+        """Close everything; what has no answer yet counts with its age, so that no percentile hides it."""
+        for slot in self._slots:
+            waiting = list(slot.unanswered)
+            if waiting:
+                self.failed("unanswered", len(waiting))
+            for _ in range(slot.behind):
+                waiting.append(self.due_of(slot))
+                slot.next_index += 1
+            if slot.behind:
+                self.failed("not_sent", slot.behind)
+                self.behind -= slot.behind
+                slot.behind = 0
+            for at in range(0, len(waiting), _FLUSH_AT):
+                self._histograms["latency"].record([now - due for due in waiting[at : at + _FLUSH_AT]])
+            slot.abandon()
+        self._open = 0
+        self._stage = "ended"
+        self._say(now)
+
+    def _take(self, name: str, times: list[int]) -> None:
+        self._histograms[name].record(times)
+        times.clear()
+
+    def _say(self, now: int) -> None:
+        self._report_at_ns = now + _REPORT_NS
+        for name, times in (("latency", self._latencies), ("connect", self._connects), ("lateness", self._lateness)):
+            self._take(name, times)
+        rtt, kernel = self._kernel.take()
+        stage = "ready" if self._stage == "opening" and len(self._tried) == len(self._slots) else self._stage
+        cpu_ns = time.process_time_ns() - self._cpu_began_ns if self._stage == "measuring" else self._cpu_total_ns
+        self._report(
+            Progress(
+                stage=stage, open=self._open, opened=self._opened, sent=self.sent, replies=self._replies,
+                bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, errors=self._errors,
+                latency=_sparse(self._histograms["latency"]), connect=_sparse(self._histograms["connect"]),
+                lateness=_sparse(self._histograms["lateness"]), rtt=_sparse(rtt), kernel=kernel,
+                cpu_ns=cpu_ns, wall_ns=(self._measured_until_ns or now) - self._began_ns if self._began_ns else 0,
+                began_ns=self._began_ns, ended_ns=self._measured_until_ns,
+            )
+        )  # fmt: skip
+        self._errors = {}
+        self._opened = self.sent = self._replies = self.bytes_sent = self.bytes_received = 0
+        for histogram in self._histograms.values():
+            histogram.counts[:] = 0
+
+
+def _sparse(histogram: Histogram) -> tuple[bytes, bytes] | None:
+    return histogram.sparse() if histogram.total else None
+
+
+def _exact_timers() -> None:
+    """Have the kernel wake this thread on time: the slack of timers is 50 us by default (proc(5), timerslack_ns)."""
+    try:
+        with open("/proc/self/timerslack_ns", "w", encoding="ascii") as file:
+            file.write("1")
+    except OSError:
+        pass  # a message is late by so much more, which is measured
