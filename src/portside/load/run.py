@@ -58,7 +58,10 @@ def run(settings: "Load", address: Address) -> int:
             _write_log(hdr, began_wall_ns, totals)
     if not report.opened:
         why = max(report.errors, key=report.errors.__getitem__, default="")
-        hint = NOTHING_LISTENS if why == "refused" else None
+        hint = {
+            "refused": NOTHING_LISTENS,
+            "tls_failed": f"`portside connect --tls {report.target}` says why; --no-tls-verify takes any certificate",
+        }.get(why)
         raise PortsideError(f"cannot load {report.target}", f"no connection was made: {ERRORS.get(why, why)}", hint)
     if settings.json:
         write_stdout([encode_json(report) + b"\n"])

@@ -17,12 +17,14 @@ import errno
 import socket
 from collections import deque
 from select import EPOLLIN, EPOLLOUT
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portside.load.messages import Sender
 from portside.load.replies import WrongReply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portside.load.replies import ReplyReader
     from portside.load.worker import Worker
 
@@ -64,6 +66,8 @@ class Slot:
         self.behind = 0  # messages that are due and could not be sent yet
         self.next_index = 0  # of the schedule's messages for this slot
         self._constant = worker.work.messages.constant
+        self._recv: Callable[[int], bytes]
+        self._send: Callable[[Any], int]
         self._due: deque[int] = deque()  # of messages without an answer yet: when each was due
         self._unsent: memoryview | None = None
         self._writing_due_ns = 0
@@ -129,6 +133,10 @@ class Slot:
             self._end("refused")  # a simultaneous open with itself: nothing listens there
             return
         self._recv, self._send = self.sock.recv, self.sock.send
+        self._secure(now_ns)
+
+    def _secure(self, now_ns: int) -> None:
+        """Do what comes between the connection and its use: nothing, without TLS."""
         self._opened(now_ns)
 
     def _opened(self, now_ns: int) -> None:
@@ -427,6 +435,7 @@ def _text(sockaddr: object) -> str:
 
 
 _KINDS = {
+    0: "tls_failed",
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
     errno.EPIPE: "reset",
@@ -441,6 +450,6 @@ _KINDS = {
 
 
 def error_kind(error: OSError) -> str:
-    """The kind under which an error is counted."""
+    """The kind under which an error is counted; TLS's own have the number 0."""
     number = error.errno or 0
     return _KINDS.get(number) or errno.errorcode.get(number, "error").lower()

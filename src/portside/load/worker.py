@@ -61,7 +61,7 @@ class Worker:
         self._epoll.register(control, select.EPOLLIN)
         self._handlers: dict[int, Callable[[int], None]] = {control: self._on_control}
         self._watched: dict[int, int] = {}
-        self._slots = [Slot(self, index) for index in range(work.connections)]
+        self._slots = [_slot_type(work)(self, index) for index in range(work.connections)]
         self._to_open = deque(self._slots)
         self._connect_at_ns = 0
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
@@ -335,6 +335,14 @@ class Worker:
         self._opened = self.sent = self._replies = self.bytes_sent = self.bytes_received = 0
         for histogram in self._histograms.values():
             histogram.counts[:] = 0
+
+
+def _slot_type(work: Work) -> type[Slot]:
+    if work.tls is None:
+        return Slot
+    from portside.load.tls_slot import TlsSlot  # loads ssl
+
+    return TlsSlot
 
 
 def _sparse(histogram: Histogram) -> tuple[bytes, bytes] | None:

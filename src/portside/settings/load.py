@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from portside.addresses import Address
 from portside.errors import InvalidValue
-from portside.settings import argument, flag, option, options, switch
+from portside.settings import Example, argument, flag, option, options, switch
 from portside.settings.values import log_level, parse_alpn, parse_source, tls_key, tls_key_password_file
 from portside.units import parse_count, parse_positive_duration, parse_rate
 
@@ -25,6 +25,18 @@ def parse_workers(text: str) -> int:
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """Load on a TCP server, and what can honestly be said of its answers."""
+
+    examples = (
+        Example("see how many answers a second an echo server gives", "portside load 9000 --duration 5s"),
+        Example(
+            "see how long answers take at a steady rate, and fail where that is too long",
+            "portside load 9000 --rate 2k/s --fail-if 'p99 > 50ms'",
+        ),
+        Example(
+            "open a connection for each request, as many clients do",
+            r"portside load 9000 --message 'ping\n' --reply lines:1 --per-connection 1",
+        ),
+    )
 
     target: tuple[str, ...] = argument(
         "ADDRESS", str, "the server: PORT (of localhost), HOST:PORT, HOST PORT, [::1]:PORT, unix:PATH"
