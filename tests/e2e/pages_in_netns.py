@@ -387,6 +387,9 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     "lab.md": {
         "portside lab self-connected --for 1s": Scenario(varies=(r"\b\d{4,5}\b",)),
     },
+    "load.md": {
+        "portside load 9000 -n 20000": Scenario(echo, varies=(r" *\b\d[\d,.]*(?:[um]?s|/s)?(?![\w:])",)),
+    },
     "listen.md": {
         "portside listen": Scenario(),
         "portside listen 9000 --format hex --echo": Scenario(sends={"16 B": b"GET / HTTP/1.1\r\n"}),

@@ -42,6 +42,12 @@ class Histogram:
         if values_ns:
             self.counts += np.bincount(slots_of(np.array(values_ns, np.int64)), minlength=SLOTS)
 
+    def record_evenly(self, first_ns: float, step_ns: float, count: int) -> None:
+        """Count values that lie evenly: ``first_ns`` and each ``step_ns`` more, ``count`` of them."""
+        up_to = np.clip(np.floor((_HIGHEST - first_ns) / step_ns) + 1, 0, count)
+        up_to[-1] = count  # what is larger than the largest value
+        self.counts += np.diff(up_to, prepend=0).astype(np.int64)
+
     def add(self, other: "Histogram") -> None:
         """Count all values of another histogram too."""
         self.counts += other.counts
@@ -85,3 +91,6 @@ def highest_of(slot: int) -> int:
     """The largest value of a slot."""
     bucket = max(slot // _HALF - 1, 0)
     return ((slot - bucket * _HALF + 1) << bucket) - 1
+
+
+_HIGHEST = np.array([highest_of(slot) for slot in range(SLOTS)], np.float64)

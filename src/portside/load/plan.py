@@ -85,7 +85,9 @@ def _target(settings: "Load", address: Address) -> Target:
         return Target(socket.AF_UNIX, address.unix_name)
     family = socket.AF_INET if settings.ipv4 else socket.AF_INET6 if settings.ipv6 else socket.AF_UNSPEC
     found = resolve(address, ConnectOptions(settings.timeout, family))
-    chosen = next((each for each in found if _answers(each.family, each.sockaddr, settings.timeout)), found[0])
+    chosen = found[0]
+    if len(found) > 1:  # of localhost, for one: a server may listen on one of its addresses alone
+        chosen = next((each for each in found if _answers(each.family, each.sockaddr, settings.timeout)), chosen)
     return Target(chosen.family, chosen.sockaddr, tuple(_source(each, chosen.family) for each in settings.source))
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from portside.load.error_kinds import ERRORS
 from portside.load.histogram import Histogram
 from portside.load.totals import Totals
 from portside.units import counted
@@ -14,24 +15,6 @@ _US = 1000
 
 Times = dict[str, float | None]
 """Percentiles in microseconds by name (``p50`` … ``p99_99``), and ``max``; None where there is no value."""
-
-ERRORS = {
-    "refused": "connections refused",
-    "timed_out": "connections that got no answer in time",
-    "unreachable": "connections without a way to the server",
-    "no_ports": "connections for which no local port was left",
-    "no_descriptors": "connections for which no file descriptor was left",
-    "accept_queue_full": "connections for which the server's queue had no place",
-    "tls_failed": "TLS handshakes that failed",
-    "reset": "messages or connections lost by a reset",
-    "closed": "messages or connections lost because the server closed",
-    "wrong_reply": "answers that are not what was expected",
-    "unexpected_data": "answers too many",
-    "not_closed": "connections that the server did not close after our FIN",
-    "unanswered": "messages without an answer at the end",
-    "not_sent": "messages that were due and could not be sent",
-    "worker_lost": "processes of ours that ended early",
-}
 
 
 class Kernel(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,10 +19,11 @@ from portside.client.dial import NOTHING_LISTENS, display_name
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.json_text import encode_json
 from portside.load.conditions import Condition, parse_condition
+from portside.load.error_kinds import ERRORS
 from portside.load.hdr_log import log_lines
 from portside.load.observer import Observer
 from portside.load.plan import plan
-from portside.load.report import ERRORS, Observed, Report, kernel_of, show_time, text_lines, times_of
+from portside.load.report import Observed, Report, kernel_of, show_time, text_lines, times_of
 from portside.load.totals import Totals
 from portside.load.verdict import verdict
 from portside.load.work import Work

@@ -16,16 +16,13 @@ class Pace(NamedTuple):
         """When the one of this index is due; computed from the start, so that no error adds up."""
         return self.start_ns + int(index * 1e9 / self.per_s)
 
-    def due_by(self, now_ns: int) -> int:
-        """How many are due by a moment."""
-        if now_ns < self.start_ns:
-            return 0
-        count = int((now_ns - self.start_ns) * self.per_s / 1e9) + 1
-        # Of two roundings in opposite directions.
-        while count > 0 and self.due_ns(count - 1) > now_ns:
-            count -= 1
-        while self.due_ns(count) <= now_ns:
+    def due_before(self, end_ns: int) -> int:
+        """How many are due before a moment."""
+        count = max(0, int((end_ns - self.start_ns) * self.per_s / 1e9))
+        while self.due_ns(count) < end_ns:  # the quotient was rounded
             count += 1
+        while count and self.due_ns(count - 1) >= end_ns:
+            count -= 1
         return count
 
 

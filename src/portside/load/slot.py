@@ -19,6 +19,7 @@ from collections import deque
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any
 
+from portside.load.error_kinds import error_kind
 from portside.load.messages import Sender
 from portside.load.replies import WrongReply
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.load.replies import ReplyReader
-    from portside.load.worker import Worker
+    from portside.load.slot_owner import SlotOwner
 
 READ_BYTES = 256 * 1024
 _SENDS_A_TURN = 64  # of messages that need no answer: other connections wait meanwhile
@@ -53,7 +54,7 @@ class Slot:
         "number", "sock", "state",
     )  # fmt: skip
 
-    def __init__(self, worker: "Worker", index: int) -> None:
+    def __init__(self, worker: "SlotOwner", index: int) -> None:
         self._worker = worker
         self.index = index
         self.state = State.WAITING
@@ -151,7 +152,7 @@ class Slot:
         if self._constant is None and work.target.family != socket.AF_UNIX:
             self._peer = Sender(self.number, 0, _text(sock.getpeername()), _text(sock.getsockname()))
         worker.watch(sock, self._on_event, EPOLLIN)
-        worker.opened(self, now_ns)
+        worker.opened(self.index, now_ns)
         if work.lifetime_ns is not None:
             generation = self._generation
             worker.after(work.lifetime_ns, lambda: self._on_lifetime(generation))
@@ -197,7 +198,7 @@ class Slot:
         while self.behind and self._left and len(self._due) < worker.work.pipeline and self._unsent is None:
             if self.state is not State.OPEN:
                 return
-            due_ns = worker.due_of(self)
+            due_ns = worker.due_of(self.index, self.next_index)
             self.behind -= 1
             worker.behind -= 1
             self.next_index += 1
@@ -405,7 +406,7 @@ class Slot:
         if kind is not None:
             self._worker.failed(kind, max(lost, 1))
         self.failures = 0 if was_open else self.failures + 1
-        self._worker.ended(self, was_open=was_open)
+        self._worker.ended(self.index, was_open=was_open)
 
     def _close(self) -> None:
         if not self.has_socket:
@@ -432,24 +433,3 @@ def _text(sockaddr: object) -> str:
         return "unix"
     host, port = sockaddr[0], sockaddr[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-_KINDS = {
-    0: "tls_failed",
-    errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-    errno.ETIMEDOUT: "timed_out",
-    errno.EADDRNOTAVAIL: "no_ports",
-    errno.EMFILE: "no_descriptors",
-    errno.ENFILE: "no_descriptors",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EAGAIN: "accept_queue_full",  # of a unix socket: connect(2)
-}
-
-
-def error_kind(error: OSError) -> str:
-    """The kind under which an error is counted; TLS's own have the number 0."""
-    number = error.errno or 0
-    return _KINDS.get(number) or errno.errorcode.get(number, "error").lower()

@@ -8,7 +8,7 @@ from portside.tls.engine import Half, SessionState, TlsEngine
 from portside.tls.words import TlsError
 
 if TYPE_CHECKING:
-    from portside.load.worker import Worker
+    from portside.load.slot_owner import SlotOwner
 
 
 class TlsSlot(Slot):
@@ -16,7 +16,7 @@ class TlsSlot(Slot):
 
     __slots__ = ("_engine",)
 
-    def __init__(self, worker: "Worker", index: int) -> None:
+    def __init__(self, worker: "SlotOwner", index: int) -> None:
         super().__init__(worker, index)
         self._engine: TlsEngine
 

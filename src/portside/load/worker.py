@@ -35,6 +35,7 @@ _RETRY_NS, _MOST_RETRY_NS = 50_000_000, 1_000_000_000
 _SPIN_NS = 20_000  # less than this is not worth a sleep
 _COARSE_NS = 2_000_000  # from here on milliseconds, which epoll takes, are exact enough
 _EVENTS = 256
+_MOST_RESTS = 10_000
 _MOST_WAIT_NS = 50_000_000
 
 
@@ -78,6 +79,7 @@ class Worker:
         self._histograms = {name: Histogram() for name in ("latency", "connect", "lateness")}
         self._kernel = KernelFacts()
         self._next_message = 0  # of the schedule
+        self._unreached = 0  # messages of the schedule that were not looked at in time
         self._end_ns = 0
         self._drain_until_ns = 0
         self._began_ns = self._cpu_began_ns = 0
@@ -102,7 +104,7 @@ class Worker:
                     self._finish(now)
                     return
             elif now >= self._end_ns > 0 or not self.may_send:
-                self._stop_sending(now)
+                self._stop_sending(now, self._end_ns or now)
             elif self.is_open_loop:
                 self._send_due(now)
         while self._timers and self._timers[0][0] <= now:
@@ -179,16 +181,17 @@ class Worker:
         self._numbers += 1
         return self.work.first_number + (self._numbers - 1) * self.work.step
 
-    def opened(self, slot: Slot, now_ns: int) -> None:
+    def opened(self, index: int, now_ns: int) -> None:
         """A slot has its connection."""
         self._open += 1
         self._opened += 1
-        self._tried.add(slot.index)
-        self._connects.append(now_ns - slot.connect_due_ns)
+        self._tried.add(index)
+        self._connects.append(now_ns - self._slots[index].connect_due_ns)
 
-    def ended(self, slot: Slot, *, was_open: bool) -> None:
+    def ended(self, index: int, *, was_open: bool) -> None:
         """The connection of a slot is over, or could not be made: it waits for the next."""
-        self._tried.add(slot.index)
+        slot = self._slots[index]
+        self._tried.add(index)
         self._open -= was_open
         if self._stage == "draining" and not slot.behind:
             return
@@ -225,9 +228,9 @@ class Worker:
         if self.work.target.family != socket.AF_UNIX:
             self._kernel.note(sock)
 
-    def due_of(self, slot: Slot) -> int:
-        """When the next message of a slot was due."""
-        return self._pace.due_ns(slot.index + slot.next_index * len(self._slots))
+    def due_of(self, index: int, message: int) -> int:
+        """When a message of a slot was due, by its number there."""
+        return self._pace.due_ns(index + message * len(self._slots))
 
     # The schedule.
 
@@ -241,6 +244,17 @@ class Worker:
             self._next_message += 1
             self.may_send -= 1
             now = self.clock_ns()
+
+    def _send_rest(self, now: int, end: int) -> None:
+        """Take what was due before the end and was not reached; of very much that, only how late it is."""
+        rest = min(self._pace.due_before(end) - self._next_message, self.may_send)
+        if rest > _MOST_RESTS:
+            self._unreached = rest
+            return
+        for _ in range(max(rest, 0)):
+            slot = self._slots[self._next_message % len(self._slots)]
+            slot.on_due(self._pace.due_ns(self._next_message), now)
+            self._next_message += 1
 
     def _open_some(self, now: int) -> None:
         rate = self.work.connect_rate
@@ -267,7 +281,7 @@ class Worker:
         if word == b"b" and self._stage == "opening":
             self._begin(now)
         elif self._stage == "measuring" and word:
-            self._stop_sending(now)
+            self._stop_sending(now, now)
         elif self._stage != "ended":  # nothing was sent yet, or whoever started this process is gone
             self._finish(now)
 
@@ -282,7 +296,9 @@ class Worker:
             if slot.state is State.OPEN:
                 slot.begin(now)
 
-    def _stop_sending(self, now: int) -> None:
+    def _stop_sending(self, now: int, end: int) -> None:
+        if self.is_open_loop:
+            self._send_rest(now, end)
         self._say(now)  # what was answered until now is the rate of the run
         self._stage = "draining"
         self.may_send = 0
@@ -292,20 +308,22 @@ class Worker:
 
     def _finish(self, now: int) -> None:
         """Close everything; what has no answer yet counts with its age, so that no percentile hides it."""
+        latency, step_ns = self._histograms["latency"], 1e9 / self._pace.per_s
         for slot in self._slots:
-            waiting = list(slot.unanswered)
-            if waiting:
-                self.failed("unanswered", len(waiting))
-            for _ in range(slot.behind):
-                waiting.append(self.due_of(slot))
-                slot.next_index += 1
+            if slot.unanswered:
+                self.failed("unanswered", len(slot.unanswered))
+                latency.record([now - due for due in slot.unanswered])
             if slot.behind:
                 self.failed("not_sent", slot.behind)
+                last = slot.next_index + slot.behind - 1
+                latency.record_evenly(now - self.due_of(slot.index, last), step_ns * len(self._slots), slot.behind)
                 self.behind -= slot.behind
                 slot.behind = 0
-            for at in range(0, len(waiting), _FLUSH_AT):
-                self._histograms["latency"].record([now - due for due in waiting[at : at + _FLUSH_AT]])
             slot.abandon()
+        if self._unreached:
+            self.failed("not_sent", self._unreached)
+            last = self._next_message + self._unreached - 1
+            latency.record_evenly(now - self._pace.due_ns(last), step_ns, self._unreached)
         self._open = 0
         self._stage = "ended"
         self._say(now)

@@ -15,6 +15,7 @@ from portside.settings.diagnose import Diagnose
 from portside.settings.help import Help
 from portside.settings.lab import Lab
 from portside.settings.listen import Listen
+from portside.settings.load import Load
 from portside.settings.rec import REC_COMMANDS
 from portside.settings.rules import RULES_COMMANDS
 from portside.settings.watch import Watch
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, type] = {
     "watch": Watch,
     "diagnose": Diagnose,
     "lab": Lab,
+    "load": Load,
     "completion": Completion,
     "help": Help,
 }
