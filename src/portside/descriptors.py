@@ -82,7 +82,7 @@ def keep_inherited_descriptors() -> None:
 
     Those that Python opens are never inherited.
     """
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/dev/fd"):
         if int(name) > 2:
             with suppress(OSError):  # the descriptor with which the folder was read
                 os.set_inheritable(int(name), False)

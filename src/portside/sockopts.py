@@ -9,6 +9,7 @@ import termios
 
 _PROBES = 4  # that a peer leaves unanswered before it has vanished
 _PROBES_AT, _LAST_ACK_AT = 3, 56  # linux/tcp.h, struct tcp_info: tcpi_probes, tcpi_last_ack_recv (ms)
+_KEEPIDLE: int = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")  # macOS
 _VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
 _LINGER_0_S = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 
@@ -32,7 +33,7 @@ def set_keepalive(sock: socket.socket, idle_s: float) -> None:
     Sockets that a listening one accepts inherit this (tcp(7)).
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, round(idle_s))
+    sock.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, round(idle_s))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _probe_interval_s(idle_s))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
 

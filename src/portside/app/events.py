@@ -131,7 +131,9 @@ class _EventOutput:
     def __init__(self) -> None:
         self.ending = False
         self._gone = False
-        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._wake, False)
         self._handlers = [
             (number, signal.signal(number, self._end))
             for number in (signal.SIGINT, signal.SIGTERM)

@@ -19,7 +19,7 @@ def raise_descriptor_limit() -> None:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     most, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < _START_DESCRIPTORS + len(os.listdir("/proc/self/fd")):
+    if most != resource.RLIM_INFINITY and most < _START_DESCRIPTORS + len(os.listdir("/dev/fd")):
         raise PortsideError(
             "cannot start",
             f"{most} file descriptors are too few; {_ENOUGH_DESCRIPTORS} are enough for some clients",

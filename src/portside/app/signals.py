@@ -59,7 +59,9 @@ def readable_at_signal(*numbers: signal.Signals) -> Iterator[int]:
 
     Signals that are ignored stay ignored.
     """
-    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    woken, wake = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wake, False)
     handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
     def stop(_number: int, _frame: object) -> None:

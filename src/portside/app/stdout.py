@@ -61,7 +61,7 @@ def ends_with_reader(*steps: Callable[[], None]) -> Iterator[None]:
         return
     import threading
 
-    woken, wake = os.pipe2(os.O_CLOEXEC)
+    woken, wake = os.pipe()
 
     def watch() -> None:
         poll = select.poll()

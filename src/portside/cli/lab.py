@@ -1,6 +1,7 @@
 """``portside lab``: the condition that is asked for, or all of them explained."""
 
 import os
+import sys
 
 from portside.errors import PortsideError, UsageError
 from portside.nearest import nearest
@@ -31,6 +32,8 @@ def run(settings: Lab) -> int:
         near = nearest(code, CONDITIONS)
         hint = f"did you mean {near}?" if near else "portside lab --list shows them"
         raise UsageError("lab", f"no condition is called {code!r}", hint)
+    if sys.platform != "linux":
+        raise PortsideError(f"lab {code}", "conditions are made on Linux alone", f"portside diagnose --explain {code}")
     from portside.lab import run as lab
 
     return lab.run(CONDITIONS[code], settings.duration, check=settings.check)

@@ -126,7 +126,8 @@ def resolve(address: Address, options: ConnectOptions) -> list[Candidate]:
         raise PortsideError(f"cannot connect to {display_name(address)}", str(problem)) from None
     except UnicodeError:
         raise PortsideError(f"cannot connect to {display_name(address)}", f"{host!r} is no host name") from None
-    return [Candidate(family, sockaddr) for family, _, _, _, sockaddr in found]
+    # Where /etc/hosts names localhost for ::1 too, as Debian's does, its IPv4 address comes twice.
+    return list(dict.fromkeys(Candidate(family, sockaddr) for family, _, _, _, sockaddr in found))
 
 
 # linux/in.h. The port is chosen while connecting, when it only has to be unique for that peer.

@@ -28,7 +28,7 @@ def unacknowledged(sock: socket.socket) -> int:
 
 def acked_and_received(sock: socket.socket) -> tuple[int, ...]:
     """Bytes that the peer has acknowledged, bytes received; empty where the kernel does not count them."""
-    if sock.family == socket.AF_UNIX:
+    if sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
         return ()
     size = _ACKED_AND_RECEIVED_AT + _ACKED_AND_RECEIVED.size
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)

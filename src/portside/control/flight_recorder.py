@@ -139,8 +139,9 @@ def _fill(
     for name, kind, source in columns:
         if source is None:
             continue
+        rows[name] = _unknown(kind)
         if table is None or not len(table):
-            rows[name] = _unknown(kind)
             continue
         values, known = table.column(source)
-        rows[name] = np.where(there & known[at], values[at], _unknown(kind))
+        chosen = there & known[at]
+        rows[name][chosen] = values[at[chosen]]

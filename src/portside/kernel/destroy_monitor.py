@@ -64,11 +64,13 @@ class DestroyMonitor:
         try:
             self._datagrams = _Datagrams()
             self._socket = namespace.run(_opened) if namespace else _opened()
-        except (OSError, AttributeError) as error:  # AttributeError: not Linux
+        except OSError as error:
             raise BackendError("listening to the kernel's announcements", error) from error
+        except AttributeError as error:  # of the socket module, or of libc
+            raise BackendError("listening to the kernel's announcements", "this system has no netlink") from error
         _enlarge(self._socket, buffer_bytes)
         self._waiting, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._ended, self._end = os.pipe2(os.O_CLOEXEC)
+        self._ended, self._end = os.pipe()
         self._lock = threading.Lock()
         self._batches: list[NotificationBatch] = []
         self._held_bytes = 0

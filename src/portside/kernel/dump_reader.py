@@ -174,8 +174,10 @@ class DumpReader:
             channel = self.namespace.run(opened) if self.namespace else opened()
             # Not settimeout, with which Python would ask the kernel twice for each datagram.
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", int(_TIMEOUT_S), 0))
-        except (OSError, AttributeError) as error:  # AttributeError: not Linux
+        except OSError as error:
             raise BackendError("opening netlink", error) from error
+        except AttributeError as error:  # of the socket module
+            raise BackendError("opening netlink", "this system has none") from error
         return channel
 
     def _reopen(self) -> None:

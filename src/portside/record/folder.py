@@ -23,6 +23,7 @@ _LOCK_NAME = "recording.lock"
 _LOST_AND_FOUND = "lost+found"  # what mkfs makes in a new file system
 _READ_BITS, _MOST_MODE = 0o444, 0o666
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), 64 bits
+_HAS_OFD_LOCKS = hasattr(fcntl, "F_OFD_SETLK")  # of Linux
 _SEGMENT = re.compile(r"segment-(?:[0-9]{6}|[1-9][0-9]{6,9})")
 
 
@@ -76,7 +77,10 @@ class Folder:
         """Lock the folder for writing: a descriptor to keep open, None where another has the lock. Raises OSError."""
         fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDWR, make=self.file_mode)
         try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            if _HAS_OFD_LOCKS:
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            else:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(fd)
             if error.errno in (errno.EAGAIN, errno.EACCES):
@@ -85,15 +89,25 @@ class Folder:
         return fd
 
     def is_written(self) -> bool:
-        """Whether another process holds the lock. Asking does not take it (F_OFD_GETLK)."""
+        """Whether another process holds the lock. Asking does not take it, unless the system has flock(2) alone."""
         with suppress(OSError):
             fd = open_regular(os.path.join(self.path, _LOCK_NAME), os.O_RDONLY)
             try:
-                held = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+                return _is_locked(fd)
             finally:
                 os.close(fd)
-            return bool(_FLOCK.unpack(held)[0] != fcntl.F_UNLCK)
         return False
+
+
+def _is_locked(fd: int) -> bool:
+    if _HAS_OFD_LOCKS:
+        held = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+        return bool(_FLOCK.unpack(held)[0] != fcntl.F_UNLCK)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _segment_number(name: str) -> int | None:

@@ -62,6 +62,12 @@ def test_named(text: str, name: str) -> None:
     assert display_name(parse_address(text)) == name
 
 
+def test_an_address_that_is_found_twice_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))] * 2
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    assert [str(each) for each in resolve(parse_address("80"), ConnectOptions())] == ["127.0.0.1:80"]
+
+
 def test_resolve_keeps_to_the_family() -> None:
     assert [str(each) for each in resolve(parse_address("80"), ConnectOptions(family=socket.AF_INET))] == [
         "127.0.0.1:80"

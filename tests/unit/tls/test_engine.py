@@ -266,7 +266,7 @@ def test_garbage_after_data_fails_once_the_data_is_read(pair: Pair, into: bool) 
         assert pair.server.read() == b"good"
     assert pair.server.state is SessionState.FAILED
     assert pair.server.failure is not None
-    assert "bad record mac" in str(pair.server.failure.strerror)
+    assert str(pair.server.failure.strerror) in ("decryption failed or bad record mac", "record layer failure")
     pair.client.feed(pair.server.data_to_send())  # the alert
     assert pair.client.read() == b""
     assert pair.client.failure is not None
