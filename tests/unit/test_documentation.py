@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portside.app.documentation import SUBJECTS, finding_codes, read_page
+from portside.app.documentation import SUBJECTS, TUTORIAL, finding_codes, read_page
 from portside.cli import COMMANDS, main
 from portside.diagnosis.registry import RULES
 
@@ -32,10 +32,10 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
 
 def test_every_page_is_a_topic_and_in_the_wheel() -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - NO_TOPICS
-    assert pages == {*COMMANDS, *SUBJECTS}
+    assert {*pages, TUTORIAL} == {*COMMANDS, *SUBJECTS}
     assert finding_codes() == sorted(rule.code for rule in RULES)
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    expected = {"docs/findings", *(f"docs/{page}.md" for page in pages)}
+    expected = {"docs/findings", "docs/tutorial", *(f"docs/{page}.md" for page in pages)}
     assert included["force-include"] == {path: f"portside/{path}" for path in expected}
 
 
@@ -45,6 +45,11 @@ def test_a_page_is_plain_markdown_in_a_pipe() -> None:
     assert done.stdout.encode() == read_page("rules")
     assert "\x1b" not in done.stdout
     assert "<!--" not in done.stdout
+
+
+def test_the_tutorial_is_all_its_pages_in_their_order() -> None:
+    headings = [line for line in read_page(TUTORIAL).decode().splitlines() if line.startswith("# ")]
+    assert [heading[:3] for heading in headings] == ["# T", "# 1", "# 2", "# 3", "# 4", "# 5", "# 6"]
 
 
 def test_a_reader_that_goes_away_ends_it_in_order() -> None:

@@ -7,7 +7,9 @@ from typing import Final
 
 from portside.errors import PortsideError
 
+TUTORIAL: Final = "tutorial"
 SUBJECTS: Final[Mapping[str, str]] = {
+    TUTORIAL: "a server, its clients and the kernel's view of them, from the beginning",
     "install": "how to install Portside, what it takes, and what works on which system",
     "filter": "the language that says which sockets or connections: watch, diagnose, ctl",
     "watch-events": "connections as they come and go: watch --events",
@@ -32,7 +34,13 @@ def finding_codes() -> list[str]:
 
 
 def read_page(topic: str) -> bytes:
-    """The page of a command or a subject, in Markdown. Raises PortsideError where the installation lacks it."""
+    """The page of a command or a subject, in Markdown; all pages of the tutorial, one after the other.
+
+    Raises PortsideError where the installation lacks it.
+    """
+    if topic == TUTORIAL:
+        lessons = sorted({path.name for folder in _FOLDERS for path in (folder / TUTORIAL).glob("[0-9]*.md")})
+        return b"\n".join(_read(f"{TUTORIAL}/{name}", topic) for name in ("index.md", *lessons))
     return _read(f"{topic}.md", topic)
 
 
