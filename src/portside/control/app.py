@@ -13,6 +13,8 @@ from starlette.websockets import WebSocketDisconnect
 from portside.control.console import Console
 from portside.control.dispatch import http_endpoint, websocket_endpoint
 from portside.control.docs_page import docs_page
+from portside.control.finding_page import PATH as FINDING_PATH
+from portside.control.finding_page import finding_page
 from portside.control.openapi import describe
 from portside.control.operations import Operation
 from portside.control.problem import Problem, problem_response
@@ -53,6 +55,7 @@ def make_app(console: Console, web: WebAccess | None) -> App:
             *_routes(console, operations()),
             Route("/openapi.json", openapi),
             Route("/docs", docs),
+            Route(FINDING_PATH, finding_page),
             *file_routes(),
         ],
         exception_handlers={

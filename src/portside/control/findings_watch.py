@@ -163,8 +163,7 @@ class FindingsWatch:
                     report.blind,
                 )
                 self._tell()
-                took_s = now - look_began if looks > 1 else 0.0  # the first takes long, since all is new to it
-                if not self._pause(look_began, took_s):
+                if not self._pause(look_began, now - look_began):
                     return
 
     def _pause(self, look_began: float, took_s: float) -> bool:

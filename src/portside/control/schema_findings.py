@@ -7,14 +7,15 @@ from msgspec import Meta, Struct
 from portside.control.schema import Count, Seconds, Time
 from portside.diagnosis.findings import Finding
 
-MOST_CONNS = 100
+MOST_MARKED = 1000
 
 
 class FindingItem(Finding, frozen=True):
-    """A finding, and the connections of this server that are in it."""
+    """A finding, with the connections of this server and the sockets of its machine that are in it."""
 
-    conns: Annotated[tuple[int, ...], Meta(description=f"numbers of open connections, {MOST_CONNS} at most")] = ()
+    conns: Annotated[tuple[int, ...], Meta(description=f"numbers of open connections, {MOST_MARKED} at most")] = ()
     conns_total: Count = 0
+    inodes: Annotated[tuple[int, ...], Meta(description=f"of the machine's sockets in it, {MOST_MARKED} at most")] = ()
 
 
 class FindingsPage(Struct, kw_only=True):

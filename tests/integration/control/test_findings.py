@@ -77,6 +77,8 @@ def test_what_is_wrong_is_said_and_gone_when_it_is_mended(listen: Start) -> None
         assert item["remedy"]
         assert item["first_seen"] <= item["last_seen"]
         assert item["conns"] == []
+        listed = ask(server, f"/api/v1/sockets?view=listening&filter={quote(f'sport = :{port}')}").json["items"]
+        assert item["inodes"] == [each["inode"] for each in listed]
     wait_until(lambda: not codes(findings(server, query), port), "the finding to be gone")
 
 
@@ -398,8 +400,7 @@ def test_the_most_severe_come_first_and_then_those_that_were_there_first() -> No
     async def with_sockets(inodes: list[Any]) -> list[Any]:
         return list(inodes)
 
-    watch = SimpleNamespace(with_sockets=with_sockets)  # and no recorder is begun
-    console = SimpleNamespace(findings=SimpleNamespace(ask=ask), connections_now=watch)
+    console = SimpleNamespace(findings=SimpleNamespace(ask=ask), connections=SimpleNamespace(with_sockets=with_sockets))
     page = asyncio.run(answer(cast("Any", console), query=FindingsQuery()))
     assert [each.first_seen for each in page.items] == ["4", "2", "3", "1"]
 
@@ -426,3 +427,16 @@ def test_metrics_have_the_findings(listen: Start) -> None:
     assert b"portside_finding{" in text
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=60)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_the_page_of_a_code(listen: Start) -> None:
+    server = listen()
+    assert server.port
+    page = ask(server, "/findings/close-wait-leak")
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert b"<h1>close-wait-leak</h1>" in page.body
+    assert b"<table>" in page.body
+    for path in ("/findings/no-such", "/findings/..%2f..%2fapi", "/findings/%3Cscript%3E", "/findings/a%00"):
+        answer = ask(server, path)
+        assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")

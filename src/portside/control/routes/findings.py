@@ -11,7 +11,7 @@ from portside.control.operations import Routes
 from portside.control.own_thread import AllThreadsBusy
 from portside.control.problem import Problem
 from portside.control.routes.connections import names_busy, problem_of
-from portside.control.schema_findings import MOST_CONNS, FindingItem, FindingsPage
+from portside.control.schema_findings import MOST_MARKED, FindingItem, FindingsPage
 from portside.diagnosis.findings import Severity, rank
 from portside.errors import PortsideError
 from portside.kernel.filter import FilterError, parse
@@ -44,7 +44,7 @@ class FindingsQuery(Struct, kw_only=True):
                 "evidence": {"in_CLOSE_WAIT": 3, "oldest_s": 64.2},
                 "why": "3 of them are older than 60.0s.", "remedy": "close the socket when recv() returns 0",
                 "first_seen": "2026-11-22T12:00:01.123456Z", "last_seen": "2026-11-22T12:01:04.130072Z",
-                "count": 3, "unseen": [], "conns": [7], "conns_total": 1,
+                "count": 3, "unseen": [], "conns": [7], "conns_total": 1, "inodes": [4026],
             }
         ],
         "total": 1, "at": "2026-11-22T12:01:04.130072Z", "watched": 63.0, "looks": 64, "notes": [], "blind": {},
@@ -54,7 +54,7 @@ class FindingsQuery(Struct, kw_only=True):
 async def findings(console: Console, *, query: FindingsQuery) -> FindingsPage:
     """What is wrong."""
     text = query.filter.strip()
-    watch = console.connections_now
+    watch = console.connections
     try:
         tree = console.findings.tree_of(text) if text else EVERYTHING
         if tree is None:
@@ -75,9 +75,12 @@ async def findings(console: Console, *, query: FindingsQuery) -> FindingsPage:
     conns = await watch.with_sockets([of for _, of in listed])
     items = [
         FindingItem(
-            **msgspec.structs.asdict(each), conns=tuple(numbers[:MOST_CONNS].tolist()), conns_total=len(numbers)
+            **msgspec.structs.asdict(each),
+            conns=tuple(numbers[:MOST_MARKED].tolist()),
+            conns_total=len(numbers),
+            inodes=tuple(inodes[inodes != 0][:MOST_MARKED].tolist()),
         )
-        for (each, _), numbers in zip(listed, conns, strict=True)
+        for (each, inodes), numbers in zip(listed, conns, strict=True)
     ]
     return FindingsPage(
         items=items,
