@@ -95,8 +95,17 @@ def _pictures(page: Page, client: socket.socket) -> None:
     page.screenshot(path=IMAGES / "page-kernel.png")
 
     page.get_by_role("button", name="Theme").click()
+    page.set_viewport_size({"width": 1100, "height": 520})
+    page.keyboard.press("5")
+    page.get_by_role("button", name="This server").click()
+    for _ in range(200):  # until the kernel takes no more from the client that is paused
+        client.sendall(READING % (4, 2, 1) * 20)
+    expect(page.locator(".finding .severity").first).to_contain_text("warning", timeout=30_000)
+    page.screenshot(path=IMAGES / "page-findings.png")
+
+    page.keyboard.press("1")
     page.set_viewport_size({"width": 360, "height": 720})
-    page.keyboard.press("[")
+    page.goto(f"{page.url.partition('#')[0]}#/connections/{LOOKED_AT}")
     page.screenshot(path=IMAGES / "page-narrow.png")
 
 

@@ -11,6 +11,7 @@ import pytest
 from api_client import page_of
 from browser import chromium, page_at, violations
 from conftest import Start
+from full_listener import full_listener
 from playwright.sync_api import Browser, Locator, Page, expect
 from support import Program, connect, wait_until
 
@@ -209,6 +210,93 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
             expect(page.get_by_role("tabpanel", name=tab)).to_be_visible()
             assert has_no_sideways_scroll(page)
             assert violations(page) == []
+
+
+def test_what_is_wrong_is_shown_marked_explained_and_gone(browser: Browser, listen: Start) -> None:
+    server = listen("--web")
+    asked: list[str] = []
+    with connect(server.port) as client, page_at(browser, link(server)) as page, full_listener() as full:
+        page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+        page.wait_for_function("() => document.title.startsWith('1 open')")
+        for _ in range(2):
+            page.wait_for_event("request", lambda request: request.url.endswith("/server"))
+        assert "findings" not in asked
+
+        # A listener that accepts nobody: found, explained, with a name that stays text.
+        page.keyboard.press("5")
+        card = (
+            page.locator(".finding").filter(has_text=f"127.0.0.1:{full.port}").filter(has_text="accept-queue-overflow")
+        )
+        expect(card).to_contain_text(f"{full.pid}/<img src=//x>\\x1b")
+        expect(card.get_by_role("row").filter(has_text="limit")).to_have_text(re.compile(r"limit\s*1$"))
+        expect(card).to_contain_text("Do: accept in a loop of its own")
+        expect(page.locator("#findings .totals")).to_contain_text(re.compile(r"found.*looks in"))
+        assert page.locator("#findings img").count() == 0
+        assert violations(page) == []
+        with page.expect_popup() as opened:
+            card.get_by_role("link", name="Why it happens").click()
+        expect(opened.value.get_by_role("heading", name="How to prove it")).to_be_visible()
+        assert violations(opened.value) == []
+        opened.value.close()
+
+        # Its socket is marked in the table of the machine, and opening the row says why.
+        page.keyboard.press("3")
+        page.get_by_role("button", name="Listening").click()
+        page.get_by_role("searchbox", name="Filter").fill(f"sport = :{full.port}")
+        page.keyboard.press("Escape")
+        marked = page.get_by_role("grid", name="Sockets of this machine").get_by_role("row").filter(has_text="LISTEN")
+        expect(marked).to_have_count(1)
+        expect(marked).to_contain_text("accept-queue-overflow")
+        marked.click()
+        expect(page.get_by_role("dialog")).to_contain_text("The accept queue is")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        full.accept()
+
+        # A connection of the server that is paused while its client sends.
+        page.keyboard.press("1")
+        row(page, 1).click()
+        expect(page.locator("#detail h2")).to_contain_text("#1 127.0.0.1:")
+        page.keyboard.press("p")
+        expect(row(page, 1)).to_contain_text("paused")
+        client.setblocking(False)
+        try:
+            while True:
+                client.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+        expect(row(page, 1)).to_contain_text("receiver-slow")
+        expect(page.locator(".detail-findings")).to_contain_text("receiver-slow")
+        expect(page.locator("#finding-count")).to_have_text(re.compile(r"^[▲◆] \d+$"))
+        page.keyboard.press("5")
+        page.get_by_role("button", name="This server").click()
+        slow = page.locator(".finding").filter(has_text="receiver-slow")
+        expect(slow.get_by_role("link", name="#1")).to_be_visible()
+        expect(card).to_have_count(0)
+        page.get_by_role("button", name="This machine").click()
+        page.get_by_role("button", name="Theme").click()
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert has_no_sideways_scroll(page)
+        assert violations(page) == []
+        slow.get_by_role("link", name="#1").click()
+
+        # What is mended goes away, here and there.
+        expect(page.locator("#detail h2")).to_contain_text("#1 127.0.0.1:")
+        page.keyboard.press("p")
+        expect(page.locator(".detail-findings")).to_be_empty()
+        page.keyboard.press("5")
+        expect(card).to_have_count(0)
+        expect(slow).to_have_count(0)
+
+        # Nothing is asked any more where it is not to be watched.
+        page.get_by_role("button", name="Watch in all views").click()
+        page.keyboard.press("2")
+        page.wait_for_event("request", lambda request: request.url.endswith("/server"))
+        asked.clear()
+        for _ in range(2):
+            page.wait_for_event("request", lambda request: request.url.endswith("/server"))
+        assert "findings" not in asked
+        expect(page.locator("#finding-count")).to_be_empty()
 
 
 def test_acts_on_the_whole_server(browser: Browser, listen: Start, nc: Any) -> None:

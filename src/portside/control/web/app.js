@@ -7,6 +7,8 @@ import { ConnectionList } from "./connection-list.js";
 import { ConnectionView } from "./connection-view.js";
 import { byId, setText } from "./dom.js";
 import { EventList } from "./event-list.js";
+import * as findings from "./findings.js";
+import { FindingsView } from "./findings-view.js";
 import * as header from "./header.js";
 import * as keyboard from "./keyboard.js";
 import { Machine } from "./machine.js";
@@ -26,12 +28,14 @@ const views = {
   events: byId("events", HTMLElement),
   machine: byId("machine", HTMLElement),
   server: byId("server", HTMLElement),
+  findings: byId("findings", HTMLElement),
 };
 const list = new ConnectionList(byId("list", HTMLElement));
 const view = new ConnectionView(byId("detail", HTMLElement));
 const machine = new Machine(views.machine);
 const whole = new ServerView(views.server);
 const events = new EventList(views.events, () => {}, () => void tick());
+const found = new FindingsView(views.findings);
 const tokenForm = byId("token-form", HTMLFormElement);
 
 /** @type {string} */
@@ -47,6 +51,7 @@ async function tick() {
   const begun = performance.now();
   if (await server.ask()) {
     connectStreams();
+    void findings.ask(route.value.view === "findings");
     await refresh();
   }
   ticking = false;
@@ -59,6 +64,7 @@ function connectStreams() {
   if (started && started !== now) {
     done("The server was started again: connections and events are those of the new one");
     events.restart();
+    findings.take(null);
     view.restart();
   }
   started = now;
@@ -108,6 +114,10 @@ function showRoute() {
   view.follow();
   moveFocus(conn);
   if (shown === "events") events.show();
+  if (shown === "findings") {
+    found.show();
+    void findings.ask(true);
+  }
   if (shown === "machine") void machine.table.refresh();
   if (shown === "server") void quietly(whole.refresh());
 }
@@ -164,6 +174,7 @@ keyboard.define("Everywhere", [
   ["2", "Events", () => go({ view: "events" })],
   ["3", "This machine", () => go({ view: "machine" })],
   ["4", "The server as a whole", () => go({ view: "server" })],
+  ["5", "Findings: what is wrong", () => go({ view: "findings" })],
   ["d", "Dark or light", theme.toggle],
   ["u", "Undo the newest act", undoNewest],
   ["Escape", "Back: leave a field, then close the connection's view", escape],

@@ -7,6 +7,7 @@ import { choose, chosen, COLUMNS, columnsFor } from "./columns.js";
 import { open as openDialog } from "./dialogs.js";
 import { button, choice, element, setText } from "./dom.js";
 import { FilterField } from "./filter-field.js";
+import { everywhere, ofConnection, withMarks } from "./findings.js";
 import * as format from "./format.js";
 import { failed } from "./notices.js";
 import { go } from "./routes.js";
@@ -46,6 +47,7 @@ export class ConnectionList {
     );
     new ResizeObserver(() => this.#fit()).observe(this.table.root);
     this.#fit();
+    everywhere.follow(() => this.#fit());
   }
 
   /** @param {string} state */
@@ -62,11 +64,12 @@ export class ConnectionList {
 
   #fit() {
     const width = this.table.root.clientWidth || innerWidth;
-    const columns = columnsFor(width);
+    let own = columnsFor(width);
+    const columns = withMarks((room) => (own = columnsFor(room)), width, ({ conn }) => ofConnection(conn));
     const names = columns.map(({ id }) => id).join(" ");
     if (names === this.#shown) return;
     this.#shown = names;
-    this.#fields = [...new Set(["conn", "state", "holds", "reason", ...columns.flatMap(({ fields }) => fields)])].join(",");
+    this.#fields = [...new Set(["conn", "state", "holds", "reason", ...own.flatMap(({ fields }) => fields)])].join(",");
     this.table.show(columns);
     if (reach.value === "live") void this.table.refresh();
   }

@@ -7,9 +7,11 @@ import { Problem, request } from "./api.js";
 import { isPaused, programs, stateText, stateTone } from "./columns.js";
 import { button, element, setText } from "./dom.js";
 import { Faults } from "./faults.js";
+import { ofConnection, report, severityText } from "./findings.js";
 import * as format from "./format.js";
 import { KernelFacts } from "./kernel-facts.js";
 import { failed } from "./notices.js";
+import { oneLine } from "./payload.js";
 import { go, route, TABS } from "./routes.js";
 import { SendBox } from "./send-box.js";
 import { facts } from "./server-state.js";
@@ -31,6 +33,7 @@ export class ConnectionView {
   #tabs = element("div", { class: "tabs", role: "tablist", "aria-label": "Of this connection" });
   #panels;
   #gone = element("p", { class: "detail-gone", hidden: true });
+  #findings = element("ul", { class: "detail-findings" });
   transcript = new Transcript();
   kernel = new KernelFacts();
   faults = new Faults();
@@ -78,6 +81,7 @@ export class ConnectionView {
           button("×", () => go({ conn: null }), { class: "quiet close", "aria-label": "Close this view" }),
         ),
         this.#facts,
+        this.#findings,
         element("div", { class: "notes" }, this.#note, this.#tags),
         this.#buttons,
       ),
@@ -86,9 +90,24 @@ export class ConnectionView {
       ...Object.values(this.#panels),
     );
     this.#saveOnChange();
+    for (const signal of [report, route]) signal.follow(() => this.#drawFindings());
   }
 
   #pause;
+
+  #drawFindings() {
+    const { conn } = route.value;
+    const lines = (conn === null ? [] : ofConnection(conn)).map((finding) => element(
+      "li",
+      {},
+      element("span", { class: "severity", "data-tone": finding.severity }, severityText(finding)),
+      " ",
+      element("a", { href: "#/findings", class: "data" }, finding.code),
+      ` ${oneLine(finding.summary)}`,
+    ));
+    if (document.activeElement && this.#findings.contains(document.activeElement)) return;
+    this.#findings.replaceChildren(...lines);
+  }
 
   #saveOnChange() {
     this.#note.addEventListener("change", () => this.act((one) => acts.describe(one, { note: this.#note.value.trim() })));

@@ -3,6 +3,7 @@
  */
 
 import { byId, element, setText } from "./dom.js";
+import { countText, report } from "./findings.js";
 import * as format from "./format.js";
 import { Sparkline } from "./plot.js";
 import { answered, facts, MINUTE, rates, reach } from "./server-state.js";
@@ -36,6 +37,11 @@ export function start() {
       setText(value, newest === undefined || newest === null ? format.UNKNOWN : write(newest));
       line.draw(rates[rate], MINUTE);
     }
+  });
+  const count = byId("finding-count", HTMLElement);
+  report.follow((found) => {
+    setText(count, countText());
+    count.dataset.tone = found?.items[0]?.severity ?? "";
   });
   const tell = () => {
     const server = facts.value;

@@ -4,8 +4,11 @@
 
 import { request, Unreachable, withQuery } from "./api.js";
 import { programs } from "./columns.js";
+import { open as openDialog } from "./dialogs.js";
 import { choice, element, setText } from "./dom.js";
 import { FilterField } from "./filter-field.js";
+import { FindingCard } from "./finding-card.js";
+import { everywhere, ofSocket, withMarks } from "./findings.js";
 import * as format from "./format.js";
 import { failed } from "./notices.js";
 import { Table } from "./table.js";
@@ -53,6 +56,7 @@ export class Machine {
       load: (offset, limit, sort) =>
         request("GET", withQuery("sockets", { filter: this.filter.value, sort, offset, limit, view: this.#which === "connected" ? null : this.#which })),
       loaded: (error) => this.#loaded(error),
+      open: showFindings,
     });
     const kinds = choice("Which sockets", [["connected", "Connected"], ["listening", "Listening"], ["all", "All"]], this.#which, (which) => {
       this.#which = which;
@@ -65,12 +69,13 @@ export class Machine {
       this.#totals,
     );
     new ResizeObserver(() => this.#fit()).observe(this.table.root);
+    everywhere.follow(() => this.#fit());
   }
 
   #fit() {
     const width = this.table.root.clientWidth;
     if (!width) return;
-    const columns = COLUMNS.filter(({ shown }) => width >= shown);
+    const columns = withMarks((room) => COLUMNS.filter(({ shown }) => room >= shown), width, ofSocket);
     const names = columns.map(({ id }) => id).join(" ");
     if (names === this.#shown) return;
     this.#shown = names;
@@ -87,4 +92,12 @@ export class Machine {
     this.table.sayEmpty("No socket matches.");
     setText(this.#totals, `${format.count(this.table.rows.total)} sockets`);
   }
+}
+
+/** @param {KernelSocket} socket  whose findings are shown, if it has any */
+function showFindings(socket) {
+  const found = ofSocket(socket);
+  if (!found.length) return;
+  const list = element("ol", {}, ...found.map((finding) => new FindingCard(finding).element));
+  openDialog(`${socket.local} → ${socket.remote ?? "*"}`, [list], [element("button", { value: "ok", type: "submit", class: "primary" }, "Close")]);
 }

@@ -4,9 +4,9 @@
 
 import { Signal } from "./signal.js";
 
-/** @typedef {{view: "connections" | "events" | "machine" | "server", conn: number | null, tab: string}} Route */
+/** @typedef {{view: "connections" | "events" | "machine" | "server" | "findings", conn: number | null, tab: string}} Route */
 
-const VIEWS = /** @type {const} */ (["connections", "events", "machine", "server"]);
+const VIEWS = /** @type {const} */ (["connections", "events", "machine", "server", "findings"]);
 export const TABS = /** @type {const} */ (["transcript", "kernel", "faults"]);
 
 /** @returns {Route} */

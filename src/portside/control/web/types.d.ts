@@ -132,6 +132,35 @@ export interface ServerEvent {
   [name: string]: unknown;
 }
 
+/** A finding of `portside diagnose`, with the connections (of this server) and the sockets that are in it. */
+export interface Finding {
+  code: string;
+  severity: "info" | "warning" | "critical";
+  subject: { kind: string; pid?: number; program?: string; local?: string; remote?: string };
+  summary: string;
+  evidence: { [name: string]: number | string };
+  why: string;
+  remedy: string;
+  first_seen: string;
+  last_seen: string;
+  count: number;
+  unseen: string[];
+  conns: number[];
+  conns_total: number;
+  inodes: number[];
+}
+
+/** All findings, the most severe first, and how the server looks for them. */
+export interface FindingReport {
+  items: Finding[];
+  total: number;
+  at: string;
+  watched: number;
+  looks: number;
+  notes: string[];
+  blind: { [code: string]: string };
+}
+
 /** A row of the flight recorder: numbers by their names, `at` in milliseconds since 1970. */
 export interface HistoryRow {
   at: number;
