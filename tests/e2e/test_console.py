@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
+from full_listener import full_listener
 from support import connect, has_ended, wait_until
 from tmux import Terminal
 
@@ -170,6 +171,39 @@ def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
     assert terminal.wait("status 0").split()[:3] == ["before", "status", "0"]
     terminal.type("echoed")
     terminal.wait("echoed")
+
+
+def test_what_is_wrong_is_said_marked_and_gone(listen: Start, show: Show) -> None:
+    server = listen()
+    with connect(server.port) as client, full_listener() as full:
+        terminal = show(f"console {server.port}", (110, 30))
+        terminal.wait("1 open connection:")
+        terminal.press("d")
+        where = f"127.0.0.1:{full.port}  {full.pid}/<img src=//x>\\x1b"
+        screen = terminal.wait("accept-queue-overflow", where)
+        assert re.search(r"findings: .*; \d+ looks in ", screen)
+        # A client that sends while nobody reads.
+        terminal.press("q")
+        terminal.press("Down")
+        terminal.press("p")
+        terminal.wait("#1: paused")
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.send(bytes(1 << 16))
+        wait_until(lambda: re.search(r"#?1 127\.0\.0\.1:\d+ +[!·] paused", terminal.text), "the mark")
+        terminal.press("Enter")
+        terminal.wait("receiver-slow: ", "unread on 1 connection")
+        # Mended, it is gone.
+        terminal.press("p")
+        full.accept()
+        wait_until(lambda: "receiver-slow" not in terminal.text, "the sentence to go")
+        terminal.press("q")
+        terminal.press("d")
+        wait_until(lambda: "findings: " in (shown := terminal.text) and f":{full.port} " not in shown, "it to be gone")
+        terminal.press("q")
+        terminal.press("q")
+        terminal.wait("status 0")
 
 
 def _port_of(client: Nc) -> int:

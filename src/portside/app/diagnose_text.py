@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from portside.app.cell_text import owner_text
 from portside.diagnosis.findings import Finding, Number, Subject
-from portside.diagnosis.rule import Rule
 from portside.diagnosis.words import amount, duration, percent
+
+if TYPE_CHECKING:
+    from portside.diagnosis.rule import Rule  # numpy, which the console does not load
 
 _INDENT = 10
 _LEAST_WIDTH = 50
@@ -44,7 +47,7 @@ def evidence_text(evidence: Mapping[str, Number | str]) -> str:
     return ", ".join(_part(name, value) for name, value in evidence.items())
 
 
-def list_lines(rules: Sequence[Rule], width: int | None) -> Iterator[str]:
+def list_lines(rules: "Sequence[Rule]", width: int | None) -> Iterator[str]:
     """Each code with its sentence."""
     longest = max(len(rule.code) for rule in rules) + 2
     for rule in rules:

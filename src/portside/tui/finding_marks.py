@@ -8,14 +8,9 @@ from portside.diagnosis.diagnosis import FindingKey, Report
 from portside.diagnosis.findings import SEVERITIES, Finding, Severity, rank
 from portside.kernel.tracked_sockets import Keys
 from portside.tui.cells import safe
+from portside.tui.severity_marks import MARK_WIDTH, MARKS
 from portside.tui.widths import cut
 
-MARKS: dict[Severity, str] = {"critical": "!!", "warning": "!", "info": "·"}
-"""The mark of each severity, which needs no colour."""
-NARROW_MARKS: Mapping[Severity, str] = MARKS | {"critical": "‼"}
-"""The marks where there is one cell for them."""
-MARK_WIDTH = 2
-STYLES: Mapping[Severity, str] = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 _MOST_LINES = 5
 
 

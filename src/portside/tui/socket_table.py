@@ -16,7 +16,7 @@ from portside.app.sort_order import Sort
 from portside.app.watch_columns import STATE, Column
 from portside.diagnosis.findings import Severity
 from portside.tui.cells import GONE, cell_text, live_width, request_width
-from portside.tui.finding_marks import MARK_WIDTH, MARKS, NARROW_MARKS, STYLES
+from portside.tui.severity_marks import MARK_WIDTH, MARKS, NARROW_MARKS, STYLES
 from portside.tui.snapshot_diff import RowNumbers, SocketRow, ViewState
 from portside.tui.widths import cut, fit
 

@@ -7,8 +7,9 @@ from textual.widgets import Static
 from portside.diagnosis.findings import Finding
 from portside.settings.watch import Watch
 from portside.tui.cells import safe
-from portside.tui.finding_marks import STYLES, finding_rows
+from portside.tui.finding_marks import finding_rows
 from portside.tui.poll_loop import PollLoop
+from portside.tui.severity_marks import STYLES
 from portside.tui.snapshot_diff import ViewState
 from portside.tui.widths import cut
 from portside.units import format_duration

@@ -1,12 +1,11 @@
 """Findings over time, counters that wrap, sockets that change hands, and what is kept in between."""
 
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
 from diagnosis_series import Sockets, Watched, listener
 
-from portside.api.control import Control
 from portside.diagnosis import tcp_states
 from portside.diagnosis.counters import CounterSeries, growth
 from portside.diagnosis.diagnosis import Diagnosis
@@ -20,7 +19,6 @@ from portside.diagnosis.view import share
 from portside.diagnosis.words import amount, duration, percent, rate
 from portside.kernel import states
 from portside.kernel.inet_diag import TIMERS
-from portside.settings import diagnose as settings_diagnose
 
 FULL = listener(recv_q=6, send_q=5, pid=7, program="httpd")
 EMPTY = {**FULL, "recv_q": 0}
@@ -305,12 +303,6 @@ def test_a_module_is_named_by_its_code() -> None:
 
 def test_severities_have_an_order() -> None:
     assert [rank(each) for each in SEVERITIES] == [0, 1, 2]
-
-
-def test_the_option_and_the_python_api_take_the_severities_that_there_are() -> None:
-    """Options are a layer below the rules, which may not read them."""
-    assert settings_diagnose.SEVERITIES == SEVERITIES
-    assert get_args(get_type_hints(Control.findings)["min_severity"]) == SEVERITIES
 
 
 def test_numbers_of_states_and_timers_are_the_kernels() -> None:

@@ -91,6 +91,7 @@ class ConsoleApp(App[int]):
         try:
             await session.link.look()
             session.rates.add(session.link.info)
+            session.findings.ask(shown=False)
         except PortsideError as error:  # a token of the run before is one too
             session.link.lost(error)
             return

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from portside.app.cell_text import UNKNOWN, microseconds_text, owner_text, seconds_text, size_text
+from portside.tui.severity_marks import MARKS, STYLES
 from portside.tui.widths import WidthRequest
 from portside.wire.escaping import escape_text
 
@@ -14,7 +15,7 @@ class Column(NamedTuple):
     """A column. ``text`` makes the text of a row; ``sort`` is the name by which the API sorts.
 
     ``minimum`` to ``maximum`` are cells of the terminal; for ``drop`` and ``grow`` see ``WidthRequest``. ``middle``: a
-    text that is too long loses its middle; ``whole``: none is ever cut.
+    text that is too long loses its middle; ``whole``: none is ever cut. ``tone`` makes a style, as Rich writes one.
     """
 
     heading: str
@@ -27,11 +28,24 @@ class Column(NamedTuple):
     right: bool = False
     middle: bool = False
     whole: bool = False
+    tone: Callable[[Row], str] | None = None
 
     def request(self, widest: int) -> WidthRequest:
         """The width that the column needs for texts of at most ``widest`` cells."""
         preferred = max(self.minimum, min(max(len(self.heading) + 1, widest), max(self.maximum, len(self.heading))))
         return WidthRequest(preferred if self.whole else self.minimum, preferred, self.drop, self.grow)
+
+
+def mark_text(row: Row) -> str:
+    """The mark of the worst finding that a row is in, before its state."""
+    findings = row.get("findings")
+    return f"{MARKS[findings[0]['severity']]} " if findings else ""
+
+
+def mark_tone(row: Row) -> str:
+    """The style of that mark."""
+    findings = row.get("findings")
+    return STYLES[findings[0]["severity"]] if findings else ""
 
 
 def number_text(value: int | None) -> str:
@@ -69,7 +83,7 @@ def state_text(row: Row) -> str:
         words.append("paused")
     if faults := row.get("faults"):
         words.append("fault" if faults == 1 else f"{faults} faults")
-    return escape_text(",".join(words) or state)
+    return mark_text(row) + escape_text(",".join(words) or state)
 
 
 def note_text(row: Row) -> str:
@@ -99,7 +113,7 @@ PROGRAM = Column("PID/Program", lambda row: owners_text(row.get("owners")), "pro
 CONNECTION_COLUMNS = (
     Column("#", lambda row: str(row["conn"]), "conn", 3, 9, 0, 0, right=True, whole=True),
     Column("Peer", lambda row: escape_text(row["peer"]), "peer", 15, 50, 0, 1, middle=True),
-    Column("State", state_text, "state", 8, 18, 4, 2),
+    Column("State", state_text, "state", 8, 18, 4, 2, tone=mark_tone),
     Column("Age", lambda row: time_text(row["age"]), "age", 5, 7, 7, 0, right=True),
     Column("Idle", lambda row: time_text(row["idle"]), "idle", 5, 7, 6, 0, right=True),
     Column("Recv-Q", lambda row: bytes_text(_kernel(row, "recv_q")), "recvq", 7, 8, 2, 0, right=True),
@@ -117,7 +131,7 @@ SOCKET_COLUMNS = (
     Column("Send-Q", lambda row: number_text(row["send_q"]), "send-q", 6, 10, 4, 0, right=True),
     Column("Local Address", lambda row: escape_text(row["local"]), "local", 14, 52, 0, 1, middle=True),
     Column("Foreign Address", remote_text, "foreign", 14, 52, 1, 1, middle=True),
-    Column("State", lambda row: str(row["state"]), "state", 7, 11, 2, 2),
+    Column("State", lambda row: mark_text(row) + str(row["state"]), "state", 7, 14, 2, 2, tone=mark_tone),
     Column("RTT", lambda row: rtt_text((row.get("info") or {}).get("rtt_us")), "rtt", 6, 8, 11, 0, right=True),
     Column("PID/Program", lambda row: owners_text(row["owners"]), "program", 10, 60, 5, 3),
 )

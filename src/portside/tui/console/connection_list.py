@@ -1,6 +1,6 @@
 """The first screen of the console: the connections of the server."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -10,6 +10,7 @@ from portside.tui.console.acting import ActingScreen
 from portside.tui.console.columns import CONNECTION_COLUMNS, CONNECTION_FIELDS, PROGRAM, Row, bytes_text
 from portside.tui.console.connection_screen import ConnectionScreen
 from portside.tui.console.event_screen import EventScreen
+from portside.tui.console.finding_screen import FindingScreen
 from portside.tui.console.list_screen import ListScreen
 from portside.tui.console.machine_screen import MachineScreen
 from portside.tui.console.row_table import Order
@@ -27,12 +28,13 @@ class ConnectionList(ListScreen, ActingScreen):
     PATH = "/api/v1/connections"
     COLUMNS = CONNECTION_COLUMNS
     ORDER = Order("conn")
-    KEYS = "Enter open  / filter  o which  < > sort  p pause  k reset  e events  ? all keys"
+    KEYS = "Enter open  / filter  o which  <> sort  p pause  k reset  d findings  ? all keys"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open"),
         Binding("o", "states"),
         Binding("e", "events"),
         Binding("m", "machine"),
+        Binding("d", "findings"),
         Binding("escape", "unselect"),
     ]
 
@@ -56,6 +58,9 @@ class ConnectionList(ListScreen, ActingScreen):
     def which(self) -> Mapping[str, str | int]:
         with_owners = self.table.shows(PROGRAM) and self.table.window.total <= _MOST_WITH_OWNERS
         return {"state": self._state, "fields": CONNECTION_FIELDS + (",owners" if with_owners else "")}
+
+    def findings_of(self, row: Row) -> Sequence[Row]:
+        return self.session.findings.of_connection(row["conn"])
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         which = "" if self._state == "all" else f"{self._state} "
@@ -95,6 +100,10 @@ class ConnectionList(ListScreen, ActingScreen):
     def action_machine(self) -> None:
         """Show the sockets of the machine."""
         self.app.push_screen(MachineScreen(self.session))
+
+    def action_findings(self) -> None:
+        """Show what is wrong."""
+        self.app.push_screen(FindingScreen(self.session))
 
     def action_unselect(self) -> None:
         """Select none, and show no message."""

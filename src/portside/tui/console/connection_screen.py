@@ -14,6 +14,7 @@ from portside.errors import InvalidValue
 from portside.tui.console.acting import ActingScreen
 from portside.tui.console.columns import Row, bytes_text, note_text, state_text, time_text
 from portside.tui.console.facts import FactView, Known, fact_lines
+from portside.tui.console.finding_text import finding_line
 from portside.tui.console.history import SPANS_S, FactHistory
 from portside.tui.console.screen import Typing
 from portside.tui.console.send_line import SendLine
@@ -47,7 +48,7 @@ class ConnectionScreen(ActingScreen):
     ]
     DEFAULT_CSS = """
     ConnectionScreen .title { height: 1; }
-    ConnectionScreen .facts { height: auto; }
+    ConnectionScreen .facts, ConnectionScreen .findings { height: auto; max-height: 50%; }
     ConnectionScreen .idle { height: 1; text-style: dim; }
     """
 
@@ -62,6 +63,7 @@ class ConnectionScreen(ActingScreen):
         self.transcript = TranscriptView()
         self.send_line = SendLine(session.worker, self.put, self._send)
         self._title = Static("", classes="title")
+        self._findings = Static("", classes="findings")
         self._facts = Static("", classes="facts")
         self._idle = Static("", classes="idle")
 
@@ -73,6 +75,7 @@ class ConnectionScreen(ActingScreen):
 
     def body(self) -> Iterable[Widget]:
         yield self._title
+        yield self._findings
         yield self.transcript
         yield self._facts
         yield self._idle
@@ -148,6 +151,9 @@ class ConnectionScreen(ActingScreen):
         super().put()
         width, height = self.app.size
         self._title.update(Text(cut(self._title_text(), width), "bold reverse", no_wrap=True))
+        found = self.session.findings.of_connection(self.conn) if self.target() is not None else ()
+        self._findings.display = bool(found)
+        self._findings.update(Text("\n").join(map(finding_line, found)))
         self._facts.display = self._shows_facts
         if self._shows_facts:
             most = 8 if height < 36 else 11

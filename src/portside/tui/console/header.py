@@ -8,7 +8,9 @@ from textual.widgets import Static
 from portside.app.cell_text import seconds_text, size_text
 from portside.tui.console.session import ConsoleSession
 from portside.tui.console.sparkline import sparkline
+from portside.tui.severity_marks import STYLES
 from portside.tui.widths import cut
+from portside.units import counted
 from portside.wire.escaping import escape_text
 
 _MOST_CELLS = 60
@@ -37,10 +39,21 @@ class Header(Static):
             problem = cut(gone + escape_text(link.problem), max(0, width - len(left))).rstrip()
             return Text.assemble((left, "bold"), (problem, "bold red"), no_wrap=True, overflow="ellipsis")
         refused = sum(info["counts"]["refused"].values())
+        found = self._found()
         right = f"up {seconds_text(info['uptime'])}  {info['counts']['open']:,} open"
         right += f"  {refused:,} refused" if refused else ""
         right += "  READ ONLY" if info.get("read_only") else ""
-        return Text(cut(left, max(0, width - len(right) - 2)) + "  " + right, "bold", no_wrap=True)
+        shown = Text(cut(left, max(0, width - len(right) - len(found) - 2)) + "  " + right, "bold", no_wrap=True)
+        return shown.append_text(found)
+
+    def _found(self) -> Text:
+        """How many findings are critical, and how many warnings."""
+        shown, findings = Text(), self._session.findings
+        if critical := findings.count("critical"):
+            shown.append(f"  {critical} critical", STYLES["critical"])
+        if warnings := findings.count("warning"):
+            shown.append(f"  {counted(warnings, 'warning')}", STYLES["warning"])
+        return shown
 
     def _rates(self, width: int) -> Text:
         now, rates = self._session.rates.now, self._session.rates

@@ -5,6 +5,7 @@ Up Down PageUp PageDown Home End  select     Enter  open it     Escape q  back
 /          filter, as in `watch`: peer 10.0.0.0/8  idle > 10s  recvq > 0
 o          open, closed, all          < > r 1 … 9  sort by another column
 e          what happens               m            the sockets of the machine
+d          findings: what is wrong    !! ! ·       critical, warning, info
 
 On a connection, in the list and on its screen
 p          read no more, read again   t            limit to a rate: 10k/s, off
@@ -21,5 +22,4 @@ Left Right back in time, and on       z            1, 5 or 15 minutes
 v          hide or show what the kernel knows
 
 `>` came from the client, `<` went to it; payload is escaped, times are UTC.
-? this page   q Ctrl-C quit   Ctrl-Z stop, `fg` goes on
-"""
+? this page   q Ctrl-C quit   Ctrl-Z stop, `fg` goes on"""

@@ -1,6 +1,6 @@
 """A screen with a list of the server: filtered and sorted there, of which the rows that are seen are asked for."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -67,6 +67,10 @@ class ListScreen(ConsoleScreen):
         """Which rows are in the list, beside its filter."""
         return {}
 
+    def findings_of(self, row: Row) -> Sequence[Row]:
+        """The findings that a row is in, the most severe first."""
+        raise NotImplementedError
+
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         """The contents of the list in a line: how many rows, and their totals."""
         raise NotImplementedError
@@ -94,7 +98,8 @@ class ListScreen(ConsoleScreen):
 
     def _show(self, filter_text: str, shown: RowRange, page: Mapping[str, Any]) -> None:
         self.table.empty = f"none matches  {escape_text(filter_text)}" if filter_text else self.empty()
-        self.table.show(shown.offset, page)
+        rows = [{**row, "findings": self.findings_of(row)} for row in page["items"]]
+        self.table.show(shown.offset, {**page, "items": rows})
 
     async def _apply_filter(self, text: str) -> None:
         wanted = self.table.wanted._replace(offset=0)

@@ -1,6 +1,6 @@
 """The TCP sockets of the machine that the server runs on, as ``watch`` shows them."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -32,6 +32,9 @@ class MachineScreen(ListScreen):
 
     def which(self) -> Mapping[str, str | int]:
         return {"view": self._view} if self._view is not None else {}
+
+    def findings_of(self, row: Row) -> Sequence[Row]:
+        return self.session.findings.of_socket(row["inode"])
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         which = "" if self._view in (None, "all") else f"{self._view} "

@@ -259,6 +259,7 @@ class RowTable(ScrollView, can_focus=True):
                 continue
             has_changed = before is not None and before[index] != text and column.sort not in _UNMARKED
             shown = cut_middle(text, width) if column.middle else cut(text, width, right=column.right)
-            segments.append(Segment(shown, (_CHANGED if has_changed else base) + gap))
+            tone = Style.parse(column.tone(row)) if column.tone is not None else _PLAIN
+            segments.append(Segment(shown, (_CHANGED if has_changed else base) + tone + gap))
             segments.append(Segment(" ", gap))
         return Strip(segments).adjust_cell_length(self._width, gap)

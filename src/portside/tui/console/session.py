@@ -1,8 +1,9 @@
-"""What the screens of a console share: the server, the threads, and the rates of the last minute."""
+"""What the screens of a console share: the server, the threads, the rates of the last minute, and what is wrong."""
 
 from collections.abc import Callable
 from typing import Any
 
+from portside.tui.console.findings import Findings
 from portside.tui.console.link import Query, ServerLink
 from portside.tui.console.rates import RateSeries
 from portside.tui.worker import Worker
@@ -23,6 +24,7 @@ class ConsoleSession:
         self.wake = wake
         self.ends_server = ends_server
         self.rates = RateSeries()
+        self.findings = Findings(link, worker, wake)
         self.notices: list[str] = []
 
     async def ask(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:

@@ -56,6 +56,28 @@ def details(conn: int, **changed: Any) -> dict[str, Any]:
     }
 
 
+def finding(code: str, severity: str, **changed: Any) -> dict[str, Any]:
+    """A finding of the API."""
+    return {
+        "code": code, "severity": severity,
+        "subject": {"kind": "program", "pid": 53140, "program": "python3", "local": "127.0.0.1:12345"},
+        "summary": "3 connections wait for close(): the peer has sent FIN, the program has not closed its end.",
+        "evidence": {"in_CLOSE_WAIT": 3, "oldest_s": 64.2, "unread_bytes": 2048},
+        "why": "3 of them are older than 60.0s.", "remedy": "close the socket when recv() returns 0.",
+        "first_seen": "2026-11-22T12:00:01.123456Z", "last_seen": "2026-11-22T12:01:04.130072Z",
+        "count": 3, "unseen": [], "conns": [], "conns_total": 0, "inodes": [],
+        **changed,
+    }  # fmt: skip
+
+
+def found(*items: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """An answer about findings."""
+    return {
+        "items": list(items), "total": len(items), "at": "2026-11-22T12:01:04.130072Z", "watched": 63.0, "looks": 64,
+        "notes": [], "blind": {}, **changed,
+    }  # fmt: skip
+
+
 def message(seq: int, text: str, *, direction: str = "in") -> dict[str, Any]:
     """A message of text."""
     return {
@@ -87,6 +109,7 @@ class FakeServer:
         self.histories: dict[int, dict[str, Any]] = {}
         self.faults: dict[int, list[dict[str, Any]]] = {}
         self.sockets: list[dict[str, Any]] = []
+        self.findings: dict[str, Any] | ApiError = found()
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.acts: list[tuple[str, str, Any]] = []
         self.refusal: ApiError | None = None  # of acts
@@ -111,6 +134,10 @@ class FakeServer:
                 return self.info
             case ["connections"]:
                 return self._list(self.connections, words)
+            case ["findings"]:
+                if isinstance(self.findings, ApiError):
+                    raise self.findings
+                return self.findings
             case ["sockets"]:
                 return self._list(self.sockets, words)
             case ["connections", conn]:

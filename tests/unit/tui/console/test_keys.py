@@ -7,6 +7,7 @@ from portside.tui.console.app import ConsoleApp
 from portside.tui.console.connection_list import ConnectionList
 from portside.tui.console.connection_screen import ConnectionScreen
 from portside.tui.console.event_screen import EventScreen
+from portside.tui.console.finding_screen import FindingScreen
 from portside.tui.console.help_text import HELP
 from portside.tui.console.machine_screen import MachineScreen
 
@@ -31,7 +32,7 @@ def test_every_key_is_on_the_page() -> None:
     told = {key for row in re.findall(r"^\| ([^|]+) \|", PAGE, re.MULTILINE) for key in re.findall(r"[^\s`,]+", row)}
     digits = {str(number) for number in range(1, 10)}
     assert digits <= bound(ConnectionList)
-    keys = bound(ConsoleApp, ConnectionList, ConnectionScreen, EventScreen, MachineScreen) - digits
+    keys = bound(ConsoleApp, ConnectionList, ConnectionScreen, EventScreen, FindingScreen, MachineScreen) - digits
     assert keys - told == set()
     assert "`1` … `9`" in PAGE
 
@@ -43,7 +44,7 @@ def test_every_key_is_in_the_help() -> None:
 
 
 def test_the_lines_of_keys_fit_the_narrowest_terminal() -> None:
-    for screen in (ConnectionList, ConnectionScreen, EventScreen, MachineScreen):
+    for screen in (ConnectionList, ConnectionScreen, EventScreen, FindingScreen, MachineScreen):
         assert len(screen.KEYS) <= 80
     assert max(map(len, HELP.splitlines())) <= 80
     assert len(HELP.splitlines()) <= 22

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from unit.tui.console.driving import Driven, drive
-from unit.tui.console.fake_server import FakeServer, connection
+from unit.tui.console.fake_server import FakeServer, connection, finding, found
 from unit.tui.console.snapshots import FOLDER
 from unit.tui.console.test_connection import opened, server
 from unit.tui.console.test_list import some
@@ -48,6 +48,44 @@ def test_the_list() -> None:
 
     others = [connection(number, received=number * 8191, sent=number * 100) for number in range(5, 13)]
     drive(journey, FakeServer([*some()[:3], *others]), size=SIZE)
+
+
+def test_findings() -> None:
+    async def journey(console: Driven) -> None:
+        await console.wait("127.0.0.1:40003")
+        await console.press("d")
+        await console.wait("1 critical")
+        await with_rates(console)
+        await console.press("down")
+        compare(console, "console-findings")
+
+    made = FakeServer()
+    made.findings = found(
+        finding(
+            "accept-queue-overflow",
+            "critical",
+            subject={"kind": "listener", "pid": 812, "program": "uwsgi", "local": "0.0.0.0:8080"},
+            first_seen="2026-11-22T12:00:41.123456Z",
+            count=31,
+        ),
+        finding(
+            "receiver-slow",
+            "warning",
+            subject={"kind": "program", "pid": 53140, "program": "portside", "local": "127.0.0.1:12345"},
+            summary="portside leaves 121 KiB unread on 1 connection: it has read nothing for 41s.",
+            evidence={"connections": 1, "stuck": 1, "recv_q_bytes": 124_000, "nothing_read_for_s": 41.0},
+            why="What arrives waits in the receive buffer (Recv-Q). When that is full the window closes, and the peer "
+            "must stop sending: the delay is in this program, not in the network.",
+            remedy="see what the program waits for (`strace -p PID`, its stack, a lock, its own output); read in a "
+            "loop of its own; a larger buffer only puts it off.",
+            count=1,
+            conns=[1],
+            conns_total=1,
+        ),
+        finding("idle-unprotected", "info", count=2),
+        blind={"conntrack-near": "nf_conntrack_count: this kernel does not count it"},
+    )
+    drive(journey, made, size=SIZE)
 
 
 def test_a_connection() -> None:
