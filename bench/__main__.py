@@ -27,6 +27,7 @@ from bench.rows import (
     idle,
     lines,
     live,
+    load,
     observed,
     page,
     recording,
@@ -72,6 +73,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "chat": behaviours.chat,
     "rules": rules.rules,
     "tls": tls.tls,
+    "load": load.load,
 }
 
 

@@ -63,6 +63,7 @@ SOCAT = Peer("socat fork", lambda port: _socat(port, "fork,reuseaddr"))
 SOCAT_BACKLOG = Peer("socat fork,backlog=128", lambda port: _socat(port, "fork,reuseaddr,backlog=128"))
 ECHO = portside("--echo", "--format", "raw", output="null")
 C_ECHO = reference("echo", output="null")
+C_SINK = reference("sink", output="null")
 ECHOES = (
     Peer(
         "socat EXEC:cat",
