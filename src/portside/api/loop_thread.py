@@ -1,4 +1,4 @@
-"""One loop on a thread of its own for what waits: ``portside.sync`` is made of it."""
+"""One loop on a thread of its own for what waits: ``portside.sync`` is made of it, and the pytest plugin uses it."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from portside.app.loop import new_event_loop
 from portside.errors import PortsideError
 
 if TYPE_CHECKING:
@@ -18,11 +19,15 @@ _WAITS_S = 5.0  # for a call that was interrupted to give back what it holds
 
 
 class LoopThread:
-    """A loop on a thread of its own, and calls of coroutines in it from others."""
+    """A loop on a thread of its own, and calls of coroutines in it from others.
+
+    The loop is uvloop, which makes no socket by way of Python: tests may have put something else in the place of
+    ``socket.socket``.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name="portside.sync", daemon=True)
         self._thread.start()
 
@@ -30,16 +35,25 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive() and not self.loop.is_closed()
+
     def call(self, coroutine: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
         """The result of a coroutine; one that is not done in ``timeout`` seconds is cancelled. Raises what it does.
 
-        Raises TimeoutError, PortsideError in a process that was forked, and RuntimeError on the loop's own thread.
+        Raises TimeoutError, PortsideError in a process that was forked or when the thread has ended, and RuntimeError
+        on the loop's own thread.
         """
         if self.pid != os.getpid() or threading.current_thread() is self._thread:
             coroutine.close()
             if self.pid != os.getpid():
                 raise PortsideError("portside.sync", "this process was forked, and its parent has opened that")
             raise RuntimeError("this is the thread of portside.sync, where nothing may wait")
+        if not self.is_alive:
+            coroutine.close()
+            raise PortsideError("portside.sync", "the thread of the servers has ended")
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(timeout)
@@ -51,18 +65,40 @@ class LoopThread:
                 raise TimeoutError(f"not done within {timeout:g}s") from None
             raise
 
+    def get(self, function: Callable[[], Result], timeout: float | None = None) -> Result:
+        """The result of a function that is called in the loop."""
+        return self.call(called(function), timeout)
+
+    def stop(self) -> None:
+        """End the loop and its thread; what is still open on it is lost."""
+        if self.pid != os.getpid() or not self.is_alive:
+            return
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_WAITS_S)
+        if not self._thread.is_alive():
+            self.loop.close()
+
 
 _lock = threading.Lock()
 _shared: LoopThread | None = None
 
 
 def loop_thread() -> LoopThread:
-    """The thread of this process, started at the first call."""
+    """The thread of this process, started at the first call, and anew where it has ended."""
     global _shared  # noqa: PLW0603 - one thread for all connections of the process
     with _lock:
-        if _shared is None:
+        if _shared is None or not _shared.is_alive:
             _shared = LoopThread()
         return _shared
+
+
+def stop_loop_thread() -> None:
+    """End the thread of this process, if there is one, as at the end of a test run."""
+    global _shared
+    with _lock:
+        thread, _shared = _shared, None
+    if thread is not None:
+        thread.stop()
 
 
 def _forget_parent() -> None:

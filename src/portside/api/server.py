@@ -7,13 +7,16 @@ the log ``portside``.
 
 import asyncio
 import os
+import socket
 import threading
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from portside.addresses import Address, parse_addresses
 from portside.api.event_stream import EventStream
@@ -23,6 +26,7 @@ from portside.api.notices import log_notice
 from portside.api.opening import Opening
 from portside.api.weak_call import weakly
 from portside.app.behaviour import make_behaviour, refuse_loop
+from portside.app.faults import make_fault_injector
 from portside.app.opening import DEFAULT_ADDRESSES, check_behaviour, make_pre_connect, open_ports
 from portside.app.output_sinks import OutputSinks
 from portside.app.serving import make_server
@@ -32,7 +36,9 @@ from portside.events import Closed, CloseReason, Event, Listening, Opened, Stopp
 from portside.feed.bus import EventBus
 from portside.feed.transcript import DEFAULT_BYTES, Transcript
 from portside.server.admission import Admission, admission_of
+from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection as ServerConnection
+from portside.server.leg import Leg
 from portside.server.listener import Listener
 from portside.server.pre_connect import PreConnect
 from portside.settings.effects import check_listen
@@ -41,6 +47,8 @@ from portside.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from portside.api.options import Duration, ListenOptions, Size
+    from portside.server.operator import Operator
+    from portside.wire.faults.model import FaultSpec
 
 PATIENCE_S = 0.5  # that an end in order waits for a peer or an output that takes nothing
 MOST_WAITING = 1024  # connections that nobody has accepted
@@ -74,18 +82,40 @@ def listen(
     ...         print(await connection.receive())
     b'hello\\n'
     """
+    return Opening(partial(_open, read_request(addresses, handler, transcript, options)))
+
+
+class Request(NamedTuple):
+    """The arguments of ``listen``, checked."""
+
+    settings: Listen
+    addresses: tuple[Address, ...]
+    handler: Handler | None
+    transcript_bytes: int
+
+
+def read_request(
+    addresses: Sequence[str | int],
+    handler: Handler | None,
+    transcript: "Size",
+    options: Mapping[str, Any],
+    *,
+    flags: Sequence[str] = (),
+) -> Request:
+    """Check the arguments of ``listen``; ``flags`` are options that count as given. Raises UsageError."""
     try:
         parsed = parse_addresses([str(each) for each in addresses])
         limit = parse_size(str(transcript))
     except InvalidValue as problem:
         raise UsageError("listen", str(problem)) from None
-    flags = ("--handler",) if handler is not None else ()
+    if handler is not None:
+        flags = (*flags, "--handler")
     settings = make_settings(Listen, "listen", options, without=NOT_IN_LISTEN, also={"addresses": parsed}, flags=flags)
-    return Opening(partial(_open, settings, parsed or DEFAULT_ADDRESSES, handler, limit))
+    return Request(settings, parsed or DEFAULT_ADDRESSES, handler, limit)
 
 
-class _Prepared(NamedTuple):
-    """The parts of a server that take files and names, and so are made on a thread."""
+class Prepared(NamedTuple):
+    """The parts of a server that take files and names, and so are made on another thread than the loop's."""
 
     settings: Listen
     listeners: list[Listener]
@@ -93,7 +123,17 @@ class _Prepared(NamedTuple):
     pre_connect: PreConnect
 
 
-def _prepare(settings: Listen, addresses: tuple[Address, ...]) -> _Prepared:
+class Embedding(NamedTuple):
+    """What a program adds that runs servers for others, as the pytest plugin does; called on the loop's thread."""
+
+    behaviour: Behaviour | None = None  # serves the connections where neither a handler nor an option does
+    on_connection: Callable[[Connection], object] = lambda _connection: None
+    on_event: Callable[[Event], object] = lambda _event: None
+
+
+def prepare(request: Request, socket_class: type[socket.socket] | None = None) -> Prepared:
+    """Check the files that a server needs, and open its ports, with sockets of this class. Raises PortsideError."""
+    settings, addresses = request.settings, request.addresses
     if settings.rules is not None:
         from portside.app.rules import load_rules
 
@@ -102,27 +142,30 @@ def _prepare(settings: Listen, addresses: tuple[Address, ...]) -> _Prepared:
     pre_connect = make_pre_connect(settings, log_notice)
     check_listen(settings, addresses)
     admission = admission_of(settings)
-    return _Prepared(settings, open_ports(settings, addresses), admission, pre_connect)
+    return Prepared(settings, open_ports(settings, addresses, socket_class), admission, pre_connect)
 
 
-async def _open(
-    settings: Listen, addresses: tuple[Address, ...], handler: Handler | None, transcript_bytes: int
-) -> "Server":
-    preparing = asyncio.get_running_loop().run_in_executor(None, _prepare, settings, addresses)
+async def _open(request: Request) -> "Server":
+    preparing = asyncio.get_running_loop().run_in_executor(None, prepare, request)
     try:
         prepared = await asyncio.shield(preparing)
     except asyncio.CancelledError:
         preparing.add_done_callback(_discard)
         raise
+    return start(request, prepared)
+
+
+def start(request: Request, prepared: Prepared, embedding: Embedding | None = None) -> "Server":
+    """The server of a request, in the running loop. Raises PortsideError; the ports are closed then."""
     try:
-        return Server(prepared, handler, transcript_bytes)
+        return Server(prepared, request.handler, request.transcript_bytes, embedding or Embedding())
     except BaseException:
         for listener in prepared.listeners:
             listener.close()
         raise
 
 
-def _discard(preparing: "asyncio.Future[_Prepared]") -> None:
+def _discard(preparing: "asyncio.Future[Prepared]") -> None:
     """Close the ports that were opened for somebody who does not wait for them any more."""
     if not preparing.cancelled() and preparing.exception() is None:
         for listener in preparing.result().listeners:
@@ -143,7 +186,9 @@ class Server:
 
     # More than 12 attributes, because the class wires up that many parts.
 
-    def __init__(self, prepared: _Prepared, handler: Handler | None, transcript_bytes: int) -> None:
+    def __init__(
+        self, prepared: Prepared, handler: Handler | None, transcript_bytes: int, embedding: Embedding
+    ) -> None:
         """For Portside itself."""
         settings = self._settings = prepared.settings
         self._loop = loop = asyncio.get_running_loop()
@@ -151,6 +196,7 @@ class Server:
         self._listeners = prepared.listeners
         self.addresses: tuple[str, ...] = tuple(each.name for each in prepared.listeners)
         self._handler = handler
+        self._embedding = embedding
         self._transcript_bytes = transcript_bytes
         self._transcripts: dict[int, Transcript] = {}
         self._wrappers: dict[int, Connection] = {}
@@ -160,6 +206,7 @@ class Server:
         self._streams = 0
         self._closing: asyncio.Task[None] | None = None
         self._is_over = False
+        self._operator: Operator | None = None
         self._is_written = False  # whether events go to files or a recording
         self._bus = bus = EventBus(loop)
         names = [name for name in _BEHAVIOURS if getattr(settings, name)]
@@ -168,8 +215,12 @@ class Server:
             refuse_loop(settings.forward, prepared.listeners)
         if names:
             self._behaviour = make_behaviour(settings, prepared.listeners, self._publish, log_notice)
+        elif embedding.behaviour is not None:
+            self._reader = "a script"
+            self._behaviour = embedding.behaviour
         else:
             self._behaviour = LoopHandlers(loop, handler, self._wrap, self._ready)
+        self._admission = prepared.admission
         self._server = server = make_server(
             loop, settings, self._publish, self._behaviour, prepared.admission,
             pre_connect=prepared.pre_connect,
@@ -257,6 +308,32 @@ class Server:
             await self._accepted.wait()
         return self._waiting.popleft()
 
+    @property
+    def operator(self) -> "Operator":
+        """What an operator may do to the server, for Portside itself."""
+        if self._operator is None:
+            from portside.server.operator import Operator
+
+            self._operator = Operator(self._server, self._admission, seed=self._settings.fault_seed)
+        return self._operator
+
+    @property
+    def faults(self) -> "tuple[FaultSpec, ...]":
+        """The faults that were asked for at the start, for Portside itself."""
+        return self._settings.fault
+
+    def use_faults(self, faults: "Sequence[FaultSpec]") -> None:
+        """Give the connections that come from now on these faults, for Portside itself; those of ports stay."""
+        settings = replace(self._settings, fault=tuple(faults))
+        injector = make_fault_injector(self._loop, settings, self._publish, log_notice)
+        self._server.acceptor.use_faults(injector)
+
+    def descriptors(self) -> list[int]:
+        """The descriptors of its sockets, for Portside itself."""
+        legs = [*self._server.connections.values(), *self._behaviour.legs()]
+        found = [each.socket.fileno() for each in self._listeners]
+        return [fd for fd in (*found, *(leg.fd for leg in legs if isinstance(leg, Leg))) if fd >= 0]
+
     async def drain(self, within: "Duration | None" = None) -> None:
         """Accept nobody any more, wait for the clients to leave, and close.
 
@@ -337,6 +414,7 @@ class Server:
             self._last_closed = event
         if self._streams or self._is_written:
             self._bus.publish(event, size)
+        self._embedding.on_event(event)
 
     def _make_transcript(self) -> Transcript:
         settings = self._settings
@@ -358,6 +436,7 @@ class Server:
         transcript = self._make_transcript() if kept is None else kept
         wrapper = Connection(connection, self._loop, self._loop, transcript=transcript, reader=self._reader)
         self._wrappers[connection.number] = wrapper
+        self._embedding.on_connection(wrapper)
         return wrapper
 
     def _ready(self, wrapper: Connection) -> None:

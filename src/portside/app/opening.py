@@ -64,14 +64,18 @@ def families_of(settings: Listen) -> tuple[int, ...]:
     return (socket.AF_INET, socket.AF_INET6)
 
 
-def open_ports(settings: Listen, addresses: tuple[Address, ...]) -> list[Listener]:
+def open_ports(
+    settings: Listen, addresses: tuple[Address, ...], socket_class: type[socket.socket] | None = None
+) -> list[Listener]:
     """Open the ports. Raises PortsideError; where another program has a port, the hint names that program.
 
     Raises UsageError where the sockets that were passed in are of a kind for which an option means nothing.
+    ``socket_class`` makes the sockets, where it is not to be whatever ``socket.socket`` is.
     """
     options = SocketOptions(
-        settings.backlog, settings.keepalive, settings.reuse_port, settings.unix_mode, settings.unix_group
-    )
+        settings.backlog, settings.keepalive, settings.reuse_port, settings.unix_mode, settings.unix_group,
+        socket_class,
+    )  # fmt: skip
     try:
         listeners = open_listeners(addresses, families=families_of(settings), options=options)
     except PortInUseError as error:

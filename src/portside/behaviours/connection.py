@@ -272,6 +272,13 @@ class Connection:
             self._received.appendleft(ahead)
             self._taken_bytes -= len(ahead)
 
+    def unread(self, data: bytes) -> None:
+        """Put bytes that were taken back before those that wait, for Portside itself."""
+        self._unframe()
+        if data:
+            self._received.appendleft(data)
+            self._taken_bytes -= len(data)
+
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send the bytes of a bytes-like object. Waits while the peer does not read.
 

@@ -132,6 +132,10 @@ class Acceptor:
                 f"`ulimit -n {least}` before it, or more for more clients; each needs one",
             )
 
+    def use_faults(self, faults: "FaultInjector | None") -> None:
+        """Give the clients that come from now on these faults; those of ports stay as they are."""
+        self._faults = faults
+
     # Listening.
 
     def start(self, listeners: Sequence[Listener], *, last_number: int = 0) -> None:

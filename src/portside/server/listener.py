@@ -55,6 +55,7 @@ class SocketOptions(NamedTuple):
     reuse_port: bool = False  # SO_REUSEPORT (socket(7))
     unix_mode: int | None = None  # of a socket file; None: what the umask leaves
     unix_group: int | None = None  # its number
+    socket_class: type[socket.socket] | None = None  # None: what ``socket.socket`` is
 
 
 def open_listeners(
@@ -113,6 +114,8 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], options: 
 
 def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int, tuple[str, int]]]:
     where = Address(host, range(port, port + 1))
+    if (numeric := _numeric(host, port)) is not None and numeric[0] in families:
+        return [numeric]
     try:
         found = socket.getaddrinfo(resolver_host(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, ValueError) as error:
@@ -126,8 +129,17 @@ def _resolve(host: str, port: int, families: tuple[int, ...]) -> list[tuple[int,
     return sorted(dict.fromkeys(sockaddrs), key=lambda sockaddr: sockaddr[0] != socket.AF_INET)  # type: ignore[arg-type]
 
 
+def _numeric(host: str, port: int) -> tuple[int, tuple[str, int]] | None:
+    """The address of a host that is written as an IPv4 address; None for any other, which may need a look-up."""
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError):
+        return None
+    return socket.AF_INET, (host, port)
+
+
 def _bind(family: int, sockaddr: tuple[object, ...], options: SocketOptions) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = (options.socket_class or socket.socket)(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from portside.addresses import format_sockaddr, ip_of
+from portside.socket_class import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class PendingConnection:
     def sock(self) -> socket.socket:
         """The descriptor as a socket, made when it is first asked for: most clients need none."""
         if self._sock is None:
-            self._sock = socket.socket(self.listener.family, socket.SOCK_STREAM, 0, self.fd)
+            self._sock = Socket(self.listener.family, socket.SOCK_STREAM, 0, self.fd)
         return self._sock
 
     def take_fd(self) -> int:

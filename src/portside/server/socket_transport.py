@@ -31,6 +31,7 @@ from typing import Any, Final
 from portside.server.poller import SocketPoller
 from portside.server.socket_states import Life, Reading, Writing
 from portside.server.write_buffer import WriteBuffer
+from portside.socket_class import Socket
 
 HIGH_BYTES: Final = 64 * 1024  # buffered: above this the user is told to pause writing
 LOW_BYTES: Final = 16 * 1024  # and at this to go on
@@ -327,7 +328,7 @@ class SocketTransport:
 
     def _socket(self) -> socket.socket:
         if self._sock is None:
-            self._sock = socket.socket(fileno=self._fd)
+            self._sock = Socket(fileno=self._fd)
         return self._sock
 
     def _update(self) -> None:
