@@ -36,6 +36,7 @@ from bench.rows import (
     short,
     startup,
     table,
+    testing,
     through,
     tls,
 )
@@ -74,6 +75,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "rules": rules.rules,
     "tls": tls.tls,
     "load": load.load,
+    "testing": testing.testing,
 }
 
 

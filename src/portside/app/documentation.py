@@ -21,6 +21,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "events": "every event, its fields and its JSON",
     "logging": "what the parts of Portside do, on standard error",
     "python": "servers, clients, recordings and the socket table in Python",
+    "testing": "scripted servers, proxies and a check for leaks, as fixtures of pytest",
 }
 """Pages that are about no single command, and a sentence about each."""
 
