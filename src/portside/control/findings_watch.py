@@ -25,11 +25,12 @@ from portside.diagnosis.findings import Finding
 from portside.errors import PortsideError, reason_of
 from portside.kernel.filter.tree import EVERYTHING, Filter
 
-MOST_WATCHES: Final = 4
+MOST_WATCHES: Final = 4  # with a filter: the one without, which consoles and scrapes share, always has room
 _LOOKS_BEFORE_AN_ANSWER = 2
 _ASKED, _SCRAPED = (1.0, 30.0), (5.0, 150.0)  # seconds: between two looks, and after the last question
 _IN_USE_S = 5.0  # after the last question: no other filter takes the place of this one
 _BUSY_SHARE = 5  # a look is begun after so many times what the last one took, where that is longer
+_LATE_S = 3.0  # after a look was due: what the one before has found is no answer any more
 _JOIN_S = 1.0
 
 Inodes = npt.NDArray[np.int64]
@@ -62,6 +63,7 @@ class FindingsWatch:
         self.error: Exception | None = None
         self.found: Found | None = None
         self.asked_at = self._scraped_at = -inf
+        self._good_until = inf  # for what was found last: a server that was stopped does not answer from before that
         self.tree = tree
         self._loop = loop
         self._stopped = threading.Event()
@@ -94,9 +96,9 @@ class FindingsWatch:
                 if self.error is not None:
                     raise self.error
                 return None
-            if self.found is not None and self.found.looks >= _LOOKS_BEFORE_AN_ANSWER:
+            if (found := self._answer()) is not None:
                 self.asked_at = time.monotonic()
-                return self.found
+                return found
             waiter = self._loop.create_future()
             self._waiting.append(waiter)
             try:
@@ -108,8 +110,13 @@ class FindingsWatch:
     def scrape(self) -> Found | None:
         """What has been found, if that is enough for an answer; the watch goes on for a while."""
         self._scraped_at = time.monotonic()
+        return self._answer()
+
+    def _answer(self) -> Found | None:
         found = self.found
-        return found if found is not None and found.looks >= _LOOKS_BEFORE_AN_ANSWER else None
+        if found is None or found.looks < _LOOKS_BEFORE_AN_ANSWER or time.monotonic() > self._good_until:
+            return None
+        return found
 
     def stop(self) -> None:
         """End; may be called from any thread."""
@@ -179,6 +186,7 @@ class FindingsWatch:
                 return False
             between_s = _ASKED[0] if asked <= _ASKED[1] else _SCRAPED[0]
             left = look_began + max(between_s, _BUSY_SHARE * took_s) - now
+            self._good_until = now + max(0.0, left) + took_s + _LATE_S
             if left <= 0 or not self._woken.wait(left):
                 return True
 
@@ -233,7 +241,7 @@ class FindingsWatches:
         self._watches = {each: watch for each, watch in self._watches.items() if not watch.is_over}
         watch = self._watches.get(text)
         if watch is None:
-            if len(self._watches) >= MOST_WATCHES:
+            if text and len(self._watches.keys() - {""}) >= MOST_WATCHES:
                 self._make_room()
             watch = self._make(self._loop, tree)
             try:

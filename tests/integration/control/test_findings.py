@@ -242,8 +242,9 @@ def test_the_number_of_watches_is_bounded() -> None:
         await asyncio.sleep(0)
         with pytest.raises(TooManyWatches):
             await watches.ask("sport = :9", parse("sport = :9", SystemResolver()))
-        assert watches.scrape() is None
         await asyncio.gather(*asked)
+        assert (await watches.ask("", EVERYTHING)).looks >= 2  # the one that all consoles ask for
+        assert watches.scrape() is not None
         await watches.close()
 
     asyncio.run(run())
@@ -262,6 +263,22 @@ def test_one_that_has_not_been_asked_for_some_time_makes_room(monkeypatch: pytes
         with pytest.raises(PortsideError, match="the server ends"):
             await watches.ask("", EVERYTHING)
         assert watches.scrape() is None
+
+    asyncio.run(run())
+
+
+def test_a_server_that_was_stopped_answers_from_after_that() -> None:
+    async def run() -> None:
+        watches = FindingsWatches(asyncio.get_running_loop())
+        watch = watches._watch("", EVERYTHING, scraped=False)
+        before = await watches.ask("", EVERYTHING)
+        assert watches.scrape() is not None
+        watch._good_until = 0.0
+        assert (await watches.ask("", EVERYTHING)).looks > before.looks
+        await watches.close()
+        await asyncio.to_thread(watch.join, 10)
+        watch._good_until = 0.0
+        assert watch.scrape() is None
 
     asyncio.run(run())
 

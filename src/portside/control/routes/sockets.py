@@ -13,6 +13,7 @@ from portside.control.routes.connections import names_busy, problem_of
 from portside.control.schema_connections import Offset, SocketPage
 from portside.errors import PortsideError, UsageError
 from portside.kernel.filter import FilterError, parse
+from portside.kernel.filter.tree import EVERYTHING, Filter
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.views import View, in_view
 
@@ -51,7 +52,10 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
     """The sockets that match a filter."""
     watch = console.connections
     try:
-        tree = await watch.own_threads.call(parse, query.filter, SystemResolver())
+        # A list without a filter does not wait behind the names that those of others look up.
+        tree: Filter = EVERYTHING
+        if query.filter.strip():
+            tree = await watch.own_threads.call(parse, query.filter, SystemResolver())
         return await watch.in_reader(
             watch.machine.page,
             in_view(tree, query.view),
