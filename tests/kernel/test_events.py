@@ -332,6 +332,23 @@ def an_overrun_is_counted() -> None:
             announcements.close()
 
 
+def what_nobody_takes_is_bounded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        announcements = DestroyMonitor(buffer_bytes=1, held_bytes=1)
+
+        def overrun() -> int:
+            connections(listener, 100)
+            return announcements._count_drops()
+
+        try:
+            wait_until(overrun, "what is held here to be full, and the kernel's buffer too")
+            taken = announcements.take()
+            assert taken.batches
+            assert taken.lost > 0
+        finally:
+            announcements.close()
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -353,6 +370,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         a_reader_that_goes_away,
         a_reader_that_does_not_read,
         an_overrun_is_counted,
+        what_nobody_takes_is_bounded,
     )
 }
 

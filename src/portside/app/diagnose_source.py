@@ -18,6 +18,8 @@ from portside.kernel.owners import OwnerFinder
 from portside.kernel.snapshot import Query, Watcher
 from portside.kernel.table import SocketTable
 
+_ANNOUNCED_BYTES = 16 << 20  # what is held of closed sockets between two looks: 40,000; more waits in the kernel
+
 
 class DiagnosisSource:
     """Observations of this machine, or of another network namespace.
@@ -74,7 +76,7 @@ class DiagnosisSource:
 
     def _open_monitor(self, stack: ExitStack) -> DestroyMonitor | None:
         try:
-            monitor = DestroyMonitor(self._namespace)
+            monitor = DestroyMonitor(self._namespace, held_bytes=_ANNOUNCED_BYTES)
         except BackendError as error:
             self.notes.append(f"closed sockets are not seen: {error}")
             return None

@@ -36,7 +36,7 @@ _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is SK_MEMINFO_DROPS
 _BUFFER_BYTES = 32 << 20  # about a second of 30,000 notifications; without root the kernel gives less (rmem_max)
 _SLOTS, _SLOT_BYTES = 256, 2048  # datagrams a call; a notification has some 400 bytes
 _MOST_CALLS = 32
-_MOST_BYTES = 512 << 20  # what may wait here until it is taken: a million notifications; more stays in the kernel
+_MOST_BYTES = 512 << 20  # what may wait here until it is taken: a million notifications
 _REST_MS = 10
 
 
@@ -58,9 +58,16 @@ class DestroyMonitor:
     """The receiver of notifications, from the moment it is made. Raises BackendError where there is no netlink.
 
     ``fileno`` becomes readable when notifications wait: the descriptor is for poll(2), and ``take`` empties it.
+    ``held_bytes`` is how much may wait here until it is taken, and ``buffer_bytes`` how much more in the kernel.
     """
 
-    def __init__(self, namespace: Namespace | None = None, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
+    def __init__(
+        self,
+        namespace: Namespace | None = None,
+        *,
+        buffer_bytes: int = _BUFFER_BYTES,
+        held_bytes: int = _MOST_BYTES,
+    ) -> None:
         try:
             self._datagrams = _Datagrams()
             self._socket = namespace.run(_opened) if namespace else _opened()
@@ -74,6 +81,7 @@ class DestroyMonitor:
         self._lock = threading.Lock()
         self._batches: list[NotificationBatch] = []
         self._held_bytes = 0
+        self._most_bytes = held_bytes
         self._drops = 0
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._receive_until_end, name="announcements", daemon=True)
@@ -134,7 +142,7 @@ class DestroyMonitor:
 
     def _receive(self) -> bool:
         """Take up to a few thousand datagrams out of the socket; whether there were any. The caller holds the lock."""
-        if self._held_bytes > _MOST_BYTES or self._failure is not None:
+        if self._held_bytes > self._most_bytes or self._failure is not None:
             return False
         at_ns = time.monotonic_ns()
         pieces: list[npt.NDArray[np.uint8]] = []

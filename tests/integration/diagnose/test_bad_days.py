@@ -33,8 +33,8 @@ def test_announcements_that_the_kernel_had_no_room_for_are_said_to_be_missing(mo
         nobody = server.getsockname()
     made: list[DestroyMonitor] = []
 
-    def small(*arguments: None) -> DestroyMonitor:
-        made.append(DestroyMonitor(*arguments, buffer_bytes=4096))
+    def small(*arguments: None, held_bytes: int) -> DestroyMonitor:
+        made.append(DestroyMonitor(*arguments, buffer_bytes=4096, held_bytes=held_bytes))
         return made[0]
 
     monkeypatch.setattr(diagnose_source, "DestroyMonitor", small)
