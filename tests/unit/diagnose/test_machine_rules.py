@@ -208,6 +208,14 @@ def test_refusals_on_many_ports_of_a_host_are_one_finding_and_info() -> None:
     assert "on 100 ports" in found[1].summary
 
 
+def test_refusals_are_counted_however_often_the_machine_is_looked_at() -> None:
+    watched = Watched("connect-refused")
+    watched.look(closed=[Sockets([REFUSED] * 3)])
+    for _ in range(900):
+        found = watched.look(after=0.01)
+    assert [each.count for each in found] == [3]
+
+
 def test_a_short_time_between_the_last_two_looks_makes_no_break() -> None:
     watched = Watched("connect-refused")
     for _ in range(7):

@@ -11,6 +11,7 @@ server that restarts are refused for a moment. Attempts on more than 20 ports of
 Proposed here.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -62,7 +63,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
                 "refused": attempts,
                 "without_a_break_for_s": round(lasting, 1),
                 "each_second": rate(attempts, view.window_s),
-                "failed_attempts_of_machine": failed or 0,
+                "failed_attempts_on_machine": failed or 0,
             }
             | ({"ports": refused.ports} if refused.ports > 1 else {}),
             why="A client tries one port after the other, as a scan does; nothing listens on these."
@@ -79,10 +80,9 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
 
 def _refused(view: View, looks: list[int]) -> dict[_End, _Refused]:
     """The refused attempts to each end."""
-    numbers = {at_ns: number for number, at_ns in enumerate(looks)}
     found: dict[_End, _Refused] = {}
     for at_ns, columns in view.closed or ():
-        now = numbers[at_ns]
+        now = bisect_left(looks, at_ns)  # a look may be kept no more
         for end, count in _refused_ends(columns).items():
             before = found.get(end, _Refused(0, now, now))
             goes_on = now - before.last <= 1
