@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _INDENT = 10
 _LEAST_WIDTH = 50
+_PLURAL = re.compile(r"(?<=ss)es\b|(?<=[a-z][a-rt-z])s\b")  # of the first word that has one
 
 
 def finding_lines(finding: Finding, width: int | None) -> Iterator[str]:
@@ -43,7 +44,11 @@ def subject_text(subject: Subject) -> str:
 
 
 def evidence_text(evidence: Mapping[str, Number | str]) -> str:
-    """The numbers of a finding in words: ``214 in CLOSE_WAIT, 190 older than age, oldest 3m12s``."""
+    """The numbers of a finding in words: ``214 in CLOSE_WAIT, 190 older than 1m00s, oldest 3m12s``."""
+    age_s = evidence.get("age_s") if "older_than_age" in evidence else None
+    if isinstance(age_s, int | float):
+        named = {"older_than_age": f"older_than_{duration(age_s)}"}
+        evidence = {named.get(name, name): value for name, value in evidence.items() if name != "age_s"}
     return ", ".join(_part(name, value) for name, value in evidence.items())
 
 
@@ -62,7 +67,8 @@ def _part(name: str, value: Number | str) -> str:
     for suffix, write in (("_bytes", amount), ("_ms", _milliseconds), ("_s", duration), ("share", percent)):
         if name.endswith(suffix):
             return f"{_words(name.removesuffix(suffix)) or suffix} {write(value)}"
-    return f"{value} {_words(name)}"
+    words = _words(name)
+    return f"{value} {_PLURAL.sub('', words, count=1) if value == 1 else words}"
 
 
 def _words(name: str) -> str:

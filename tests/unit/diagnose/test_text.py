@@ -51,6 +51,13 @@ def test_evidence() -> None:
     assert evidence_text(evidence) == "peer a:1, 2 in FIN_WAIT1, rtt 1.5 ms, 2.1 each second"
 
 
+def test_evidence_of_one_and_of_an_age() -> None:
+    evidence = {"connections": 1, "processes": 1, "dropped": 1, "in_CLOSE_WAIT": 1, "older_than_age": 1, "age_s": 60}
+    words = "1 connection, 1 process, 1 dropped, 1 in CLOSE_WAIT, 1 older than 1m00s"
+    assert evidence_text(evidence) == words
+    assert evidence_text({"connections": 2, "processes": 0, "age_s": 1}) == "2 connections, 0 processes, age 1.0s"
+
+
 def test_the_list_wraps_beside_its_codes() -> None:
     assert len(list(list_lines(RULES, None))) == len(RULES)
     lines = list(list_lines(RULES, 75))

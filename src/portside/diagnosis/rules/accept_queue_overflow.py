@@ -66,7 +66,7 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
             "limit": limit,
             "dropped": drops,
             "window_s": round(group.view.window_s, 1),
-            "machine_overflows": overflows or 0,
+            "overflows_on_machine": overflows or 0,
         },
         why="Connections arrive faster than the program calls accept(); clients see time-outs or a slow connect, "
         "because the kernel drops what does not fit and they try again after 1s, 3s, 7s.",

@@ -25,7 +25,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
     yield Verdict(
         severity="warning" if aborted >= limits["resets"] and rounds >= limits["observations"] else "info",
         summary=f"{counted(aborted, 'connection')} closed with unread data in {view.window_s:.0f}s, and so reset.",
-        evidence={"reset": aborted, "each_second": rate(aborted, view.window_s), "observations": rounds,
+        evidence={"reset": aborted, "each_second": rate(aborted, view.window_s), "observations_with_resets": rounds,
                   "window_s": round(view.window_s, 1)},
         why="A program called close() before it had read all that had come. The kernel answers with a reset, and the "
         "peer may lose the end of an answer that was sent before.",
