@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from portside.app.diagnose_text import subject_text
 from portside.diagnosis.diagnosis import FindingKey, Report
 from portside.diagnosis.findings import SEVERITIES, Finding, Severity, rank
 from portside.kernel.tracked_sockets import Keys
@@ -82,8 +83,6 @@ def finding_rows(findings: Sequence[Finding], width: int, height: int) -> list[t
 
 
 def finding_row(finding: Finding, width: int) -> str:
-    """A finding in one line, cut to the width."""
-    subject = finding.subject
-    where = " ".join(end for end in (subject.local, f"-> {subject.remote}" if subject.remote else None) if end)
-    text = f"{finding.code}  {finding.summary}" + (f"  ({where})" if where else "")
+    """A finding in one line, cut to the width: who has it stands before the words, so as not to be cut off."""
+    text = f"{finding.code}  {subject_text(finding.subject)}: {finding.summary}"
     return cut(f"{MARKS[finding.severity]:<{MARK_WIDTH}} {safe(text)}", width).rstrip()

@@ -81,7 +81,7 @@ def test_the_lines_of_findings_are_bounded(height: int, lines: int) -> None:
     many = [LEAK, *(finding(f"code-{number}") for number in range(20))]
     found = finding_rows(many, 80, height)
     assert len(found) == lines
-    assert found[0] == ("!! close-wait-leak  Bad.  (127.0.0.1:80)", "critical")
+    assert found[0] == ("!! close-wait-leak  127.0.0.1:80: Bad.", "critical")
     if lines > 1:
         assert found[-1] == (f"!  {21 - lines + 1} more: f shows them all", "warning")
     assert finding_rows(many[:1], 80, height) == found[:1]
@@ -90,8 +90,8 @@ def test_the_lines_of_findings_are_bounded(height: int, lines: int) -> None:
 
 def test_a_line_is_cut_and_what_is_in_it_cannot_move_the_cursor() -> None:
     evil = finding("retransmits", "info", summary="日本\x1b[2J\n語" + "x" * 300)
-    line = finding_row(evil, 40)
-    assert line.startswith("·  retransmits  日本\\x1b[2J\\n語xxx")
+    line = finding_row(evil, 60)
+    assert line.startswith("·  retransmits  127.0.0.1:80: 日本\\x1b[2J\\n語xxx")
     assert line.endswith("x…")
     assert line.isprintable()
     (socket,) = to_sockets(numbered(1))
@@ -161,8 +161,8 @@ def test_the_display_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
         async with app.run_test(size=(80, 24)) as pilot:
             lines = app._status.findings.render()
             assert str(lines).split("\n") == [
-                "!! memory-pressure  Bad.  (127.0.0.1:80)",
-                "!  receiver-slow  Bad.  (127.0.0.1:80)",
+                "!! memory-pressure  127.0.0.1:80: Bad.",
+                "!  receiver-slow  127.0.0.1:80: Bad.",
             ]
             await pilot.press("f")
             assert isinstance(app.screen, Page)
