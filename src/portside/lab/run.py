@@ -75,7 +75,7 @@ def story(
         yield f"      {look.shows}"
     yield ""
     if not check:
-        yield f"Held for {format_duration(seconds)}; Ctrl-C ends it."
+        yield f"Held for {format_duration(seconds).replace('.000s', 's')}; Ctrl-C ends it."
 
 
 def enter_command() -> str:
