@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from pymodbus.client import ModbusTcpClient
 from support import DEADLINE_S, Program
 
@@ -17,6 +18,7 @@ EXAMPLES = ROOT / "examples"
 TESTED = {
     *("device.toml", "device.transcript", "greeter.py", "prometheus.yml"),  # by the tests of the pages that show them
     *("smtp.toml", "modbus.py", "http_client/test_faults.py", "systemd/portside.service", "systemd/portside.socket"),
+    *("pytest_project/pyproject.toml", "pytest_project/mailer.py", "pytest_project/test_mailer.py"),
     "README.md",
 }
 
@@ -64,13 +66,14 @@ def test_a_modbus_client_reads_and_writes() -> None:
             client.close()  # type: ignore[no-untyped-call]
 
 
-def test_the_tests_of_an_http_client_pass() -> None:
+@pytest.mark.parametrize(("folder", "tests"), [("http_client", 7), ("pytest_project", 5)])
+def test_the_tests_of_a_program_pass(folder: str, tests: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "http_client")],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / folder)],
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^7 passed", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(rf"^{tests} passed", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The types of the pytest plugin, for annotations; its fixtures are there wherever Portside is installed.
 
+Example::
+
     from portside.testing import TcpServer
 
     def test_login(tcp_server: TcpServer) -> None:

@@ -30,6 +30,8 @@ class TcpClient(SyncConnection):
     Calls take ten seconds at most; ``settimeout`` changes that. In a coroutine whose loop runs the server too, call
     them on a thread: ``await asyncio.to_thread(client.expect, b"250 ok\\r\\n")``.
 
+    Example::
+
         def test_my_server(tcp_client, my_server):
             client = tcp_client(my_server.port)
             client.send(b"HELO me\\r\\n")

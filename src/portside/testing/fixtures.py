@@ -213,8 +213,10 @@ def _with_faults(options: Mapping[str, Any], faults: "Fault | Iterable[Fault]") 
 class TcpServerFactory:
     """Makes servers of a test: the fixture ``tcp_server_factory``.
 
-    def test_tls(tcp_server_factory):
-        server = tcp_server_factory(tls=True, faults=["latency 20ms"])
+    Example::
+
+        def test_tls(tcp_server_factory):
+            server = tcp_server_factory(tls=True, faults=["latency 20ms"])
     """
 
     def __init__(self, peers: TestPeers) -> None:
@@ -309,10 +311,12 @@ class TcpClientFactory:
 class TcpLeaks:
     """Watches the TCP sockets of the process: the fixture ``tcp_leaks``, which fails a test that leaves some open.
 
-    def test_pool(tcp_leaks, tcp_server):
-        pool = Pool(tcp_server.port)
-        pool.close()
-        assert not tcp_leaks.open
+    Example::
+
+        def test_pool(tcp_leaks, tcp_server):
+            pool = Pool(tcp_server.port)
+            pool.close()
+            assert not tcp_leaks.open
     """
 
     def __init__(self, peers: "Callable[[], TestPeers | None]") -> None:

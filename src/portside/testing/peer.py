@@ -171,6 +171,8 @@ class Peer:
 
         Raises ValueError for a fault that cannot be read, and for one of the port, which the factory takes.
 
+        Example::
+
             tcp_server.fault("latency 200ms")
         """
         spec = as_fault(fault)
@@ -188,7 +190,9 @@ class Peer:
     def clear_faults(self) -> None:
         """Take out all faults, those given at the start too; what they hold back passes on.
 
-        tcp_proxy_of_redis.clear_faults()
+        Example::
+
+            tcp_proxy_of_redis.clear_faults()
         """
 
         def clear() -> None:

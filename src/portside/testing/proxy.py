@@ -12,12 +12,14 @@ Upstream = Peer | str | int | tuple[str, int]
 class TcpProxy(Peer):
     """A relay to ``upstream``. Faults come and go while it runs; ``transcript`` has both directions.
 
-    def test_a_slow_server(tcp_proxy, redis_address):
-        proxy = tcp_proxy(redis_address, faults=["latency 200ms"])
-        client = redis.Redis(proxy.host, proxy.port, socket_timeout=0.1)
-        with pytest.raises(redis.TimeoutError):
-            client.ping()
-        proxy.clear_faults()
+    Example::
+
+        def test_a_slow_server(tcp_proxy, redis_address):
+            proxy = tcp_proxy(redis_address, faults=["latency 200ms"])
+            client = redis.Redis(proxy.host, proxy.port, socket_timeout=0.1)
+            with pytest.raises(redis.TimeoutError):
+                client.ping()
+            proxy.clear_faults()
     """
 
     def __init__(

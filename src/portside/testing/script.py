@@ -53,7 +53,9 @@ def as_fault(fault: Fault) -> FaultSpec:
 class Reaction(Generic[Got]):
     """What a scripted peer does when its turn comes: its steps, in the order in which they were written.
 
-    tcp_server.greet(b"220 ready\\r\\n").delay("50ms").close()
+    Example::
+
+        tcp_server.greet(b"220 ready\\r\\n").delay("50ms").close()
     """
 
     def __init__(self) -> None:
@@ -65,6 +67,8 @@ class Reaction(Generic[Got]):
 
         The function is called on the server's thread and must not wait. What it raises fails the test.
 
+        Example::
+
             tcp_server.expect(re.compile(rb"ADD (\\d+)\\n")).reply(lambda match: b"OK %s\\n" % match[1])
         """
         self.actions.append(Action("reply", data if callable(data) else as_bytes(data)))
@@ -73,7 +77,9 @@ class Reaction(Generic[Got]):
     def delay(self, duration: "Duration") -> Self:
         """Wait before the next step: seconds, or text such as ``"50ms"``. What comes meanwhile waits too.
 
-        tcp_server.expect(b"PING\\n").delay("200ms").reply(b"PONG\\n")
+        Example::
+
+            tcp_server.expect(b"PING\\n").delay("200ms").reply(b"PONG\\n")
         """
         self.actions.append(Action("delay", parse_duration(str(duration))))
         return self
@@ -81,28 +87,36 @@ class Reaction(Generic[Got]):
     def half_close(self) -> Self:
         """Send FIN, and go on with the script: the client may still send.
 
-        tcp_server.expect(b"GET\\n").reply(b"all of it").half_close()
+        Example::
+
+            tcp_server.expect(b"GET\\n").reply(b"all of it").half_close()
         """
         return self._add("half_close")
 
     def close(self) -> Self:
         """Close, as close(2) does: FIN now, and RST for whatever the client sends after that.
 
-        tcp_server.expect(b"QUIT\\r\\n").reply(b"221 bye\\r\\n").close()
+        Example::
+
+            tcp_server.expect(b"QUIT\\r\\n").reply(b"221 bye\\r\\n").close()
         """
         return self._add("close")
 
     def reset(self) -> Self:
         """Send RST: what is on its way is lost.
 
-        tcp_server.expect(b"PING\\n").reset()
+        Example::
+
+            tcp_server.expect(b"PING\\n").reset()
         """
         return self._add("reset")
 
     def fault(self, fault: Fault) -> Self:
         """Put a fault on the connection, from here on: its text as for ``--fault``, or a value of ``testing.faults``.
 
-        tcp_server.expect(b"GET\\n").fault("rate 10k/s").reply(b"x" * 50_000)
+        Example::
+
+            tcp_server.expect(b"GET\\n").fault("rate 10k/s").reply(b"x" * 50_000)
         """
         self.actions.append(Action("fault", as_fault(fault)))
         return self
@@ -151,7 +165,9 @@ class Script:
     def greet(self, data: bytes | str = b"") -> Reaction[bytes]:
         """Send something as soon as the client is connected; a second greeting follows the first.
 
-        tcp_server.greet(b"220 ready\\r\\n")
+        Example::
+
+            tcp_server.greet(b"220 ready\\r\\n")
         """
         if data:
             self.greeting.reply(data)
@@ -181,6 +197,8 @@ class Script:
         (``lines``, ``delim:HEX``, ``fixed:N``, ``length:u16be`` …), whole messages are compared, with their length or
         delimiter; an expression must match at the beginning of the message. Raises ValueError for any other framing.
 
+        Example::
+
             tcp_server.expect(re.compile(rb"HELO (.*)\\r\\n")).reply(lambda match: b"250 hello %s\\r\\n" % match[1])
         """
         made = self._make(pattern, frame, times)
@@ -197,7 +215,9 @@ class Script:
     def expect_fin(self) -> Expectation[bytes]:
         """Expect the client to send FIN: it half-closes its side, or closes.
 
-        tcp_server.expect_fin().reply(b"all received\\n").close()
+        Example::
+
+            tcp_server.expect_fin().reply(b"all received\\n").close()
         """
         made = Expectation[bytes](None, None, 1)
         if self._block is not None:
@@ -213,7 +233,9 @@ class Script:
     def always(self, pattern: bytes | str | re.Pattern[bytes], *, frame: str | None = None) -> Expectation[Any]:
         """Answer something as often as it comes, at any time; it need not come. What is expected goes first.
 
-        tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
+        Example::
+
+            tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
         """
         made = self._make(pattern, frame, sys.maxsize)
         self.standing.append(made)
@@ -223,9 +245,11 @@ class Script:
     def any_order(self) -> "Iterator[Script]":
         """Expect what is written in the ``with`` in any order, all of it before what is written after it.
 
-        with tcp_server.any_order():
-            tcp_server.expect(b"A\\n")
-            tcp_server.expect(b"B\\n")
+        Example::
+
+            with tcp_server.any_order():
+                tcp_server.expect(b"A\\n")
+                tcp_server.expect(b"B\\n")
         """
         if self._block is not None:
             raise RuntimeError("any_order() is entered already")

@@ -55,6 +55,8 @@ class TcpServer(Peer):
     Methods of the script are about the first connection; ``on_connection(2)`` and ``every_connection()`` have scripts
     of their own. Something unexpected closes its connection, and fails the test, as does what has not come at its end.
 
+    Example::
+
         def test_login(tcp_server):
             tcp_server.greet(b"220 ready\\r\\n")
             tcp_server.expect(b"HELO me\\r\\n").reply(b"250 ok\\r\\n")
@@ -104,8 +106,10 @@ class TcpServer(Peer):
     def client_context(self) -> "ssl.SSLContext":
         """An ``ssl.SSLContext`` for clients, which trusts this server alone. Raises RuntimeError without TLS.
 
-        server = tcp_server_factory(tls=True)
-        client = smtplib.SMTP_SSL("localhost", server.port, context=server.client_context())
+        Example::
+
+            server = tcp_server_factory(tls=True)
+            client = smtplib.SMTP_SSL("localhost", server.port, context=server.client_context())
         """
         import ssl
 
@@ -122,7 +126,9 @@ class TcpServer(Peer):
     def greet(self, data: bytes | str = b"") -> Reaction[bytes]:
         """Send something as soon as the client is connected.
 
-        tcp_server.greet(b"220 ready\\r\\n")
+        Example::
+
+            tcp_server.greet(b"220 ready\\r\\n")
         """
         return self._script.greet(data)
 
@@ -146,6 +152,8 @@ class TcpServer(Peer):
 
         See ``Script.expect``.
 
+        Example::
+
             tcp_server.expect(b"HELO me\\r\\n").reply(b"250 ok\\r\\n")
         """
         return self._script.expect(pattern, frame=frame, times=times, any_order=any_order)
@@ -153,7 +161,9 @@ class TcpServer(Peer):
     def expect_fin(self) -> Expectation[bytes]:
         """Expect the client to send FIN.
 
-        tcp_server.expect_fin().reply(b"all received\\n").close()
+        Example::
+
+            tcp_server.expect_fin().reply(b"all received\\n").close()
         """
         return self._script.expect_fin()
 
@@ -164,24 +174,30 @@ class TcpServer(Peer):
     def always(self, pattern: bytes | str | re.Pattern[bytes], *, frame: str | None = None) -> Expectation[Any]:
         """Answer something as often as it comes, at any time; it need not come.
 
-        tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
+        Example::
+
+            tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
         """
         return self._script.always(pattern, frame=frame)
 
     def any_order(self) -> AbstractContextManager[Script]:
         """Expect what is written in the ``with`` in any order, all of it before what is written after it.
 
-        with tcp_server.any_order():
-            tcp_server.expect(b"A\\n")
-            tcp_server.expect(b"B\\n")
+        Example::
+
+            with tcp_server.any_order():
+                tcp_server.expect(b"A\\n")
+                tcp_server.expect(b"B\\n")
         """
         return self._script.any_order()
 
     def on_connection(self, number: int) -> Script:
         """The script of the second connection, or a later one; those before it may come too.
 
-        tcp_server.expect(b"PING\\n").reset()
-        tcp_server.on_connection(2).expect(b"PING\\n").reply(b"PONG\\n")
+        Example::
+
+            tcp_server.expect(b"PING\\n").reset()
+            tcp_server.on_connection(2).expect(b"PING\\n").reply(b"PONG\\n")
         """
         self._script  # noqa: B018 - raises where there is none
         return self._scripts.numbered_one(number)
@@ -189,7 +205,9 @@ class TcpServer(Peer):
     def every_connection(self) -> Script:
         """The script that each connection plays from its beginning which has none of its own; any number may come.
 
-        tcp_server.every_connection().expect(b"PING\\n").reply(b"PONG\\n")
+        Example::
+
+            tcp_server.every_connection().expect(b"PING\\n").reply(b"PONG\\n")
         """
         self._script  # noqa: B018
         return self._scripts.for_every()
@@ -212,6 +230,8 @@ class TcpServer(Peer):
         """Raise ScriptFailed where something has come that was not expected, or not all has come by now.
 
         The end of the test does the same.
+
+        Example::
 
             tcp_server.check()
         """
