@@ -17,6 +17,7 @@ _ORIGINAL, _REPLY, _STATUS, _PROTOCOL, _TIMEOUT = 1, 2, 3, 4, 7
 _ASSURED = 0x2 | 0x4 | 0x8  # IPS_SEEN_REPLY, IPS_ASSURED and IPS_CONFIRMED
 _ESTABLISHED = 3
 _BATCH = 200  # messages in one call
+_CLIENT, _PORT = socket.inet_aton("10.171.205.1"), 0xC0DE  # stand-ins for those of each connection
 
 
 def add_entries(count: int, timeout_s: int) -> None:
@@ -44,22 +45,44 @@ def _check(answer: bytes) -> None:
 
 
 def _messages(count: int, timeout_s: int) -> Iterator[bytes]:
-    """A message for each connection; the last one of each batch asks for an answer."""
+    """A message for each connection; the last one of each batch asks for an answer.
+
+    They differ in number and flags, and in the client's network and port, each of which stands in both tuples: the
+    rest is made once, since there are hundreds of thousands.
+    """
+    body = bytearray(_body(_CLIENT, _PORT, timeout_s))
+    clients, ports = _places(body, _CLIENT), _places(body, struct.pack("!H", _PORT))
+    message = bytearray(16) + body
     for number in range(count):
-        client = socket.inet_aton(f"10.{number >> 24 & 255}.{number >> 16 & 255}.1")
-        server = socket.inet_aton("10.255.0.1")
-        port = number & 0xFFFF
-        body = (
-            struct.pack("!BBH", socket.AF_INET, 0, 0)
-            + _tuple(_ORIGINAL, client, server, port, 80)
-            + _tuple(_REPLY, server, client, 80, port)
-            + _attribute(_STATUS, struct.pack("!I", _ASSURED))
-            + _attribute(_PROTOCOL | _NESTED, _attribute(1 | _NESTED, _attribute(1, bytes([_ESTABLISHED]))))
-            + _attribute(_TIMEOUT, struct.pack("!I", timeout_s))
-        )
         is_last = number % _BATCH == _BATCH - 1 or number == count - 1
         flags = _REQUEST | _CREATE | (_ACK if is_last else 0)
-        yield struct.pack("=IHHII", 16 + len(body), _NEW_ENTRY, flags, number, 0) + body
+        struct.pack_into("=IHHII", message, 0, len(message), _NEW_ENTRY, flags, number, 0)
+        for at in clients:
+            struct.pack_into("!H", message, 16 + at + 1, number >> 16)
+        for at in ports:
+            struct.pack_into("!H", message, 16 + at, number & 0xFFFF)
+        yield bytes(message)
+
+
+def _places(body: bytearray, part: bytes) -> list[int]:
+    """Where a part stands in a body."""
+    places, at = [], body.find(part)
+    while at >= 0:
+        places.append(at)
+        at = body.find(part, at + 1)
+    return places
+
+
+def _body(client: bytes, port: int, timeout_s: int) -> bytes:
+    server = socket.inet_aton("10.255.0.1")
+    return (
+        struct.pack("!BBH", socket.AF_INET, 0, 0)
+        + _tuple(_ORIGINAL, client, server, port, 80)
+        + _tuple(_REPLY, server, client, 80, port)
+        + _attribute(_STATUS, struct.pack("!I", _ASSURED))
+        + _attribute(_PROTOCOL | _NESTED, _attribute(1 | _NESTED, _attribute(1, bytes([_ESTABLISHED]))))
+        + _attribute(_TIMEOUT, struct.pack("!I", timeout_s))
+    )
 
 
 def _tuple(kind: int, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
