@@ -146,9 +146,9 @@ def _play(name: str, lab: int, told: int, work: Callable[..., None], arguments: 
     try:
         die_with_parent(lab)
         ctypes.CDLL(None).prctl(_PR_SET_NAME, f"lab-{name}".encode()[:15], 0, 0, 0)
-        for number in (signal.SIGINT, signal.SIGHUP):  # of the terminal: they are for the lab, which ends this process
+        # Of the terminal or `kill %1`: they reach the whole job and are for the lab, which ends this process.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(nothing, fd)

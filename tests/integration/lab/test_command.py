@@ -79,8 +79,11 @@ def test_it_ends_by_itself_when_its_time_is_over() -> None:
 def test_a_signal_ends_it_in_order(number: int, start_lab: "Start") -> None:
     lab = start_lab("idle-unprotected")
     lab.wait_until_there()
+    for pid in lab.roles:  # as the terminal and `kill %1` do, which signal the whole job
+        os.kill(pid, number)
     lab.signal(number)
     assert lab.wait() == 0
+    assert b"failed" not in lab.err
     lab.assert_nothing_is_left(lab.lab_port)
 
 
