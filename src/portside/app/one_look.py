@@ -43,7 +43,7 @@ def look_once(table: SocketTable, namespace: Namespace | None) -> OneLook:
 
 
 def sentences(look: OneLook) -> list[str]:
-    """What is to be said below the table: a line for each finding above *info*, and not many."""
+    """The sentences below the table: one for each finding above *info*, five at most."""
     serious = [finding for finding in look.findings if finding.severity != "info"]
     lines = [
         f"{finding.severity}: {finding.code}, {subject_text(finding.subject)}: {finding.summary}"

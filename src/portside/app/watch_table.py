@@ -107,7 +107,7 @@ def show_snapshot(
 
 
 def _look_once(settings: Watch, table: SocketTable, namespace: Namespace | None) -> "OneLook | None":
-    """What one look finds to be wrong, where that is shown."""
+    """The findings of one look, where they are shown."""
     if not settings.wide:
         return None
     from portside.app.one_look import look_once  # the rules, which no other table needs

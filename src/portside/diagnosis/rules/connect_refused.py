@@ -71,7 +71,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
             else "Nobody listens on that port, or a firewall answers with a reset: the service is down or restarting, "
             "or its address is wrong.",
             remedy="see whether the service runs and where it listens (`portside watch -l` over there); let clients "
-            "wait longer from try to try.",
+            "wait longer before each new attempt.",
             affected=attempts,
             subject=Subject("peer", remote=remote),
             unseen=(_NO_OWNER, *lost),

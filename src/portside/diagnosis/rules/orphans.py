@@ -23,7 +23,7 @@ def look(view: View, limits: Thresholds) -> Iterator[Verdict]:
         return
     yield Verdict(
         severity="critical" if taken >= limits["critical"] or aborted else "warning",
-        summary=f"{orphans} connections without a program still send ({percent(taken)} of the most, {most}); "
+        summary=f"{orphans} connections without a program still send ({percent(taken)} of the {most} that may); "
         f"{aborted} were reset for want of memory in {view.window_s:.0f}s.",
         evidence={"orphans": orphans, "most": most or 0, "share": round(taken, 3), "reset_for_memory": aborted},
         why="Programs closed connections whose peers do not take the rest of the data or do not acknowledge the FIN. "

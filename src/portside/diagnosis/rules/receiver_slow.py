@@ -75,8 +75,8 @@ def describe(group: SubjectGroup, limits: Thresholds) -> Verdict:
         },
         why="What arrives waits in the receive buffer (Recv-Q). When that is full the window closes, and the peer "
         "must stop sending: the delay is in this program, not in the network.",
-        remedy="see what the program waits for (`strace -p PID`, its stack, a lock, its own output); read in a loop "
-        "of its own; a larger buffer only puts it off.",
+        remedy=f"see what the program waits for (`strace -p {group.subject.pid or 'PID'}`, its stack, a lock, its own "
+        "output); read in a loop of its own; a larger buffer only puts it off.",
     )
 
 
