@@ -444,7 +444,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     "tutorial/2-kernel-table.md": {
         "portside watch 12345 --once": Scenario(lambda stage: watched(stage, 45404), in_order=False),
         "netstat -ntp | grep 12345": Scenario(lambda stage: watched(stage, 45404), in_order=False),
-        "portside watch --listening 12345": Scenario(watched),
+        "portside watch --listening 12345 --once": Scenario(watched),
     },
     "tutorial/3-queues.md": {
         "portside ctl pause 1": Scenario(lambda stage: watched(stage, 45404)),
