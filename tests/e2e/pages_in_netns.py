@@ -454,6 +454,9 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         "portside watch --once 'program = lab-server or program = lab-client'": Scenario(
             lambda stage: in_a_lab(stage, "receiver-slow"), varies=(r" *\b\d{5,7}\b(?!/)", r" +Send-Q"), in_order=False
         ),
+        "portside watch --listening --once 'program = lab-server'": Scenario(
+            lambda stage: in_a_lab(stage, "accept-queue-overflow"), varies=(r":\d{5}\b", r" +\d+(?= \d+/lab)")
+        ),
     },
     "tutorial/4-states.md": {
         "portside watch 12345 --once": Scenario(one_that_has_left, in_order=False),
@@ -465,7 +468,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         "portside diagnose --only close-wait-leak --set close-wait-leak.age=1s": Scenario(
             lambda stage: in_a_lab(stage, "close-wait-leak"), varies=(r"\d+",)
         ),
-        "portside diagnose 12345": Scenario(),
+        "portside diagnose --only close-wait-leak": Scenario(),
     },
     "tutorial/6-recording.md": {
         "portside listen 12345 --record DIR": Scenario(),
