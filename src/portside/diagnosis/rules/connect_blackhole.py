@@ -22,7 +22,7 @@ _LOOPBACK = bytes(10) + b"\xff\xff\x7f"  # 127.0.0.0/8, mapped into IPv6
 
 
 def select(view: View, limits: Thresholds) -> Mask:
-    """Sockets in SYN_SENT whose SYN was sent again, but for those to a listener here that is found itself."""
+    """Sockets in SYN_SENT whose SYN was sent again, but for those to a listener here that is at fault."""
     mask: Mask = view.is_in(tcp_states.SYN_SENT) & (view.numbers("retransmits") >= limits["retransmits"])
     if accept_queue_overflow.RULE.code in view.thresholds and mask.any():
         mask &= ~_to_full_listener(view)

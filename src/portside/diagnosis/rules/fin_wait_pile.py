@@ -20,7 +20,7 @@ from portside.diagnosis.words import counted, duration
 
 
 def select(view: View, _limits: Thresholds) -> Mask:
-    """Sockets whose FIN has been sent and not been answered by one; not those whose other end here is found itself."""
+    """Sockets whose FIN has been sent and not been answered by one; not those whose other end is here and at fault."""
     mask = view.is_in(tcp_states.FIN_WAIT1, tcp_states.FIN_WAIT2)
     forgotten = close_wait_leak.found(view) if mask.any() else mask
     if forgotten.any():

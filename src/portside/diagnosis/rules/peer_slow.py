@@ -37,7 +37,7 @@ def closed_s(view: View) -> Numbers:
 
 
 def select(view: View, limits: Thresholds) -> Mask:
-    """Connections with a window that has been closed for a while; not those whose other end here is found itself."""
+    """Connections with a window that has been closed for a while; not those whose other end is here and at fault."""
     probing: Mask = view.column("timer")[0] == tcp_states.TIMER_PERSIST
     if not probing.any():
         return probing

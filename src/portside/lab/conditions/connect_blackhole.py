@@ -58,7 +58,7 @@ def make(bench: Bench) -> Scene:
 CONDITION = Condition(
     code="connect-blackhole",
     what="connection attempts get no answer at all, neither an acceptance nor a refusal; programs hang in connect().",
-    how="clients connect to a port at which a packet filter drops everything.",
+    how="clients connect to a port where a packet filter drops everything.",
     make=make,
     isolated=True,
 )

@@ -42,8 +42,8 @@ def make(bench: Bench) -> Scene:
 
 CONDITION = Condition(
     code="listen-drops",
-    what="a listener drops connections although its queues have room: no memory, no route back, or a reserve.",
-    how=f"SYN cookies off and tcp_max_syn_backlog {MOST_SYN}: its last quarter is kept for peers that are known.",
+    what="a listener drops connections although its queues have room: no memory, no route, or places kept for others.",
+    how=f"SYN cookies are off and tcp_max_syn_backlog is {MOST_SYN}; its last quarter is kept for known peers.",
     make=make,
     isolated=True,
 )

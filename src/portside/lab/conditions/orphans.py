@@ -80,7 +80,7 @@ def _most_orphans() -> int:
 
 CONDITION = Condition(
     code="orphans",
-    what="programs have closed connections whose peers do not take the rest; the kernel keeps that and tries on.",
+    what="programs have closed connections whose peers do not read the last data; the kernel keeps it and tries on.",
     how=f"a program sends to {CONNECTIONS} peers that do not read, and closes.",
     make=make,
 )

@@ -55,7 +55,7 @@ def make(bench: Bench) -> Scene:
 CONDITION = Condition(
     code="peer-vanished",
     what="the peer answers nothing any more; the connection stays ESTABLISHED and what is sent is sent again, in vain.",
-    how="a client sends to a server which nothing reaches any more; the kernel gives up after 15 minutes.",
+    how="a client sends to a server that nothing reaches any more; the kernel gives up after 15 minutes.",
     make=make,
     isolated=True,
 )

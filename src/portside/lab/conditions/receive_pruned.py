@@ -64,6 +64,6 @@ def make(bench: Bench) -> Scene:
 CONDITION = Condition(
     code="receive-pruned",
     what="receive buffers run out of memory although the window is open, and the kernel throws received data away.",
-    how="a server makes its receive buffer small after its client was told a large window, and does not read.",
+    how="a server shrinks its receive buffer after it has offered its client a large window, and does not read.",
     make=make,
 )

@@ -52,7 +52,7 @@ def make(bench: Bench) -> Scene:
 
 CONDITION = Condition(
     code="reset-burst",
-    what="this machine sends many more resets than it did: a service that crashed, a scan, a program that resets.",
+    what="this machine sends many more resets than before: a crashed service, a port scan, or a program that resets.",
     how="a server resets each connection, more than 100 a second.",
     make=make,
 )

@@ -66,8 +66,8 @@ def make(bench: Bench) -> Scene:
 
 CONDITION = Condition(
     code="retransmits",
-    what="a good part of what is sent is lost on the way and sent again.",
-    how=f"clients send to a server at which a packet filter drops {LOST:.0%} of what arrives, by chance.",
+    what="much of what is sent is lost on the way and sent again.",
+    how=f"clients send to a server where a packet filter drops {LOST:.0%} of what arrives, at random.",
     make=make,
     isolated=True,
 )

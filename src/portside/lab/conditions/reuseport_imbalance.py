@@ -51,7 +51,7 @@ def make(bench: Bench) -> Scene:
 
 CONDITION = Condition(
     code="reuseport-imbalance",
-    what="one of several listeners on a port gets behind; the kernel shares clients out by a hash, whoever accepts.",
+    what="one of several listeners on a port gets behind; the kernel distributes clients by a hash, busy or not.",
     how=f"{WORKERS} workers share a port with SO_REUSEPORT, one has stopped; {CLIENTS} clients connect.",
     make=make,
 )

@@ -40,6 +40,6 @@ def make(bench: Bench) -> Scene:
 CONDITION = Condition(
     code="self-connected",
     what="a socket is connected to itself and reads what it writes; the service of that port does not run.",
-    how="a client connects to a port of the ephemeral range that it has as its own: a simultaneous open.",
+    how="a client connects to the very port that the kernel gave it: a simultaneous open.",
     make=make,
 )

@@ -60,7 +60,7 @@ def make(bench: Bench) -> Scene:
 
 CONDITION = Condition(
     code="send-buffer-limited",
-    what="a transfer waits for its own send buffer, which is smaller than what is under way to a peer far off.",
+    what="a transfer waits for its own send buffer, which is too small for the distance to the peer.",
     how="a client with a send buffer of 32 KiB sends over a link of 20 ms each way.",
     make=make,
     isolated=True,
