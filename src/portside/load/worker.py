@@ -131,6 +131,8 @@ class Worker:
             until = min(until, self._timers[0][0])
         if self._to_open and self.work.connect_rate is not None:
             until = min(until, self._connect_at_ns)
+        elif self._to_open and self.connecting < _MOST_CONNECTING:
+            until = now  # idle connections make no event that would end a wait
         if self._stage == "measuring":
             if self.is_open_loop:
                 until = min(until, self._pace.due_ns(self._next_message))
