@@ -172,9 +172,13 @@ class EndedByPattern:
 
     def feed(self, data: bytes) -> int:
         data = self._waiting + data
-        answers = at = 0
-        while (match := self._compiled.search(data, at)) is not None:
-            answers, at = answers + 1, match.end()
+        answers = at = search_at = 0
+        while search_at <= len(data) and (match := self._compiled.search(data, search_at)) is not None:
+            if match.end() == match.start():  # of \b, for one: a place without text ends no answer
+                search_at = match.end() + 1
+                continue
+            answers += 1
+            at = search_at = match.end()
         self._waiting = data[at:]
         if len(self._waiting) > MOST_WAITING_BYTES:
             raise WrongReply
