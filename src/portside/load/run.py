@@ -55,8 +55,14 @@ def run(settings: "Load", address: Address) -> int:
         observed = observer.end()
         report = _report(settings, name, works, totals, observed)
         report = _judged(report, conditions)
+        _print(report, is_json=settings.json)  # before the log, for which the disk may have no room
         if hdr is not None:
             _write_log(hdr, began_wall_ns, totals)
+    return int(bool(report.failed) or not report.replies)
+
+
+def _print(report: Report, *, is_json: bool) -> None:
+    """Print a report. Raises PortsideError where no connection was made."""
     if not report.opened:
         why = max(report.errors, key=report.errors.__getitem__, default="")
         hint = {
@@ -64,11 +70,10 @@ def run(settings: "Load", address: Address) -> int:
             "tls_failed": f"`portside connect --tls {report.target}` says why; --no-tls-verify takes any certificate",
         }.get(why)
         raise PortsideError(f"cannot load {report.target}", f"no connection was made: {ERRORS.get(why, why)}", hint)
-    if settings.json:
+    if is_json:
         write_stdout([encode_json(report) + b"\n"])
     else:
         write_lines(text_lines(report))
-    return int(bool(report.failed) or not report.replies)
 
 
 def _conditions(settings: "Load") -> list[Condition]:
@@ -218,7 +223,7 @@ def _write_log(file: TextIO, began_wall_ns: int, totals: Totals) -> None:
     histograms = {"latency": totals.latency, "connect": totals.connect}
     lines = log_lines(began_wall_ns, int(totals.duration_s * 1e9), histograms)
     try:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
+        with file:
+            file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise PortsideError(f"--hdr {file.name}", reason_of(error)) from None

@@ -376,6 +376,13 @@ def test_a_log_that_cannot_be_written_is_said_before_the_run(listen: Start, star
     assert program.err.decode() == "portside: --hdr /nowhere/run.hlog: No such file or directory\n"
 
 
+def test_a_full_disk_costs_the_log_and_not_the_report(listen: Start, start: Start) -> None:
+    program = start("load", str(listen("--echo").port), "-n", "10", "-c", "1", "--json", "--hdr", "/dev/full")
+    assert program.wait() == 1
+    assert json.loads(program.out)["replies"] == 10
+    assert program.err.decode() == "portside: --hdr /dev/full: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
