@@ -98,13 +98,13 @@ def text_lines(report: Report) -> Iterator[str]:
     yield f"{_size(report.bytes_sent)} sent, {_size(report.bytes_received)} received"
     yield ""
     names = [name.replace("_", ".") for name in report.latency_us]
-    yield f"            {''.join(f'{name:>10}' for name in names)}"
+    yield f"            {''.join(f'{name:>9}' for name in names)}"
     rows = {"latency": report.latency_us, "connecting": report.connect_us, "sent late": report.late_us}
     if report.kernel is not None:
         rows["rtt"] = report.kernel.rtt_us
     for name, times in rows.items():
         if times is not None and times["max"] is not None:
-            yield f"{name:<12}{''.join(f'{show_time(value):>10}' for value in times.values())}"
+            yield f"{name:<12}{''.join(f'{show_time(value):>9}' for value in times.values())}"
     yield ""
     for kind, count in sorted(report.errors.items(), key=lambda each: -each[1]):
         yield f"error: {count:,} {ERRORS.get(kind, kind)}"

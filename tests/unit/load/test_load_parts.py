@@ -9,6 +9,7 @@ from portside.errors import InvalidValue, PortsideError
 from portside.load.conditions import parse_condition
 from portside.load.histogram import Histogram
 from portside.load.messages import DEFAULT, Messages, Sender, parse_message
+from portside.load.replies import parse_reply
 from portside.load.report import Kernel, Observed, Report, Times, show_time, text_lines, times_of
 from portside.load.verdict import verdict
 from portside.units import parse_rate
@@ -135,6 +136,7 @@ def test_the_report_for_a_person() -> None:
     assert lines[-2:] == ["slow", "failed: p99 > 1us: 500us"]
     widths = {len(line) for line in lines if line.startswith(("  ", "latency", "connecting", "rtt"))}
     assert len(widths) == 1
+    assert max(widths) <= 80
 
 
 def test_times_for_a_person() -> None:
@@ -151,3 +153,14 @@ def test_rates() -> None:
     for text in ("10", "0/s", "/s", "10/m", "1T/s", "2000M/s"):
         with pytest.raises(InvalidValue):
             parse_rate(text)
+
+
+@pytest.mark.parametrize(("reply", "answers"), [(r"/\b/", 0), (r"/x*$/i", None), (r"/\bk|\b/", 1)])
+def test_a_place_without_text_ends_no_answer(reply: str, answers: int | None) -> None:
+    if answers is None:
+        with pytest.raises(InvalidValue, match="nothing at all"):
+            parse_reply(reply)
+        return
+    made_by = parse_reply(reply).reader
+    assert made_by is not None
+    assert made_by(None).feed(b"ok k ") == answers
