@@ -232,7 +232,8 @@ class Slot:
                 return
             worker.may_send -= 1
             self._send_one(worker.clock_ns())
-        worker.soon(self.write_on)
+        if self.state is State.OPEN and self._unsent is None:
+            worker.soon(self.write_on)
 
     def _send_one(self, due_ns: int) -> None:
         worker = self._worker
