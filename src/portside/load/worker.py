@@ -85,6 +85,8 @@ class Worker:
         self._began_ns = self._cpu_began_ns = 0
         self._wall_total_ns = self._cpu_total_ns = self._measured_until_ns = 0
         self._report_at_ns = 0
+        self._is_measured_to_the_end = False  # a number of messages: until the last answer, not until the last is sent
+        self._outstanding_seen = 0
 
     def run(self) -> None:
         """Work until the run is over."""
@@ -100,6 +102,8 @@ class Worker:
         now = self.clock_ns()
         if self.is_sending:
             if self._stage == "draining":
+                if self._is_measured_to_the_end and self.outstanding != self._outstanding_seen:
+                    self._measured_until(now)
                 if now >= self._drain_until_ns or not (self.outstanding or self.behind):
                     self._finish(now)
                     return
@@ -303,13 +307,20 @@ class Worker:
             self._send_rest(now, end)
         self._say(now)  # what was answered until now is the rate of the run
         self._stage = "draining"
+        self._is_measured_to_the_end = self.work.duration_ns is None and not self.may_send
         self.may_send = 0
+        self._measured_until(now)
+        self._drain_until_ns = now + self.work.timeout_ns
+
+    def _measured_until(self, now: int) -> None:
+        self._outstanding_seen = self.outstanding
         self._measured_until_ns = now
         self._cpu_total_ns = time.process_time_ns() - self._cpu_began_ns
-        self._drain_until_ns = now + self.work.timeout_ns
 
     def _finish(self, now: int) -> None:
         """Close everything; what has no answer yet counts with its age, so that no percentile hides it."""
+        if self._is_measured_to_the_end:
+            self._say(now)
         latency, step_ns = self._histograms["latency"], 1e9 / self._pace.per_s
         for slot in self._slots:
             if slot.unanswered:
@@ -340,6 +351,8 @@ class Worker:
             self._take(name, times)
         rtt, kernel = self._kernel.take()
         stage = "ready" if self._stage == "opening" and len(self._tried) == len(self._slots) else self._stage
+        if self._is_measured_to_the_end and stage == "draining":
+            stage = "measuring"
         cpu_ns = time.process_time_ns() - self._cpu_began_ns if self._stage == "measuring" else self._cpu_total_ns
         self._report(
             Progress(

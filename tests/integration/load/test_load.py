@@ -139,6 +139,13 @@ def test_messages_that_differ(start: Start) -> None:
     assert {each.split(b".")[0] for each in seen} == {b"1", b"2", b"3", b"4"}
 
 
+def test_the_rate_of_a_few_messages_counts_their_answers(start: Start, listen: Start) -> None:
+    report = load(start, listen("--echo").port, "-n", "4", "-c", "4", "--workers", "2")
+    assert report["replies"] == 4
+    assert report["rate"] > 0
+    assert report["duration"] * 1e6 >= report["latency_us"]["p50"] * 0.99 - 1000
+
+
 def test_a_pipeline(start: Start, listen: Start) -> None:
     report = load(start, listen("--echo").port, "-n", "1000", "-c", "2", "--pipeline", "16")
     assert (report["replies"], report["errors"]) == (1000, {})
