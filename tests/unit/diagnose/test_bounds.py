@@ -1,10 +1,8 @@
-"""How long a round of all rules takes, and how much is kept, with many sockets."""
+"""How much is kept of many sockets."""
 
-import time
 import tracemalloc
 
 import numpy as np
-import pytest
 from unit.kernel.stored import table
 
 from portside.app.kernel_columns import KernelColumns
@@ -33,18 +31,10 @@ def held_by_one(rows: RowNumbers) -> Holders:
     return Holders([HOLDER] * len(rows))
 
 
-def observed(diagnosis: Diagnosis, second: int, sockets: SocketTable) -> float:
-    """The processor time of one round of all rules, in seconds."""
+def observe(diagnosis: Diagnosis, second: int, sockets: SocketTable) -> None:
+    """One round of all rules."""
     seen = Observation(at_ns=second * 10**9, wall="", sockets=KernelColumns(sockets), holders=held_by_one)
-    began = time.process_time()
     diagnosis.observe(seen)
-    return time.process_time() - began
-
-
-@pytest.mark.parametrize("state", [tcp_states.ESTABLISHED, tcp_states.CLOSE_WAIT])
-def test_a_round_over_60_000_sockets_takes_less_than_150_ms(state: int) -> None:
-    diagnosis, sockets = Diagnosis(), many(60_000, state)
-    assert min(observed(diagnosis, second, sockets) for second in range(8)) < 0.15
 
 
 def test_what_is_kept_of_100_000_sockets_is_bounded() -> None:
@@ -52,7 +42,7 @@ def test_what_is_kept_of_100_000_sockets_is_bounded() -> None:
     tracemalloc.start()
     try:
         for second in range(12):
-            observed(diagnosis, second, sockets)
+            observe(diagnosis, second, sockets)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
