@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -27,6 +28,18 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
             raise AssertionError(f"waited {deadline_s} s for {what}")
         pause.wait(0.005)
     return value
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens, and which the kernel gives to nobody else meanwhile.
+
+    It is below the range of the ports that the kernel picks (ip_local_port_range).
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", random.randrange(lowest // 2, lowest)))
+            return int(free.getsockname()[1])
 
 
 class Program:

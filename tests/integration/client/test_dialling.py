@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from integration.client.conftest import RESOLVING, Connect, MakePeer, Peer
+from support import free_port
 
 
 @pytest.mark.parametrize("form", ["{port}", ":{port}", "127.0.0.1:{port}", "127.0.0.1 {port}", "localhost {port}"])
@@ -102,12 +103,6 @@ def test_a_connection_to_itself_counts_as_refused(connect: Connect) -> None:
     program = connect("-s", f"127.0.0.1:{port}", f"127.0.0.1:{port}")
     assert program.wait() == 1
     program.wait_for("Connection refused", err=True)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("abstract", [False, True])

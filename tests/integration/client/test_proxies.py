@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 from integration.client.conftest import Connect, MakePeer, Peer
-from support import DEADLINE_S, read_to_end, wait_until
+from support import DEADLINE_S, free_port, read_to_end, wait_until
 
 SOCKS_OK = b"\x05\x00\x00\x01" + bytes(6)
 
@@ -135,9 +135,7 @@ def test_what_a_socks5_proxy_refuses(
 
 
 def test_a_real_http_proxy(connect: Connect, make_peer: MakePeer) -> None:
-    free, peer = make_peer(), make_peer()
-    proxy_port = free.port
-    free.listener.close()
+    peer, proxy_port = make_peer(), free_port()
     with subprocess.Popen(
         [
             "ncat",

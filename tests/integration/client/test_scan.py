@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from integration.client.conftest import RESOLVING, Connect, MakePeer, Peer
+from support import free_port
 
 
 @pytest.fixture
@@ -98,9 +99,7 @@ def test_a_reader_that_leaves_ends_it_quietly(connect: Connect, peer: Peer) -> N
 
 
 def test_waiting_for_a_port_to_open(connect: Connect, make_peer: MakePeer) -> None:
-    free = make_peer()
-    where = free.listener.getsockname()
-    free.listener.close()
+    where = ("127.0.0.1", free_port())
     program = connect("-z", "-v", "--retry", "forever", "--retry-interval", "20ms", f"127.0.0.1:{where[1]}")
     program.wait_for("trying again", err=True)
     peer = make_peer(where=where)

@@ -14,7 +14,7 @@ import pytest
 from certificates import Authority
 from conftest import Start
 from integration.client.conftest import Connect, Peer, feed
-from support import DEADLINE_S, listening_port, read_to_end, wait_until
+from support import DEADLINE_S, free_port, listening_port, read_to_end, wait_until
 
 
 @pytest.fixture
@@ -29,12 +29,6 @@ def running(words: list[str], **options: object) -> Iterator[subprocess.Popen[by
             yield process
         finally:
             process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_openssl_s_server(connect: Connect, authority: Authority) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from integration.client.conftest import Connect, MakePeer, Peer, feed, send
-from support import DEADLINE_S, read_to_end, wait_until
+from support import DEADLINE_S, free_port, read_to_end, wait_until
 
 MEGABYTES_20 = 20_000_003
 
@@ -57,9 +57,7 @@ def test_20_mb_each_way_at_once(connect: Connect, peer: Peer, noise: bytes, tmp_
 def test_the_netcats_as_peers(
     connect: Connect, make_peer: MakePeer, noise: bytes, tmp_path: Path, command: list[str]
 ) -> None:
-    free = make_peer()
-    port = free.port
-    free.listener.close()
+    port = free_port()
     (tmp_path / "in").write_bytes(noise)
     (tmp_path / "short").write_bytes(b"short answer\0")
     with (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, connect, read_to_end
+from support import DEADLINE_S, connect, free_port, read_to_end
 
 ACTIVATE = str(Path(__file__).parents[2] / "activate.py")
 
@@ -188,8 +188,3 @@ def test_a_relay_over_ipv4_to_a_dual_stack_socket_is_refused(start: Start) -> No
     server = start("--forward", f"127.0.0.1:{port}", command=activated(f"tcp6={port}"))
     assert server.wait() == 2
     server.wait_for("itself", err=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

@@ -19,6 +19,7 @@ from support import (
     DEADLINE_S,
     Program,
     connect,
+    free_port,
     is_reset_on_connect,
     listening_port,
     memory_kib,
@@ -597,12 +598,6 @@ OWN = [
     ("[::]:0", "[::]:{port}"),
     ("0", "[::]:{port}"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize(("address", "target"), OWN)
