@@ -5,9 +5,10 @@ import errno
 ERRORS = {
     "refused": "connections refused",
     "timed_out": "connections that got no answer in time",
-    "unreachable": "connections without a way to the server",
+    "unreachable": "connections for which there was no route to the server",
     "no_ports": "connections for which no local port was left",
     "no_descriptors": "connections for which no file descriptor was left",
+    "no_such_socket": "connections to a unix socket that is not there",
     "accept_queue_full": "connections for which the server's queue had no place",
     "tls_failed": "TLS handshakes that failed",
     "reset": "messages or connections lost by a reset",
@@ -33,6 +34,7 @@ _KINDS = {
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETUNREACH: "unreachable",
     errno.EAGAIN: "accept_queue_full",  # of a unix socket: connect(2)
+    errno.ENOENT: "no_such_socket",  # likewise
 }
 
 

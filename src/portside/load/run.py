@@ -195,7 +195,12 @@ def _report(settings: "Load", name: str, works: Sequence[Work], totals: Totals, 
         kernel=kernel,
         verdict=list(
             verdict(
-                rate=rate, wanted_rate=settings.rate, late_us=late, busiest=totals.busiest, kernel=kernel,
+                rate=rate,
+                wanted_rate=settings.rate,
+                late_us=late,
+                busiest=totals.busiest,
+                duration_s=duration_s,
+                kernel=kernel,
                 observed=observed,
             )
         ),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from portside.load.slot_owner import SlotOwner
 
 READ_BYTES = 256 * 1024
+_BATCH_BYTES, _BATCH_MESSAGES = 256 * 1024, 16  # that are written at once, at most, of a pipeline; the rest follows
 _SENDS_A_TURN = 64  # of messages that need no answer: other connections wait meanwhile
 _NOT_YET = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY, errno.ENOTCONN)
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
@@ -49,9 +50,9 @@ class Slot:
     """A place for one connection at a time. Its owner calls ``open``, ``begin``, ``on_due`` and ``abandon``."""
 
     __slots__ = (
-        "_constant", "_due", "_generation", "_left", "_peer", "_reader", "_recv", "_send", "_unsent", "_worker",
-        "_writing_due_ns", "behind", "connect_due_ns", "count", "failures", "has_socket", "index", "next_index",
-        "number", "sock", "state",
+        "_constant", "_due", "_generation", "_has_answered", "_left", "_most_at_once", "_peer", "_reader", "_recv",
+        "_send", "_unsent", "_worker", "_writing_due_ns", "behind", "connect_due_ns", "count", "failures",
+        "has_socket", "index", "next_index", "number", "sock", "state",
     )  # fmt: skip
 
     def __init__(self, worker: "SlotOwner", index: int) -> None:
@@ -61,12 +62,16 @@ class Slot:
         self.sock: socket.socket  # while has_socket
         self.has_socket = False
         self.connect_due_ns = 0
-        self.failures = 0  # to connect, in a row
+        self.failures = 0  # in a row: to connect, or to get an answer
+        self._has_answered = False
         self.number = 0
         self.count = 0  # messages of this connection
         self.behind = 0  # messages that are due and could not be sent yet
         self.next_index = 0  # of the schedule's messages for this slot
         self._constant = worker.work.messages.constant
+        self._most_at_once = (
+            max(1, _BATCH_BYTES // len(self._constant)) if self._constant is not None else _BATCH_MESSAGES
+        )
         self._recv: Callable[[int], bytes]
         self._send: Callable[[Any], int]
         self._due: deque[int] = deque()  # of messages without an answer yet: when each was due
@@ -146,7 +151,8 @@ class Slot:
         work = worker.work
         worker.connecting -= 1
         self.state = State.OPEN
-        self.failures = self.count = 0
+        self.count = 0
+        self._has_answered = False
         self._left = work.per_connection or (1 << 62)
         self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
         if self._constant is None and work.target.family != socket.AF_UNIX:
@@ -205,24 +211,23 @@ class Slot:
             self._send_one(due_ns)
 
     def _fill(self, now_ns: int) -> None:
-        """In a closed loop: send until ``pipeline`` messages are on their way."""
+        """In a closed loop: send until ``pipeline`` messages are on their way, or the socket takes no more."""
         worker = self._worker
-        room = min(worker.work.pipeline - len(self._due), self._left, worker.may_send)
-        if room <= 0:
-            return
-        worker.may_send -= room
-        worker.sent += room
-        worker.outstanding += room
-        self._left -= room
-        if room == 1:
-            self._due.append(now_ns)
-            self._write(self._constant or self._next_message())
-            return
-        self._due.extend([now_ns] * room)
-        if self._constant is not None:
-            self._write(self._constant * room)
-        else:
-            self._write(b"".join([self._next_message() for _ in range(room)]))
+        while self._unsent is None and self.state is State.OPEN:
+            room = min(worker.work.pipeline - len(self._due), self._left, worker.may_send, self._most_at_once)
+            if room <= 0:
+                return
+            worker.may_send -= room
+            worker.sent += room
+            worker.outstanding += room
+            self._left -= room
+            if room == 1:
+                self._due.append(now_ns)
+                self._write(self._constant or self._next_message())
+            else:
+                self._due.extend([now_ns] * room)
+                constant = self._constant
+                self._write(constant * room if constant else b"".join([self._next_message() for _ in range(room)]))
 
     def write_on(self, now_ns: int) -> None:
         """In a closed loop without answers: write until the socket takes no more, or others should have their turn."""
@@ -260,6 +265,7 @@ class Slot:
     def _written(self) -> None:
         """A message that needs no answer has been written."""
         worker = self._worker
+        self._has_answered = True
         worker.answered(worker.clock_ns() - self._writing_due_ns)
         if not self._left:
             self._half_close()
@@ -336,6 +342,7 @@ class Slot:
             return
         now_ns = worker.clock_ns()
         due = self._due
+        self._has_answered = self._has_answered or answers > 0
         if answers == 1 and due:
             worker.answered(now_ns - due.popleft())
         elif answers > len(due) or not due:
@@ -406,7 +413,8 @@ class Slot:
         self.state = State.WAITING
         if kind is not None:
             self._worker.failed(kind, max(lost, 1))
-        self.failures = 0 if was_open else self.failures + 1
+        # A server that closes at once what it has accepted is not asked again without a pause either.
+        self.failures = 0 if was_open and self._has_answered else self.failures + 1
         self._worker.ended(self.index, was_open=was_open)
 
     def _close(self) -> None:

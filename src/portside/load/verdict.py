@@ -9,6 +9,7 @@ _LATE_US = 1000.0
 _REACHED = 0.99  # of the rate that was asked for
 _SHARE = 0.1  # of the busy time, from which on a limit is worth a word
 _FULL_MACHINE = 0.97
+_SHORTEST_S = 0.5  # from here on the use of processors is counted well enough
 
 
 def verdict(
@@ -17,6 +18,7 @@ def verdict(
     wanted_rate: float | None,
     late_us: Times | None,
     busiest: float,
+    duration_s: float,
     kernel: Kernel | None,
     observed: Observed,
 ) -> Iterator[str]:
@@ -29,7 +31,7 @@ def verdict(
             f"this client was late: 1 % of the messages left more than {late / 1000:.1f} ms after they were due, which "
             "counts in their latency; use fewer connections, a lower rate or a machine of its own"
         )
-    if busiest >= _FULL_CORE:
+    if busiest >= _FULL_CORE and duration_s >= _SHORTEST_S:
         yield (
             f"this client was at its limit: a process of it used {busiest:.0%} of a core, so that the server may be "
             "faster than this; use more --workers or another machine"

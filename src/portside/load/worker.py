@@ -244,7 +244,7 @@ class Worker:
         pace, slots = self._pace, self._slots
         for _ in range(_EVENTS):  # then what has come is taken
             due = pace.due_ns(self._next_message)
-            if due > now or not self.may_send:
+            if due > now or not self.may_send or due >= self._end_ns > 0:
                 return
             slots[self._next_message % len(slots)].on_due(due, now)
             self._next_message += 1

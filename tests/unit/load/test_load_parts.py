@@ -104,7 +104,8 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
 
 def verdict_of(**given: object) -> list[str]:
     known: dict[str, object] = {
-        "rate": 100.0, "wanted_rate": None, "late_us": None, "busiest": 0.2, "kernel": None, "observed": Observed({}),
+        "rate": 100.0, "wanted_rate": None, "late_us": None, "busiest": 0.2, "duration_s": 10.0, "kernel": None,
+        "observed": Observed({}),
     }  # fmt: skip
     return list(verdict(**(known | given)))  # type: ignore[arg-type]
 
