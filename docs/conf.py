@@ -25,7 +25,7 @@ python_maximum_signature_line_length = 100
 toc_object_entries = False  # they would be copied into each page: a quarter of the time
 nitpick_ignore_regex = [
     ("py:class", "(?!portside).*"),  # Python's own types, and aliases such as Size
-    ("py:class", r"portside\.testing\.\w+\.(?:Findings|Got|Result)"),  # what only a signature names
+    ("py:class", r"portside\.testing\.\w+\.(?:Got|Result|ScriptProblems)"),  # what only a signature names
     ("py:class", r"portside\.wire\.faults\.model\..*"),  # faults.md explains them
 ]
 suppress_warnings = ["ref.python"]  # a name that portside and portside.sync both have

@@ -94,7 +94,7 @@ class Control:
         *,
         min_severity: Literal["info", "warning", "critical"] = "info",
     ) -> Json:
-        """What is wrong with the TCP of the server's machine, as ``diagnose`` has it, and with whose connections.
+        """Findings about the TCP of the server's machine, as ``diagnose`` has them, and the connections in them.
 
         The first to ask waits a second: a diagnosis needs a second look. With a filter, conditions of the whole machine
         are left out. ``items`` of the answer are the findings, ``watched`` says for how many seconds the machine has

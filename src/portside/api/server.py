@@ -124,7 +124,7 @@ class Prepared(NamedTuple):
 
 
 class Embedding(NamedTuple):
-    """What a program adds that runs servers for others, as the pytest plugin does; called on the loop's thread."""
+    """Parts of a program that runs servers for others, as the pytest plugin does; called on the loop's thread."""
 
     behaviour: Behaviour | None = None  # serves the connections where neither a handler nor an option does
     on_connection: Callable[[Connection], object] = lambda _connection: None
@@ -310,7 +310,7 @@ class Server:
 
     @property
     def operator(self) -> "Operator":
-        """What an operator may do to the server, for Portside itself."""
+        """The acts of an operator on the server, for Portside itself."""
         if self._operator is None:
             from portside.server.operator import Operator
 

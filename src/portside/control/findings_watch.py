@@ -41,7 +41,7 @@ class TooManyWatches(Exception):
 
 
 class Found(NamedTuple):
-    """What a watch has found by its last look. ``inodes`` are of the sockets of each finding, in the same order."""
+    """The findings of a watch by its last look. ``inodes`` are of the sockets of each finding, in the same order."""
 
     findings: tuple[Finding, ...]
     inodes: tuple[Inodes, ...]
@@ -85,7 +85,7 @@ class FindingsWatch:
         return bool(self._waiting) or time.monotonic() - self.asked_at < _IN_USE_S
 
     async def ask(self) -> Found | None:
-        """What has been found, which waits for the second look; None where the watch has ended before that.
+        """The findings, from the second look on, which is waited for; None where the watch has ended before that.
 
         Raises PortsideError where the machine cannot be watched.
         """
@@ -108,7 +108,7 @@ class FindingsWatch:
                     self._waiting.remove(waiter)
 
     def scrape(self) -> Found | None:
-        """What has been found, if that is enough for an answer; the watch goes on for a while."""
+        """The findings, if there were enough looks for an answer; the watch goes on for a while."""
         self._scraped_at = time.monotonic()
         return self._answer()
 
@@ -219,7 +219,7 @@ class FindingsWatches:
         return watch.tree if watch is not None and not watch.is_over else None
 
     async def ask(self, text: str, tree: Filter) -> Found:
-        """What has been found with a filter, given as it was written too.
+        """The findings with a filter, given as it was written too.
 
         Raises TooManyWatches, and PortsideError where the machine cannot be watched.
         """
@@ -229,7 +229,7 @@ class FindingsWatches:
                 return found
 
     def scrape(self) -> Found | None:
-        """What has been found without a filter; None before there is enough for an answer."""
+        """The findings without a filter; None before there is enough for an answer."""
         try:
             return self._watch("", EVERYTHING, scraped=True).scrape()
         except (TooManyWatches, PortsideError):

@@ -42,7 +42,7 @@ class Report(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """What a rule says of a subject: of these rows, ``size`` many; ``unseen`` is what the group could not see."""
+    """The verdict of a rule on a subject: of these rows, ``size`` many; ``unseen`` is what the group could not see."""
 
     verdict: Verdict
     size: int = 1

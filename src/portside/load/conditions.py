@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from portside.errors import InvalidValue
-from portside.load.report import Report, show_time
+from portside.load.report import LoadReport, show_time
 from portside.nearest import nearest
 from portside.units import parse_duration, parse_rate
 
@@ -20,7 +20,7 @@ _RATES = ("rate", "connect_rate")
 _TABLES = {"": "latency_us", "connect.": "connect_us", "late.": "late_us"}
 
 
-class Condition(NamedTuple):
+class FailCondition(NamedTuple):
     """A condition as it was written, and its parts; ``limit`` is in microseconds for times."""
 
     written: str
@@ -28,12 +28,12 @@ class Condition(NamedTuple):
     operator: str
     limit: float
 
-    def holds(self, report: Report) -> bool:
+    def holds(self, report: LoadReport) -> bool:
         """Whether it holds; what has no value is more than any limit, so that a run without answers does not pass."""
         value = value_of(report, self.name)
         return bool(_OPERATORS[self.operator](float("inf") if value is None else value, self.limit))
 
-    def shown(self, report: Report) -> str:
+    def shown(self, report: LoadReport) -> str:
         """The value that it was compared with, for a person."""
         value = value_of(report, self.name)
         if value is None:
@@ -41,7 +41,7 @@ class Condition(NamedTuple):
         return show_time(value) if self.name.rpartition(".")[2] in _TIMES else f"{value:,.0f}"
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str) -> FailCondition:
     """Read ``NAME OPERATOR VALUE``. Raises InvalidValue."""
     match = _CONDITION.fullmatch(text)
     if match is None:
@@ -58,10 +58,10 @@ def parse_condition(text: str) -> Condition:
     else:
         near = nearest(name, (*_TIMES, *_COUNTS, *_RATES, *(f"{p}{t}" for p in _TABLES if p for t in _TIMES)))
         raise InvalidValue(f"a report has no {written!r}" + (f", did you mean {near}?" if near else ""))
-    return Condition(text.strip(), name, sign, limit)
+    return FailCondition(text.strip(), name, sign, limit)
 
 
-def value_of(report: Report, name: str) -> float | None:
+def value_of(report: LoadReport, name: str) -> float | None:
     """The value of a name in a report; None where there is none."""
     if name == "errors":
         return sum(report.errors.values())

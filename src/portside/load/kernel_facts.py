@@ -30,7 +30,7 @@ class KernelFacts:
             self._decode()
 
     def take(self) -> tuple[Histogram, dict[str, int]]:
-        """What was kept since the last call."""
+        """The facts that were kept since the last call."""
         self._decode()
         taken = self._rtt, self._sums
         self._rtt, self._sums = Histogram(), {}

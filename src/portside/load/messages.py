@@ -17,7 +17,7 @@ DEFAULT = "0123456789" * 6 + r"abc\n"
 """A line of 64 bytes."""
 
 
-class Sender(NamedTuple):
+class MessageContext(NamedTuple):
     """Where messages go, and how many there were: what their variables stand for."""
 
     conn: int
@@ -26,15 +26,15 @@ class Sender(NamedTuple):
     local: str
 
 
-class Messages(NamedTuple):
+class MessageSource(NamedTuple):
     """The messages of a run: ``constant`` where all are alike; otherwise ``make`` makes the next one."""
 
     constant: bytes | None
-    make: Callable[[Sender, int, Random], bytes]
+    make: Callable[[MessageContext, int, Random], bytes]
     """Takes the sender, the time in ns since 1970, and a source of chance."""
 
 
-def parse_message(text: str) -> Messages:
+def parse_message(text: str) -> MessageSource:
     """Read ``TEXT`` with escapes and ``${…}``, ``@FILE`` or ``random:SIZE``. Raises InvalidValue and PortsideError."""
     if text.startswith("@"):
         return _always(_file(text[1:]))
@@ -44,13 +44,13 @@ def parse_message(text: str) -> Messages:
     template = text_template(text, {}, 0)
     if template.constant is not None:
         return _always(template.constant)
-    return Messages(None, _Rendered(template))
+    return MessageSource(None, _Rendered(template))
 
 
-def _always(message: bytes) -> Messages:
+def _always(message: bytes) -> MessageSource:
     if not message:
         raise InvalidValue("a message has one byte at least")
-    return Messages(message, lambda _sender, _at, _random: message)
+    return MessageSource(message, lambda _sender, _at, _random: message)
 
 
 def _file(path: str) -> bytes:
@@ -64,18 +64,18 @@ def _file(path: str) -> bytes:
     return data
 
 
-def _random(size: int) -> Messages:
+def _random(size: int) -> MessageSource:
     if size > MOST_BYTES:
         raise InvalidValue(f"a message has {MOST_BYTES >> 20} MiB at most")
     # Parts of one pool: 60 ns where new bytes from the kernel take 2 ns each.
     pool = os.urandom(size + min(size, _POOL_BYTES))
     last = len(pool) - size
 
-    def make(_sender: Sender, _at: int, random: Random) -> bytes:
+    def make(_sender: MessageContext, _at: int, random: Random) -> bytes:
         at = int(random.random() * last)
         return pool[at : at + size]
 
-    return Messages(None, make)
+    return MessageSource(None, make)
 
 
 class _Rendered(msgspec.Struct):
@@ -83,7 +83,7 @@ class _Rendered(msgspec.Struct):
 
     template: Template
 
-    def __call__(self, sender: Sender, at: int, random: Random) -> bytes:
+    def __call__(self, sender: MessageContext, at: int, random: Random) -> bytes:
         return self.template.render(
             Context(
                 groups=(b"",), message=b"", peer=sender.peer, local=sender.local, conn=sender.conn,

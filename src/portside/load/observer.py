@@ -7,7 +7,7 @@ from portside.load.report import Observed
 _COUNTERS = ("TcpExt.TCPSynRetrans", "TcpExt.ListenOverflows", "TcpExt.ListenDrops", "Tcp.RetransSegs", "Tcp.OutRsts")
 
 
-class Observer:
+class RunObserver:
     """Watches from ``begin`` to ``end``; ``look`` takes a sample of the server's accept queue."""
 
     def __init__(self, port: int | None) -> None:
@@ -39,7 +39,7 @@ class Observer:
                 self._queue = queue if self._queue is None else max(self._queue, queue)
 
     def end(self) -> Observed:
-        """What was seen."""
+        """The observations of the whole time."""
         after = self._counters.read()
         grown = {
             name: after[name] - self._before[name]

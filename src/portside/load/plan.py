@@ -8,7 +8,7 @@ from portside.addresses import Address
 from portside.client.dial import ConnectOptions, resolve
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.hostnames import resolver_host
-from portside.load.messages import DEFAULT, Messages, parse_message
+from portside.load.messages import DEFAULT, MessageSource, parse_message
 from portside.load.replies import Reply, parse_reply
 from portside.load.schedule import share
 from portside.load.work import Target, Work
@@ -21,7 +21,7 @@ _NS = 1_000_000_000
 
 
 def plan(settings: "Load", address: Address) -> list[Work]:
-    """What each worker does. Raises UsageError for values that mean nothing, PortsideError for a name or file."""
+    """The work of each worker. Raises UsageError for values that mean nothing, PortsideError for a name or file."""
     workers = settings.workers or min(len(os.sched_getaffinity(0)), settings.connections)
     if workers > settings.connections:
         raise UsageError(
@@ -61,7 +61,7 @@ def plan(settings: "Load", address: Address) -> list[Work]:
     return works
 
 
-def _messages(settings: "Load") -> Messages:
+def _messages(settings: "Load") -> MessageSource:
     if settings.message is None:
         return parse_message(DEFAULT)
     try:

@@ -18,7 +18,7 @@ _CYCLE_BYTES = 1 << 17
 
 
 class WrongReply(Exception):
-    """What came is not the answer that was asked for."""
+    """An answer that is not the one that was asked for."""
 
 
 class ReplyReader(Protocol):
@@ -30,7 +30,7 @@ class ReplyReader(Protocol):
 
 
 class Reply(NamedTuple):
-    """What counts as an answer, as it was written (``--reply``), and how a reader of it is made."""
+    """The answer that is waited for, as it was written (``--reply``), and how a reader of it is made."""
 
     written: str
     reader: Callable[[bytes | None], ReplyReader] | None

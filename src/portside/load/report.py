@@ -7,7 +7,7 @@ import msgspec
 
 from portside.load.error_kinds import ERRORS
 from portside.load.histogram import Histogram
-from portside.load.totals import Totals
+from portside.load.totals import WorkerTotals
 from portside.units import counted
 
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9, "p99_99": 99.99}
@@ -18,7 +18,7 @@ Times = dict[str, float | None]
 
 
 class Kernel(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kernel knows of the connections: segments sent again; shares of the time in which there was something to
+    """The kernel's facts of the connections: segments sent again; shares of the time in which there was something to
     send; smoothed round trips at the end of each."""
 
     retransmitted: int
@@ -27,7 +27,7 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     rtt_us: Times
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     """A run, as ``--json`` writes it. Durations are seconds, rates a second, times microseconds."""
 
     target: str
@@ -52,7 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observed(NamedTuple):
-    """What was seen beside the workers: counters of the kernel that grew, the local listener, the processors."""
+    """Observations beside the workers: counters of the kernel that grew, the local listener, the processors."""
 
     counters: dict[str, int]
     accept_queue: tuple[int, int] | None = None  # the most that waited in it, and its limit
@@ -66,7 +66,7 @@ def times_of(histogram: Histogram) -> Times:
     return times
 
 
-def kernel_of(totals: Totals) -> Kernel | None:
+def kernel_of(totals: WorkerTotals) -> Kernel | None:
     """The kernel's facts of the connections; None where there are none (unix sockets)."""
     sums = totals.kernel
     if not sums:
@@ -84,7 +84,7 @@ def _microseconds(ns: int | None) -> float | None:
     return None if ns is None else round(ns / _US, 1)
 
 
-def text_lines(report: Report) -> Iterator[str]:
+def text_lines(report: LoadReport) -> Iterator[str]:
     """The report for a person."""
     rate = f"{report.rate:,.0f}/s"
     wanted = f" of {report.wanted_rate:,.0f}/s" if report.wanted_rate is not None else ""

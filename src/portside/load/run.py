@@ -18,13 +18,13 @@ from portside.app.stdout import write_lines, write_stdout
 from portside.client.dial import NOTHING_LISTENS, display_name
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.json_text import encode_json
-from portside.load.conditions import Condition, parse_condition
+from portside.load.conditions import FailCondition, parse_condition
 from portside.load.error_kinds import ERRORS
 from portside.load.hdr_log import log_lines
-from portside.load.observer import Observer
+from portside.load.observer import RunObserver
 from portside.load.plan import plan
-from portside.load.report import Observed, Report, kernel_of, show_time, text_lines, times_of
-from portside.load.totals import Totals
+from portside.load.report import LoadReport, Observed, kernel_of, show_time, text_lines, times_of
+from portside.load.totals import WorkerTotals
 from portside.load.verdict import verdict
 from portside.load.work import Work
 from portside.load.workers import WorkerProcess
@@ -47,7 +47,7 @@ def run(settings: "Load", address: Address) -> int:
         if hdr is not None:
             stack.enter_context(hdr)
         stop = stack.enter_context(readable_at_signal(signal.SIGINT, signal.SIGTERM))
-        observer = Observer(None if address.path is not None else address.port)
+        observer = RunObserver(None if address.path is not None else address.port)
         stack.callback(observer.close)
         workers = _start(works, stack)
         began_wall_ns = time.time_ns()
@@ -61,7 +61,7 @@ def run(settings: "Load", address: Address) -> int:
     return int(bool(report.failed) or not report.replies)
 
 
-def _print(report: Report, *, is_json: bool) -> None:
+def _print(report: LoadReport, *, is_json: bool) -> None:
     """Print a report. Raises PortsideError where no connection was made."""
     if not report.opened:
         why = max(report.errors, key=report.errors.__getitem__, default="")
@@ -76,7 +76,7 @@ def _print(report: Report, *, is_json: bool) -> None:
         write_lines(text_lines(report))
 
 
-def _conditions(settings: "Load") -> list[Condition]:
+def _conditions(settings: "Load") -> list[FailCondition]:
     try:
         return [parse_condition(text) for text in settings.fail_if]
     except InvalidValue as problem:
@@ -95,17 +95,17 @@ def _start(works: Sequence[Work], stack: ExitStack) -> list[WorkerProcess]:
 class _Run:
     """The workers of a run from their start to their end."""
 
-    def __init__(self, workers: list[WorkerProcess], observer: Observer, stop_fd: int, *, is_shown: bool) -> None:
+    def __init__(self, workers: list[WorkerProcess], observer: RunObserver, stop_fd: int, *, is_shown: bool) -> None:
         self._workers = workers
         self._observer = observer
         self._stop_fd = stop_fd
         self._is_shown = is_shown
-        self._totals = Totals(len(workers))
+        self._totals = WorkerTotals(len(workers))
         self._has_begun = False
         self._shown_replies = 0
         self._shown_at_s = 0.0
 
-    def follow(self) -> Totals:
+    def follow(self) -> WorkerTotals:
         """Follow the workers until all have ended; a signal has them stop sending."""
         self._observer.begin()
         look_at = time.monotonic() + _LOOK_EVERY_S
@@ -161,7 +161,7 @@ class _Run:
         write_stderr(progress_line(totals, rate) + "\n")
 
 
-def progress_line(totals: Totals, rate: float) -> str:
+def progress_line(totals: WorkerTotals, rate: float) -> str:
     """How a run goes: time, connections, answers a second, and percentiles of the latency so far."""
     times = times_of(totals.latency)
     shown = "  ".join(f"{name} {show_time(times[name])}" for name in ("p50", "p99", "max"))
@@ -170,12 +170,12 @@ def progress_line(totals: Totals, rate: float) -> str:
     return f"{totals.duration_s:6.1f}s  {totals.open:,} open  {rate:,.0f} answers/s  {shown}{failed}"
 
 
-def _report(settings: "Load", name: str, works: Sequence[Work], totals: Totals, observed: Observed) -> Report:
+def _report(settings: "Load", name: str, works: Sequence[Work], totals: WorkerTotals, observed: Observed) -> LoadReport:
     duration_s = totals.duration_s
     rate = totals.measured_replies / duration_s if duration_s else 0.0
     late = times_of(totals.lateness) if settings.rate is not None else None
     kernel = kernel_of(totals)
-    return Report(
+    return LoadReport(
         target=name,
         duration=round(duration_s, 3),
         connections=settings.connections,
@@ -208,7 +208,7 @@ def _report(settings: "Load", name: str, works: Sequence[Work], totals: Totals, 
     )  # fmt: skip
 
 
-def _judged(report: Report, conditions: Sequence[Condition]) -> Report:
+def _judged(report: LoadReport, conditions: Sequence[FailCondition]) -> LoadReport:
     """The report with the conditions of --fail-if that hold."""
     failed = [f"{each.written}: {each.shown(report)}" for each in conditions if each.holds(report)]
     return msgspec.structs.replace(report, failed=failed)
@@ -224,7 +224,7 @@ def _open_log(path: str | None) -> TextIO | None:
         raise PortsideError(f"--hdr {path}", reason_of(error)) from None
 
 
-def _write_log(file: TextIO, began_wall_ns: int, totals: Totals) -> None:
+def _write_log(file: TextIO, began_wall_ns: int, totals: WorkerTotals) -> None:
     histograms = {"latency": totals.latency, "connect": totals.connect}
     lines = log_lines(began_wall_ns, int(totals.duration_s * 1e9), histograms)
     try:

@@ -20,7 +20,7 @@ from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any
 
 from portside.load.error_kinds import error_kind
-from portside.load.messages import Sender
+from portside.load.messages import MessageContext
 from portside.load.replies import WrongReply
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _NOT_YET = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY, errno.ENOTCONN)
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 
 
-class State(enum.Enum):
+class SlotState(enum.Enum):
     """The state of a slot; the module docstring has the table of transitions."""
 
     WAITING = enum.auto()
@@ -58,7 +58,7 @@ class Slot:
     def __init__(self, worker: "SlotOwner", index: int) -> None:
         self._worker = worker
         self.index = index
-        self.state = State.WAITING
+        self.state = SlotState.WAITING
         self.sock: socket.socket  # while has_socket
         self.has_socket = False
         self.connect_due_ns = 0
@@ -80,7 +80,7 @@ class Slot:
         self._left = 0
         self._generation = 0
         self._reader: ReplyReader | None = None
-        self._peer = Sender(0, 0, "", "")
+        self._peer = MessageContext(0, 0, "", "")
 
     # Opening.
 
@@ -102,7 +102,7 @@ class Slot:
         if code not in (0, errno.EINPROGRESS):
             self._end(error_kind(OSError(code, "")))
             return
-        self.state = State.CONNECTING
+        self.state = SlotState.CONNECTING
         self._worker.connecting += 1
         # Over the loopback the handshake is over when connect(2) returns: that saves two calls and a turn.
         if self._is_connected(sock):
@@ -130,7 +130,7 @@ class Slot:
             self._connected(self._worker.clock_ns())
 
     def _on_connect_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is State.CONNECTING:
+        if generation == self._generation and self.state is SlotState.CONNECTING:
             self._end("timed_out")
 
     def _connected(self, now_ns: int) -> None:
@@ -150,13 +150,13 @@ class Slot:
         worker, sock = self._worker, self.sock
         work = worker.work
         worker.connecting -= 1
-        self.state = State.OPEN
+        self.state = SlotState.OPEN
         self.count = 0
         self._has_answered = False
         self._left = work.per_connection or (1 << 62)
         self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
         if self._constant is None and work.target.family != socket.AF_UNIX:
-            self._peer = Sender(self.number, 0, _text(sock.getpeername()), _text(sock.getsockname()))
+            self._peer = MessageContext(self.number, 0, _text(sock.getpeername()), _text(sock.getsockname()))
         worker.watch(sock, self._on_event, EPOLLIN)
         worker.opened(self.index, now_ns)
         if work.lifetime_ns is not None:
@@ -166,7 +166,7 @@ class Slot:
             self.begin(now_ns)
 
     def _on_lifetime(self, generation: int) -> None:
-        if generation == self._generation and self.state is State.OPEN:
+        if generation == self._generation and self.state is SlotState.OPEN:
             self._left = 0
             if not self._due and self._unsent is None:
                 self._half_close()
@@ -185,7 +185,7 @@ class Slot:
     def on_due(self, due_ns: int, now_ns: int) -> None:
         """A message of the schedule is due."""
         if (
-            self.state is State.OPEN
+            self.state is SlotState.OPEN
             and not self.behind
             and self._left
             and len(self._due) < self._worker.work.pipeline
@@ -202,7 +202,7 @@ class Slot:
         """Send messages that were due while this slot could not send."""
         worker = self._worker
         while self.behind and self._left and len(self._due) < worker.work.pipeline and self._unsent is None:
-            if self.state is not State.OPEN:
+            if self.state is not SlotState.OPEN:
                 return
             due_ns = worker.due_of(self.index, self.next_index)
             self.behind -= 1
@@ -213,7 +213,7 @@ class Slot:
     def _fill(self, now_ns: int) -> None:
         """In a closed loop: send until ``pipeline`` messages are on their way, or the socket takes no more."""
         worker = self._worker
-        while self._unsent is None and self.state is State.OPEN:
+        while self._unsent is None and self.state is SlotState.OPEN:
             room = min(worker.work.pipeline - len(self._due), self._left, worker.may_send, self._most_at_once)
             if room <= 0:
                 return
@@ -233,11 +233,11 @@ class Slot:
         """In a closed loop without answers: write until the socket takes no more, or others should have their turn."""
         worker = self._worker
         for _ in range(_SENDS_A_TURN):
-            if self._unsent is not None or not self._left or not worker.may_send or self.state is not State.OPEN:
+            if self._unsent is not None or not self._left or not worker.may_send or self.state is not SlotState.OPEN:
                 return
             worker.may_send -= 1
             self._send_one(worker.clock_ns())
-        if self.state is State.OPEN and self._unsent is None:
+        if self.state is SlotState.OPEN and self._unsent is None:
             worker.soon(self.write_on)
 
     def _send_one(self, due_ns: int) -> None:
@@ -251,7 +251,7 @@ class Slot:
         else:
             self._due.append(due_ns)
         self._write(message)
-        if self._reader is None and self._unsent is None and self.state is State.OPEN:
+        if self._reader is None and self._unsent is None and self.state is SlotState.OPEN:
             self._written()
 
     def _next_message(self) -> bytes:
@@ -303,11 +303,11 @@ class Slot:
             return
         self._unsent = None
         self._worker.watch(self.sock, self._on_event, EPOLLIN)
-        if self.state is not State.OPEN:
+        if self.state is not SlotState.OPEN:
             return
         if self._reader is None:
             self._written()
-        if self._worker.is_sending and self.state is State.OPEN:
+        if self._worker.is_sending and self.state is SlotState.OPEN:
             self.begin(self._worker.clock_ns())
 
     # Receiving.
@@ -333,7 +333,7 @@ class Slot:
         if not data:
             self._on_eof()
             return
-        if self._reader is None or self.state is not State.OPEN:
+        if self._reader is None or self.state is not SlotState.OPEN:
             return
         try:
             answers = self._reader.feed(data)
@@ -364,11 +364,11 @@ class Slot:
                 self._fill(now_ns)
 
     def _on_thought(self, generation: int) -> None:
-        if generation == self._generation and self.state is State.OPEN and self._worker.is_sending:
+        if generation == self._generation and self.state is SlotState.OPEN and self._worker.is_sending:
             self._fill(self._worker.clock_ns())
 
     def _on_eof(self) -> None:
-        if self.state is State.CLOSING:
+        if self.state is SlotState.CLOSING:
             self._end(None)
         elif self._due or self._unsent is not None or self._reader is None:
             self._end("closed")  # before it has answered
@@ -385,11 +385,11 @@ class Slot:
     def abandon(self) -> None:
         """End for good, because the run is over."""
         self._close()
-        self.state = State.ENDED
+        self.state = SlotState.ENDED
 
     def _half_close(self) -> None:
         """Send FIN and wait for the server's, so that what was sent last is not lost in a reset."""
-        self.state = State.CLOSING
+        self.state = SlotState.CLOSING
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -399,18 +399,18 @@ class Slot:
         self._worker.after(self._worker.work.timeout_ns, lambda: self._on_close_timeout(generation))
 
     def _on_close_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is State.CLOSING:
+        if generation == self._generation and self.state is SlotState.CLOSING:
             self._end("not_closed")
 
     def _end(self, kind: str | None) -> None:
         """The connection is over; ``kind`` is the error that ended it, counted once for each message that it lost."""
-        if self.state is State.CONNECTING:
+        if self.state is SlotState.CONNECTING:
             self._worker.connecting -= 1
-        was_open = self.state in (State.OPEN, State.CLOSING)
+        was_open = self.state in (SlotState.OPEN, SlotState.CLOSING)
         lost = len(self._due) + (self._reader is None and self._unsent is not None)
         self._worker.outstanding -= lost
         self._close()
-        self.state = State.WAITING
+        self.state = SlotState.WAITING
         if kind is not None:
             self._worker.failed(kind, max(lost, 1))
         # A server that closes at once what it has accepted is not asked again without a pause either.
@@ -421,7 +421,7 @@ class Slot:
         if not self.has_socket:
             return
         sock = self.sock
-        if self.state in (State.OPEN, State.CLOSING):
+        if self.state in (SlotState.OPEN, SlotState.CLOSING):
             self._worker.note_kernel(sock)
         self._worker.unwatch(sock)
         sock.close()

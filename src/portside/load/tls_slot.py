@@ -3,7 +3,7 @@
 from select import EPOLLIN
 from typing import TYPE_CHECKING
 
-from portside.load.slot import READ_BYTES, Slot, State
+from portside.load.slot import READ_BYTES, Slot, SlotState
 from portside.tls.engine import Half, SessionState, TlsEngine
 from portside.tls.words import TlsError
 
@@ -86,7 +86,7 @@ class TlsSlot(Slot):
         super()._write(encrypted)
 
     def _half_close(self) -> None:
-        self.state = State.CLOSING
+        self.state = SlotState.CLOSING
         self._engine.close_notify()
         if self._flush_engine():
             super()._half_close()

@@ -1,10 +1,10 @@
 """What all workers have said, added up."""
 
 from portside.load.histogram import Histogram
-from portside.load.work import Progress
+from portside.load.work import WorkDone
 
 
-class Totals:
+class WorkerTotals:
     """Sums and histograms over the workers of a run. ``measured_`` counts are those of the measured time alone."""
 
     def __init__(self, workers: int) -> None:
@@ -13,9 +13,9 @@ class Totals:
         self.measured_sent = self.measured_replies = self.measured_opened = 0
         self.errors: dict[str, int] = {}
         self.kernel: dict[str, int] = {}
-        self._last: list[Progress | None] = [None] * workers
+        self._last: list[WorkDone | None] = [None] * workers
 
-    def add(self, worker: int, progress: Progress) -> None:
+    def add(self, worker: int, progress: WorkDone) -> None:
         """Add what a worker has done since its last word."""
         self.opened += progress.opened
         self.sent += progress.sent

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from portside.load.messages import Messages
+from portside.load.messages import MessageSource
 from portside.load.replies import Reply
 
 
@@ -17,13 +17,13 @@ class Target(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What one worker does. Counts and rates are this worker's share; times are nanoseconds of CLOCK_MONOTONIC."""
+    """The share of one worker. Counts and rates are this worker's share; times are nanoseconds of CLOCK_MONOTONIC."""
 
     target: Target
     connections: int
     first_number: int  # of its connections, which go on in steps of ``step``
     step: int
-    messages: Messages
+    messages: MessageSource
     reply: Reply
     duration_ns: int | None  # from when all connections are open; None: until all messages are answered
     most_messages: int | None  # in all; None: as many as fit into the duration
@@ -40,8 +40,8 @@ class Work(NamedTuple):
     seed: int = 0
 
 
-class Progress(msgspec.Struct, frozen=True, gc=False):
-    """What a worker has done since its last word; histograms as slots and how often each occurred.
+class WorkDone(msgspec.Struct, frozen=True, gc=False):
+    """The work that was done since a worker's last word; histograms as slots and how often each occurred.
 
     ``kernel`` are sums over its connections that have ended; ``cpu_ns`` and ``wall_ns`` are of the measured time.
     """

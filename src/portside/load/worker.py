@@ -25,8 +25,8 @@ from random import Random
 from portside.load.histogram import Histogram
 from portside.load.kernel_facts import KernelFacts
 from portside.load.schedule import Pace
-from portside.load.slot import Slot, State
-from portside.load.work import Progress, Work
+from portside.load.slot import Slot, SlotState
+from portside.load.work import Work, WorkDone
 
 _REPORT_NS = 100_000_000
 _FLUSH_AT = 4096  # times in the list before they go into the histogram
@@ -39,10 +39,10 @@ _MOST_RESTS = 10_000
 _MOST_WAIT_NS = 50_000_000
 
 
-class Worker:
-    """Does its share of a run. ``report`` takes each Progress; ``control`` becomes readable: begin, and later: stop."""
+class LoadWorker:
+    """Does its share of a run. ``report`` takes each WorkDone; ``control`` becomes readable: begin, and later: stop."""
 
-    def __init__(self, work: Work, report: Callable[[Progress], None], control: int) -> None:
+    def __init__(self, work: Work, report: Callable[[WorkDone], None], control: int) -> None:
         self.work = work
         self.clock_ns = time.monotonic_ns
         self.wall_ns = time.time_ns
@@ -299,7 +299,7 @@ class Worker:
         self._pace = self._pace._replace(start_ns=now + work.offset_ns)
         self.is_sending = True
         for slot in self._slots:
-            if slot.state is State.OPEN:
+            if slot.state is SlotState.OPEN:
                 slot.begin(now)
 
     def _stop_sending(self, now: int, end: int) -> None:
@@ -355,7 +355,7 @@ class Worker:
             stage = "measuring"
         cpu_ns = time.process_time_ns() - self._cpu_began_ns if self._stage == "measuring" else self._cpu_total_ns
         self._report(
-            Progress(
+            WorkDone(
                 stage=stage, open=self._open, opened=self._opened, sent=self.sent, replies=self._replies,
                 bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, errors=self._errors,
                 latency=_sparse(self._histograms["latency"]), connect=_sparse(self._histograms["connect"]),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from portside.load.work import Progress, Work
+from portside.load.work import Work, WorkDone
 
 _SIZE_BYTES = 4
 _READ_BYTES = 1 << 20
@@ -31,7 +31,7 @@ class WorkerProcess:
         self.is_lost = False
         self.is_over = False
         self._waiting = bytearray()
-        self._decoder = msgspec.msgpack.Decoder(Progress)
+        self._decoder = msgspec.msgpack.Decoder(WorkDone)
 
     def begin(self) -> None:
         """Begin to measure."""
@@ -41,8 +41,8 @@ class WorkerProcess:
         """Send nothing more, wait for the answers, and end."""
         self._tell(_STOP)
 
-    def read(self) -> Iterator[Progress]:
-        """What it has said since the last call; at its end ``is_over``."""
+    def read(self) -> Iterator[WorkDone]:
+        """The worker's words since the last call; at its end ``is_over``."""
         data = os.read(self.reports, _READ_BYTES)
         if not data:
             self.is_over = True
@@ -77,15 +77,15 @@ def _work(work: Work, report: int, control: int) -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # of the terminal: the process that started this one decides
-        from portside.load.worker import Worker
+        from portside.load.worker import LoadWorker
 
         encoder = msgspec.msgpack.Encoder()
 
-        def say(progress: Progress) -> None:
+        def say(progress: WorkDone) -> None:
             data = encoder.encode(progress)
             os.write(report, len(data).to_bytes(_SIZE_BYTES, "little") + data)
 
-        Worker(work, say, control).run()
+        LoadWorker(work, say, control).run()
         status = 0
     except BrokenPipeError:
         pass  # nobody listens any more

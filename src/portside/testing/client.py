@@ -139,7 +139,7 @@ class TcpClient(SyncConnection):
 def _find(
     incoming: Incoming, pattern: "bytes | re.Pattern[bytes]", frame: Frame | None
 ) -> "tuple[bytes | re.Match[bytes] | None, bool]":
-    """What matches, which is taken; and whether more bytes may make a match."""
+    """The match, which is taken; and whether more bytes may make one."""
     if frame is not None:
         message = incoming.message(frame, asyncio.get_running_loop().time())
         if message is None:

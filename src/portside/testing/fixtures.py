@@ -19,7 +19,7 @@ from portside.testing.client import TcpClient
 from portside.testing.leaks import Identity, find_leaks, open_sockets
 from portside.testing.proxy import TcpProxy, Upstream
 from portside.testing.script import Fault, as_fault
-from portside.testing.server import Findings, ScriptFailed, TcpServer
+from portside.testing.server import ScriptFailed, ScriptProblems, TcpServer
 
 if TYPE_CHECKING:
     from portside.api.options import ConnectOptions, ListenOptions
@@ -133,10 +133,10 @@ class TestPeers:
     # What came of them.
 
     def verify(self, *, is_final: bool) -> str | None:
-        """What fails the test; None where all is well. Unless ``is_final``, what is missing may still come."""
+        """The text that fails the test; None where all is well. Unless ``is_final``, what is missing may still come."""
         if not self.is_own:
             return None
-        found: list[Findings] = []
+        found: list[ScriptProblems] = []
         for server in self.servers:
             each = server.findings(is_final=is_final)
             if each is not None and (is_final or each.is_final) and server not in self._shown:
@@ -148,7 +148,7 @@ class TestPeers:
         return "\n\n".join([*(each.text for each in found), *self._recorded()])
 
     def sections(self, failure: BaseException | None) -> list[Section]:
-        """What the report of a failed test shows of its servers, proxies and clients; each is shown once."""
+        """Sections for the report of a failed test about its servers, proxies and clients; each is shown once."""
         if not self.is_own:
             return []
         sections = []

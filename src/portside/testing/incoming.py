@@ -10,7 +10,7 @@ LONGEST_BYTES = 1 << 20  # of a message, and of what waits for a regular express
 
 
 class Incoming:
-    """What has come and is not taken. Times are in seconds of the caller's clock.
+    """Bytes that have come and are not taken. Times are in seconds of the caller's clock.
 
     Both views read one stream and may be mixed; changing from one to the other costs a copy of what waits.
     """

@@ -92,7 +92,7 @@ def _describe(fd: int) -> OpenSocket | None:
 
 
 def leaks_text(leaks: list[OpenSocket]) -> str:
-    """What a failure says about sockets that are left open."""
+    """The text of a failure about sockets that are left open."""
     count = len(leaks)
     title = f"tcp_leaks: the test leaves {count} TCP socket{'s' if count != 1 else ''} open"
     return "\n".join([title, "", *(f"  {each}" for each in leaks[:50]), *(["  …"] if count > 50 else [])])

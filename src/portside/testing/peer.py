@@ -56,12 +56,12 @@ class TcpConnection(SyncConnection):
 
     @property
     def received(self) -> bytes:
-        """What the client has sent."""
+        """The bytes that the client has sent."""
         return self.transcript.received
 
     @property
     def sent(self) -> bytes:
-        """What the client was sent."""
+        """The bytes that the client was sent."""
         return self.transcript.sent
 
     @property

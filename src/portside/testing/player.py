@@ -66,7 +66,7 @@ class Play:
         self.out_bytes = 0
 
     def pending(self) -> list[Expectation[Any]]:
-        """What may come next in the script."""
+        """The expectations that may be met next."""
         groups, came = self.script.groups, self.came
         while self.group < len(groups):
             expectations = groups[self.group].expectations
@@ -215,7 +215,7 @@ class Player(Behaviour):
         return False
 
     def _try(self, incoming: Incoming, each: Expectation[Any]) -> tuple[Any, Literal["more", "quiet"] | None]:
-        """What matches, which is taken; or for what a match waits, None where it never will."""
+        """The match, which is taken; or the reason why it has to wait, None where it never comes."""
         pattern = each.pattern
         if pattern is None:
             return None, None

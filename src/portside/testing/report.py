@@ -47,7 +47,7 @@ def _got(problem: "Problem") -> str:
 
 
 def problem_lines(problem: "Problem") -> Iterator[str]:
-    """What went wrong in detail, with the difference."""
+    """The details of a problem, with the difference."""
     if problem.kind == "connection":
         yield f"connection #{problem.number} from {problem.peer} is one more than there are scripts for"
         yield f"on_connection({problem.number}) or every_connection() of the server gives it one"

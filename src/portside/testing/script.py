@@ -51,7 +51,7 @@ def as_fault(fault: Fault) -> FaultSpec:
 
 
 class Reaction(Generic[Got]):
-    """What a scripted peer does when its turn comes: its steps, in the order in which they were written.
+    """The steps of a scripted peer when its turn comes, in the order in which they were written.
 
     Example::
 

@@ -33,7 +33,7 @@ PATIENCE_S = 1.0  # for what is missing at the end of a test, while a client is 
 
 
 class ScriptFailed(AssertionError):
-    """What has come is not what was expected: the text says what, with the difference.
+    """Something has come that was not expected, or not come: the text says what, with the difference.
 
     ``source`` is the server or client that says so, None after pickling.
     """
@@ -41,8 +41,8 @@ class ScriptFailed(AssertionError):
     source: object = None
 
 
-class Findings(NamedTuple):
-    """What is wrong with the conversations of a server until now: one line, and the whole text."""
+class ScriptProblems(NamedTuple):
+    """Problems in the conversations of a server until now: one line, and the whole text."""
 
     title: str
     text: str
@@ -250,8 +250,8 @@ class TcpServer(Peer):
         play = None if self._player is None else self._player.plays.get(number)
         return play is not None and not play.is_over and bool(self.get(play.pending))
 
-    def findings(self, *, is_final: bool = False) -> Findings | None:
-        """What is wrong until now; None where all is as it was expected.
+    def findings(self, *, is_final: bool = False) -> ScriptProblems | None:
+        """Problems until now; None where all is as it was expected.
 
         With ``is_final`` a client that is connected has a second for what is missing.
         """
@@ -262,22 +262,22 @@ class TcpServer(Peer):
             return self.thread.call(self._conclude(player, is_final=is_final), CALL_S)
         except PortsideError as error:
             text = f"{self.label}: {error}"
-            return Findings(text, text, is_final=True)
+            return ScriptProblems(text, text, is_final=True)
 
-    async def _conclude(self, player: Player, *, is_final: bool) -> Findings | None:
+    async def _conclude(self, player: Player, *, is_final: bool) -> ScriptProblems | None:
         await turn()
         if is_final and player.is_open and not player.is_complete:
             await player.wait_complete(PATIENCE_S, from_open=True)
         return self._find(player)
 
-    def _find(self, player: Player) -> Findings | None:
+    def _find(self, player: Player) -> ScriptProblems | None:
         problems = player.problems
         if player.is_complete and not problems:
             return None
         title = problem_title(problems[0]) if problems else self._missing_title(player)
         title = f"{self.label}: {title}"
         parts: list[tuple[str, Sequence[str]]] = [("", first_problems(problems))] if problems else []
-        return Findings(title, failure_text(title, [*parts, *self._parts(player)]), bool(problems))
+        return ScriptProblems(title, failure_text(title, [*parts, *self._parts(player)]), bool(problems))
 
     def _missing_title(self, player: Player) -> str:
         scripts = self._scripts

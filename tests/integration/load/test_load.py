@@ -269,7 +269,7 @@ def test_a_server_that_answers_twice(start: Start) -> None:
 
 
 def test_a_server_that_never_answers(start: Start) -> None:
-    """Messages without an answer are errors, and their age is in the latency: nothing hides them."""
+    """MessageSource without an answer are errors, and their age is in the latency: nothing hides them."""
     with serving(lambda connection: connection.recv(1) and threading.Event().wait(DEADLINE_S)) as port:
         report = load(
             start, port, "-d", "300ms", "-c", "3", "--rate", "100/s", "--timeout", "400ms", "--workers", "1", status=1

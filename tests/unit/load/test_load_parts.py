@@ -1,4 +1,4 @@
-"""Messages, conditions, verdicts and the report of load."""
+"""MessageSource, conditions, verdicts and the report of load."""
 
 from pathlib import Path
 from random import Random
@@ -8,16 +8,16 @@ import pytest
 from portside.errors import InvalidValue, PortsideError
 from portside.load.conditions import parse_condition
 from portside.load.histogram import Histogram
-from portside.load.messages import DEFAULT, Messages, Sender, parse_message
+from portside.load.messages import DEFAULT, MessageContext, MessageSource, parse_message
 from portside.load.replies import parse_reply
-from portside.load.report import Kernel, Observed, Report, Times, show_time, text_lines, times_of
+from portside.load.report import Kernel, LoadReport, Observed, Times, show_time, text_lines, times_of
 from portside.load.verdict import verdict
 from portside.units import parse_rate
 
-SENDER = Sender(7, 3, "127.0.0.1:9000", "127.0.0.1:40000")
+SENDER = MessageContext(7, 3, "127.0.0.1:9000", "127.0.0.1:40000")
 
 
-def made(messages: Messages) -> bytes:
+def made(messages: MessageSource) -> bytes:
     return messages.make(SENDER, 0, Random(1))
 
 
@@ -25,7 +25,7 @@ def times(value: float | None = 500.0) -> Times:
     return dict.fromkeys(("p50", "p90", "p95", "p99", "p99_9", "p99_99", "max"), value)
 
 
-def report(**given: object) -> Report:
+def report(**given: object) -> LoadReport:
     known: dict[str, object] = {
         "target": "localhost:9000", "duration": 10.0, "connections": 50, "workers": 2, "wanted_rate": None,
         "sent": 1000, "replies": 990, "errors": {"reset": 10}, "rate": 99.0, "bytes_sent": 64000,
@@ -34,7 +34,7 @@ def report(**given: object) -> Report:
         "kernel": Kernel(retransmitted=0, receiver_limited=0.5, sender_limited=None, rtt_us=times(20.0)),
         "verdict": [], "failed": [],
     }  # fmt: skip
-    return Report(**(known | given))  # type: ignore[arg-type]
+    return LoadReport(**(known | given))  # type: ignore[arg-type]
 
 
 def test_the_default_message_is_a_line_of_64_bytes() -> None:

@@ -52,7 +52,7 @@ class FindingsQuery(Struct, kw_only=True):
     problems={503: "the machine cannot be watched, or others ask with too many filters"},
 )  # fmt: skip
 async def findings(console: Console, *, query: FindingsQuery) -> FindingsPage:
-    """What is wrong."""
+    """The findings about this machine, or about the sockets that a filter matches."""
     text = query.filter.strip()
     watch = console.connections
     try:
