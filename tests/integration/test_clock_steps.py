@@ -75,7 +75,7 @@ def test_a_recording_of_a_server(listen: Start, start: Start, tmp_path: Path, cl
     assert [(event["event"], event.get("text")) for event in events] == [
         (event["event"], event.get("text")) for event in live
     ], "in the order in which it happened"
-    assert all(abs(seconds(one) - seconds(other)) < 0.002 for one, other in zip(events, live, strict=True))
+    assert all(abs(seconds(one) - seconds(other)) < DEADLINE_S for one, other in zip(events, live, strict=True))
 
     listed = start("rec", "list", path, "--json")
     assert listed.wait() == 0
