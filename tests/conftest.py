@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,6 +15,9 @@ settings.register_profile("tests", settings(), deadline=None, suppress_health_ch
 settings.load_profile("tests")
 
 make_neutral()
+
+if os.environ.get("COVERED") == "tests":  # and not each program that they start, which takes it twice the time
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 Start = Callable[..., Program]
 
