@@ -268,7 +268,10 @@ class TcpServerFactory:
 class TcpProxyFactory:
     """Makes proxies of a test: the fixture ``tcp_proxy``.
 
-    proxy = tcp_proxy("127.0.0.1:6379", faults=["latency 200ms"])
+    Example::
+
+        def test_slow(tcp_proxy):
+            proxy = tcp_proxy("127.0.0.1:6379", faults=["latency 200ms"])
     """
 
     def __init__(self, peers: TestPeers) -> None:
@@ -290,9 +293,12 @@ class TcpProxyFactory:
 class TcpClientFactory:
     """Connects to the server under test: the fixture ``tcp_client``.
 
-    client = tcp_client("127.0.0.1:12345")
-    client.send(b"PING\\n")
-    client.expect(b"PONG\\n")
+    Example::
+
+        def test_ping(tcp_client):
+            client = tcp_client("127.0.0.1:12345")
+            client.send(b"PING\\n")
+            client.expect(b"PONG\\n")
     """
 
     def __init__(self, peers: TestPeers) -> None:

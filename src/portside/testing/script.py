@@ -42,6 +42,7 @@ def as_bytes(data: object) -> bytes:
 
 def as_fault(fault: Fault) -> FaultSpec:
     """A fault from its text. Raises ValueError, which says what is wrong."""
+    __tracebackhide__ = True
     if isinstance(fault, FaultSpec):
         return fault
     try:
@@ -118,6 +119,7 @@ class Reaction(Generic[Got]):
 
             tcp_server.expect(b"GET\\n").fault("rate 10k/s").reply(b"x" * 50_000)
         """
+        __tracebackhide__ = True
         self.actions.append(Action("fault", as_fault(fault)))
         return self
 
@@ -201,6 +203,7 @@ class Script:
 
             tcp_server.expect(re.compile(rb"HELO (.*)\\r\\n")).reply(lambda match: b"250 hello %s\\r\\n" % match[1])
         """
+        __tracebackhide__ = True
         made = self._make(pattern, frame, times)
         if self._block is not None:
             self._block.expectations.append(made)
@@ -237,6 +240,7 @@ class Script:
 
             tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
         """
+        __tracebackhide__ = True
         made = self._make(pattern, frame, sys.maxsize)
         self.standing.append(made)
         return made
@@ -266,13 +270,14 @@ class Script:
         return not any(group.expectations for group in self.groups)
 
     def _make(self, pattern: object, frame: str | None, times: int) -> Expectation[Any]:
+        __tracebackhide__ = True
         if isinstance(pattern, re.Pattern):
             if not isinstance(pattern.pattern, bytes):
                 raise TypeError("what comes is bytes: write the expression as re.compile(rb'…')")
         else:
             pattern = as_bytes(pattern)
             if not pattern:
-                raise ValueError("nothing is no message: expect_fin() expects the end")
+                raise ValueError("an empty pattern would match anything: expect_fin() expects the end")
         if times < 1:
             raise ValueError(f"times must be at least 1, and is {times}")
         try:

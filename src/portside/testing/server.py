@@ -156,6 +156,7 @@ class TcpServer(Peer):
 
             tcp_server.expect(b"HELO me\\r\\n").reply(b"250 ok\\r\\n")
         """
+        __tracebackhide__ = True
         return self._script.expect(pattern, frame=frame, times=times, any_order=any_order)
 
     def expect_fin(self) -> Expectation[bytes]:
@@ -178,6 +179,7 @@ class TcpServer(Peer):
 
             tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
         """
+        __tracebackhide__ = True
         return self._script.always(pattern, frame=frame)
 
     def any_order(self) -> AbstractContextManager[Script]:
@@ -218,6 +220,8 @@ class TcpServer(Peer):
         """Wait until all that is expected has come. Raises ScriptFailed when it takes longer, or something else comes.
 
         For clients in other processes and threads. In a coroutine: ``await asyncio.to_thread(tcp_server.wait)``.
+
+        Example::
 
             process = subprocess.Popen(["my-client", str(tcp_server.port)])
             tcp_server.wait("10s")

@@ -334,3 +334,23 @@ def test_leaks(pytester: pytest.Pytester) -> None:
         "tcp_leaks: the test leaves 1 TCP socket open",
         "CLOSE_WAIT: the peer has closed, and close() is missing here, 4 bytes not read",
     )
+
+
+def test_a_script_that_is_wrong_is_shown_where_it_is_written(pytester: pytest.Pytester) -> None:
+    shown = outcome(
+        pytester,
+        """
+    def test_text(tcp_server):
+        tcp_server.expect(re.compile("text"))
+
+    def test_empty(tcp_server):
+        tcp_server.always(b"")
+
+    def test_fault(tcp_server):
+        tcp_server.greet(b"x").fault("latencyy 3ms")
+    """,
+        failed=3,
+    )
+    has(shown, "E       TypeError: ", "E       ValueError: an empty pattern", "E       ValueError: 'latencyy'")
+    assert "script.py" not in shown
+    assert "server.py" not in shown
