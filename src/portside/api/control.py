@@ -94,7 +94,7 @@ class Control:
         *,
         min_severity: Literal["info", "warning", "critical"] = "info",
     ) -> Json:
-        """Findings about the TCP of the server's machine, as ``diagnose`` has them, and the connections in them.
+        """The findings of ``diagnose`` for the server's machine, each with the connections that it is about.
 
         The first to ask waits a second: a diagnosis needs a second look. With a filter, conditions of the whole machine
         are left out. ``items`` of the answer are the findings, ``watched`` says for how many seconds the machine has
