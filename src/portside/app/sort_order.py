@@ -64,7 +64,7 @@ def parse_sort(text: str, *, live: bool = False) -> Sort:
     if near := nearest(name, (*_COLUMNS, *_NUMBERS)):
         raise UsageError("--sort", f"there is no column {name!r}", f"did you mean {near}?")
     columns = ", ".join(column.sort_names[0] for column in SORTABLE)
-    more = "rtt, cwnd, retrans, bytes_sent and every other number that a filter knows (docs/filter.md)"
+    more = "rtt, cwnd, retrans, bytes_sent and every other number that a filter knows (portside help filter)"
     raise UsageError("--sort", f"there is no column {name!r}", f"columns: {columns}; {more}")
 
 

@@ -147,7 +147,7 @@ class Listen(Written):
     )  # fmt: skip
     handler: str | None = option(
         "--handler", metavar="FILE.py:NAME", group=_BACK,
-        help="call an async function of yours with each connection (docs/handler.md)",
+        help="call an async function of yours with each connection (see portside help handler)",
         excludes=_ANSWERS,
     )  # fmt: skip
     forward: Address | None = option(
@@ -231,7 +231,7 @@ class Listen(Written):
     fault: "tuple[FaultSpec, ...]" = options(
         "--fault", metavar="SPEC", parse=_parse_fault, group=_FAULTS,
         help="make connections misbehave: 'latency 200ms', 'rate 10k/s', 'stall after 1k', 'reset at 100', "
-        "'corrupt 0.01 out p=0.1' and others (see docs/faults.md)",
+        "'corrupt 0.01 out p=0.1' and others (see portside help faults)",
     )  # fmt: skip
     fault_seed: int | None = option(
         "--fault-seed", metavar="N", parse=parse_seed, group=_FAULTS,

@@ -22,7 +22,7 @@ class Watch:
     filter: tuple[str, ...] = argument(
         "FILTER",
         str,
-        "which sockets: the language of ss, and more columns (see docs/filter.md); a bare port means either end",
+        "which sockets: the language of ss, and more columns (see portside help filter); a bare port means either end",
     )
     listening: bool = flag("-l", "--listening", help="listeners, with their accept queues", group=_SEEN)
     all: bool = flag("-a", "--all", help="listeners and connections (default: connections)", group=_SEEN)

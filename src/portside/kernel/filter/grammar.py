@@ -40,7 +40,7 @@ _HABITS = {
     "tcp6": "-6 shows IPv6 alone",
     "tcp4": "-4 shows IPv4 alone",
     "udp": "TCP only, there is nothing here about UDP",
-    "help": "`portside watch --help` tells the options, docs/filter.md what a filter may be",
+    "help": "`portside watch --help` lists the options, `portside help filter` describes filters",
     "user": "write uid = NAME",
     "cmd": "write program = NAME",
     "comm": "write program = NAME",

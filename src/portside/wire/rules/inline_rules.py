@@ -18,7 +18,7 @@ def read_replies(written: Sequence[str]) -> RuleSet:
         try:
             rules.append(_read(each, number))
         except InvalidValue as problem:
-            raise UsageError(f"--reply {each!r}", str(problem), "see docs/rules.md") from None
+            raise UsageError(f"--reply {each!r}", str(problem), "see `portside help rules`") from None
     return RuleSet(rules=rules, start=FIRST_STATE, states=(FIRST_STATE,), source="--reply")
 
 

@@ -40,7 +40,7 @@ _KEYS = (*_CONDITIONS, "name", "state", "ignore-case", "repeat", "where", "answe
 _ON: dict[str, When] = {"connect": "connect", "message": "message", "half-close": "half-close"}
 _MANY_DIGITS = re.compile("[0-9][0-9_]{999,}")
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-_HINT = "see docs/rules.md"
+_HINT = "see `portside help rules`"
 
 
 def read_rules(document: str, name: str) -> RuleSet:

@@ -182,7 +182,7 @@ class _VariableParser:
         """Its name, how to get it (None: of the answer itself), which piece, and what is added to its length."""
         found = _SOURCE.fullmatch(written)
         if found is None:
-            raise InvalidValue(f"${{{written}}} is no variable: see docs/rules.md for what there is")
+            raise InvalidValue(f"${{{written}}} is no variable: `portside help rules` lists them")
         name, first, last, more = found.groups()
         piece = slice(int(first) if first else None, int(last) if last else None)
         if name in _ITSELF:

@@ -68,7 +68,7 @@ def read_transcript(text: str, name: str, frame: Frame) -> list[Step]:
             try:
                 steps.append(_step(number, line, b"\n" if frame.kind == "lines" else b""))
             except InvalidValue as problem:
-                raise RulesError(f"{name}:{number}:1", str(problem), "see docs/rules.md") from None
+                raise RulesError(f"{name}:{number}:1", str(problem), "see `portside help rules`") from None
     return steps
 
 
