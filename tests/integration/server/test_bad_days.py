@@ -370,11 +370,18 @@ def test_an_output_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
     assert os.strerror(errno.ENOENT) in words
 
 
-@pytest.mark.parametrize("words", ["watch", "rec", "rec show", "rules check"])
-def test_help_before_the_command_is_that_of_the_command(start: Start, words: str) -> None:
+@pytest.mark.parametrize("words", ["rec show", "rules check"])
+def test_help_on_a_subcommand_is_its_own(start: Start, words: str) -> None:
     asked, usual = start("help", *words.split()), start(*words.split(), "--help")
     assert asked.wait() == usual.wait() == 0
     assert asked.out == usual.out != b""
+
+
+@pytest.mark.parametrize("word", ["watch", "rec"])
+def test_help_on_a_command_is_its_page(start: Start, word: str) -> None:
+    asked = start("help", word)
+    assert asked.wait() == 0
+    assert asked.out.startswith(f"# portside {word}".encode())
 
 
 def test_an_unknown_command_and_none(start: Start) -> None:
