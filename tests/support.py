@@ -33,7 +33,8 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
 def free_port() -> int:
     """A port of 127.0.0.1 on which nothing listens, and which the kernel gives to nobody else meanwhile.
 
-    It is below the range of the ports that the kernel picks (ip_local_port_range).
+    It is below the range of ports that the kernel picks (ip_local_port_range): for a port that is listened on later,
+    and for tests that count all sockets of a port, since a client of another test may have been given its number too.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from netns import other_netns, rename_loopback, run_in_netns
-from support import Program, wait_until
+from support import Program, free_port, wait_until
 
 from portside.kernel.destroy_monitor import DestroyMonitor
 from portside.kernel.netns import Namespace
@@ -61,7 +61,7 @@ def lines(program: Program) -> list[str]:
 
 
 def short_connections() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching() as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching() as program:
         for batch in range(1, 11):  # a batch fits into what an unprivileged reader has for announcements
             connections(listener, 50)
             program.wait_for("closed  ", count=100 * batch)
@@ -73,7 +73,7 @@ def short_connections() -> None:
 
 
 def each_closed_once_in_json() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching("--json", text=False) as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching("--json", text=False) as program:
         name = "{}:{}".format(*listener.getsockname())
         told_closed = re.compile('"event":"closed".*?"local":"([^"]+)"')
         wait_until(lambda: connections(listener, 1) and program.out, "the first event")
@@ -104,7 +104,7 @@ def each_closed_once_in_json() -> None:
 
 def one_that_lives() -> None:
     """Detection by looks: its program, its states, and its bytes at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching("--interval", "20ms") as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching("--interval", "20ms") as program:
         with socket.create_connection(listener.getsockname()) as client:
             accepted = listener.accept()[0]
             here = "{}:{}".format(*accepted.getpeername())
@@ -123,7 +123,7 @@ def one_that_lives() -> None:
 
 def reset_while_held() -> None:
     """A connection that was reset is closed, though its program holds the descriptor; and not closed again."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching("--interval", "20ms") as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching("--interval", "20ms") as program:
         client = socket.create_connection(listener.getsockname())
         accepted = listener.accept()[0]
         here = "{}:{}".format(*listener.getsockname())
@@ -156,7 +156,10 @@ def refused() -> None:
 
 
 def filters_on_short_connections() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+    with (
+        socket.create_server(("127.0.0.1", free_port())) as one,
+        socket.create_server(("127.0.0.1", free_port())) as other,
+    ):
         port = one.getsockname()[1]
         for filter_text, expected in ((f"dport = {port}", 20), (f"{port}", 40), ("rtt > 1h", 0), ("program = nc", 0)):
             with watching(filter_text) as program:
@@ -177,7 +180,7 @@ def both_families() -> None:
 
 
 def only_polling() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         with watching("--source", "proc", "--interval", "20ms") as program:
             with socket.create_connection(listener.getsockname()), listener.accept()[0]:
                 program.wait_for("opened  .* ESTABLISHED|changed .* -> ESTABLISHED", count=2)
@@ -188,7 +191,7 @@ def only_polling() -> None:
 
 def resets_by_the_server() -> None:
     """The queue of a connection that was aborted is not known: what the kernel tells of it is invented."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         with watching("sendq > 60000") as program:
             for _ in range(5):
                 abort_one(listener)
@@ -214,9 +217,9 @@ def abort_one(listener: socket.socket) -> None:
 
 def a_listener_closes() -> None:
     options = ("--json", "-a", "--interval", "20ms")
-    with socket.create_server(("127.0.0.1", 0)) as other, watching(*options, text=False) as program:
+    with socket.create_server(("127.0.0.1", free_port())) as other, watching(*options, text=False) as program:
         wait_until(lambda: connections(other, 1) and program.out, "the first event")
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", free_port())) as listener:
             name = "{}:{}".format(*listener.getsockname())
             program.wait_for(f'"event":"opened".*"{name}"')
         program.wait_for(f'"event":"closed".*"{name}"')
@@ -247,7 +250,7 @@ def one_that_connects_to_itself() -> None:
 
 
 def an_interval_without_end() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching("--interval", "100000h") as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching("--interval", "100000h") as program:
         connections(listener, 1)
         program.wait_for("closed  ", count=2)
         assert "seen 2 of 2 ends" in end(program)
@@ -264,7 +267,7 @@ def not_our_network() -> None:
         namespace = Namespace(str(process.pid))
         with namespace, watching("--netns", str(process.pid), "--interval", "20ms") as program:
             process.communicate()
-            with socket.create_server(("127.0.0.1", 0)) as ours:
+            with socket.create_server(("127.0.0.1", free_port())) as ours:
                 connections(ours, 5)
             with namespace.run(lambda: socket.create_server(("127.0.0.1", 0))) as theirs:
                 end_of_theirs = theirs.getsockname()
@@ -300,7 +303,7 @@ def names_of_interfaces() -> None:
 
 def a_reader_that_goes_away() -> None:
     receiving, sending = os.pipe()
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching(text=False, stdout=sending) as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching(text=False, stdout=sending) as program:
         os.close(sending)
         assert os.read(receiving, 5) == b"Time "
         connections(listener, 1)
@@ -311,7 +314,7 @@ def a_reader_that_goes_away() -> None:
 
 def a_reader_that_does_not_read() -> None:
     receiving, sending = os.pipe()
-    with socket.create_server(("127.0.0.1", 0)) as listener, watching(text=False, stdout=sending) as program:
+    with socket.create_server(("127.0.0.1", free_port())) as listener, watching(text=False, stdout=sending) as program:
         os.close(sending)
         assert os.read(receiving, 5) == b"Time "
         connections(listener, 1000)
@@ -320,7 +323,7 @@ def a_reader_that_does_not_read() -> None:
 
 
 def an_overrun_is_counted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         announcements = DestroyMonitor(buffer_bytes=1)
         try:
             with announcements._lock:  # the thread that receives has to wait
@@ -333,7 +336,7 @@ def an_overrun_is_counted() -> None:
 
 
 def what_nobody_takes_is_bounded() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         announcements = DestroyMonitor(buffer_bytes=1, held_bytes=1)
 
         def overrun() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 import pytest
-from support import wait_until
+from support import free_port, wait_until
 
 from portside.errors import UsageError
 from portside.kernel import netlink, proc_net_tcp
@@ -29,7 +29,7 @@ from portside.procfs import ProcessSockets, iter_processes
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         yield listener
 
 

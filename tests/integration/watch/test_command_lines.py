@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from integration.watch.long_name import LONG_NAME, long_name
 from integration.watch.test_once import run, table
-from support import Program, connect, wait_until
+from support import Program, connect, free_port, wait_until
 
 import portside
 from portside.kernel.snapshot import snapshot
@@ -36,7 +36,7 @@ def test_a_program_with_a_long_name(source: str, tmp_path: Path) -> None:
 
 
 def test_events_in_json_have_command_lines(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         port = listener.getsockname()[1]
         words = ("--interval", "50ms", f"program = {LONG_NAME} or dport = :{port}")
         watched = Program("watch", "--events", "--json", *words)

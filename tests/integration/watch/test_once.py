@@ -14,7 +14,7 @@ import pytest
 from conftest import Start
 from kernel.ss import ss
 from kernel.tcp_states import NETWORK, every_tcp_state, private_netns
-from support import DEADLINE_S, wait_until
+from support import DEADLINE_S, free_port, wait_until
 
 from portside.app import watch, watch_few, watch_table
 from portside.app.watch_columns import table_columns
@@ -52,7 +52,7 @@ def read_terminal(master: int) -> bytes:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         yield listener
 
 
