@@ -92,7 +92,7 @@ def test_a_recording_of_a_server(listen: Start, start: Start, tmp_path: Path, cl
     again = listen("--echo", "--once")
     began = time.monotonic()
     replay = start("rec", "replay", path, "1", f"127.0.0.1:{again.port}")
-    assert replay.wait() == 0, replay.out
+    assert replay.wait() == 0, replay.err
     assert time.monotonic() - began < DEADLINE_S
 
 

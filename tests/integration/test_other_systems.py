@@ -45,6 +45,7 @@ def test_every_module_can_be_imported_or_says_what_it_needs() -> None:
     ("words", "says"),
     [
         (["listen", "0"], "a server needs epoll(7)"),
+        (["load", "9000"], "load needs epoll(7)"),
         (["lab", "close-wait-leak"], "conditions are made on Linux alone"),
         (["watch", "--kill", "9000"], "opening netlink: this system has none"),
     ],

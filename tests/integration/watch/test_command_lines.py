@@ -36,7 +36,7 @@ def test_a_program_with_a_long_name(source: str, tmp_path: Path) -> None:
 
 
 def test_events_in_json_have_command_lines(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
+    with socket.create_server(("127.0.0.1", free_port()), backlog=4096) as listener:
         port = listener.getsockname()[1]
         words = ("--interval", "50ms", f"program = {LONG_NAME} or dport = :{port}")
         watched = Program("watch", "--events", "--json", *words)
