@@ -457,7 +457,7 @@ def test_what_is_wrong_is_marked_and_said_until_it_is_mended(network: Network, w
     listener.listen(1)
     clients = [network.connect_only(listener) for _ in range(2)]
     terminal = watch("--wide", (120, 24))
-    terminal.wait("4 sockets", "accept-queue-overflow  The accept queue is full (2 wait, the limit is 1)")
+    terminal.wait("4 sockets", "accept-queue-overflow  ", "The accept queue is full (2 wait, the limit is 1)")
     assert marked_rows(terminal.rows) == []
     itself.connect(itself.getsockname())
     end = f"127.0.0.1:{port(itself)}"
