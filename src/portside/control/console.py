@@ -12,7 +12,7 @@ from portside.control.messages import MessageStore
 from portside.control.rates import RateMeter
 from portside.control.ring import EventRing
 
-_STREAMS_PATIENCE_S = 0.2  # that the end of the run waits for those who read events
+_STREAMS_PATIENCE_S = 1.0  # that the end of the run waits for those who read events
 
 if TYPE_CHECKING:
     import asyncio

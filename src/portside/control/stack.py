@@ -20,7 +20,7 @@ from portside.control.websocket_protocol import ControlWebSocket
 
 _BACKLOG = 64
 _HANDSHAKE_TIMEOUT_S = 10.0
-_GRACE_S = 0.1  # that answers under way get at the end of the run
+_GRACE_S = 0.5  # that answers under way get at the end of the run
 
 for _name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets"):  # standard error is Portside's
     logging.getLogger(_name).addHandler(logging.NullHandler())
