@@ -76,6 +76,20 @@ def parse_addresses(words: Sequence[str]) -> tuple[Address, ...]:
     return tuple(addresses)
 
 
+def parse_target(words: Sequence[str]) -> Address:
+    """Read the one address that a client connects to: as ``parse_address`` reads it, or a host and its port."""
+    match words:
+        case [text]:
+            return parse_address(text)
+        case []:
+            raise InvalidValue("it names nobody to connect to")
+        case [host, port] if is_bare_host(host):
+            return parse_address(join_host_port(host, port))
+        case [first, second] if first and ":" in first:
+            raise InvalidValue(f"{first!r} has its port already, and {second!r} follows: write HOST:PORT or HOST PORT")
+    raise InvalidValue("write HOST:PORT or HOST PORT")
+
+
 def _parse_descriptor(text: str, before: Sequence[Address]) -> Address:
     """Read ``fd:N``, which stands once: whoever closes a socket closes it for both."""
     digits = text.removeprefix("fd:")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from portside.addresses import Address, is_bare_host, join_host_port, parse_address
+from portside.addresses import Address, parse_target
 from portside.errors import InvalidValue, UsageError
 from portside.settings.connect import Connect
 from portside.settings.effects import check_address, check_connect, check_name
@@ -30,27 +30,13 @@ def run(settings: Connect) -> int:
 def _address(settings: Connect) -> Address:
     """Whom to connect to. Raises UsageError."""
     try:
-        address = parse_address(_one_text(settings.target))
+        address = parse_target(settings.target)
     except InvalidValue as problem:
         raise UsageError("connect", str(problem), _SCAN_USAGE if settings.scan else _USAGE) from None
     if settings.scan and address.path is not None:
         raise UsageError("connect", "--scan takes ports, and a unix socket has none")
     check_address(settings, address)
     return address
-
-
-def _one_text(target: tuple[str, ...]) -> str:
-    """The target as one word: HOST PORT is HOST:PORT."""
-    match target:
-        case [text]:
-            return text
-        case []:
-            raise InvalidValue("it names nobody to connect to")
-        case [host, port] if is_bare_host(host):
-            return join_host_port(host, port)
-        case [first, second] if first and ":" in first:
-            raise InvalidValue(f"{first!r} has its port already, and {second!r} follows: write HOST:PORT or HOST PORT")
-    raise InvalidValue("write HOST:PORT or HOST PORT")
 
 
 def _proxy(settings: Connect, address: Address) -> "ProxyUrl | None":

@@ -393,7 +393,7 @@ def test_a_full_disk_costs_the_log_and_not_the_report(listen: Start, start: Star
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "it names no server"),
+        ((), "it names nobody to connect to"),
         (("8000-8001",), "a server has one port"),
         (("1", "--rate", "5"), "is no rate"),
         (("1", "--reply", "lines:x"), "--reply 'lines:x'"),
