@@ -10,6 +10,7 @@ from portside.client.dial import ClientConnection, display_name
 from portside.client.tls_socket import TlsSocket
 from portside.errors import InvalidValue, PortsideError
 from portside.hostnames import tls_host
+from portside.settings.client_tls import ClientTls
 from portside.settings.connect import Connect
 from portside.tls.words import NO_TLS, TlsError, fingerprint_of
 
@@ -33,7 +34,7 @@ def make_tls_starter(
     return lambda connection: _start_tls(connection, context, name, timeout_s)
 
 
-def client_tls(settings: Connect, address: Address) -> tuple[ssl.SSLContext, str | None]:
+def client_tls(settings: ClientTls, address: Address) -> tuple[ssl.SSLContext, str | None]:
     """The context of a connection, and the name that the peer's certificate must have. Raises PortsideError."""
     context = client_context(settings)
     host = None if address.path is not None else address.host or "localhost"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ssl
     from sys import UnraisableHookArgs
 
-    from portside.settings.connect import Connect
+    from portside.settings.client_tls import ClientTls
     from portside.settings.listen import Listen
 
 _KEY_HINT = "the key belongs after the certificate in its file, or is named by --tls-key"
@@ -59,8 +59,8 @@ def web_context(settings: "Listen") -> "ssl.SSLContext":
     return context
 
 
-def client_context(settings: "Connect") -> "ssl.SSLContext":
-    """The context of ``connect``. Raises PortsideError where a file is not good."""
+def client_context(settings: "ClientTls") -> "ssl.SSLContext":
+    """The context of a client. Raises PortsideError where a file is not good."""
     try:
         return contexts.client_context(
             verify=settings.tls_verify is not False,
@@ -92,7 +92,7 @@ def _key_log() -> str | None:
     return os.environ.get("SSLKEYLOGFILE") or None
 
 
-def _own_file_error(error: TlsFileError, settings: "Listen | Connect") -> PortsideError:
+def _own_file_error(error: TlsFileError, settings: "Listen | ClientTls") -> PortsideError:
     """The error with the option of the file, and what to do about it."""
     hint = None
     if error.role == "certificate and key":

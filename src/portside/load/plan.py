@@ -117,9 +117,5 @@ def _tls(settings: "Load", address: Address) -> tuple[Any, str | None]:
     if not settings.tls:
         return None, None
     from portside.app.connect_tls import client_tls
-    from portside.settings.connect import Connect
 
-    names = (
-        "tls", "tls_servername", "tls_verify", "tls_ca", "tls_cert", "tls_key", "tls_key_password_file", "tls_alpn",
-    )  # fmt: skip
-    return client_tls(Connect(**{name: getattr(settings, name) for name in names}), address)
+    return client_tls(settings, address)

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from portside.addresses import Address
-from portside.settings import Example, Written, argument, flag, option, switch
+from portside.settings import Example, Written, argument, client_tls, flag, option
 from portside.settings.values import (
     FORMATS,
     encoding,
     keepalive,
     log_level,
-    parse_alpn,
     parse_retry,
     parse_source,
     record_mode,
@@ -60,32 +59,14 @@ class Connect(Written):
         "--proxy", metavar="URL", group=_DIAL,
         help="connect through a proxy: socks5://[USER[:PASSWORD]@]HOST:PORT or http://…",
     )  # fmt: skip
-    tls: bool = flag("--tls", help="speak TLS, by default only with a peer whose certificate is good", group=_TLS)
-    tls_servername: str | None = option(
-        "--tls-servername", metavar="NAME", group=_TLS,
-        help="whose certificate the peer must have, and the name (SNI) that it is told", default_help="the host",
-        requires=("--tls",),
-    )  # fmt: skip
-    tls_verify: bool | None = switch(
-        "--tls-verify", group=_TLS, help="whether the peer's certificate must be good", default_help="it must",
-        requires=("--tls",),
-    )  # fmt: skip
-    tls_ca: str | None = option(
-        "--tls-ca", metavar="FILE", group=_TLS, default_help="those of the system",
-        help="who may have signed it, PEM: root or intermediate certificates, or the peer's own",
-        excludes=("--no-tls-verify",), requires=("--tls",),
-    )  # fmt: skip
-    tls_cert: str | None = option(
-        "--tls-cert", metavar="FILE", group=_TLS, help="our own certificate, PEM; the key may be in the same file",
-        requires=("--tls",),
-    )  # fmt: skip
+    tls: bool = client_tls.tls(_TLS)
+    tls_servername: str | None = client_tls.tls_servername(_TLS)
+    tls_verify: bool | None = client_tls.tls_verify(_TLS)
+    tls_ca: str | None = client_tls.tls_ca(_TLS)
+    tls_cert: str | None = client_tls.tls_cert(_TLS)
     tls_key: str | None = tls_key(_TLS)
     tls_key_password_file: str | None = tls_key_password_file(_TLS)
-    tls_alpn: tuple[str, ...] = option(
-        "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS,
-        help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",
-        requires=("--tls",),
-    )  # fmt: skip
+    tls_alpn: tuple[str, ...] = client_tls.tls_alpn(_TLS)
     scan: bool = flag(
         "-z", "--scan", help="only say which ports are open", group=_DIAL,
         excludes=("--proxy", "--tls", "--crlf", "--no-shutdown", "--idle-timeout", "--format", "--record"),

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from portside.addresses import Address
 from portside.errors import InvalidValue
-from portside.settings import Example, argument, flag, option, options, switch
-from portside.settings.values import log_level, parse_alpn, parse_source, tls_key, tls_key_password_file
+from portside.settings import Example, argument, client_tls, flag, option, options
+from portside.settings.values import log_level, parse_source, tls_key, tls_key_password_file
 from portside.units import parse_count, parse_positive_duration, parse_rate
 
 _HOW_MUCH, _WHAT, _CONNECTIONS, _TLS, _REPORT = (
@@ -104,29 +104,14 @@ class Load:
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_CONNECTIONS, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_CONNECTIONS)
-    tls: bool = flag("--tls", help="speak TLS, by default only with a peer whose certificate is good", group=_TLS)
-    tls_servername: str | None = option(
-        "--tls-servername", metavar="NAME", group=_TLS, default_help="the host", requires=("--tls",),
-        help="whose certificate the peer must have, and the name (SNI) that it is told",
-    )  # fmt: skip
-    tls_verify: bool | None = switch(
-        "--tls-verify", group=_TLS, help="whether the peer's certificate must be good", default_help="it must",
-        requires=("--tls",),
-    )  # fmt: skip
-    tls_ca: str | None = option(
-        "--tls-ca", metavar="FILE", group=_TLS, default_help="those of the system", excludes=("--no-tls-verify",),
-        help="who may have signed it, PEM: root or intermediate certificates, or the peer's own", requires=("--tls",),
-    )  # fmt: skip
-    tls_cert: str | None = option(
-        "--tls-cert", metavar="FILE", group=_TLS, requires=("--tls",),
-        help="our own certificate, PEM; the key may be in the same file",
-    )  # fmt: skip
+    tls: bool = client_tls.tls(_TLS)
+    tls_servername: str | None = client_tls.tls_servername(_TLS)
+    tls_verify: bool | None = client_tls.tls_verify(_TLS)
+    tls_ca: str | None = client_tls.tls_ca(_TLS)
+    tls_cert: str | None = client_tls.tls_cert(_TLS)
     tls_key: str | None = tls_key(_TLS)
     tls_key_password_file: str | None = tls_key_password_file(_TLS)
-    tls_alpn: tuple[str, ...] = option(
-        "--tls-alpn", metavar="LIST", parse=parse_alpn, default=(), group=_TLS, requires=("--tls",),
-        help="the protocols to offer with ALPN, the preferred one first: h2,http/1.1",
-    )  # fmt: skip
+    tls_alpn: tuple[str, ...] = client_tls.tls_alpn(_TLS)
     fail_if: tuple[str, ...] = options(
         "--fail-if", metavar="'p99 > 50ms'", group=_REPORT,
         help="end with status 1 where this holds: of p50 p90 p95 p99 p99.9 p99.99 max, with connect. or late. before "
