@@ -153,16 +153,12 @@ class Group(NamedTuple):
     is_open: bool = False  # whether ``any_order=True`` adds to it
 
 
-class Script:
-    """The script of one connection: what is expected, in order, and what is answered."""
+class ScriptWriter:
+    """The methods that write a script, of the script itself and of the server whose first connection plays it."""
 
-    def __init__(self, frame: Frame | None = None) -> None:
-        """For Portside itself. ``frame`` is for expectations that say nothing about that."""
-        self.greeting: Reaction[bytes] = Reaction()
-        self.groups: list[Group] = []
-        self.standing: list[Expectation[Any]] = []
-        self._frame = frame
-        self._block: Group | None = None
+    @property
+    def _script(self) -> "Script":
+        raise NotImplementedError
 
     def greet(self, data: bytes | str = b"") -> Reaction[bytes]:
         """Send something as soon as the client is connected; a second greeting follows the first.
@@ -171,9 +167,10 @@ class Script:
 
             tcp_server.greet(b"220 ready\\r\\n")
         """
+        greeting = self._script.greeting
         if data:
-            self.greeting.reply(data)
-        return self.greeting
+            greeting.reply(data)
+        return greeting
 
     @overload
     def expect(
@@ -204,15 +201,8 @@ class Script:
             tcp_server.expect(re.compile(rb"HELO (.*)\\r\\n")).reply(lambda match: b"250 hello %s\\r\\n" % match[1])
         """
         __tracebackhide__ = True
-        made = self._make(pattern, frame, times)
-        if self._block is not None:
-            self._block.expectations.append(made)
-        elif any_order:
-            if not (self.groups and self.groups[-1].is_open):
-                self.groups.append(Group([], is_open=True))
-            self.groups[-1].expectations.append(made)
-        else:
-            self.groups.append(Group([made]))
+        made = self._script.make(pattern, frame, times)
+        self._script.add(made, any_order=any_order)
         return made
 
     def expect_fin(self) -> Expectation[bytes]:
@@ -223,10 +213,7 @@ class Script:
             tcp_server.expect_fin().reply(b"all received\\n").close()
         """
         made = Expectation[bytes](None, None, 1)
-        if self._block is not None:
-            self._block.expectations.append(made)
-        else:
-            self.groups.append(Group([made]))
+        self._script.add(made)
         return made
 
     @overload
@@ -241,8 +228,8 @@ class Script:
             tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
         """
         __tracebackhide__ = True
-        made = self._make(pattern, frame, sys.maxsize)
-        self.standing.append(made)
+        made = self._script.make(pattern, frame, sys.maxsize)
+        self._script.standing.append(made)
         return made
 
     @contextmanager
@@ -255,21 +242,58 @@ class Script:
                 tcp_server.expect(b"A\\n")
                 tcp_server.expect(b"B\\n")
         """
-        if self._block is not None:
-            raise RuntimeError("any_order() is entered already")
-        self._block = Group([])
-        self.groups.append(self._block)
+        script = self._script
+        script.begin_block()
         try:
-            yield self
+            yield script
         finally:
-            self._block = None
+            script.end_block()
+
+
+class Script(ScriptWriter):
+    """The script of one connection: what is expected, in order, and what is answered."""
+
+    def __init__(self, frame: Frame | None = None) -> None:
+        """For Portside itself. ``frame`` is for expectations that say nothing about that."""
+        self.greeting: Reaction[bytes] = Reaction()
+        self.groups: list[Group] = []
+        self.standing: list[Expectation[Any]] = []
+        self._frame = frame
+        self._block: Group | None = None  # of any_order(), while it is entered
+
+    @property
+    def _script(self) -> "Script":
+        return self
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has to come."""
         return not any(group.expectations for group in self.groups)
 
-    def _make(self, pattern: object, frame: str | None, times: int) -> Expectation[Any]:
+    def add(self, made: Expectation[Any], *, any_order: bool = False) -> None:
+        """For Portside itself: expect something after all that is expected so far, or beside the last of it."""
+        if self._block is not None:
+            self._block.expectations.append(made)
+        elif any_order:
+            if not (self.groups and self.groups[-1].is_open):
+                self.groups.append(Group([], is_open=True))
+            self.groups[-1].expectations.append(made)
+        else:
+            self.groups.append(Group([made]))
+
+    def begin_block(self) -> None:
+        """For Portside itself: what is added from now on may come in any order."""
+        if self._block is not None:
+            raise RuntimeError("any_order() is entered already")
+        self._block = Group([])
+        self.groups.append(self._block)
+
+    def end_block(self) -> None:
+        """For Portside itself: what is added from now on comes after that."""
+        self._block = None
+
+    def make(self, pattern: object, frame: str | None, times: int) -> Expectation[Any]:
+        """For Portside itself: an expectation that is nowhere yet."""
         __tracebackhide__ = True
         if isinstance(pattern, re.Pattern):
             if not isinstance(pattern.pattern, bytes):

@@ -1,11 +1,9 @@
 """``tcp_server``: a scripted peer."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portside.api.handlers import Handler
 from portside.errors import PortsideError
@@ -20,7 +18,7 @@ from portside.testing.report import (
     script_lines,
     transcript_lines,
 )
-from portside.testing.script import Expectation, Reaction, Script, Scripts
+from portside.testing.script import Script, Scripts, ScriptWriter
 from portside.units import parse_duration
 from portside.wire.frame import parse_frame
 
@@ -49,7 +47,7 @@ class ScriptProblems(NamedTuple):
     is_final: bool  # something came that was not expected; otherwise what is missing may still come
 
 
-class TcpServer(Peer):
+class TcpServer(ScriptWriter, Peer):
     """A server that plays a script to its clients: ``expect`` says what they send, ``reply`` what they get back.
 
     Methods of the script are about the first connection; ``on_connection(2)`` and ``every_connection()`` have scripts
@@ -122,76 +120,6 @@ class TcpServer(Peer):
         if self._player is None:
             raise RuntimeError("this server has a behaviour, and so no script")
         return self._scripts.first
-
-    def greet(self, data: bytes | str = b"") -> Reaction[bytes]:
-        """Send something as soon as the client is connected.
-
-        Example::
-
-            tcp_server.greet(b"220 ready\\r\\n")
-        """
-        return self._script.greet(data)
-
-    @overload
-    def expect(
-        self, pattern: bytes | str, *, frame: str | None = None, times: int = 1, any_order: bool = False
-    ) -> Expectation[bytes]: ...
-    @overload
-    def expect(
-        self, pattern: re.Pattern[bytes], *, frame: str | None = None, times: int = 1, any_order: bool = False
-    ) -> Expectation[re.Match[bytes]]: ...
-    def expect(
-        self,
-        pattern: bytes | str | re.Pattern[bytes],
-        *,
-        frame: str | None = None,
-        times: int = 1,
-        any_order: bool = False,
-    ) -> Expectation[Any]:
-        """Expect the client to send exactly these bytes (text in UTF-8), or what a regular expression matches.
-
-        See ``Script.expect``.
-
-        Example::
-
-            tcp_server.expect(b"HELO me\\r\\n").reply(b"250 ok\\r\\n")
-        """
-        __tracebackhide__ = True
-        return self._script.expect(pattern, frame=frame, times=times, any_order=any_order)
-
-    def expect_fin(self) -> Expectation[bytes]:
-        """Expect the client to send FIN.
-
-        Example::
-
-            tcp_server.expect_fin().reply(b"all received\\n").close()
-        """
-        return self._script.expect_fin()
-
-    @overload
-    def always(self, pattern: bytes | str, *, frame: str | None = None) -> Expectation[bytes]: ...
-    @overload
-    def always(self, pattern: re.Pattern[bytes], *, frame: str | None = None) -> Expectation[re.Match[bytes]]: ...
-    def always(self, pattern: bytes | str | re.Pattern[bytes], *, frame: str | None = None) -> Expectation[Any]:
-        """Answer something as often as it comes, at any time; it need not come.
-
-        Example::
-
-            tcp_server.always(b"PING\\r\\n").reply(b"PONG\\r\\n")
-        """
-        __tracebackhide__ = True
-        return self._script.always(pattern, frame=frame)
-
-    def any_order(self) -> AbstractContextManager[Script]:
-        """Expect what is written in the ``with`` in any order, all of it before what is written after it.
-
-        Example::
-
-            with tcp_server.any_order():
-                tcp_server.expect(b"A\\n")
-                tcp_server.expect(b"B\\n")
-        """
-        return self._script.any_order()
 
     def on_connection(self, number: int) -> Script:
         """The script of the second connection, or a later one; those before it may come too.
