@@ -48,10 +48,6 @@ class Histogram:
         up_to[-1] = count  # what is larger than the largest value
         self.counts += np.diff(up_to, prepend=0).astype(np.int64)
 
-    def add(self, other: "Histogram") -> None:
-        """Count all values of another histogram too."""
-        self.counts += other.counts
-
     def sparse(self) -> tuple[bytes, bytes]:
         """The slots that are not empty and their counts, for ``add_sparse`` in another process of this machine."""
         taken = np.flatnonzero(self.counts)

@@ -4,7 +4,7 @@ from portside.errors import PortsideError
 from portside.kernel.network_counters import NetworkCounters
 from portside.load.report import Observed
 
-_COUNTERS = ("TcpExt.TCPSynRetrans", "TcpExt.ListenOverflows", "TcpExt.ListenDrops", "Tcp.RetransSegs", "Tcp.OutRsts")
+_COUNTERS = ("TcpExt.TCPSynRetrans", "TcpExt.ListenOverflows")
 
 
 class RunObserver:

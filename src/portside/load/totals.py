@@ -10,7 +10,7 @@ class WorkerTotals:
     def __init__(self, workers: int) -> None:
         self.latency, self.connect, self.lateness, self.rtt = (Histogram() for _ in range(4))
         self.opened = self.sent = self.replies = self.bytes_sent = self.bytes_received = 0
-        self.measured_sent = self.measured_replies = self.measured_opened = 0
+        self.measured_replies = self.measured_opened = 0
         self.errors: dict[str, int] = {}
         self.kernel: dict[str, int] = {}
         self._last: list[WorkDone | None] = [None] * workers
@@ -23,7 +23,6 @@ class WorkerTotals:
         self.bytes_sent += progress.bytes_sent
         self.bytes_received += progress.bytes_received
         if progress.stage == "measuring":
-            self.measured_sent += progress.sent
             self.measured_replies += progress.replies
             self.measured_opened += progress.opened
         for sums, added in ((self.errors, progress.errors), (self.kernel, progress.kernel)):

@@ -61,5 +61,4 @@ class WorkDone(msgspec.Struct, frozen=True, gc=False):
     kernel: dict[str, int] = {}
     cpu_ns: int = 0
     wall_ns: int = 0
-    began_ns: int = 0  # when the measured time began, and ended; 0: not yet
-    ended_ns: int = 0
+    began_ns: int = 0  # when the measured time began; 0: not yet

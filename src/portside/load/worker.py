@@ -22,10 +22,11 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
+from portside.load.connector import SlotState
 from portside.load.histogram import Histogram
 from portside.load.kernel_facts import KernelFacts
 from portside.load.schedule import Pace
-from portside.load.slot import Slot, SlotState
+from portside.load.slot import Slot
 from portside.load.work import Work, WorkDone
 
 _REPORT_NS = 100_000_000
@@ -83,7 +84,7 @@ class LoadWorker:
         self._end_ns = 0
         self._drain_until_ns = 0
         self._began_ns = self._cpu_began_ns = 0
-        self._wall_total_ns = self._cpu_total_ns = self._measured_until_ns = 0
+        self._cpu_total_ns = self._measured_until_ns = 0
         self._report_at_ns = 0
         self._is_measured_to_the_end = False  # a number of messages: until the last answer, not until the last is sent
         self._outstanding_seen = 0
@@ -361,7 +362,7 @@ class LoadWorker:
                 latency=_sparse(self._histograms["latency"]), connect=_sparse(self._histograms["connect"]),
                 lateness=_sparse(self._histograms["lateness"]), rtt=_sparse(rtt), kernel=kernel,
                 cpu_ns=cpu_ns, wall_ns=(self._measured_until_ns or now) - self._began_ns if self._began_ns else 0,
-                began_ns=self._began_ns, ended_ns=self._measured_until_ns,
+                began_ns=self._began_ns,
             )
         )  # fmt: skip
         self._errors = {}

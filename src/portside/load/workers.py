@@ -14,7 +14,7 @@ _BEGIN, _STOP = b"b", b"s"
 
 
 class WorkerProcess:
-    """One worker, seen from the process that started it. ``is_lost`` says that it ended before its work did."""
+    """One worker, seen from the process that started it. ``is_over`` says that it has ended."""
 
     def __init__(self, work: Work, inherited: Sequence[int]) -> None:
         reports, report = os.pipe2(os.O_CLOEXEC)
@@ -28,7 +28,6 @@ class WorkerProcess:
         os.close(control)
         self.reports = reports
         self.descriptors = (reports, self._control)
-        self.is_lost = False
         self.is_over = False
         self._waiting = bytearray()
         self._decoder = msgspec.msgpack.Decoder(WorkDone)
