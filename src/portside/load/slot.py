@@ -1,24 +1,16 @@
 """One of the connections that are open at a time: a socket, and after its end the next one.
 
-    state        entered when                                          next
-    WAITING      made; a connection has ended                          CONNECTING
-    CONNECTING   connect(2) was called                                 OPEN, WAITING (failed)
-    OPEN         connected                                             CLOSING, WAITING
-    CLOSING      its messages or its lifetime are over: FIN was sent   WAITING
-    ENDED        the run is over                                       none
-
-Only an OPEN slot sends. In a closed loop it does so when it has fewer messages on their way than ``pipeline``; in an
-open loop a message is due at a moment of the schedule, and one that is due while the slot cannot send waits in
-``behind``, as a number: its latency counts from when it was due.
+Only an OPEN slot sends (``connector`` has the table of its states). In a closed loop it does so when it has fewer
+messages on their way than ``pipeline``; in an open loop a message is due at a moment of the schedule, and one that is
+due while the slot cannot send waits in ``behind``, as a number: its latency counts from when it was due.
 """
 
-import enum
-import errno
 import socket
 from collections import deque
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any
 
+from portside.load.connector import Connector, SlotState
 from portside.load.error_kinds import error_kind
 from portside.load.messages import MessageContext
 from portside.load.replies import WrongReply
@@ -32,39 +24,20 @@ if TYPE_CHECKING:
 READ_BYTES = 256 * 1024
 _BATCH_BYTES, _BATCH_MESSAGES = 256 * 1024, 16  # that are written at once, at most, of a pipeline; the rest follows
 _SENDS_A_TURN = 64  # of messages that need no answer: other connections wait meanwhile
-_NOT_YET = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY, errno.ENOTCONN)
-_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 
 
-class SlotState(enum.Enum):
-    """The state of a slot; the module docstring has the table of transitions."""
-
-    WAITING = enum.auto()
-    CONNECTING = enum.auto()
-    OPEN = enum.auto()
-    CLOSING = enum.auto()
-    ENDED = enum.auto()
-
-
-class Slot:
+class Slot(Connector):
     """A place for one connection at a time. Its owner calls ``open``, ``begin``, ``on_due`` and ``abandon``."""
 
     __slots__ = (
-        "_constant", "_due", "_generation", "_has_answered", "_left", "_most_at_once", "_peer", "_reader", "_recv",
-        "_send", "_unsent", "_worker", "_writing_due_ns", "behind", "connect_due_ns", "count", "failures",
-        "has_socket", "index", "next_index", "number", "sock", "state",
+        "_constant", "_due", "_has_answered", "_left", "_most_at_once", "_on_ready", "_peer", "_reader", "_recv",
+        "_send", "_unsent", "_writing_due_ns", "behind", "count", "failures", "next_index",
     )  # fmt: skip
 
     def __init__(self, worker: "SlotOwner", index: int) -> None:
-        self._worker = worker
-        self.index = index
-        self.state = SlotState.WAITING
-        self.sock: socket.socket  # while has_socket
-        self.has_socket = False
-        self.connect_due_ns = 0
+        super().__init__(worker, index)
         self.failures = 0  # in a row: to connect, or to get an answer
         self._has_answered = False
-        self.number = 0
         self.count = 0  # messages of this connection
         self.behind = 0  # messages that are due and could not be sent yet
         self.next_index = 0  # of the schedule's messages for this slot
@@ -72,81 +45,23 @@ class Slot:
         self._most_at_once = (
             max(1, _BATCH_BYTES // len(self._constant)) if self._constant is not None else _BATCH_MESSAGES
         )
+        self._on_ready: Callable[[int], None] = self._on_event
         self._recv: Callable[[int], bytes]
         self._send: Callable[[Any], int]
         self._due: deque[int] = deque()  # of messages without an answer yet: when each was due
         self._unsent: memoryview | None = None
         self._writing_due_ns = 0
         self._left = 0
-        self._generation = 0
         self._reader: ReplyReader | None = None
         self._peer = MessageContext(0, 0, "", "")
 
     # Opening.
 
-    def open(self) -> None:
-        """Begin to connect; the connection counts as due at ``connect_due_ns``."""
-        work = self._worker.work
-        self.number = self._worker.next_number()
-        self._generation += 1
-        try:
-            self.sock = sock = _new_socket(work.target.family)
-            self.has_socket = True
-            if work.target.sources:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                sock.bind(work.target.sources[self.number % len(work.target.sources)])
-            code = sock.connect_ex(work.target.sockaddr)
-        except OSError as error:
-            self._end(error_kind(error))
-            return
-        if code not in (0, errno.EINPROGRESS):
-            self._end(error_kind(OSError(code, "")))
-            return
-        self.state = SlotState.CONNECTING
-        self._worker.connecting += 1
-        # Over the loopback the handshake is over when connect(2) returns: that saves two calls and a turn.
-        if self._is_connected(sock):
-            self._connected(self._worker.clock_ns())
-        else:
-            self._worker.watch(sock, self._on_connecting, EPOLLOUT)
-            generation = self._generation
-            self._worker.after(work.timeout_ns, lambda: self._on_connect_timeout(generation))
-
-    def _is_connected(self, sock: socket.socket) -> bool:
-        if self._worker.work.target.family == socket.AF_UNIX:
-            return True
-        try:
-            sock.getpeername()
-        except OSError:
-            return False
-        return True
-
-    def _on_connecting(self, _events: int) -> None:
-        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            self._end(error_kind(OSError(code, "")))
-        elif self._is_connected(self.sock):
-            self._worker.unwatch(self.sock)
-            self._connected(self._worker.clock_ns())
-
-    def _on_connect_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is SlotState.CONNECTING:
-            self._end("timed_out")
-
-    def _connected(self, now_ns: int) -> None:
-        """The TCP connection is there."""
-        if self._worker.may_be_self_connected and self.sock.getsockname() == self.sock.getpeername():
-            self._end("refused")  # a simultaneous open with itself: nothing listens there
-            return
-        self._recv, self._send = self.sock.recv, self.sock.send
-        self._secure(now_ns)
-
     def _secure(self, now_ns: int) -> None:
-        """Do what comes between the connection and its use: nothing, without TLS."""
+        self._recv, self._send = self.sock.recv, self.sock.send
         self._opened(now_ns)
 
     def _opened(self, now_ns: int) -> None:
-        """The connection can be used."""
         worker, sock = self._worker, self.sock
         work = worker.work
         worker.connecting -= 1
@@ -157,7 +72,7 @@ class Slot:
         self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
         if self._constant is None and work.target.family != socket.AF_UNIX:
             self._peer = MessageContext(self.number, 0, _text(sock.getpeername()), _text(sock.getsockname()))
-        worker.watch(sock, self._on_event, EPOLLIN)
+        worker.watch(sock, self._on_ready, EPOLLIN)
         worker.opened(self.index, now_ns)
         if work.lifetime_ns is not None:
             generation = self._generation
@@ -273,42 +188,36 @@ class Slot:
     def _write(self, data: bytes) -> None:
         if self._unsent is not None:
             self._unsent = memoryview(bytes(self._unsent) + data)
-            return
-        try:
-            sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._end(error_kind(error))
-            return
-        self._worker.bytes_sent += sent
-        if sent < len(data):
-            self._unsent = memoryview(data)[sent:]
-            self._worker.watch(self.sock, self._on_event, EPOLLIN | EPOLLOUT)
+        elif not self._push(data) and self.has_socket:
+            self._worker.watch(self.sock, self._on_ready, EPOLLIN | EPOLLOUT)
 
     def _flush(self) -> None:
-        unsent = self._unsent
-        if unsent is None:
-            return
-        try:
-            sent = self._send(unsent)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._end(error_kind(error))
-            return
-        self._worker.bytes_sent += sent
-        if sent < len(unsent):
-            self._unsent = unsent[sent:]
+        """Write what the socket did not take before."""
+        if self._unsent is None or not self._push(self._unsent):
             return
         self._unsent = None
-        self._worker.watch(self.sock, self._on_event, EPOLLIN)
+        self._worker.watch(self.sock, self._on_ready, EPOLLIN)
         if self.state is not SlotState.OPEN:
             return
         if self._reader is None:
             self._written()
         if self._worker.is_sending and self.state is SlotState.OPEN:
             self.begin(self._worker.clock_ns())
+
+    def _push(self, data: bytes | memoryview) -> bool:
+        """Whether the socket took all of this; the rest is in ``_unsent``, unless the connection has ended."""
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._end(error_kind(error))
+            return False
+        self._worker.bytes_sent += sent
+        if sent == len(data):
+            return True
+        self._unsent = memoryview(data)[sent:]
+        return False
 
     # Receiving.
 
@@ -428,13 +337,6 @@ class Slot:
         self.has_socket = False
         self._unsent = None
         self._due.clear()
-
-
-def _new_socket(family: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    if family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
 
 
 def _text(sockaddr: object) -> str:

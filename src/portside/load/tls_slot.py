@@ -1,9 +1,10 @@
 """A slot whose connections speak TLS; the bytes that are counted are those on the connection, encrypted."""
 
-from select import EPOLLIN
+from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from portside.load.slot import READ_BYTES, Slot, SlotState
+from portside.load.connector import SlotState
+from portside.load.slot import READ_BYTES, Slot
 from portside.tls.engine import Half, SessionState, TlsEngine
 from portside.tls.words import TlsError
 
@@ -22,23 +23,28 @@ class TlsSlot(Slot):
 
     def _secure(self, now_ns: int) -> None:
         work = self._worker.work
+        self._send, self._on_ready = self.sock.send, self._on_handshake
         self._engine = TlsEngine(work.tls, server_hostname=work.servername)
-        self._worker.watch(self.sock, self._on_handshake, EPOLLIN)
+        self._worker.watch(self.sock, self._on_ready, EPOLLIN)
         generation = self._generation
         self._worker.after(work.timeout_ns, lambda: self._on_connect_timeout(generation))
         self._advance()
 
-    def _on_handshake(self, _events: int) -> None:
+    def _on_handshake(self, events: int) -> None:
+        if events & EPOLLOUT:
+            self._flush()
+        if events == EPOLLOUT or not self.has_socket:
+            return
         try:
             data = self.sock.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self._end("tls_failed")
-            return
+            data = b""
         if not data:
             self._end("tls_failed")
             return
+        self._worker.bytes_received += len(data)
         self._engine.feed(data)
         self._advance()
 
@@ -51,7 +57,7 @@ class TlsSlot(Slot):
             self._end("tls_failed")
             return
         if self._flush_engine() and is_done:
-            self._recv = self._recv_plaintext
+            self._recv, self._on_ready = self._recv_plaintext, self._on_event
             self._opened(self._worker.clock_ns())
 
     def _flush_engine(self) -> bool:
@@ -68,6 +74,7 @@ class TlsSlot(Slot):
             return b""
         engine.feed(data)
         plaintext = engine.read()
+        self._worker.bytes_received += len(data) - len(plaintext)  # whoever gets the plaintext counts that
         self._flush_engine()
         if plaintext:
             return plaintext
