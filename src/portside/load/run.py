@@ -47,7 +47,7 @@ def run(settings: "Load", address: Address) -> int:
         if hdr is not None:
             stack.enter_context(hdr)
         stop = stack.enter_context(readable_at_signal(signal.SIGINT, signal.SIGTERM))
-        observer = RunObserver(None if address.path is not None else address.port)
+        observer = RunObserver(address.port if works[0].target.is_here else None)
         stack.callback(observer.close)
         workers = _start(works, stack)
         began_wall_ns = time.time_ns()

@@ -1,5 +1,6 @@
 """The work of a run, the part of it that one worker does, and what the worker says of it."""
 
+import socket
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,18 @@ class Target(NamedTuple):
     family: int
     sockaddr: Any  # as connect(2) takes it
     sources: tuple[Any, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the server's address is one of this machine, so that its listener can be looked at."""
+        if self.family == socket.AF_UNIX:
+            return False  # it has no accept queue that the kernel tells
+        try:
+            with socket.socket(self.family, socket.SOCK_STREAM) as sock:
+                sock.bind((self.sockaddr[0], 0, *self.sockaddr[2:]))
+        except OSError:
+            return False
+        return True
 
 
 class Work(NamedTuple):

@@ -1,5 +1,6 @@
 """MessageSource, conditions, verdicts and the report of load."""
 
+import socket
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ from portside.load.messages import DEFAULT, MessageContext, MessageSource, parse
 from portside.load.replies import parse_reply
 from portside.load.report import Kernel, LoadReport, Observed, Times, show_time, text_lines, times_of
 from portside.load.verdict import verdict
+from portside.load.work import Target
 from portside.units import parse_rate
 
 SENDER = MessageContext(7, 3, "127.0.0.1:9000", "127.0.0.1:40000")
@@ -165,3 +167,18 @@ def test_a_place_without_text_ends_no_answer(reply: str, answers: int | None) ->
     made_by = parse_reply(reply).reader
     assert made_by is not None
     assert made_by(None).feed(b"ok k ") == answers
+
+
+@pytest.mark.parametrize(
+    ("family", "sockaddr", "is_here"),
+    [
+        (socket.AF_INET, ("127.0.0.1", 80), True),
+        (socket.AF_INET6, ("::1", 80, 0, 0), True),
+        (socket.AF_INET, ("192.0.2.1", 80), False),
+        (socket.AF_UNIX, "/run/x.sock", False),
+    ],
+)
+def test_only_the_listener_of_a_server_on_this_machine_is_looked_at(
+    family: int, sockaddr: object, is_here: bool
+) -> None:
+    assert Target(family, sockaddr).is_here is is_here
