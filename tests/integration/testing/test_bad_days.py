@@ -12,6 +12,9 @@ import pytest
 from integration.testing.test_failures import ALONE, has, outcome
 from support import wait_until
 
+LEAVES_SOCKETS = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""For tests that do not close what they have opened."""
+
 
 def test_a_test_that_dies_in_the_middle(pytester: pytest.Pytester) -> None:
     shown = outcome(
@@ -29,10 +32,7 @@ def test_a_test_that_dies_in_the_middle(pytester: pytest.Pytester) -> None:
         tcp_server.expect(b"A\\n").reply(b"B\\n")
         assert talk(tcp_server.port, b"A\\n") == b"B\\n"
     """,
-        "-W",
-        "ignore::ResourceWarning",
-        "-W",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
+        *LEAVES_SOCKETS,
         failed=1,
         passed=1,
     )
@@ -165,10 +165,7 @@ def test_a_loop_that_is_closed_under_a_conversation(pytester: pytest.Pytester) -
         tcp_server.expect(b"A\\n").reply(b"B\\n")
         assert talk(tcp_server.port, b"A\\n") == b"B\\n"
     """,
-        "-W",
-        "ignore::ResourceWarning",
-        "-W",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
+        *LEAVES_SOCKETS,
         passed=2,
         failed=1,
     )
