@@ -7,43 +7,35 @@ the log ``portside``.
 
 import asyncio
 import os
-import socket
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
 
-from portside.addresses import Address, parse_addresses
 from portside.api.event_stream import EventStream
 from portside.api.handlers import Handler, LoopHandlers
-from portside.api.keywords import NOT_IN_LISTEN, make_settings
 from portside.api.notices import log_notice
 from portside.api.opening import Opening
+from portside.api.preparation import Prepared, Request, prepare, read_request
 from portside.api.weak_call import weakly
 from portside.app.behaviour import make_behaviour, refuse_loop
 from portside.app.faults import make_fault_injector
-from portside.app.opening import DEFAULT_ADDRESSES, check_behaviour, make_pre_connect, open_ports
 from portside.app.output_sinks import OutputSinks
 from portside.app.serving import make_server
 from portside.behaviours.connection import Connection
-from portside.errors import InvalidValue, UsageError
 from portside.events import Closed, CloseReason, Event, Listening, Opened, Stopped
 from portside.feed.bus import EventBus
 from portside.feed.transcript import DEFAULT_BYTES, Transcript
-from portside.server.admission import Admission, admission_of
 from portside.server.behaviour import Behaviour
 from portside.server.connection import Connection as ServerConnection
 from portside.server.leg import Leg
 from portside.server.listener import Listener
-from portside.server.pre_connect import PreConnect
-from portside.settings.effects import check_listen
-from portside.settings.listen import Listen
-from portside.units import parse_duration, parse_size
+from portside.units import parse_duration
 
 if TYPE_CHECKING:
     from portside.api.options import Duration, ListenOptions, Size
@@ -85,64 +77,12 @@ def listen(
     return Opening(partial(_open, read_request(addresses, handler, transcript, options)))
 
 
-class Request(NamedTuple):
-    """The arguments of ``listen``, checked."""
-
-    settings: Listen
-    addresses: tuple[Address, ...]
-    handler: Handler | None
-    transcript_bytes: int
-
-
-def read_request(
-    addresses: Sequence[str | int],
-    handler: Handler | None,
-    transcript: "Size",
-    options: Mapping[str, Any],
-    *,
-    flags: Sequence[str] = (),
-) -> Request:
-    """Check the arguments of ``listen``; ``flags`` are options that count as given. Raises UsageError."""
-    try:
-        parsed = parse_addresses([str(each) for each in addresses])
-        limit = parse_size(str(transcript))
-    except InvalidValue as problem:
-        raise UsageError("listen", str(problem)) from None
-    if handler is not None:
-        flags = (*flags, "--handler")
-    settings = make_settings(Listen, "listen", options, without=NOT_IN_LISTEN, also={"addresses": parsed}, flags=flags)
-    return Request(settings, parsed or DEFAULT_ADDRESSES, handler, limit)
-
-
-class Prepared(NamedTuple):
-    """The parts of a server that take files and names, and so are made on another thread than the loop's."""
-
-    settings: Listen
-    listeners: list[Listener]
-    admission: Admission
-    pre_connect: PreConnect
-
-
 class Embedding(NamedTuple):
     """Parts of a program that runs servers for others, as the pytest plugin does; called on the loop's thread."""
 
     behaviour: Behaviour | None = None  # serves the connections where neither a handler nor an option does
     on_connection: Callable[[Connection], object] = lambda _connection: None
     on_event: Callable[[Event], object] = lambda _event: None
-
-
-def prepare(request: Request, socket_class: type[socket.socket] | None = None) -> Prepared:
-    """Check the files that a server needs, and open its ports, with sockets of this class. Raises PortsideError."""
-    settings, addresses = request.settings, request.addresses
-    if settings.rules is not None:
-        from portside.app.rules import load_rules
-
-        load_rules.cache_clear()  # an earlier server of this process may have read an earlier content of the file
-    settings = check_behaviour(settings)
-    pre_connect = make_pre_connect(settings, log_notice)
-    check_listen(settings, addresses)
-    admission = admission_of(settings)
-    return Prepared(settings, open_ports(settings, addresses, socket_class), admission, pre_connect)
 
 
 async def _open(request: Request) -> "Server":

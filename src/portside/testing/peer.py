@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from portside.api import server as api_server
 from portside.api.handlers import Handler
 from portside.api.loop_thread import loop_thread
+from portside.api.preparation import Request, prepare, read_request
 from portside.behaviours.connection import Connection
 from portside.errors import InvalidValue, PortsideError
 from portside.events import CloseReason
@@ -35,9 +36,9 @@ END_S = 1.0  # for an end that is on its way
 
 
 @lru_cache(1)
-def _plain_request(flags: tuple[str, ...]) -> api_server.Request:
+def _plain_request(flags: tuple[str, ...]) -> Request:
     """The request of a server without options, which most tests have."""
-    return api_server.read_request(_ADDRESSES, None, TRANSCRIPT_BYTES, _NO_KEEPALIVE, flags=flags)
+    return read_request(_ADDRESSES, None, TRANSCRIPT_BYTES, _NO_KEEPALIVE, flags=flags)
 
 
 class TcpConnection(SyncConnection):
@@ -125,10 +126,10 @@ class Peer:
         self.is_over = False
         if addresses or options or record or handler or not flags:
             given = {**_NO_KEEPALIVE, **options, **({"record": record} if record else {})}
-            request = api_server.read_request(addresses or _ADDRESSES, handler, TRANSCRIPT_BYTES, given, flags=flags)
+            request = read_request(addresses or _ADDRESSES, handler, TRANSCRIPT_BYTES, given, flags=flags)
         else:
             request = _plain_request(tuple(flags))
-        prepared = api_server.prepare(request, Socket)
+        prepared = prepare(request, Socket)
 
         def start() -> api_server.Server:
             embedding = api_server.Embedding(make_behaviour(), self._opened, self.whole.add)
