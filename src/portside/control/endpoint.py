@@ -139,7 +139,7 @@ class ControlEndpoint:
         return Stack(console, self._web.access() if self._web is not None else None)
 
     async def stop(self) -> None:
-        """Close the sockets and the connections of all consoles; waits a few tenths of a second at most."""
+        """Close the sockets and the connections of all consoles; waits two or three seconds at most."""
         if self._retry is not None:
             self._retry.cancel()
         if self._loading is None:

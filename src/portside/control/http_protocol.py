@@ -26,6 +26,10 @@ MOST_PIPELINED = 32
 """Requests that wait for the answers to those before them."""
 STALLED_S = 60.0
 """After so long without taking anything of its answer a client is disconnected."""
+MOST_REFUSED = 32
+REFUSED_S = 2.0
+"""Clients beyond those that are served who may send their request, in this time, before they are refused: whoever still
+writes to a connection that is closed does not read the answer."""
 
 _PEER_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
@@ -53,6 +57,7 @@ class ControlProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_one_too_many = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -68,10 +73,12 @@ class ControlProtocol(HttpToolsProtocol):
         else:
             who = f"{self.client[0]}:{self.client[1]}" if self.client else "unknown"
             self.app_state = {"by": f"web {who}", "is_web": True, "abort": transport.abort}
-        if len(self.connections) > MOST_CONNECTIONS:
-            self._refuse(503, f"{MOST_CONNECTIONS} clients of the API are connected already")
+        clients = len(self.connections)
+        self._is_one_too_many = clients > MOST_CONNECTIONS
+        if clients > MOST_CONNECTIONS + MOST_REFUSED:
+            self._refuse_one_too_many()
             return
-        self._set_deadline(HEADER_TIMEOUT_S)
+        self._set_deadline(REFUSED_S if self._is_one_too_many else HEADER_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._set_deadline(None)
@@ -81,6 +88,9 @@ class ControlProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
+            return
+        if self._is_one_too_many:
+            self._refuse_one_too_many()
             return
         self._unparsed_bytes += len(data)
         super().data_received(data)
@@ -155,7 +165,9 @@ class ControlProtocol(HttpToolsProtocol):
 
     def _timed_out(self) -> None:
         self._deadline = None
-        if self._in_headers:
+        if self._is_one_too_many:
+            self._refuse_one_too_many()
+        elif self._in_headers:
             self._refuse(408, f"the headers of a request take at most {HEADER_TIMEOUT_S:g} s")
         else:
             self._cut_off()
@@ -174,6 +186,9 @@ class ControlProtocol(HttpToolsProtocol):
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
+
+    def _refuse_one_too_many(self) -> None:
+        self._refuse(503, f"{MOST_CONNECTIONS} clients of the API are connected already")
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what has not become a request, and close."""

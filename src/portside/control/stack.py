@@ -77,6 +77,7 @@ class Stack:
         for task in self._tasks():
             task.cancel()
         await self._wait_for_tasks()
+        await self._wait_for_subscribers()
         for connection in self._connections():
             with suppress(Exception):
                 connection.transport.abort()
@@ -90,3 +91,9 @@ class Stack:
     async def _wait_for_tasks(self) -> None:
         if tasks := self._tasks():
             await asyncio.wait(tasks, timeout=_GRACE_S)
+
+    async def _wait_for_subscribers(self) -> None:
+        """Let those who were told the end answer: a client that cannot may lose what came just before."""
+        lost = [each.lost for each in self._connections() if isinstance(each, ControlWebSocket)]
+        if lost:
+            await asyncio.wait(lost, timeout=_GRACE_S)

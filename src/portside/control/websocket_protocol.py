@@ -27,8 +27,20 @@ class ControlWebSocket(WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.lost: asyncio.Future[None] = self.loop.create_future()
+        """Done when the connection is closed."""
         self._allowed_bytes: float = MOST_BURST_BYTES
         self._counted_at = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def shutdown(self) -> None:
+        """Tell a subscriber the end, unless it has been told: then its answer is waited for, see ``lost``."""
+        if self.close_timer is None:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated:

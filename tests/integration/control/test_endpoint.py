@@ -14,7 +14,7 @@ from api_client import ask, control_path
 from conftest import Start
 from support import DEADLINE_S, Program, connect, read_to_end, wait_until
 
-from portside.control.http_protocol import MOST_CONNECTIONS
+from portside.control.http_protocol import MOST_CONNECTIONS, MOST_REFUSED
 from portside.control.socket_path import control_folder
 
 STACK = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "anyio")
@@ -202,13 +202,36 @@ def test_one_client_too_many_is_told_so_and_the_server_goes_on(listen: Start) ->
         client.sendall(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         clients.append(client)
+    slow = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    slow.settimeout(DEADLINE_S)
+    slow.connect(str(control_path(server)))
+    clients.append(slow)
     refused = ask(server, "/api/v1/server")
     assert (refused.status, refused.json["status"]) == (503, 503)
+    slow.sendall(b"GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert slow.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
     with connect(server.port) as client:
         client.sendall(b"served\n")
         assert client.recv(100) == b"served\n"
     for each in clients:
         each.close()
+    assert wait_until(lambda: ask(server, "/api/v1/server").status == 200, "room for one more")
+
+
+def test_a_crowd_of_silent_clients_is_refused_at_once_or_soon(listen: Start) -> None:
+    server = listen("--echo")
+    assert server.port
+    ask(server, "/api/v1/server")
+    clients = []
+    for _ in range(MOST_CONNECTIONS + MOST_REFUSED + 20):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.connect(str(control_path(server)))  # without a timeout: it waits where the backlog is full
+        client.settimeout(DEADLINE_S)
+        clients.append(client)
+    for client in clients[MOST_CONNECTIONS:]:
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
+    for client in clients:
+        client.close()
     assert wait_until(lambda: ask(server, "/api/v1/server").status == 200, "room for one more")
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ EVENTS = "/api/v1/events"
 def subscribe(server: Program, query: str = "") -> ClientConnection:
     """A subscriber of a server's events."""
     assert server.port
-    return unix_connect(str(control_path(server)), f"ws://localhost{EVENTS}{query}", compression=None)
+    uri = f"ws://localhost{EVENTS}{query}"
+    return unix_connect(str(control_path(server)), uri, compression=None, open_timeout=DEADLINE_S, ping_interval=None)
 
 
 def lines(subscriber: ClientConnection) -> Iterator[dict[str, Any]]:
@@ -243,11 +245,12 @@ def _resident_kb(server: Program) -> int:
 
 async def _crowd(server: Program, port: int) -> None:
     path, uri = str(control_path(server)), f"ws://localhost{EVENTS}"
-    readers = [await connect_async(path, f"{uri}?payload=none", compression=None, max_queue=None) for _ in range(199)]
-    stuck = await connect_async(path, f"{uri}?payload=all", compression=None, max_queue=1)
+    subscribe = partial(connect_async, path, compression=None, open_timeout=DEADLINE_S, ping_interval=None)
+    readers = [await subscribe(f"{uri}?payload=none", max_queue=None) for _ in range(199)]
+    stuck = await subscribe(f"{uri}?payload=all", max_queue=1)
     stuck.transport.pause_reading()
     with pytest.raises(InvalidStatus) as refused:
-        await connect_async(path, uri)
+        await subscribe(uri)
     assert refused.value.response.status_code == 503
     assert json.loads(refused.value.response.body or b"")["code"] == "streams"
     before = _resident_kb(server)
