@@ -461,7 +461,7 @@ def test_what_is_wrong_is_marked_and_said_until_it_is_mended(network: Network, w
     assert marked_rows(terminal.rows) == []
     itself.connect(itself.getsockname())
     end = f"127.0.0.1:{port(itself)}"
-    terminal.wait("self-connected  ", f"is connected to itself at {end}")
+    terminal.wait(f"self-connected  {end} -> {end}  ", "is connected to itself at 127.0.0.1:")
     (marked,) = marked_rows(terminal.wait_rows(marked_rows, "a mark"))
     assert marked.split()[0] == "!"
     assert marked.count(end) == 2

@@ -2,6 +2,9 @@
 
 import pytest
 
+# A server loads this on a thread when it is needed. pytester takes back what was imported meanwhile, which breaks it.
+import portside.wire.bulk_escaping  # noqa: F401
+
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
