@@ -12,8 +12,12 @@ from portside.settings.values import parse_conn
 from portside.units import parse_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
     from portside.control.client.http_client import ControlClient
     from portside.ctl.acts import CtlActs
+    from portside.ctl.target import Target
+    from portside.settings.ctl import CtlCommand, CtlManyCommand
 
 _OTHER_SERVER = "it may be none of Portside's, or one of another version; PORTSIDE_DEBUG=1 shows where"
 _MOST_SENT_BYTES = 700_000  # what a request of the API can take as base64
@@ -32,7 +36,25 @@ def run(arguments: list[str]) -> int:
         ) from error
 
 
-def _client(settings: Any) -> "ControlClient":
+def _targets(settings: "CtlManyCommand") -> "tuple[list[Target], int]":
+    """The server that a command is for, or all, and the exit status: 1 if one is told not to answer.
+
+    Raises PortsideError.
+    """
+    from portside.ctl.target import Target
+
+    if not settings.all:
+        return [Target(_chosen(settings))], 0
+    from portside.app.notices import write_notice
+    from portside.control.client.servers import all_servers
+
+    servers, silent = all_servers()
+    for each in silent:
+        write_notice(str(each), each.hint)
+    return [Target(each.client, each.pid) for each in servers], 1 if silent else 0
+
+
+def _chosen(settings: "CtlCommand") -> "ControlClient":
     from portside.control.client.servers import choose_server
 
     context = None
@@ -46,10 +68,60 @@ def _client(settings: Any) -> "ControlClient":
     return choose_server(settings.server, context)
 
 
-def _acts(settings: Any) -> "CtlActs":
+def _find(known: "Container[int]") -> "list[Target]":
+    """The servers of this user that answer, but those of some processes."""
+    from portside.control.client.servers import local_servers
+    from portside.ctl.target import Target
+
+    return [Target(each.client, each.pid) for each in local_servers(known)]
+
+
+def _on_each(settings: "CtlManyCommand", act: "Callable[[CtlActs], None]") -> int:
+    """Act on the server, or on all, of which some may fail; the exit status."""
     from portside.ctl.acts import CtlActs
 
-    return CtlActs(_client(settings), json=settings.json)
+    targets, status = _targets(settings)
+    if not settings.all:
+        act(CtlActs(targets[0], json=settings.json))
+        return status
+    for target in targets:
+        try:
+            act(CtlActs(target, json=settings.json))
+        except PortsideError as error:
+            from portside.app.notices import write_notice
+
+            write_notice(str(error), error.hint)
+            status = 1
+    return status
+
+
+def _of(command: str, settings: Any, text: str) -> "tuple[Target, int]":
+    """The server and the number of a connection: ``7``, or ``4242/7``. Raises UsageError and PortsideError."""
+    from portside.ctl.target import Target
+
+    process, slash, number = text.removeprefix("#").rpartition("/")
+    conn = _conn(command, number if slash else text)
+    if not slash:
+        return Target(_chosen(settings)), conn
+    if not process.isascii() or not process.isdigit():
+        raise UsageError(f"ctl {command}", f"{text!r} is no connection: write its number, or PID/7")
+    if settings.server is not None:
+        raise UsageError(f"ctl {command}", f"{text} says which server, and so does --server: one of them is enough")
+    from portside.control.client.servers import server_of_process
+
+    return Target(server_of_process(int(process)), int(process)), conn
+
+
+def _one(command: str, settings: Any) -> "tuple[CtlActs, int]":
+    """The acts and the connection of a command that takes no more than CONN."""
+    return _acts(command, settings, check_arguments(f"ctl {command}", settings.conn, "CONN")[0])
+
+
+def _acts(command: str, settings: Any, conn: str) -> "tuple[CtlActs, int]":
+    from portside.ctl.acts import CtlActs
+
+    target, number = _of(command, settings, conn)
+    return CtlActs(target, json=settings.json), number
 
 
 def _conn(command: str, text: str) -> int:
@@ -57,10 +129,6 @@ def _conn(command: str, text: str) -> int:
         return parse_conn(text)
     except InvalidValue as problem:
         raise UsageError(f"ctl {command}", str(problem)) from None
-
-
-def _one_conn(command: str, given: tuple[str, ...]) -> int:
-    return _conn(command, check_arguments(f"ctl {command}", given, "CONN")[0])
 
 
 def _text(command: str, text: str) -> bytes:
@@ -84,15 +152,17 @@ def _conns(settings: settings_of.CtlConns) -> int:
     from portside.ctl.connections import list_connections
 
     filter_text = " ".join(settings.filter)
-    list_connections(_client(settings), filter_text, settings.sort, closed=settings.closed, json=settings.json)
-    return 0
+    targets, status = _targets(settings)
+    complete = list_connections(targets, filter_text, settings.sort, closed=settings.closed, json=settings.json)
+    return status if complete else 1
 
 
 def _show(settings: settings_of.CtlShow) -> int:
-    conn = _one_conn("show", settings.conn)
+    (given,) = check_arguments("ctl show", settings.conn, "CONN")
+    target, conn = _of("show", settings, given)
     from portside.ctl.connections import show_connection
 
-    show_connection(_client(settings), conn, json=settings.json)
+    show_connection(target, conn, json=settings.json)
     return 0
 
 
@@ -103,7 +173,8 @@ def _send(settings: settings_of.CtlSend) -> int:
     else:
         (conn,) = check_arguments("ctl send", settings.words, "CONN")
         data = settings.hex if settings.hex is not None else _read(settings.file or "-")
-    _acts(settings).send(_conn("send", conn), data)
+    acts, number = _acts("send", settings, conn)
+    acts.send(number, data)
     return 0
 
 
@@ -126,29 +197,32 @@ def _read(path: str) -> bytes:
 
 def _broadcast(settings: settings_of.CtlBroadcast) -> int:
     (text,) = check_arguments("ctl broadcast", settings.text, "TEXT")
-    _acts(settings).broadcast(_text("broadcast", text))
-    return 0
+    data = _text("broadcast", text)
+    return _on_each(settings, lambda acts: acts.broadcast(data))
 
 
 def _close(settings: settings_of.CtlClose) -> int:
-    conn = _one_conn("close", settings.conn)
-    _acts(settings).close(conn, "reset" if settings.reset else "half" if settings.half else "fin")
+    acts, conn = _one("close", settings)
+    acts.close(conn, "reset" if settings.reset else "half" if settings.half else "fin")
     return 0
 
 
 def _pause(settings: settings_of.CtlPause) -> int:
-    _acts(settings).pause(_one_conn("pause", settings.conn))
+    acts, conn = _one("pause", settings)
+    acts.pause(conn)
     return 0
 
 
 def _resume(settings: settings_of.CtlResume) -> int:
-    _acts(settings).resume(_one_conn("resume", settings.conn))
+    acts, conn = _one("resume", settings)
+    acts.resume(conn)
     return 0
 
 
 def _throttle(settings: settings_of.CtlThrottle) -> int:
     conn, rate = check_arguments("ctl throttle", settings.words, "CONN RATE")
-    _acts(settings).throttle(_conn("throttle", conn), None if rate == "off" else rate)
+    acts, number = _acts("throttle", settings, conn)
+    acts.throttle(number, None if rate == "off" else rate)
     return 0
 
 
@@ -156,23 +230,24 @@ def _fault(settings: settings_of.CtlFault) -> int:
     if not settings.words:
         raise UsageError("ctl fault", "it takes CONN SPEC", "see portside ctl fault --help")
     conn, *words = settings.words
-    number = _conn("fault", conn)
+    acts, number = _acts("fault", settings, conn)
     spec = " ".join(words)
     match spec.split():
         case []:
-            _acts(settings).list_faults(number)
+            acts.list_faults(number)
         case ["off"]:
-            _acts(settings).remove_faults(number, None)
+            acts.remove_faults(number, None)
         case ["off", which]:
-            _acts(settings).remove_faults(number, _conn("fault", which))
+            acts.remove_faults(number, _conn("fault", which))
         case _:
-            _acts(settings).add_fault(number, spec)
+            acts.add_fault(number, spec)
     return 0
 
 
 def _note(settings: settings_of.CtlNote) -> int:
     conn, text = check_arguments("ctl note", settings.words, "CONN TEXT")
-    _acts(settings).note(_conn("note", conn), text)
+    acts, number = _acts("note", settings, conn)
+    acts.note(number, text)
     return 0
 
 
@@ -190,18 +265,17 @@ def _limit(settings: settings_of.CtlLimit) -> int:
             hint = f"did you mean {near}?" if near else f"there are {', '.join(settings_of.LIMIT_NAMES)}"
             raise UsageError("ctl limit", f"no limit is called {name!r}", hint)
         changes[name] = value
-    _acts(settings).limit(changes)
-    return 0
+    return _on_each(settings, lambda acts: acts.limit(changes))
 
 
 def _allow(settings: settings_of.CtlAllow) -> int:
-    _acts(settings).access("allow", _net("allow", settings), remove=settings.remove)
-    return 0
+    net = _net("allow", settings)
+    return _on_each(settings, lambda acts: acts.access("allow", net, remove=settings.remove))
 
 
 def _deny(settings: settings_of.CtlDeny) -> int:
-    _acts(settings).access("deny", _net("deny", settings), remove=settings.remove)
-    return 0
+    net = _net("deny", settings)
+    return _on_each(settings, lambda acts: acts.access("deny", net, remove=settings.remove))
 
 
 def _net(command: str, settings: settings_of.CtlAllow | settings_of.CtlDeny) -> str | None:
@@ -213,14 +287,16 @@ def _net(command: str, settings: settings_of.CtlAllow | settings_of.CtlDeny) -> 
 def _events(settings: settings_of.CtlEvents) -> int:
     from portside.ctl.events import show_events
 
-    return show_events(
-        _client(settings), " ".join(settings.filter), settings.payload, settings.after, json=settings.json
-    )
+    targets, status = _targets(settings)
+    show_events(
+        targets, _find if settings.all else None, " ".join(settings.filter), settings.payload,
+        settings.after, json=settings.json,
+    )  # fmt: skip
+    return status
 
 
 def _drain(settings: settings_of.CtlDrain) -> int:
-    _acts(settings).drain(settings.within)
-    return 0
+    return _on_each(settings, lambda acts: acts.drain(settings.within))
 
 
 _RUNS: dict[str, Run] = {

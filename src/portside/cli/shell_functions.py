@@ -9,7 +9,8 @@ from typing import Final
 MOST_RECORDED = 500  # connections of a recording that are offered, the last ones
 # The first column of a table without its heading.
 _COLUMN: Final = "awk 'NR > 1 { print $1 }'"
-_CONNECTIONS: Final = f"portside ctl conns 2>/dev/null | {_COLUMN}"
+_NAMED: Final = "portside ctl conns 2>/dev/null || portside ctl conns --all 2>/dev/null"  # 7, of several servers PID/7
+_CONNECTIONS: Final = f"sh -c '{_NAMED}' | {_COLUMN}"
 _SERVERS: Final = f"portside ctl servers 2>/dev/null | {_COLUMN}"
 _RECORDED: Final = f'portside rec list -- "$dir" 2>/dev/null | {_COLUMN} | tail -n {MOST_RECORDED}'
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from portside.app.stdout import write_lines
-from portside.control.client.http_client import ControlClient
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json, write_sentence
+from portside.ctl.target import Target
 from portside.units import counted
 
 How = Literal["fin", "half", "reset"]
@@ -13,50 +13,50 @@ _CLOSED = {"fin": "closed", "half": "our direction is ended", "reset": "reset"}
 
 
 class CtlActs:
-    """The acts on one server; ``json`` writes the API's answers instead of sentences."""
+    """The acts on a server; ``json`` writes the API's answers instead of sentences."""
 
-    def __init__(self, client: ControlClient, *, json: bool) -> None:
-        self._client = client
+    def __init__(self, target: Target, *, json: bool) -> None:
+        self._target = target
         self._json = json
 
     def send(self, conn: int, data: bytes) -> None:
         """Send bytes to one client."""
         done = self._request("POST", _of(conn, "send"), {"base64": _base64(data)})
-        self._say(done, f"#{conn}: sent {done['sent']} B{_waiting(done)}")
+        self._say(done, f"{self._name(conn)}: sent {done['sent']} B{_waiting(done)}")
 
     def broadcast(self, data: bytes) -> None:
         """Send bytes to every client."""
         done = self._request("POST", "/api/v1/broadcast", {"base64": _base64(data)})
         left_out = f", not to {counted(done['skipped'], 'client')} that cannot take it" if done["skipped"] else ""
-        self._say(done, f"sent {len(data)} B to {counted(done['sent'], 'client')}{left_out}")
+        self._tell(done, f"sent {len(data)} B to {counted(done['sent'], 'client')}{left_out}")
 
     def close(self, conn: int, how: How) -> None:
         """Close a connection."""
         done = self._request("POST", _of(conn, "close"), {"how": how})
-        self._say(done, f"#{conn}: {_CLOSED[how]}{_waiting(done)}")
+        self._say(done, f"{self._name(conn)}: {_CLOSED[how]}{_waiting(done)}")
 
     def pause(self, conn: int) -> None:
         """Read nothing from a client."""
         done = self._request("POST", _of(conn, "pause"))
-        self._say(done, f"#{conn}: paused{'' if done['changed'] else ' already'}")
+        self._say(done, f"{self._name(conn)}: paused{'' if done['changed'] else ' already'}")
 
     def resume(self, conn: int) -> None:
         """Read from a client again."""
         done = self._request("POST", _of(conn, "resume"))
-        self._say(done, f"#{conn}: {'resumed' if done['changed'] else 'was not paused'}")
+        self._say(done, f"{self._name(conn)}: {'resumed' if done['changed'] else 'was not paused'}")
 
     def throttle(self, conn: int, rate: str | None) -> None:
         """Limit both directions of a connection; None ends that."""
         if rate is None:
-            self._say(self._request("DELETE", _of(conn, "throttle")), f"#{conn}: throttled no more")
+            self._say(self._request("DELETE", _of(conn, "throttle")), f"{self._name(conn)}: throttled no more")
         else:
             done = self._request("PUT", _of(conn, "throttle"), {"rate": rate})
-            self._say(done, f"#{conn}: throttled to {done['rate']}")
+            self._say(done, f"{self._name(conn)}: throttled to {done['rate']}")
 
     def add_fault(self, conn: int, spec: str) -> None:
         """Put a fault on a connection."""
         done = self._request("POST", _of(conn, "faults"), {"spec": spec})
-        self._say(done, f"#{conn}: fault {done['id']}, {done['spec']}")
+        self._say(done, f"{self._name(conn)}: fault {done['id']}, {done['spec']}")
 
     def remove_faults(self, conn: int, number: int | None) -> None:
         """Take one fault out, or all; what they held passes on first."""
@@ -66,17 +66,17 @@ class CtlActs:
             numbers = [number]
         gone = [self._request("DELETE", _of(conn, f"faults/{each}")) for each in numbers]
         if self._json:
-            write_json(gone)
+            write_json(map(self._target.labelled, gone))
         elif not gone:
-            write_sentence(f"#{conn}: has no faults")
+            write_sentence(f"{self._name(conn)}: has no faults")
         else:
-            write_lines([f"#{conn}: fault {each['id']} is out, {each['spec']}" for each in gone])
+            write_lines([f"{self._name(conn)}: fault {each['id']} is out, {each['spec']}" for each in gone])
 
     def list_faults(self, conn: int) -> None:
         """Say which faults a connection has."""
         found = self._request("GET", _of(conn, "faults"))
         if self._json:
-            write_json([found])
+            write_json([self._target.labelled(found)])
             return
         rows = [
             (str(each["id"]), each["spec"], each["leg"], each["phase"], str(each["held"]), each["by"] or "--fault")
@@ -87,15 +87,16 @@ class CtlActs:
     def note(self, conn: int, text: str) -> None:
         """Write a note on a connection."""
         done = self._request("PATCH", f"/api/v1/connections/{conn}", {"note": text})
-        self._say(done, f"#{conn}: {'note: ' + text if text else 'no note'}")
+        self._say(done, f"{self._name(conn)}: {'note: ' + text if text else 'no note'}")
 
     def limit(self, changes: Mapping[str, str]) -> None:
         """Change limits; without changes say what they are."""
         limits = self._request("PATCH", "/api/v1/limits", dict(changes)) if changes else self._limits()
         if self._json:
-            write_json([limits])
+            write_json([self._target.labelled(limits)])
         else:
-            write_lines([f"{name}={_limit(name, value)}" for name, value in limits.items()])
+            lead = self._target.lead
+            write_lines([f"{lead}{name}={_limit(name, value)}" for name, value in limits.items()])
 
     def _limits(self) -> dict[str, Any]:
         limits: dict[str, Any] = self._request("GET", "/api/v1/limits")
@@ -107,33 +108,42 @@ class CtlActs:
         if net is None:
             lists = self._request("GET", path)
         elif remove:
-            lists = self._client.request("DELETE", path, query={"list": kind, "net": net})
+            lists = self._target.client.request("DELETE", path, query={"list": kind, "net": net})
         else:
             lists = self._request("POST", path, {"list": kind, "net": net})
         if self._json:
-            write_json([lists])
+            write_json([self._target.labelled(lists)])
             return
         listed, total = lists[kind], lists[f"{kind}_total"]
+        lead = self._target.lead
         if net is not None:
-            write_sentence(f"{kind}: {net} {'taken off' if remove else 'added'}, {counted(total, 'network')} listed")
+            did = "taken off" if remove else "added"
+            write_sentence(f"{lead}{kind}: {net} {did}, {counted(total, 'network')} listed")
         elif not listed:
-            write_sentence("allow: any that is not denied" if kind == "allow" else "deny: none")
+            write_sentence(f"{lead}allow: any that is not denied" if kind == "allow" else f"{lead}deny: none")
         else:
             more = [f"and {total - len(listed)} more"] if total > len(listed) else []
-            write_lines([*listed, *more])
+            write_lines([f"{lead}{each}" for each in (*listed, *more)])
 
     def drain(self, within: str | None) -> None:
         """Accept nobody any more, and end with the last client."""
         done = self._request("POST", "/api/v1/drain", {} if within is None else {"within": within})
         most = "" if done["within"] is None else f", {seconds_text(done['within'])} at most"
-        self._say(done, f"accepts nobody any more; ends with the last of {counted(done['waiting'], 'client')}{most}")
+        self._tell(done, f"accepts nobody any more; ends with the last of {counted(done['waiting'], 'client')}{most}")
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        return self._client.request(method, path, body=body)
+        return self._target.client.request(method, path, body=body)
 
-    def _say(self, answer: object, sentence: str) -> None:
+    def _name(self, conn: int) -> str:
+        return self._target.name(conn)
+
+    def _tell(self, answer: dict[str, Any], sentence: str) -> None:
+        """Say what was done to the server."""
+        self._say(answer, f"{self._target.lead}{sentence}")
+
+    def _say(self, answer: dict[str, Any] | None, sentence: str) -> None:
         if self._json:
-            write_json([answer])
+            write_json([self._target.labelled(answer) if answer is not None else None])
         else:
             write_sentence(sentence)
 

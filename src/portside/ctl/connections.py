@@ -1,15 +1,18 @@
 """``ctl conns`` and ``ctl show``: the connections of a server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from portside.app.notices import write_notice
 from portside.app.stdout import write_lines
-from portside.control.client.http_client import ApiError, ControlClient
+from portside.control.client.http_client import ApiError, ControlClient, Unreachable
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json
-from portside.errors import UsageError
+from portside.ctl.target import Target
+from portside.errors import PortsideError, UsageError
 
 _PATH = "/api/v1/connections"
 _PAGE = 1000  # rows, the most that the API gives at once
+_ASKED_AT_ONCE = 16  # servers
 _COMMON = "conn,peer,state,age,idle,received,sent,note,tags"
 _OPEN_FIELDS = f"{_COMMON},holds,faults,recv_q,send_q"
 _CLOSED_FIELDS = f"{_COMMON},reason,by"
@@ -17,21 +20,53 @@ _OPEN_HEADINGS = (">CONN", "PEER", "STATE", ">AGE", ">IDLE", ">RECEIVED", ">SENT
 _CLOSED_HEADINGS = (">CONN", "PEER", "REASON", ">AGE", ">RECEIVED", ">SENT", "NOTE")
 
 
-def list_connections(client: ControlClient, filter_text: str, sort: str | None, *, closed: bool, json: bool) -> None:
-    """Write the connections that a filter leaves. Raises UsageError for a filter or a column that is none."""
+def list_connections(
+    targets: Sequence[Target], filter_text: str, sort: str | None, *, closed: bool, json: bool
+) -> bool:
+    """Write the connections that a filter leaves; False if one of several servers did not answer, as a notice says.
+
+    Raises UsageError for a filter or a column that is none.
+    """
     query: dict[str, str | int] = {"limit": _PAGE, "state": "closed" if closed else "open"}
     if filter_text:
         query["filter"] = filter_text
     if sort is not None:
         query["sort"] = sort
+    query["fields"] = _all_fields(closed=closed) if json else _CLOSED_FIELDS if closed else _OPEN_FIELDS
+    failures: list[PortsideError] = []
+    if targets[0].pid is None:
+        items = _items(targets[0].client, filter_text, query)
+    else:
+        items = _merged(targets, filter_text, sort or "conn", query, failures)
     if json:
-        query["fields"] = _all_fields(closed=closed)
-        write_json(_items(client, filter_text, query))
-        return
-    query["fields"] = _CLOSED_FIELDS if closed else _OPEN_FIELDS
-    items = list(_items(client, filter_text, query))
-    rows = [_closed_row(item) if closed else _open_row(item) for item in items]
-    write_lines(table_lines(_CLOSED_HEADINGS if closed else _OPEN_HEADINGS, rows))
+        write_json(items)
+    else:
+        rows = [_closed_row(item) if closed else _open_row(item) for item in items]
+        write_lines(table_lines(_CLOSED_HEADINGS if closed else _OPEN_HEADINGS, rows))
+    for error in failures:
+        write_notice(str(error))
+    return not failures
+
+
+def _merged(
+    targets: Sequence[Target], filter_text: str, sort: str, query: dict[str, str | int], failures: list[PortsideError]
+) -> Iterator[dict[str, Any]]:
+    """The connections of several servers, in one order, each with its ``server``."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from portside.ctl.merging import field_of, merge
+
+    query["fields"] = f"{query['fields']},{field_of(sort)}"
+
+    def ask(target: Target) -> list[dict[str, Any]]:
+        try:
+            return [target.labelled(item) for item in _items(target.client, filter_text, query)]
+        except Unreachable as error:
+            failures.append(error)
+            return []
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return iter(merge([item for items in pool.map(ask, targets) for item in items], sort))
 
 
 def _all_fields(*, closed: bool) -> str:
@@ -63,10 +98,14 @@ def wrong_filter(command: str, error: ApiError, filter_text: str) -> Exception:
     return UsageError(command, error.why, hint)
 
 
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['server']}/{item['conn']}" if "server" in item else str(item["conn"])
+
+
 def _open_row(item: Mapping[str, Any]) -> tuple[str, ...]:
     kernel = item.get("kernel", {})
     return (
-        str(item["conn"]), item["peer"], _state(item), seconds_text(item["age"]), seconds_text(item["idle"]),
+        _name(item), item["peer"], _state(item), seconds_text(item["age"]), seconds_text(item["idle"]),
         str(item["received"]), str(item["sent"]), cell(kernel.get("recv_q")), cell(kernel.get("send_q")), _note(item),
     )  # fmt: skip
 
@@ -74,7 +113,7 @@ def _open_row(item: Mapping[str, Any]) -> tuple[str, ...]:
 def _closed_row(item: Mapping[str, Any]) -> tuple[str, ...]:
     by = f" by {item['by']}" if item.get("by") else ""
     return (
-        str(item["conn"]), item["peer"], f"{item['reason']}{by}", seconds_text(item["age"]),
+        _name(item), item["peer"], f"{item['reason']}{by}", seconds_text(item["age"]),
         str(item["received"]), str(item["sent"]), _note(item),
     )  # fmt: skip
 
@@ -94,9 +133,9 @@ def _note(item: Mapping[str, Any]) -> str:
     return " ".join([*tags, item["note"] or ""]).strip()
 
 
-def show_connection(client: ControlClient, conn: int, *, json: bool) -> None:
+def show_connection(target: Target, conn: int, *, json: bool) -> None:
     """Write what is known of one connection."""
-    facts = client.request("GET", f"{_PATH}/{conn}")
+    facts = target.labelled(target.client.request("GET", f"{_PATH}/{conn}"))
     if json:
         write_json([facts])
         return
@@ -114,7 +153,7 @@ _KERNEL = (
 
 
 def _detail_lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield f"connection {facts['conn']}"
+    yield f"connection {_name(facts)}"
     for name in _DETAILS:
         value = facts.get(name)
         if value is None or value == [] or value is False or (name == "faults" and not value):

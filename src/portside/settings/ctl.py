@@ -9,6 +9,7 @@ from portside.settings import Example, argument, flag, option
 from portside.units import parse_hex
 
 LIMIT_NAMES = ("max_conns", "max_conns_per_ip", "idle_timeout", "half_close_timeout")
+_CONN = "the number of the connection, or PID/7 for one of the server with that process"
 _WHICH, _HOW, _LOOK, _SERVER = "Which connections", "How it is done", "How it is shown", "Which server"
 
 
@@ -28,6 +29,16 @@ class CtlCommand:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class CtlManyCommand(CtlCommand):
+    """The options of the commands that can be for all servers at once."""
+
+    all: bool = flag(
+        "--all", group=_SERVER, excludes=("--server", "--tls-ca"),
+        help="all servers of this user on this machine, as one: connections are named PID/7",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CtlServers:
     """The servers of this user that run here."""
 
@@ -41,7 +52,7 @@ class CtlServers:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlConns(CtlCommand):
+class CtlConns(CtlManyCommand):
     """The connections of a server, those that a filter leaves."""
 
     examples = (
@@ -50,7 +61,7 @@ class CtlConns(CtlCommand):
             "those that have been silent for a minute, the largest first",
             "portside ctl conns 'idle > 1m' --sort -received",
         ),
-        Example("those that have gone by a reset", "portside ctl conns --closed 'reason = peer_reset'"),
+        Example("those of all servers that share a port", "portside ctl conns --all --sort -sendq"),
     )
 
     filter: tuple[str, ...] = argument(
@@ -70,11 +81,11 @@ class CtlShow(CtlCommand):
 
     examples = (
         Example("see where the bytes of connection 7 are", "portside ctl show 7"),
-        Example("the same on one of several servers", "portside ctl show 7 --server :9000"),
+        Example("the same on one of several servers, by its process", "portside ctl show 4242/7"),
         Example("as JSON, for a script", "portside ctl show 7 --json"),
     )
 
-    conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
+    conn: tuple[str, ...] = argument("CONN", str, _CONN)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -90,7 +101,7 @@ class CtlSend(CtlCommand):
     words: tuple[str, ...] = argument(
         "CONN TEXT",
         str,
-        "the number of the connection, and the text: \\n, \\r, \\t, \\0, \\xHH and \\\\ are understood",
+        f"{_CONN}, and the text: \\n, \\r, \\t, \\0, \\xHH and \\\\ are understood",
     )
     hex: bytes | None = option(
         "--hex", metavar="HEX", parse=parse_hex, group=_HOW, help="these bytes instead of a text: 0d0a",
@@ -102,7 +113,7 @@ class CtlSend(CtlCommand):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlBroadcast(CtlCommand):
+class CtlBroadcast(CtlManyCommand):
     """Send a text to every client."""
 
     examples = (
@@ -124,7 +135,7 @@ class CtlClose(CtlCommand):
         Example("see what a client does at a reset", "portside ctl close 7 --reset"),
     )
 
-    conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
+    conn: tuple[str, ...] = argument("CONN", str, _CONN)
     reset: bool = flag(
         "--reset", help="at once and with RST: what is buffered is lost", group=_HOW, excludes=("--half",)
     )
@@ -141,7 +152,7 @@ class CtlPause(CtlCommand):
         Example("stop reading for ten seconds", "portside ctl pause 7 && sleep 10 && portside ctl resume 7"),
     )
 
-    conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
+    conn: tuple[str, ...] = argument("CONN", str, _CONN)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -154,7 +165,7 @@ class CtlResume(CtlCommand):
         Example("as JSON, for a script", "portside ctl resume 7 --json"),
     )
 
-    conn: tuple[str, ...] = argument("CONN", str, "the number of the connection")
+    conn: tuple[str, ...] = argument("CONN", str, _CONN)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -167,9 +178,7 @@ class CtlThrottle(CtlCommand):
         Example("the same on one of several servers", "portside ctl throttle 7 1M/s --server :9000"),
     )
 
-    words: tuple[str, ...] = argument(
-        "CONN RATE", str, "the number of the connection, and bytes a second (10k/s) or `off`"
-    )
+    words: tuple[str, ...] = argument("CONN RATE", str, f"{_CONN}, and bytes a second (10k/s) or `off`")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -184,7 +193,7 @@ class CtlFault(CtlCommand):
 
     words: tuple[str, ...] = argument(
         "CONN SPEC", str,
-        "the number of the connection, and a fault as in `listen --fault`, `off` for all, `off N` for number N; "
+        f"{_CONN}, and a fault as in `listen --fault`, `off` for all, `off N` for number N; "
         "without it the faults are listed",
     )  # fmt: skip
 
@@ -199,11 +208,11 @@ class CtlNote(CtlCommand):
         Example("take the note away", "portside ctl note 7 ''"),
     )
 
-    words: tuple[str, ...] = argument("CONN TEXT", str, "the number of the connection, and the note")
+    words: tuple[str, ...] = argument("CONN TEXT", str, f"{_CONN}, and the note")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlLimit(CtlCommand):
+class CtlLimit(CtlManyCommand):
     """Change limits of the server, or say what they are."""
 
     examples = (
@@ -223,7 +232,7 @@ class CtlLimit(CtlCommand):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlAllow(CtlCommand):
+class CtlAllow(CtlManyCommand):
     """Let a network connect: once one is allowed, only such ones may; without NET, who may is listed."""
 
     examples = (
@@ -237,7 +246,7 @@ class CtlAllow(CtlCommand):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlDeny(CtlCommand):
+class CtlDeny(CtlManyCommand):
     """Let a network connect no more; those who are connected stay. Without NET, who may not is listed."""
 
     examples = (
@@ -251,7 +260,7 @@ class CtlDeny(CtlCommand):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlEvents(CtlCommand):
+class CtlEvents(CtlManyCommand):
     """The events of a server as they happen, shown as `listen` shows them."""
 
     examples = (
@@ -270,11 +279,12 @@ class CtlEvents(CtlCommand):
     after: int | None = option(
         "--after", metavar="SEQ", parse=int, group=_WHICH,
         help="begin with the event after this number, as far as it is held", default_help="what happens from now on",
+        excludes=("--all",),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CtlDrain(CtlCommand):
+class CtlDrain(CtlManyCommand):
     """Accept nobody any more, and end the server with its last client."""
 
     examples = (

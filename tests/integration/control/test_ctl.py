@@ -6,33 +6,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from api_client import ask, control_path, page_of
 from conftest import Start
+from ctl_command import ctl
 from support import DEADLINE_S, Program, connect, connect_many, wait_until
-
-
-class Done(NamedTuple):
-    """What a command wrote, and its status."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def ctl(*words: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Done:
-    """Run ``portside ctl`` to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "portside", "ctl", *words],
-        input=stdin, capture_output=True, timeout=DEADLINE_S, check=False, env={**os.environ, **(env or {})},
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def on(server: Program, *words: str, stdin: bytes = b"") -> str:

@@ -47,6 +47,10 @@ class Unreachable(PortsideError):
     """A server that does not answer, or not as the API of Portside does."""
 
 
+class Silent(Unreachable):
+    """A server that is there and does not answer in time."""
+
+
 def api_of_link(link: str, tls: "ssl.SSLContext | None" = None) -> Api:
     """The API behind the link that ``listen --web`` prints. Raises PortsideError where the text is no link."""
     from urllib.parse import urlsplit
@@ -128,7 +132,7 @@ class ControlClient:
         if isinstance(error, NotHttp):
             return Unreachable(self.api.name, f"{_NOT_OURS}: {error}")
         if isinstance(error, TimeoutError):
-            return Unreachable(self.api.name, f"no answer within {TIMEOUT_S:g}s")
+            return Silent(self.api.name, f"no answer within {TIMEOUT_S:g}s")
         if untrusted := getattr(error, "verify_message", None):  # of ssl, which is not imported without a link
             return Unreachable(self.api.name, f"its certificate is not trusted: {untrusted}", _UNTRUSTED)
         return Unreachable(self.api.name, reason_of(error))

@@ -1,10 +1,11 @@
 """Which servers run here, and which of them a command is for."""
 
 import os
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portside.control.client.exchange import Api
-from portside.control.client.http_client import ApiError, ControlClient, Unreachable, api_of_link
+from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable, api_of_link
 from portside.control.socket_path import ControlSocket, check_folder, control_folder, list_sockets
 from portside.errors import PortsideError
 
@@ -33,16 +34,21 @@ class FoundServer(NamedTuple):
         return [each["address"] for each in self.info["listeners"]]
 
 
-def local_servers() -> list[FoundServer]:
-    """The servers of this user on this machine that answer, by process. Raises PortsideError."""
-    clients = [_client_of(each) for each in _own_sockets()]
-    if len(clients) < 2:
-        found = map(_ask, clients)
-        return [each for each in found if each is not None]
-    from concurrent.futures import ThreadPoolExecutor
+def local_servers(known: Container[int] = ()) -> list[FoundServer]:
+    """The servers of this user on this machine that answer, by process, without the ``known``. Raises PortsideError."""
+    return _those_that_answer(_ask_all(known))
 
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return [each for each in pool.map(_ask, clients) if each is not None]
+
+def all_servers() -> tuple[list[FoundServer], list[Silent]]:
+    """The servers of this user on this machine, and what is to be told of those that do not answer.
+
+    Raises PortsideError where none answers.
+    """
+    asked = _ask_all()
+    servers = _those_that_answer(asked)
+    if not servers:
+        raise PortsideError("no server", "none runs here that can be reached", _NONE_RUNS)
+    return servers, [each for each in asked if isinstance(each, Silent)]
 
 
 def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> ControlClient:
@@ -55,9 +61,7 @@ def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> Con
     for each in (sockets := _own_sockets()):
         if which == str(each.pid) or (which is None and len(sockets) == 1):
             return _client_of(each)
-    servers = local_servers()
-    if not servers:
-        raise PortsideError("no server", "none runs here that can be reached", _NONE_RUNS)
+    servers, _ = all_servers()
     fitting = servers if which is None else [each for each in servers if _is_named(each, which)]
     if len(fitting) == 1:
         return fitting[0].client
@@ -65,6 +69,15 @@ def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> Con
     if fitting:
         raise PortsideError("which server", f"{len(fitting)} run here", hint)
     raise PortsideError("--server", f"{which!r} is none of those that run here", hint)
+
+
+def server_of_process(pid: int) -> ControlClient:
+    """The server that a process is. Raises PortsideError."""
+    for each in _own_sockets():
+        if each.pid == pid:
+            return _client_of(each)
+    hint = f"there are {_named(servers)}" if (servers := local_servers()) else _NONE_RUNS
+    raise PortsideError("no server", f"process {pid} is none that can be reached", hint)
 
 
 def _client_of(control: ControlSocket) -> ControlClient:
@@ -79,9 +92,25 @@ def _own_sockets() -> list[ControlSocket]:
     return list_sockets(folder)
 
 
-def _ask(client: ControlClient) -> FoundServer | None:
+def _ask_all(known: Container[int] = ()) -> list[FoundServer | Silent | None]:
+    clients = [_client_of(each) for each in _own_sockets() if each.pid not in known]
+    if len(clients) < 2:
+        return list(map(_ask, clients))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return list(pool.map(_ask, clients))
+
+
+def _those_that_answer(asked: list[FoundServer | Silent | None]) -> list[FoundServer]:
+    return [each for each in asked if isinstance(each, FoundServer)]
+
+
+def _ask(client: ControlClient) -> FoundServer | Silent | None:
     try:
         return FoundServer(client, client.request("GET", "/api/v1/server"))
+    except Silent as error:
+        return error
     except (Unreachable, ApiError):
         return None  # it is ending, or its process number now belongs to another program
 

@@ -35,6 +35,7 @@ def make_renderer(
     colour: bool = False,
     terminal: bool = False,
     dates: bool = False,
+    server: int | None = None,
     on_error: Callable[[Exception], object] | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Renderer:
@@ -42,7 +43,8 @@ def make_renderer(
 
     ``frame`` None means the format's own default; ``max_frame`` is in bytes; ``terminal`` says that the bytes go
     to a terminal, which no format may send a control character to but for its own line feeds and colours; ``dates``
-    puts the date before each time in text and hex. ``encoding`` is that of the text which people are shown. With
+    puts the date before each time in text and hex. ``server`` is the process where text shows several servers: its
+    connections are then named ``4242/7``. ``encoding`` is that of the text which people are shown. With
     ``on_error``, an event that cannot be rendered, for a defect of ours, is left out and reported there; without it the
     error is raised. ``clock`` is what deadlines count by; without it ``time.monotonic``.
     """
@@ -50,7 +52,7 @@ def make_renderer(
         from portside.feed.render.raw import EscapedRenderer, RawRenderer
 
         return _transcoded(EscapedRenderer(), encoding) if terminal else RawRenderer()
-    renderer = _make_stream_renderer(name, frame, max_frame, colour=colour, dates=dates)
+    renderer = _make_stream_renderer(name, frame, max_frame, colour=colour, dates=dates, server=server)
     if on_error is not None:
         renderer.on_error = on_error
     if clock is not None:
@@ -73,7 +75,7 @@ def _transcoded(renderer: "StreamRenderer | EscapedRenderer", encoding: str) -> 
 
 
 def _make_stream_renderer(
-    name: str, frame: Frame | None, max_frame: int, *, colour: bool, dates: bool
+    name: str, frame: Frame | None, max_frame: int, *, colour: bool, dates: bool, server: int | None
 ) -> "StreamRenderer":
     if name == "json":
         from portside.feed.render.json import JsonRenderer
@@ -89,4 +91,4 @@ def _make_stream_renderer(
         return ClassicRenderer(frame or Frame("lines"), max_frame)
     from portside.feed.render.text import TextRenderer
 
-    return TextRenderer(frame or Frame("lines"), max_frame, colour=colour, dates=dates)
+    return TextRenderer(frame or Frame("lines"), max_frame, colour=colour, dates=dates, server=server)

@@ -73,8 +73,12 @@ class Palette:
 class LineRenderer(StreamRenderer):
     """Base of ``text`` and ``hex``: time, connection and peer, and the lines of events without payload."""
 
-    def __init__(self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False) -> None:
+    def __init__(
+        self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False, server: int | None = None
+    ) -> None:
         super().__init__(frame, max_frame)
+        self._mark = "#" if server is None else f"{server}/"
+        self._lead = "  " if server is None else f"  {server}  "
         self._palette = Palette(colour=colour)
         self._time_format = "%Y-%m-%d %H:%M:%S" if dates else "%H:%M:%S"
         self._stamped_ms = -1
@@ -94,7 +98,7 @@ class LineRenderer(StreamRenderer):
     def label(self, conn: int, peer: str) -> str:
         """A connection as it stands in each of its lines."""
         palette = self._palette
-        return f"  {palette.client(conn)}#{conn}{palette.reset} {escape_text(peer)}  "
+        return f"  {palette.client(conn)}{self._mark}{conn}{palette.reset} {escape_text(peer)}  "
 
     def prefix(self, event: Payload) -> bytes:
         palette = self._palette
@@ -108,7 +112,7 @@ class LineRenderer(StreamRenderer):
         palette = self._palette
         match event:
             case Listening(address=address):
-                return f"  listening on {escape_text(address)}"
+                return f"{self._lead}listening on {escape_text(address)}"
             case Opened(conn=conn, peer=peer):
                 return f"{self.label(conn, peer)}connected{escape_text(_session_details(event))}"
             case RuleApplied(conn=conn, peer=peer):
@@ -128,19 +132,20 @@ class LineRenderer(StreamRenderer):
                 )
             case Refused(peer=peer, reason=reason):
                 error = f": {escape_text(event.error)}" if event.error else ""
-                return f"  {escape_text(peer)}  {palette.bad}refused: {escape_text(reason)}{palette.reset}{error}"
+                why = f"{palette.bad}refused: {escape_text(reason)}{palette.reset}{error}"
+                return f"{self._lead}{escape_text(peer)}  {why}"
             case Fault():
-                who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
+                who = self.label(event.conn, event.peer or "") if event.conn is not None else self._lead
                 return f"{who}{palette.bad}! fault: {escape_text(describe_fault(event))}{palette.reset}"
             case Act():
-                who = self.label(event.conn, event.peer or "") if event.conn is not None else "  "
+                who = self.label(event.conn, event.peer or "") if event.conn is not None else self._lead
                 return f"{who}{palette.dim}operator: {escape_text(describe_act(event))}{palette.reset}"
             case Gap(conn=conn, received=received, sent=sent, why=why):
-                what = f"#{conn}" if conn else counted(event.connections or 0, "connection")
+                what = f"{self._mark}{conn}" if conn else counted(event.connections or 0, "connection")
                 lost = f"{received} B in and {sent} B out are not in the recording"
                 return f"  {palette.bad}! {what}: {lost}: {escape_text(why)}{palette.reset}"
             case Stopped(reason=reason):
-                return f"  stopped: {escape_text(reason)}"
+                return f"{self._lead}stopped: {escape_text(reason)}"
         raise TypeError(event)
 
     def cut_note(self, stream: Stream, at: int) -> bytes:
@@ -197,8 +202,10 @@ def describe_fault(event: Fault) -> str:
 class TextRenderer(LineRenderer):
     """Renders ``12:00:04.001  #1 127.0.0.1:33406  > hello``."""
 
-    def __init__(self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False) -> None:
-        super().__init__(frame, max_frame, colour=colour, dates=dates)
+    def __init__(
+        self, frame: Frame, max_frame: int, *, colour: bool, dates: bool = False, server: int | None = None
+    ) -> None:
+        super().__init__(frame, max_frame, colour=colour, dates=dates, server=server)
         self._lines = frame.kind == "lines"
         self._escape_binary = BinaryEscaper()
 
