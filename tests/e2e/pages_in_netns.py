@@ -313,6 +313,16 @@ def two_echo_clients(stage: Stage) -> None:
     server.wait_for("connected", count=2)
 
 
+def two_echo_servers(stage: Stage) -> None:
+    """Two servers, each with a client that has had back what it sent."""
+    for port, size in ((9000, 1200), (9001, 6)):
+        server = stage.listen(f"127.0.0.1:{port} --echo")
+        client = stage.connect(port)
+        client.sendall(b"x" * (size - 1) + b"\n")
+        assert len(client.recv(size, socket.MSG_WAITALL)) == size
+        server.wait_for("connected")
+
+
 LEAK = (
     "import socket, threading; server = socket.create_server(('127.0.0.1', 12345)); kept = [];"
     "[kept.append(server.accept()) for _ in range(3)]; print('kept', flush=True); threading.Event().wait()"
@@ -361,6 +371,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     },
     "ctl.md": {
         "portside ctl conns": Scenario(two_echo_clients),
+        "portside ctl conns --all --sort -received": Scenario(two_echo_servers, varies=(r"\b\d+(?=/\d)",)),
     },
     "diagnose.md": {
         "portside diagnose 12345 --set close-wait-leak.age=1s": Scenario(

@@ -349,6 +349,7 @@ def test_the_box_sends_files_hex_and_again_and_again(browser: Browser, listen: S
         expect(page.locator("#send-error")).to_contain_text("a byte is two hex digits")
         box.get_by_label("What to send").fill("68 69 0a")
         box.get_by_role("button", name="Send", exact=True).click()
+        expect(page.locator(".notice").last).to_contain_text("3 B sent")
         assert client.recv(100) == b"hi\n"
         # A file that the client takes more slowly than it is read.
         box.get_by_role("button", name="File").click()

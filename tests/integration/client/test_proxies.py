@@ -164,6 +164,7 @@ def test_a_real_http_proxy(connect: Connect, make_peer: MakePeer) -> None:
             program.process.stdin.flush()  # this proxy takes a half-close for the end of both directions
             assert other.recv(5, socket.MSG_WAITALL) == b"there"
             other.sendall(b"and back")
+            program.wait_for("and back")
             other.close()
             program.process.stdin.close()
             assert program.wait() == 0
