@@ -371,7 +371,7 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
     },
     "ctl.md": {
         "portside ctl conns": Scenario(two_echo_clients),
-        "portside ctl conns --all --sort -received": Scenario(two_echo_servers, varies=(r"\b\d+(?=/\d)",)),
+        "portside ctl conns --all --sort -received": Scenario(two_echo_servers, varies=(r"^ *CONN", r"\b\d+(?=/\d)")),
     },
     "diagnose.md": {
         "portside diagnose 12345 --set close-wait-leak.age=1s": Scenario(

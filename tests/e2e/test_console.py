@@ -173,6 +173,40 @@ def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
     terminal.wait("echoed")
 
 
+def test_all_servers_as_one(listen: Start, nc: Clients, show: Show) -> None:
+    servers = sorted((listen(), listen()), key=lambda each: each.process.pid)
+    clients = [nc(each.port) for each in servers]
+    for server, client in zip(servers, clients, strict=True):
+        client.send(b"here\n")
+        server.wait_for("here$")
+    first, second = (each.process.pid for each in servers)
+    terminal = show("console --all", (110, 24))
+    terminal.wait("2 open connections", "2 servers on ", f"{first}/1 127.0.0.1:", f"{second}/1 127.0.0.1:")
+    terminal.press("Down")
+    terminal.press("Down")
+    terminal.press("Enter")
+    terminal.wait(f"#{second}/1 127.0.0.1:", "kernel: ESTABLISHED")
+    terminal.press("Enter")
+    terminal.wait("send line>")
+    terminal.type("hello")
+    terminal.press("Enter")
+    terminal.wait(f"#{second}/1: sent 6 B")
+    servers[1].wait_for("< hello$")
+    terminal.press("Escape")
+    terminal.wait("send> press Enter")
+    terminal.press("Escape")
+    terminal.wait("2 open connections")
+    terminal.press("e")
+    clients[0].send(b"there\n")
+    terminal.wait(f"{first}/1 127.0.0.1:", "> there", f"{second}/1 127.0.0.1:", "operator: sent 6 B")
+    assert servers[0].stop() == 0
+    terminal.wait(f"{first}  stopped: signal", "1 server on ")
+    terminal.press("Escape")
+    terminal.wait("1 open connection:")
+    terminal.press("q")
+    terminal.wait("status 0")
+
+
 def test_what_is_wrong_is_said_marked_and_gone(listen: Start, show: Show) -> None:
     server = listen()
     with connect(server.port) as client, full_listener() as full:

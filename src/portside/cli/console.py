@@ -11,6 +11,8 @@ def run(settings: Console) -> int:
     """Show the server that the settings name; the exit status."""
     if len(settings.server) > 1:
         raise UsageError("console", "it takes one SERVER", "see portside console --help")
+    if settings.all and settings.server:
+        raise UsageError("console", "--all and SERVER exclude each other")
     check_terminal("console", "`portside ctl` does the same from a script")
     context = None
     if settings.tls_ca is not None:
@@ -20,8 +22,14 @@ def run(settings: Console) -> int:
             context = ssl.create_default_context(cafile=settings.tls_ca)
         except OSError as error:
             raise PortsideError(settings.tls_ca, error) from None
-    from portside.tui.console.find import ServerFinder
     from portside.tui.console.run import run as run_console
+
+    if settings.all:
+        from portside.control.client.all_servers import AllServers
+
+        servers = AllServers()
+        return run_console(lambda _: servers)
+    from portside.tui.console.find import ServerFinder
 
     return run_console(ServerFinder(settings.server[0] if settings.server else None, context))
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from portside.control.client.http_client import ControlClient
+    from portside.control.client.target import Target
     from portside.ctl.acts import CtlActs
-    from portside.ctl.target import Target
     from portside.settings.ctl import CtlCommand, CtlManyCommand
 
 _OTHER_SERVER = "it may be none of Portside's, or one of another version; PORTSIDE_DEBUG=1 shows where"
@@ -41,7 +41,7 @@ def _targets(settings: "CtlManyCommand") -> "tuple[list[Target], int]":
 
     Raises PortsideError.
     """
-    from portside.ctl.target import Target
+    from portside.control.client.target import Target
 
     if not settings.all:
         return [Target(_chosen(settings))], 0
@@ -71,7 +71,7 @@ def _chosen(settings: "CtlCommand") -> "ControlClient":
 def _find(known: "Container[int]") -> "list[Target]":
     """The servers of this user that answer, but those of some processes."""
     from portside.control.client.servers import local_servers
-    from portside.ctl.target import Target
+    from portside.control.client.target import Target
 
     return [Target(each.client, each.pid) for each in local_servers(known)]
 
@@ -97,7 +97,7 @@ def _on_each(settings: "CtlManyCommand", act: "Callable[[CtlActs], None]") -> in
 
 def _of(command: str, settings: Any, text: str) -> "tuple[Target, int]":
     """The server and the number of a connection: ``7``, or ``4242/7``. Raises UsageError and PortsideError."""
-    from portside.ctl.target import Target
+    from portside.control.client.target import Target
 
     process, slash, number = text.removeprefix("#").rpartition("/")
     conn = _conn(command, number if slash else text)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from portside.app.stdout import write_lines
+from portside.control.client.target import Target
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json, write_sentence
-from portside.ctl.target import Target
 from portside.units import counted
 
 How = Literal["fin", "half", "reset"]

@@ -6,8 +6,8 @@ from typing import Any
 from portside.app.notices import write_notice
 from portside.app.stdout import write_lines
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
+from portside.control.client.target import Target
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json
-from portside.ctl.target import Target
 from portside.errors import PortsideError, UsageError
 
 _PATH = "/api/v1/connections"
@@ -54,7 +54,7 @@ def _merged(
     """The connections of several servers, in one order, each with its ``server``."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from portside.ctl.merging import field_of, merge
+    from portside.control.client.merging import field_of, merge
 
     query["fields"] = f"{query['fields']},{field_of(sort)}"
 

@@ -16,8 +16,8 @@ from portside.cli.ctl import run as run_ctl
 from portside.control.client import http_client
 from portside.control.client.exchange import Api
 from portside.control.client.http_client import ControlClient
+from portside.control.client.merging import field_of, merge
 from portside.control.connection_order import NAMES
-from portside.ctl.merging import field_of, merge
 
 PATH = "/api/v1/connections"
 

@@ -36,7 +36,22 @@ class FoundServer(NamedTuple):
 
 def local_servers(known: Container[int] = ()) -> list[FoundServer]:
     """The servers of this user on this machine that answer, by process, without the ``known``. Raises PortsideError."""
-    return _those_that_answer(_ask_all(known))
+    return ask_servers(known)[0]
+
+
+def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int, Silent]]:
+    """The servers that answer, without the ``known``, and by their processes why others do not."""
+    sockets = [each for each in _own_sockets() if each.pid not in known]
+    clients = map(_client_of, sockets)
+    if len(sockets) < 2:
+        answers = list(map(_ask, clients))
+    else:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            answers = list(pool.map(_ask, clients))
+    silent = {sock.pid: each for sock, each in zip(sockets, answers, strict=True) if isinstance(each, Silent)}
+    return [each for each in answers if isinstance(each, FoundServer)], silent
 
 
 def all_servers() -> tuple[list[FoundServer], list[Silent]]:
@@ -44,11 +59,10 @@ def all_servers() -> tuple[list[FoundServer], list[Silent]]:
 
     Raises PortsideError where none answers.
     """
-    asked = _ask_all()
-    servers = _those_that_answer(asked)
+    servers, silent = ask_servers()
     if not servers:
         raise PortsideError("no server", "none runs here that can be reached", _NONE_RUNS)
-    return servers, [each for each in asked if isinstance(each, Silent)]
+    return servers, list(silent.values())
 
 
 def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> ControlClient:
@@ -90,20 +104,6 @@ def _own_sockets() -> list[ControlSocket]:
         return []
     check_folder(folder)
     return list_sockets(folder)
-
-
-def _ask_all(known: Container[int] = ()) -> list[FoundServer | Silent | None]:
-    clients = [_client_of(each) for each in _own_sockets() if each.pid not in known]
-    if len(clients) < 2:
-        return list(map(_ask, clients))
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return list(pool.map(_ask, clients))
-
-
-def _those_that_answer(asked: list[FoundServer | Silent | None]) -> list[FoundServer]:
-    return [each for each in asked if isinstance(each, FoundServer)]
 
 
 def _ask(client: ControlClient) -> FoundServer | Silent | None:

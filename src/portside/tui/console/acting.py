@@ -12,14 +12,14 @@ from textual.widgets import Static
 from portside.errors import InvalidValue
 from portside.tui.console.acts import Acts, How
 from portside.tui.console.columns import Row
-from portside.tui.console.link import Run
+from portside.tui.console.link import ConnName, Run
 from portside.tui.console.prompt import Prompt
 from portside.tui.console.screen import ConsoleScreen, Typing
 from portside.tui.console.session import ConsoleSession
 from portside.tui.pages import Confirm
 from portside.wire.escaping import escape_text
 
-Act = Callable[[int, str], Awaitable[str]]
+Act = Callable[[ConnName, str], Awaitable[str]]
 
 
 def named(row: Row) -> str:
@@ -128,7 +128,7 @@ class ActingScreen(ConsoleScreen):
         row, run = self.chosen(), self.session.link.run
         if row is None:
             return
-        conn: int = row["conn"]
+        conn: ConnName = row["conn"]
 
         async def submit(typed: str) -> None:
             self.check_run(run)

@@ -5,7 +5,7 @@ import enum
 from typing import Any, Literal, Protocol
 
 from portside.errors import InvalidValue
-from portside.tui.console.link import Query
+from portside.tui.console.link import ConnName, Query
 from portside.units import counted, parse_text
 
 How = Literal["fin", "half", "reset"]
@@ -54,19 +54,19 @@ class Acts:
     def __init__(self, server: Asks) -> None:
         self._server = server
 
-    async def send(self, conn: int, data: bytes) -> str:
+    async def send(self, conn: ConnName, data: bytes) -> str:
         """Send bytes to a client."""
         done = await self._post(conn, "send", {"base64": base64.b64encode(data).decode()})
         return f"#{conn}: sent {done['sent']} B{_waiting(done)}"
 
-    async def pause(self, conn: int, *, pause: bool) -> str:
+    async def pause(self, conn: ConnName, *, pause: bool) -> str:
         """Read nothing from a client, or read from it again."""
         done = await self._post(conn, "pause" if pause else "resume")
         if pause:
             return f"#{conn}: paused{'' if done['changed'] else ' already'}"
         return f"#{conn}: {'resumed' if done['changed'] else 'was not paused'}"
 
-    async def throttle(self, conn: int, rate: str) -> str:
+    async def throttle(self, conn: ConnName, rate: str) -> str:
         """Limit both directions to a rate; ``off`` ends that."""
         path = _of(conn, "throttle")
         if rate.strip() in ("", "off"):
@@ -75,7 +75,7 @@ class Acts:
         done = await self._server.ask("PUT", path, body={"rate": rate.strip()})
         return f"#{conn}: throttled to {done['rate']}"
 
-    async def fault(self, conn: int, spec: str) -> str:
+    async def fault(self, conn: ConnName, spec: str) -> str:
         """Put a fault on a connection; ``off`` takes all out, ``off N`` one."""
         path = _of(conn, "faults")
         match spec.split():
@@ -92,21 +92,21 @@ class Acts:
             await self._server.ask("DELETE", f"{path}/{number}")
         return f"#{conn}: {counted(len(numbers), 'fault')} taken out"
 
-    async def note(self, conn: int, text: str) -> str:
+    async def note(self, conn: ConnName, text: str) -> str:
         """Write a note on a connection; an empty one takes it away."""
         await self._server.ask("PATCH", f"/api/v1/connections/{conn}", body={"note": text.strip()})
         return f"#{conn}: {'note: ' + text.strip() if text.strip() else 'no note'}"
 
-    async def close(self, conn: int, how: How) -> str:
+    async def close(self, conn: ConnName, how: How) -> str:
         """Close a connection."""
         done = await self._post(conn, "close", {"how": how})
         return f"#{conn}: {_CLOSED[how]}{_waiting(done)}"
 
-    async def _post(self, conn: int, act: str, body: Any = None) -> Any:
+    async def _post(self, conn: ConnName, act: str, body: Any = None) -> Any:
         return await self._server.ask("POST", _of(conn, act), body=body)
 
 
-def _of(conn: int, act: str) -> str:
+def _of(conn: ConnName, act: str) -> str:
     return f"/api/v1/connections/{conn}/{act}"
 
 

@@ -104,14 +104,14 @@ def _kernel(row: Row, name: str) -> int | None:
     return value
 
 
-CONNECTION_FIELDS = "conn,peer,state,age,idle,received,sent,holds,note,tags,faults,reason,by,recv_q,send_q,rtt_us"
+CONNECTION_FIELDS = "conn,peer,state,age,idle,received,sent,holds,note,tags,faults,reason,by,recv_q,send_q,rtt_us,inode"
 """The fields that the columns below need, but for PROGRAM."""
 
 PROGRAM = Column("PID/Program", lambda row: owners_text(row.get("owners")), "program", 8, 40, 9, 3)
 """Who holds the other end, for which the server has to look into the descriptors of processes."""
 
 CONNECTION_COLUMNS = (
-    Column("#", lambda row: str(row["conn"]), "conn", 3, 9, 0, 0, right=True, whole=True),
+    Column("#", lambda row: str(row["conn"]), "conn", 3, 16, 0, 0, right=True, whole=True),
     Column("Peer", lambda row: escape_text(row["peer"]), "peer", 15, 50, 0, 1, middle=True),
     Column("State", state_text, "state", 8, 18, 4, 2, tone=mark_tone),
     Column("Age", lambda row: time_text(row["age"]), "age", 5, 7, 7, 0, right=True),

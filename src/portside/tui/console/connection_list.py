@@ -52,7 +52,7 @@ class ConnectionList(ListScreen, ActingScreen):
 
     @staticmethod
     def key(row: Row) -> Hashable:
-        conn: int = row["conn"]
+        conn: Hashable = row["conn"]
         return conn
 
     def which(self) -> Mapping[str, str | int]:
@@ -60,7 +60,7 @@ class ConnectionList(ListScreen, ActingScreen):
         return {"state": self._state, "fields": CONNECTION_FIELDS + (",owners" if with_owners else "")}
 
     def findings_of(self, row: Row) -> Sequence[Row]:
-        return self.session.findings.of_connection(row["conn"])
+        return self.session.findings.of_connection(row)
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         which = "" if self._state == "all" else f"{self._state} "

@@ -16,6 +16,7 @@ from portside.tui.console.columns import Row, bytes_text, note_text, state_text,
 from portside.tui.console.facts import FactView, Known, fact_lines
 from portside.tui.console.finding_text import finding_line
 from portside.tui.console.history import SPANS_S, FactHistory
+from portside.tui.console.link import ConnName
 from portside.tui.console.screen import Typing
 from portside.tui.console.send_line import SendLine
 from portside.tui.console.session import ConsoleSession
@@ -68,9 +69,9 @@ class ConnectionScreen(ActingScreen):
         self._idle = Static("", classes="idle")
 
     @property
-    def conn(self) -> int:
+    def conn(self) -> ConnName:
         """The number of the connection."""
-        conn: int = self.details["conn"]
+        conn: ConnName = self.details["conn"]
         return conn
 
     def body(self) -> Iterable[Widget]:
@@ -151,7 +152,7 @@ class ConnectionScreen(ActingScreen):
         super().put()
         width, height = self.app.size
         self._title.update(Text(cut(self._title_text(), width), "bold reverse", no_wrap=True))
-        found = self.session.findings.of_connection(self.conn) if self.target() is not None else ()
+        found = self.session.findings.of_connection(self.details) if self.target() is not None else ()
         self._findings.display = bool(found)
         self._findings.update(Text("\n").join(map(finding_line, found)))
         self._facts.display = self._shows_facts

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from portside.control.client.events import event_of
-from portside.feed.render import make_renderer
+from portside.feed.render import Renderer, make_renderer
 from portside.tui.console.event_stream import EventReader
 from portside.tui.console.line_log import LineLog
 from portside.tui.console.screen import ConsoleScreen, Typing
@@ -48,7 +48,7 @@ class EventScreen(ConsoleScreen):
         self._notices = 0
         self._run = session.link.run
         self._stream: EventReader | None = None
-        self._renderer = make_renderer("text", frame=Frame("none"))
+        self._renderers: dict[int | None, Renderer] = {}  # by the process, where there are several servers
 
     def body(self) -> Iterable[Widget]:
         yield self._about
@@ -103,8 +103,13 @@ class EventScreen(ConsoleScreen):
             if item.get("event") == "missed":
                 lines.append(f"-- {counted(item['count'], 'event')} not held any more")
             elif (event := event_of(item)) is not None:
-                lines += self._rendered(self._renderer.render([event]))
+                lines += self._rendered(self._renderer(item.get("server")).render([event]))
         self.log_view.add(lines)
+
+    def _renderer(self, server: int | None) -> Renderer:
+        if server not in self._renderers:
+            self._renderers[server] = make_renderer("text", frame=Frame("none"), server=server)
+        return self._renderers[server]
 
     @staticmethod
     def _rendered(pieces: list[bytes]) -> list[str]:
@@ -140,6 +145,6 @@ class EventScreen(ConsoleScreen):
     def _begin_anew(self) -> None:
         self._close()
         self._seen = 0
-        self._renderer = make_renderer("text", frame=Frame("none"))
+        self._renderers.clear()
         self.log_view.clear()
         self.session.wake()

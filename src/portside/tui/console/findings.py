@@ -11,7 +11,7 @@ from typing import Any
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.diagnosis.findings import Severity
 from portside.tui.console.columns import Row
-from portside.tui.console.link import Run, ServerLink
+from portside.tui.console.link import ConnName, Run, ServerLink
 from portside.tui.worker import Worker
 
 PATH = "/api/v1/findings"
@@ -34,7 +34,7 @@ class Findings:
         self._run: Run = link.run
         self._asked_at = float("-inf")
         self._is_asking = False
-        self._marks: dict[tuple[str, int], list[Row]] = {}
+        self._marks: dict[tuple[str, ConnName], list[Row]] = {}
 
     @property
     def items(self) -> Sequence[Row]:
@@ -46,9 +46,9 @@ class Findings:
         """How many findings are so severe."""
         return sum(each["severity"] == severity for each in self.items)
 
-    def of_connection(self, conn: int) -> Sequence[Row]:
-        """The findings that a connection of the server is in."""
-        return self._marks.get(("conn", conn), ())
+    def of_connection(self, row: Row) -> Sequence[Row]:
+        """The findings that a connection is in: by its number, or where its server is one of several by its socket."""
+        return self._marks.get(("conn", row["conn"])) or self.of_socket((row.get("kernel") or {}).get("inode"))
 
     def of_socket(self, inode: int | None) -> Sequence[Row]:
         """The findings that a socket of the machine is in."""

@@ -1,6 +1,8 @@
 """The two lines at the top of each screen: the server, and how it is doing."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from rich.text import Text
 from textual.widgets import Static
@@ -14,6 +16,14 @@ from portside.units import counted
 from portside.wire.escaping import escape_text
 
 _MOST_CELLS = 60
+
+
+def _processes(info: Mapping[str, Any]) -> str:
+    """The process of the server, or how many servers there are, where they are shown as one."""
+    if "servers" not in info:
+        return f"pid {info['pid']}"
+    stuck = len(info["silent"])
+    return counted(len(info["servers"]), "server") + (f" (and {stuck} that answer nothing)" if stuck else "")
 
 
 class Header(Static):
@@ -33,7 +43,7 @@ class Header(Static):
         info, link = self._session.link.info, self._session.link
         first, *more = [each["address"] for each in info["listeners"]] or ["no port"]
         where = f"{first} +{len(more)}" if more and len(first) < width // 3 else first
-        left = escape_text(f"{where}  pid {info['pid']} on {info['node']}")
+        left = escape_text(f"{where}  {_processes(info)} on {info['node']}")
         if link.problem is not None:
             gone = f"  GONE for {seconds_text(time.monotonic() - link.lost_at)}: "
             problem = cut(gone + escape_text(link.problem), max(0, width - len(left))).rstrip()

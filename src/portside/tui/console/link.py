@@ -11,6 +11,8 @@ SERVER = "/api/v1/server"
 THREADS = 4  # requests at once: a slow one holds up neither the others nor a key
 
 Query = Mapping[str, str | int]
+ConnName = int | str
+"""The number of a connection; of one of several servers ``PID/7``."""
 
 
 class ApiClient(Protocol):

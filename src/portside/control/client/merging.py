@@ -14,7 +14,7 @@ _ENDS: Final = {"peer": "peer", "remote": "peer", "dst": "peer", "local": "local
 _LISTS: Final = {"tag": "tags", "tags": "tags", "hold": "holds", "holds": "holds"}
 _OBJECTS: Final = {"tls": "version", "proxy": "via"}
 _OWN: Final = frozenset(
-    ("conn", "received", "sent", "buffered", "idle", "age", "faults", "sni", "alpn", "note", "reason", "opened",
+    ("received", "sent", "buffered", "idle", "age", "faults", "sni", "alpn", "note", "reason", "opened",
      "closed")
 )  # fmt: skip
 
@@ -44,6 +44,8 @@ def _column(sort: str) -> str:
 
 
 def _value_of(name: str) -> _Value:
+    if name == "conn":
+        return lambda item: (item["server"], item["conn"])
     if name in _ENDS:
         return _end(_ENDS[name])
     if name in _LISTS:

@@ -1,0 +1,111 @@
+"""The events of one server or of several as one stream: a thread for each server reads it."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from portside.control.client.http_client import LineStream, Unreachable
+from portside.control.client.target import Target
+from portside.errors import PortsideError
+
+_PATH: Final = "/api/v1/events"
+_WAITING: Final = 256  # objects between the readers and whoever iterates: no server is read on while more wait
+_SEARCH_S: Final = 0.5  # between two looks for servers that have begun, and until a ``close`` is noticed
+
+Find = Callable[[Container[int]], Iterable[Target]]
+"""Returns the servers that answer, but those of some processes."""
+_Item = dict[str, Any] | PortsideError | None  # None: the server has ended the stream
+
+
+class MergedEvents:
+    """The events of some servers, and of those that ``find`` finds later, until the last has ended.
+
+    ``told`` is called with what went wrong on one of several, on the thread of whoever iterates; where there is but one
+    server, or it refuses the query, that is raised.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        find: Find | None,
+        query: dict[str, str | int],
+        told: Callable[[PortsideError], object],
+    ) -> None:
+        self._find = find
+        self._query = query
+        self._told = told
+        self._waiting: queue.Queue[tuple[Target, _Item]] = queue.Queue(_WAITING)
+        self._streams: list[LineStream] = []
+        self._processes: set[int] = set()
+        self._open = 0
+        self._closed = threading.Event()
+        self._search_at = time.monotonic() + _SEARCH_S if find is not None else float("inf")
+        self._begin(targets)
+
+    def close(self) -> None:
+        """End the streams, on any thread."""
+        self._closed.set()
+        for stream in list(self._streams):
+            stream.close()
+
+    def items(
+        self, deadline: Callable[[], float | None] = lambda: None
+    ) -> Iterator[tuple[Target, dict[str, Any]] | None]:
+        """The objects with their servers; None where ``deadline`` (``time.monotonic``) has passed without one."""
+        while self._open and not self._closed.is_set():
+            self._search()
+            due = deadline()
+            until = self._search_at if due is None else min(self._search_at, due)
+            try:
+                target, item = self._waiting.get(timeout=_pause(until))
+            except queue.Empty:
+                if due is not None and due <= time.monotonic():
+                    yield None
+                continue
+            if isinstance(item, dict):
+                yield target, item
+                continue
+            self._open -= 1
+            if isinstance(item, Unreachable) and target.pid is not None:
+                self._told(item)
+            elif item is not None:
+                raise item
+
+    def _begin(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            if target.pid is not None:
+                self._processes.add(target.pid)
+            self._open += 1
+            stream = target.client.lines(_PATH, query=self._query)
+            self._streams.append(stream)
+            threading.Thread(target=self._read, args=(target, stream), name="events", daemon=True).start()
+
+    def _search(self) -> None:
+        """Begin to read the servers that have begun since."""
+        if self._find is not None and time.monotonic() >= self._search_at:
+            self._begin(self._find(self._processes))
+            self._search_at = time.monotonic() + _SEARCH_S
+
+    def _read(self, target: Target, stream: LineStream) -> None:
+        end: PortsideError | None = None
+        try:
+            for item in stream:
+                self._put(target, item)
+        except PortsideError as error:
+            end = error
+        self._put(target, end)
+
+    def _put(self, target: Target, item: _Item) -> None:
+        """Wait until there is room, or nobody iterates any more."""
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._waiting.put((target, item), timeout=_SEARCH_S)
+                return
+
+
+def _pause(until: float) -> float | None:
+    """Seconds until a moment of the monotonic clock; None for never."""
+    return None if until == float("inf") else max(0.0, until - time.monotonic())

@@ -1,0 +1,189 @@
+"""The servers of this user as one, as ``console --all`` asks them: in this process, on real servers."""
+
+import json
+import signal
+import socket
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from api_client import ask
+from conftest import Start
+from support import DEADLINE_S, Program, connect, wait_until
+
+from portside.control.client import http_client
+from portside.control.client.all_servers import AllServers
+from portside.control.client.http_client import ApiError, Unreachable
+
+CONNECTIONS = "/api/v1/connections"
+
+
+@pytest.fixture
+def servers(listen: Start) -> list[Program]:
+    """Three servers, by process."""
+    started = [listen("--echo") for _ in range(3)]
+    assert all(each.port for each in started)
+    return sorted(started, key=pid)
+
+
+def pid(server: Program) -> int:
+    return server.process.pid
+
+
+def clients(stack: ExitStack, servers: list[Program], each: int) -> None:
+    """Clients of every server, each of which has sent another number of bytes and had them back."""
+    for number in range(each):
+        for at, server in enumerate(servers):
+            client = stack.enter_context(connect(server.port))
+            size = (number * 31 + at * 17) % 97 + 1
+            client.sendall(b"x" * size)
+            assert client.recv(size)
+            wait_until(lambda server=server, number=number: opened(server) > number, "it to be counted")  # type: ignore[misc]
+
+
+def opened(server: Program) -> int:
+    count: int = ask(server, "/api/v1/server").json["counts"]["opened"]
+    return count
+
+
+def test_a_page_is_a_piece_of_the_whole_list_in_any_order(servers: list[Program]) -> None:
+    with ExitStack() as stack:
+        clients(stack, servers, 7)
+        together = AllServers()
+        for sort in ("conn", "-received", "peer", "-note", "rtt"):
+            query = {"sort": sort, "fields": "peer,received,note"}
+            whole = together.request("GET", CONNECTIONS, query=query)
+            assert whole["total"] == len(whole["items"]) == 21
+            assert {item["conn"] for item in whole["items"]} == {
+                f"{pid(each)}/{n}" for each in servers for n in range(1, 8)
+            }
+            if sort == "-received":
+                sizes = [item["received"] for item in whole["items"]]
+                assert sizes == sorted(sizes, reverse=True)
+                assert whole["totals"]["received"] == sum(sizes)
+            if sort == "rtt":
+                continue  # it moves
+            for offset in (0, 5, 19, 30):
+                page = together.request("GET", CONNECTIONS, query={**query, "offset": offset, "limit": 4})
+                assert page["total"] == 21
+                assert page["items"] == whole["items"][offset : offset + 4]
+        some = together.request(
+            "GET", CONNECTIONS, query={"filter": f"peer = :{whole['items'][3]['peer'].rpartition(':')[2]}"}
+        )
+        assert [item["conn"] for item in some["items"]] == [whole["items"][3]["conn"]]
+
+
+def test_what_is_asked_and_done_of_one_connection_reaches_its_server(servers: list[Program]) -> None:
+    with ExitStack() as stack:
+        clients(stack, servers, 2)
+        together = AllServers()
+        name = f"{pid(servers[1])}/2"
+        details = together.request("GET", f"{CONNECTIONS}/{name}")
+        assert details["conn"] == name
+        assert together.request("POST", f"{CONNECTIONS}/{name}/pause")["changed"] is True
+        assert "operator" in ask(servers[1], f"{CONNECTIONS}/2").json["holds"]
+        messages = together.request("GET", f"{CONNECTIONS}/{name}/messages", query={"limit": 3})["items"]
+        assert {each["direction"] for each in messages} == {"in", "out"}
+        for path, why in (
+            (f"{CONNECTIONS}/{pid(servers[1])}/99", "there is no connection 99"),
+            (f"{CONNECTIONS}/9999999/1", "server 9999999 has ended, or does not answer"),
+            ("/api/v1/limits", "/api/v1/limits is of one server"),
+        ):
+            with pytest.raises(ApiError) as refused:
+                together.request("GET", path)
+            assert refused.value.http_status == 404
+            assert why in str(refused.value)
+        with pytest.raises(ApiError) as wrong:
+            together.request("GET", CONNECTIONS, query={"filter": "foo = 1"})
+        assert (wrong.value.http_status, wrong.value.position) == (400, 0)
+
+
+def test_counts_are_sums_and_go_on_when_a_server_ends(servers: list[Program], listen: Start) -> None:
+    with ExitStack() as stack:
+        clients(stack, servers, 2)
+        together = AllServers()
+        before = together.request("GET", "/api/v1/server")
+        assert before["servers"] == [pid(each) for each in servers]
+        assert {each["address"] for each in before["listeners"]} == {f"127.0.0.1:{each.port}" for each in servers}
+        assert (before["counts"]["open"], before["counts"]["opened"]) == (6, 6)
+        assert servers[0].stop() == 0
+        after = together.request("GET", "/api/v1/server")
+        assert after["servers"] == [pid(each) for each in servers[1:]]
+        assert (after["counts"]["open"], after["counts"]["opened"]) == (4, 6)
+        assert after["counts"]["received"] == before["counts"]["received"]
+        assert after["uptime"] >= before["uptime"]
+        fourth = listen("--echo")
+        assert fourth.port
+        assert pid(fourth) in together.request("GET", "/api/v1/server")["servers"]
+    for each in (*servers[1:], fourth):
+        assert each.stop() == 0
+    with pytest.raises(Unreachable, match="none runs here that answers"):
+        together.request("GET", "/api/v1/server")
+    with pytest.raises(Unreachable):
+        AllServers()
+    with pytest.raises(Unreachable):
+        next(iter(together.lines("/api/v1/events")))
+
+
+def test_one_that_answers_nothing_is_not_waited_for_again(
+    servers: list[Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in servers:
+        assert opened(each) == 0  # and its API is loaded
+    monkeypatch.setattr(http_client, "TIMEOUT_S", 4.0)
+    servers[2].signal(signal.SIGSTOP)
+    try:
+        together = AllServers()
+        info = together.request("GET", "/api/v1/server")
+        assert (info["servers"], info["silent"]) == ([pid(each) for each in servers[:2]], [pid(servers[2])])
+        monkeypatch.setattr(http_client, "TIMEOUT_S", DEADLINE_S * 10)  # and yet an answer comes before the test's end
+        assert together.request("GET", "/api/v1/server")["silent"] == [pid(servers[2])]
+    finally:
+        servers[2].signal(signal.SIGCONT)
+
+
+def test_events_of_all_until_they_are_closed(servers: list[Program]) -> None:
+    together = AllServers()
+    stream = together.lines("/api/v1/events", query={"after": 0, "payload": "none"})
+    seen: list[dict[str, Any]] = []
+
+    def read() -> None:
+        for item in stream:
+            seen.append(item)  # noqa: PERF402 -- as they come
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    processes = {pid(each) for each in servers}
+    with ExitStack() as stack:
+        clients(stack, servers, 1)
+        wait_until(
+            lambda: {each["server"] for each in list(seen) if each["event"] == "opened"} == processes, "all clients"
+        )
+        assert all("seq" not in item for item in seen)
+        stream.close()
+        reader.join(DEADLINE_S)
+        assert not reader.is_alive()
+    held = together.lines("/api/v1/events", query={"after": 0, "payload": "none", "follow": "false"})
+    assert {item["server"] for item in held} == processes
+
+
+def test_findings_and_sockets_are_those_of_the_machine(servers: list[Program]) -> None:
+    with ExitStack() as stack:
+        itself = stack.enter_context(socket.socket())
+        itself.bind(("127.0.0.1", 0))
+        itself.connect(itself.getsockname())  # to itself: a finding
+        together = AllServers()
+        end = "{}:{}".format(*itself.getsockname())
+
+        def found() -> list[dict[str, Any]]:
+            items = together.request("GET", "/api/v1/findings")["items"]
+            return [each for each in items if each["code"] == "self-connected" and end in json.dumps(each)]
+
+        (finding,) = wait_until(found, "the finding")
+        assert (finding["conns"], finding["conns_total"]) == ([], 0)
+        port = itself.getsockname()[1]
+        (row,) = together.request("GET", "/api/v1/sockets", query={"filter": f"sport = :{port} and dport = :{port}"})[
+            "items"
+        ]
+        assert row["local"] == row["remote"] == end
