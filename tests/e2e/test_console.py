@@ -387,8 +387,7 @@ def test_the_server_is_killed(show: Show) -> None:
     terminal = show("listen 127.0.0.1:0 --tui")
     terminal.wait("nobody is connected now")
     console = console_of(terminal.pid())
-    os.kill(terminal.pid(), signal.SIGKILL)
-    terminal.wait("status 137")
+    os.kill(terminal.pid(), signal.SIGKILL)  # the shell may say so on the console's screen, which goes away then
     wait_until(lambda: has_ended(console), "the console to end")
     wait_until(lambda: "before" in terminal.text, "the screen from before")
     terminal.type("echoed")
