@@ -3,7 +3,7 @@
 import os
 import sys
 
-from portside.errors import PortsideError, UsageError
+from portside.errors import UsageError
 from portside.settings.console import Console
 
 
@@ -14,14 +14,6 @@ def run(settings: Console) -> int:
     if settings.all and settings.server:
         raise UsageError("console", "--all and SERVER exclude each other")
     check_terminal("console", "`portside ctl` does the same from a script")
-    context = None
-    if settings.tls_ca is not None:
-        import ssl
-
-        try:
-            context = ssl.create_default_context(cafile=settings.tls_ca)
-        except OSError as error:
-            raise PortsideError(settings.tls_ca, error) from None
     from portside.tui.console.run import run as run_console
 
     if settings.all:
@@ -29,9 +21,10 @@ def run(settings: Console) -> int:
 
         servers = AllServers()
         return run_console(lambda _: servers)
+    from portside.control.client.servers import trusting
     from portside.tui.console.find import ServerFinder
 
-    return run_console(ServerFinder(settings.server[0] if settings.server else None, context))
+    return run_console(ServerFinder(settings.server[0] if settings.server else None, trusting(settings.tls_ca)))
 
 
 def check_terminal(what: str, hint: str) -> None:

@@ -12,10 +12,10 @@ from portside.settings.values import parse_conn
 from portside.units import parse_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable
 
     from portside.control.client.http_client import ControlClient
-    from portside.control.client.target import Target
+    from portside.control.client.named_server import NamedServer
     from portside.ctl.acts import CtlActs
     from portside.settings.ctl import CtlCommand, CtlManyCommand
 
@@ -36,57 +36,41 @@ def run(arguments: list[str]) -> int:
         ) from error
 
 
-def _targets(settings: "CtlManyCommand") -> "tuple[list[Target], int]":
+def _servers_of(settings: "CtlManyCommand") -> "tuple[list[NamedServer], int]":
     """The server that a command is for, or all, and the exit status: 1 if one is told not to answer.
 
     Raises PortsideError.
     """
-    from portside.control.client.target import Target
+    from portside.control.client.named_server import NamedServer
 
     if not settings.all:
-        return [Target(_chosen(settings))], 0
+        return [NamedServer(_chosen(settings))], 0
     from portside.app.notices import write_notice
     from portside.control.client.servers import all_servers
 
     servers, silent = all_servers()
     for each in silent:
         write_notice(str(each), each.hint)
-    return [Target(each.client, each.pid) for each in servers], 1 if silent else 0
+    return [NamedServer(each.client, each.pid) for each in servers], 1 if silent else 0
 
 
 def _chosen(settings: "CtlCommand") -> "ControlClient":
-    from portside.control.client.servers import choose_server
+    from portside.control.client.servers import choose_server, trusting
 
-    context = None
-    if settings.tls_ca is not None:
-        import ssl
-
-        try:
-            context = ssl.create_default_context(cafile=settings.tls_ca)
-        except OSError as error:
-            raise PortsideError(settings.tls_ca, error) from None
-    return choose_server(settings.server, context)
-
-
-def _find(known: "Container[int]") -> "list[Target]":
-    """The servers of this user that answer, but those of some processes."""
-    from portside.control.client.servers import local_servers
-    from portside.control.client.target import Target
-
-    return [Target(each.client, each.pid) for each in local_servers(known)]
+    return choose_server(settings.server, trusting(settings.tls_ca))
 
 
 def _on_each(settings: "CtlManyCommand", act: "Callable[[CtlActs], None]") -> int:
     """Act on the server, or on all, of which some may fail; the exit status."""
     from portside.ctl.acts import CtlActs
 
-    targets, status = _targets(settings)
+    servers, status = _servers_of(settings)
     if not settings.all:
-        act(CtlActs(targets[0], json=settings.json))
+        act(CtlActs(servers[0], json=settings.json))
         return status
-    for target in targets:
+    for server in servers:
         try:
-            act(CtlActs(target, json=settings.json))
+            act(CtlActs(server, json=settings.json))
         except PortsideError as error:
             from portside.app.notices import write_notice
 
@@ -95,21 +79,21 @@ def _on_each(settings: "CtlManyCommand", act: "Callable[[CtlActs], None]") -> in
     return status
 
 
-def _of(command: str, settings: Any, text: str) -> "tuple[Target, int]":
+def _of(command: str, settings: Any, text: str) -> "tuple[NamedServer, int]":
     """The server and the number of a connection: ``7``, or ``4242/7``. Raises UsageError and PortsideError."""
-    from portside.control.client.target import Target
+    from portside.control.client.named_server import NamedServer
 
     process, slash, number = text.removeprefix("#").rpartition("/")
     conn = _conn(command, number if slash else text)
     if not slash:
-        return Target(_chosen(settings)), conn
+        return NamedServer(_chosen(settings)), conn
     if not process.isascii() or not process.isdigit():
         raise UsageError(f"ctl {command}", f"{text!r} is no connection: write its number, or PID/7")
     if settings.server is not None:
         raise UsageError(f"ctl {command}", f"{text} says which server, and so does --server: one of them is enough")
     from portside.control.client.servers import server_of_process
 
-    return Target(server_of_process(int(process)), int(process)), conn
+    return NamedServer(server_of_process(int(process)), int(process)), conn
 
 
 def _one(command: str, settings: Any) -> "tuple[CtlActs, int]":
@@ -120,8 +104,8 @@ def _one(command: str, settings: Any) -> "tuple[CtlActs, int]":
 def _acts(command: str, settings: Any, conn: str) -> "tuple[CtlActs, int]":
     from portside.ctl.acts import CtlActs
 
-    target, number = _of(command, settings, conn)
-    return CtlActs(target, json=settings.json), number
+    server, number = _of(command, settings, conn)
+    return CtlActs(server, json=settings.json), number
 
 
 def _conn(command: str, text: str) -> int:
@@ -152,17 +136,17 @@ def _conns(settings: settings_of.CtlConns) -> int:
     from portside.ctl.connections import list_connections
 
     filter_text = " ".join(settings.filter)
-    targets, status = _targets(settings)
-    complete = list_connections(targets, filter_text, settings.sort, closed=settings.closed, json=settings.json)
+    servers, status = _servers_of(settings)
+    complete = list_connections(servers, filter_text, settings.sort, closed=settings.closed, json=settings.json)
     return status if complete else 1
 
 
 def _show(settings: settings_of.CtlShow) -> int:
     (given,) = check_arguments("ctl show", settings.conn, "CONN")
-    target, conn = _of("show", settings, given)
+    server, conn = _of("show", settings, given)
     from portside.ctl.connections import show_connection
 
-    show_connection(target, conn, json=settings.json)
+    show_connection(server, conn, json=settings.json)
     return 0
 
 
@@ -285,11 +269,12 @@ def _net(command: str, settings: settings_of.CtlAllow | settings_of.CtlDeny) -> 
 
 
 def _events(settings: settings_of.CtlEvents) -> int:
+    from portside.control.client.servers import named_servers
     from portside.ctl.events import show_events
 
-    targets, status = _targets(settings)
+    servers, status = _servers_of(settings)
     show_events(
-        targets, _find if settings.all else None, " ".join(settings.filter), settings.payload,
+        servers, named_servers if settings.all else None, " ".join(settings.filter), settings.payload,
         settings.after, json=settings.json,
     )  # fmt: skip
     return status

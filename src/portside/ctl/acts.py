@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from portside.app.stdout import write_lines
-from portside.control.client.target import Target
+from portside.control.client.named_server import NamedServer
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json, write_sentence
 from portside.units import counted
 
@@ -15,8 +15,8 @@ _CLOSED = {"fin": "closed", "half": "our direction is ended", "reset": "reset"}
 class CtlActs:
     """The acts on a server; ``json`` writes the API's answers instead of sentences."""
 
-    def __init__(self, target: Target, *, json: bool) -> None:
-        self._target = target
+    def __init__(self, server: NamedServer, *, json: bool) -> None:
+        self._server = server
         self._json = json
 
     def send(self, conn: int, data: bytes) -> None:
@@ -66,7 +66,7 @@ class CtlActs:
             numbers = [number]
         gone = [self._request("DELETE", _of(conn, f"faults/{each}")) for each in numbers]
         if self._json:
-            write_json(map(self._target.labelled, gone))
+            write_json(map(self._server.labelled, gone))
         elif not gone:
             write_sentence(f"{self._name(conn)}: has no faults")
         else:
@@ -76,7 +76,7 @@ class CtlActs:
         """Say which faults a connection has."""
         found = self._request("GET", _of(conn, "faults"))
         if self._json:
-            write_json([self._target.labelled(found)])
+            write_json([self._server.labelled(found)])
             return
         rows = [
             (str(each["id"]), each["spec"], each["leg"], each["phase"], str(each["held"]), each["by"] or "--fault")
@@ -93,9 +93,9 @@ class CtlActs:
         """Change limits; without changes say what they are."""
         limits = self._request("PATCH", "/api/v1/limits", dict(changes)) if changes else self._limits()
         if self._json:
-            write_json([self._target.labelled(limits)])
+            write_json([self._server.labelled(limits)])
         else:
-            lead = self._target.lead
+            lead = self._server.lead
             write_lines([f"{lead}{name}={_limit(name, value)}" for name, value in limits.items()])
 
     def _limits(self) -> dict[str, Any]:
@@ -108,14 +108,14 @@ class CtlActs:
         if net is None:
             lists = self._request("GET", path)
         elif remove:
-            lists = self._target.client.request("DELETE", path, query={"list": kind, "net": net})
+            lists = self._server.client.request("DELETE", path, query={"list": kind, "net": net})
         else:
             lists = self._request("POST", path, {"list": kind, "net": net})
         if self._json:
-            write_json([self._target.labelled(lists)])
+            write_json([self._server.labelled(lists)])
             return
         listed, total = lists[kind], lists[f"{kind}_total"]
-        lead = self._target.lead
+        lead = self._server.lead
         if net is not None:
             did = "taken off" if remove else "added"
             write_sentence(f"{lead}{kind}: {net} {did}, {counted(total, 'network')} listed")
@@ -132,18 +132,18 @@ class CtlActs:
         self._tell(done, f"accepts nobody any more; ends with the last of {counted(done['waiting'], 'client')}{most}")
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        return self._target.client.request(method, path, body=body)
+        return self._server.client.request(method, path, body=body)
 
     def _name(self, conn: int) -> str:
-        return self._target.name(conn)
+        return self._server.name(conn)
 
     def _tell(self, answer: dict[str, Any], sentence: str) -> None:
         """Say what was done to the server."""
-        self._say(answer, f"{self._target.lead}{sentence}")
+        self._say(answer, f"{self._server.lead}{sentence}")
 
     def _say(self, answer: dict[str, Any] | None, sentence: str) -> None:
         if self._json:
-            write_json([self._target.labelled(answer) if answer is not None else None])
+            write_json([self._server.labelled(answer) if answer is not None else None])
         else:
             write_sentence(sentence)
 

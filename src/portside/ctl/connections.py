@@ -6,7 +6,7 @@ from typing import Any
 from portside.app.notices import write_notice
 from portside.app.stdout import write_lines
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
-from portside.control.client.target import Target
+from portside.control.client.named_server import NamedServer
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json
 from portside.errors import PortsideError, UsageError
 
@@ -21,7 +21,7 @@ _CLOSED_HEADINGS = (">CONN", "PEER", "REASON", ">AGE", ">RECEIVED", ">SENT", "NO
 
 
 def list_connections(
-    targets: Sequence[Target], filter_text: str, sort: str | None, *, closed: bool, json: bool
+    servers: Sequence[NamedServer], filter_text: str, sort: str | None, *, closed: bool, json: bool
 ) -> bool:
     """Write the connections that a filter leaves; False if one of several servers did not answer, as a notice says.
 
@@ -34,10 +34,10 @@ def list_connections(
         query["sort"] = sort
     query["fields"] = _all_fields(closed=closed) if json else _CLOSED_FIELDS if closed else _OPEN_FIELDS
     failures: list[PortsideError] = []
-    if targets[0].pid is None:
-        items = _items(targets[0].client, filter_text, query)
+    if servers[0].pid is None:
+        items = _items(servers[0].client, filter_text, query)
     else:
-        items = _merged(targets, filter_text, sort or "conn", query, failures)
+        items = _merged(servers, filter_text, sort or "conn", query, failures)
     if json:
         write_json(items)
     else:
@@ -49,7 +49,11 @@ def list_connections(
 
 
 def _merged(
-    targets: Sequence[Target], filter_text: str, sort: str, query: dict[str, str | int], failures: list[PortsideError]
+    servers: Sequence[NamedServer],
+    filter_text: str,
+    sort: str,
+    query: dict[str, str | int],
+    failures: list[PortsideError],
 ) -> Iterator[dict[str, Any]]:
     """The connections of several servers, in one order, each with its ``server``."""
     from concurrent.futures import ThreadPoolExecutor
@@ -58,15 +62,15 @@ def _merged(
 
     query["fields"] = f"{query['fields']},{field_of(sort)}"
 
-    def ask(target: Target) -> list[dict[str, Any]]:
+    def ask(server: NamedServer) -> list[dict[str, Any]]:
         try:
-            return [target.labelled(item) for item in _items(target.client, filter_text, query)]
+            return [server.labelled(item) for item in _items(server.client, filter_text, query)]
         except Unreachable as error:
             failures.append(error)
             return []
 
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return iter(merge([item for items in pool.map(ask, targets) for item in items], sort))
+        return iter(merge([item for items in pool.map(ask, servers) for item in items], sort))
 
 
 def _all_fields(*, closed: bool) -> str:
@@ -133,9 +137,9 @@ def _note(item: Mapping[str, Any]) -> str:
     return " ".join([*tags, item["note"] or ""]).strip()
 
 
-def show_connection(target: Target, conn: int, *, json: bool) -> None:
+def show_connection(server: NamedServer, conn: int, *, json: bool) -> None:
     """Write what is known of one connection."""
-    facts = target.labelled(target.client.request("GET", f"{_PATH}/{conn}"))
+    facts = server.labelled(server.client.request("GET", f"{_PATH}/{conn}"))
     if json:
         write_json([facts])
         return

@@ -14,7 +14,7 @@ from portside.app.stdout import ends_with_reader, write_stdout
 from portside.control.client.events import event_of
 from portside.control.client.http_client import ApiError
 from portside.control.client.merged_events import Find, MergedEvents
-from portside.control.client.target import Target
+from portside.control.client.named_server import NamedServer
 from portside.ctl.connections import wrong_filter
 from portside.feed.render import Renderer, make_renderer
 from portside.json_text import encode_json
@@ -22,7 +22,7 @@ from portside.units import counted
 
 
 def show_events(
-    targets: Iterable[Target], find: Find | None, filter_text: str, payload: str, after: int | None, *, json: bool
+    servers: Iterable[NamedServer], find: Find | None, filter_text: str, payload: str, after: int | None, *, json: bool
 ) -> None:
     """Write events until the last server ends, or Ctrl-C. Raises PortsideError and UsageError.
 
@@ -33,7 +33,7 @@ def show_events(
         query["filter"] = filter_text
     if after is not None:
         query["after"] = after
-    events = MergedEvents(targets, find, query, lambda error: write_notice(str(error)))
+    events = MergedEvents(servers, find, query, lambda error: write_notice(str(error)))
     with ends_with_reader():
         try:
             write_stdout(_json_lines(events) if json else _rendered(events))
@@ -44,8 +44,8 @@ def show_events(
 def _json_lines(events: MergedEvents) -> Iterator[bytes]:
     for found in events.items():
         if found is not None:
-            target, item = found
-            yield encode_json(target.labelled(item)) + b"\n"
+            server, item = found
+            yield encode_json(server.labelled(item)) + b"\n"
 
 
 def _rendered(events: MergedEvents) -> Iterator[bytes]:
@@ -59,20 +59,20 @@ def _rendered(events: MergedEvents) -> Iterator[bytes]:
             for each in renderers.values():
                 yield from each.tick(time.monotonic())
             continue
-        target, item = found
-        if target.pid not in renderers:
-            renderers[target.pid] = make_renderer(
-                "text", colour=wants_colour(1), terminal=sys.stdout.isatty(), server=target.pid,
+        server, item = found
+        if server.pid not in renderers:
+            renderers[server.pid] = make_renderer(
+                "text", colour=wants_colour(1), terminal=sys.stdout.isatty(), server=server.pid,
                 on_error=EventErrors("standard output"),
             )  # fmt: skip
-        yield from _show(renderers[target.pid], target, item)
+        yield from _show(renderers[server.pid], server, item)
     for each in renderers.values():
         yield from each.tick(float("inf"))
 
 
-def _show(renderer: Renderer, target: Target, item: dict[str, Any]) -> Iterator[bytes]:
+def _show(renderer: Renderer, server: NamedServer, item: dict[str, Any]) -> Iterator[bytes]:
     if item.get("event") == "missed":
-        yield f"-- {target.lead}{counted(item['count'], 'event')} missed\n".encode()
+        yield f"-- {server.lead}{counted(item['count'], 'event')} missed\n".encode()
         return
     event = event_of(item)
     if event is not None:

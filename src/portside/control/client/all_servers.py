@@ -16,8 +16,7 @@ from typing import Any, Final
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merging import field_of, merge
-from portside.control.client.servers import FoundServer, ask_servers, local_servers
-from portside.control.client.target import Target
+from portside.control.client.servers import FoundServer, ask_servers, named_servers
 from portside.errors import PortsideError
 
 _NAME: Final = "all servers"
@@ -109,7 +108,7 @@ class AllServers:
         return server.client
 
     def _info(self) -> dict[str, Any]:
-        """What the servers say of themselves, as one."""
+        """The answers of the servers about themselves, as one."""
         infos = [each.info for each in self._all()]
         counts = [info["counts"] for info in infos]
         with self._lock:
@@ -177,19 +176,19 @@ class AllLines:
         self._is_closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        targets = _targets(())
-        if not targets:
+        servers = named_servers()
+        if not servers:
             raise Unreachable(_NAME, "none runs here that answers")
         follows = self._query.get("follow") != "false"
         with self._lock:
             if self._is_closed:
                 return
-            self._events = MergedEvents(targets, _targets if follows else None, self._query, _ignore)
+            self._events = MergedEvents(servers, named_servers if follows else None, self._query, _ignore)
         for found in self._events.items():
             if found is not None:
-                target, item = found
+                server, item = found
                 item.pop("seq", None)  # each server counts its own
-                yield target.labelled(item)
+                yield server.labelled(item)
 
     def close(self) -> None:
         """End the stream."""
@@ -202,10 +201,6 @@ class AllLines:
 def _summed(server: FoundServer) -> Counter[str]:
     """The counts of a server that never become less."""
     return Counter({name: server.info["counts"][name] for name in _SUMMED})
-
-
-def _targets(known: Any) -> list[Target]:
-    return [Target(each.client, each.pid) for each in local_servers(known)]
 
 
 def _ignore(_: PortsideError) -> None:

@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from portside.control.client.http_client import LineStream, Unreachable
-from portside.control.client.target import Target
+from portside.control.client.named_server import NamedServer
 from portside.errors import PortsideError
 
 _PATH: Final = "/api/v1/events"
 _WAITING: Final = 256  # objects between the readers and whoever iterates: no server is read on while more wait
 _SEARCH_S: Final = 0.5  # between two looks for servers that have begun, and until a ``close`` is noticed
 
-Find = Callable[[Container[int]], Iterable[Target]]
+Find = Callable[[Container[int]], Iterable[NamedServer]]
 """Returns the servers that answer, but those of some processes."""
 _Item = dict[str, Any] | PortsideError | None  # None: the server has ended the stream
 
@@ -29,7 +29,7 @@ class MergedEvents:
 
     def __init__(
         self,
-        targets: Iterable[Target],
+        servers: Iterable[NamedServer],
         find: Find | None,
         query: dict[str, str | int],
         told: Callable[[PortsideError], object],
@@ -37,13 +37,13 @@ class MergedEvents:
         self._find = find
         self._query = query
         self._told = told
-        self._waiting: queue.Queue[tuple[Target, _Item]] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[NamedServer, _Item]] = queue.Queue(_WAITING)
         self._streams: list[LineStream] = []
         self._processes: set[int] = set()
         self._open = 0
         self._closed = threading.Event()
         self._search_at = time.monotonic() + _SEARCH_S if find is not None else float("inf")
-        self._begin(targets)
+        self._begin(servers)
 
     def close(self) -> None:
         """End the streams, on any thread."""
@@ -53,35 +53,35 @@ class MergedEvents:
 
     def items(
         self, deadline: Callable[[], float | None] = lambda: None
-    ) -> Iterator[tuple[Target, dict[str, Any]] | None]:
+    ) -> Iterator[tuple[NamedServer, dict[str, Any]] | None]:
         """The objects with their servers; None where ``deadline`` (``time.monotonic``) has passed without one."""
         while self._open and not self._closed.is_set():
             self._search()
             due = deadline()
             until = self._search_at if due is None else min(self._search_at, due)
             try:
-                target, item = self._waiting.get(timeout=_pause(until))
+                server, item = self._waiting.get(timeout=_pause(until))
             except queue.Empty:
                 if due is not None and due <= time.monotonic():
                     yield None
                 continue
             if isinstance(item, dict):
-                yield target, item
+                yield server, item
                 continue
             self._open -= 1
-            if isinstance(item, Unreachable) and target.pid is not None:
+            if isinstance(item, Unreachable) and server.pid is not None:
                 self._told(item)
             elif item is not None:
                 raise item
 
-    def _begin(self, targets: Iterable[Target]) -> None:
-        for target in targets:
-            if target.pid is not None:
-                self._processes.add(target.pid)
+    def _begin(self, servers: Iterable[NamedServer]) -> None:
+        for server in servers:
+            if server.pid is not None:
+                self._processes.add(server.pid)
             self._open += 1
-            stream = target.client.lines(_PATH, query=self._query)
+            stream = server.client.lines(_PATH, query=self._query)
             self._streams.append(stream)
-            threading.Thread(target=self._read, args=(target, stream), name="events", daemon=True).start()
+            threading.Thread(target=self._read, args=(server, stream), name="events", daemon=True).start()
 
     def _search(self) -> None:
         """Begin to read the servers that have begun since."""
@@ -89,20 +89,20 @@ class MergedEvents:
             self._begin(self._find(self._processes))
             self._search_at = time.monotonic() + _SEARCH_S
 
-    def _read(self, target: Target, stream: LineStream) -> None:
+    def _read(self, server: NamedServer, stream: LineStream) -> None:
         end: PortsideError | None = None
         try:
             for item in stream:
-                self._put(target, item)
+                self._put(server, item)
         except PortsideError as error:
             end = error
-        self._put(target, end)
+        self._put(server, end)
 
-    def _put(self, target: Target, item: _Item) -> None:
+    def _put(self, server: NamedServer, item: _Item) -> None:
         """Wait until there is room, or nobody iterates any more."""
         while not self._closed.is_set():
             with suppress(queue.Full):
-                self._waiting.put((target, item), timeout=_SEARCH_S)
+                self._waiting.put((server, item), timeout=_SEARCH_S)
                 return
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portside.control.client.exchange import Api
 from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable, api_of_link
+from portside.control.client.named_server import NamedServer
 from portside.control.socket_path import ControlSocket, check_folder, control_folder, list_sockets
 from portside.errors import PortsideError
 
@@ -37,6 +38,11 @@ class FoundServer(NamedTuple):
 def local_servers(known: Container[int] = ()) -> list[FoundServer]:
     """The servers of this user on this machine that answer, by process, without the ``known``. Raises PortsideError."""
     return ask_servers(known)[0]
+
+
+def named_servers(known: Container[int] = ()) -> list[NamedServer]:
+    """The same, with their processes as names."""
+    return [NamedServer(each.client, each.pid) for each in local_servers(known)]
 
 
 def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int, Silent]]:
@@ -92,6 +98,18 @@ def server_of_process(pid: int) -> ControlClient:
             return _client_of(each)
     hint = f"there are {_named(servers)}" if (servers := local_servers()) else _NONE_RUNS
     raise PortsideError("no server", f"process {pid} is none that can be reached", hint)
+
+
+def trusting(ca_file: str | None) -> "ssl.SSLContext | None":
+    """The context for an https link that trusts the certificates of a file; None without one. Raises PortsideError."""
+    if ca_file is None:
+        return None
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise PortsideError(ca_file, error) from None
 
 
 def _client_of(control: ControlSocket) -> ControlClient:

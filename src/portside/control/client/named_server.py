@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from portside.control.client.http_client import ControlClient
 
 
-class Target(NamedTuple):
+class NamedServer(NamedTuple):
     """A server. ``pid`` is its process where it has to be told from others, None where there is no doubt."""
 
     client: ControlClient
@@ -17,7 +17,7 @@ class Target(NamedTuple):
 
     @property
     def lead(self) -> str:
-        """What a sentence about the server begins with."""
+        """The beginning of a sentence about the server."""
         return "" if self.pid is None else f"{self.pid}: "
 
     def labelled(self, answer: dict[str, Any]) -> dict[str, Any]:
