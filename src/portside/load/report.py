@@ -1,6 +1,7 @@
 """The report of a load run: numbers, the kernel's word on them, and what they mean."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,7 @@ from portside.units import counted
 
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9, "p99_99": 99.99}
 _US = 1000
+_LEAST_WIDTH = 40  # for sentences, on whatever terminal
 
 Times = dict[str, float | None]
 """Percentiles in microseconds by name (``p50`` … ``p99_99``), and ``max``; None where there is no value."""
@@ -84,8 +86,8 @@ def _microseconds(ns: int | None) -> float | None:
     return None if ns is None else round(ns / _US, 1)
 
 
-def text_lines(report: LoadReport) -> Iterator[str]:
-    """The report for a person."""
+def text_lines(report: LoadReport, width: int | None = None) -> Iterator[str]:
+    """The report for a person; with a ``width`` its sentences go on below, so that a terminal divides no word."""
     rate = f"{report.rate:,.0f}/s"
     wanted = f" of {report.wanted_rate:,.0f}/s" if report.wanted_rate is not None else ""
     yield (
@@ -108,8 +110,17 @@ def text_lines(report: LoadReport) -> Iterator[str]:
     yield ""
     for kind, count in sorted(report.errors.items(), key=lambda each: -each[1]):
         yield f"error: {count:,} {ERRORS.get(kind, kind)}"
-    yield from report.verdict
+    for sentence in report.verdict:
+        yield from _folded(sentence, width)
     yield from (f"failed: {condition}" for condition in report.failed)
+
+
+def _folded(sentence: str, width: int | None) -> list[str]:
+    if width is None:
+        return [sentence]
+    return wrap(
+        sentence, max(_LEAST_WIDTH, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def show_time(microseconds: float | None) -> str:

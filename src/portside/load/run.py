@@ -14,7 +14,7 @@ from portside.addresses import Address
 from portside.app.notices import write_stderr
 from portside.app.process_limits import raise_descriptor_limit
 from portside.app.signals import readable_at_signal
-from portside.app.stdout import write_lines, write_stdout
+from portside.app.stdout import terminal_width, write_lines, write_stdout
 from portside.client.dial import NOTHING_LISTENS, display_name
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.json_text import encode_json
@@ -73,7 +73,7 @@ def _print(report: LoadReport, *, is_json: bool) -> None:
     if is_json:
         write_stdout([encode_json(report) + b"\n"])
     else:
-        write_lines(text_lines(report))
+        write_lines(text_lines(report, terminal_width()))
 
 
 def _conditions(settings: "Load") -> list[FailCondition]:

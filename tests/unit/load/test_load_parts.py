@@ -132,6 +132,19 @@ def test_what_held_a_run_back_is_said() -> None:
         assert part in sentence
 
 
+def test_sentences_go_on_below_on_a_terminal_and_nowhere_else() -> None:
+    (sentence,) = verdict_of(
+        kernel=Kernel(retransmitted=0, receiver_limited=0.5, sender_limited=None, rtt_us=times(20.0))
+    )
+    assert len(sentence) > 80
+    shown = report(verdict=[sentence])
+    assert list(text_lines(shown))[-1] == sentence
+    folded = list(text_lines(shown, 80))
+    assert max(map(len, folded)) <= 80
+    assert f"{folded[-2]} {folded[-1].strip()}" == sentence
+    assert max(map(len, list(text_lines(shown, 1))[-3:])) <= 40
+
+
 def test_the_report_for_a_person() -> None:
     lines = list(text_lines(report(verdict=["slow"], failed=["p99 > 1us: 500us"], wanted_rate=200.0)))
     assert lines[0] == "990 messages answered in 10.0s, 99/s of 200/s; 1,000 sent"
