@@ -6,21 +6,21 @@ import portside.testing.fixtures
 import portside.tls.self_signed  # noqa: F401 - loaded once, for all runs of pytest in this process
 
 HEAD = """
+    import errno
     import re
     import socket
-
     import pytest
-
-
     def talk(port, *pieces):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             for piece in pieces:
                 client.sendall(piece)
-            client.shutdown(socket.SHUT_WR)
             with client.makefile("rb") as answers:
                 try:
+                    client.shutdown(socket.SHUT_WR)
                     return answers.read()
-                except ConnectionResetError:
+                except OSError as error:
+                    if error.errno not in (errno.ECONNRESET, errno.ENOTCONN):  # the reset came before or after FIN
+                        raise
                     return None
 """
 ALONE = ("-p", "portside.testing.plugin", "-p", "no:cacheprovider", "-W", "error")  # with the fixture ``alone``

@@ -3,8 +3,9 @@
 close(2) with data in the receive buffer sends RST instead of FIN (RFC 2525, section 2.17; ``__tcp_close``), counted as
 TCPAbortOnClose. The peer may lose an answer that it has not read yet.
 
-Thresholds: any is *info*; 20 within the window, in at least 3 observations, a warning; proposed here. A program that is
-killed resets all its connections at once: that alone is *info*.
+Thresholds: any is *info*; 20 within the window, in at least 6 observations, a warning; proposed here. A program that is
+killed resets all its connections at once, which one or two observations see: that is *info*, also where it comes back
+and is killed again every few seconds.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ RULE = MachineRule(
     sentence="Programs close connections before they have read everything, which resets them.",
     thresholds=(
         Threshold("resets", 20, "count", "resets within the window: a warning, if"),
-        Threshold("observations", 3, "count", "observations of the window saw some"),
+        Threshold("observations", 6, "count", "observations of the window saw some"),
     ),
     counters=(_ABORTS,),
     look=look,
