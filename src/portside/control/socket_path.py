@@ -77,7 +77,7 @@ def list_sockets(folder: str) -> list[ControlSocket]:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             pid = _pid_of(entry.name)
-            if pid is not None and _is_alive(pid):
+            if pid is not None and is_alive(pid):
                 found.append(ControlSocket(pid, entry.path))
     return sorted(found)
 
@@ -91,7 +91,7 @@ def remove_stale(folder: str) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             pid = _pid_of(entry.name)
-            if pid is not None and (pid == os.getpid() or not _is_alive(pid)):
+            if pid is not None and (pid == os.getpid() or not is_alive(pid)):
                 with suppress(OSError):
                     if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode) and not _is_listening(entry.path):
                         os.unlink(entry.path)
@@ -116,7 +116,8 @@ def _pid_of(name: str) -> int | None:
     return int(digits) if is_ours and 0 < int(digits) <= _MOST_PID else None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

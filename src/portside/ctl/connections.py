@@ -8,11 +8,10 @@ from portside.app.stdout import write_lines
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
 from portside.control.client.named_server import NamedServer
 from portside.ctl.output import NONE, cell, seconds_text, table_lines, write_json
-from portside.errors import PortsideError, UsageError
+from portside.errors import UsageError
 
 _PATH = "/api/v1/connections"
 _PAGE = 1000  # rows, the most that the API gives at once
-_ASKED_AT_ONCE = 16  # servers
 _COMMON = "conn,peer,state,age,idle,received,sent,note,tags"
 _OPEN_FIELDS = f"{_COMMON},holds,faults,recv_q,send_q"
 _CLOSED_FIELDS = f"{_COMMON},reason,by"
@@ -33,11 +32,17 @@ def list_connections(
     if sort is not None:
         query["sort"] = sort
     query["fields"] = _all_fields(closed=closed) if json else _CLOSED_FIELDS if closed else _OPEN_FIELDS
-    failures: list[PortsideError] = []
+    failures: list[Unreachable] = []
     if servers[0].pid is None:
         items = _items(servers[0].client, filter_text, query)
     else:
-        items = _merged(servers, filter_text, sort or "conn", query, failures)
+        from portside.control.client.merging import merged_connections
+
+        try:
+            found, _, failures = merged_connections(servers, query)
+        except ApiError as refused:
+            raise wrong_filter("ctl conns", refused, filter_text) from None
+        items = iter(found)
     if json:
         write_json(items)
     else:
@@ -46,31 +51,6 @@ def list_connections(
     for error in failures:
         write_notice(str(error))
     return not failures
-
-
-def _merged(
-    servers: Sequence[NamedServer],
-    filter_text: str,
-    sort: str,
-    query: dict[str, str | int],
-    failures: list[PortsideError],
-) -> Iterator[dict[str, Any]]:
-    """The connections of several servers, in one order, each with its ``server``."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from portside.control.client.merging import field_of, merge
-
-    query["fields"] = f"{query['fields']},{field_of(sort)}"
-
-    def ask(server: NamedServer) -> list[dict[str, Any]]:
-        try:
-            return [server.labelled(item) for item in _items(server.client, filter_text, query)]
-        except Unreachable as error:
-            failures.append(error)
-            return []
-
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return iter(merge([item for items in pool.map(ask, servers) for item in items], sort))
 
 
 def _all_fields(*, closed: bool) -> str:

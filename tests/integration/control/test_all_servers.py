@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import threading
+from collections.abc import Container
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +16,9 @@ from support import DEADLINE_S, Program, connect, wait_until
 from portside.control.client import http_client
 from portside.control.client.all_servers import AllServers
 from portside.control.client.http_client import ApiError, Unreachable
+from portside.control.client.merged_events import MergedEvents
+from portside.control.client.named_server import NamedServer
+from portside.control.client.servers import named_servers
 
 CONNECTIONS = "/api/v1/connections"
 
@@ -69,7 +73,9 @@ def test_a_page_is_a_piece_of_the_whole_list_in_any_order(servers: list[Program]
                 assert page["total"] == 21
                 assert page["items"] == whole["items"][offset : offset + 4]
         some = together.request(
-            "GET", CONNECTIONS, query={"filter": f"peer = :{whole['items'][3]['peer'].rpartition(':')[2]}"}
+            "GET",
+            CONNECTIONS,
+            query={"fields": "peer", "filter": f"peer = :{whole['items'][3]['peer'].rpartition(':')[2]}"},
         )
         assert [item["conn"] for item in some["items"]] == [whole["items"][3]["conn"]]
 
@@ -95,8 +101,10 @@ def test_what_is_asked_and_done_of_one_connection_reaches_its_server(servers: li
             assert refused.value.http_status == 404
             assert why in str(refused.value)
         with pytest.raises(ApiError) as wrong:
-            together.request("GET", CONNECTIONS, query={"filter": "foo = 1"})
+            together.request("GET", CONNECTIONS, query={"fields": "peer", "filter": "foo = 1"})
         assert (wrong.value.http_status, wrong.value.position) == (400, 0)
+        with pytest.raises(ApiError, match="fields: they have to be named"):
+            together.request("GET", CONNECTIONS)
 
 
 def test_counts_are_sums_and_go_on_when_a_server_ends(servers: list[Program], listen: Start) -> None:
@@ -166,6 +174,24 @@ def test_events_of_all_until_they_are_closed(servers: list[Program]) -> None:
         assert not reader.is_alive()
     held = together.lines("/api/v1/events", query={"after": 0, "payload": "none", "follow": "false"})
     assert {item["server"] for item in held} == processes
+
+
+def test_what_begins_with_the_number_of_a_process_that_has_ended_is_found(servers: list[Program]) -> None:
+    known: list[set[int]] = []
+
+    def find(those: Container[int]) -> list[NamedServer]:
+        known.append({pid(each) for each in servers if pid(each) in those})
+        return []
+
+    events = MergedEvents(named_servers(), find, {}, lambda _: None)
+    reader = threading.Thread(target=lambda: list(events.items()))
+    reader.start()
+    wait_until(lambda: known and known[-1] == {pid(each) for each in servers}, "the servers to be known")
+    assert servers[0].stop() == 0
+    wait_until(lambda: known[-1] == {pid(each) for each in servers[1:]}, "the one that has ended to be unknown")
+    events.close()
+    reader.join(DEADLINE_S)
+    assert not reader.is_alive()
 
 
 def test_findings_and_sockets_are_those_of_the_machine(servers: list[Program]) -> None:

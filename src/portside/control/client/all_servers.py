@@ -9,22 +9,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, Final
 
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
 from portside.control.client.merged_events import MergedEvents
-from portside.control.client.merging import field_of, merge
+from portside.control.client.merging import CONNECTIONS, MOST_ON_A_PAGE, merged_connections
+from portside.control.client.named_server import NamedServer
 from portside.control.client.servers import FoundServer, ask_servers, named_servers
 from portside.errors import PortsideError
 
 _NAME: Final = "all servers"
 _ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d+)/(\d+)(/.*|)")
-_CONNECTIONS: Final = "/api/v1/connections"
 _OF_THE_MACHINE: Final = ("/api/v1/sockets", "/api/v1/findings")
-_PAGE: Final = 1000  # rows, the most that the API gives at once
-_ASKED_AT_ONCE: Final = 16
 _SILENT_S: Final = 30.0  # for which a server that does not answer is left alone: each question would wait for it
 _SUMMED: Final = ("opened", "received", "sent")
 
@@ -45,7 +41,6 @@ class AllServers:
         self._ended: Counter[str] = Counter()  # counts of servers that have gone
         self._began_at = time.monotonic()
         self._earlier_s = 0.0  # the uptime of the oldest server when this began
-        self._pool = ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="servers")
         self._look()
         self._earlier_s = max(each.info["uptime"] for each in self._servers.values())
 
@@ -54,7 +49,7 @@ class AllServers:
         if path == "/api/v1/server":
             self._look()
             return self._info()
-        if path == _CONNECTIONS:
+        if path == CONNECTIONS:
             return self._connections(dict(query or {}))
         if (found := _ONE_CONNECTION.fullmatch(path)) is not None:
             head, pid, conn, rest = found.groups()
@@ -136,31 +131,24 @@ class AllServers:
     # The list.
 
     def _connections(self, query: dict[str, str | int]) -> dict[str, Any]:
-        """A page of the connections of all servers: as many rows of each as the page reaches to, merged."""
-        offset, limit = int(query.pop("offset", 0)), int(query.pop("limit", _PAGE))
-        sort = str(query.get("sort") or "conn")
-        if "fields" in query:
-            query["fields"] = f"{query['fields']},{field_of(sort)}"
+        """A page of the connections of all servers: as many rows of each as the page reaches to, merged.
+
+        One that has ended since is left out: the next look says so.
+        """
+        if "fields" not in query:
+            raise ApiError(_NAME, {"detail": "fields: they have to be named, for several servers"}, 400)
+        offset, limit = int(query.pop("offset", 0)), int(query.pop("limit", MOST_ON_A_PAGE))
         reach = offset + limit
-        query["limit"] = max(1, min(reach, _PAGE))
-
-        def ask(server: FoundServer) -> dict[str, Any] | None:
-            try:
-                pages = server.client.pages(_CONNECTIONS, query)
-                first = next(pages)
-                items = list(islice(_items(first, pages), reach))
-            except Unreachable:
-                return None  # it has ended: the next look says so
-            return {**first, "items": [{"server": server.pid, **item} for item in items]}
-
-        answers = [each for each in self._pool.map(ask, self._all()) if each is not None]
-        items = merge([item for answer in answers for item in answer["items"]], sort)[offset:reach]
+        query["limit"] = max(1, min(reach, MOST_ON_A_PAGE))
+        servers = [NamedServer(each.client, each.pid) for each in self._all()]
+        merged = merged_connections(servers, query, most=reach)
+        items = merged.items[offset:reach]
         for item in items:
             item["conn"] = f"{item['server']}/{item['conn']}"
-        totals = [answer["totals"] for answer in answers]
+        totals = [page["totals"] for page in merged.first_pages]
         return {
             "items": items,
-            "total": sum(answer["total"] for answer in answers),
+            "total": sum(page["total"] for page in merged.first_pages),
             "totals": {name: _sum(each[name] for each in totals) for name in (totals[0] if totals else ())},
             "next": None,
         }
@@ -205,12 +193,6 @@ def _summed(server: FoundServer) -> Counter[str]:
 
 def _ignore(_: PortsideError) -> None:
     """Say nothing of a server that went away: the list shows it."""
-
-
-def _items(first: Mapping[str, Any], more: Iterator[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield from first["items"]
-    for page in more:
-        yield from page["items"]
 
 
 def _without_numbers(page: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from portside.control.client.http_client import LineStream, Unreachable
 from portside.control.client.named_server import NamedServer
+from portside.control.socket_path import is_alive
 from portside.errors import PortsideError
 
 _PATH: Final = "/api/v1/events"
@@ -37,10 +38,9 @@ class MergedEvents:
         self._find = find
         self._query = query
         self._told = told
-        self._waiting: queue.Queue[tuple[NamedServer, _Item]] = queue.Queue(_WAITING)
-        self._streams: list[LineStream] = []
-        self._processes: set[int] = set()
-        self._open = 0
+        self._waiting: queue.Queue[tuple[LineStream, _Item]] = queue.Queue(_WAITING)
+        self._streams: dict[LineStream, NamedServer] = {}  # that have not ended
+        self._processes: set[int] = set()  # that are not looked for
         self._closed = threading.Event()
         self._search_at = time.monotonic() + _SEARCH_S if find is not None else float("inf")
         self._begin(servers)
@@ -48,27 +48,27 @@ class MergedEvents:
     def close(self) -> None:
         """End the streams, on any thread."""
         self._closed.set()
-        for stream in list(self._streams):
+        for stream in tuple(self._streams):
             stream.close()
 
     def items(
         self, deadline: Callable[[], float | None] = lambda: None
     ) -> Iterator[tuple[NamedServer, dict[str, Any]] | None]:
         """The objects with their servers; None where ``deadline`` (``time.monotonic``) has passed without one."""
-        while self._open and not self._closed.is_set():
+        while self._streams and not self._closed.is_set():
             self._search()
             due = deadline()
             until = self._search_at if due is None else min(self._search_at, due)
             try:
-                server, item = self._waiting.get(timeout=_pause(until))
+                stream, item = self._waiting.get(timeout=_pause(until))
             except queue.Empty:
                 if due is not None and due <= time.monotonic():
                     yield None
                 continue
             if isinstance(item, dict):
-                yield server, item
+                yield self._streams[stream], item
                 continue
-            self._open -= 1
+            server = self._streams.pop(stream)
             if isinstance(item, Unreachable) and server.pid is not None:
                 self._told(item)
             elif item is not None:
@@ -78,31 +78,33 @@ class MergedEvents:
         for server in servers:
             if server.pid is not None:
                 self._processes.add(server.pid)
-            self._open += 1
             stream = server.client.lines(_PATH, query=self._query)
-            self._streams.append(stream)
-            threading.Thread(target=self._read, args=(server, stream), name="events", daemon=True).start()
+            self._streams[stream] = server
+            if self._closed.is_set():  # since this began
+                stream.close()
+            threading.Thread(target=self._read, args=(stream,), name="events", daemon=True).start()
 
     def _search(self) -> None:
-        """Begin to read the servers that have begun since."""
+        """Begin to read the servers that have begun since; one may have the number of a process that has ended."""
         if self._find is not None and time.monotonic() >= self._search_at:
+            self._processes = set(filter(is_alive, self._processes))
             self._begin(self._find(self._processes))
             self._search_at = time.monotonic() + _SEARCH_S
 
-    def _read(self, server: NamedServer, stream: LineStream) -> None:
+    def _read(self, stream: LineStream) -> None:
         end: PortsideError | None = None
         try:
             for item in stream:
-                self._put(server, item)
+                self._put(stream, item)
         except PortsideError as error:
             end = error
-        self._put(server, end)
+        self._put(stream, end)
 
-    def _put(self, server: NamedServer, item: _Item) -> None:
+    def _put(self, stream: LineStream, item: _Item) -> None:
         """Wait until there is room, or nobody iterates any more."""
         while not self._closed.is_set():
             with suppress(queue.Full):
-                self._waiting.put((server, item), timeout=_SEARCH_S)
+                self._waiting.put((stream, item), timeout=_SEARCH_S)
                 return
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from portside.control.client.at_once import ask_at_once
 from portside.control.client.exchange import Api
 from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable, api_of_link
 from portside.control.client.named_server import NamedServer
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import ssl
 
 _MOST_NAMED = 8  # servers in a hint
-_ASKED_AT_ONCE = 16
 _NONE_RUNS = "`portside listen` starts one; one of another user, or with --no-control, cannot be reached"
 
 
@@ -41,21 +41,14 @@ def local_servers(known: Container[int] = ()) -> list[FoundServer]:
 
 
 def named_servers(known: Container[int] = ()) -> list[NamedServer]:
-    """The same, with their processes as names."""
+    """The servers of ``local_servers``, named by their processes. Raises PortsideError."""
     return [NamedServer(each.client, each.pid) for each in local_servers(known)]
 
 
 def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int, Silent]]:
     """The servers that answer, without the ``known``, and by their processes why others do not."""
     sockets = [each for each in _own_sockets() if each.pid not in known]
-    clients = map(_client_of, sockets)
-    if len(sockets) < 2:
-        answers = list(map(_ask, clients))
-    else:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-            answers = list(pool.map(_ask, clients))
+    answers = ask_at_once(_ask, [_client_of(each) for each in sockets])
     silent = {sock.pid: each for sock, each in zip(sockets, answers, strict=True) if isinstance(each, Silent)}
     return [each for each in answers if isinstance(each, FoundServer)], silent
 
