@@ -108,11 +108,13 @@ def text_lines(report: LoadReport, width: int | None = None) -> Iterator[str]:
         if times is not None and times["max"] is not None:
             yield f"{name:<12}{''.join(f'{show_time(value):>9}' for value in times.values())}"
     yield ""
-    for kind, count in sorted(report.errors.items(), key=lambda each: -each[1]):
-        yield f"error: {count:,} {ERRORS.get(kind, kind)}"
-    for sentence in report.verdict:
+    errors = sorted(report.errors.items(), key=lambda each: -each[1])
+    for sentence in (
+        *(f"error: {count:,} {ERRORS.get(kind, kind)}" for kind, count in errors),
+        *report.verdict,
+        *(f"failed: {condition}" for condition in report.failed),
+    ):
         yield from _folded(sentence, width)
-    yield from (f"failed: {condition}" for condition in report.failed)
 
 
 def _folded(sentence: str, width: int | None) -> list[str]:

@@ -137,11 +137,15 @@ def test_sentences_go_on_below_on_a_terminal_and_nowhere_else() -> None:
         kernel=Kernel(retransmitted=0, receiver_limited=0.5, sender_limited=None, rtt_us=times(20.0))
     )
     assert len(sentence) > 80
-    shown = report(verdict=[sentence])
-    assert list(text_lines(shown))[-1] == sentence
-    folded = list(text_lines(shown, 80))
-    assert max(map(len, folded)) <= 80
-    assert f"{folded[-2]} {folded[-1].strip()}" == sentence
+    for shown, whole in (
+        (report(verdict=[sentence]), sentence),
+        (report(failed=[sentence]), f"failed: {sentence}"),
+        (report(errors={sentence: 7}), f"error: 7 {sentence}"),
+    ):
+        assert list(text_lines(shown))[-1] == whole
+        folded = list(text_lines(shown, 80))
+        assert max(map(len, folded)) <= 80
+        assert f"{folded[-2]} {folded[-1].strip()}" == whole
     assert max(map(len, list(text_lines(shown, 1))[-3:])) <= 40
 
 
