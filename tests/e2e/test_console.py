@@ -272,6 +272,7 @@ def test_the_link_of_a_page_and_one_that_may_only_look(listen: Start, show: Show
     [
         ("console", 1, "no server: none runs here"),
         ("console 1 2", 2, "it takes one SERVER"),
+        ("console --all 1", 2, "--all and SERVER exclude each other"),
         ("console </dev/null", 2, "must be a terminal"),
         ("listen 0 --tui 2>&1 >/dev/null", 2, "must be a terminal"),
         ("listen 0 --tui --format raw", 2, "--tui and --format exclude each other"),

@@ -16,6 +16,7 @@ from portside.app.sort_order import Sort
 from portside.app.watch_columns import STATE, Column
 from portside.diagnosis.findings import Severity
 from portside.tui.cells import GONE, cell_text, live_width, request_width
+from portside.tui.heading import HeadingClicked
 from portside.tui.severity_marks import MARK_WIDTH, MARKS, NARROW_MARKS, STYLES
 from portside.tui.snapshot_diff import RowNumbers, SocketRow, ViewState
 from portside.tui.widths import cut, fit
@@ -53,13 +54,6 @@ class SocketTableView(ScrollView, can_focus=True):
 
     class Selected(Message):
         """The user selected a socket."""
-
-    class SortBy(Message):
-        """The title of a column was clicked."""
-
-        def __init__(self, column: str) -> None:
-            super().__init__()
-            self.column = column
 
     def __init__(self, columns: tuple[Column, ...], *, marked: bool = False) -> None:
         super().__init__()
@@ -174,7 +168,7 @@ class SocketTableView(ScrollView, can_focus=True):
         for column, width in zip(self.columns, self._widths, strict=False):
             end += width + bool(width)
             if event.x < end:
-                self.post_message(self.SortBy(column.name))
+                self.post_message(HeadingClicked(column.name))
                 return
 
     def render_line(self, y: int) -> Strip:

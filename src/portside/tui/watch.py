@@ -27,6 +27,7 @@ from portside.tui.details import all_findings_lines
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped
 from portside.tui.filter_entry import FilterEntry
 from portside.tui.filter_state import FilterState
+from portside.tui.heading import HeadingClicked
 from portside.tui.pages import Confirm, Page
 from portside.tui.poll_loop import PollLoop
 from portside.tui.poller import Poller
@@ -281,8 +282,8 @@ class WatchApp(App[int]):
         if self._status.message:
             self._show_message("")
 
-    @on(SocketTableView.SortBy)
-    def _heading_clicked(self, message: SocketTableView.SortBy) -> None:
+    @on(HeadingClicked)
+    def _heading_clicked(self, message: HeadingClicked) -> None:
         self._sort_on(message.column)
 
     def _sort_on(self, column: str) -> None:

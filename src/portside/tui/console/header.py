@@ -23,7 +23,7 @@ def _processes(info: Mapping[str, Any]) -> str:
     if "servers" not in info:
         return f"pid {info['pid']}"
     stuck = len(info["silent"])
-    return counted(len(info["servers"]), "server") + (f" (and {stuck} that answer nothing)" if stuck else "")
+    return counted(len(info["servers"]), "server") + (f" ({stuck} more without an answer)" if stuck else "")
 
 
 class Header(Static):

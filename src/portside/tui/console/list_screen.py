@@ -16,6 +16,7 @@ from portside.tui.console.screen import ConsoleScreen, Typing
 from portside.tui.console.server_filter import ServerFilter
 from portside.tui.console.session import ConsoleSession
 from portside.tui.filter_entry import FilterEntry
+from portside.tui.heading import HeadingClicked
 from portside.tui.widths import cut
 from portside.wire.escaping import escape_text
 
@@ -149,8 +150,8 @@ class ListScreen(ConsoleScreen):
         if number <= len(self.COLUMNS):
             self._sort_on(self.COLUMNS[number - 1].sort)
 
-    @on(RowTable.SortBy)
-    def _heading_clicked(self, message: RowTable.SortBy) -> None:
+    @on(HeadingClicked)
+    def _heading_clicked(self, message: HeadingClicked) -> None:
         self._sort_on(message.column)
 
     def _sort_on(self, column: str) -> None:

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from portside.tui.console.columns import Column, Row
 from portside.tui.console.row_window import RowRange, RowWindow
+from portside.tui.heading import HeadingClicked
 from portside.tui.widths import cut, cut_middle, fit
 
 _TITLE = Style(bold=True, reverse=True)
@@ -58,13 +59,6 @@ class RowTable(ScrollView, can_focus=True):
 
     class RowsMissing(Message):
         """Rows are seen that are not held."""
-
-    class SortBy(Message):
-        """The heading of a column was clicked."""
-
-        def __init__(self, column: str) -> None:
-            super().__init__()
-            self.column = column
 
     def __init__(self, columns: tuple[Column, ...], key: Callable[[Row], Hashable], order: Order) -> None:
         super().__init__()
@@ -186,7 +180,7 @@ class RowTable(ScrollView, can_focus=True):
         for column, width in zip(self.columns, self._widths, strict=False):
             end += width + bool(width)
             if event.x < end:
-                self.post_message(self.SortBy(column.sort))
+                self.post_message(HeadingClicked(column.sort))
                 return
 
     # What is on the screen.

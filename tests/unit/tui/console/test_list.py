@@ -3,7 +3,7 @@
 from typing import Any
 
 from unit.tui.console.driving import Driven, drive
-from unit.tui.console.fake_server import FakeServer, connection
+from unit.tui.console.fake_server import FakeServer, connection, server_info
 from unit.tui.console.snapshots import compare
 
 from portside.tui.console.row_table import RowTable
@@ -52,6 +52,16 @@ def test_the_screen_at_140_by_30_with_closed_ones() -> None:
         compare(console.text, "list-140x30")
 
     drive(journey, FakeServer(some()), size=(140, 30))
+
+
+def test_how_many_servers_are_shown_as_one() -> None:
+    async def journey(console: Driven) -> None:
+        console.server.info = server_info(pid=0, started="", servers=[7, 11], silent=[])
+        await console.wait("127.0.0.1:12345  2 servers on build-7")
+        console.server.info = server_info(pid=0, started="", servers=[7], silent=[11])
+        await console.wait("127.0.0.1:12345  1 server (1 more without an answer) on build-7")
+
+    drive(journey)
 
 
 def test_open_closed_all_and_none() -> None:
