@@ -45,7 +45,9 @@ def unread(server: Program) -> int:
     return max(int(row.split()[0]) for row in rows)
 
 
-def acts(server: Program) -> list[tuple[str, str | None]]:
+def acts(server: Program, count: int = 0) -> list[tuple[str, str | None]]:
+    """What operators did, once so many acts are told."""
+    server.wait_for('"event":"act".*\n', count=count)
     return [(event["act"], event.get("detail")) for event in server.events if event["event"] == "act"]
 
 
@@ -227,7 +229,7 @@ def test_by_hand_to_one_and_to_all(listen: Start) -> None:
         act(server, f"/connections/{mine}/close", {"how": "reset"})
         nc.stdin.close()
         nc.wait(DEADLINE_S)
-    assert [text for kind, text in acts(server) if kind == "broadcast"] == ["4 B to 2 clients", "2 B to 2 clients"]
+    assert [text for kind, text in acts(server, 5) if kind == "broadcast"] == ["4 B to 2 clients", "2 B to 2 clients"]
 
 
 def test_a_client_that_takes_nothing_costs_bounded_memory(listen: Start) -> None:
@@ -385,7 +387,7 @@ def test_a_throttle_holds_for_both_directions_and_ends(listen: Start) -> None:
         assert exchange(client, b"") == b""
         assert exchange(client, b"x" * 20_480)[:20_480] == NOISE[:20_480]
         assert refused(server, "connections/1/throttle", {"rate": "fast"}, "PUT") == (422, "value")
-    assert acts(server) == [("throttle", "40k/s"), ("throttle", "1/s"), ("throttle", "off")]
+    assert acts(server, 3) == [("throttle", "40k/s"), ("throttle", "1/s"), ("throttle", "off")]
 
 
 def test_faults_of_the_upstream_leg(listen: Start, upstream: Relayed) -> None:
@@ -506,7 +508,7 @@ def test_limits_and_lists_of_a_running_server(listen: Start) -> None:
         assert refused(server, "access", body) == (422, "value")
     assert refused(server, "access?list=allow&net=::1", method="DELETE") == (404, "unknown_network")
     assert [event["reason"] for event in server.events if event["event"] == "refused"] == ["max_conns", "denied"]
-    assert acts(server) == [
+    assert acts(server, 6) == [
         ("limit", "max_conns=1"),
         ("limit", "half_close_timeout=1m"),
         ("limit", "max_conns=off"),

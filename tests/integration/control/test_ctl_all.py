@@ -87,9 +87,9 @@ def test_connections_of_all_servers_in_one_list_and_each_by_its_name(pair: list[
 
 def test_acts_on_all_and_one_that_is_refused(pair: list[Program]) -> None:
     first, second = map(pid, pair)
-    assert ctl("limit", "--all", "max_conns=7").out.splitlines()[::4] == [
-        f"{first}: max_conns=7",
-        f"{second}: max_conns=7",
+    assert ctl("limit", "--all", "max_conns=700").out.splitlines()[::4] == [
+        f"{first}: max_conns=700",
+        f"{second}: max_conns=700",
     ]
     assert ctl("deny", "10.0.0.0/8", "--all").out == "".join(
         f"{each}: deny: 10.0.0.0/8 added, 1 network listed\n" for each in (first, second)
