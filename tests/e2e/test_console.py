@@ -445,7 +445,7 @@ def test_no_control_socket_can_be_made(show: Show, tmp_path: Path) -> None:
 
 def test_the_console_loads_neither_numpy_nor_the_web_stack() -> None:
     code = (
-        "import sys, portside.tui.console.run, portside.tui.console.find; "
+        "import sys, portside.tui.console.run, portside.control.client.finder; "
         "print([name for name in ('numpy', 'starlette', 'uvicorn', 'websockets', 'psutil') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -516,3 +516,51 @@ def test_a_transcript_is_whole_though_the_stream_has_skipped(browser: Browser, l
         quiet.sendall(b"after\n")
         page.context.set_offline(False)
         expect(page.locator(".message")).to_contain_text(["before", "meanwhile", "after"])
+
+
+def test_all_servers_on_one_page(browser: Browser, listen: Start, start: Start, nc: Any) -> None:
+    servers = sorted((listen("--echo"), listen("--echo")), key=lambda each: each.process.pid)
+    clients = [nc(each.port) for each in servers]
+    for server, client in zip(servers, clients, strict=True):
+        write(client, b"hello\n")
+        assert read_line(client) == b"hello\n"
+        server.wait_for("connected")
+    names = [f"{each.process.pid}/1" for each in servers]
+    with page_at(browser, link(start("console", "--all", "--web"))) as page:
+        table = page.get_by_role("grid", name="Connections")
+        for name in names:
+            expect(table.get_by_role("row").filter(has_text=name)).to_contain_text("127.0.0.1:")
+        expect(page.locator("#address")).to_contain_text(f"2 servers 127.0.0.1:{servers[0].port}")
+        table.get_by_role("row").filter(has_text=names[1]).click()
+        expect(page).to_have_url(re.compile(f"#/connections/{names[1]}/transcript$"))
+        expect(page.get_by_role("heading", name=f"#{names[1]} 127.0.0.1:")).to_be_visible()
+        write(clients[1], b"from the second\n")
+        assert read_line(clients[1]) == b"from the second\n"
+        expect(page.locator(".message.in .payload.text").last).to_contain_text("from the second")
+        page.get_by_label("What to send", exact=True).fill("to the second")
+        page.keyboard.press("Enter")
+        assert read_line(clients[1]) == b"to the second\n"
+        page.keyboard.press("Escape")
+        page.keyboard.press("p")
+        expect(table.get_by_role("row").filter(has_text=names[1])).to_contain_text("paused")
+        page.reload()
+        expect(page.get_by_role("heading", name=f"#{names[1]} 127.0.0.1:")).to_be_visible()
+
+        page.keyboard.press("2")
+        expect(page.locator(".events li", has_text="pause").get_by_role("link", name=f"#{names[1]}")).to_be_visible()
+        assert violations(page) == []
+
+        page.keyboard.press("4")
+        each = page.get_by_role("region", name="Server").get_by_role("row")
+        expect(each.filter(has_text=str(servers[1].process.pid))).to_contain_text(f"127.0.0.1:{servers[1].port}")
+        expect(page.get_by_role("heading", name="Limits")).to_be_hidden()
+        page.get_by_label("What to send to all clients").fill(r"all\n")
+        page.get_by_role("button", name="Send to all").click()
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        assert [read_line(client) for client in clients] == [b"all\n"] * 2
+        assert violations(page) == []
+
+        assert servers[0].stop() == 0
+        expect(page.locator("#address")).to_contain_text(f"1 server 127.0.0.1:{servers[1].port}")
+        page.keyboard.press("1")
+        expect(table.get_by_role("row").filter(has_text=names[0])).to_have_count(0)

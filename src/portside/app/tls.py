@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from portside.settings.client_tls import ClientTls
     from portside.settings.listen import Listen
+    from portside.settings.web_page import WebPage
 
 _KEY_HINT = "the key belongs after the certificate in its file, or is named by --tls-key"
 
@@ -42,7 +43,7 @@ def server_context(settings: "Listen", notify: Notify = write_notice) -> "ssl.SS
     return context
 
 
-def web_context(settings: "Listen") -> "ssl.SSLContext":
+def web_context(settings: "WebPage") -> "ssl.SSLContext":
     """The context of the page; the fingerprint of a self-signed certificate goes to standard error.
 
     Raises PortsideError where a file is not good.

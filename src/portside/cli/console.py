@@ -2,9 +2,13 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from portside.errors import UsageError
 from portside.settings.console import Console
+
+if TYPE_CHECKING:
+    from portside.control.client.finder import Find
 
 
 def run(settings: Console) -> int:
@@ -13,18 +17,27 @@ def run(settings: Console) -> int:
         raise UsageError("console", "it takes one SERVER", "see portside console --help")
     if settings.all and settings.server:
         raise UsageError("console", "--all and SERVER exclude each other")
-    check_terminal("console", "`portside ctl` does the same from a script")
+    if settings.web is not None:
+        from portside.control.gateway.run import serve_page
+
+        return serve_page(settings, settings.web, _finder(settings))
+    check_terminal("console", "`portside ctl` does the same from a script; --web opens a page instead")
     from portside.tui.console.run import run as run_console
 
+    return run_console(_finder(settings))
+
+
+def _finder(settings: Console) -> "Find":
+    """Finds the server that the settings name, or all as one."""
     if settings.all:
         from portside.control.client.all_servers import AllServers
 
         servers = AllServers()
-        return run_console(lambda _: servers)
+        return lambda _: servers
+    from portside.control.client.finder import ServerFinder
     from portside.control.client.servers import trusting
-    from portside.tui.console.find import ServerFinder
 
-    return run_console(ServerFinder(settings.server[0] if settings.server else None, trusting(settings.tls_ca)))
+    return ServerFinder(settings.server[0] if settings.server else None, trusting(settings.tls_ca))
 
 
 def check_terminal(what: str, hint: str) -> None:

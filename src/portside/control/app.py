@@ -1,7 +1,7 @@
 """The application: the operations of all parts, their description, and what answers when something goes wrong."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -50,21 +50,26 @@ def make_app(console: Console, web: WebAccess | None) -> App:
     async def docs(request: Request) -> Response:
         return cached(request, page, "text/html; charset=utf-8")
 
+    routes = [*_routes(console, operations()), Route("/openapi.json", openapi), Route("/docs", docs)]
+    return contained_app([*routes, *page_routes()], console.run.loop, web)
+
+
+def page_routes() -> list[BaseRoute]:
+    """The routes of the page: its files, and what it shows beside the API."""
+    return [Route(FINDING_PATH, finding_page), *file_routes()]
+
+
+def contained_app(routes: Sequence[BaseRoute], loop: AbstractEventLoop, web: WebAccess | None) -> App:
+    """An application of some routes, which says what went wrong, and answers only who may ask."""
     app = Starlette(
-        routes=[
-            *_routes(console, operations()),
-            Route("/openapi.json", openapi),
-            Route("/docs", docs),
-            Route(FINDING_PATH, finding_page),
-            *file_routes(),
-        ],
+        routes=routes,
         exception_handlers={
             Problem: _answer_problem,
             HTTPException: _answer_http_error,
             Exception: _answer_failure,
         },
     )
-    return Security(Contained(app, console.run.loop), web)
+    return Security(Contained(app, loop), web)
 
 
 class Contained:
@@ -95,14 +100,15 @@ def _routes(console: Console, described: Iterable[Operation]) -> list[BaseRoute]
     for operation in described:
         if operation.method == "WS":
             routes.append(WebSocketRoute(operation.path, websocket_endpoint(console, operation)))
-            upgrades.append(Route(operation.path, _needs_websocket))
+            upgrades.append(Route(operation.path, needs_websocket))
         else:
             by_path.setdefault(operation.path, {})[operation.method] = operation
     routes += [Route(path, http_endpoint(console, methods), methods=list(methods)) for path, methods in by_path.items()]
     return [*routes, *upgrades]
 
 
-async def _needs_websocket(_request: Request) -> Response:
+async def needs_websocket(_request: Request) -> Response:
+    """Answer a request for a WebSocket that asked for no upgrade."""
     return problem_response(Problem(426, "this is a WebSocket"), {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 

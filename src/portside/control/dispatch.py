@@ -44,9 +44,18 @@ def http_endpoint(console: Console, operations: Mapping[str, Operation]) -> Http
 def websocket_endpoint(console: Console, operation: Operation) -> WebSocketEndpoint:
     """The endpoint of a WebSocket; a mistake in its parameters is answered as for HTTP, before it is accepted."""
 
+    async def follow(socket: WebSocket) -> None:
+        await operation.handler(console, socket, **_parameters(operation, socket))
+
+    return websocket_of(follow)
+
+
+def websocket_of(follow: WebSocketEndpoint) -> WebSocketEndpoint:
+    """An endpoint that says what went wrong: as for HTTP, or once it is accepted with the close code."""
+
     async def serve(socket: WebSocket) -> None:
         try:
-            await operation.handler(console, socket, **_parameters(operation, socket))
+            await follow(socket)
         except Problem as problem:
             if socket.application_state == WebSocketState.CONNECTING:
                 await socket.send_denial_response(problem_response(problem))

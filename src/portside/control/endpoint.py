@@ -134,9 +134,10 @@ class ControlEndpoint:
             await stack.serve(self._web.socket, self._web.context)
 
     def _make_stack(self, console: "Console") -> "Stack":
+        from portside.control.app import make_app
         from portside.control.stack import Stack
 
-        return Stack(console, self._web.access() if self._web is not None else None)
+        return Stack(make_app(console, self._web.access() if self._web is not None else None))
 
     async def stop(self) -> None:
         """Close the sockets and the connections of all consoles; waits two or three seconds at most."""
@@ -167,4 +168,5 @@ class ControlEndpoint:
 
 
 def _import_stack() -> None:
+    import portside.control.app
     import portside.control.stack  # noqa: F401

@@ -12,10 +12,8 @@ from contextlib import suppress
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from portside.control.app import make_app
-from portside.control.console import Console
 from portside.control.http_protocol import ControlProtocol
-from portside.control.security import WebAccess
+from portside.control.security import App
 from portside.control.websocket_protocol import ControlWebSocket
 
 _BACKLOG = 64
@@ -28,11 +26,11 @@ for _name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets"):  # st
 
 
 class Stack:
-    """The API on some sockets, in the running loop."""
+    """An application on some sockets, in the running loop."""
 
-    def __init__(self, console: Console, web: WebAccess | None) -> None:
+    def __init__(self, app: App) -> None:
         self._config = Config(
-            make_app(console, web),
+            app,
             http=ControlProtocol,
             ws=ControlWebSocket,
             ws_max_size=4096,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import ssl
 
     from portside.control.security import WebAccess
-    from portside.settings.listen import Listen
+    from portside.settings.web_page import WebPage
 
 LOOPBACK = "127.0.0.1"
 _TOKEN_BYTES = 16
 
 
-def open_web(settings: "Listen", asked: Address) -> "WebListener":
+def open_web(settings: "WebPage", asked: Address) -> "WebListener":
     """Listen at the address that ``--web`` gave. Raises PortsideError."""
     address = asked if asked.host is not None else Address(LOOPBACK, asked.ports)
     context = web_context(settings) if settings.web_tls else None

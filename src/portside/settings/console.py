@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
-from portside.settings import Example, argument, flag, option
+from portside.addresses import Address
+from portside.settings import Example, argument, flag, option, web_page
+
+_PAGE = "The page"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
-    """The terminal console of a running server: its connections, live, and acts on them."""
+    """The console of a running server, in the terminal or on a page: its connections, live, and acts on them."""
 
     examples = (
         Example("the server that runs here", "portside console"),
         Example("one of several, by a port that it listens on", "portside console :9000"),
-        Example("all of this machine as one", "portside console --all"),
+        Example("all of this machine as one, on a page in the browser", "portside console --all --web"),
     )
 
     server: tuple[str, ...] = argument(
@@ -27,3 +30,8 @@ class Console:
     tls_ca: str | None = option(
         "--tls-ca", metavar="FILE", group="Which server", help="certificates (PEM) to trust for an https link"
     )
+    web: Address | None = web_page.web(_PAGE, "the page instead of the terminal, for a browser")
+    web_read_only: bool = web_page.web_read_only(_PAGE)
+    web_tls: bool = web_page.web_tls(_PAGE)
+    web_tls_cert: str | None = web_page.web_tls_cert(_PAGE)
+    web_tls_key: str | None = web_page.web_tls_key(_PAGE)

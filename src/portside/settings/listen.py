@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portside.addresses import Address, parse_addresses
-from portside.settings import Example, Written, argument, flag, option, options, switch
+from portside.settings import Example, Written, argument, flag, option, options, switch, web_page
 from portside.settings.values import (
     FORMATS,
     encoding,
@@ -16,7 +16,6 @@ from portside.settings.values import (
     parse_seed,
     parse_socket_mode,
     parse_upstream,
-    parse_web,
     record_mode,
     tls_key,
     tls_key_password_file,
@@ -290,28 +289,11 @@ class Listen(Written):
     )  # fmt: skip
     ipv4: bool = flag("-4", help="IPv4 only", group=_RUN, excludes=("-6",))
     ipv6: bool = flag("-6", help="IPv6 only", group=_RUN)
-    web: Address | None = option(
-        "--web", metavar="ADDRESS", parse=parse_web, bare="127.0.0.1:0", group=_CONSOLES,
-        help="the console page; the link with its token is printed once; "
-        "without ADDRESS 127.0.0.1 and a free port, a bare port is of 127.0.0.1 too",
-    )  # fmt: skip
-    web_read_only: bool = flag(
-        "--web-read-only", group=_CONSOLES, help="the page may look and not act", requires=("--web",)
-    )
-    web_tls: bool = flag(
-        "--web-tls", group=_CONSOLES,
-        help="the page by HTTPS; without --web-tls-cert a throw-away certificate is made and its SHA-256 fingerprint "
-        "printed",
-        requires=("--web",),
-    )  # fmt: skip
-    web_tls_cert: str | None = option(
-        "--web-tls-cert", metavar="FILE", group=_CONSOLES,
-        help="the page's certificate, as --tls-cert", requires=("--web-tls",),
-    )  # fmt: skip
-    web_tls_key: str | None = option(
-        "--web-tls-key", metavar="FILE", group=_CONSOLES,
-        help="its key, PEM", default_help="in the file of the certificate", requires=("--web-tls-cert",),
-    )  # fmt: skip
+    web: Address | None = web_page.web(_CONSOLES, "the console page")
+    web_read_only: bool = web_page.web_read_only(_CONSOLES)
+    web_tls: bool = web_page.web_tls(_CONSOLES)
+    web_tls_cert: str | None = web_page.web_tls_cert(_CONSOLES)
+    web_tls_key: str | None = web_page.web_tls_key(_CONSOLES)
     tui: bool = flag(
         "--tui", group=_CONSOLES,
         help="the terminal console on this server instead of its output; both end together (see portside console)",

@@ -1,30 +1,29 @@
 """The servers of this user on this machine as one, for a console: the API of each, asked at once and put together.
 
-A connection is named ``PID/7``. Lists are merged in their order, counts are added up, and those of a server that has
-ended stay in the sums. What is about the whole machine, its sockets and findings, one server is asked for.
+A connection is named ``PID/7``. Lists are merged in their order, counts are added up. What is about the whole machine,
+its sockets and findings, one server is asked for.
 """
 
 import re
 import threading
-import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
-from portside.control.client.http_client import ApiError, ControlClient, Unreachable
+from portside.control.client.at_once import ask_at_once
+from portside.control.client.finder import SERVER, Lines, Query
+from portside.control.client.http_client import ApiError, Unreachable
+from portside.control.client.known_servers import ALL_SERVERS, KnownServers
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merging import CONNECTIONS, MOST_ON_A_PAGE, merged_connections
 from portside.control.client.named_server import NamedServer
-from portside.control.client.servers import FoundServer, ask_servers, named_servers
+from portside.control.client.servers import FoundServer, named_servers
 from portside.errors import PortsideError
 
-_NAME: Final = "all servers"
-_ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d+)/(\d+)(/.*|)")
+_EVENTS: Final = "/api/v1/events"
+_ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d{1,10})/(\d{1,18})(/.*|)")
 _OF_THE_MACHINE: Final = ("/api/v1/sockets", "/api/v1/findings")
-_SILENT_S: Final = 30.0  # for which a server that does not answer is left alone: each question would wait for it
-_SUMMED: Final = ("opened", "received", "sent")
-
-Query = Mapping[str, str | int]
+_OF_EACH: Final = ("/api/v1/broadcast", "/api/v1/drain")
+_MOST_OFFSET: Final = 1 << 40
 
 
 class AllServers:
@@ -34,101 +33,34 @@ class AllServers:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._servers: dict[int, FoundServer] = {}
-        self._silent: dict[int, float] = {}  # until when each is not asked
-        self._stuck: dict[int, FoundServer] = {}  # of these, as they last were
-        self._ended: Counter[str] = Counter()  # counts of servers that have gone
-        self._began_at = time.monotonic()
-        self._earlier_s = 0.0  # the uptime of the oldest server when this began
-        self._look()
-        self._earlier_s = max(each.info["uptime"] for each in self._servers.values())
+        self._servers = KnownServers()
 
     def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
         """One request: the JSON of its answer. Raises ApiError and Unreachable."""
-        if path == "/api/v1/server":
-            self._look()
-            return self._info()
+        if path == SERVER:
+            self._servers.look()
+            return self._servers.info()
         if path == CONNECTIONS:
             return self._connections(dict(query or {}))
         if (found := _ONE_CONNECTION.fullmatch(path)) is not None:
             head, pid, conn, rest = found.groups()
-            answer = self._client(int(pid)).request(method, f"{head}{conn}{rest}", query=query, body=body)
+            client = self._servers.client(int(pid))
+            answer = client.request(method, f"{head}{conn}{rest}", query=query, body=body)
             return {**answer, "conn": f"{pid}/{conn}"} if isinstance(answer, dict) and "conn" in answer else answer
         if path in _OF_THE_MACHINE:
-            return _without_numbers(self._first().client.request(method, path, query=query, body=body))
-        raise ApiError(_NAME, {"detail": f"{path} is of one server"}, 404)
+            return _without_numbers(self._servers.all()[0].client.request(method, path, query=query, body=body))
+        if path in _OF_EACH:
+            return self._each(method, path, body)
+        raise _of_one(path)
 
-    def lines(self, path: str, *, query: Query | None = None) -> "AllLines":
-        """The events of all servers."""
-        if path != "/api/v1/events":
-            raise ApiError(_NAME, {"detail": f"{path} is of one server"}, 404)
-        return AllLines(dict(query or {}))
-
-    # The servers.
-
-    def _look(self) -> None:
-        """See which servers there are. Raises PortsideError where there is none."""
-        now = time.monotonic()
-        with self._lock:
-            waiting = {pid for pid, until in self._silent.items() if until > now}
-        found, silent = ask_servers(waiting)
-        with self._lock:
-            self._silent = {pid: until for pid, until in self._silent.items() if pid in waiting}
-            self._silent |= dict.fromkeys(silent, now + _SILENT_S)
-            before = self._servers | self._stuck
-            self._servers = {each.pid: each for each in found}
-            self._stuck = {pid: each for pid, each in before.items() if pid in self._silent}
-            for pid, each in before.items():
-                if pid not in self._servers and pid not in self._stuck:
-                    self._ended.update(_summed(each))
-        if not found:
-            raise Unreachable(_NAME, "none runs here that answers")
-
-    def _all(self) -> list[FoundServer]:
-        with self._lock:
-            return sorted(self._servers.values(), key=lambda each: each.pid)
-
-    def _first(self) -> FoundServer:
-        servers = self._all()
-        if not servers:
-            raise Unreachable(_NAME, "none runs here that answers")
-        return servers[0]
-
-    def _client(self, pid: int) -> ControlClient:
-        with self._lock:
-            server = self._servers.get(pid)
-        if server is None:
-            raise ApiError(_NAME, {"detail": f"server {pid} has ended, or does not answer"}, 404)
-        return server.client
-
-    def _info(self) -> dict[str, Any]:
-        """The answers of the servers about themselves, as one."""
-        infos = [each.info for each in self._all()]
-        counts = [info["counts"] for info in infos]
-        with self._lock:
-            silent = sorted(self._silent)
-            sums = sum(map(_summed, (*self._servers.values(), *self._stuck.values())), self._ended)
-        return {
-            **infos[0],
-            "pid": 0,
-            "servers": [info["pid"] for info in infos],
-            "silent": silent,
-            "started": "",
-            "uptime": self._earlier_s + time.monotonic() - self._began_at,
-            "listeners": list({each["address"]: each for info in infos for each in info["listeners"]}.values()),
-            "counts": {
-                "open": sum(each["open"] for each in counts),
-                **{name: sums[name] for name in _SUMMED},
-                **{
-                    name: dict(sum((Counter(each[name]) for each in counts), Counter()))
-                    for name in ("closed", "refused")
-                },
-            },
-            "read_only": any(info.get("read_only") for info in infos),
-        }
-
-    # The list.
+    def lines(self, path: str, *, query: Query | None = None) -> Lines:
+        """The events of all servers; those of one, with their numbers, where the query has a ``server``."""
+        if path != _EVENTS:
+            raise _of_one(path)
+        chosen = dict(query or {})
+        if (server := chosen.pop("server", None)) is None:
+            return AllLines(chosen)
+        return self._servers.client(_number("server", server, _MOST_OFFSET)).lines(path, query=chosen)
 
     def _connections(self, query: dict[str, str | int]) -> dict[str, Any]:
         """A page of the connections of all servers: as many rows of each as the page reaches to, merged.
@@ -136,11 +68,12 @@ class AllServers:
         One that has ended since is left out: the next look says so.
         """
         if "fields" not in query:
-            raise ApiError(_NAME, {"detail": "fields: they have to be named, for several servers"}, 400)
-        offset, limit = int(query.pop("offset", 0)), int(query.pop("limit", MOST_ON_A_PAGE))
+            raise _refused("fields: they have to be named, for several servers")
+        offset = _number("offset", query.pop("offset", 0), _MOST_OFFSET)
+        limit = _number("limit", query.pop("limit", MOST_ON_A_PAGE), MOST_ON_A_PAGE)
         reach = offset + limit
         query["limit"] = max(1, min(reach, MOST_ON_A_PAGE))
-        servers = [NamedServer(each.client, each.pid) for each in self._all()]
+        servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
         merged = merged_connections(servers, query, most=reach)
         items = merged.items[offset:reach]
         for item in items:
@@ -152,6 +85,26 @@ class AllServers:
             "totals": {name: _sum(each[name] for each in totals) for name in (totals[0] if totals else ())},
             "next": None,
         }
+
+    def _each(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        """What an act on every server has done: numbers as sums, connections by their names."""
+
+        def ask(server: FoundServer) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = server.client.request(method, path, body=body)
+            except Unreachable:
+                return {}  # it has ended
+            return {
+                name: [f"{server.pid}/{conn}" for conn in value] if isinstance(value, list) else value
+                for name, value in answer.items()
+            }
+
+        whole: dict[str, Any] = {}
+        for answer in ask_at_once(ask, self._servers.all()):
+            for name, value in answer.items():
+                adds_up = isinstance(value, list) or (isinstance(value, int) and name != "within")
+                whole[name] = whole[name] + value if adds_up and name in whole else value
+        return whole
 
 
 class AllLines:
@@ -166,7 +119,7 @@ class AllLines:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         servers = named_servers()
         if not servers:
-            raise Unreachable(_NAME, "none runs here that answers")
+            raise Unreachable(ALL_SERVERS, "none runs here that answers")
         follows = self._query.get("follow") != "false"
         with self._lock:
             if self._is_closed:
@@ -186,9 +139,20 @@ class AllLines:
                 self._events.close()
 
 
-def _summed(server: FoundServer) -> Counter[str]:
-    """The counts of a server that never become less."""
-    return Counter({name: server.info["counts"][name] for name in _SUMMED})
+def _of_one(path: str) -> ApiError:
+    return ApiError(ALL_SERVERS, {"detail": f"{path} is of one server"}, 404)
+
+
+def _refused(why: str) -> ApiError:
+    return ApiError(ALL_SERVERS, {"detail": why}, 400)
+
+
+def _number(name: str, value: str | int, most: int) -> int:
+    """A number of a query. Raises ApiError."""
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+        raise _refused(f"{name}: {text!r} is no number from 0 to {most}")
+    return int(text)
 
 
 def _ignore(_: PortsideError) -> None:

@@ -7,13 +7,11 @@ import { isPaused } from "./columns.js";
 import { ask, confirm } from "./dialogs.js";
 import { done, failed } from "./notices.js";
 
-/** @typedef {import("./types.js").Connection} Connection */
-
 /** Is called after each act, so that what is shown is asked for again. */
 export const after = { act: () => {} };
 
 /**
- * @param {number} conn
+ * @param {ConnName} conn
  * @param {string} rest
  */
 const path = (conn, rest) => `connections/${conn}/${rest}`;
@@ -42,12 +40,12 @@ export async function pauseOrResume(connection) {
   await (isPaused(connection) ? resume(connection.conn) : pause(connection.conn));
 }
 
-/** @param {number} conn */
+/** @param {ConnName} conn */
 async function pause(conn) {
   await perform(`#${conn} is paused: nothing is read from it`, () => request("POST", path(conn, "pause")), () => resume(conn));
 }
 
-/** @param {number} conn */
+/** @param {ConnName} conn */
 async function resume(conn) {
   await perform(`#${conn} resumed`, () => request("POST", path(conn, "resume")), () => pause(conn));
 }
@@ -65,7 +63,7 @@ export async function throttle({ conn, throttle: before }) {
 }
 
 /**
- * @param {number} conn
+ * @param {ConnName} conn
  * @param {string | null} rate
  * @param {string | null} before
  */
@@ -111,7 +109,7 @@ export async function close({ conn, peer }, how) {
 
 /**
  * Send bytes; whether it worked.
- * @param {number} conn
+ * @param {ConnName} conn
  * @param {string} base64
  * @param {string} told
  */

@@ -86,12 +86,12 @@ async function refresh() {
  */
 const quietly = (asked) => asked.catch(() => {});
 
-/** @type {number | null} */
+/** @type {ConnName | null} */
 let shownConn = null;
 
 /**
  * Where one view takes the place of the other, the focus goes along.
- * @param {number | null} conn
+ * @param {ConnName | null} conn
  */
 function moveFocus(conn) {
   const before = shownConn;

@@ -5,8 +5,6 @@
 import { element, setText } from "./dom.js";
 import * as format from "./format.js";
 
-/** @typedef {import("./types.js").BytePlaces} BytePlaces */
-
 /**
  * A stage: `waiting` stages hold bytes now and have a bar, the others count what has passed.
  * @typedef {{name: string, label: string, title: string, waiting: boolean}} Stage

@@ -5,8 +5,6 @@
 import * as format from "./format.js";
 import { oneLine } from "./payload.js";
 
-/** @typedef {import("./types.js").ConnectionItem} ConnectionItem */
-/** @typedef {import("./types.js").Connection} Connection */
 /** @typedef {import("./table.js").Column<ConnectionItem> & {fields: string[], shown: number}} ConnectionColumn */
 
 /**

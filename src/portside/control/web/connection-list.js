@@ -14,8 +14,6 @@ import { go } from "./routes.js";
 import { reach } from "./server-state.js";
 import { Table } from "./table.js";
 
-/** @typedef {import("./types.js").ConnectionItem} ConnectionItem */
-
 const STATES = /** @type {[string, string][]} */ ([["open", "Open"], ["closed", "Closed"], ["all", "All"]]);
 
 export class ConnectionList {

@@ -17,8 +17,6 @@ import { SendBox } from "./send-box.js";
 import { facts } from "./server-state.js";
 import { Transcript } from "./transcript.js";
 
-/** @typedef {import("./types.js").Connection} Connection */
-
 const TAB_NAMES = { transcript: "Transcript", kernel: "Kernel", faults: "Faults" };
 
 export class ConnectionView {
@@ -233,8 +231,8 @@ export class ConnectionView {
 
 /**
  * The faults of a connection; none where it has closed meanwhile.
- * @param {number} conn
- * @returns {Promise<import("./types.js").ActiveFault[]>}
+ * @param {ConnName} conn
+ * @returns {Promise<ActiveFault[]>}
  */
 async function faultsOf(conn) {
   try {

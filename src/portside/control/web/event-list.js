@@ -9,13 +9,11 @@ import * as format from "./format.js";
 import { bytesOf, looseText, oneLine } from "./payload.js";
 import { linkTo } from "./routes.js";
 
-/** @typedef {import("./types.js").ServerEvent} ServerEvent */
-
 const WITHOUT_PAYLOAD = "not event = received and not event = sent";
 const MOST = 1000;
 const HEAD = 200; // characters of payload in a line
 const PLAIN = new Set(["act", "what", "reason", "spec", "address"]); // what needs no name before it
-const SAID = new Set(["event", "seq", "at", "conn", "peer", "text", "base64", "size", "fault"]);
+const SAID = new Set(["event", "seq", "at", "server", "conn", "peer", "text", "base64", "size", "fault"]);
 
 export class EventList {
   #list = element("ol", { class: "events" });
@@ -118,7 +116,8 @@ export class EventList {
 
 /** @param {ServerEvent} event */
 function line(event) {
-  const conn = event.conn ? element("a", { href: linkTo(event.conn) }, `#${event.conn}`) : "";
+  const name = event.server && event.conn ? `${event.server}/${event.conn}` : event.conn;
+  const conn = name ? element("a", { href: linkTo(name) }, `#${name}`) : event.server ? String(event.server) : "";
   return element(
     "li",
     { "data-event": event.event },

@@ -5,8 +5,6 @@
 
 import { webSocket, withQuery } from "./api.js";
 
-/** @typedef {import("./types.js").ServerEvent} ServerEvent */
-
 const PAUSE_MS = 900; // between two attempts
 
 export class EventStream {
@@ -20,7 +18,8 @@ export class EventStream {
   #lost;
 
   /**
-   * @param {{filter?: string, payload: "none" | "head" | "all", after?: number | null}} query
+   * @param {{server?: string | undefined, filter?: string, payload: "none" | "head" | "all", after?: number | null}} query
+   *   with a `server` its events alone, where several are shown as one
    * @param {(events: ServerEvent[]) => void} receive  gets what one frame brought
    * @param {() => void} [lost]  is told when the connection ends otherwise than by `close`
    */
@@ -36,8 +35,8 @@ export class EventStream {
     if (this.#socket && this.#socket.readyState <= WebSocket.OPEN) return;
     if (performance.now() - this.#tried < PAUSE_MS) return;
     this.#tried = performance.now();
-    const { filter, payload } = this.#query;
-    const socket = webSocket(withQuery("events", { filter, payload, after: this.#last }));
+    const { server, filter, payload } = this.#query;
+    const socket = webSocket(withQuery("events", { server, filter, payload, after: this.#last }));
     this.#socket = socket;
     socket.addEventListener("message", ({ data }) => this.#take(data));
     socket.addEventListener("close", () => {

@@ -7,8 +7,6 @@ import { perform } from "./acts.js";
 import { button, element } from "./dom.js";
 import { bytes, clock } from "./format.js";
 
-/** @typedef {import("./types.js").ActiveFault} ActiveFault */
-
 const EXAMPLES = [
   ["latency 200ms", "delays both directions"],
   ["latency 200ms jitter 50ms", "delays by a varying time"],
@@ -24,6 +22,7 @@ export class Faults {
   #list = element("ul", { class: "faults" });
   #input = element("input", { id: "fault-spec", class: "data", spellcheck: "false", autocomplete: "off", list: "fault-examples", placeholder: "latency 200ms jitter 50ms", "aria-describedby": "fault-error" });
   #error = element("p", { id: "fault-error", class: "field-error", role: "alert" });
+  /** @type {ConnName} */
   #conn = 0;
   #shown = "";
 
@@ -63,7 +62,7 @@ export class Faults {
   }
 
   /**
-   * @param {number} conn
+   * @param {ConnName} conn
    * @param {ActiveFault[]} faults
    */
   show(conn, faults) {
@@ -106,7 +105,7 @@ export class Faults {
 
   /**
    * @param {{id: number, spec: string}} fault
-   * @param {number} [conn]
+   * @param {ConnName} [conn]
    */
   async #remove({ id, spec }, conn = this.#conn) {
     await perform(

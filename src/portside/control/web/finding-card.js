@@ -8,8 +8,6 @@ import * as format from "./format.js";
 import { oneLine } from "./payload.js";
 import { linkTo } from "./routes.js";
 
-/** @typedef {import("./types.js").Finding} Finding */
-
 const MOST_LINKS = 12;
 
 /** @type {[suffix: string, write: (value: number) => string][]} */

@@ -6,8 +6,7 @@
 import { Problem, request } from "./api.js";
 import { Signal } from "./signal.js";
 
-/** @typedef {import("./types.js").Finding} Finding */
-/** @typedef {import("./types.js").FindingReport | null} Report  null where nobody watches */
+/** @typedef {FindingReport | null} Report  null where nobody watches */
 
 const ELSEWHERE_MS = 5000; // well below the 30 s after which the server's watch ends
 const MARKS = { critical: "▲", warning: "◆", info: "●" };
@@ -23,9 +22,9 @@ let marks = new Map();
 let askedAt = -Infinity;
 let asking = false;
 
-/** @param {number} conn */
+/** @param {ConnName} conn */
 export const ofConnection = (conn) => marks.get(`#${conn}`) ?? [];
-/** @param {import("./types.js").KernelSocket} socket */
+/** @param {KernelSocket} socket */
 export const ofSocket = ({ inode }) => marks.get(`${inode}`) ?? [];
 
 /**

@@ -29,7 +29,9 @@ export function start() {
   });
   facts.follow((server) => {
     if (!server) return;
-    setText(byId("address", HTMLElement), server.listeners.map(({ address }) => address).join("  "));
+    const where = byId("address", HTMLElement);
+    setText(where, [...severalText(server), ...server.listeners.map(({ address }) => address)].join("  "));
+    where.title = where.textContent;
     setText(open, format.count(server.counts.open));
     document.title = `${server.counts.open} open · ${server.listeners[0]?.address ?? "Portside"} · Portside`;
     for (const { rate, write, value, line } of lines) {
@@ -45,7 +47,7 @@ export function start() {
   });
   const tell = () => {
     const server = facts.value;
-    if (server && reach.value === "live") setText(uptime, format.duration((Date.now() - Date.parse(server.started)) / 1000));
+    if (server && reach.value === "live") setText(uptime, format.duration(server.uptime));
     const banner = byId("gone", HTMLElement);
     const gone = reach.value === "gone";
     banner.hidden = !gone;
@@ -56,6 +58,16 @@ export function start() {
   };
   reach.follow(tell);
   facts.follow(tell);
+}
+
+/**
+ * How many servers are shown as one.
+ * @param {ServerFacts} server
+ */
+function severalText({ servers, silent }) {
+  if (!servers) return [];
+  const stuck = silent?.length ? ` (${silent.length} more without an answer)` : "";
+  return [`${servers.length} ${servers.length === 1 ? "server" : "servers"}${stuck}`];
 }
 
 /**

@@ -4,15 +4,13 @@
 
 import { request, withQuery } from "./api.js";
 
-/** @typedef {import("./types.js").HistoryRow} HistoryRow */
-
 export const KEPT_MS = 15 * 60 * 1000;
 
 export class History {
   /** @type {HistoryRow[]} */
   rows = [];
 
-  /** @param {number} conn */
+  /** @param {ConnName} conn */
   constructor(conn) {
     this.conn = conn;
   }

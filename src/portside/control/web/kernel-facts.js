@@ -9,10 +9,6 @@ import * as format from "./format.js";
 import { History, KEPT_MS } from "./history.js";
 import { Plot } from "./plot.js";
 
-/** @typedef {import("./types.js").Connection} Connection */
-/** @typedef {import("./types.js").BytePlaces} BytePlaces */
-/** @typedef {import("./types.js").HistoryRow} HistoryRow */
-
 /**
  * @typedef {{
  *   title: string,

@@ -13,7 +13,6 @@ import * as format from "./format.js";
 import { failed } from "./notices.js";
 import { Table } from "./table.js";
 
-/** @typedef {import("./types.js").KernelSocket} KernelSocket */
 /** @typedef {import("./table.js").Column<KernelSocket> & {shown: number}} SocketColumn */
 
 /**

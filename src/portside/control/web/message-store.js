@@ -5,9 +5,6 @@
 import { EventStream } from "./event-stream.js";
 import { Problem, request, withQuery } from "./api.js";
 
-/** @typedef {import("./types.js").Message} Message */
-/** @typedef {import("./types.js").ServerEvent} ServerEvent */
-
 const MOST_MESSAGES = 2000;
 const MOST_BYTES = 16 * 1024 * 1024;
 const PAGE = 1000;
@@ -30,21 +27,26 @@ export class MessageStore {
   #waiting = null;
   /** @type {EventStream | null} */
   #stream = null;
+  #number;
+  #server;
 
   /**
-   * @param {number} conn
+   * @param {ConnName} conn
    * @param {(added: Message[]) => void} changed
    */
   constructor(conn, changed) {
     this.conn = conn;
     this.changed = changed;
+    const [number, server] = String(conn).split("/").reverse();
+    this.#number = Number(number);
+    this.#server = server;
   }
 
   /** Ask for what the server has kept, then follow what comes. */
   async open() {
     await this.#fetch();
     if (this.#closed) return;
-    const query = { filter: `conn = ${this.conn}`, payload: /** @type {const} */ ("all"), after: this.#last };
+    const query = { server: this.#server, filter: `conn = ${this.#number}`, payload: /** @type {const} */ ("all"), after: this.#last };
     this.#stream = new EventStream(query, (events) => this.#take(events));
     this.#stream.open();
   }
@@ -130,7 +132,7 @@ export class MessageStore {
     /** @type {Message[]} */
     const added = [];
     for (const event of events) {
-      if (event.conn !== this.conn || (event.event !== "received" && event.event !== "sent")) continue;
+      if (event.conn !== this.#number || (event.event !== "received" && event.event !== "sent")) continue;
       if ((event.seq ?? 0) <= this.#last) continue;
       added.push({
         seq: event.seq ?? 0,

@@ -6,7 +6,6 @@ import { button, element } from "./dom.js";
 import * as format from "./format.js";
 import { bytesOf, hexDump, looseText, visibleText } from "./payload.js";
 
-/** @typedef {import("./types.js").Message} Message */
 /** @typedef {"text" | "hex" | "both"} Mode */
 
 const SHORT_TEXT = 4000; // characters shown of a message until its reader asks for more

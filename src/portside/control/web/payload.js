@@ -4,8 +4,6 @@
 
 import { element } from "./dom.js";
 
-/** @typedef {import("./types.js").Message} Message */
-
 const ESCAPES = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"], ["\0", "\\0"], ["\x1b", "\\x1b"]]);
 // Control, format (such as those that turn the direction of text), private and unpaired characters, and separators.
 const EACH_HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;

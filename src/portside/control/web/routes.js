@@ -4,17 +4,17 @@
 
 import { Signal } from "./signal.js";
 
-/** @typedef {{view: "connections" | "events" | "machine" | "server" | "findings", conn: number | null, tab: string}} Route */
+/** @typedef {{view: "connections" | "events" | "machine" | "server" | "findings", conn: ConnName | null, tab: string}} Route */
 
 const VIEWS = /** @type {const} */ (["connections", "events", "machine", "server", "findings"]);
 export const TABS = /** @type {const} */ (["transcript", "kernel", "faults"]);
 
 /** @returns {Route} */
 function read() {
-  const [, view, conn, tab] = location.hash.slice(1).split("/");
+  const [, view, conn, tab] = /^\/([^/]*)(?:\/(\d+(?:\/\d+)?))?(?:\/(.*))?$/.exec(location.hash.slice(1)) ?? [];
   return {
     view: VIEWS.find((name) => name === view) ?? "connections",
-    conn: view === "connections" && conn && /^\d+$/.test(conn) ? Number(conn) : null,
+    conn: view === "connections" && conn ? (conn.includes("/") ? conn : Number(conn)) : null,
     tab: TABS.find((name) => name === tab) ?? "transcript",
   };
 }
@@ -36,7 +36,7 @@ export function go(change) {
   route.value = read();
 }
 
-/** @param {number} conn */
+/** @param {ConnName} conn */
 export const linkTo = (conn) => `#/connections/${conn}`;
 
 /** Read the address again. */

@@ -2,8 +2,6 @@
  * Rows of a long list that is kept by the server: the page asks for those that are in view, and for no others.
  */
 
-/** @template Item @typedef {import("./types.js").Page<Item>} Page */
-
 const AROUND = 15; // rows above and below the view that are asked for too
 
 /** @template Item */

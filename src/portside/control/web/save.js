@@ -12,7 +12,7 @@ import { bytesOf } from "./payload.js";
  * @param {"in" | "out" | "jsonl"} what
  */
 export function saveMessages(store, what) {
-  const name = `portside-${store.conn}`;
+  const name = `portside-${String(store.conn).replace("/", "-")}`;
   if (what === "jsonl") {
     save(`${name}.jsonl`, store.messages.map((message) => `${JSON.stringify(message)}\n`), "application/jsonl");
     return;

@@ -17,6 +17,7 @@ const TEXT_HINT = "Text; \\n \\t \\x00 are understood";
 
 export class SendBox {
   #kind = "text";
+  /** @type {ConnName} */
   #conn = 0;
   /** @type {string[]} */
   #history = [];
@@ -60,7 +61,7 @@ export class SendBox {
   }
 
   /**
-   * @param {number} conn
+   * @param {ConnName} conn
    * @param {boolean} usable
    */
   show(conn, usable) {
@@ -172,7 +173,7 @@ export class SendBox {
 
 /**
  * Send a further piece of something long: while the client has not taken what came before, it waits.
- * @param {number} conn
+ * @param {ConnName} conn
  * @param {string} base64
  * @param {string} told
  */

@@ -5,7 +5,6 @@
 import { request, Problem } from "./api.js";
 import { Signal } from "./signal.js";
 
-/** @typedef {import("./types.js").ServerFacts} ServerFacts */
 /** @typedef {"asking" | "live" | "gone" | "refused"} Reach */
 
 export const MINUTE = 61;

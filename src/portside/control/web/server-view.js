@@ -1,5 +1,6 @@
 /**
- * The server as a whole: its listeners and options, who may connect, limits, a line to all clients, the end.
+ * The server as a whole: its listeners and options, who may connect, limits, a line to all clients, the end. Of several
+ * that are shown as one: each of them, a line to all clients, the end.
  */
 
 import { perform } from "./acts.js";
@@ -24,6 +25,10 @@ const LIMITS = [
 export class ServerView {
   #facts = element("dl", { class: "facts" });
   #listeners = element("tbody");
+  #servers = element("tbody");
+  /** @type {HTMLElement[]} of one server */
+  #ofOne;
+  #ofSeveral;
   /** @type {Map<Limit, {input: HTMLInputElement, value: string}>} */
   #limits = new Map();
   #access = element("div", { class: "access" });
@@ -32,21 +37,22 @@ export class ServerView {
 
   /** @param {HTMLElement} root */
   constructor(root) {
-    const table = element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...["Address", "Accept queue", "Limit", "Drops"].map((text) => element("th", { scope: "col" }, text)))),
-      this.#listeners,
-    );
+    const listeners = section("Listeners", table(["Address", "Accept queue", "Limit", "Drops"], this.#listeners));
+    const limits = section("Limits", this.#limitsForm());
+    const access = section("Who may connect", this.#access, this.#accessForm());
+    this.#ofOne = [listeners, limits, access];
+    this.#ofSeveral = section("Servers", table(["Process", "Open", "Opened", "Received", "Sent", "Up", "Addresses"], this.#servers));
+    this.#ofSeveral.hidden = true;
     root.append(
       element(
         "div",
         { class: "server-panel", tabindex: 0, role: "region", "aria-label": "Server" },
-        section("Listeners", table),
+        this.#ofSeveral,
+        listeners,
         section("To all clients", this.#broadcastForm()),
-        section("Limits", this.#limitsForm()),
-        section("Who may connect", this.#access, this.#accessForm()),
-        section("The end", element("p", { class: "hint" }, "Closes the ports, and ends the server with its last client."), button("Drain", () => void this.#drain(), { class: "danger" })),
+        limits,
+        access,
+        section("The end", element("p", { class: "hint" }, "Closes the ports, and ends each server with its last client."), button("Drain", () => void this.#drain(), { class: "danger" })),
         section("Process and counts", this.#facts),
       ),
     );
@@ -140,17 +146,25 @@ export class ServerView {
   async refresh() {
     const server = facts.value;
     if (!server) return;
+    this.#ofSeveral.hidden = !server.servers;
+    for (const part of this.#ofOne) part.hidden = Boolean(server.servers);
+    this.#showFacts(server);
+    if (server.servers) {
+      this.#servers.replaceChildren(...server.servers.map(({ pid, uptime, listeners, counts }) => row(String(pid), [
+        format.count(counts.open),
+        format.count(counts.opened),
+        format.bytes(counts.received),
+        format.bytes(counts.sent),
+        format.duration(uptime),
+        listeners.map(({ address }) => address).join("  "),
+      ])));
+      return;
+    }
     this.#listeners.replaceChildren(
       ...server.listeners.map(({ address, accept_queue, accept_queue_limit, drops }) =>
-        element(
-          "tr",
-          {},
-          element("th", { scope: "row", class: "data" }, address),
-          ...[accept_queue, accept_queue_limit, drops].map((value) => element("td", {}, format.count(value))),
-        ),
+        row(address, [accept_queue, accept_queue_limit, drops].map((value) => format.count(value))),
       ),
     );
-    this.#showFacts(server);
     const [limits, access] = await Promise.all([request("GET", "limits"), request("GET", "access")]);
     for (const [name, limit] of this.#limits) {
       const value = limits[name] === null ? "off" : name.endsWith("timeout") ? `${limits[name]}s` : String(limits[name]);
@@ -161,15 +175,18 @@ export class ServerView {
     this.#showAccess(access);
   }
 
-  /** @param {import("./types.js").ServerFacts} server */
+  /** @param {ServerFacts} server */
   #showFacts(server) {
     const counts = server.counts;
-    const pairs = [
+    const ofOne = [
       ["process", String(server.pid)],
-      ["version", server.version],
-      ["machine", oneLine(server.node)],
       ["started", format.dayAndTime(server.started)],
       ...Object.entries(server.options).map(([name, value]) => [name, oneLine(String(value))]),
+    ];
+    const pairs = [
+      ["version", server.version],
+      ["machine", oneLine(server.node)],
+      ...(server.servers ? [] : ofOne),
       ["opened", format.count(counts.opened)],
       ...Object.entries(counts.closed).map(([reason, count]) => [`closed: ${format.words(reason)}`, format.count(count)]),
       ...Object.entries(counts.refused).map(([reason, count]) => [`refused: ${format.words(reason)}`, format.count(count)]),
@@ -201,6 +218,22 @@ export class ServerView {
       }
     }
   }
+}
+
+/**
+ * @param {string[]} headings
+ * @param {HTMLElement} body
+ */
+function table(headings, body) {
+  return element("table", {}, element("thead", {}, element("tr", {}, ...headings.map((text) => element("th", { scope: "col" }, text)))), body);
+}
+
+/**
+ * @param {string} heading
+ * @param {string[]} cells
+ */
+function row(heading, cells) {
+  return element("tr", {}, element("th", { scope: "row", class: "data" }, heading), ...cells.map((text) => element("td", {}, text)));
 }
 
 /**

@@ -30,7 +30,7 @@ const TALLEST_PX = 8_000_000; // browsers limit the height of an element
  * @typedef {{
  *   label: string,
  *   key: (item: Item) => string,
- *   load: (offset: number, limit: number, sort: string) => Promise<import("./types.js").Page<Item>>,
+ *   load: (offset: number, limit: number, sort: string) => Promise<Page<Item>>,
  *   loaded: (error: unknown) => void,
  *   open?: (item: Item) => void,
  *   sorted?: (sort: string) => void,

@@ -107,7 +107,7 @@ export class TranscriptSearch {
 
 /**
  * @param {string} query
- * @returns {(message: import("./types.js").Message) => boolean}
+ * @returns {(message: Message) => boolean}
  */
 function matcher(query) {
   if (query.startsWith("hex:")) {

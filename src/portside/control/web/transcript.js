@@ -15,7 +15,6 @@ import { bytesOf, toBase64 } from "./payload.js";
 import { saveMessages } from "./save.js";
 import { TranscriptSearch } from "./transcript-search.js";
 
-/** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./message-view.js").Mode} Mode */
 
 const MODE = "portside.transcript";
@@ -80,7 +79,7 @@ export class Transcript {
 
   /**
    * Show another connection.
-   * @param {number} conn
+   * @param {ConnName} conn
    * @param {boolean} readOnly
    */
   async show(conn, readOnly) {

@@ -1,13 +1,13 @@
 /** What the control API answers, as far as the page reads it. Unknown is null, never 0. */
 
-export interface Listener {
+interface Listener {
   address: string;
   accept_queue: number | null;
   accept_queue_limit: number | null;
   drops: number | null;
 }
 
-export interface Counts {
+interface Counts {
   open: number;
   opened: number;
   closed: { [reason: string]: number };
@@ -16,8 +16,23 @@ export interface Counts {
   sent: number;
 }
 
-export interface ServerFacts {
+/** The number of a connection; where several servers are shown as one, `PID/7`. */
+type ConnName = number | string;
+
+/** One of several servers. */
+interface OneOfServers {
   pid: number;
+  uptime: number;
+  listeners: Listener[];
+  counts: Counts;
+}
+
+/** What a server says of itself; several that are shown as one have `servers`, and the PIDs that do not answer. */
+interface ServerFacts {
+  pid: number;
+  uptime: number;
+  servers?: OneOfServers[];
+  silent?: number[];
   version: string;
   node: string;
   started: string;
@@ -27,13 +42,13 @@ export interface ServerFacts {
   counts: Counts;
 }
 
-export interface Owner {
+interface Owner {
   pid: number;
   program: string | null;
 }
 
 /** A socket as the kernel sees it: the JSON of `portside watch --json`. */
-export interface KernelSocket {
+interface KernelSocket {
   proto: string;
   family: number;
   state: string | null;
@@ -48,7 +63,7 @@ export interface KernelSocket {
 }
 
 /** Where the bytes of a connection are, each direction apart. */
-export interface BytePlaces {
+interface BytePlaces {
   in: { received_by_kernel: number | null; recv_q: number | null; read: number | null };
   out: {
     written: number | null;
@@ -61,7 +76,7 @@ export interface BytePlaces {
 
 /** What a list and a single connection have in common. */
 interface ConnectionFields {
-  conn: number;
+  conn: ConnName;
   peer: string;
   local: string;
   state: "open" | "half_closed" | "eof_sent" | "closing" | "closed";
@@ -81,26 +96,26 @@ interface ConnectionFields {
 }
 
 /** A connection in a list: `kernel` has columns of the socket table. */
-export interface ConnectionItem extends ConnectionFields {
+interface ConnectionItem extends ConnectionFields {
   kernel?: { [column: string]: number | string | boolean | null };
   owners?: Owner[] | null;
 }
 
 /** One connection with the kernel's sockets of both ends. */
-export interface Connection extends ConnectionFields {
+interface Connection extends ConnectionFields {
   kernel: KernelSocket | null;
   peer_socket: KernelSocket | null;
   bytes: BytePlaces | null;
   gaps: { [name: string]: string };
 }
 
-export interface Page<Item> {
+interface Page<Item> {
   items: Item[];
   total: number;
   totals?: { [name: string]: number | null };
 }
 
-export interface Message {
+interface Message {
   seq: number;
   at: string;
   direction: "in" | "out";
@@ -109,7 +124,7 @@ export interface Message {
   base64?: string;
 }
 
-export interface ActiveFault {
+interface ActiveFault {
   id: number;
   spec: string;
   since: string;
@@ -119,10 +134,11 @@ export interface ActiveFault {
   held: number | null;
 }
 
-export interface ServerEvent {
+interface ServerEvent {
   event: string;
   seq?: number;
   at?: string;
+  server?: number;
   conn?: number | null;
   peer?: string | null;
   size?: number;
@@ -133,7 +149,7 @@ export interface ServerEvent {
 }
 
 /** A finding of `portside diagnose`, with the connections (of this server) and the sockets that are in it. */
-export interface Finding {
+interface Finding {
   code: string;
   severity: "info" | "warning" | "critical";
   subject: { kind: string; pid?: number; program?: string; local?: string; remote?: string };
@@ -145,13 +161,13 @@ export interface Finding {
   last_seen: string;
   count: number;
   unseen: string[];
-  conns: number[];
+  conns: ConnName[];
   conns_total: number;
   inodes: number[];
 }
 
 /** All findings, the most severe first, and how the server looks for them. */
-export interface FindingReport {
+interface FindingReport {
   items: Finding[];
   total: number;
   at: string;
@@ -162,7 +178,7 @@ export interface FindingReport {
 }
 
 /** A row of the flight recorder: numbers by their names, `at` in milliseconds since 1970. */
-export interface HistoryRow {
+interface HistoryRow {
   at: number;
   [name: string]: number | null;
 }

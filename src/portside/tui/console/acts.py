@@ -4,8 +4,9 @@ import base64
 import enum
 from typing import Any, Literal, Protocol
 
+from portside.control.client.finder import Query
 from portside.errors import InvalidValue
-from portside.tui.console.link import ConnName, Query
+from portside.tui.console.link import ConnName
 from portside.units import counted, parse_text
 
 How = Literal["fin", "half", "reset"]

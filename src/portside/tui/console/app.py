@@ -9,11 +9,12 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from portside.control.client.finder import ApiClient, Find
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.errors import PortsideError
 from portside.tui.console.connection_list import ConnectionList
 from portside.tui.console.help_text import HELP
-from portside.tui.console.link import THREADS, ApiClient, Find, ServerLink
+from portside.tui.console.link import THREADS, ServerLink
 from portside.tui.console.screen import ConsoleScreen
 from portside.tui.console.session import MOST_NOTICES, ConsoleSession
 from portside.tui.driver import StandardOutput, end_if_hung_up, resume_only_what_was_stopped

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.control.client.exchange import Api
+from portside.control.client.finder import SERVER
 from portside.control.client.http_client import ControlClient
 from portside.errors import reason_of
 from portside.tui.console.app import END_SIGNALS, ConsoleApp
-from portside.tui.console.link import SERVER
 from portside.wire.escaping import escape, escape_text
 
 _READ_BYTES = 1 << 16

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from portside.control.client.finder import ApiClient, Query
 from portside.errors import PortsideError
-from portside.tui.console.link import ApiClient, Query
 
 _PATH = "/api/v1/events"
 _MOST_WAITING = 4000  # of events that are not shown yet: a view skips, and says so

@@ -1,45 +1,21 @@
 """The server that a console shows: requests to its API, and what happens when it goes away and comes back."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
+from portside.control.client.finder import SERVER, ApiClient, Find, Query
 from portside.errors import PortsideError
 from portside.tui.worker import Worker
 
-SERVER = "/api/v1/server"
 THREADS = 4  # requests at once: a slow one holds up neither the others nor a key
 
-Query = Mapping[str, str | int]
 ConnName = int | str
 """The number of a connection; of one of several servers ``PID/7``."""
 
 
-class ApiClient(Protocol):
-    """The API of one server, as ``ControlClient`` is; its methods block."""
-
-    def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
-        """One request: the JSON of its answer. Raises ApiError and Unreachable."""
-
-    def lines(self, path: str, *, query: Query | None = None) -> "Lines":
-        """The objects of a stream, until the server or its ``close`` ends it."""
-
-
-class Lines(Protocol):
-    """The objects of a stream, as ``LineStream`` gives them. To iterate raises ApiError and Unreachable."""
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The objects as they come."""
-
-    def close(self) -> None:
-        """End the stream, on any thread."""
-
-
 Run = tuple[int, str]
 """Which run of a server it is: its process, and when it started."""
-
-Find = Callable[[Mapping[str, Any] | None], ApiClient]
-"""Finds the server: at first, and again, by what it last said of itself. Blocks; raises PortsideError."""
 
 
 class ServerLink:

@@ -1,7 +1,7 @@
 """``portside console``: a console on the terminal, for a server that runs already."""
 
+from portside.control.client.finder import SERVER, Find
 from portside.tui.console.app import ConsoleApp
-from portside.tui.console.link import SERVER, Find
 
 
 def run(find: Find) -> int:

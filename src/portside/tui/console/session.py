@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from portside.control.client.finder import Query
 from portside.tui.console.findings import Findings
-from portside.tui.console.link import Query, ServerLink
+from portside.tui.console.link import ServerLink
 from portside.tui.console.rates import RateSeries
 from portside.tui.worker import Worker
 

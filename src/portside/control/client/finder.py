@@ -1,12 +1,40 @@
-"""Which server a console is for, at first and after the server was started anew."""
+"""The server that a console shows, as an API; which one it is, at first and after it was started anew."""
 
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from portside.control.client.http_client import ControlClient
 from portside.control.client.servers import choose_server, local_servers
 from portside.errors import PortsideError
+
+SERVER: Final = "/api/v1/server"
+
+Query = Mapping[str, str | int]
+
+
+class ApiClient(Protocol):
+    """The API of one server, as ``ControlClient`` is; its methods block."""
+
+    def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
+        """One request: the JSON of its answer. Raises ApiError and Unreachable."""
+
+    def lines(self, path: str, *, query: Query | None = None) -> "Lines":
+        """The objects of a stream, until the server or its ``close`` ends it."""
+
+
+class Lines(Protocol):
+    """The objects of a stream, as ``LineStream`` gives them. To iterate raises ApiError and Unreachable."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The objects as they come."""
+
+    def close(self) -> None:
+        """End the stream, on any thread."""
+
+
+Find = Callable[[Mapping[str, Any] | None], ApiClient]
+"""Finds the server: at first, and again, by what it last said of itself. Blocks; raises PortsideError."""
 
 
 class ServerFinder:
