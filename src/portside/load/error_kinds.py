@@ -18,7 +18,7 @@ ERRORS = {
     "not_closed": "connections that the server did not close after our FIN",
     "unanswered": "messages without an answer at the end",
     "not_sent": "messages that were due and could not be sent",
-    "worker_lost": "processes of ours that ended early",
+    "worker_lost": "processes of ours that were killed or stopped; what they had not yet reported is missing",
 }
 """Each kind, and what its number counts."""
 

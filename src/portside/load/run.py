@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from portside.settings.load import Load
 
 _LOOK_EVERY_S = 1.0
+_MOST_SILENT_LOOKS = 10  # workers speak ten times a second: one that says nothing for so long is stopped or stuck
 
 
 def run(settings: "Load", address: Address) -> int:
@@ -101,12 +102,13 @@ class _Run:
         self._stop_fd = stop_fd
         self._is_shown = is_shown
         self._totals = WorkerTotals(len(workers))
+        self._silent_looks = [0] * len(workers)
         self._has_begun = False
         self._shown_replies = 0
         self._shown_at_s = 0.0
 
     def follow(self) -> WorkerTotals:
-        """Follow the workers until all have ended; a signal has them stop sending."""
+        """Follow the workers until all have ended; a signal has them stop sending, and one that is silent is killed."""
         self._observer.begin()
         look_at = time.monotonic() + _LOOK_EVERY_S
         with selectors.DefaultSelector() as selector:
@@ -120,15 +122,17 @@ class _Run:
                         self._stop()
                     elif not self._take(key.data):
                         selector.unregister(key.fd)
-                if time.monotonic() >= look_at:
-                    look_at += _LOOK_EVERY_S
+                if (now := time.monotonic()) >= look_at:
+                    look_at = max(look_at + _LOOK_EVERY_S, now)  # one look, however long this process was stopped
                     self._observer.look()
                     self._show()
+                    self._kill_silent()
         return self._totals
 
     def _take(self, number: int) -> bool:
         """Take what a worker says; false once it has ended."""
         worker = self._workers[number]
+        self._silent_looks[number] = 0
         for progress in worker.read():
             self._totals.add(number, progress)
         if worker.is_over and self._totals.stage(number) != "ended":
@@ -141,6 +145,16 @@ class _Run:
             else:
                 self._stop()
         return not worker.is_over
+
+    def _kill_silent(self) -> None:
+        """Kill workers that have said nothing for too long, so that the run ends without them.
+
+        Looks are counted, not seconds: where all of us were stopped (Ctrl-Z) the workers go on as this process does.
+        """
+        for number, worker in enumerate(self._workers):
+            self._silent_looks[number] += 1
+            if self._silent_looks[number] > _MOST_SILENT_LOOKS and not worker.is_over:
+                worker.kill()  # its reports end, which is taken as if another had killed it
 
     def _is_ready(self, number: int) -> bool:
         return self._workers[number].is_over or self._totals.stage(number) == "ready"

@@ -55,12 +55,16 @@ class WorkerProcess:
             del self._waiting[:size]
             yield progress
 
+    def kill(self) -> None:
+        """End it at once; its reports end with what it has said."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End it if it still runs, and wait for it."""
         for fd in self.descriptors:
             os.close(fd)
         if not self.is_over:
-            os.kill(self.pid, signal.SIGKILL)
+            self.kill()
         os.waitpid(self.pid, 0)
 
     def _tell(self, word: bytes) -> None:

@@ -324,6 +324,41 @@ def test_a_worker_that_is_killed_is_said(listen: Start, start: Start) -> None:
     assert report["replies"] > 0
 
 
+def test_a_worker_that_is_stopped_does_not_hold_the_run_up(listen: Start, start: Start) -> None:
+    server = listen("--echo")
+    program = start("load", f"127.0.0.1:{server.port}", "-d", "1s", "-c", "4", "--workers", "2", "--json")
+    server.wait_for("connected", count=4)
+    stopped = workers_of(program)[0]
+    os.kill(stopped, signal.SIGSTOP)
+    assert program.wait() == 0, program.err.decode()
+    report = json.loads(program.out)
+    assert report["errors"]["worker_lost"] == 1
+    assert report["replies"] > 0
+    assert not Path(f"/proc/{stopped}").exists()
+
+
+def test_ctrl_c_gives_a_report_though_the_workers_are_stopped(start: Start) -> None:
+    answered: dict[socket.socket, int] = {}
+
+    def serve(connection: socket.socket) -> None:
+        while data := connection.recv(65536):
+            connection.sendall(data)
+            answered[connection] = answered.get(connection, 0) + 1
+
+    with serving(serve) as port:
+        options = ("-n", "1000000", "--think", "1ms", "-c", "2", "--workers", "2")
+        program = start("load", f"127.0.0.1:{port}", *options, "--json")
+        # Each worker has waited 200 times 1 ms, so that it has told of its first answers at least.
+        wait_until(lambda: len(answered) == 2 and min(answered.values()) >= 200, "both workers to report")
+        for pid in workers_of(program):
+            os.kill(pid, signal.SIGSTOP)
+        program.signal(signal.SIGINT)
+        assert program.wait() == 0, program.err.decode()
+    report = json.loads(program.out)
+    assert report["errors"] == {"worker_lost": 2}
+    assert report["replies"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_report(listen: Start, start: Start, number: signal.Signals) -> None:
     server = listen("--echo")
