@@ -21,12 +21,37 @@ from pages import ANY_LINES, PAGES, ROOT, Block, blocks, compare, compare_keys, 
 from support import DEADLINE_S, Program, listening_port, read_to_end, wait_until
 
 RULES = "examples/device.toml"
+SHORT = "portside load 9000 -c 100 --per-connection 1 -n 2000"
+KEPT = "portside load $port -n 20000 --json >> $port.json"
+HTTP = r"--message 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' --reply '/ 200 OK(?s:.*)<\/html>/'"
+MEASURED = (r" *\b\d[\d,.]*(?:[um]?s|/s)?(?![\w:])",)
 FETCH = "openssl s_client -connect localhost:8443 < /dev/null 2> /dev/null | openssl x509 > server.pem"
 LOOP = 'while read line; do echo "got $line from $NCAT_REMOTE_ADDR"; done'
 
 
 def echo(stage: Stage) -> None:
     stage.listen("9000 --echo")
+
+
+def pausing(stage: Stage) -> None:
+    """An echo server that does not read for a while."""
+    stage.listen("9000 --echo --format raw --fault 'stall after 1s for 100ms' > /dev/null")
+
+
+def two_echoes(stage: Stage) -> None:
+    for port in (9000, 9001):
+        stage.listen(f"{port} --echo --format raw > /dev/null")
+
+
+def nginx(stage: Stage) -> None:
+    """A page of nginx on port 8080, by a configuration of its own."""
+    folders = "".join(f"{name}_temp_path .;" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (stage.folder / "nginx.conf").write_text(
+        "user root; daemon off; master_process off; pid nginx.pid; error_log stderr; events {} http { access_log off;"
+        f"{folders} server {{ listen 127.0.0.1:8080; location / {{ return 200 '<html>hello</html>'; }} }} }}"
+    )
+    server = stage.start('exec nginx -p "$PWD" -c nginx.conf')
+    wait_until(lambda: listening_port(server.process.pid), "nginx to listen")
 
 
 def two_open_ports(stage: Stage) -> None:
@@ -399,7 +424,15 @@ SESSIONS: dict[str, dict[str, Scenario]] = {
         "portside lab self-connected --for 1s": Scenario(varies=(r"\b\d{4,5}\b",)),
     },
     "load.md": {
-        "portside load 9000 -n 20000": Scenario(echo, varies=(r" *\b\d[\d,.]*(?:[um]?s|/s)?(?![\w:])",)),
+        "portside load 9000 -n 20000": Scenario(echo, varies=MEASURED),
+    },
+    "measuring.md": {
+        "portside load 9000 -d 2s | grep -E 'answered|p50|^latency'": Scenario(pausing, varies=MEASURED),
+        "portside load 9000 -d 2s --rate 1k/s | grep -E 'answered|p50|^latency'": Scenario(pausing, varies=MEASURED),
+        "taskset -c 0 portside load 9000 --workers 1 -n 20000 | grep answered": Scenario(two_echoes, varies=MEASURED),
+        f"{SHORT} --source 127.0.0.2 --source 127.0.0.3 | grep opened": Scenario(two_echoes, varies=MEASURED),
+        f"for run in 1 2 3; do for port in 9000 9001; do {KEPT}; done; done": Scenario(two_echoes, varies=MEASURED),
+        f"portside load 8080 -n 20000 {HTTP} --per-connection 1000 | grep answered": Scenario(nginx, varies=MEASURED),
     },
     "listen.md": {
         "portside listen": Scenario(),

@@ -20,6 +20,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "api": "the control API of a running server, over HTTP and WebSocket",
     "events": "every event, its fields and its JSON",
     "logging": "what the parts of Portside do, on standard error",
+    "measuring": "a TCP server, without fooling oneself: rates, percentiles, and what limits them",
     "python": "servers, clients, recordings and the socket table in Python",
     "testing": "scripted servers, proxies and a check for leaks, as fixtures of pytest",
 }
