@@ -3,7 +3,9 @@
 state        entered when                                          next
 WAITING      made; a connection has ended                          CONNECTING
 CONNECTING   connect(2) was called                                 OPEN, WAITING (failed)
-OPEN         connected, with TLS: the handshake is done            CLOSING, WAITING
+OPEN         connected, with TLS: the handshake is done            GREETING, CLOSING, WAITING
+GREETING     it might send, but the server speaks first            OPEN, CLOSING, WAITING
+             and has said nothing yet
 CLOSING      its messages or its lifetime are over: FIN was sent   WAITING
 ENDED        the run is over                                       none
 """
@@ -28,6 +30,7 @@ class SlotState(enum.Enum):
     WAITING = enum.auto()
     CONNECTING = enum.auto()
     OPEN = enum.auto()
+    GREETING = enum.auto()
     CLOSING = enum.auto()
     ENDED = enum.auto()
 

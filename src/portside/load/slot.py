@@ -31,13 +31,14 @@ class Slot(Connector):
 
     __slots__ = (
         "_constant", "_due", "_has_answered", "_left", "_most_at_once", "_on_ready", "_peer", "_reader", "_recv",
-        "_send", "_unsent", "_writing_due_ns", "behind", "count", "failures", "next_index",
+        "_send", "_unsent", "_writing_due_ns", "behind", "count", "failures", "is_greeted", "next_index",
     )  # fmt: skip
 
     def __init__(self, worker: "SlotOwner", index: int) -> None:
         super().__init__(worker, index)
         self.failures = 0  # in a row: to connect, or to get an answer
         self._has_answered = False
+        self.is_greeted = False  # the server spoke before the first message
         self.count = 0  # messages of this connection
         self.behind = 0  # messages that are due and could not be sent yet
         self.next_index = 0  # of the schedule's messages for this slot
@@ -67,7 +68,7 @@ class Slot(Connector):
         worker.connecting -= 1
         self.state = SlotState.OPEN
         self.count = 0
-        self._has_answered = False
+        self._has_answered = self.is_greeted = False
         self._left = work.per_connection or (1 << 62)
         self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
         if self._constant is None and work.target.family != socket.AF_UNIX:
@@ -81,7 +82,7 @@ class Slot(Connector):
             self.begin(now_ns)
 
     def _on_lifetime(self, generation: int) -> None:
-        if generation == self._generation and self.state is SlotState.OPEN:
+        if generation == self._generation and self.state in (SlotState.OPEN, SlotState.GREETING):
             self._left = 0
             if not self._due and self._unsent is None:
                 self._half_close()
@@ -89,13 +90,31 @@ class Slot(Connector):
     # Sending.
 
     def begin(self, now_ns: int) -> None:
-        """Send what may be sent."""
-        if self._worker.is_open_loop:
+        """Send what may be sent; where the server speaks first, once it has."""
+        if self._worker.server_speaks_first and not self.is_greeted:
+            self._await_greeting()
+        elif self._worker.is_open_loop:
             self._send_behind(now_ns)
         elif self._reader is None:
             self.write_on(now_ns)
         else:
             self._fill(now_ns)
+
+    def _await_greeting(self) -> None:
+        self.state = SlotState.GREETING
+        generation = self._generation
+        self._worker.after(self._worker.work.timeout_ns, lambda: self._on_greeting_timeout(generation))
+
+    def _on_greeting_timeout(self, generation: int) -> None:
+        if generation == self._generation and self.state is SlotState.GREETING:
+            self._end("timed_out")
+
+    def _on_greeting(self) -> None:
+        """Bytes came before the first message: no answer, whatever they are."""
+        self.is_greeted = True
+        if self.state is SlotState.GREETING:
+            self.state = SlotState.OPEN
+            self.begin(self._worker.clock_ns())
 
     def on_due(self, due_ns: int, now_ns: int) -> None:
         """A message of the schedule is due."""
@@ -242,7 +261,14 @@ class Slot(Connector):
         if not data:
             self._on_eof()
             return
-        if self._reader is None or self.state is not SlotState.OPEN:
+        if self._reader is None or self.state is SlotState.CLOSING:
+            return
+        due = self._due
+        if not due:
+            if self._has_answered:
+                self._end("unexpected_data")
+            else:
+                self._on_greeting()
             return
         try:
             answers = self._reader.feed(data)
@@ -250,11 +276,10 @@ class Slot(Connector):
             self._end("wrong_reply")
             return
         now_ns = worker.clock_ns()
-        due = self._due
         self._has_answered = self._has_answered or answers > 0
-        if answers == 1 and due:
+        if answers == 1:
             worker.answered(now_ns - due.popleft())
-        elif answers > len(due) or not due:
+        elif answers > len(due):
             self._end("unexpected_data")
             return
         else:
@@ -279,7 +304,7 @@ class Slot(Connector):
     def _on_eof(self) -> None:
         if self.state is SlotState.CLOSING:
             self._end(None)
-        elif self._due or self._unsent is not None or self._reader is None:
+        elif self._due or self._unsent is not None or self._reader is None or self.state is SlotState.GREETING:
             self._end("closed")  # before it has answered
         else:
             self._end(None)
@@ -315,7 +340,7 @@ class Slot(Connector):
         """The connection is over; ``kind`` is the error that ended it, counted once for each message that it lost."""
         if self.state is SlotState.CONNECTING:
             self._worker.connecting -= 1
-        was_open = self.state in (SlotState.OPEN, SlotState.CLOSING)
+        was_open = self.state in (SlotState.OPEN, SlotState.GREETING, SlotState.CLOSING)
         lost = len(self._due) + (self._reader is None and self._unsent is not None)
         self._worker.outstanding -= lost
         self._close()
@@ -330,7 +355,7 @@ class Slot(Connector):
         if not self.has_socket:
             return
         sock = self.sock
-        if self.state in (SlotState.OPEN, SlotState.CLOSING):
+        if self.state in (SlotState.OPEN, SlotState.GREETING, SlotState.CLOSING):
             self._worker.note_kernel(sock)
         self._worker.unwatch(sock)
         sock.close()

@@ -12,7 +12,8 @@ class SlotOwner(Protocol):
     """The worker of some slots: its clock, its sockets and timers, and the counts of its run.
 
     ``may_send`` is how many messages may still be sent, ``outstanding`` how many have no answer yet, and ``behind`` how
-    many are due and could not be sent. A slot is known by its index. Times are nanoseconds of ``clock_ns``.
+    many are due and could not be sent. Where ``server_speaks_first``, a slot waits for that before it sends. A slot is
+    known by its index. Times are nanoseconds of ``clock_ns``.
     """
 
     work: Work
@@ -21,6 +22,7 @@ class SlotOwner(Protocol):
     random: Random
     is_open_loop: bool
     is_sending: bool
+    server_speaks_first: bool
     may_be_self_connected: bool
     connecting: int
     may_send: int

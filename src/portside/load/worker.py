@@ -6,10 +6,12 @@ locks.
     stage        entered when                                                        next
     opening      the process is there                                                measuring, ended
     measuring    the control says so, once the slots of all workers have tried       draining
+                 and a server that speaks first has had the time to
     draining     the time or the messages are over; or the control says so           ended
     ended        all that is due has been answered, or the timeout is over           none
 
 ``is_sending`` holds while messages are measured and drained: then those that are due already are still sent.
+A server speaks first (SMTP, FTP) where most of the connections have got something before anything was sent.
 """
 
 import gc
@@ -35,6 +37,7 @@ _MOST_CONNECTING = 64  # at a time without --connect-rate: a listener's queue is
 _RETRY_NS, _MOST_RETRY_NS = 50_000_000, 1_000_000_000
 _SPIN_NS = 20_000  # less than this is not worth a sleep
 _COARSE_NS = 2_000_000  # from here on milliseconds, which epoll takes, are exact enough
+_LEAST_SILENCE_NS = 100_000_000  # of a server on connections that are open, which then does not speak first
 _EVENTS = 256
 _MOST_RESTS = 10_000
 _MOST_WAIT_NS = 50_000_000
@@ -51,6 +54,7 @@ class LoadWorker:
         self.is_open_loop = work.rate is not None
         self._pace = Pace(0, work.rate or 1.0)
         self.is_sending = False
+        self.server_speaks_first = False
         self.connecting = 0
         self.outstanding = 0  # messages without an answer
         self.behind = 0  # messages of the schedule that no slot could send yet
@@ -73,6 +77,8 @@ class LoadWorker:
         self._stage = "opening"
         self._open = self._opened = self._replies = 0
         self._tried: set[int] = set()
+        self._tried_at_ns = 0  # when all had; 0: not yet
+        self._fastest_connect_ns = 0
         self._errors: dict[str, int] = {}
         self._latencies: list[int] = []
         self._connects: list[int] = []
@@ -299,9 +305,10 @@ class LoadWorker:
         self._end_ns = now + work.duration_ns if work.duration_ns is not None else 0
         self._pace = self._pace._replace(start_ns=now + work.offset_ns)
         self.is_sending = True
-        for slot in self._slots:
-            if slot.state is SlotState.OPEN:
-                slot.begin(now)
+        slots = [slot for slot in self._slots if slot.state is SlotState.OPEN]
+        self.server_speaks_first = sum(slot.is_greeted for slot in slots) * 2 > len(slots)
+        for slot in slots:
+            slot.begin(now)
 
     def _stop_sending(self, now: int, end: int) -> None:
         if self.is_open_loop:
@@ -346,12 +353,23 @@ class LoadWorker:
         self._histograms[name].record(times)
         times.clear()
 
+    def _is_ready(self, now: int) -> bool:
+        """Whether all slots have tried to connect, and the server has had two round trips at least to speak first."""
+        if len(self._tried) < len(self._slots):
+            return False
+        self._tried_at_ns = self._tried_at_ns or now
+        silence_ns = 0 if self.work.reply.reader is None else max(_LEAST_SILENCE_NS, 2 * self._fastest_connect_ns)
+        return now - self._tried_at_ns >= silence_ns
+
     def _say(self, now: int) -> None:
         self._report_at_ns = now + _REPORT_NS
+        if self._stage == "opening" and self._connects:
+            fastest = min(self._connects)
+            self._fastest_connect_ns = min(self._fastest_connect_ns or fastest, fastest)
         for name, times in (("latency", self._latencies), ("connect", self._connects), ("lateness", self._lateness)):
             self._take(name, times)
         rtt, kernel = self._kernel.take()
-        stage = "ready" if self._stage == "opening" and len(self._tried) == len(self._slots) else self._stage
+        stage = "ready" if self._stage == "opening" and self._is_ready(now) else self._stage
         if self._is_measured_to_the_end and stage == "draining":
             stage = "measuring"
         cpu_ns = time.process_time_ns() - self._cpu_began_ns if self._stage == "measuring" else self._cpu_total_ns

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -122,6 +123,78 @@ def test_answers_of_other_kinds(start: Start, reply: str, answer: bytes) -> None
     with serving(serve) as port:
         report = load(start, port, "-n", "50", "-c", "2", "--message", "x", "--reply", reply)
     assert (report["replies"], report["errors"]) == (50, {})
+
+
+GREETED = ("-c", "4", "--workers", "1", "--connect-rate", "10/s", "--reply", "lines:1", "--message", "NOOP\\r\\n")
+"""Connections that are open for a while before the first message, so that the greetings of most have come."""
+
+
+def answer_lines(connection: socket.socket) -> None:
+    while data := connection.recv(65536):
+        connection.sendall(b"250 ok\r\n" * data.count(b"\n"))
+
+
+def test_a_server_that_speaks_first_is_let_speak(start: Start) -> None:
+    """Its greeting is no answer, and on connections that come later it is waited for."""
+    opened: list[int] = []
+    too_early: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        opened.append(connection.fileno())
+        if len(opened) > 4 and select.select([connection], [], [], 0.02)[0]:
+            too_early.append(connection.fileno())
+        connection.sendall(b"220 ready\r\n")
+        answer_lines(connection)
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-n", "40", "--per-connection", "4")
+    assert (report["replies"], report["errors"], too_early) == (40, {}, [])
+    assert report["opened"] == len(opened) >= 10
+    assert report["bytes_received"] >= 40 * len(b"250 ok\r\n") + 10 * len(b"220 ready\r\n")
+
+
+def test_a_greeting_that_does_not_come_is_an_error(start: Start) -> None:
+    opened: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        opened.append(connection.fileno())
+        if len(opened) <= 4:
+            connection.sendall(b"220 ready\r\n")
+        answer_lines(connection)
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-d", "1500ms", "--per-connection", "4", "--timeout", "500ms")
+    assert report["replies"] == report["sent"] == 16
+    assert set(report["errors"]) == {"timed_out"}
+
+
+def test_a_server_that_sends_some_clients_away_does_not_speak_first(start: Start) -> None:
+    opened: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        opened.append(connection.fileno())
+        if len(opened) == 2:
+            connection.sendall(b"-ERR max number of clients reached\r\n")
+            return
+        answer_lines(connection)
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-n", "40", "--per-connection", "4")
+    assert (report["replies"], report["errors"]) == (40, {})
+
+
+def test_data_after_an_answer_is_unexpected(start: Start) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"220 ready\r\n")
+        connection.recv(65536)
+        connection.sendall(b"250 ok\r\n")
+        threading.Event().wait(0.1)  # so that it is no part of the answer
+        connection.sendall(b"421 bye\r\n")
+        connection.recv(65536)
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-d", "400ms", "--think", "10m")
+    assert set(report["errors"]) == {"unexpected_data"}
 
 
 def test_messages_that_differ(start: Start) -> None:
