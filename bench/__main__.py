@@ -24,6 +24,7 @@ from bench.rows import (
     diagnose,
     events,
     forward,
+    http,
     idle,
     lines,
     live,
@@ -75,6 +76,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "rules": rules.rules,
     "tls": tls.tls,
     "load": load.load,
+    "load-http": http.http,
     "testing": testing.testing,
 }
 

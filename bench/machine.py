@@ -126,6 +126,8 @@ def facts() -> dict[str, str]:
         "ss": _said("ss", "-V"),
         "netstat": _said("netstat", "-V"),
         "lsof": _said("lsof", "-v", holding="revision"),
+        "nginx": _said("nginx", "-v"),
+        "wrk": _said("wrk", "-v"),
         "psutil": version("psutil"),
         "portside": version("portside"),
     }
