@@ -62,13 +62,14 @@ class Slot(Connector):
         self._recv, self._send = self.sock.recv, self.sock.send
         self._opened(now_ns)
 
-    def _opened(self, now_ns: int) -> None:
+    def _opened(self, now_ns: int, *, is_greeted: bool = False) -> None:
         worker, sock = self._worker, self.sock
         work = worker.work
         worker.connecting -= 1
         self.state = SlotState.OPEN
         self.count = 0
-        self._has_answered = self.is_greeted = False
+        self._has_answered = False
+        self.is_greeted = is_greeted
         self._left = work.per_connection or (1 << 62)
         self._reader = work.reply.reader(self._constant) if work.reply.reader is not None else None
         if self._constant is None and work.target.family != socket.AF_UNIX:

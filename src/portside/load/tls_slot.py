@@ -58,7 +58,20 @@ class TlsSlot(Slot):
             return
         if self._flush_engine() and is_done:
             self._recv, self._on_ready = self._recv_plaintext, self._on_event
-            self._opened(self._worker.clock_ns())
+            self._secured()
+
+    def _secured(self) -> None:
+        """The handshake is done. What came with its end is in the engine: no event of the socket will tell of it."""
+        engine = self._engine
+        greeting = engine.read()
+        if not self._flush_engine():
+            return
+        if engine.state is SessionState.FAILED:
+            self._end("tls_failed")
+            return
+        self._opened(self._worker.clock_ns(), is_greeted=bool(greeting))
+        if self.has_socket and engine.receiving is not Half.OPEN:
+            self._on_eof()
 
     def _flush_engine(self) -> bool:
         """Send what the engine has to say; false where the connection has ended."""

@@ -306,7 +306,8 @@ class LoadWorker:
         self._pace = self._pace._replace(start_ns=now + work.offset_ns)
         self.is_sending = True
         slots = [slot for slot in self._slots if slot.state is SlotState.OPEN]
-        self.server_speaks_first = sum(slot.is_greeted for slot in slots) * 2 > len(slots)
+        greeted = sum(slot.is_greeted for slot in slots)
+        self.server_speaks_first = self.work.reply.reader is not None and greeted * 2 > len(slots)
         for slot in slots:
             slot.begin(now)
 

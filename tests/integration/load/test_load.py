@@ -7,11 +7,12 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,91 @@ def test_a_server_that_speaks_first_is_let_speak(start: Start) -> None:
     assert (report["replies"], report["errors"], too_early) == (40, {}, [])
     assert report["opened"] == len(opened) >= 10
     assert report["bytes_received"] >= 40 * len(b"250 ok\r\n") + 10 * len(b"220 ready\r\n")
+
+
+class TlsServer:
+    """A server's side of TLS that can send something in one write with the end of the handshake."""
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        self._connection = connection
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def handshake(self, greeting: bytes, *, is_all: bool = False) -> None:
+        """Do the handshake and send the greeting with it, and where that is all close_notify too."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._exchange()
+        self._tls.write(greeting)
+        if is_all:
+            with suppress(ssl.SSLWantReadError):
+                self._tls.unwrap()
+        self._connection.sendall(self._outgoing.read())
+
+    def _exchange(self) -> None:
+        self._connection.sendall(self._outgoing.read())
+        data = self._connection.recv(65536)
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def send(self, data: bytes) -> None:
+        """Send something, with what else there is to send."""
+        self._tls.write(data)
+        self._connection.sendall(self._outgoing.read())
+
+    def recv(self) -> bytes:
+        """Data of the client; nothing at its end."""
+        while True:
+            try:
+                return self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                self._exchange()
+            except ssl.SSLError:  # FIN without close_notify
+                return b""
+
+
+@pytest.fixture
+def tls12(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context of TLS 1.2, where the server has the last word of the handshake."""
+    own = Authority(tmp_path).sign("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(own.certificate, own.key)
+    return context
+
+
+def test_a_greeting_that_comes_with_the_end_of_the_tls_handshake(start: Start, tls12: ssl.SSLContext) -> None:
+    """No event of the socket follows it: what waits for it would wait for ever."""
+
+    def serve(connection: socket.socket) -> None:
+        server = TlsServer(connection, tls12)
+        server.handshake(b"220 ready\r\n")
+        while data := server.recv():
+            server.send(b"250 ok\r\n" * data.count(b"\n"))
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-n", "40", "--per-connection", "4", "--tls", "--no-tls-verify")
+    assert (report["replies"], report["errors"]) == (40, {})
+
+
+def test_a_tls_session_that_ends_with_its_handshake(start: Start, tls12: ssl.SSLContext) -> None:
+    """The server says why and that it sends no more, and keeps the connection: the next one is tried."""
+
+    def serve(connection: socket.socket) -> None:
+        server = TlsServer(connection, tls12)
+        server.handshake(b"421 busy\r\n", is_all=True)
+        while connection.recv(65536):
+            pass
+
+    with serving(serve) as port:
+        report = load(start, port, *GREETED, "-d", "500ms", "--timeout", "500ms", "--tls", "--no-tls-verify", status=1)
+    assert report["opened"] > 4
+    assert "unanswered" not in report["errors"]
 
 
 def test_a_greeting_that_does_not_come_is_an_error(start: Start) -> None:
