@@ -36,7 +36,7 @@ def list_connections(
     if servers[0].pid is None:
         items = _items(servers[0].client, filter_text, query)
     else:
-        from portside.control.client.merging import merged_connections
+        from portside.control.client.merged_list import merged_connections
 
         try:
             found, _, failures = merged_connections(servers, query)

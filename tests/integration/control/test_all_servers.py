@@ -13,7 +13,7 @@ from api_client import ask
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 
-from portside.control.client import http_client
+from portside.control.client import http_client, merged_list
 from portside.control.client.all_servers import AllServers
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.control.client.merged_events import MergedEvents
@@ -51,7 +51,9 @@ def opened(server: Program) -> int:
     return count
 
 
-def test_a_page_is_a_piece_of_the_whole_list_in_any_order(servers: list[Program]) -> None:
+def test_a_page_is_a_piece_of_the_whole_list_in_any_order(
+    servers: list[Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ExitStack() as stack:
         clients(stack, servers, 7)
         together = AllServers()
@@ -68,7 +70,9 @@ def test_a_page_is_a_piece_of_the_whole_list_in_any_order(servers: list[Program]
                 assert whole["totals"]["received"] == sum(sizes)
             if sort == "rtt":
                 continue  # it moves
-            for offset in (0, 5, 19, 30):
+            monkeypatch.setattr(merged_list, "_MARGINS", (1, 3))
+            for offset, near in ((0, 300), (5, 300), (19, 300), (30, 300), (4, 3), (5, 3), (11, 3), (19, 3), (30, 3)):
+                monkeypatch.setattr(merged_list, "_NEAR", near)
                 page = together.request("GET", CONNECTIONS, query={**query, "offset": offset, "limit": 4})
                 assert page["total"] == 21
                 assert page["items"] == whole["items"][offset : offset + 4]

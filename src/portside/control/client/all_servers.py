@@ -14,7 +14,7 @@ from portside.control.client.finder import SERVER, Lines, Query
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.control.client.known_servers import ALL_SERVERS, KnownServers
 from portside.control.client.merged_events import MergedEvents
-from portside.control.client.merging import CONNECTIONS, MOST_ON_A_PAGE, merged_connections
+from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
 from portside.control.client.named_server import NamedServer
 from portside.control.client.servers import FoundServer, named_servers
 from portside.errors import PortsideError
@@ -63,24 +63,18 @@ class AllServers:
         return self._servers.client(_number("server", server, _MOST_OFFSET)).lines(path, query=chosen)
 
     def _connections(self, query: dict[str, str | int]) -> dict[str, Any]:
-        """A page of the connections of all servers: as many rows of each as the page reaches to, merged.
-
-        One that has ended since is left out: the next look says so.
-        """
+        """A page of the connections of all servers. One that has ended since is left out: the next look says so."""
         if "fields" not in query:
             raise _refused("fields: they have to be named, for several servers")
         offset = _number("offset", query.pop("offset", 0), _MOST_OFFSET)
         limit = _number("limit", query.pop("limit", MOST_ON_A_PAGE), MOST_ON_A_PAGE)
-        reach = offset + limit
-        query["limit"] = max(1, min(reach, MOST_ON_A_PAGE))
         servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
-        merged = merged_connections(servers, query, most=reach)
-        items = merged.items[offset:reach]
-        for item in items:
+        merged = merged_page(servers, query, offset, limit)
+        for item in merged.items:
             item["conn"] = f"{item['server']}/{item['conn']}"
         totals = [page["totals"] for page in merged.first_pages]
         return {
-            "items": items,
+            "items": merged.items,
             "total": sum(page["total"] for page in merged.first_pages),
             "totals": {name: _sum(each[name] for each in totals) for name in (totals[0] if totals else ())},
             "next": None,

@@ -100,11 +100,12 @@ class ControlClient:
         return LineStream(self, _target(path, query))
 
     def pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        """The answers of a list, page by page, as far as each brings something."""
+        """The answers of a list, page by page, as far as each brings something; an ``offset`` is before the first."""
         after: dict[str, str | int] = {}
         left = _MOST_ITEMS
         while True:
             page = self.request("GET", path, query={**query, **after})
+            query = {name: value for name, value in query.items() if name != "offset"}
             yield page
             if page.get("next") is None or not page["items"]:
                 return

@@ -1,19 +1,11 @@
-"""The connections of several servers as one list, in the order of a column.
+"""The order of the connections of several servers in one list, by a column.
 
 Each server sorts its own list. Here the values are compared that the items have, as the API orders them: what is not
 known comes last in both directions, and equals by process and number.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-
-from portside.control.client.at_once import ask_at_once
-from portside.control.client.http_client import Unreachable
-from portside.control.client.named_server import NamedServer
-
-CONNECTIONS: Final = "/api/v1/connections"
-MOST_ON_A_PAGE: Final = 1000  # rows that the API gives at once
 
 Item = Mapping[str, Any]
 _Value = Callable[[Item], Any]
@@ -27,52 +19,43 @@ _OWN: Final = frozenset(
 )  # fmt: skip
 
 
-class Merged(NamedTuple):
-    """The connections of several servers, each with its ``server``.
+class Window(NamedTuple):
+    """Rows of the list of one server, from the place ``start`` on, each with its ``server``; the list has ``total``."""
 
-    ``first_pages`` are the first answers of the servers, for what they say of the whole; ``failures`` says of servers
-    why they did not answer.
-    """
-
+    start: int
     items: list[dict[str, Any]]
-    first_pages: list[Mapping[str, Any]]
-    failures: list[Unreachable]
+    total: int
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether there are no rows behind it."""
+        return self.start + len(self.items) >= self.total
 
 
-def merged_connections(
-    servers: Sequence[NamedServer], query: Mapping[str, str | int], *, most: int | None = None
-) -> Merged:
-    """The connections that a query finds, at most ``most`` of each server; the query has its ``fields``.
+def piece(windows: Sequence[Window], sort: str, offset: int, limit: int) -> list[dict[str, Any]] | None:
+    """The rows of the merged list from a place on, if the windows tell which these are; None if they do not.
 
-    Raises ApiError for a query that is refused.
+    Each window is in the order of its server. The place of a row is known where it is behind the first row of every
+    window and before the last: then of each list it is known how many rows come before it.
     """
-    sort = str(query.get("sort") or "conn")
-    query = {**query, "fields": f"{query['fields']},{field_of(sort)}"}
-
-    def ask(server: NamedServer) -> tuple[Mapping[str, Any], list[dict[str, Any]]] | Unreachable:
-        try:
-            pages = server.client.pages(CONNECTIONS, query)
-            first = next(pages)
-            return first, [server.labelled(item) for item in islice(_items(first, pages), most)]
-        except Unreachable as error:
-            return error
-
-    answers = ask_at_once(ask, servers)
-    failures = [each for each in answers if isinstance(each, Unreachable)]
-    answered = [each for each in answers if not isinstance(each, Unreachable)]
-    items = merge([item for _, items in answered for item in items], sort)
-    return Merged(items, [first for first, _ in answered], failures)
-
-
-def _items(first: Mapping[str, Any], more: Iterator[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield from first["items"]
-    for page in more:
-        yield from page["items"]
+    merged = merge([item for window in windows for item in window.items], sort)
+    place = {id(item): at for at, item in enumerate(merged)}
+    if any(window.total and not window.items for window in windows):
+        return None
+    before = sum(window.start for window in windows)
+    first = max((place[id(window.items[0])] for window in windows if window.start), default=0)
+    open_ended = [window for window in windows if not window.is_at_end]
+    last = min((place[id(window.items[-1])] for window in open_ended), default=len(merged) - 1)
+    wanted = min(limit, sum(window.total for window in windows) - offset)
+    begin = offset - before
+    if wanted <= 0:
+        return []
+    return merged[begin : begin + wanted] if first <= begin and begin + wanted - 1 <= last else None
 
 
 def field_of(sort: str) -> str:
     """The field of the API that has the values of an order (``rtt``, ``-received``)."""
-    name = _column(sort)
+    name = column_of(sort)
     if name in _ENDS:
         return _ENDS[name]
     if name in ("pid", "program"):
@@ -82,7 +65,7 @@ def field_of(sort: str) -> str:
 
 def merge(items: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
     """The items of all servers in order; each has its ``server``."""
-    value = _value_of(_column(sort))
+    value = _value_of(column_of(sort))
     items.sort(key=lambda item: (item["server"], item["conn"]))
     valued = [(value(item), item) for item in items]
     known = [each for each in valued if each[0] is not None]
@@ -90,7 +73,8 @@ def merge(items: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
     return [item for _, item in known] + [item for found, item in valued if found is None]
 
 
-def _column(sort: str) -> str:
+def column_of(sort: str) -> str:
+    """The column of an order."""
     return sort.removeprefix("-").lower()
 
 
