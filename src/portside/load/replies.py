@@ -7,6 +7,7 @@ counts them notices. Bytes that cannot be the answer raise WrongReply. No reader
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from portside.errors import InvalidValue
@@ -69,7 +70,7 @@ class ConstantEcho:
 
     def __init__(self, message: bytes) -> None:
         self._size = len(message)
-        self._cycle = message * (_CYCLE_BYTES // len(message) + 2)
+        self._cycle = _cycle_of(message)
         self._at = 0  # bytes of the current answer that have come
 
     def expect(self, message: bytes) -> None:
@@ -91,6 +92,12 @@ class ConstantEcho:
                 raise WrongReply
         answers, self._at = divmod(end, self._size)
         return answers
+
+
+@lru_cache(8)
+def _cycle_of(message: bytes) -> bytes:
+    """A row of messages; all connections of a run compare with the same one."""
+    return message * (_CYCLE_BYTES // len(message) + 2)
 
 
 class VaryingEcho:
