@@ -6,8 +6,11 @@ import socket
 import struct
 import sys
 import termios
+from collections.abc import Iterator
+from itertools import cycle
 
-_PROBES = 4  # that a peer leaves unanswered before it has vanished
+_LEAST_PROBES, _MOST_PROBES = 4, 8  # that a peer leaves unanswered before it has vanished
+_MOST_PROBE_INTERVAL_S = 15
 _PROBES_AT, _LAST_ACK_AT = 3, 56  # linux/tcp.h, struct tcp_info: tcpi_probes, tcpi_last_ack_recv (ms)
 _KEEPIDLE: int = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")  # macOS
 _VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
@@ -34,17 +37,37 @@ def set_keepalive(sock: socket.socket, idle_s: float) -> None:
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, round(idle_s))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _probe_interval_s(idle_s))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    set_probe_interval(sock, _probe_interval_s(idle_s))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _probes(idle_s))
+
+
+def probe_intervals(idle_s: float) -> Iterator[int]:
+    """Intervals (s) in turn for ``set_probe_interval``, none above that of ``set_keepalive``.
+
+    The kernel's timers of that length have steps of 2 s: of thousands of connections that fall silent together, all
+    probes leave in one moment. A queue on the way, such as that of the loopback interface, drops those above its limit
+    (1000 packets, net.core.netdev_max_backlog) and, at one interval for all, the same ones each time.
+    """
+    most_s = _probe_interval_s(idle_s)
+    return cycle(range((most_s + 1) // 2, most_s + 1))
+
+
+def set_probe_interval(sock: socket.socket, interval_s: int) -> None:
+    """Have probes that get no answer repeated at another interval. Raises OSError where the socket is closed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
 
 
 def vanished_after_s(idle_s: float) -> float:
-    """How long a peer may give no sign of itself where ``set_keepalive`` was given this time."""
-    return idle_s + _PROBES * _probe_interval_s(idle_s)
+    """How long a peer may give no sign of itself, at most, where ``set_keepalive`` was given this time."""
+    return idle_s + _probes(idle_s) * _probe_interval_s(idle_s)
 
 
 def _probe_interval_s(idle_s: float) -> int:
-    return max(1, round(idle_s / _PROBES))
+    return min(max(1, round(idle_s / _MOST_PROBES)), _MOST_PROBE_INTERVAL_S)
+
+
+def _probes(idle_s: float) -> int:
+    return min(max(_LEAST_PROBES, round(idle_s / _probe_interval_s(idle_s))), _MOST_PROBES)
 
 
 def has_vanished(error: BaseException | None) -> bool:

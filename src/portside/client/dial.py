@@ -5,19 +5,21 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_interface, unknown_interface
 from portside.client.log import log_info
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.hostnames import resolver_host
-from portside.sockopts import set_keepalive, timeval
+from portside.sockopts import probe_intervals, set_keepalive, set_probe_interval, timeval
 
 if TYPE_CHECKING:
     from portside.events import Tls
 
 Result = TypeVar("Result")
 
+_intervals = lru_cache(16)(probe_intervals)  # connections that are told the same take them in turn
 NO_ANSWER = "a firewall on the way may drop what we send; -w says how long to wait"
 NOTHING_LISTENS = "nothing listens there"
 _HINTS = {
@@ -144,6 +146,7 @@ def open_socket(candidate: Candidate, options: ConnectOptions) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.keepalive is not None:
             set_keepalive(sock, options.keepalive)
+            set_probe_interval(sock, next(_intervals(options.keepalive)))
     except BaseException:
         sock.close()
         raise

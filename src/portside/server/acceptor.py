@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
 RETRY_ACCEPT_S = 1.0
+_MANY_DESCRIPTORS = 512  # from here on clients are so many that all their probes at once may be too many
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger("portside.server.accept")
 
@@ -229,6 +230,8 @@ class Acceptor:
                     return
                 continue  # that client went away while it waited (accept(2): treat as EAGAIN)
             os.set_blocking(fd, False)
+            if fd >= _MANY_DESCRIPTORS and not fd % ACCEPTS_PER_TURN:
+                listener.vary_probes()
             pending = PendingConnection(fd, address, listener)
             try:
                 if fd >= self._most_descriptors:

@@ -4,13 +4,14 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, unknown_interface
 from portside.errors import PortsideError
 from portside.hostnames import resolver_host
-from portside.sockopts import set_keepalive
+from portside.sockopts import probe_intervals, set_keepalive, set_probe_interval
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _UNKNOWN_HOST = "is the name spelled right, and does DNS know it? an interface is named by its address"
@@ -30,6 +31,7 @@ class Listener(NamedTuple):
     path: str | None = None
     everywhere: bool = False
     inode: tuple[int, int] | None = None  # of a unix socket's file: another server may have put its own there since
+    probe_intervals: Iterator[int] | None = None  # s; None: its clients are not probed
 
     def accept(self) -> tuple[int, object]:
         """A descriptor of the next client, and the client's address. Raises OSError; BlockingIOError where none waits.
@@ -37,6 +39,11 @@ class Listener(NamedTuple):
         The method of ``socket`` makes a socket of the descriptor, which costs as much as accepting it.
         """
         return self.socket._accept()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+    def vary_probes(self) -> None:
+        """Give the clients that come next another interval between probes: see ``sockopts.probe_intervals``."""
+        if self.probe_intervals is not None:
+            set_probe_interval(self.socket, next(self.probe_intervals))
 
     def close(self) -> None:
         """Close the port."""
@@ -106,7 +113,8 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], options: 
                 raise _cannot_listen(where, error, family, chosen) from None
             chosen = sock.getsockname()[1]
             everywhere = sockaddr[0] == _ALL[family]
-            listeners.append(Listener(sock, family, format_sockaddr(family, sock.getsockname()), everywhere=everywhere))
+            name = format_sockaddr(family, sock.getsockname())
+            listeners.append(Listener(sock, family, name, everywhere=everywhere, probe_intervals=_intervals(options)))
         else:
             return listeners
     raise AssertionError("unreachable")
@@ -221,7 +229,12 @@ def _take_passed(fd: int, options: SocketOptions) -> Listener:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if options.keepalive is not None:
         set_keepalive(sock, options.keepalive)
-    return Listener(sock, sock.family, name, everywhere=bound_to[0] == _ALL[sock.family])
+    everywhere = bound_to[0] == _ALL[sock.family]
+    return Listener(sock, sock.family, name, everywhere=everywhere, probe_intervals=_intervals(options))
+
+
+def _intervals(options: SocketOptions) -> Iterator[int] | None:
+    return None if options.keepalive is None else probe_intervals(options.keepalive)
 
 
 def _inode(path: str) -> tuple[int, int]:

@@ -1,0 +1,69 @@
+"""Probes of silent clients: spread over time where there are many."""
+
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from conftest import Start
+from support import Program, connect, wait_until
+
+_PIDFD_GETFD = 438  # pidfd_getfd(2)
+MANY = 540
+
+
+@contextmanager
+def socket_of(program: Program, fd: int) -> Iterator[socket.socket]:
+    """A socket of another process."""
+    pidfd = os.pidfd_open(program.process.pid)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        copy = libc.syscall(_PIDFD_GETFD, pidfd, fd, 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        try:
+            found = socket.socket(fileno=copy)
+        except OSError:
+            os.close(copy)
+            raise
+        with found:
+            yield found
+    finally:
+        os.close(pidfd)
+
+
+def intervals(program: Program) -> dict[int, int]:
+    """The interval between probes (s) of each client's socket, by descriptor."""
+    found = {}
+    for fd in range(MANY + 200):
+        try:
+            with socket_of(program, fd) as each:
+                if each.family == socket.AF_INET and not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    found[fd] = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+        except OSError:
+            continue  # none, or no socket
+    return found
+
+
+def test_many_clients_are_not_probed_in_one_moment(listen: Start) -> None:
+    server = listen("--format", "json", "-o", os.devnull)
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(connect(server.port))
+        first = wait_until(lambda: len(found := intervals(server)) == MANY and found, "all to be accepted")
+        assert {interval for fd, interval in first.items() if fd < 512} == {15}
+        for number in range(1, 101):
+            stack.enter_context(connect(server.port))
+            wait_until(lambda number=number: len(intervals(server)) == MANY + number, "it to be accepted")  # type: ignore[misc]
+        later = set(intervals(server).items()) - set(first.items())
+        assert len(later) == 100
+        assert {interval for _, interval in later} == {8, 9, 10}
+
+
+def test_a_few_clients_and_no_probes(listen: Start) -> None:
+    for options, interval in ((("--keepalive", "80s"), 10), (("--keepalive", "1h"), 15), (("--keepalive", "2"), 1)):
+        server = listen(*options)
+        with connect(server.port):
+            server.wait_for("connected")
+            assert set(intervals(server).values()) == {interval}
