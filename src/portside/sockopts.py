@@ -8,9 +8,13 @@ import sys
 import termios
 from collections.abc import Iterator
 from itertools import cycle
+from typing import NamedTuple
 
 _LEAST_PROBES, _MOST_PROBES = 4, 8  # that a peer leaves unanswered before it has vanished
 _MOST_PROBE_INTERVAL_S = 15
+MANY_DESCRIPTORS = 512
+"""From here on connections are so many that their probes in one moment may be too many: see ``probe_times``."""
+_IDLE_STEPS = 17  # and no multiple of the number of intervals, so that each goes with every other
 _PROBES_AT, _LAST_ACK_AT = 3, 56  # linux/tcp.h, struct tcp_info: tcpi_probes, tcpi_last_ack_recv (ms)
 _KEEPIDLE: int = getattr(socket, "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE")  # macOS
 _VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH)
@@ -36,25 +40,33 @@ def set_keepalive(sock: socket.socket, idle_s: float) -> None:
     Sockets that a listening one accepts inherit this (tcp(7)).
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, round(idle_s))
-    set_probe_interval(sock, _probe_interval_s(idle_s))
+    set_probe_times(sock, ProbeTimes(round(idle_s), _probe_interval_s(idle_s)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _probes(idle_s))
 
 
-def probe_intervals(idle_s: float) -> Iterator[int]:
-    """Intervals (s) in turn for ``set_probe_interval``, none above that of ``set_keepalive``.
+class ProbeTimes(NamedTuple):
+    """When a silent peer is probed, and how long after a probe without an answer the next follows; in seconds."""
+
+    idle: int
+    interval: int
+
+
+def probe_times(idle_s: float) -> Iterator[ProbeTimes]:
+    """Times in turn for ``set_probe_times``: from half of those of ``set_keepalive`` up.
 
     The kernel's timers of that length have steps of 2 s: of thousands of connections that fall silent together, all
     probes leave in one moment. A queue on the way, such as that of the loopback interface, drops those above its limit
     (1000 packets, net.core.netdev_max_backlog) and, at one interval for all, the same ones each time.
     """
     most_s = _probe_interval_s(idle_s)
-    return cycle(range((most_s + 1) // 2, most_s + 1))
+    idles = [max(1, round(idle_s * (0.5 + 0.5 * step / (_IDLE_STEPS - 1)))) for step in range(_IDLE_STEPS)]
+    return map(ProbeTimes, cycle(idles), cycle(range((most_s + 1) // 2, most_s + 1)))
 
 
-def set_probe_interval(sock: socket.socket, interval_s: int) -> None:
-    """Have probes that get no answer repeated at another interval. Raises OSError where the socket is closed."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
+def set_probe_times(sock: socket.socket, times: ProbeTimes) -> None:
+    """Have a socket that has ``set_keepalive`` probed at other times. Raises OSError where it is closed."""
+    sock.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, times.idle)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, times.interval)
 
 
 def vanished_after_s(idle_s: float) -> float:

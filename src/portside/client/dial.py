@@ -12,14 +12,14 @@ from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, lacks_
 from portside.client.log import log_info
 from portside.errors import InvalidValue, PortsideError, UsageError, reason_of
 from portside.hostnames import resolver_host
-from portside.sockopts import probe_intervals, set_keepalive, set_probe_interval, timeval
+from portside.sockopts import MANY_DESCRIPTORS, probe_times, set_keepalive, set_probe_times, timeval
 
 if TYPE_CHECKING:
     from portside.events import Tls
 
 Result = TypeVar("Result")
 
-_intervals = lru_cache(16)(probe_intervals)  # connections that are told the same take them in turn
+_probe_times = lru_cache(16)(probe_times)  # connections that are told the same take them in turn
 NO_ANSWER = "a firewall on the way may drop what we send; -w says how long to wait"
 NOTHING_LISTENS = "nothing listens there"
 _HINTS = {
@@ -146,7 +146,8 @@ def open_socket(candidate: Candidate, options: ConnectOptions) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.keepalive is not None:
             set_keepalive(sock, options.keepalive)
-            set_probe_interval(sock, next(_intervals(options.keepalive)))
+            if sock.fileno() >= MANY_DESCRIPTORS:
+                set_probe_times(sock, next(_probe_times(options.keepalive)))
     except BaseException:
         sock.close()
         raise

@@ -35,7 +35,7 @@ from portside.server.poller import SocketPoller
 from portside.server.pre_connect import PreConnect
 from portside.server.socket_transport import SocketTransport
 from portside.server.timer_wheel import DeadlineScheduler
-from portside.sockopts import set_abortive_close
+from portside.sockopts import MANY_DESCRIPTORS, set_abortive_close
 
 if TYPE_CHECKING:
     from portside.server.faults.injector import FaultInjector
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 ACCEPTS_PER_TURN = 64  # so that those connected are served between them
 SPARE_DESCRIPTORS = 16  # for log files, name look-ups and the like
 RETRY_ACCEPT_S = 1.0
-_MANY_DESCRIPTORS = 512  # from here on clients are so many that all their probes at once may be too many
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger("portside.server.accept")
 
@@ -230,7 +229,7 @@ class Acceptor:
                     return
                 continue  # that client went away while it waited (accept(2): treat as EAGAIN)
             os.set_blocking(fd, False)
-            if fd >= _MANY_DESCRIPTORS and not fd % ACCEPTS_PER_TURN:
+            if fd >= MANY_DESCRIPTORS and not fd % ACCEPTS_PER_TURN:
                 listener.vary_probes()
             pending = PendingConnection(fd, address, listener)
             try:

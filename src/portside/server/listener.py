@@ -11,7 +11,7 @@ from typing import NamedTuple
 from portside.addresses import NEEDS_INTERFACE, Address, format_sockaddr, unknown_interface
 from portside.errors import PortsideError
 from portside.hostnames import resolver_host
-from portside.sockopts import probe_intervals, set_keepalive, set_probe_interval
+from portside.sockopts import ProbeTimes, probe_times, set_keepalive, set_probe_times
 
 MAX_BACKLOG = (1 << 31) - 1  # the kernel lowers it to net.core.somaxconn
 _UNKNOWN_HOST = "is the name spelled right, and does DNS know it? an interface is named by its address"
@@ -31,7 +31,7 @@ class Listener(NamedTuple):
     path: str | None = None
     everywhere: bool = False
     inode: tuple[int, int] | None = None  # of a unix socket's file: another server may have put its own there since
-    probe_intervals: Iterator[int] | None = None  # s; None: its clients are not probed
+    probe_times: Iterator[ProbeTimes] | None = None  # None: its clients are not probed
 
     def accept(self) -> tuple[int, object]:
         """A descriptor of the next client, and the client's address. Raises OSError; BlockingIOError where none waits.
@@ -41,9 +41,9 @@ class Listener(NamedTuple):
         return self.socket._accept()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
     def vary_probes(self) -> None:
-        """Give the clients that come next another interval between probes: see ``sockopts.probe_intervals``."""
-        if self.probe_intervals is not None:
-            set_probe_interval(self.socket, next(self.probe_intervals))
+        """Have the clients that come next probed at other times: see ``sockopts.probe_times``."""
+        if self.probe_times is not None:
+            set_probe_times(self.socket, next(self.probe_times))
 
     def close(self) -> None:
         """Close the port."""
@@ -114,7 +114,7 @@ def _open_port(host: str | None, port: int, families: tuple[int, ...], options: 
             chosen = sock.getsockname()[1]
             everywhere = sockaddr[0] == _ALL[family]
             name = format_sockaddr(family, sock.getsockname())
-            listeners.append(Listener(sock, family, name, everywhere=everywhere, probe_intervals=_intervals(options)))
+            listeners.append(Listener(sock, family, name, everywhere=everywhere, probe_times=_probe_times(options)))
         else:
             return listeners
     raise AssertionError("unreachable")
@@ -230,11 +230,11 @@ def _take_passed(fd: int, options: SocketOptions) -> Listener:
     if options.keepalive is not None:
         set_keepalive(sock, options.keepalive)
     everywhere = bound_to[0] == _ALL[sock.family]
-    return Listener(sock, sock.family, name, everywhere=everywhere, probe_intervals=_intervals(options))
+    return Listener(sock, sock.family, name, everywhere=everywhere, probe_times=_probe_times(options))
 
 
-def _intervals(options: SocketOptions) -> Iterator[int] | None:
-    return None if options.keepalive is None else probe_intervals(options.keepalive)
+def _probe_times(options: SocketOptions) -> Iterator[ProbeTimes] | None:
+    return None if options.keepalive is None else probe_times(options.keepalive)
 
 
 def _inode(path: str) -> tuple[int, int]:

@@ -33,14 +33,15 @@ def socket_of(program: Program, fd: int) -> Iterator[socket.socket]:
         os.close(pidfd)
 
 
-def intervals(program: Program) -> dict[int, int]:
-    """The interval between probes (s) of each client's socket, by descriptor."""
-    found = {}
+def probed(program: Program) -> dict[int, tuple[int, ...]]:
+    """When the socket of each client is probed, and at which interval again (s), by descriptor."""
+    found: dict[int, tuple[int, ...]] = {}
     for fd in range(MANY + 200):
         try:
             with socket_of(program, fd) as each:
                 if each.family == socket.AF_INET and not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    found[fd] = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+                    options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+                    found[fd] = tuple(each.getsockopt(socket.IPPROTO_TCP, option) for option in options)
         except OSError:
             continue  # none, or no socket
     return found
@@ -51,19 +52,23 @@ def test_many_clients_are_not_probed_in_one_moment(listen: Start) -> None:
     with ExitStack() as stack:
         for _ in range(MANY):
             stack.enter_context(connect(server.port))
-        first = wait_until(lambda: len(found := intervals(server)) == MANY and found, "all to be accepted")
-        assert {interval for fd, interval in first.items() if fd < 512} == {15}
+        first = wait_until(lambda: len(found := probed(server)) == MANY and found, "all to be accepted")
+        assert {times for fd, times in first.items() if fd < 512} == {(120, 15)}
         for number in range(1, 101):
             stack.enter_context(connect(server.port))
-            wait_until(lambda number=number: len(intervals(server)) == MANY + number, "it to be accepted")  # type: ignore[misc]
-        later = set(intervals(server).items()) - set(first.items())
+            wait_until(lambda number=number: len(probed(server)) == MANY + number, "it to be accepted")  # type: ignore[misc]
+        later = set(probed(server).items()) - set(first.items())
         assert len(later) == 100
-        assert {interval for _, interval in later} == {8, 9, 10}
+        assert {times for _, times in later} == {(60, 8), (64, 9), (68, 10)}
 
 
 def test_a_few_clients_and_no_probes(listen: Start) -> None:
-    for options, interval in ((("--keepalive", "80s"), 10), (("--keepalive", "1h"), 15), (("--keepalive", "2"), 1)):
+    for options, times in (
+        (("--keepalive", "80s"), (80, 10)),
+        (("--keepalive", "1h"), (3600, 15)),
+        (("--keepalive", "2"), (2, 1)),
+    ):
         server = listen(*options)
         with connect(server.port):
             server.wait_for("connected")
-            assert set(intervals(server).values()) == {interval}
+            assert set(probed(server).values()) == {times}
