@@ -26,7 +26,7 @@ from portside.control.connection_items import Clock
 from portside.control.connections import Plan, list_connections
 from portside.control.flight_recorder import FlightRecorder
 from portside.control.history import SPAN_S
-from portside.control.kernel_facts import NO_FACTS, KernelReader, SocketFacts, peer_places
+from portside.control.kernel_facts import NO_FACTS, KernelReader, SocketFacts, own_facts, peer_places
 from portside.control.machine_sockets import MachineSockets
 from portside.control.notes import Notes
 from portside.control.own_thread import OwnThreads
@@ -36,10 +36,11 @@ from portside.control.schema_connections import ConnectionPage
 from portside.errors import PortsideError
 from portside.server.connection import Connection
 
-_FRESH_S = 1.5  # facts are at most so old; the recorder reads them each second
+_FRESH_S = 1.5  # facts are at most so old where the recorder reads them each second
 _FRESH_SHARE = 25  # and of a small server so many times as old as it took to read them
 _CHEAP_S = 0.005  # what takes no longer is read anew for each list
-_RECORDER_SHARE = 8
+_RECORDER_SHARE = 8  # the recorder reads no more often than after so many times what a reading takes
+_OTHERS_ROWS = 1000  # of sockets that are not this server's, as where processes share a port: not kept if more
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -71,6 +72,7 @@ class ConnectionWatch:
         self._dumps = ThreadPoolExecutor(1, "portside-kernel")
         self._queries = ThreadPoolExecutor(1, "portside-lists")
         self._reading: asyncio.Future[SocketFacts] | None = None
+        self._machine_reading: asyncio.Task[None] | None = None
         self._peers: tuple[SocketFacts, Peers | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._used_at = run.loop.time()
@@ -92,6 +94,8 @@ class ConnectionWatch:
         """End the threads."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._machine_reading is not None:
+            self._machine_reading.cancel()
         self._dumps.submit(self.reader.close)
         self._dumps.submit(self.machine.close)
         self._dumps.shutdown(wait=False)
@@ -105,6 +109,20 @@ class ConnectionWatch:
         """Call a function on the thread that answers lists."""
         return await self._loop.run_in_executor(self._queries, lambda: function(*args, **kwargs))
 
+    async def read_machine(self) -> None:
+        """Have the sockets of the machine read; what was read last is waited for where it is too old for anybody.
+
+        Raises PortsideError where none can be read.
+        """
+        if self.machine.is_old:
+            await self.in_reader(self.machine.read)
+        elif self.machine.is_due and (self._machine_reading is None or self._machine_reading.done()):
+            self._machine_reading = self._loop.create_task(self._read_machine_again())
+
+    async def _read_machine_again(self) -> None:
+        with suppress(PortsideError):  # whoever asks when it is too old is told
+            await self.in_reader(self.machine.read)
+
     # The kernel's facts.
 
     def _tick(self) -> None:
@@ -113,7 +131,7 @@ class ConnectionWatch:
             self._timer = None
             self.recorder = FlightRecorder(self._listeners)  # what it kept is too old for anybody
             return
-        pause = max(1, -int(-_RECORDER_SHARE * self.facts.took_s // 1))
+        pause = _pause_s(self.facts)
         wall_s = now + self.offset_ns / 1e9
         self._timer = self._loop.call_at(now + int(wall_s) + pause - wall_s, self._tick)
         self._start_reading()
@@ -133,6 +151,7 @@ class ConnectionWatch:
     def _read(self, connections: Sequence[Connection]) -> SocketFacts:
         """Read the table, and have it recorded where a new second has begun; on the reader's thread."""
         now = self._loop.time()
+        ends = self._ends.of(connections)
         gap, table = "no listener has a port", None
         try:
             table = self.reader.read()
@@ -141,10 +160,7 @@ class ConnectionWatch:
         if table is None:
             facts = SocketFacts(None, np.zeros(0, "i8"), now, 0.0, gap)
         else:
-            inodes = table.base["inode"].astype("i8")
-            order = np.argsort(inodes, kind="stable")
-            facts = SocketFacts(table.select(order), inodes[order], now, self._loop.time() - now)
-        ends = self._ends.of(connections)
+            facts = own_facts(table, ends.inodes, _OTHERS_ROWS, read_at=now, took_s=self._loop.time() - now)
         second = self.wall_second(now)
         if second > self._sampled_s:
             self._sampled_s = second
@@ -162,7 +178,12 @@ class ConnectionWatch:
         ``following`` a page that was made of them, they are kept as long as they are fresh enough for anybody.
         """
         facts = self.facts
-        oldest = self._loop.time() - (_FRESH_S if following else min(_FRESH_S, _FRESH_SHARE * facts.took_s))
+        pause = _pause_s(facts)
+        if pause > 1:  # the recorder has them read as often as may be
+            most_s = pause + 2 * facts.took_s
+        else:
+            most_s = _FRESH_S if following else min(_FRESH_S, _FRESH_SHARE * facts.took_s)
+        oldest = self._loop.time() - most_s
         if facts is NO_FACTS or (facts.read_at < oldest and (needed or facts.took_s < _CHEAP_S)):
             facts = await asyncio.shield(self._start_reading())
         return facts
@@ -224,6 +245,11 @@ class ConnectionWatch:
     def find(self, number: int) -> Connection | ClosedConnection | None:
         """The connection of a number, open or closed."""
         return self._server.connections.get(number) or self.closed.find(number)
+
+
+def _pause_s(facts: SocketFacts) -> int:
+    """Whole seconds between two readings of the recorder."""
+    return max(1, -int(-_RECORDER_SHARE * facts.took_s // 1))
 
 
 def _last_activity(connections: Sequence[Connection], ends: Ends, facts: SocketFacts) -> list[tuple[Connection, float]]:

@@ -47,6 +47,21 @@ class SocketFacts(NamedTuple):
 NO_FACTS = SocketFacts(None, np.zeros(0, "i8"), 0.0, 0.0, "not read yet")
 
 
+def own_facts(
+    table: SocketTable, own: npt.NDArray[np.int64], most_others: int, *, read_at: float, took_s: float
+) -> SocketFacts:
+    """The facts of a dump. Of more than so many sockets that are not among the server's ``own`` (inodes), and that
+    listen on nothing, none are kept: they are other processes' with which the server shares its port.
+    """
+    inodes = table.base["inode"].astype("i8")
+    if len(inodes) > len(own) + most_others:
+        kept = np.flatnonzero(np.isin(inodes, own) | (table.base["state"] == states.LISTEN))
+    else:
+        kept = np.arange(len(inodes))
+    order = kept[np.argsort(inodes[kept], kind="stable")]
+    return SocketFacts(table.select(order), inodes[order], read_at, took_s)
+
+
 def find_places(ascending: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> Places:
     """The place of each wanted number among numbers in ascending order; 0 is never found."""
     if not len(ascending):

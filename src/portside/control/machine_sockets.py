@@ -19,22 +19,53 @@ from portside.kernel.table import Mask, SocketTable
 from portside.kernel.tracked_sockets import ends_as_keys
 
 _FRESH_S = 1.0
+_DUE_SHARE, _OLD_SHARE = 5, 10  # times what a reading took
 
 
 class MachineSockets:
-    """All sockets of this machine with their owners, read at most once a second; used on one thread at a time."""
+    """All sockets of this machine with their owners, read at most once a second, and less often where that takes long.
+
+    They are read on one thread, and pages made on another.
+    """
 
     def __init__(self) -> None:
         self._watcher: Watcher | None = None
-        self._snapshot: tuple[float, Snapshot] | None = None
+        self._snapshot: Snapshot | None = None
+        self._read_at = self._took_s = 0.0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether no page may be made of what was read last."""
+        return self._snapshot is None or self._age_s > max(_FRESH_S, _OLD_SHARE * self._took_s)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the sockets should be read anew."""
+        return self._age_s > max(_FRESH_S, _DUE_SHARE * self._took_s)
+
+    @property
+    def _age_s(self) -> float:
+        return time.monotonic() - self._read_at
+
+    def read(self) -> None:
+        """Read the sockets, if that is due. Raises PortsideError where none can be read."""
+        if self._snapshot is not None and not self.is_due:
+            return
+        if self._watcher is None:
+            self._watcher = Watcher(Query(view="all", commands=True))
+        began = time.monotonic()
+        snapshot = self._watcher.poll()
+        self._snapshot, self._read_at, self._took_s = snapshot, began, time.monotonic() - began
 
     def page(self, tree: Filter, *, sort: str, limit: int, after: str | None, offset: int = 0) -> SocketPage:
-        """A page of the sockets that match a filter.
+        """A page of the sockets that match a filter, once they were read.
 
-        Raises UsageError for a column that does not exist, CursorError, and PortsideError where no socket can be read.
+        Raises UsageError for a column that does not exist, and CursorError.
         """
         chosen = parse_sort(sort) if sort else None
-        read_at, snapshot = self._read()
+        snapshot, age_s = self._snapshot, self._age_s
+        if snapshot is None:
+            raise RuntimeError("no socket was read yet")
         table = snapshot.table
         which = evaluate(tree, table)
         if chosen is None:
@@ -51,16 +82,8 @@ class MachineSockets:
             next=page.after,
             source=snapshot.source,
             notes=list(snapshot.notes),
-            age=round(time.monotonic() - read_at, 3),
+            age=round(age_s, 3),
         )
-
-    def _read(self) -> tuple[float, Snapshot]:
-        now = time.monotonic()
-        if self._snapshot is None or now - self._snapshot[0] > _FRESH_S:
-            if self._watcher is None:
-                self._watcher = Watcher(Query(view="all", commands=True))
-            self._snapshot = now, self._watcher.poll()
-        return self._snapshot
 
     def close(self) -> None:
         """Close the files of the table."""

@@ -1,6 +1,7 @@
 """When the kernel's table is read and recorded for consoles, and what the end of a run does not wait for."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ from portside.app.running_server import RunningServer
 from portside.control import connection_watch, own_thread
 from portside.control.closed_connections import ClosedConnections
 from portside.control.connection_watch import ConnectionWatch
+from portside.control.kernel_facts import NO_FACTS
 from portside.control.own_thread import MOST_THREADS, AllThreadsBusy, OwnThreads
 from portside.server.listener import Listener
 from portside.settings.listen import Listen
@@ -88,6 +90,77 @@ def test_facts_are_read_once_for_all_who_ask_at_a_time(listener: Listener) -> No
         assert found[0].table is not None
         assert found[0].inodes.tolist() == [os.fstat(listener.socket.fileno()).st_ino]
         assert await watch.fresh_facts(following=True) is found[0]
+        watch.close()
+
+    asyncio.run(run())
+
+
+def test_facts_that_took_long_to_read_are_used_for_longer(listener: Listener) -> None:
+    async def run() -> None:
+        watch = watch_of(listener)
+        first = await watch.fresh_facts()
+        now = asyncio.get_running_loop().time()
+        for took_s, age_s, is_used in ((0.001, 1.0, False), (0.05, 1.0, True), (0.05, 1.6, False), (1.0, 9.9, True)):
+            watch.facts = first._replace(took_s=took_s, read_at=now - age_s)
+            known = watch.facts
+            assert (await watch.fresh_facts() is known) is is_used, (took_s, age_s)
+        watch.facts = first._replace(took_s=1.0, read_at=now - 11.0)
+        assert (await watch.fresh_facts()).read_at >= now
+        watch.close()
+
+    asyncio.run(run())
+
+
+def test_sockets_of_others_on_the_same_port_are_not_kept_where_they_are_many(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process holds both ends here, of which the server knows none; but it listens."""
+
+    async def run() -> None:
+        with contextlib.ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(socket.create_connection(listener.socket.getsockname()))
+                stack.enter_context(listener.socket.accept()[0])
+            watch = watch_of(listener)
+            assert len((await watch.fresh_facts()).inodes) == 6
+            monkeypatch.setattr(connection_watch, "_OTHERS_ROWS", 4)
+            watch.facts = NO_FACTS
+            facts = await watch.fresh_facts()
+            assert facts.inodes.tolist() == [os.fstat(listener.socket.fileno()).st_ino]
+            assert facts.table is not None
+            assert len(facts.table) == 1
+            watch.close()
+
+    asyncio.run(run())
+
+
+def test_the_sockets_of_the_machine_are_read_before_a_page_or_beside_it(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        watch = watch_of(listener)
+        machine, reads = watch.machine, []
+        real = machine.read
+
+        def read() -> None:
+            reads.append(time.monotonic())
+            real()
+
+        monkeypatch.setattr(machine, "read", read)
+        await watch.read_machine()
+        await watch.read_machine()
+        assert len(reads) == 1  # it is new
+        for age_s, took_s, waits in ((2.0, 0.01, True), (5.5, 1.0, False), (10.5, 1.0, True)):
+            before = len(reads)
+            monkeypatch.setattr(machine, "_read_at", time.monotonic() - age_s)
+            monkeypatch.setattr(machine, "_took_s", took_s)
+            assert machine.is_due
+            assert machine.is_old is waits
+            await watch.read_machine()
+            if waits:
+                assert len(reads) == before + 1
+            await until(lambda before=before: len(reads) == before + 1)
+            await until(lambda: not machine.is_due)
         watch.close()
 
     asyncio.run(run())

@@ -56,7 +56,8 @@ async def sockets(console: Console, *, query: SocketsQuery) -> SocketPage:
         tree: Filter = EVERYTHING
         if query.filter.strip():
             tree = await watch.own_threads.call(parse, query.filter, SystemResolver())
-        return await watch.in_reader(
+        await watch.read_machine()
+        return await watch.in_lists(
             watch.machine.page,
             in_view(tree, query.view),
             sort=query.sort,
