@@ -17,7 +17,7 @@ CONNECTIONS: Final = "/api/v1/connections"
 MOST_ON_A_PAGE: Final = 1000  # rows that the API gives at once
 
 _NEAR: Final = 300  # rows: up to here all before the page are asked for
-_MARGINS: Final = (150, 1500)  # rows beside the guess, on either side
+_MARGINS: Final = (150, 500, 2000)  # rows beside the guess, on either side
 
 Query = Mapping[str, str | int]
 _Ask = Callable[[NamedServer], Window]

@@ -1,7 +1,7 @@
 """The order of the connections of several servers in one list, by a column.
 
 Each server sorts its own list. Here the values are compared that the items have, as the API orders them: what is not
-known comes last in both directions, and equals by process and number.
+known comes last in both directions, and equals by number and process, so that those of all servers are mixed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ def field_of(sort: str) -> str:
 def merge(items: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
     """The items of all servers in order; each has its ``server``."""
     value = _value_of(column_of(sort))
-    items.sort(key=lambda item: (item["server"], item["conn"]))
+    items.sort(key=lambda item: (item["conn"], item["server"]))
     valued = [(value(item), item) for item in items]
     known = [each for each in valued if each[0] is not None]
     known.sort(key=lambda each: each[0], reverse=sort.startswith("-"))
