@@ -135,7 +135,10 @@ server.reach.follow((reach) => {
   if (reach === "live") showRoute();
 });
 
-server.facts.follow((facts) => document.body.classList.toggle("read-only", Boolean(facts?.read_only)));
+server.facts.follow((facts) => {
+  document.body.classList.toggle("read-only", Boolean(facts?.read_only));
+  document.body.classList.toggle("several", Boolean(facts?.servers));
+});
 
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();

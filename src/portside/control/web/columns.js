@@ -47,7 +47,7 @@ const text = (value) => (typeof value === "string" && value ? oneLine(value) : "
  * @type {ConnectionColumn[]}
  */
 export const COLUMNS = [
-  { id: "conn", heading: "#", title: "Number of the connection", width: "minmax(3.6rem, auto)", sort: "conn", number: true, data: true, fields: ["conn"], shown: 0, text: (c) => String(c.conn) },
+  { id: "conn", heading: "#", title: "Number of the connection", width: "minmax(var(--conn-width, 3.6rem), auto)", sort: "conn", number: true, data: true, fields: ["conn"], shown: 0, text: (c) => String(c.conn) },
   { id: "peer", heading: "Peer", title: "Address of the client", width: "minmax(11rem, 2fr)", sort: "peer", data: true, fields: ["peer"], shown: 0, text: (c) => c.peer },
   { id: "state", heading: "State", title: "Open, paused, half-closed, or why it closed", width: "minmax(6.4rem, 0.8fr)", sort: "state", fields: ["state", "reason", "holds"], shown: 0, text: stateText, tone: stateTone },
   { id: "received", heading: "Received", title: "Bytes from the client", width: "5.4rem", sort: "received", number: true, fields: ["received"], shown: 420, text: (c) => format.size(c.received) },

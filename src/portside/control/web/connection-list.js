@@ -11,9 +11,10 @@ import { everywhere, ofConnection, withMarks } from "./findings.js";
 import * as format from "./format.js";
 import { failed } from "./notices.js";
 import { go } from "./routes.js";
-import { reach } from "./server-state.js";
+import { facts, reach } from "./server-state.js";
 import { Table } from "./table.js";
 
+const MOST_WITH_OWNERS = 2000; // open connections: of more the server needs seconds for the programs
 const STATES = /** @type {[string, string][]} */ ([["open", "Open"], ["closed", "Closed"], ["all", "All"]]);
 
 export class ConnectionList {
@@ -31,7 +32,7 @@ export class ConnectionList {
       key: (/** @type {ConnectionItem} */ connection) => String(connection.conn),
       sort: "conn",
       load: (offset, limit, sort) =>
-        request("GET", withQuery("connections", { filter: this.filter.value, state: this.#state, sort, offset, limit, fields: this.#fields })),
+        request("GET", withQuery("connections", { filter: this.filter.value, state: this.#state, sort, offset, limit, fields: this.#wanted() })),
       loaded: (error) => this.#loaded(error),
       open: ({ conn }) => go({ conn }),
       rowTone: ({ state }) => (state === "closed" ? "dim" : ""),
@@ -58,6 +59,10 @@ export class ConnectionList {
   nextState() {
     const at = STATES.findIndex(([state]) => state === this.#state);
     this.show(STATES[(at + 1) % STATES.length]?.[0] ?? "open");
+  }
+
+  #wanted() {
+    return (facts.value?.counts.open ?? 0) > MOST_WITH_OWNERS ? this.#fields.replace(/,owners\b/, "") : this.#fields;
   }
 
   #fit() {

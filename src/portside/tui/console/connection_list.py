@@ -56,7 +56,8 @@ class ConnectionList(ListScreen, ActingScreen):
         return conn
 
     def which(self) -> Mapping[str, str | int]:
-        with_owners = self.table.shows(PROGRAM) and self.table.window.total <= _MOST_WITH_OWNERS
+        many = max(self.table.window.total, self.session.link.info["counts"]["open"]) > _MOST_WITH_OWNERS
+        with_owners = self.table.shows(PROGRAM) and not many
         return {"state": self._state, "fields": CONNECTION_FIELDS + (",owners" if with_owners else "")}
 
     def findings_of(self, row: Row) -> Sequence[Row]:
