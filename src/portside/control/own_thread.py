@@ -1,4 +1,7 @@
-"""A call on a thread of its own, which the end of the run does not wait for: it may look a name up for many seconds."""
+"""A call on a thread of its own, which the end of the run does not wait for.
+
+It may look a name up for many seconds, or wait for a server that does not answer.
+"""
 
 import asyncio
 import threading
@@ -51,7 +54,7 @@ class OwnThreads:
                 loop.call_soon_threadsafe(settle, *outcome)
 
         try:
-            threading.Thread(target=run, name="portside-names", daemon=True).start()
+            threading.Thread(target=run, name="portside-call", daemon=True).start()
         except RuntimeError:  # the machine gives no more threads
             self._free.release()
             raise AllThreadsBusy from None

@@ -3,12 +3,14 @@
 import json
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import Page, page_of
+from api_client import Page, control_path, page_of
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -203,3 +205,37 @@ def test_where_no_page_can_be(pair: list[Program], start: Start) -> None:
         none = start("console", "--web", *words)
         assert none.wait() == 1
         wait_until(lambda none=none: b"none runs here" in bytes(none.err), "what is wrong")  # type: ignore[misc]
+
+
+PATIENT = (
+    "from portside.control.client import http_client; http_client.TIMEOUT_S = 1e6; import portside.cli as c; c.main()"
+)
+"""``portside`` that waits for an answer for longer than a test takes."""
+
+
+def ends_of_control_socket(server: Program) -> int:
+    """How many ends the control socket of a server has: its own, and those of its clients, whether accepted or not."""
+    path = str(control_path(server))
+    return sum(line.endswith(path) for line in Path("/proc/net/unix").read_text().splitlines())
+
+
+@pytest.mark.parametrize("words", [("--all",), ()])
+def test_the_end_waits_for_no_server_that_does_not_answer(words: tuple[str, ...], listen: Start, start: Start) -> None:
+    servers = [listen("--echo") for _ in range(2 if words else 1)]
+    assert all(each.port for each in servers)
+    gateway = start("console", "--web", *words, command=(sys.executable, "-c", PATIENT))
+    page = page_of(gateway)
+    assert page.ask(SERVER).status == 200
+    servers[0].signal(signal.SIGSTOP)
+    try:
+        before = ends_of_control_socket(servers[0])
+        host, _, port = page.address.partition(":")
+        with connect(int(port), host) as asks:
+            lines = ("GET", SERVER, f"HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {page.token}\r\n\r\n")
+            asks.sendall(" ".join(lines).encode())
+            wait_until(lambda: ends_of_control_socket(servers[0]) > before, "the gateway to ask")
+            gateway.signal(signal.SIGTERM)
+            assert gateway.wait() == 0
+    finally:
+        servers[0].signal(signal.SIGCONT)
+    assert b"Traceback" not in bytes(gateway.err)

@@ -207,7 +207,7 @@ def test_the_end_waits_for_no_call_on_its_own_thread() -> None:
     start = time.monotonic()
     asyncio.run(run())
     assert time.monotonic() - start < DEADLINE_S / 2
-    threads = [each for each in threading.enumerate() if each.name == "portside-names"]
+    threads = [each for each in threading.enumerate() if each.name == "portside-call"]
     assert all(each.daemon for each in threads)
     release.set()
     for each in threads:

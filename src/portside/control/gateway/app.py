@@ -6,7 +6,6 @@ by the server that answers.
 
 import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from portside.control.client.http_client import ApiError, Unreachable
 from portside.control.dispatch import accept_websocket, websocket_of
 from portside.control.event_streams import MOST_STREAMS
 from portside.control.gateway.stream import StreamReader
+from portside.control.own_thread import AllThreadsBusy, OwnThreads
 from portside.control.problem import Problem
 from portside.control.routes.events import deliver
 from portside.control.security import App, WebAccess
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _EVENTS: Final = "/api/v1/events"
 _PATH: Final = re.compile(r"/api/v1/[A-Za-z0-9_./-]*")  # a client writes it into its request as it is
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_MOST_THREADS: Final = 32
 _GOING_AWAY: Final = 1001  # the close code of a WebSocket whose server ends (RFC 6455, section 7.4.1)
 
 
@@ -47,7 +46,7 @@ class Gateway:
         self._find = find
         self._read_only = read_only
         self._info: Mapping[str, Any] | None = None
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="ask")
+        self._threads = OwnThreads()
         self._streams: set[StreamReader] = set()
 
     def app(self, access: WebAccess) -> App:
@@ -64,7 +63,6 @@ class Gateway:
         """End the streams; what is asked now is not waited for."""
         for stream in tuple(self._streams):
             stream.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"]
@@ -109,7 +107,9 @@ class Gateway:
     async def _on_thread(self, ask: Any, query: dict[str, str], body: Any) -> Any:
         """What a blocking question answers. Raises Problem."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(ask, query=query, body=body))
+            return await self._threads.call(ask, query=query, body=body)
+        except AllThreadsBusy:
+            raise Problem(503, "too many questions wait for a server that does not answer", code="server") from None
         except ApiError as error:
             raise _problem_of(error) from None
         except PortsideError as error:
