@@ -1,11 +1,14 @@
 """The servers of this user as one, as ``console --all`` asks them: in this process, on real servers."""
 
+import errno
 import json
+import queue
 import signal
 import socket
 import threading
 from collections.abc import Container
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +16,10 @@ from api_client import ask
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 
-from portside.control.client import http_client, merged_list
+from portside.control.client import exchange, http_client, merged_list
 from portside.control.client.all_servers import AllServers
-from portside.control.client.http_client import ApiError, Unreachable
+from portside.control.client.exchange import Api
+from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.named_server import NamedServer
 from portside.control.client.servers import named_servers
@@ -155,6 +159,60 @@ def test_one_that_answers_nothing_is_not_waited_for_again(
         assert together.request("GET", "/api/v1/server")["silent"] == [pid(servers[2])]
     finally:
         servers[2].signal(signal.SIGCONT)
+
+
+def test_a_stream_of_a_server_for_which_too_many_wait_ends_at_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "1.sock")
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        is_full = False
+        while not is_full:
+            waits = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waits.setblocking(False)
+            is_full = waits.connect_ex(path) == errno.EAGAIN
+        ends: queue.Queue[BaseException] = queue.Queue()
+
+        def read() -> None:
+            try:
+                next(ControlClient(Api("it", path)).lines("/api/v1/events"))
+            except Unreachable as error:
+                ends.put(error)
+
+        threading.Thread(target=read, daemon=True).start()
+        end = ends.get(timeout=DEADLINE_S)
+        assert isinstance(end, Silent)
+        assert "as many clients wait for it as may" in str(end)
+
+
+def test_the_end_of_a_stream_does_not_wait_for_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    connects, may_go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def connect_late(*_: object) -> socket.socket:
+        connects.set()
+        assert may_go_on.wait(DEADLINE_S)
+        return ours
+
+    monkeypatch.setattr(exchange, "_connect", connect_late)
+    stream = ControlClient(Api("it")).lines("/api/v1/events")
+    reader = threading.Thread(target=lambda: list(stream))
+    reader.start()
+    assert connects.wait(DEADLINE_S)
+
+    def close() -> None:
+        stream.close()
+        closed.set()
+
+    threading.Thread(target=close, daemon=True).start()
+    try:
+        assert closed.wait(DEADLINE_S)
+    finally:
+        may_go_on.set()
+        reader.join(DEADLINE_S)
+    with theirs:
+        assert theirs.recv(1) == b""  # it was closed, and nothing asked
 
 
 def test_events_of_all_until_they_are_closed(servers: list[Program]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_HEAD_BYTES: Final = 64 << 10
 _READ_BYTES: Final = 256 << 10
+_CONNECT_S: Final = 10.0  # where the whole has no limit: the connection has
 _UNSAFE: Final = re.compile(r"[^!-~]")  # what no line of a request may have
 
 
@@ -51,7 +52,8 @@ class Exchange:
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._is_complete = False
-        self._sock = _connect(api, most_s)
+        self._sock = _connect(api, _CONNECT_S if most_s is None else most_s)
+        self._sock.settimeout(most_s)
 
     def close(self) -> None:
         """Close the connection."""
@@ -150,7 +152,7 @@ class Exchange:
         self._is_complete = True
 
 
-def _connect(api: Api, most_s: float | None) -> socket.socket:
+def _connect(api: Api, most_s: float) -> socket.socket:
     if api.path is None:
         sock = socket.create_connection((api.host, api.port), most_s)
     else:

@@ -134,6 +134,8 @@ class ControlClient:
             return Unreachable(self.api.name, f"{_NOT_OURS}: {error}")
         if isinstance(error, TimeoutError):
             return Silent(self.api.name, f"no answer within {TIMEOUT_S:g}s")
+        if isinstance(error, BlockingIOError):  # of a unix socket whose backlog is full
+            return Silent(self.api.name, "it does not answer, and as many clients wait for it as may")
         if untrusted := getattr(error, "verify_message", None):  # of ssl, which is not imported without a link
             return Unreachable(self.api.name, f"its certificate is not trusted: {untrusted}", _UNTRUSTED)
         return Unreachable(self.api.name, reason_of(error))
@@ -172,10 +174,13 @@ class LineStream(Iterator[dict[str, Any]]):
     def _read(self) -> Iterator[dict[str, Any]]:
         client = self._client
         try:
+            if self._closed.is_set():
+                return
+            exchange = Exchange(client.api, None)  # without the lock: ``close`` does not wait for it
             with self._lock:
+                self._exchange = exchange
                 if self._closed.is_set():
                     return
-                self._exchange = exchange = Exchange(client.api, None)
             exchange.begin("GET", self._target, None)
             if exchange.status != 200:
                 client.check(exchange, exchange.body(_MOST_ANSWER_BYTES))
