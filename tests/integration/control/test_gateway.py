@@ -207,10 +207,9 @@ def test_where_no_page_can_be(pair: list[Program], start: Start) -> None:
         wait_until(lambda none=none: b"none runs here" in bytes(none.err), "what is wrong")  # type: ignore[misc]
 
 
-PATIENT = (
-    "from portside.control.client import http_client; http_client.TIMEOUT_S = 1e6; import portside.cli as c; c.main()"
-)
-"""``portside`` that waits for an answer for longer than a test takes."""
+_WAITS = "import portside.cli as p, portside.control.client.http_client as c; c.TIMEOUT_S = {}; p.main()"
+PATIENT, IMPATIENT = _WAITS.format(1e6), _WAITS.format(2)
+"""``portside`` that waits for an answer for longer than a test takes, or hardly."""
 
 
 def ends_of_control_socket(server: Program) -> int:
@@ -239,3 +238,16 @@ def test_the_end_waits_for_no_server_that_does_not_answer(words: tuple[str, ...]
     finally:
         servers[0].signal(signal.SIGCONT)
     assert b"Traceback" not in bytes(gateway.err)
+
+
+def test_a_server_that_is_there_and_does_not_answer_is_not_looked_for(listen: Start, start: Start) -> None:
+    server = listen("--echo")
+    assert server.port
+    page = page_of(start("console", "--web", command=(sys.executable, "-c", IMPATIENT)))
+    assert page.ask(SERVER).status == 200
+    server.signal(signal.SIGSTOP)
+    try:
+        answer = page.ask(SERVER)
+    finally:
+        server.signal(signal.SIGCONT)
+    assert (answer.status, answer.json["detail"]) == (503, f"server {pid(server)}: no answer within 2s")

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from portside.control.app import contained_app, needs_websocket, page_routes
 from portside.control.client.finder import SERVER, ApiClient, Find
-from portside.control.client.http_client import ApiError, Unreachable
+from portside.control.client.http_client import ApiError, Silent, Unreachable
 from portside.control.dispatch import accept_websocket, websocket_of
 from portside.control.event_streams import MOST_STREAMS
 from portside.control.gateway.stream import StreamReader
@@ -122,6 +122,8 @@ class Gateway:
         """The server about itself; where it has gone it is looked for."""
         try:
             info = self._ask("GET", SERVER, query=query, body=body)
+        except Silent:  # it is there
+            raise
         except Unreachable:
             self._client = self._find(self._info)
             info = self._ask("GET", SERVER, query=query, body=body)
