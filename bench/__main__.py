@@ -29,6 +29,7 @@ from bench.rows import (
     lines,
     live,
     load,
+    many,
     observed,
     page,
     recording,
@@ -77,6 +78,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "tls": tls.tls,
     "load": load.load,
     "load-http": http.http,
+    "load-many": many.many,
     "testing": testing.testing,
 }
 
