@@ -1,22 +1,12 @@
-"""The connecting of a slot, and the states of its whole life.
+"""The connecting of a slot."""
 
-state        entered when                                          next
-WAITING      made; a connection has ended                          CONNECTING
-CONNECTING   connect(2) was called                                 OPEN, WAITING (failed)
-OPEN         connected, with TLS: the handshake is done            GREETING, CLOSING, WAITING
-GREETING     it might send, but the server speaks first            OPEN, CLOSING, WAITING
-             and has said nothing yet
-CLOSING      its messages or its lifetime are over: FIN was sent   WAITING
-ENDED        the run is over                                       none
-"""
-
-import enum
 import errno
 import socket
 from select import EPOLLOUT
 from typing import TYPE_CHECKING
 
 from portside.load.error_kinds import error_kind
+from portside.load.slot_state import SlotState
 
 if TYPE_CHECKING:
     from portside.load.slot_owner import SlotOwner
@@ -24,15 +14,11 @@ if TYPE_CHECKING:
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 
 
-class SlotState(enum.Enum):
-    """The state of a slot; the module docstring has the table of transitions."""
-
-    WAITING = enum.auto()
-    CONNECTING = enum.auto()
-    OPEN = enum.auto()
-    GREETING = enum.auto()
-    CLOSING = enum.auto()
-    ENDED = enum.auto()
+_TIMED_OUT = {
+    SlotState.CONNECTING: "timed_out",
+    SlotState.GREETING: "timed_out",
+    SlotState.CLOSING: "not_closed",
+}  # what it is called where a slot was in a state for too long
 
 
 class Connector:
@@ -71,39 +57,48 @@ class Connector:
         self.state = SlotState.CONNECTING
         self._worker.connecting += 1
         # Over the loopback the handshake is over when connect(2) returns: that saves two calls and a turn.
-        if self._is_connected(sock):
-            self._connected(self._worker.clock_ns())
+        if (peer := self._peer_of(sock)) is not None:
+            self._connected(peer, self._worker.clock_ns())
         else:
             self._worker.watch(sock, self._on_connecting, EPOLLOUT)
-            generation = self._generation
-            self._worker.after(work.timeout_ns, lambda: self._on_connect_timeout(generation))
+            self._limit_time()
 
-    def _is_connected(self, sock: socket.socket) -> bool:
+    def _peer_of(self, sock: socket.socket) -> object:
+        """The address at the other end; None as long as there is none."""
         if self._worker.work.target.family == socket.AF_UNIX:
-            return True
+            return ""
         try:
-            sock.getpeername()
+            return sock.getpeername()
         except OSError:
-            return False
-        return True
+            return None
 
     def _on_connecting(self, _events: int) -> None:
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._end(error_kind(OSError(code, "")))
-        elif self._is_connected(self.sock):
+        elif (peer := self._peer_of(self.sock)) is not None:
             self._worker.unwatch(self.sock)
-            self._connected(self._worker.clock_ns())
+            self._connected(peer, self._worker.clock_ns())
 
-    def _on_connect_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is SlotState.CONNECTING:
-            self._end("timed_out")
+    def _limit_time(self) -> None:
+        """End the connection unless it leaves its state before the timeout."""
+        self._worker.limit(self, self._generation, self.state)
 
-    def _connected(self, now_ns: int) -> None:
+    def is_in(self, generation: int, state: SlotState) -> bool:
+        """Whether this is still the connection, and the state, that a timeout is for."""
+        return generation == self._generation and state is self.state
+
+    def time_out(self) -> None:
+        """End the connection, which has been in its state for too long."""
+        self._end(_TIMED_OUT[self.state])
+
+    def _connected(self, peer: object, now_ns: int) -> None:
         """The TCP connection is there."""
-        if self._worker.may_be_self_connected and self.sock.getsockname() == self.sock.getpeername():
-            self._end("refused")  # a simultaneous open with itself: nothing listens there
-            return
+        if self._worker.may_be_self_connected:
+            if self.sock.getsockname() == peer:
+                self._end("refused")  # a simultaneous open with itself: nothing listens there
+                return
+            self._worker.may_be_self_connected = False  # something does, as long as no attempt fails
         self._secure(now_ns)
 
     def _secure(self, now_ns: int) -> None:

@@ -1,6 +1,6 @@
 """One of the connections that are open at a time: a socket, and after its end the next one.
 
-Only an OPEN slot sends (``connector`` has the table of its states). In a closed loop it does so when it has fewer
+Only an OPEN slot sends (``slot_state`` has the table of its states). In a closed loop it does so when it has fewer
 messages on their way than ``pipeline``; in an open loop a message is due at a moment of the schedule, and one that is
 due while the slot cannot send waits in ``behind``, as a number: its latency counts from when it was due.
 """
@@ -10,10 +10,11 @@ from collections import deque
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any
 
-from portside.load.connector import Connector, SlotState
+from portside.load.connector import Connector
 from portside.load.error_kinds import error_kind
 from portside.load.messages import MessageContext
 from portside.load.replies import WrongReply
+from portside.load.slot_state import SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +104,7 @@ class Slot(Connector):
 
     def _await_greeting(self) -> None:
         self.state = SlotState.GREETING
-        generation = self._generation
-        self._worker.after(self._worker.work.timeout_ns, lambda: self._on_greeting_timeout(generation))
-
-    def _on_greeting_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is SlotState.GREETING:
-            self._end("timed_out")
+        self._limit_time()
 
     def _on_greeting(self) -> None:
         """Bytes came before the first message: no answer, whatever they are."""
@@ -330,17 +326,13 @@ class Slot(Connector):
         except OSError as error:
             self._end(error_kind(error))
             return
-        generation = self._generation
-        self._worker.after(self._worker.work.timeout_ns, lambda: self._on_close_timeout(generation))
-
-    def _on_close_timeout(self, generation: int) -> None:
-        if generation == self._generation and self.state is SlotState.CLOSING:
-            self._end("not_closed")
+        self._limit_time()
 
     def _end(self, kind: str | None) -> None:
         """The connection is over; ``kind`` is the error that ended it, counted once for each message that it lost."""
         if self.state is SlotState.CONNECTING:
             self._worker.connecting -= 1
+            self._worker.may_be_self_connected = True
         was_open = self.state in (SlotState.OPEN, SlotState.GREETING, SlotState.CLOSING)
         lost = len(self._due) + (self._reader is None and self._unsent is not None)
         self._worker.outstanding -= lost
@@ -358,7 +350,7 @@ class Slot(Connector):
         sock = self.sock
         if self.state in (SlotState.OPEN, SlotState.GREETING, SlotState.CLOSING):
             self._worker.note_kernel(sock)
-        self._worker.unwatch(sock)
+        self._worker.forget(sock)
         sock.close()
         self.has_socket = False
         self._unsent = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
+from portside.load.slot_state import SlotState, Timed
 from portside.load.work import Work
 
 
@@ -35,6 +36,10 @@ class SlotOwner(Protocol):
     def watch(self, sock: socket.socket, handler: Callable[[int], None], events: int) -> None: ...
 
     def unwatch(self, sock: socket.socket) -> None: ...
+
+    def forget(self, sock: socket.socket) -> None: ...
+
+    def limit(self, slot: Timed, generation: int, state: SlotState) -> None: ...
 
     def after(self, wait_ns: int, call: Callable[[], None]) -> None: ...
 

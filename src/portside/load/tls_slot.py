@@ -3,8 +3,8 @@
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING
 
-from portside.load.connector import SlotState
 from portside.load.slot import READ_BYTES, Slot
+from portside.load.slot_state import SlotState
 from portside.tls.engine import Half, SessionState, TlsEngine
 from portside.tls.words import TlsError
 
@@ -26,8 +26,7 @@ class TlsSlot(Slot):
         self._send, self._on_ready = self.sock.send, self._on_handshake
         self._engine = TlsEngine(work.tls, server_hostname=work.servername)
         self._worker.watch(self.sock, self._on_ready, EPOLLIN)
-        generation = self._generation
-        self._worker.after(work.timeout_ns, lambda: self._on_connect_timeout(generation))
+        self._limit_time()
         self._advance()
 
     def _on_handshake(self, events: int) -> None:

@@ -24,11 +24,11 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from portside.load.connector import SlotState
 from portside.load.histogram import Histogram
 from portside.load.kernel_facts import KernelFacts
 from portside.load.schedule import Pace
 from portside.load.slot import Slot
+from portside.load.slot_state import SlotState, Timed
 from portside.load.work import Work, WorkDone
 
 _REPORT_NS = 100_000_000
@@ -72,6 +72,7 @@ class LoadWorker:
         self._connect_at_ns = 0
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
+        self._limits: deque[tuple[int, Timed, int, SlotState]] = deque()
         self._soon: list[Callable[[int], None]] = []
         self._numbers = 0
         self._stage = "opening"
@@ -120,6 +121,8 @@ class LoadWorker:
                 self._send_due(now)
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
+        if self._limits:
+            self._end_late_slots(now)
         if self._to_open:
             self._open_some(now)
         if self._soon:
@@ -140,6 +143,8 @@ class LoadWorker:
             until = now
         if self._timers:
             until = min(until, self._timers[0][0])
+        if self._limits:
+            until = min(until, self._limits[0][0])
         if self._to_open and self.work.connect_rate is not None:
             until = min(until, self._connect_at_ns)
         elif self._to_open and self.connecting < _MOST_CONNECTING:
@@ -174,11 +179,33 @@ class LoadWorker:
         self._handlers[fd] = handler
 
     def unwatch(self, sock: socket.socket) -> None:
-        """Forget a socket."""
+        """Have no more said of a socket."""
         fd = sock.fileno()
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
             del self._handlers[fd]
+
+    def forget(self, sock: socket.socket) -> None:
+        """Forget a socket that is closed now, which takes it out of epoll, since no other process has it."""
+        fd = sock.fileno()
+        if self._watched.pop(fd, None) is not None:
+            del self._handlers[fd]
+
+    def limit(self, slot: Timed, generation: int, state: SlotState) -> None:
+        """Have a connection of a slot end if it is still in a state when the timeout is over."""
+        self._limits.append((self.clock_ns() + self.work.timeout_ns, slot, generation, state))
+
+    def _end_late_slots(self, now: int) -> None:
+        """End connections whose limit has passed; the limits are in order, since all are as long."""
+        limits = self._limits
+        while limits:
+            due, slot, generation, state = limits[0]
+            is_late = slot.is_in(generation, state)
+            if is_late and due > now:
+                return
+            limits.popleft()
+            if is_late:
+                slot.time_out()
 
     def after(self, wait_ns: int, call: Callable[[], None]) -> None:
         """Call later; what is called must see for itself whether it is still of interest."""
