@@ -2,11 +2,12 @@
 
 import errno
 import json
+import os
 import queue
 import signal
 import socket
 import threading
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from api_client import ask
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 
-from portside.control.client import exchange, http_client, merged_list
+from portside.control.client import exchange, http_client, known_servers, merged_list
 from portside.control.client.all_servers import AllServers
 from portside.control.client.exchange import Api
 from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable
+from portside.control.client.known_servers import KnownServers
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.named_server import NamedServer
-from portside.control.client.servers import named_servers
+from portside.control.client.servers import FoundServer, named_servers
 
 CONNECTIONS = "/api/v1/connections"
 
@@ -149,16 +151,76 @@ def test_one_that_answers_nothing_is_not_waited_for_again(
     for each in servers:
         assert opened(each) == 0  # and its API is loaded
     monkeypatch.setattr(http_client, "TIMEOUT_S", 4.0)
+    monkeypatch.setattr(known_servers, "_SILENT_S", 0.0)  # it is asked again with each look
     servers[2].signal(signal.SIGSTOP)
     try:
         together = AllServers()
         info = together.request("GET", "/api/v1/server")
         assert [each["pid"] for each in info["servers"]] == [pid(each) for each in servers[:2]]
         assert info["silent"] == [pid(servers[2])]
-        monkeypatch.setattr(http_client, "TIMEOUT_S", DEADLINE_S * 10)  # and yet an answer comes before the test's end
-        assert together.request("GET", "/api/v1/server")["silent"] == [pid(servers[2])]
+        monkeypatch.setattr(http_client, "TIMEOUT_S", DEADLINE_S * 10)  # and yet an answer comes
+        for _ in range(2):
+            assert in_time(lambda: together.request("GET", "/api/v1/server"))["silent"] == [pid(servers[2])]
     finally:
         servers[2].signal(signal.SIGCONT)
+
+    def is_back() -> bool:
+        info = together.request("GET", "/api/v1/server")
+        return len(info["servers"]) == 3 and not info["silent"]
+
+    wait_until(is_back, "it to be asked again")
+
+
+def in_time(ask: Callable[[], Any]) -> Any:
+    """What a question answers. Fails where that takes longer than the deadline."""
+    answers: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
+    return answers.get(timeout=DEADLINE_S)
+
+
+def found(process: int, opened: int, started: str = "today") -> FoundServer:
+    """A server, by what it says of itself."""
+    counts = {"open": 0, "opened": opened, "received": 0, "sent": 0, "closed": {}, "refused": {}}
+    info = {"pid": process, "uptime": 1.0, "started": started, "listeners": [], "counts": counts}
+    return FoundServer(ControlClient(Api("it")), info)
+
+
+def test_no_client_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = os.getpid(), os.getppid()
+    asked: queue.Queue[list[FoundServer]] = queue.Queue()
+    monkeypatch.setattr(known_servers, "ask_servers", lambda _: (asked.get_nowait(), {}))
+
+    def together() -> int:
+        count: int = known.info()["counts"]["opened"]
+        return count
+
+    asked.put([found(one, 5), found(other, 1)])
+    known = KnownServers()
+    assert together() == 6
+    asked.put([found(other, 1)])  # the one lives, and refused to answer
+    known.look()
+    assert together() == 6
+    asked.put([found(one, 7), found(other, 1)])
+    known.look()
+    assert together() == 8
+    asked.put([found(one, 2, started="later"), found(other, 1)])  # another one, in a process with the same number
+    known.look()
+    assert together() == 10
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = os.getpid(), os.getppid()
+    monkeypatch.setattr(known_servers, "ask_servers", lambda _: ([found(one, 5), found(other, 1)], {}))
+    known = KnownServers()
+
+    def ask_late(_: Container[int]) -> tuple[list[FoundServer], dict[int, Silent]]:
+        monkeypatch.setattr(known_servers, "ask_servers", lambda _: ([found(other, 2)], {}))
+        known.look()  # is over before this one
+        return [found(one, 5), found(other, 1)], {}
+
+    monkeypatch.setattr(known_servers, "ask_servers", ask_late)
+    known.look()
+    assert [(each.pid, each.info["counts"]["opened"]) for each in known.all()] == [(other, 2)]
 
 
 def test_a_stream_of_a_server_for_which_too_many_wait_ends_at_once(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Final
 
 from portside.control.client.http_client import ApiError, ControlClient, Unreachable
-from portside.control.client.servers import FoundServer, ask_servers
+from portside.control.client.servers import FoundServer, ask_servers, is_silent
+from portside.control.socket_path import is_alive
+from portside.errors import PortsideError
 
 ALL_SERVERS: Final = "all servers"
 """Their name where an error is about them."""
 
-_SILENT_S: Final = 30.0  # for which a server that does not answer is left alone: each question would wait for it
+_SILENT_S: Final = 30.0  # after which a server that did not answer is asked again
 _SUMMED: Final = ("opened", "received", "sent")
 
 
@@ -24,31 +27,58 @@ class KnownServers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._servers: dict[int, FoundServer] = {}
-        self._silent: dict[int, float] = {}  # until when each is not asked
-        self._stuck: dict[int, FoundServer] = {}  # of these, as they last were
+        self._silent: dict[int, float] = {}  # that do not answer: when each is asked again
+        self._stuck: dict[int, FoundServer] = {}  # that gave no answer and live, as they last were
         self._ended: Counter[str] = Counter()  # counts of servers that have gone
+        self._looks = 0  # that have begun
+        self._newest = 0  # of those that have ended, the one that began last
         self._began_at = time.monotonic()
         self._earlier_s = 0.0  # the uptime of the oldest server when this began
         self.look()
         self._earlier_s = max(each.info["uptime"] for each in self._servers.values())
 
     def look(self) -> None:
-        """See which servers there are. Raises PortsideError where there is none."""
+        """See which servers there are. Raises PortsideError where there is none.
+
+        One that does not answer is waited for once; after that it is asked again on a thread of its own.
+        """
         now = time.monotonic()
         with self._lock:
-            waiting = {pid for pid, until in self._silent.items() if until > now}
-        found, silent = ask_servers(waiting)
+            self._looks += 1
+            this = self._looks
+            self._silent = {pid: at for pid, at in self._silent.items() if is_alive(pid)}
+            left_alone = set(self._silent)
+            due = [pid for pid, at in self._silent.items() if at <= now]
+            self._silent.update(dict.fromkeys(due, now + _SILENT_S))
+        for pid in due:
+            threading.Thread(target=self._ask_again, args=(pid,), name="ask", daemon=True).start()
+        found, silent = ask_servers(left_alone)
         with self._lock:
-            self._silent = {pid: until for pid, until in self._silent.items() if pid in waiting}
-            self._silent |= dict.fromkeys(silent, now + _SILENT_S)
-            before = self._servers | self._stuck
-            self._servers = {each.pid: each for each in found}
-            self._stuck = {pid: each for pid, each in before.items() if pid in self._silent}
-            for pid, each in before.items():
-                if pid not in self._servers and pid not in self._stuck:
-                    self._ended.update(_summed(each))
+            self._silent.update(dict.fromkeys(silent, time.monotonic() + _SILENT_S))
+            if this > self._newest:  # and not of an earlier time than what is known
+                self._newest = this
+                self._know(found)
         if not found:
             raise _none()
+
+    def _know(self, found: list[FoundServer]) -> None:
+        """Take note of the servers that answered; those that were started again count anew."""
+        before = self._servers | self._stuck
+        self._servers = {each.pid: each for each in found}
+        self._stuck = {}
+        for pid, each in before.items():
+            now = self._servers.get(pid)
+            if now is None and is_alive(pid):
+                self._stuck[pid] = each
+            elif now is None or now.info["started"] != each.info["started"]:
+                self._ended.update(_summed(each))
+
+    def _ask_again(self, pid: int) -> None:
+        """The next look sees a server again unless it still does not answer."""
+        with suppress(PortsideError):
+            if not is_silent(pid):
+                with self._lock:
+                    self._silent.pop(pid, None)
 
     def all(self) -> list[FoundServer]:
         """The servers that answered, by process. Raises Unreachable where there is none."""

@@ -53,6 +53,11 @@ def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int
     return [each for each in answers if isinstance(each, FoundServer)], silent
 
 
+def is_silent(pid: int) -> bool:
+    """Whether the server that a process is does not answer, for as long as that takes. Raises PortsideError."""
+    return any(isinstance(_ask(_client_of(each)), Silent) for each in _own_sockets() if each.pid == pid)
+
+
 def all_servers() -> tuple[list[FoundServer], list[Silent]]:
     """The servers of this user on this machine, and what is to be told of those that do not answer.
 
