@@ -161,6 +161,9 @@ def test_one_that_answers_nothing_is_not_waited_for_again(
         monkeypatch.setattr(http_client, "TIMEOUT_S", DEADLINE_S * 10)  # and yet an answer comes
         for _ in range(2):
             assert in_time(lambda: together.request("GET", "/api/v1/server"))["silent"] == [pid(servers[2])]
+        with connect(servers[0].port):
+            events = iter(together.lines("/api/v1/events", query={"after": 0}))
+            assert in_time(lambda: next(events))["event"] == "opened"
     finally:
         servers[2].signal(signal.SIGCONT)
 
@@ -176,6 +179,35 @@ def in_time(ask: Callable[[], Any]) -> Any:
     answers: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
     return answers.get(timeout=DEADLINE_S)
+
+
+def test_a_long_search_holds_up_no_events(servers: list[Program]) -> None:
+    assert opened(servers[0]) == 0
+    searches, may_end = threading.Event(), threading.Event()
+    seen: queue.Queue[Any] = queue.Queue()
+
+    def find(_: Container[int]) -> list[NamedServer]:
+        searches.set()
+        may_end.wait(DEADLINE_S * 2)
+        return []
+
+    events = MergedEvents(named_servers(), find, {}, lambda _: None)
+
+    def read() -> None:
+        for each in events.items():
+            seen.put(each)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert searches.wait(DEADLINE_S)
+        with connect(servers[0].port):
+            assert seen.get(timeout=DEADLINE_S)[1]["event"] == "opened"
+    finally:
+        may_end.set()
+        events.close()
+        reader.join(DEADLINE_S)
+    assert not reader.is_alive()
 
 
 def found(process: int, opened: int, started: str = "today") -> FoundServer:

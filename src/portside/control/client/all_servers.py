@@ -59,7 +59,7 @@ class AllServers:
             raise _of_one(path)
         chosen = dict(query or {})
         if (server := chosen.pop("server", None)) is None:
-            return AllLines(chosen)
+            return AllLines(self._servers, chosen)
         return self._servers.client(_number("server", server, _MOST_OFFSET)).lines(path, query=chosen)
 
     def _connections(self, query: dict[str, str | int]) -> dict[str, Any]:
@@ -104,16 +104,15 @@ class AllServers:
 class AllLines:
     """The events of all servers as they come, each with its ``server``; ``close``, on any thread, ends them."""
 
-    def __init__(self, query: dict[str, str | int]) -> None:
+    def __init__(self, servers: KnownServers, query: dict[str, str | int]) -> None:
+        self._servers = servers
         self._query = query
         self._lock = threading.Lock()
         self._events: MergedEvents | None = None
         self._is_closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        servers = named_servers()
-        if not servers:
-            raise Unreachable(ALL_SERVERS, "none runs here that answers")
+        servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
         follows = self._query.get("follow") != "false"
         with self._lock:
             if self._is_closed:

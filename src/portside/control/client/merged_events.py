@@ -1,4 +1,7 @@
-"""The events of one server or of several as one stream: a thread for each server reads it."""
+"""The events of one server or of several as one stream: a thread for each server reads it.
+
+Another looks for servers that have begun: one that does not answer holds up the search, and not the events.
+"""
 
 import queue
 import threading
@@ -14,11 +17,13 @@ from portside.errors import PortsideError
 
 _PATH: Final = "/api/v1/events"
 _WAITING: Final = 256  # objects between the readers and whoever iterates: no server is read on while more wait
-_SEARCH_S: Final = 0.5  # between two looks for servers that have begun, and until a ``close`` is noticed
+_SEARCH_S: Final = 0.5  # between two looks for servers that have begun
+_NOTICE_S: Final = 0.5  # until a ``close`` is noticed
 
 Find = Callable[[Container[int]], Iterable[NamedServer]]
 """Returns the servers that answer, but those of some processes."""
 _Item = dict[str, Any] | PortsideError | None  # None: the server has ended the stream
+_Found = list[NamedServer] | PortsideError
 
 
 class MergedEvents:
@@ -38,11 +43,9 @@ class MergedEvents:
         self._find = find
         self._query = query
         self._told = told
-        self._waiting: queue.Queue[tuple[LineStream, _Item]] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[LineStream, _Item] | _Found] = queue.Queue(_WAITING)
         self._streams: dict[LineStream, NamedServer] = {}  # that have not ended
-        self._processes: set[int] = set()  # that are not looked for
         self._closed = threading.Event()
-        self._search_at = time.monotonic() + _SEARCH_S if find is not None else float("inf")
         self._begin(servers)
 
     def close(self) -> None:
@@ -55,59 +58,73 @@ class MergedEvents:
         self, deadline: Callable[[], float | None] = lambda: None
     ) -> Iterator[tuple[NamedServer, dict[str, Any]] | None]:
         """The objects with their servers; None where ``deadline`` (``time.monotonic``) has passed without one."""
-        while self._streams and not self._closed.is_set():
-            self._search()
-            due = deadline()
-            until = self._search_at if due is None else min(self._search_at, due)
-            try:
-                stream, item = self._waiting.get(timeout=_pause(until))
-            except queue.Empty:
-                if due is not None and due <= time.monotonic():
-                    yield None
-                continue
-            if isinstance(item, dict):
-                yield self._streams[stream], item
-                continue
-            server = self._streams.pop(stream)
-            if isinstance(item, Unreachable) and server.pid is not None:
-                self._told(item)
-            elif item is not None:
-                raise item
+        if self._find is not None:
+            known = {server.pid for server in self._streams.values() if server.pid is not None}
+            threading.Thread(target=self._search, args=(self._find, known), name="search", daemon=True).start()
+        try:
+            while self._streams and not self._closed.is_set():
+                due = deadline()
+                try:
+                    found = self._waiting.get(timeout=_pause(due))
+                except queue.Empty:
+                    if due is not None and due <= time.monotonic():
+                        yield None
+                    continue
+                if isinstance(found, PortsideError):
+                    raise found
+                if isinstance(found, list):
+                    self._begin(found)
+                    continue
+                stream, item = found
+                if isinstance(item, dict):
+                    yield self._streams[stream], item
+                    continue
+                server = self._streams.pop(stream)
+                if isinstance(item, Unreachable) and server.pid is not None:
+                    self._told(item)
+                elif item is not None:
+                    raise item
+        finally:
+            self.close()
 
     def _begin(self, servers: Iterable[NamedServer]) -> None:
         for server in servers:
-            if server.pid is not None:
-                self._processes.add(server.pid)
             stream = server.client.lines(_PATH, query=self._query)
             self._streams[stream] = server
             if self._closed.is_set():  # since this began
                 stream.close()
             threading.Thread(target=self._read, args=(stream,), name="events", daemon=True).start()
 
-    def _search(self) -> None:
-        """Begin to read the servers that have begun since; one may have the number of a process that has ended."""
-        if self._find is not None and time.monotonic() >= self._search_at:
-            self._processes = set(filter(is_alive, self._processes))
-            self._begin(self._find(self._processes))
-            self._search_at = time.monotonic() + _SEARCH_S
+    def _search(self, find: Find, known: set[int]) -> None:
+        """Find the servers that begin from now on; one may have the number of a process that has ended."""
+        while not self._closed.wait(_SEARCH_S):
+            known = set(filter(is_alive, known))
+            try:
+                found = list(find(known))
+            except PortsideError as error:
+                self._put(error)
+                return
+            known.update(server.pid for server in found if server.pid is not None)
+            if found:
+                self._put(found)
 
     def _read(self, stream: LineStream) -> None:
         end: PortsideError | None = None
         try:
             for item in stream:
-                self._put(stream, item)
+                self._put((stream, item))
         except PortsideError as error:
             end = error
-        self._put(stream, end)
+        self._put((stream, end))
 
-    def _put(self, stream: LineStream, item: _Item) -> None:
+    def _put(self, found: tuple[LineStream, _Item] | _Found) -> None:
         """Wait until there is room, or nobody iterates any more."""
         while not self._closed.is_set():
             with suppress(queue.Full):
-                self._waiting.put((stream, item), timeout=_SEARCH_S)
+                self._waiting.put(found, timeout=_NOTICE_S)
                 return
 
 
-def _pause(until: float) -> float | None:
-    """Seconds until a moment of the monotonic clock; None for never."""
-    return None if until == float("inf") else max(0.0, until - time.monotonic())
+def _pause(until: float | None) -> float:
+    """Seconds until a moment of the monotonic clock, if it comes before a ``close`` is to be noticed."""
+    return _NOTICE_S if until is None else min(_NOTICE_S, max(0.0, until - time.monotonic()))
