@@ -1,11 +1,14 @@
 """``console --web``: the page of servers in other processes, whose API it passes on."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +254,46 @@ def test_a_server_that_is_there_and_does_not_answer_is_not_looked_for(listen: St
     finally:
         server.signal(signal.SIGCONT)
     assert (answer.status, answer.json["detail"]) == (503, f"server {pid(server)}: no answer within 2s")
+
+
+@contextmanager
+def other_program(said: bytes) -> Iterator[int]:
+    """A program that is no server of ours, which says this of itself on a control socket: its process."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(os.environ["XDG_RUNTIME_DIR"], "portside", f"{process.pid}.sock")
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        client.recv(65536)
+                        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                        client.sendall(head + b"%d\r\n\r\n" % len(said) + said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield process.pid
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE_S)
+            path.unlink()
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"{}", b"[]", b"null", b'{"pid":"x"}', b'{"pid":1,"uptime":1,"started":"","listeners":[],"counts":{}}', b"OK"],
+)
+def test_another_program_beside_the_servers(said: bytes, pair: list[Program], start: Start) -> None:
+    with other_program(said) as process:
+        alone = start("console", str(process), "--web")
+        assert alone.wait() == 1
+        assert b"it does not answer as Portside does" in bytes(alone.err)
+        page = page_of(start("console", "--all", "--web"))
+        assert [each["pid"] for each in page.ask(SERVER).json["servers"]] == [pid(each) for each in pair]
+        by_port = page_of(start("console", f":{pair[0].port}", "--web"))
+        assert by_port.ask(SERVER).json["pid"] == pid(pair[0])

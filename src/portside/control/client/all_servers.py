@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from portside.control.client.at_once import ask_at_once
-from portside.control.client.finder import SERVER, Lines, Query
+from portside.control.client.finder import Lines, Query
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.control.client.known_servers import ALL_SERVERS, KnownServers
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
 from portside.control.client.named_server import NamedServer
+from portside.control.client.server_info import SERVER
 from portside.control.client.servers import FoundServer, named_servers
 from portside.errors import PortsideError
 

@@ -2,13 +2,11 @@
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from portside.control.client.http_client import ControlClient
 from portside.control.client.servers import choose_server, local_servers
 from portside.errors import PortsideError
-
-SERVER: Final = "/api/v1/server"
 
 Query = Mapping[str, str | int]
 

@@ -24,7 +24,7 @@ _UNTRUSTED = (
 _MOST_ANSWER_BYTES = 16 << 20
 _MOST_LINE_BYTES = 12 << 20  # of a stream: the ring holds events of 8 MiB, in base64 a third more
 _MOST_ITEMS = 1_000_000  # of all pages of a list
-_NOT_OURS = "it does not answer as Portside does"
+NOT_OURS = "it does not answer as Portside does"
 _UNAUTHORIZED = 401
 _WHOLE_LINK = "give the whole link that `listen --web` printed: what follows # is the token, and each run has another"
 
@@ -126,12 +126,12 @@ class ControlClient:
         try:
             return json.loads(data.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise Unreachable(self.api.name, f"{_NOT_OURS}: {error}") from None
+            raise Unreachable(self.api.name, f"{NOT_OURS}: {error}") from None
 
     def unreachable(self, error: BaseException) -> Unreachable:
         """The error for the user."""
         if isinstance(error, NotHttp):
-            return Unreachable(self.api.name, f"{_NOT_OURS}: {error}")
+            return Unreachable(self.api.name, f"{NOT_OURS}: {error}")
         if isinstance(error, TimeoutError):
             return Silent(self.api.name, f"no answer within {TIMEOUT_S:g}s")
         if isinstance(error, BlockingIOError):  # of a unix socket whose backlog is full

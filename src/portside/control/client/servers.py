@@ -8,6 +8,7 @@ from portside.control.client.at_once import ask_at_once
 from portside.control.client.exchange import Api
 from portside.control.client.http_client import ApiError, ControlClient, Silent, Unreachable, api_of_link
 from portside.control.client.named_server import NamedServer
+from portside.control.client.server_info import ask_server
 from portside.control.socket_path import ControlSocket, check_folder, control_folder, list_sockets
 from portside.errors import PortsideError
 
@@ -48,14 +49,14 @@ def named_servers(known: Container[int] = ()) -> list[NamedServer]:
 def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int, Silent]]:
     """The servers that answer, without the ``known``, and by their processes why others do not."""
     sockets = [each for each in _own_sockets() if each.pid not in known]
-    answers = ask_at_once(_ask, [_client_of(each) for each in sockets])
+    answers = ask_at_once(_ask, sockets)
     silent = {sock.pid: each for sock, each in zip(sockets, answers, strict=True) if isinstance(each, Silent)}
     return [each for each in answers if isinstance(each, FoundServer)], silent
 
 
 def is_silent(pid: int) -> bool:
     """Whether the server that a process is does not answer, for as long as that takes. Raises PortsideError."""
-    return any(isinstance(_ask(_client_of(each)), Silent) for each in _own_sockets() if each.pid == pid)
+    return any(isinstance(_ask(each), Silent) for each in _own_sockets() if each.pid == pid)
 
 
 def all_servers() -> tuple[list[FoundServer], list[Silent]]:
@@ -122,13 +123,15 @@ def _own_sockets() -> list[ControlSocket]:
     return list_sockets(folder)
 
 
-def _ask(client: ControlClient) -> FoundServer | Silent | None:
+def _ask(control: ControlSocket) -> FoundServer | Silent | None:
+    client = _client_of(control)
     try:
-        return FoundServer(client, client.request("GET", "/api/v1/server"))
+        info = ask_server(client)
     except Silent as error:
         return error
     except (Unreachable, ApiError):
         return None  # it is ending, or its process number now belongs to another program
+    return FoundServer(client, info) if info["pid"] == control.pid else None
 
 
 def _is_named(server: FoundServer, which: str) -> bool:

@@ -17,8 +17,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from portside.control.app import contained_app, needs_websocket, page_routes
-from portside.control.client.finder import SERVER, ApiClient, Find
+from portside.control.client.finder import ApiClient, Find
 from portside.control.client.http_client import ApiError, Silent, Unreachable
+from portside.control.client.server_info import SERVER, ask_server
 from portside.control.dispatch import accept_websocket, websocket_of
 from portside.control.event_streams import MOST_STREAMS
 from portside.control.gateway.stream import StreamReader
@@ -121,14 +122,14 @@ class Gateway:
     def _ask_server(self, *, query: dict[str, str], body: Any) -> dict[str, Any]:
         """The server about itself; where it has gone it is looked for."""
         try:
-            info = self._ask("GET", SERVER, query=query, body=body)
+            info = ask_server(self._client, query)
         except Silent:  # it is there
             raise
         except Unreachable:
             self._client = self._find(self._info)
-            info = self._ask("GET", SERVER, query=query, body=body)
+            info = ask_server(self._client, query)
         self._info = info
-        return {**info, "read_only": self._read_only or info["read_only"]}
+        return {**info, "read_only": self._read_only or bool(info.get("read_only"))}
 
 
 def _problem_of(error: ApiError) -> Problem:

@@ -6,7 +6,8 @@ import signal
 from portside.addresses import Address
 from portside.app.loop import run
 from portside.app.signals import readable_at_signal
-from portside.control.client.finder import SERVER, Find
+from portside.control.client.finder import Find
+from portside.control.client.server_info import ask_server
 from portside.control.gateway.app import Gateway
 from portside.control.stack import Stack
 from portside.control.web_listener import WebListener, open_web
@@ -21,7 +22,7 @@ def serve_page(settings: WebPage, address: Address, find: Find) -> int:
     Raises PortsideError where there is none, and where the address cannot be listened on.
     """
     client = find(None)
-    client.request("GET", SERVER)
+    ask_server(client)
     with readable_at_signal(*_SIGNALS) as ended:
         listener = open_web(settings, address)
         gateway = Gateway(client, find, read_only=settings.web_read_only)

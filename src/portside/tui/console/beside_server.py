@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.control.client.exchange import Api
-from portside.control.client.finder import SERVER
 from portside.control.client.http_client import ControlClient
+from portside.control.client.server_info import ask_server
 from portside.errors import reason_of
 from portside.tui.console.app import END_SIGNALS, ConsoleApp
 from portside.wire.escaping import escape, escape_text
@@ -72,7 +72,7 @@ class BesideServer(ConsoleApp):
 def run(path: str, notices: int, ends: int) -> int:
     """Show the server until it ends, or the user ends both; the exit status. Raises PortsideError."""
     client = ControlClient(Api("the server", path))
-    app = BesideServer(client, client.request("GET", SERVER), notices, ends)
+    app = BesideServer(client, ask_server(client), notices, ends)
     app.run()
     # What the server said while the console had the screen, for whoever looks at the terminal afterwards.
     sys.stderr.write("".join(f"{line}\n" for line in app.session.notices))

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from portside.control.client.finder import SERVER, ApiClient, Find, Query
+from portside.control.client.finder import ApiClient, Find, Query
+from portside.control.client.server_info import ask_server
 from portside.errors import PortsideError
 from portside.tui.worker import Worker
 
@@ -48,7 +49,8 @@ class ServerLink:
         if self.problem is not None:
             info = self.info
             self.client = await self._worker.run(lambda: self._find(info))
-        self.info = await self.ask("GET", SERVER)
+        client = self.client
+        self.info = await self._worker.run(lambda: ask_server(client))
         self.problem = None
 
     def lost(self, error: PortsideError) -> None:

@@ -1,6 +1,7 @@
 """``portside console``: a console on the terminal, for a server that runs already."""
 
-from portside.control.client.finder import SERVER, Find
+from portside.control.client.finder import Find
+from portside.control.client.server_info import ask_server
 from portside.tui.console.app import ConsoleApp
 
 
@@ -10,7 +11,7 @@ def run(find: Find) -> int:
     Raises PortsideError where the server cannot be found: before the screen changes.
     """
     client = find(None)
-    app = ConsoleApp(find, client, client.request("GET", SERVER))
+    app = ConsoleApp(find, client, ask_server(client))
     app.run()
     if app.failure is not None:
         raise app.failure
