@@ -15,7 +15,7 @@ from portside.errors import PortsideError
 
 _PRIVATE = 0o700
 _SUFFIX = ".sock"
-_MOST_PID = (1 << 31) - 1  # pid_t
+MOST_PID = (1 << 31) - 1  # pid_t
 
 
 class ControlSocket(NamedTuple):
@@ -113,7 +113,7 @@ def _is_listening(path: str) -> bool:
 def _pid_of(name: str) -> int | None:
     digits = name.removesuffix(_SUFFIX)
     is_ours = name.endswith(_SUFFIX) and digits.isascii() and digits.isdigit() and len(digits) <= 10
-    return int(digits) if is_ours and 0 < int(digits) <= _MOST_PID else None
+    return int(digits) if is_ours and 0 < int(digits) <= MOST_PID else None
 
 
 def is_alive(pid: int) -> bool:

@@ -119,6 +119,7 @@ def test_one_server_which_is_found_again_after_it_was_started_anew(listen: Start
     assert page.ask(SERVER).json["pid"] == pid(server)
     assert page.ask("/api/v1/limits").json["max_conns"] == 7
     assert page.ask(f"{CONNECTIONS}/1").status == 404
+    assert page.ask(f"{SERVER}/").status == 404
     assert server.stop() == 0
     assert page.ask(SERVER).status == 503
     again = listen("--echo", address=f"127.0.0.1:{port}")
@@ -162,6 +163,9 @@ def test_what_a_gateway_refuses(pair: list[Program], start: Start) -> None:
         ("/api/v1/%0d%0aHost:%20x", 404),
         (f"{CONNECTIONS}/1%20HTTP/1.1%0d%0a%0d%0a", 404),
         ("/metrics", 404),
+        (f"{SERVER}/", 404),
+        (f"{CONNECTIONS}/{pid(pair[0])}/1/", 404),
+        (f"{CONNECTIONS}?fields=peer&limit=0", 400),
     ):
         assert page.ask(path).status == status, path
     wrong = page.ask(f"{CONNECTIONS}?fields=peer&filter=foo%20=%201").json

@@ -18,10 +18,11 @@ from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, mer
 from portside.control.client.named_server import NamedServer
 from portside.control.client.server_info import SERVER
 from portside.control.client.servers import FoundServer, named_servers
+from portside.control.socket_path import MOST_PID
 from portside.errors import PortsideError
 
 _EVENTS: Final = "/api/v1/events"
-_ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d{1,10})/(\d{1,18})(/.*|)")
+_ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d{1,10})/(\d{1,18})(/.*[^/]|)")
 _OF_THE_MACHINE: Final = ("/api/v1/sockets", "/api/v1/findings")
 _OF_EACH: Final = ("/api/v1/broadcast", "/api/v1/drain")
 _MOST_OFFSET: Final = 1 << 40
@@ -61,14 +62,14 @@ class AllServers:
         chosen = dict(query or {})
         if (server := chosen.pop("server", None)) is None:
             return AllLines(self._servers, chosen)
-        return self._servers.client(_number("server", server, _MOST_OFFSET)).lines(path, query=chosen)
+        return self._servers.client(_number("server", server, 1, MOST_PID)).lines(path, query=chosen)
 
     def _connections(self, query: dict[str, str | int]) -> dict[str, Any]:
         """A page of the connections of all servers. One that has ended since is left out: the next look says so."""
         if "fields" not in query:
             raise _refused("fields: they have to be named, for several servers")
-        offset = _number("offset", query.pop("offset", 0), _MOST_OFFSET)
-        limit = _number("limit", query.pop("limit", MOST_ON_A_PAGE), MOST_ON_A_PAGE)
+        offset = _number("offset", query.pop("offset", 0), 0, _MOST_OFFSET)
+        limit = _number("limit", query.pop("limit", MOST_ON_A_PAGE), 1, MOST_ON_A_PAGE)
         servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
         merged = merged_page(servers, query, offset, limit)
         for item in merged.items:
@@ -141,11 +142,11 @@ def _refused(why: str) -> ApiError:
     return ApiError(ALL_SERVERS, {"detail": why}, 400)
 
 
-def _number(name: str, value: str | int, most: int) -> int:
+def _number(name: str, value: str | int, least: int, most: int) -> int:
     """A number of a query. Raises ApiError."""
     text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise _refused(f"{name}: {text!r} is no number from 0 to {most}")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise _refused(f"{name}: {text!r} is no number from {least} to {most}")
     return int(text)
 
 

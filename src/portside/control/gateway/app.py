@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EVENTS: Final = "/api/v1/events"
-_PATH: Final = re.compile(r"/api/v1/[A-Za-z0-9_./-]*")  # a client writes it into its request as it is
+_PATH: Final = re.compile(r"/api/v1/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+")
+"""What a client writes into its request as it is. With a slash at its end a server would lead elsewhere."""
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _GOING_AWAY: Final = 1001  # the close code of a WebSocket whose server ends (RFC 6455, section 7.4.1)
 
