@@ -202,6 +202,16 @@ def test_a_subscriber_that_does_not_read_holds_up_nobody(
         assert page.ask(SERVER).status == 200
 
 
+def test_one_of_several_servers_has_to_be_named(pair: list[Program], start: Start) -> None:
+    for words, what in (((), "which server: 2 run here"), (("1",), "console: '1' is none of"), (("x y",), "console: ")):
+        several = start("console", *words, "--web")
+        assert several.wait() == 1
+        said = bytes(several.err).decode()
+        assert what in said
+        assert "--server" not in said
+        assert words == ("x y",) or f"hint: console PID or ADDRESS, of: {pid(pair[0])} " in said
+
+
 def test_where_no_page_can_be(pair: list[Program], start: Start) -> None:
     held = start("console", "--web", str(pair[0].port), "--all")
     assert held.wait() == 1

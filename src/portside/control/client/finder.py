@@ -49,7 +49,7 @@ class ServerFinder:
         """
         which = self._which
         if last is None or (which is not None and "://" in which):
-            return choose_server(which, self._tls)
+            return choose_server(which, self._tls, asked_by="console")
         addresses = {each["address"] for each in last["listeners"]}
         for server in local_servers():
             if server.pid == last["pid"] or addresses & set(server.addresses):

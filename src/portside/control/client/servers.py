@@ -70,10 +70,12 @@ def all_servers() -> tuple[list[FoundServer], list[Silent]]:
     return servers, list(silent.values())
 
 
-def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> ControlClient:
-    """The server that ``--server`` names: a process, an address that it listens on, or the link of its page.
+def choose_server(
+    which: str | None, tls: "ssl.SSLContext | None" = None, *, asked_by: str = "--server"
+) -> ControlClient:
+    """The server of a name: a process, an address that it listens on, or the link of its page.
 
-    Without a name the only one that runs. Raises PortsideError.
+    Without a name the only one that runs. Raises PortsideError; ``asked_by`` is what the user writes before the name.
     """
     if which is not None and "://" in which and not which.startswith("tcp://"):
         return ControlClient(api_of_link(which, tls))
@@ -81,13 +83,13 @@ def choose_server(which: str | None, tls: "ssl.SSLContext | None" = None) -> Con
         if which == str(each.pid) or (which is None and len(sockets) == 1):
             return _client_of(each)
     servers, _ = all_servers()
-    fitting = servers if which is None else [each for each in servers if _is_named(each, which)]
+    fitting = servers if which is None else [each for each in servers if _is_named(each, which, asked_by)]
     if len(fitting) == 1:
         return fitting[0].client
-    hint = f"--server PID or ADDRESS, of: {_named(fitting or servers)}"
+    hint = f"{asked_by} PID or ADDRESS, of: {_named(fitting or servers)}"
     if fitting:
         raise PortsideError("which server", f"{len(fitting)} run here", hint)
-    raise PortsideError("--server", f"{which!r} is none of those that run here", hint)
+    raise PortsideError(asked_by, f"{which!r} is none of those that run here", hint)
 
 
 def server_of_process(pid: int) -> ControlClient:
@@ -134,14 +136,14 @@ def _ask(control: ControlSocket) -> FoundServer | Silent | None:
     return FoundServer(client, info) if info["pid"] == control.pid else None
 
 
-def _is_named(server: FoundServer, which: str) -> bool:
+def _is_named(server: FoundServer, which: str, asked_by: str) -> bool:
     from portside.addresses import parse_address
     from portside.errors import InvalidValue
 
     try:
         wanted = parse_address(which)
     except InvalidValue as error:
-        raise PortsideError("--server", str(error)) from None
+        raise PortsideError(asked_by, str(error)) from None
     for text in server.addresses:
         address = parse_address(text)
         same_host = wanted.host is None or wanted.host == address.host
