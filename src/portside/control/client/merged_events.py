@@ -16,7 +16,7 @@ from portside.control.socket_path import is_alive
 from portside.errors import PortsideError
 
 _PATH: Final = "/api/v1/events"
-_WAITING: Final = 256  # objects between the readers and whoever iterates: no server is read on while more wait
+_WAITING: Final = 64  # objects between the readers and whoever iterates: no server is read on while more wait
 _SEARCH_S: Final = 0.5  # between two looks for servers that have begun
 _NOTICE_S: Final = 0.5  # until a ``close`` is noticed
 

@@ -1,4 +1,4 @@
-"""The objects of a blocking stream as frames in a loop: a thread reads them, a bounded number ahead."""
+"""The objects of a blocking stream as frames in a loop: a thread reads them, a bounded size ahead."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from portside.control.client.finder import Lines
 from portside.errors import PortsideError
 from portside.json_text import encode_json
 
-_MOST_WAITING: Final = 256  # objects: the stream is not read on while more wait for the subscriber
+_MOST_WAITING_BYTES: Final = 128 * 1024  # the stream is not read on while more wait for the subscriber
 
 
 class StreamReader:
@@ -21,6 +21,7 @@ class StreamReader:
         self._come = asyncio.Event()
         self._room = threading.Condition()
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._end: PortsideError | None = None
         self._has_ended = self._is_closed = False
         threading.Thread(target=self._read, name="events", daemon=True).start()
@@ -32,7 +33,7 @@ class StreamReader:
             self._come.clear()
             with self._room:
                 lines, has_ended = self._waiting, self._has_ended
-                self._waiting = []
+                self._waiting, self._waiting_bytes = [], 0
                 self._room.notify()
             if lines:
                 yield b"".join(lines)
@@ -64,8 +65,9 @@ class StreamReader:
     def _put(self, item: dict[str, Any]) -> None:
         line = encode_json(item) + b"\n"
         with self._room:
-            self._room.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._is_closed)
+            self._room.wait_for(lambda: self._waiting_bytes < _MOST_WAITING_BYTES or self._is_closed)
             self._waiting.append(line)
+            self._waiting_bytes += len(line)
             is_first = len(self._waiting) == 1
         if is_first:
             self._tell()
