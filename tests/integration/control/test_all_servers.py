@@ -210,11 +210,22 @@ def test_a_long_search_holds_up_no_events(servers: list[Program]) -> None:
     assert not reader.is_alive()
 
 
-def found(process: int, opened: int, started: str = "today") -> FoundServer:
+def found(process: int, opened: int, started: str = "today", rate: float | None = None) -> FoundServer:
     """A server, by what it says of itself."""
     counts = {"open": 0, "opened": opened, "received": 0, "sent": 0, "closed": {}, "refused": {}}
-    info = {"pid": process, "uptime": 1.0, "started": started, "listeners": [], "counts": counts}
+    info = {
+        "pid": process, "uptime": 1.0, "started": started, "listeners": [], "counts": counts,
+        "rates": {"opened": rate, "closed": None}, "options": {"--echo": True},
+    }  # fmt: skip
     return FoundServer(ControlClient(Api("it")), info)
+
+
+def test_what_one_server_says_is_not_said_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = [found(os.getpid(), 1, rate=2.5), found(os.getppid(), 1), found(1, 1, rate=1.0)]
+    monkeypatch.setattr(known_servers, "ask_servers", lambda _: (servers, {}))
+    info = KnownServers().info()
+    assert info["rates"] == {"opened": 3.5, "closed": None}
+    assert info["options"] == {}
 
 
 def test_no_client_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:

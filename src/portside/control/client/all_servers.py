@@ -12,7 +12,7 @@ from typing import Any, Final
 from portside.control.client.at_once import ask_at_once
 from portside.control.client.finder import Lines, Query
 from portside.control.client.http_client import ApiError, Unreachable
-from portside.control.client.known_servers import ALL_SERVERS, KnownServers
+from portside.control.client.known_servers import ALL_SERVERS, KnownServers, sum_of_known
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
 from portside.control.client.named_server import NamedServer
@@ -78,7 +78,7 @@ class AllServers:
         return {
             "items": merged.items,
             "total": sum(page["total"] for page in merged.first_pages),
-            "totals": {name: _sum(each[name] for each in totals) for name in (totals[0] if totals else ())},
+            "totals": {name: sum_of_known(each[name] for each in totals) for name in (totals[0] if totals else ())},
             "next": None,
         }
 
@@ -160,8 +160,3 @@ def _without_numbers(page: dict[str, Any]) -> dict[str, Any]:
         **page,
         "items": [{**each, "conns": [], "conns_total": 0} if "conns" in each else each for each in page["items"]],
     }
-
-
-def _sum(values: Iterator[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

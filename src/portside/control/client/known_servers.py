@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -109,6 +110,8 @@ class KnownServers:
             "servers": [{name: info[name] for name in ("pid", "uptime", "listeners", "counts")} for info in infos],
             "silent": silent,
             "started": "",
+            "options": {},
+            "rates": {name: sum_of_known(each["rates"][name] for each in infos) for name in infos[0]["rates"]},
             "uptime": self._earlier_s + time.monotonic() - self._began_at,
             "listeners": list({each["address"]: each for info in infos for each in info["listeners"]}.values()),
             "counts": {
@@ -121,6 +124,12 @@ class KnownServers:
             },
             "read_only": any(info.get("read_only") for info in infos),
         }
+
+
+def sum_of_known(values: Iterable[float | None]) -> float | None:
+    """The sum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _summed(server: FoundServer) -> Counter[str]:

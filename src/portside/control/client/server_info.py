@@ -35,6 +35,7 @@ def _is_info(info: Any) -> bool:
             and isinstance(info["uptime"], int | float)
             and all(isinstance(each["address"], str) for each in info["listeners"])
             and all(isinstance(counts[name], int) for name in _COUNTS)
+            and all(isinstance(rate, int | float | None) for rate in info["rates"].values())
             and all(isinstance(count, int) for name in _BY_REASON for count in counts[name].values())
         )
     except (LookupError, TypeError, AttributeError):
