@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as subscribe
 
+from portside.control.socket_path import make_folder, socket_of
+
 CONNECTIONS = "/api/v1/connections"
 SERVER = "/api/v1/server"
 FIELDS = "?fields=peer,received"
@@ -271,11 +273,13 @@ def test_a_server_that_is_there_and_does_not_answer_is_not_looked_for(listen: St
 
 
 @contextmanager
-def other_program(said: bytes) -> Iterator[int]:
-    """A program that is no server of ours, which says this of itself on a control socket: its process."""
+def other_program(said: bytes, refusal: bytes = b"404 Not Found") -> Iterator[int]:
+    """A program that is no server of ours, which says this of itself on a control socket, and refuses everything else:
+    its process, which ``PID`` stands for.
+    """
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process, socket.socket(socket.AF_UNIX) as listener:
-        path = Path(os.environ["XDG_RUNTIME_DIR"], "portside", f"{process.pid}.sock")
-        listener.bind(str(path))
+        path = socket_of(process.pid, make_folder())
+        listener.bind(path)
         listener.listen()
 
         def answer() -> None:
@@ -283,9 +287,10 @@ def other_program(said: bytes) -> Iterator[int]:
                 while True:
                     client, _ = listener.accept()
                     with client:
-                        client.recv(65536)
-                        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-                        client.sendall(head + b"%d\r\n\r\n" % len(said) + said)
+                        status = b"200 OK" if b" /api/v1/server " in client.recv(65536) else refusal
+                        body = said.replace(b"PID", str(process.pid).encode())
+                        head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                        client.sendall(head % (status, len(body)) + body)
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -294,7 +299,7 @@ def other_program(said: bytes) -> Iterator[int]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(DEADLINE_S)
-            path.unlink()
+            os.unlink(path)
             process.kill()
 
 
@@ -311,3 +316,19 @@ def test_another_program_beside_the_servers(said: bytes, pair: list[Program], st
         assert [each["pid"] for each in page.ask(SERVER).json["servers"]] == [pid(each) for each in pair]
         by_port = page_of(start("console", f":{pair[0].port}", "--web"))
         assert by_port.ask(SERVER).json["pid"] == pid(pair[0])
+
+
+def test_a_refusal_whose_status_nobody_knows(start: Start) -> None:
+    counts = b'{"open":0,"opened":0,"received":0,"sent":0,"closed":{},"refused":{}}'
+    info = b'{"pid":PID,"uptime":1,"started":"","listeners":[],"rates":{},"counts":%s}' % counts
+    for status in (b"450 No", b"999 No"):
+        with other_program(info, status) as process:
+            gateway = start("console", str(process), "--web")
+            page = page_of(gateway)
+            answer = page.ask("/api/v1/limits")
+            assert (answer.status, answer.json["detail"]) == (502, f"HTTP status {int(status[:3])}")
+            with events(page, "payload=none") as refused:
+                assert refused.end() == 1008
+            gateway.signal(signal.SIGTERM)
+            assert gateway.wait() == 0
+            assert b"Traceback" not in bytes(gateway.err)

@@ -8,6 +8,7 @@ import asyncio
 import re
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -37,6 +38,7 @@ _EVENTS: Final = "/api/v1/events"
 _PATH: Final = re.compile(r"/api/v1/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+")
 """What a client writes into its request as it is. With a slash at its end a server would lead elsewhere."""
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_STATUSES: Final = frozenset(HTTPStatus)
 _GOING_AWAY: Final = 1001  # the close code of a WebSocket whose server ends (RFC 6455, section 7.4.1)
 
 
@@ -135,7 +137,8 @@ class Gateway:
 
 def _problem_of(error: ApiError) -> Problem:
     """The refusal of a server as this page's."""
-    status = 502 if error.http_status == 401 else error.http_status  # the token of this page is good
+    is_ours = error.http_status in _STATUSES and error.http_status != 401  # the token of this page is good
+    status = error.http_status if is_ours else 502
     length = error.length if error.position is not None else None
     return Problem(status, error.why, code=error.code, position=error.position, length=length)
 
