@@ -31,8 +31,8 @@ class Slot(Connector):
     """A place for one connection at a time. Its owner calls ``open``, ``begin``, ``on_due`` and ``abandon``."""
 
     __slots__ = (
-        "_constant", "_due", "_has_answered", "_left", "_most_at_once", "_on_ready", "_peer", "_reader", "_recv",
-        "_send", "_unsent", "_writing_due_ns", "behind", "count", "failures", "is_greeted", "next_index",
+        "_constant", "_due", "_has_answered", "_left", "_most_at_once", "_on_ready", "_peer", "_pipeline", "_reader",
+        "_recv", "_send", "_unsent", "_writing_due_ns", "behind", "count", "failures", "is_greeted", "next_index",
     )  # fmt: skip
 
     def __init__(self, worker: "SlotOwner", index: int) -> None:
@@ -44,6 +44,7 @@ class Slot(Connector):
         self.behind = 0  # messages that are due and could not be sent yet
         self.next_index = 0  # of the schedule's messages for this slot
         self._constant = worker.work.messages.constant
+        self._pipeline = worker.work.pipeline
         self._most_at_once = (
             max(1, _BATCH_BYTES // len(self._constant)) if self._constant is not None else _BATCH_MESSAGES
         )
@@ -119,7 +120,7 @@ class Slot(Connector):
             self.state is SlotState.OPEN
             and not self.behind
             and self._left
-            and len(self._due) < self._worker.work.pipeline
+            and len(self._due) < self._pipeline
             and self._unsent is None
         ):
             self._worker.late(now_ns - due_ns)
@@ -132,7 +133,7 @@ class Slot(Connector):
     def _send_behind(self, now_ns: int) -> None:
         """Send messages that were due while this slot could not send."""
         worker = self._worker
-        while self.behind and self._left and len(self._due) < worker.work.pipeline and self._unsent is None:
+        while self.behind and self._left and len(self._due) < self._pipeline and self._unsent is None:
             if self.state is not SlotState.OPEN:
                 return
             due_ns = worker.due_of(self.index, self.next_index)
@@ -142,10 +143,19 @@ class Slot(Connector):
             self._send_one(due_ns)
 
     def _fill(self, now_ns: int) -> None:
-        """In a closed loop: send until ``pipeline`` messages are on their way, or the socket takes no more."""
+        """In a closed loop, where OPEN: send until ``pipeline`` messages are on their way, or the socket is full."""
         worker = self._worker
+        if self._pipeline == 1:
+            if not self._due and self._left and worker.may_send and self._unsent is None:
+                worker.may_send -= 1
+                worker.sent += 1
+                worker.outstanding += 1
+                self._left -= 1
+                self._due.append(now_ns)
+                self._write(self._constant or self._next_message())
+            return
         while self._unsent is None and self.state is SlotState.OPEN:
-            room = min(worker.work.pipeline - len(self._due), self._left, worker.may_send, self._most_at_once)
+            room = min(self._pipeline - len(self._due), self._left, worker.may_send, self._most_at_once)
             if room <= 0:
                 return
             worker.may_send -= room
@@ -273,7 +283,8 @@ class Slot(Connector):
             self._end("wrong_reply")
             return
         now_ns = worker.clock_ns()
-        self._has_answered = self._has_answered or answers > 0
+        if answers:
+            self._has_answered = True
         if answers == 1:
             worker.answered(now_ns - due.popleft())
         elif answers > len(due):
