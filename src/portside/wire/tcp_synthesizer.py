@@ -6,8 +6,8 @@ the result reads as a connection without loss:
 1. ``opened`` is the handshake, from the side that connected. Where the beginning is lost there is none.
 2. Bytes go out in segments of at most SEGMENT_BYTES and are acknowledged at once, so no window is ever full.
 3. The FINs come in their recorded order: a peer's at ``half_closed``. There is no event for our own half-close;
-   ours is at ``closed``, as is the peer's where we closed first. A reset is RST, from the side it came from. An
-   idle or write timeout closes with FIN, too: the kernel still delivers what it took.
+   ours is at ``closed``, as is the peer's where we closed first. A reset is RST, from the side it came from, and so is
+   the fault ``reset``. An idle or write timeout closes with FIN, too: the kernel still delivers what it took.
 4. Bytes that are missing leave a hole in the sequence numbers: an ACK from beyond it, with a comment. A hole is
    crossed in steps of 1 GiB, or a reader of 32-bit sequence numbers would take it for a step back (RFC 9293, 3.4).
    MOST_STEPS are enough: of a larger hole, whole rounds of the sequence numbers are left out.
@@ -16,7 +16,7 @@ the result reads as a connection without loss:
 
 from typing import Final, NamedTuple
 
-from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Opened, Payload, Received
+from portside.events import Closed, CloseReason, Event, Fault, Gap, HalfClosed, Opened, Payload, Received
 from portside.wire.escaping import escape
 from portside.wire.tcpip import (
     ACK,
@@ -78,7 +78,7 @@ class TcpSynthesizer:
     the rest is omitted. ``outbound`` is True for a connection that was opened from this side.
     """
 
-    __slots__ = ("_at", "_begun", "_comment", "_left", "_local", "_out", "_outbound", "_peer")
+    __slots__ = ("_at", "_begun", "_comment", "_is_reset", "_left", "_local", "_out", "_outbound", "_peer")
 
     def __init__(self, conn: int, peer: str, local: str, *, left: int | None = None, outbound: bool = False) -> None:
         there, here = parse_endpoint(peer), parse_endpoint(local)
@@ -91,6 +91,7 @@ class TcpSynthesizer:
         self._left = left
         self._comment = _unencodable_addresses(peer, there, local, here)
         self._begun = False
+        self._is_reset = False  # by a fault
         self._at = 0
         self._out: list[Packet] = []
 
@@ -106,6 +107,8 @@ class TcpSynthesizer:
                 self._data(self._peer, self._local, event.data)
             else:
                 self._data(self._local, self._peer, event.data[: self._bytes_that_left(len(event.data))])
+        elif isinstance(event, Fault):
+            self._is_reset = self._is_reset or event.fault == "reset"
         elif isinstance(event, HalfClosed):
             self._send_fin(self._peer, self._local)
         elif isinstance(event, Gap):
@@ -168,7 +171,7 @@ class TcpSynthesizer:
     def _end(self, reason: CloseReason, error: str | None) -> None:
         if reason == "peer_reset":
             self._emit(self._peer, self._local, RST | ACK)
-        elif reason in ("local_reset", "killed"):
+        elif reason in ("local_reset", "killed") or (reason == "fault" and self._is_reset):
             self._add_comment(_WHY.get(reason, ""))
             self._emit(self._local, self._peer, RST | ACK)
         elif reason == "error":

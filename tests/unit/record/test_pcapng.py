@@ -18,7 +18,7 @@ from packet_parser import (
     synthesize,
 )
 
-from portside.events import Closed, CloseReason, Event, Gap, HalfClosed, Listening, Opened, Received, Sent
+from portside.events import Closed, CloseReason, Event, Fault, Gap, HalfClosed, Listening, Opened, Received, Sent
 from portside.wire import tcpip
 from portside.wire.pcapng import MOST_COMMENT_BYTES, file_header, packet_frame
 from portside.wire.tcp_synthesizer import STEP_BYTES, TcpSynthesizer
@@ -212,6 +212,17 @@ def test_how_connections_end(reason: CloseReason, end: list[str]) -> None:
     assert said(segments) == HANDSHAKE + end
     explained = {"shutdown", "idle_timeout", "write_timeout", "fault", "killed", "error"}
     assert bool(segments[3].comment) == (reason in explained)
+
+
+def test_a_fault_that_resets_is_a_reset_and_another_is_none() -> None:
+    for kind, end in (
+        ("reset", ["local RST ACK"]),
+        ("close", ["local FIN ACK", "peer ACK", "peer FIN ACK", "local ACK"]),
+    ):
+        fault = Fault(0, conn=1, peer=PEER, fault=kind, spec=f"{kind} at 3 out", direction="out", offset=3)
+        segments = story(opened(), fault, closed("fault"))
+        assert said(segments) == HANDSHAKE + end
+        assert segments[3].comment == "closed by Portside: a fault that was asked for"
 
 
 def test_an_error_is_told_in_its_words() -> None:
