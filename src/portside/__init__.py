@@ -134,16 +134,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Import a name of the Python API when it is first used."""
-    if name not in _HOME_OF and name != "sync":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # which would take any name for one of these
 
-    if name == "sync":
-        return import_module("portside.sync")
-    globals()[name] = value = getattr(import_module(f"portside.{_HOME_OF[name]}"), name)
-    return value
+    def __getattr__(name: str) -> object:
+        """Import a name of the Python API when it is first used."""
+        if name not in _HOME_OF and name != "sync":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        if name == "sync":
+            return import_module("portside.sync")
+        globals()[name] = value = getattr(import_module(f"portside.{_HOME_OF[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -52,16 +52,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # which would take any name for one of these
 
-    if name == "faults":
-        return import_module("portside.testing.faults")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(_HOME_OF[name]), name)
-    return value
+    def __getattr__(name: str) -> object:
+        """Import a name when it is first used."""
+        from importlib import import_module
+
+        if name == "faults":
+            return import_module("portside.testing.faults")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value = getattr(import_module(_HOME_OF[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
