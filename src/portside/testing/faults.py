@@ -3,7 +3,8 @@
     tcp_server_factory(faults=[faults.latency(0.2, jitter=0.05), faults.reset(at=1024, direction="out")])
 
 Durations are in seconds or text such as ``"50ms"``, sizes in bytes or text such as ``"10k"``. All functions take the
-keywords of ``When`` that the fault knows; they raise ValueError for the others and for values out of bounds.
+keywords of ``When``; they raise TypeError for any other, and ValueError for those that the fault does not know and for
+values out of bounds.
 """
 
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
@@ -107,7 +108,8 @@ def never_accept(**when: Unpack[When]) -> FaultSpec:
 
 def _make(kind: str, argument: str, clauses: list[str], when: When) -> FaultSpec:
     if unknown := set(when) - set(When.__annotations__):
-        raise TypeError(f"{kind} does not take {', '.join(sorted(unknown))}")
+        names = ", ".join(When.__annotations__)
+        raise TypeError(f"{kind} does not take {', '.join(sorted(unknown))}: it takes {names}")
     words = [kind, *([argument] if argument else []), *clauses]
     if "at" in when:
         words += ["at", _size(when["at"])]

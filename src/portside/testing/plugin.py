@@ -149,7 +149,9 @@ def pytest_fixture_setup(
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a test whose body has passed and whose conversation was not as expected."""
+    __tracebackhide__ = True  # what the test raises passes here
     yield
+    __tracebackhide__ = False
     peers = item.stash.get(_PEERS, None)
     if peers is not None:
         failure = peers.verify(is_final=not peers.is_used_by_others)

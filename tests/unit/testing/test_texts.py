@@ -90,7 +90,7 @@ def test_faults_as_values(made: FaultSpec, text: str) -> None:
 
 
 def test_faults_that_say_nothing() -> None:
-    with pytest.raises(TypeError, match="drop does not take jitter"):
+    with pytest.raises(TypeError, match="drop does not take jitter: it takes at, after, lasts, direction"):
         faults.drop(jitter=1)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="begins at a size or after a time"):
         faults.reset(at=1, after=1)
