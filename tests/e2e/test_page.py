@@ -548,6 +548,9 @@ def test_all_servers_on_one_page(browser: Browser, listen: Start, start: Start, 
 
         page.keyboard.press("2")
         expect(page.locator(".events li", has_text="pause").get_by_role("link", name=f"#{names[1]}")).to_be_visible()
+        page.get_by_role("button", name="Payload").click()
+        expect(page.locator(".events li", has_text="from the second")).to_have_count(2)  # in, and out again
+        expect(page.locator(".events li", has_text="pause")).to_have_count(1)  # it came once more, and is there once
         assert violations(page) == []
 
         page.keyboard.press("4")

@@ -26,6 +26,7 @@ export class EventList {
   /** @type {ServerEvent[]} */
   #pending = [];
   #frame = 0;
+  #again = false; // all comes once more: events of several servers have no numbers
   /** @type {EventStream} */
   stream;
 
@@ -44,11 +45,7 @@ export class EventList {
       payload.setAttribute("aria-pressed", String(this.#payload));
       this.#reconnect();
     }, { class: "toggle", "aria-pressed": "false" });
-    const clear = button("Clear", () => {
-      this.#list.replaceChildren();
-      this.#count = this.#missed = 0;
-      this.#say();
-    });
+    const clear = button("Clear", () => this.#clear());
     root.append(
       element("div", { class: "toolbar" }, this.followButton, payload, clear),
       this.#scroller,
@@ -62,14 +59,26 @@ export class EventList {
   /** @param {number | null} after */
   #make(after) {
     const query = this.#payload ? { payload: /** @type {const} */ ("head") } : { payload: /** @type {const} */ ("none"), filter: WITHOUT_PAYLOAD };
-    return new EventStream({ ...query, after: after ?? 0 }, (events) => this.#take(events), () => this.lost());
+    return new EventStream({ ...query, after: after ?? 0 }, (events) => this.#take(events), () => {
+      this.#again = !this.stream.last;
+      this.lost();
+    });
   }
 
   #reconnect() {
     const after = this.stream.last;
+    this.#again = !after;
     this.stream.close();
     this.stream = this.#make(after);
     this.stream.open();
+  }
+
+  #clear() {
+    this.#again = false;
+    this.#list.replaceChildren();
+    this.#pending = [];
+    this.#count = this.#missed = 0;
+    this.#say();
   }
 
   /** Begin anew: the server is another one. */
@@ -87,6 +96,7 @@ export class EventList {
   /** @param {ServerEvent[]} events */
   #take(events) {
     this.seen(events);
+    if (this.#again) this.#clear();
     for (const event of events) {
       if (event.event === "missed") this.#missed += event.count ?? 0;
       else if (this.#payload || (event.event !== "received" && event.event !== "sent")) this.#pending.push(event);
