@@ -51,7 +51,7 @@ def _servers_of(settings: "CtlManyCommand") -> "tuple[list[NamedServer], int]":
     servers, silent = all_servers()
     for each in silent:
         write_notice(str(each), each.hint)
-    return [NamedServer(each.client, each.pid) for each in servers], 1 if silent else 0
+    return [each.named for each in servers], 1 if silent else 0
 
 
 def _chosen(settings: "CtlCommand") -> "ControlClient":

@@ -15,7 +15,6 @@ from portside.control.client.http_client import ApiError, Unreachable
 from portside.control.client.known_servers import ALL_SERVERS, KnownServers, sum_of_known
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
-from portside.control.client.named_server import NamedServer
 from portside.control.client.server_info import SERVER
 from portside.control.client.servers import FoundServer, named_servers
 from portside.control.socket_path import MOST_PID
@@ -70,7 +69,7 @@ class AllServers:
             raise _refused("fields: they have to be named, for several servers")
         offset = _number("offset", query.pop("offset", 0), 0, _MOST_OFFSET)
         limit = _number("limit", query.pop("limit", MOST_ON_A_PAGE), 1, MOST_ON_A_PAGE)
-        servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
+        servers = [each.named for each in self._servers.all()]
         merged = merged_page(servers, query, offset, limit)
         for item in merged.items:
             item["conn"] = f"{item['server']}/{item['conn']}"
@@ -114,7 +113,7 @@ class AllLines:
         self._is_closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        servers = [NamedServer(each.client, each.pid) for each in self._servers.all()]
+        servers = [each.named for each in self._servers.all()]
         follows = self._query.get("follow") != "false"
         with self._lock:
             if self._is_closed:

@@ -31,6 +31,11 @@ class FoundServer(NamedTuple):
         return int(self.info["pid"])
 
     @property
+    def named(self) -> NamedServer:
+        """This server, named by its process."""
+        return NamedServer(self.client, self.pid)
+
+    @property
     def addresses(self) -> list[str]:
         """The addresses that it listens on."""
         return [each["address"] for each in self.info["listeners"]]
@@ -43,7 +48,7 @@ def local_servers(known: Container[int] = ()) -> list[FoundServer]:
 
 def named_servers(known: Container[int] = ()) -> list[NamedServer]:
     """The servers of ``local_servers``, named by their processes. Raises PortsideError."""
-    return [NamedServer(each.client, each.pid) for each in local_servers(known)]
+    return [each.named for each in local_servers(known)]
 
 
 def ask_servers(known: Container[int] = ()) -> tuple[list[FoundServer], dict[int, Silent]]:

@@ -6,7 +6,6 @@ by the server that answers.
 
 import asyncio
 import re
-from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -15,31 +14,30 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from portside.control.app import contained_app, needs_websocket, page_routes
 from portside.control.client.finder import ApiClient, Find
 from portside.control.client.http_client import ApiError, Silent, Unreachable
 from portside.control.client.server_info import SERVER, ask_server
-from portside.control.dispatch import accept_websocket, websocket_of
+from portside.control.dispatch import websocket_of
 from portside.control.event_streams import MOST_STREAMS
 from portside.control.gateway.stream import StreamReader
 from portside.control.own_thread import AllThreadsBusy, OwnThreads
 from portside.control.problem import Problem
-from portside.control.routes.events import deliver
+from portside.control.routes.events import send_frames
 from portside.control.security import App, WebAccess
 from portside.errors import PortsideError
 from portside.json_text import encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 _EVENTS: Final = "/api/v1/events"
 _PATH: Final = re.compile(r"/api/v1/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+")
 """What a client writes into its request as it is. With a slash at its end a server would lead elsewhere."""
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _STATUSES: Final = frozenset(HTTPStatus)
-_GOING_AWAY: Final = 1001  # the close code of a WebSocket whose server ends (RFC 6455, section 7.4.1)
 
 
 class Gateway:
@@ -89,21 +87,7 @@ class Gateway:
         stream = StreamReader(lines)
         self._streams.add(stream)
         try:
-            frames = stream.frames()
-            await accept_websocket(socket)
-
-            async def send(frame: bytes) -> None:
-                await socket.send_text(frame.decode())
-
-            try:
-                if not await deliver(frames, send, socket.receive, socket.scope):
-                    return
-            except ApiError as error:
-                raise _problem_of(error) from None
-            except PortsideError:
-                pass  # the server has gone
-            with suppress(WebSocketDisconnect, RuntimeError):
-                await socket.close(_GOING_AWAY, "the server ends")
+            await send_frames(socket, _frames(stream))
         finally:
             self._streams.discard(stream)
             stream.close()
@@ -133,6 +117,17 @@ class Gateway:
             info = ask_server(self._client, query)
         self._info = info
         return {**info, "read_only": self._read_only or bool(info.get("read_only"))}
+
+
+async def _frames(stream: StreamReader) -> "AsyncIterator[bytes]":
+    """What a stream brings until the server has gone. Raises Problem."""
+    try:
+        async for frame in stream.frames():
+            yield frame
+    except ApiError as error:
+        raise _problem_of(error) from None
+    except PortsideError:
+        return
 
 
 def _problem_of(error: ApiError) -> Problem:

@@ -64,14 +64,7 @@ async def follow_events(console: Console, socket: WebSocket, *, query: EventsQue
     """Send the events that the query selects until the subscriber or the run ends."""
     frames = _frames(console, query)
     with console.streams.open():
-        await accept_websocket(socket)
-
-        async def send(frame: bytes) -> None:
-            await socket.send_text(frame.decode())
-
-        if await deliver(frames, send, socket.receive, socket.scope):
-            with suppress(WebSocketDisconnect, RuntimeError):
-                await socket.close(_GOING_AWAY, "the server ends")
+        await send_frames(socket, frames)
 
 
 @routes.get(
@@ -123,6 +116,18 @@ def _frames(console: Console, query: EventsQuery, *, follow: bool = True) -> Asy
     selection = Selection(query.payload, query.filter)
     console.run.bus.flush()  # what has happened before the request
     return console.streams.frames(selection, wanted, query.after, follow=follow)
+
+
+async def send_frames(socket: WebSocket, frames: AsyncIterator[bytes]) -> None:
+    """Accept a WebSocket, and send it frames until they end or it is gone."""
+    await accept_websocket(socket)
+
+    async def send(frame: bytes) -> None:
+        await socket.send_text(frame.decode())
+
+    if await deliver(frames, send, socket.receive, socket.scope):
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await socket.close(_GOING_AWAY, "the server ends")
 
 
 async def deliver(
