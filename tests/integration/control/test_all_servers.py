@@ -174,6 +174,22 @@ def test_one_that_answers_nothing_is_not_waited_for_again(
     wait_until(is_back, "it to be asked again")
 
 
+def test_an_act_on_all_says_who_gave_no_answer(servers: list[Program], monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(servers[0].port) as client:
+        wait_until(lambda: opened(servers[0]), "it to be counted")
+        together = AllServers()
+        monkeypatch.setattr(http_client, "TIMEOUT_S", 2.0)
+        servers[2].signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ApiError) as told:
+                together.request("POST", "/api/v1/broadcast", body={"text": "x"})
+        finally:
+            servers[2].signal(signal.SIGCONT)
+        assert told.value.http_status == 503
+        assert f"server {pid(servers[2])}: no answer within 2s, and may do it later" in str(told.value)
+        assert client.recv(1) == b"x"
+
+
 def in_time(ask: Callable[[], Any]) -> Any:
     """What a question answers. Fails where that takes longer than the deadline."""
     answers: queue.Queue[Any] = queue.Queue()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from portside.control.client.at_once import ask_at_once
 from portside.control.client.finder import Lines, Query
-from portside.control.client.http_client import ApiError, Unreachable
+from portside.control.client.http_client import ApiError, Silent, Unreachable
 from portside.control.client.known_servers import ALL_SERVERS, KnownServers, sum_of_known
 from portside.control.client.merged_events import MergedEvents
 from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
@@ -82,11 +82,16 @@ class AllServers:
         }
 
     def _each(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """What an act on every server has done: numbers as sums, connections by their names."""
+        """What an act on every server has done: numbers as sums, connections by their names.
 
-        def ask(server: FoundServer) -> dict[str, Any]:
+        Raises ApiError where one gives no answer: it may do later what the others have done.
+        """
+
+        def ask(server: FoundServer) -> dict[str, Any] | Silent:
             try:
                 answer: dict[str, Any] = server.client.request(method, path, body=body)
+            except Silent as error:
+                return error
             except Unreachable:
                 return {}  # it has ended
             return {
@@ -95,7 +100,10 @@ class AllServers:
             }
 
         whole: dict[str, Any] = {}
-        for answer in ask_at_once(ask, self._servers.all()):
+        answers = ask_at_once(ask, self._servers.all())
+        for answer in answers:
+            if isinstance(answer, Silent):
+                raise ApiError(ALL_SERVERS, {"detail": f"{answer}, and may do it later; the others have done it"}, 503)
             for name, value in answer.items():
                 adds_up = isinstance(value, list) or (isinstance(value, int) and name != "within")
                 whole[name] = whole[name] + value if adds_up and name in whole else value
