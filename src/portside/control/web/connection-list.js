@@ -15,6 +15,7 @@ import { facts, reach } from "./server-state.js";
 import { Table } from "./table.js";
 
 const MOST_WITH_OWNERS = 2000; // open connections: of more the server needs seconds for the programs
+const NAMES_PX = 64; // by which names of several servers are wider than numbers
 const STATES = /** @type {[string, string][]} */ ([["open", "Open"], ["closed", "Closed"], ["all", "All"]]);
 
 export class ConnectionList {
@@ -46,7 +47,7 @@ export class ConnectionList {
     );
     new ResizeObserver(() => this.#fit()).observe(this.table.root);
     this.#fit();
-    everywhere.follow(() => this.#fit());
+    for (const signal of [everywhere, facts]) signal.follow(() => this.#fit());
   }
 
   /** @param {string} state */
@@ -66,7 +67,7 @@ export class ConnectionList {
   }
 
   #fit() {
-    const width = this.table.root.clientWidth || innerWidth;
+    const width = (this.table.root.clientWidth || innerWidth) - (facts.value?.servers ? NAMES_PX : 0);
     let own = columnsFor(width);
     const columns = withMarks((room) => (own = columnsFor(room)), width, ({ conn }) => ofConnection(conn));
     const names = columns.map(({ id }) => id).join(" ");
