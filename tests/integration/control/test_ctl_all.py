@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from api_client import control_path
+from api_client import ask, control_path
 from conftest import Start
 from ctl_command import ctl
 from support import DEADLINE_S, Program, connect, wait_until
@@ -148,17 +148,19 @@ def test_a_server_that_was_killed_is_left_out_and_one_that_is_stuck_is_told(
     with ExitStack() as stack:
         names = crowd(stack, pair)
         stuck, other = map(pid, pair)
-        monkeypatch.setattr(http_client, "TIMEOUT_S", 1.0)
+        for each in pair:
+            assert ask(each, PATH).status == 200  # its API is loaded
+        monkeypatch.setattr(http_client, "TIMEOUT_S", 4.0)
         pair[0].signal(signal.SIGSTOP)
         try:
             assert run_ctl(["conns", "--all"]) == 1
             shown = capfd.readouterr()
             assert {line.split()[0] for line in shown.out.splitlines()[1:]} == of(names, other)
-            assert shown.err == f"portside: server {stuck}: no answer within 1s\n"
+            assert shown.err == f"portside: server {stuck}: no answer within 4s\n"
             assert run_ctl(["limit", "--all", "max_conns=9"]) == 1
             shown = capfd.readouterr()
             assert shown.out.splitlines()[0] == f"{other}: max_conns=9"
-            assert shown.err == f"portside: server {stuck}: no answer within 1s\n"
+            assert shown.err == f"portside: server {stuck}: no answer within 4s\n"
         finally:
             pair[0].signal(signal.SIGKILL)
         pair[0].wait()

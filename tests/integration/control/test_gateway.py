@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import Page, control_path, page_of
+from api_client import Page, ask, control_path, page_of
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -227,7 +227,7 @@ def test_where_no_page_can_be(pair: list[Program], start: Start) -> None:
 
 
 _WAITS = "import portside.cli as p, portside.control.client.http_client as c; c.TIMEOUT_S = {}; p.main()"
-PATIENT, IMPATIENT = _WAITS.format(1e6), _WAITS.format(2)
+PATIENT, IMPATIENT = _WAITS.format(1e6), _WAITS.format(4)
 """``portside`` that waits for an answer for longer than a test takes, or hardly."""
 
 
@@ -262,6 +262,7 @@ def test_the_end_waits_for_no_server_that_does_not_answer(words: tuple[str, ...]
 def test_a_server_that_is_there_and_does_not_answer_is_not_looked_for(listen: Start, start: Start) -> None:
     server = listen("--echo")
     assert server.port
+    assert ask(server, SERVER).status == 200  # its API is loaded
     page = page_of(start("console", "--web", command=(sys.executable, "-c", IMPATIENT)))
     assert page.ask(SERVER).status == 200
     server.signal(signal.SIGSTOP)
@@ -269,7 +270,7 @@ def test_a_server_that_is_there_and_does_not_answer_is_not_looked_for(listen: St
         answer = page.ask(SERVER)
     finally:
         server.signal(signal.SIGCONT)
-    assert (answer.status, answer.json["detail"]) == (503, f"server {pid(server)}: no answer within 2s")
+    assert (answer.status, answer.json["detail"]) == (503, f"server {pid(server)}: no answer within 4s")
 
 
 @contextmanager
