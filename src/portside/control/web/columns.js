@@ -5,7 +5,7 @@
 import * as format from "./format.js";
 import { oneLine } from "./payload.js";
 
-/** @typedef {import("./table.js").Column<ConnectionItem> & {fields: string[], shown: number}} ConnectionColumn */
+/** @typedef {Column<ConnectionItem> & {fields: string[], shown: number}} ConnectionColumn */
 
 /**
  * A fact of the kernel.

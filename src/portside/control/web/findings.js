@@ -69,7 +69,7 @@ export function countText() {
  * The columns of a table, with one more while all views watch: what is wrong with a row, of which a narrow table has room
  * for the mark.
  * @template Item
- * @param {(width: number) => import("./table.js").Column<Item>[]} columnsFor
+ * @param {(width: number) => Column<Item>[]} columnsFor
  * @param {number} width  of the table, in pixels
  * @param {(item: Item) => Finding[]} of
  */

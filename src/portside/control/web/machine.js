@@ -13,7 +13,7 @@ import * as format from "./format.js";
 import { failed } from "./notices.js";
 import { Table } from "./table.js";
 
-/** @typedef {import("./table.js").Column<KernelSocket> & {shown: number}} SocketColumn */
+/** @typedef {Column<KernelSocket> & {shown: number}} SocketColumn */
 
 /**
  * @param {KernelSocket} socket

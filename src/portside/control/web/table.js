@@ -9,36 +9,6 @@ const ROW_PX = 30;
 const OVERSCAN = 4;
 const TALLEST_PX = 8_000_000; // browsers limit the height of an element
 
-/**
- * A column: `text` makes what a cell shows, `tone` a class for it. `width` is a track of the grid.
- * @template Item
- * @typedef {{
- *   id: string,
- *   heading: string,
- *   title: string,
- *   width: string,
- *   text: (item: Item) => string,
- *   tone?: (item: Item) => string,
- *   sort?: string,
- *   number?: boolean,
- *   data?: boolean,
- * }} Column
- */
-
-/**
- * @template Item
- * @typedef {{
- *   label: string,
- *   key: (item: Item) => string,
- *   load: (offset: number, limit: number, sort: string) => Promise<Page<Item>>,
- *   loaded: (error: unknown) => void,
- *   open?: (item: Item) => void,
- *   sorted?: (sort: string) => void,
- *   sort: string,
- *   rowTone?: (item: Item) => string,
- * }} Options
- */
-
 /** @typedef {{row: HTMLElement, cells: HTMLElement[], texts: string[], tones: string[], index: number}} Line */
 
 /** @template Item */
@@ -52,7 +22,7 @@ export class Table {
   #openKey = "";
   #drawn = false;
 
-  /** @param {Options<Item>} options */
+  /** @param {TableOptions<Item>} options */
   constructor(options) {
     this.options = options;
     this.sort = options.sort;

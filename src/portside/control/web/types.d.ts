@@ -182,3 +182,28 @@ interface HistoryRow {
   at: number;
   [name: string]: number | null;
 }
+
+/** A column of a table: `text` makes what a cell shows, `tone` a class for it. `width` is a track of the grid. */
+interface Column<Item> {
+  id: string;
+  heading: string;
+  title: string;
+  width: string;
+  text: (item: Item) => string;
+  tone?: (item: Item) => string;
+  sort?: string;
+  number?: boolean;
+  data?: boolean;
+}
+
+/** What a table shows, and how it asks for it. */
+interface TableOptions<Item> {
+  label: string;
+  key: (item: Item) => string;
+  load: (offset: number, limit: number, sort: string) => Promise<Page<Item>>;
+  loaded: (error: unknown) => void;
+  open?: (item: Item) => void;
+  sorted?: (sort: string) => void;
+  sort: string;
+  rowTone?: (item: Item) => string;
+}
