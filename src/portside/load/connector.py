@@ -82,7 +82,7 @@ class Connector:
 
     def _limit_time(self) -> None:
         """End the connection unless it leaves its state before the timeout."""
-        self._worker.limit(self, self._generation, self.state)
+        self._worker.timers.limit(self, self._generation, self.state)
 
     def is_in(self, generation: int, state: SlotState) -> bool:
         """Whether this is still the connection, and the state, that a timeout is for."""

@@ -80,7 +80,7 @@ class Slot(Connector):
         worker.opened(self.index, now_ns)
         if work.lifetime_ns is not None:
             generation = self._generation
-            worker.after(work.lifetime_ns, lambda: self._on_lifetime(generation))
+            worker.timers.after(work.lifetime_ns, lambda: self._on_lifetime(generation))
         if worker.is_sending:
             self.begin(now_ns)
 
@@ -301,7 +301,7 @@ class Slot(Connector):
                     self._send_behind(now_ns)
             elif worker.work.think_ns:
                 generation = self._generation
-                worker.after(worker.work.think_ns, lambda: self._on_thought(generation))
+                worker.timers.after(worker.work.think_ns, lambda: self._on_thought(generation))
             else:
                 self._fill(now_ns)
 

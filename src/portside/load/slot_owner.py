@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
-from portside.load.slot_state import SlotState, Timed
+from portside.load.timers import Timers
 from portside.load.work import Work
 
 
@@ -25,6 +25,7 @@ class SlotOwner(Protocol):
     is_sending: bool
     server_speaks_first: bool
     may_be_self_connected: bool
+    timers: Timers
     connecting: int
     may_send: int
     outstanding: int
@@ -38,10 +39,6 @@ class SlotOwner(Protocol):
     def unwatch(self, sock: socket.socket) -> None: ...
 
     def forget(self, sock: socket.socket) -> None: ...
-
-    def limit(self, slot: Timed, generation: int, state: SlotState) -> None: ...
-
-    def after(self, wait_ns: int, call: Callable[[], None]) -> None: ...
 
     def soon(self, call: Callable[[int], None]) -> None: ...
 

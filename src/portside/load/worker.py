@@ -15,7 +15,6 @@ A server speaks first (SMTP, FTP) where most of the connections have got somethi
 """
 
 import gc
-import heapq
 import os
 import select
 import socket
@@ -28,7 +27,8 @@ from portside.load.histogram import Histogram
 from portside.load.kernel_facts import KernelFacts
 from portside.load.schedule import Pace
 from portside.load.slot import Slot
-from portside.load.slot_state import SlotState, Timed
+from portside.load.slot_state import SlotState
+from portside.load.timers import Timers
 from portside.load.work import Work, WorkDone
 
 _REPORT_NS = 100_000_000
@@ -70,9 +70,7 @@ class LoadWorker:
         self._slots = [_slot_type(work)(self, index) for index in range(work.connections)]
         self._to_open = deque(self._slots)
         self._connect_at_ns = 0
-        self._timers: list[tuple[int, int, Callable[[], None]]] = []
-        self._timer_count = 0
-        self._limits: deque[tuple[int, Timed, int, SlotState]] = deque()
+        self.timers = Timers(self.clock_ns, work.timeout_ns)
         self._soon: list[Callable[[int], None]] = []
         self._numbers = 0
         self._stage = "opening"
@@ -119,10 +117,7 @@ class LoadWorker:
                 self._stop_sending(now, self._end_ns or now)
             elif self.is_open_loop:
                 self._send_due(now)
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
-        if self._limits:
-            self._end_late_slots(now)
+        self.timers.run(now)
         if self._to_open:
             self._open_some(now)
         if self._soon:
@@ -141,10 +136,7 @@ class LoadWorker:
         until = min(now + _MOST_WAIT_NS, self._report_at_ns)
         if self._soon:
             until = now
-        if self._timers:
-            until = min(until, self._timers[0][0])
-        if self._limits:
-            until = min(until, self._limits[0][0])
+        until = self.timers.next_ns(until)
         if self._to_open and self.work.connect_rate is not None:
             until = min(until, self._connect_at_ns)
         elif self._to_open and self.connecting < _MOST_CONNECTING:
@@ -191,27 +183,6 @@ class LoadWorker:
         if self._watched.pop(fd, None) is not None:
             del self._handlers[fd]
 
-    def limit(self, slot: Timed, generation: int, state: SlotState) -> None:
-        """Have a connection of a slot end if it is still in a state when the timeout is over."""
-        self._limits.append((self.clock_ns() + self.work.timeout_ns, slot, generation, state))
-
-    def _end_late_slots(self, now: int) -> None:
-        """End connections whose limit has passed; the limits are in order, since all are as long."""
-        limits = self._limits
-        while limits:
-            due, slot, generation, state = limits[0]
-            is_late = slot.is_in(generation, state)
-            if is_late and due > now:
-                return
-            limits.popleft()
-            if is_late:
-                slot.time_out()
-
-    def after(self, wait_ns: int, call: Callable[[], None]) -> None:
-        """Call later; what is called must see for itself whether it is still of interest."""
-        self._timer_count += 1
-        heapq.heappush(self._timers, (self.clock_ns() + wait_ns, self._timer_count, call))
-
     def soon(self, call: Callable[[int], None]) -> None:
         """Call in the next turn."""
         self._soon.append(call)
@@ -237,7 +208,7 @@ class LoadWorker:
             return
         if slot.failures:
             wait_ns = min(_RETRY_NS << min(slot.failures - 1, 8), _MOST_RETRY_NS)
-            self.after(wait_ns, lambda: self._wants_to_open(slot))
+            self.timers.after(wait_ns, lambda: self._wants_to_open(slot))
         else:
             self._wants_to_open(slot)
 

@@ -82,7 +82,7 @@ class AllServers:
         }
 
     def _each(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """What an act on every server has done: numbers as sums, connections by their names.
+        """The outcome of an act on every server: numbers as sums, connections by their names.
 
         Raises ApiError where one gives no answer: it may do later what the others have done.
         """

@@ -36,7 +36,7 @@ class Merged(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """What the servers said: a window of the list of each."""
+    """The answers of the servers: a window of the list of each."""
 
     windows: list[Window]
     first_pages: list[Mapping[str, Any]]

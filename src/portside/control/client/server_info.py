@@ -12,14 +12,14 @@ _BY_REASON: Final = ("closed", "refused")
 
 
 class Asks(Protocol):
-    """What can be asked."""
+    """A server, or several as one, that can be asked."""
 
     def request(self, method: str, path: str, *, query: Mapping[str, str | int] | None = None) -> Any:
         """One request: the JSON of its answer."""
 
 
 def ask_server(client: Asks, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
-    """What a server says of itself. Raises ApiError, and Unreachable where that is not what a server says."""
+    """The facts that a server tells of itself. Raises ApiError, and Unreachable where they are none."""
     info = client.request("GET", SERVER, query=query)
     if not _is_info(info):
         raise Unreachable("the server", f"{NOT_OURS}: this is nothing that a server says of itself")

@@ -93,7 +93,7 @@ class Gateway:
             stream.close()
 
     async def _on_thread(self, ask: Any, query: dict[str, str], body: Any) -> Any:
-        """What a blocking question answers. Raises Problem."""
+        """The answer to a blocking question. Raises Problem."""
         try:
             return await self._threads.call(ask, query=query, body=body)
         except AllThreadsBusy:
@@ -120,7 +120,7 @@ class Gateway:
 
 
 async def _frames(stream: StreamReader) -> "AsyncIterator[bytes]":
-    """What a stream brings until the server has gone. Raises Problem."""
+    """The frames of a stream until the server has gone. Raises Problem."""
     try:
         async for frame in stream.frames():
             yield frame

@@ -27,7 +27,7 @@ class StreamReader:
         threading.Thread(target=self._read, name="events", daemon=True).start()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """What has come since the frame before, as JSON Lines. Raises what the stream raised."""
+        """Frames of JSON Lines, each with all that has come since the one before. Raises what the stream raised."""
         while True:
             await self._come.wait()
             self._come.clear()
