@@ -56,11 +56,13 @@ def probe_times(idle_s: float) -> Iterator[ProbeTimes]:
 
     The kernel's timers of that length have steps of 2 s: of thousands of connections that fall silent together, all
     probes leave in one moment. A queue on the way, such as that of the loopback interface, drops those above its limit
-    (1000 packets, net.core.netdev_max_backlog) and, at one interval for all, the same ones each time.
+    (1000 packets, net.core.netdev_max_backlog) and, at one interval for all, the same ones each time. Intervals are
+    odd: the even ones are whole steps, so that each repetition would leave together with the first probes of others.
     """
     most_s = _probe_interval_s(idle_s)
     idles = [max(1, round(idle_s * (0.5 + 0.5 * step / (_IDLE_STEPS - 1)))) for step in range(_IDLE_STEPS)]
-    return map(ProbeTimes, cycle(idles), cycle(range((most_s + 1) // 2, most_s + 1)))
+    intervals = [each for each in range((most_s + 1) // 2, most_s + 1) if each % 2] or [most_s]
+    return map(ProbeTimes, cycle(idles), cycle(intervals))
 
 
 def set_probe_times(sock: socket.socket, times: ProbeTimes) -> None:
