@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from portside.control.client.at_once import ask_at_once
-from portside.control.client.finder import Lines, Query
-from portside.control.client.http_client import ApiError, Silent, Unreachable
+from portside.control.client.finder import Lines
+from portside.control.client.http_client import ApiError, Query, Silent, Unreachable
 from portside.control.client.known_servers import ALL_SERVERS, KnownServers, sum_of_known
-from portside.control.client.merged_events import MergedEvents
+from portside.control.client.merged_events import EVENTS, MergedEvents
 from portside.control.client.merged_list import CONNECTIONS, MOST_ON_A_PAGE, merged_page
 from portside.control.client.server_info import SERVER
 from portside.control.client.servers import FoundServer, named_servers
 from portside.control.socket_path import MOST_PID
 from portside.errors import PortsideError
 
-_EVENTS: Final = "/api/v1/events"
 _ONE_CONNECTION: Final = re.compile(r"(/api/v1/connections/)(\d{1,10})/(\d{1,18})(/.*[^/]|)")
 _OF_THE_MACHINE: Final = ("/api/v1/sockets", "/api/v1/findings")
 _OF_EACH: Final = ("/api/v1/broadcast", "/api/v1/drain")
@@ -56,7 +55,7 @@ class AllServers:
 
     def lines(self, path: str, *, query: Query | None = None) -> Lines:
         """The events of all servers; those of one, with their numbers, where the query has a ``server``."""
-        if path != _EVENTS:
+        if path != EVENTS:
             raise _of_one(path)
         chosen = dict(query or {})
         if (server := chosen.pop("server", None)) is None:

@@ -4,11 +4,9 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from portside.control.client.http_client import ControlClient
+from portside.control.client.http_client import ControlClient, Query
 from portside.control.client.servers import choose_server, local_servers
 from portside.errors import PortsideError
-
-Query = Mapping[str, str | int]
 
 
 class ApiClient(Protocol):

@@ -29,6 +29,10 @@ _UNAUTHORIZED = 401
 _WHOLE_LINK = "give the whole link that `listen --web` printed: what follows # is the token, and each run has another"
 
 
+Query = Mapping[str, str | int]
+"""The parameters of a request, by their names."""
+
+
 class ApiError(PortsideError):
     """A request that was refused: the problem that the server sent. ``position`` and ``length`` are in a filter."""
 
@@ -80,7 +84,7 @@ class ControlClient:
     def __init__(self, api: Api) -> None:
         self.api = api
 
-    def request(self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Any = None) -> Any:
+    def request(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Any:
         """One request; the JSON of its answer, None where it has none."""
         exchange = None
         try:
@@ -95,11 +99,11 @@ class ControlClient:
         self.check(exchange, answer)
         return self.decode(answer) if answer else None
 
-    def lines(self, path: str, *, query: Mapping[str, str | int] | None = None) -> "LineStream":
+    def lines(self, path: str, *, query: Query | None = None) -> "LineStream":
         """The objects of a stream of JSON Lines, as they come, until the server ends it."""
         return LineStream(self, _target(path, query))
 
-    def pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
         """The answers of a list, page by page, as far as each brings something; an ``offset`` is before the first."""
         after: dict[str, str | int] = {}
         left = _MOST_ITEMS
@@ -200,7 +204,7 @@ class LineStream(Iterator[dict[str, Any]]):
                     self._exchange = None
 
 
-def _target(path: str, query: Mapping[str, str | int] | None) -> str:
+def _target(path: str, query: Query | None) -> str:
     """The target of a request; the paths of the API need no quoting."""
     if not query:
         return path

@@ -15,7 +15,7 @@ from portside.control.client.named_server import NamedServer
 from portside.control.socket_path import is_alive
 from portside.errors import PortsideError
 
-_PATH: Final = "/api/v1/events"
+EVENTS: Final = "/api/v1/events"
 _WAITING: Final = 64  # objects between the readers and whoever iterates: no server is read on while more wait
 _SEARCH_S: Final = 0.5  # between two looks for servers that have begun
 _NOTICE_S: Final = 0.5  # until a ``close`` is noticed
@@ -89,7 +89,7 @@ class MergedEvents:
 
     def _begin(self, servers: Iterable[NamedServer]) -> None:
         for server in servers:
-            stream = server.client.lines(_PATH, query=self._query)
+            stream = server.client.lines(EVENTS, query=self._query)
             self._streams[stream] = server
             if self._closed.is_set():  # since this began
                 stream.close()

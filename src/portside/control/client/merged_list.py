@@ -5,11 +5,11 @@ few rows are asked for around the place that the page has in the list of each se
 as the kernel spreads them over a shared port; where that was no good guess, more, and at last all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from portside.control.client.at_once import ask_at_once
-from portside.control.client.http_client import Unreachable
+from portside.control.client.http_client import Query, Unreachable
 from portside.control.client.merging import Window, column_of, field_of, merge, piece
 from portside.control.client.named_server import NamedServer
 
@@ -19,8 +19,8 @@ MOST_ON_A_PAGE: Final = 1000  # rows that the API gives at once
 _NEAR: Final = 300  # rows: up to here all before the page are asked for
 _MARGINS: Final = (150, 500, 2000)  # rows beside the guess, on either side
 
-Query = Mapping[str, str | int]
-_Ask = Callable[[NamedServer], Window]
+_Span = tuple[int, int | None]
+"""From which row on, and how many; None for all."""
 
 
 class Merged(NamedTuple):
@@ -67,10 +67,6 @@ def merged_page(servers: Sequence[NamedServer], query: Query, offset: int, limit
                 return Merged(items, asked.first_pages, asked.failures)
     far = merged_connections(servers, query)
     return far._replace(items=far.items[offset : offset + limit])
-
-
-_Span = tuple[int, int | None]
-"""From which row on, and how many; None for all."""
 
 
 def _guesses(

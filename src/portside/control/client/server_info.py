@@ -1,9 +1,8 @@
 """What a server says of itself, checked as far as it is used here: what answers may be none of ours."""
 
-from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from portside.control.client.http_client import NOT_OURS, Unreachable
+from portside.control.client.http_client import NOT_OURS, Query, Unreachable
 
 SERVER: Final = "/api/v1/server"
 
@@ -14,11 +13,11 @@ _BY_REASON: Final = ("closed", "refused")
 class Asks(Protocol):
     """A server, or several as one, that can be asked."""
 
-    def request(self, method: str, path: str, *, query: Mapping[str, str | int] | None = None) -> Any:
+    def request(self, method: str, path: str, *, query: Query | None = None) -> Any:
         """One request: the JSON of its answer."""
 
 
-def ask_server(client: Asks, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+def ask_server(client: Asks, query: Query | None = None) -> dict[str, Any]:
     """The facts that a server tells of itself. Raises ApiError, and Unreachable where they are none."""
     info = client.request("GET", SERVER, query=query)
     if not _is_info(info):

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from portside.control.app import contained_app, needs_websocket, page_routes
 from portside.control.client.finder import ApiClient, Find
 from portside.control.client.http_client import ApiError, Silent, Unreachable
+from portside.control.client.merged_events import EVENTS
 from portside.control.client.server_info import SERVER, ask_server
 from portside.control.dispatch import websocket_of
 from portside.control.event_streams import MOST_STREAMS
@@ -33,7 +34,6 @@ from portside.json_text import encode_json
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-_EVENTS: Final = "/api/v1/events"
 _PATH: Final = re.compile(r"/api/v1/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]+")
 """What a client writes into its request as it is. With a slash at its end a server would lead elsewhere."""
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -54,8 +54,8 @@ class Gateway:
     def app(self, access: WebAccess) -> App:
         """The application, in the running loop."""
         routes = [
-            WebSocketRoute(_EVENTS, websocket_of(self._follow)),
-            Route(_EVENTS, needs_websocket),
+            WebSocketRoute(EVENTS, websocket_of(self._follow)),
+            Route(EVENTS, needs_websocket),
             Route("/api/v1/{path:path}", self._answer, methods=list(_METHODS)),
             *page_routes(),
         ]
@@ -81,7 +81,7 @@ class Gateway:
         if len(self._streams) >= MOST_STREAMS:
             raise Problem(503, f"{MOST_STREAMS} streams of events are open already", code="streams")
         try:
-            lines = self._client.lines(_EVENTS, query=dict(socket.query_params))
+            lines = self._client.lines(EVENTS, query=dict(socket.query_params))
         except ApiError as error:
             raise _problem_of(error) from None
         stream = StreamReader(lines)

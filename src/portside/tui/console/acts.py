@@ -4,7 +4,7 @@ import base64
 import enum
 from typing import Any, Literal, Protocol
 
-from portside.control.client.finder import Query
+from portside.control.client.http_client import Query
 from portside.errors import InvalidValue
 from portside.tui.console.link import ConnName
 from portside.units import counted, parse_text

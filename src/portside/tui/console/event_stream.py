@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from portside.control.client.finder import ApiClient, Query
+from portside.control.client.finder import ApiClient
+from portside.control.client.http_client import Query
 from portside.errors import PortsideError
 
 _PATH = "/api/v1/events"

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from portside.control.client.finder import ApiClient, Find, Query
+from portside.control.client.finder import ApiClient, Find
+from portside.control.client.http_client import Query
 from portside.control.client.server_info import ask_server
 from portside.errors import PortsideError
 from portside.tui.worker import Worker

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from portside.control.client.finder import Query
+from portside.control.client.http_client import Query
 from portside.tui.console.findings import Findings
 from portside.tui.console.link import ServerLink
 from portside.tui.console.rates import RateSeries
