@@ -22,7 +22,7 @@ from portside.errors import Hint, PortsideError, reason_of
 COMMANDS = {
     "listen": "a TCP server for any number of clients that shows what each of them sends",
     "connect": "standard input to a peer, the peer to standard output",
-    "console": "a running server in the terminal: its connections, live, and acts on them",
+    "console": "a running server in the terminal or on a page: its connections, live, and acts on them",
     "rec": "recordings: list, show, export, replay, compare and check them",
     "ctl": "act on a running server: see its clients, answer, slow, pause, close, break them",
     "rules": "rules for what a server answers: check a file, test it with a transcript",
