@@ -1,0 +1,36 @@
+"""Values of the options of agent and fleet."""
+
+import pytest
+
+from portside.errors import InvalidValue
+from portside.fleet.broker import without_password
+from portside.settings.agent import parse_name, parse_outbox_size
+from portside.settings.broker import parse_nats_urls
+
+
+def test_servers() -> None:
+    assert parse_nats_urls("broker:4222") == ("nats://broker:4222",)
+    assert parse_nats_urls("nats://a,tls://[::1]:4222") == ("nats://a", "tls://[::1]:4222")
+
+
+@pytest.mark.parametrize("text", ["", "http://a:1", "nats://", "nats://a:port", "nats://a:99999", "nats://a b", "a,,b"])
+def test_what_is_no_server(text: str) -> None:
+    with pytest.raises(InvalidValue, match="is no NATS server"):
+        parse_nats_urls(text)
+
+
+def test_passwords_are_not_shown() -> None:
+    assert without_password("nats://me:s3cret@broker:4222") == "nats://broker:4222"
+    assert without_password("nats://broker:4222") == "nats://broker:4222"
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a\x1b", "x" * 129])
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(InvalidValue, match="is no name"):
+        parse_name(text)
+
+
+def test_the_least_outbox() -> None:
+    assert parse_outbox_size("1M") == 1 << 20
+    with pytest.raises(InvalidValue, match="1M at least"):
+        parse_outbox_size("1023k")
