@@ -255,6 +255,8 @@ def test_what_is_read(text: str, tree: Filter) -> None:
         ("mark > 1", 5, 1, "'mark' can only be = or !="),
         ("program = 'nc", 10, 1, "this quote has no end"),
         ("spotr = 1", 0, 5, "nothing is called 'spotr': did you mean sport?"),
+        ("received > 1k", 0, 8, "nothing is called 'received': did you mean bytes_received?"),
+        ("peer 10/8", 0, 4, "nothing is called 'peer': did you mean dst?"),
         ("xyzzy", 0, 5, "nothing is called 'xyzzy': a program is program = xyzzy, a service sport = :xyzzy"),
         ("xyzzy = 1", 0, 5, "nothing is called 'xyzzy'"),
         ("22,80", 0, 5, "'22,80' begins no condition: write 22 or 80"),

@@ -1,6 +1,6 @@
 """The parser: recursive descent over the words, one method a rule of the grammar in ``__init__``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar, cast
 
 from portside.errors import InvalidValue
@@ -47,6 +47,16 @@ _HABITS = {
     "process": "write program = NAME",
 }
 """Words of tcpdump, lsof and ps, and what does the same here."""
+# What connections of a server, load and other tools call the numbers of a socket.
+_SYNONYMS = {
+    "received": "bytes_received",
+    "sent": "bytes_sent",
+    "recv": "recvq",
+    "send": "sendq",
+    "local": "src",
+    "remote": "dst",
+    "peer": "dst",
+}
 _WORDS = ("state", "exclude", *_PORTS, "program", "mark", "fwmark")
 
 _T = TypeVar("_T")
@@ -220,7 +230,7 @@ class _FilterParser:
         columns = self._columns
         if habit := _HABITS.get(text.lower()):
             return f"{text!r} begins no condition: {habit}"
-        like = _like(text.lower(), (*_WORDS, *columns.ends, *columns.numbers, *columns.texts))
+        like = _like(text.lower(), (*_WORDS, *columns.ends, *columns.numbers, *columns.texts), _SYNONYMS)
         if "." in text or ":" in text:
             return f"{text!r} begins no condition: write src {text} or dst {text}"
         if not like and text.lower().replace("_", "-") in states.WORDS:
@@ -277,6 +287,6 @@ def _parse_mark(text: str) -> Mark:
     return Mark(*values)
 
 
-def _like(word: str, known: Iterable[str]) -> str:
-    near = nearest(word, known)
+def _like(word: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    near = nearest(word, known, synonyms)
     return f": did you mean {near}?" if near else ""
