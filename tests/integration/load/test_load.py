@@ -21,15 +21,19 @@ import pytest
 from certificates import Authority
 from conftest import Start
 from hdrh.histogram import HdrHistogram
-from support import DEADLINE_S, Program, wait_until
+from support import DEADLINE_S, Program, free_port, wait_until
 
 Serve = Callable[[socket.socket], object]
 
 
 @contextmanager
-def serving(serve: Serve, backlog: int = 128) -> Iterator[int]:
-    """A server that runs a function with each connection, on threads: its port."""
-    with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
+def serving(serve: Serve, at_once: Serve | None = None) -> Iterator[int]:
+    """A server that runs a function with each connection, on threads: its port.
+
+    ``at_once`` is called before the next connection is accepted. Then at most two connections are there for which it
+    has not been called, since the kernel takes only one more for the server.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=128 if at_once is None else 0) as listener:
 
         def accept() -> None:
             while True:
@@ -37,6 +41,8 @@ def serving(serve: Serve, backlog: int = 128) -> Iterator[int]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
+                if at_once is not None:
+                    at_once(connection)
                 threading.Thread(target=run, args=(connection,), daemon=True).start()
 
         def run(connection: socket.socket) -> None:
@@ -65,6 +71,15 @@ def load(start: Start, port: int, *options: str, status: int | None = 0) -> Any:
     return json.loads(program.out) if program.out else None
 
 
+def load_until(start: Start, port: int, condition: Callable[[], Any], what: str, *options: str) -> Any:
+    """The report of a run that goes on until a condition holds, and then ends as at Ctrl-C."""
+    program = start("load", f"127.0.0.1:{port}", "--json", "-d", "10m", *options)
+    wait_until(condition, what)
+    program.signal(signal.SIGINT)
+    assert program.wait() == 0, program.err.decode()
+    return json.loads(program.out)
+
+
 def test_every_message_is_answered_and_counted(start: Start, listen: Start) -> None:
     server = listen("--echo")
     report = load(start, server.port, "-n", "1000", "-c", "10", "--workers", "2")
@@ -81,7 +96,7 @@ def test_every_message_is_answered_and_counted(start: Start, listen: Start) -> N
 
 
 def test_an_open_loop_sends_what_is_due(start: Start, listen: Start) -> None:
-    report = load(start, listen("--echo").port, "--rate", "500/s", "-d", "1s", "-c", "4", "--workers", "2")
+    report = load(start, listen("--echo").port, "--rate", "500/s", "-d", "1s", "-c", "4", "--workers", "2", "-w", "20s")
     assert 490 <= report["sent"] <= 500
     assert report["replies"] == report["sent"]
     assert report["wanted_rate"] == 500
@@ -90,27 +105,31 @@ def test_an_open_loop_sends_what_is_due(start: Start, listen: Start) -> None:
 
 def test_latency_counts_from_when_a_message_was_due(start: Start) -> None:
     """A server that answers nothing for 400 ms of a second: 40 % of what is due waits, up to 400 ms."""
-    began = threading.Event()
+    came: list[float] = []
+    answered: list[float] = []
+
+    def answer(connection: socket.socket, *, after_s: float = 0.0) -> None:
+        data = connection.recv(65536)
+        came.append(time.monotonic())
+        threading.Event().wait(after_s)  # the pause is what the test is about
+        answered.append(time.monotonic())
+        connection.sendall(data)
 
     def pausing(connection: socket.socket) -> None:
-        data = connection.recv(65536)
-        began.set()
-        connection.sendall(data)
-        end = time.monotonic() + 0.3
-        while time.monotonic() < end:
-            connection.sendall(connection.recv(65536))
-        threading.Event().wait(0.4)  # the pause is what the test is about
-        echo(connection)
+        for number in range(200):
+            answer(connection, after_s=0.4 if number == 60 else 0.0)
 
     with serving(pausing) as port:
-        report = load(start, port, "--rate", "200/s", "-d", "1s", "-c", "1")
-    assert began.is_set()
+        report = load(start, port, "--rate", "200/s", "-d", "1s", "-c", "1", "-w", "20s")
     assert report["replies"] == report["sent"] == 200
     assert report["errors"] == {}
-    # Without the correction one message would have waited. Of 200 due, 80 are in the pause, evenly: a quarter of all
-    # waits for more than 150 ms.
-    assert 100_000 < report["latency_us"]["p90"] < 400_000
-    assert report["latency_us"]["max"] > 350_000
+    # Without the correction one message would have waited. Message 0 came when it was due or later, and an answer takes
+    # some time to be read: so each waited for longer than this, and of a slow machine both are longer.
+    waits = sorted((at - came[0]) * 1e6 - number * 5000 for number, at in enumerate(answered))
+    times = report["latency_us"]
+    assert times["p90"] > max(waits[178] * 0.998, 100_000)
+    assert times["max"] > max(waits[199] * 0.998, 350_000)
+    assert times["p50"] < times["p90"] < times["max"]  # as evenly as they were due
 
 
 @pytest.mark.parametrize(
@@ -127,8 +146,12 @@ def test_answers_of_other_kinds(start: Start, reply: str, answer: bytes) -> None
     assert (report["replies"], report["errors"]) == (50, {})
 
 
-GREETED = ("-c", "4", "--workers", "1", "--connect-rate", "10/s", "--reply", "lines:1", "--message", "NOOP\\r\\n")
-"""Connections that are open for a while before the first message, so that the greetings of most have come."""
+GREETED = (
+    *("-c", "6", "--workers", "1", "--connect-rate", "20/s", "--timeout", "20s"),
+    *("--reply", "lines:1", "--message", "NOOP\\r\\n"),
+)
+"""Six connections that are all open before the first message. The greetings that a server sends at once have come on
+four of them by then, which is on most, however slow it is."""
 
 
 def answer_lines(connection: socket.socket) -> None:
@@ -141,18 +164,17 @@ def test_a_server_that_speaks_first_is_let_speak(start: Start) -> None:
     opened: list[int] = []
     too_early: list[int] = []
 
-    def serve(connection: socket.socket) -> None:
+    def greet(connection: socket.socket) -> None:
         opened.append(connection.fileno())
-        if len(opened) > 4 and select.select([connection], [], [], 0.02)[0]:
+        if len(opened) > 6 and select.select([connection], [], [], 0.02)[0]:
             too_early.append(connection.fileno())
         connection.sendall(b"220 ready\r\n")
-        answer_lines(connection)
 
-    with serving(serve) as port:
-        report = load(start, port, *GREETED, "-n", "40", "--per-connection", "4")
-    assert (report["replies"], report["errors"], too_early) == (40, {}, [])
-    assert report["opened"] == len(opened) >= 10
-    assert report["bytes_received"] >= 40 * len(b"250 ok\r\n") + 10 * len(b"220 ready\r\n")
+    with serving(answer_lines, greet) as port:
+        report = load(start, port, *GREETED, "-n", "60", "--per-connection", "4")
+    assert (report["replies"], report["errors"], too_early) == (60, {}, [])
+    assert report["opened"] == len(opened) >= 15
+    assert report["bytes_received"] >= 60 * len(b"250 ok\r\n") + 15 * len(b"220 ready\r\n")
 
 
 class TlsServer:
@@ -228,7 +250,7 @@ def test_a_greeting_that_comes_with_the_end_of_the_tls_handshake(start: Start, t
 def test_a_tls_session_that_ends_with_its_handshake(start: Start, tls12: ssl.SSLContext) -> None:
     """The server says why and that it sends no more, and keeps the connection: the next one is tried.
 
-    Only its first client gets answers, and those once eight others were sent away, before the run and in it.
+    Only its first client gets answers, and those once ten others were sent away, before the run and in it.
     """
     numbers = itertools.count(1)
     others_tried_again = threading.Event()
@@ -238,7 +260,7 @@ def test_a_tls_session_that_ends_with_its_handshake(start: Start, tls12: ssl.SSL
         number = next(numbers)
         if number > 1:
             server.handshake(b"421 busy\r\n", is_all=True)
-            if number > 8:
+            if number > 10:
                 others_tried_again.set()
             while connection.recv(65536):
                 pass
@@ -250,52 +272,69 @@ def test_a_tls_session_that_ends_with_its_handshake(start: Start, tls12: ssl.SSL
             server.send(b"250 ok\r\n" * data.count(b"\n"))
 
     with serving(serve) as port:
-        report = load(start, port, *GREETED, "-n", "40", "--timeout", "30s", "--tls", "--no-tls-verify")
-    assert report["opened"] > 4
+        report = load(start, port, *GREETED, "-n", "40", "--tls", "--no-tls-verify")
+    assert report["opened"] > 6
     assert "unanswered" not in report["errors"]
 
 
 def test_a_greeting_that_does_not_come_is_an_error(start: Start) -> None:
-    opened: list[int] = []
+    """The client ends a connection on which nothing was sent by either side."""
+    opened: list[socket.socket] = []
+    given_up: list[socket.socket] = []
+
+    def greet(connection: socket.socket) -> None:
+        opened.append(connection)
+        if len(opened) <= 6:
+            connection.sendall(b"220 ready\r\n")
 
     def serve(connection: socket.socket) -> None:
-        opened.append(connection.fileno())
-        if len(opened) <= 4:
-            connection.sendall(b"220 ready\r\n")
-        answer_lines(connection)
+        if connection in opened[:6]:
+            answer_lines(connection)
+        elif not connection.recv(65536):
+            given_up.append(connection)
 
-    with serving(serve) as port:
-        report = load(start, port, *GREETED, "-d", "1500ms", "--per-connection", "4", "--timeout", "500ms")
-    assert report["replies"] == report["sent"] == 16
-    assert set(report["errors"]) == {"timed_out"}
+    options = (*GREETED, "--per-connection", "4", "--timeout", "2s")
+    with serving(serve, greet) as port:
+        report = load_until(start, port, lambda: len(given_up) >= 6, "connections to be given up", *options)
+    assert report["replies"] == report["sent"] == 24
+    assert set(report["errors"]) - {"not_closed"} == {"timed_out"}  # our FIN may come late on a slow machine
 
 
 def test_a_server_that_sends_some_clients_away_does_not_speak_first(start: Start) -> None:
-    opened: list[int] = []
+    opened: list[socket.socket] = []
+    sent_away: list[socket.socket] = []
+
+    def send_away(connection: socket.socket) -> None:
+        opened.append(connection)
+        if len(opened) == 2:
+            sent_away.append(connection)
+            connection.sendall(b"-ERR max number of clients reached\r\n")
+            connection.shutdown(socket.SHUT_WR)
 
     def serve(connection: socket.socket) -> None:
-        opened.append(connection.fileno())
-        if len(opened) == 2:
-            connection.sendall(b"-ERR max number of clients reached\r\n")
-            return
-        answer_lines(connection)
+        if connection not in sent_away:
+            answer_lines(connection)
 
-    with serving(serve) as port:
-        report = load(start, port, *GREETED, "-n", "40", "--per-connection", "4")
-    assert (report["replies"], report["errors"]) == (40, {})
+    with serving(serve, send_away) as port:
+        report = load(start, port, *GREETED, "-n", "60", "--per-connection", "4")
+    assert (report["replies"], report["errors"]) == (60, {})
 
 
 def test_data_after_an_answer_is_unexpected(start: Start) -> None:
+    given_up: list[socket.socket] = []
+
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"220 ready\r\n")
         connection.recv(65536)
         connection.sendall(b"250 ok\r\n")
         threading.Event().wait(0.1)  # so that it is no part of the answer
         connection.sendall(b"421 bye\r\n")
-        connection.recv(65536)
+        with suppress(ConnectionResetError):
+            connection.recv(65536)
+        given_up.append(connection)
 
     with serving(serve) as port:
-        report = load(start, port, *GREETED, "-d", "400ms", "--think", "10m")
+        report = load_until(start, port, lambda: given_up, "a connection to be given up", *GREETED, "--think", "10m")
     assert set(report["errors"]) == {"unexpected_data"}
 
 
@@ -337,9 +376,10 @@ def test_connections_that_come_and_go(start: Start, listen: Start) -> None:
 
 def test_a_lifetime_ends_connections(start: Start, listen: Start) -> None:
     server = listen("--echo")
-    report = load(start, server.port, "-d", "1s", "-c", "2", "--lifetime", "200ms", "--think", "5ms")
+    options = ("-c", "2", "--lifetime", "200ms", "--think", "5ms", "--timeout", "20s")
+    report = load_until(start, server.port, lambda: server.out.count(b"closed by peer") >= 4, "four ends", *options)
     assert report["errors"] == {}
-    assert report["opened"] >= 6
+    assert report["opened"] >= 4
 
 
 def test_no_answer_is_waited_for(start: Start) -> None:
@@ -398,8 +438,7 @@ def test_several_sources_take_turns(start: Start) -> None:
 
 
 def test_a_server_that_refuses(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     program = start("load", f"127.0.0.1:{port}", "-d", "1s")
     assert program.wait() == 1
     assert program.err.decode().startswith(f"portside: cannot load 127.0.0.1:{port}: no connection was made: ")
@@ -457,15 +496,15 @@ def test_a_server_that_never_answers(start: Start) -> None:
 
 def test_a_server_that_stalls_is_the_reason_that_is_said(start: Start) -> None:
     """Its window is closed: the kernel's own clock says so."""
+    over = threading.Event()
 
-    def serve(connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        threading.Event().wait(1.0)
-        while connection.recv(1 << 20):
-            pass
+    def serve(_: socket.socket) -> None:
+        over.wait(DEADLINE_S)
 
+    options = ("-d", "1s", "--timeout", "500ms", "-c", "1", "--reply", "none", "--message", "random:64k")
     with serving(serve) as port:
-        report = load(start, port, "-d", "1s", "-c", "1", "--reply", "none", "--message", "random:64k")
+        report = load(start, port, *options)
+        over.set()
     assert report["kernel"]["receiver_limited"] > 0.5
     assert any("its window was closed" in sentence for sentence in report["verdict"])
 
@@ -474,7 +513,7 @@ def test_no_descriptors_are_an_error_by_kind(listen: Start, start: Start) -> Non
     server = listen("--echo")
     limit = 40
     program = start(
-        "load", f"127.0.0.1:{server.port}", "-d", "300ms", "-c", "100", "--workers", "1", "--json",
+        "load", f"127.0.0.1:{server.port}", "-d", "300ms", "-c", "100", "--workers", "1", "--json", "-w", "20s",
         preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
     )  # fmt: skip
     assert program.wait() == 0, program.err.decode()
@@ -489,10 +528,14 @@ def workers_of(program: Program) -> list[int]:
 
 
 def test_a_worker_that_is_killed_is_said(listen: Start, start: Start) -> None:
-    server = listen("--echo")
-    program = start("load", f"127.0.0.1:{server.port}", "-d", "1s", "-c", "4", "--workers", "2", "--json")
-    server.wait_for("connected", count=4)
+    server = listen("--echo", "--format", "json")
+    options = ("-d", "10m", "-c", "4", "--workers", "2", "--think", "5ms", "--json")
+    program = start("load", f"127.0.0.1:{server.port}", *options)
+    server.wait_for('"received"', count=4)
     os.kill(workers_of(program)[0], signal.SIGKILL)
+    server.wait_for('"closed"', count=2)
+    server.wait_for('"received"', count=len(server.wait_for('"received"')) + 20)  # of the other worker
+    program.signal(signal.SIGINT)
     assert program.wait() == 0, program.err.decode()
     report = json.loads(program.out)
     assert report["errors"]["worker_lost"] == 1
@@ -500,9 +543,10 @@ def test_a_worker_that_is_killed_is_said(listen: Start, start: Start) -> None:
 
 
 def test_a_worker_that_is_stopped_does_not_hold_the_run_up(listen: Start, start: Start) -> None:
-    server = listen("--echo")
-    program = start("load", f"127.0.0.1:{server.port}", "-d", "1s", "-c", "4", "--workers", "2", "--json")
-    server.wait_for("connected", count=4)
+    server = listen("--echo", "--format", "json")
+    options = ("-d", "5s", "-c", "4", "--workers", "2", "--think", "5ms", "--json")
+    program = start("load", f"127.0.0.1:{server.port}", *options)
+    server.wait_for('"received"', count=4)
     stopped = workers_of(program)[0]
     os.kill(stopped, signal.SIGSTOP)
     assert program.wait() == 0, program.err.decode()
