@@ -175,18 +175,29 @@ def is_reset_on_connect(port: int) -> bool:
         return True
 
 
-def fill(client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 << 16)) -> int:
-    """Send blocks until the peer has read nothing for ``pause_s``; the bytes sent. Fails after 256 MiB."""
+def fill(
+    client: socket.socket, pause_s: float = 0.5, block: bytes = b"x" * (1 << 16), reader: Program | None = None
+) -> int:
+    """Send blocks until the peer has read nothing for ``pause_s``; the bytes sent. Fails after 256 MiB.
+
+    Of a ``reader`` nothing is taken for its decision that only waits for a processor.
+    """
     before = client.gettimeout()
     client.settimeout(pause_s)
     sent = 0
-    try:
-        while sent < 1 << 28:
+    while sent < 1 << 28:
+        try:
             sent += client.send(block)
-    except TimeoutError:
-        client.settimeout(before)
-        return sent
+        except TimeoutError:
+            if reader is None or _sleeps(reader.process.pid):
+                client.settimeout(before)
+                return sent
     raise AssertionError(f"the peer still reads after {sent} bytes")
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether the first thread of a process waits for something other than a processor."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def has_ended(pid: int) -> bool:

@@ -184,13 +184,13 @@ def test_with_a_relay_a_pause_is_of_the_client_alone(listen: Start) -> None:
 
 
 def test_a_client_that_fills_the_kernel_while_it_is_paused_loses_nothing(listen: Start) -> None:
-    server = listen("--format", "raw", "--idle-timeout", "500ms")
+    server = listen("--format", "raw")
     assert server.port
-    assert act(server, "/limits", method="GET")["idle_timeout"] == 0.5  # the stack is loaded: the pause comes at once
     with connect(server.port) as client, connect(server.port) as other:
         wait_until(lambda: ask(server, f"{API}connections/2/faults").status == 200, "both connections")
         act(server, "pause")
-        sent = fill(client)
+        assert act(server, "/limits", {"idle_timeout": 0.5}, "PATCH")["idle_timeout"] == 0.5
+        sent = fill(client, reader=server)
         assert sent > 100_000
         wait_until(lambda: unread(server) > 50_000, "Recv-Q to fill")
         assert other.recv(1) == b""  # idle for too long, and not paused

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from api_client import ask, control_path
 from conftest import Start
-from support import Program, connect, wait_until
+from support import DEADLINE_S, Program, connect, wait_until
 
 from portside.app.diagnose_source import DiagnosisSource
 from portside.control import findings_watch
@@ -214,7 +214,7 @@ def test_all_who_ask_share_one_watch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert later.looks >= found[0].looks
         assert Counted.begun == 1
         await watches.close()
-        assert looks <= later.looks + 1
+        assert looks < 50  # those of one watch, once a second: none for each who asks
         assert len(os.listdir("/proc/self/fd")) == descriptors
         assert not any(each.name == "portside-findings" for each in threading.enumerate())
 
@@ -276,7 +276,7 @@ def test_a_server_that_was_stopped_answers_from_after_that() -> None:
         watch._good_until = 0.0
         assert (await watches.ask("", EVERYTHING)).looks > before.looks
         await watches.close()
-        await asyncio.to_thread(watch.join, 10)
+        await asyncio.to_thread(watch.join, DEADLINE_S)
         watch._good_until = 0.0
         assert watch.scrape() is None
 
@@ -290,7 +290,7 @@ def test_a_watch_ends_when_nobody_asks(scraped: bool, monkeypatch: pytest.Monkey
         monkeypatch.setattr(findings_watch, name, (0.01, 0.05))
         watch = FindingsWatch(asyncio.get_running_loop(), EVERYTHING)
         watch.start(scraped=scraped)
-        await asyncio.get_running_loop().run_in_executor(None, watch._thread.join, 10)
+        await asyncio.get_running_loop().run_in_executor(None, watch._thread.join, DEADLINE_S)
         assert watch.is_over
         assert watch.error is None
 
@@ -310,7 +310,11 @@ class Waits(threading.Event):
         return super().wait(timeout)
 
 
-def test_scrapes_alone_have_the_machine_looked_at_seldom_and_a_question_wakes_the_watch() -> None:
+def test_scrapes_alone_have_the_machine_looked_at_seldom_and_a_question_wakes_the_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert findings_watch._SCRAPED[0] > findings_watch._ASKED[0]
+    monkeypatch.setattr(findings_watch, "_SCRAPED", (1000.0, 10_000.0))
     waits = Waits()
 
     class Noted(FindingsWatch):
@@ -322,8 +326,8 @@ def test_scrapes_alone_have_the_machine_looked_at_seldom_and_a_question_wakes_th
         watches = FindingsWatches(asyncio.get_running_loop(), Noted)
         assert watches.scrape() is None
         await asyncio.to_thread(wait_until, lambda: waits.limits, "the first look to be over")
-        assert waits.limits[0] > 1
-        assert (await watches.ask("", EVERYTHING)).watched_s < waits.limits[0]
+        assert waits.limits[0] == pytest.approx(1000, abs=60)
+        assert await asyncio.wait_for(watches.ask("", EVERYTHING), DEADLINE_S)
         await watches.close()
 
     asyncio.run(run())

@@ -157,7 +157,7 @@ def passed_to_another_process() -> None:
             socket.send_fds(ours, [b"x"], [channel.fileno()])
             assert taker.stdout is not None
             assert taker.stdout.readline() == b"ready\n"
-        wait_until(lambda: subjects(program)[-1:] == [taker.pid], "a finding of the other process", 8)
+        wait_until(lambda: subjects(program)[-1:] == [taker.pid], "a finding of the other process")
         assert {each["code"] for each in program.events} == {"self-connected"}
 
 

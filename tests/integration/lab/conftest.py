@@ -78,9 +78,7 @@ class RunningLab(Program):
         if port is not None:
             filter_text = f"( sport = :{port} or dport = :{port} )"
             look = ["ss", "-tanH", filter_text]
-            wait_until(
-                lambda: not subprocess.run(look, capture_output=True, check=True).stdout, f"no socket of {port}", 5
-            )
+            wait_until(lambda: not subprocess.run(look, capture_output=True, check=True).stdout, f"no socket of {port}")
 
 
 _FOUND: list[tuple[str, ...]] = []

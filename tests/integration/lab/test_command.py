@@ -113,7 +113,7 @@ def test_it_ends_when_its_reader_goes_away() -> None:
             with open(f"/proc/{lab.pid}/task/{lab.pid}/children") as children:
                 roles = [int(word) for word in children.read().split()]
             lab.stdout.close()
-            assert lab.wait(10) == 0
+            assert lab.wait(30) == 0
         finally:
             lab.kill()
     assert len(roles) == 2
