@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from portside.app.running_server import RunningServer
 from portside.control.listener_queue import read_queue
+from portside.control.metric_families import counter, findings_family, gauge
 from portside.control.queue_totals import QueueTotals
 from portside.diagnosis.findings import Finding
 from portside.events import CloseReason, RefuseReason
@@ -47,14 +48,14 @@ class _ServerMetrics(Collector):
         server, acceptor = run.server, run.server.acceptor
         open_at = Counter(each.info.listener for each in server.connections.values())
         names = dict.fromkeys([*(each.name for each in run.listeners), *open_at])
-        yield _gauge("portside_connections", "Clients that are connected.", "listener", {n: open_at[n] for n in names})
+        yield gauge("portside_connections", "Clients that are connected.", "listener", {n: open_at[n] for n in names})
         opened = CounterMetricFamily("portside_connections_opened", "Clients that were connected.")
         opened.add_metric([], acceptor.connected)
         yield opened
         closed, refused = server.totals.by_reason, acceptor.refused
-        yield _counter("portside_connections_closed", "Connections that have ended, and why.", "reason",
+        yield counter("portside_connections_closed", "Connections that have ended, and why.", "reason",
                        {reason: closed[reason] for reason in get_args(CloseReason)})  # fmt: skip
-        yield _counter("portside_refused", "Clients that were closed at once, and why.", "reason",
+        yield counter("portside_refused", "Clients that were closed at once, and why.", "reason",
                        {reason: refused[reason] for reason in get_args(RefuseReason)})  # fmt: skip
         for name, words, value in (
             ("portside_received_bytes", "Bytes that clients have sent.", server.received_bytes),
@@ -65,45 +66,18 @@ class _ServerMetrics(Collector):
             yield total
         yield from self._queues()
         if self._findings is not None:
-            yield _findings(self._findings)
+            yield findings_family(self._findings)
 
     def _queues(self) -> Iterator[Metric]:
         queues = {listener.name: read_queue(listener) for listener in self._run.listeners}
-        yield _gauge("portside_listener_accept_queue", "Clients that wait to be accepted.", "listener",
-                     {name: each.waiting for name, each in queues.items()})  # fmt: skip
-        yield _gauge("portside_listener_accept_queue_limit", "How many may wait.", "listener",
+        yield gauge("portside_listener_accept_queue", "Clients that wait to be accepted.", "listener",
+                    {name: each.waiting for name, each in queues.items()})  # fmt: skip
+        yield gauge("portside_listener_accept_queue_limit", "How many may wait.", "listener",
                      {name: each.limit for name, each in queues.items()})  # fmt: skip
-        yield _counter("portside_listener_drops", "Clients for whom there was no room to wait.", "listener",
+        yield counter("portside_listener_drops", "Clients for whom there was no room to wait.", "listener",
                        {name: each.drops for name, each in queues.items()})  # fmt: skip
         totals = self._totals
-        yield _gauge("portside_recv_queue_bytes", "Bytes that the kernel has received and the server has not read.",
+        yield gauge("portside_recv_queue_bytes", "Bytes that the kernel has received and the server has not read.",
                      "listener", {name: each.received for name, each in totals.items()})  # fmt: skip
-        yield _gauge("portside_send_queue_bytes", "Bytes that the kernel has and no client has acknowledged.",
+        yield gauge("portside_send_queue_bytes", "Bytes that the kernel has and no client has acknowledged.",
                      "listener", {name: each.sent for name, each in totals.items()})  # fmt: skip
-
-
-def _findings(findings: Sequence[Finding]) -> Metric:
-    """How many findings there are, by code and severity."""
-    family = GaugeMetricFamily(
-        "portside_finding", "Findings about the TCP of this machine, as diagnose has them.", labels=["code", "severity"]
-    )
-    for (code, severity), count in sorted(Counter((each.code, each.severity) for each in findings).items()):
-        family.add_metric([code, severity], count)
-    return family
-
-
-def _gauge(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:
-    """A gauge with a value for each label; one that is unknown is left out."""
-    family = GaugeMetricFamily(name, words, labels=[label])
-    for text, value in values.items():
-        if value is not None:
-            family.add_metric([text], value)
-    return family
-
-
-def _counter(name: str, words: str, label: str, values: dict[str, int | None]) -> Metric:
-    family = CounterMetricFamily(name, words, labels=[label])
-    for text, value in values.items():
-        if value is not None:
-            family.add_metric([text], value)
-    return family

@@ -39,7 +39,9 @@ class Agent(BrokerOptions):
             "only connections to one port, from a site with a name",
             "portside agent --nats nats://broker:4222 --site paris --filter 'sport = :5432'",
         ),
-        Example("have Prometheus scrape the machine too", "portside agent --nats nats://broker:4222 --metrics :9111"),
+        Example(
+            "have Prometheus scrape the machine too", "portside agent --nats nats://broker:4222 --metrics 10.0.0.1:9111"
+        ),
     )
 
     node: str | None = option(
@@ -85,6 +87,7 @@ class Agent(BrokerOptions):
     )  # fmt: skip
     metrics: Address | None = option(
         "--metrics", metavar="ADDRESS", parse=parse_web, group=_METRICS,
-        help="serve metrics of this machine for Prometheus here: :9111",
+        help="serve metrics of this machine and of the agent for Prometheus here, at /metrics; a bare port is of "
+        "127.0.0.1, *:9111 is at every address",
     )  # fmt: skip
     log_level: str | None = log_level()
