@@ -20,7 +20,7 @@ from portside.kernel.backends import open_backend
 from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
 from portside.kernel.counters import TcpCounters, TcpMib
 from portside.kernel.decoder import decode
-from portside.kernel.destroy_monitor import DestroyMonitor, DestroyNotifications
+from portside.kernel.destroy_monitor import HELD_BYTES, DestroyMonitor, DestroyNotifications, joined
 from portside.kernel.filter import parse
 from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import OWNER_COLUMNS, columns_of
@@ -30,6 +30,7 @@ from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
 from portside.kernel.snapshot import unsupported_columns
 from portside.kernel.table import Mask, SocketTable
+from portside.kernel.tracked_sockets import TrackedSockets
 from portside.kernel.views import View, in_view
 
 _UNDER_WAY_S = 0.5  # how long to wait at the end for notifications in transit
@@ -37,7 +38,12 @@ _ATTEMPTS = 3
 
 
 class EventQuery(NamedTuple):
-    """Which connections are followed, and how; ``interval`` is in seconds, ``family`` 2 or 10 (AF_INET6)."""
+    """Which connections are followed, and how; ``interval`` is in seconds, ``family`` 2 or 10 (AF_INET6).
+
+    Without ``time_wait``, what the kernel keeps of connections that have ended is not read, which may be most of its
+    table. Announcements that came within ``join_s`` seconds are taken together, as of the last of them; up to
+    ``held_bytes`` of them wait here.
+    """
 
     filter: str
     view: View | None = None
@@ -47,6 +53,9 @@ class EventQuery(NamedTuple):
     owners: bool = True
     commands: bool = False
     interval: float = 1.0
+    time_wait: bool = True
+    join_s: float = 0.0
+    held_bytes: int = HELD_BYTES
 
 
 class Seen(NamedTuple):
@@ -60,13 +69,21 @@ class Seen(NamedTuple):
 class ConnectionEvents:
     """The sources of the events, and the tracked connections. ``stack`` gives all back; ``notify`` gets notices.
 
-    Times of the events are of the monotonic clock. Raises FilterError, NamespaceError and BackendError. The class has
-    more than 12 attributes because it wires up that many parts.
+    ``on_announced`` gets each table of announcements before anything is made of it. Times of the events are of the
+    monotonic clock. Raises FilterError, NamespaceError and BackendError. The class has more than 12 attributes because
+    it wires up that many parts.
     """
 
-    def __init__(self, query: EventQuery, stack: ExitStack, notify: Notify = write_notice) -> None:
+    def __init__(
+        self,
+        query: EventQuery,
+        stack: ExitStack,
+        notify: Notify = write_notice,
+        on_announced: Callable[[SocketTable], object] = lambda _: None,
+    ) -> None:
         self._query = query
         self._notify = notify
+        self._on_announced = on_announced
         self._namespace = Namespace(query.netns) if query.netns is not None else None
         if self._namespace is not None:
             stack.callback(self._namespace.close)
@@ -83,7 +100,8 @@ class ConnectionEvents:
         stack.callback(self._backend.close)
         self._tracker = ConnectionTracker(self._matches, announced=self.monitor is not None, started_ns=self._began_ns)
         self._counters = self._open_counters(stack)
-        self._lost = 0
+        self.lost = 0
+        """How many announcements were lost."""
         self._counted_before: TcpMib | None = None
         self._seen_before = 0
 
@@ -91,13 +109,14 @@ class ConnectionEvents:
 
     @property
     def _request(self) -> DumpRequest:
-        return DumpRequest(states=states.ALL & ~(1 << states.CLOSE), commands=self._query.commands)
+        left_out = 1 << states.CLOSE | (0 if self._query.time_wait else 1 << states.TIME_WAIT)
+        return DumpRequest(states=states.ALL & ~left_out, commands=self._query.commands)
 
     def _open_monitor(self) -> DestroyMonitor | None:
         name = self._query.source
         if name in (None, "netlink"):
             try:
-                return DestroyMonitor(self._namespace)
+                return DestroyMonitor(self._namespace, held_bytes=self._query.held_bytes)
             except BackendError as error:
                 if name is not None:
                     raise
@@ -152,6 +171,11 @@ class ConnectionEvents:
     def _count(self) -> TcpMib | None:
         return self._counters.read() if self._counters is not None else None
 
+    @property
+    def tracked(self) -> TrackedSockets | None:
+        """The sockets of the last table, listeners too; None before ``start``."""
+        return self._tracker.known
+
     # Which sockets are reported.
 
     def _matches(self, table: SocketTable, age_s: npt.NDArray[np.float64]) -> Mask:
@@ -195,10 +219,12 @@ class ConnectionEvents:
 
     def _apply(self, taken: DestroyNotifications) -> list[EventBatch]:
         events: list[EventBatch] = []
-        for data, at_ns in taken.batches:
-            events += self._tracker.on_destroy(self._with_interfaces(decode(data).table), at_ns)
+        for data, at_ns in joined(taken.batches, round(self._query.join_s * 1e9)):
+            table = decode(data).table
+            self._on_announced(table)
+            events += self._tracker.on_destroy(self._with_interfaces(table), at_ns)
         if taken.lost:
-            self._lost += taken.lost
+            self.lost += taken.lost
             self._notify(
                 f"{taken.lost} announcements of closed connections were lost: the kernel had no room for them",
                 "as root the buffer is larger; without, net.core.rmem_max limits it",
@@ -224,4 +250,4 @@ class ConnectionEvents:
         if self._counters is None or self._counted_before is None:
             return None
         counts = self._counters.read().since(self._counted_before)
-        return Seen(self._tracker.opened - self._seen_before, counts, self._lost)
+        return Seen(self._tracker.opened - self._seen_before, counts, self.lost)

@@ -18,6 +18,9 @@ from portside.kernel.owners import OwnerFinder
 from portside.kernel.snapshot import Query, Watcher
 from portside.kernel.table import SocketTable
 
+Closed = Callable[[], tuple[Sequence[Columns] | None, int]]
+"""Returns the sockets that were closed since the last look (None: that is not known), and how many were lost."""
+
 _ANNOUNCED_BYTES = 16 << 20  # what is held of closed sockets between two looks: 40,000; more waits in the kernel
 
 
@@ -25,7 +28,8 @@ class DiagnosisSource:
     """Observations of this machine, or of another network namespace.
 
     ``tree`` says which sockets are looked at. ``notes`` are what the user should know: what could not be opened.
-    ``clock_ns`` is a clock that is never set. Raises BackendError where no table can be read.
+    ``closed`` is asked for closed sockets where somebody else listens to the kernel's announcements. ``clock_ns`` is a
+    clock that is never set. Raises BackendError where no table can be read.
     """
 
     def __init__(
@@ -34,14 +38,17 @@ class DiagnosisSource:
         namespace: Namespace | None = None,
         *,
         source: str | None = None,
+        closed: Closed | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.notes: list[str] = []
+        self._closed_elsewhere = closed
         self._tree = tree
         self._namespace = namespace
         self._owners = OwnerFinder()
         with ExitStack() as stack:
-            self._monitor = self._open_monitor(stack) if source in (None, "netlink") else None
+            listens = closed is None and source in (None, "netlink")
+            self._monitor = self._open_monitor(stack) if listens else None
             self._readings = NetworkReadings(namespace, clock_ns=clock_ns)
             stack.callback(self._readings.close)
             wants_owners = bool(columns_of(tree) & OWNER_COLUMNS)
@@ -85,6 +92,8 @@ class DiagnosisSource:
 
     def _closed(self) -> tuple[Sequence[Columns] | None, int]:
         """The sockets that were closed since the last look, as far as the filter matches them; how many were lost."""
+        if self._closed_elsewhere is not None:
+            return self._closed_elsewhere()
         if self._monitor is None:
             return None, 0
         closed = []

@@ -105,6 +105,12 @@ class ConnectionTracker:
         self._closed: dict[int, None] = {}
         self.opened = 0
 
+    @property
+    def known(self) -> TrackedSockets | None:
+        """The sockets of the last snapshot, without those that were notified since; None before the first."""
+        known = self._known
+        return known if known is None or known.alive.all() else known.select(known.alive)
+
     def on_snapshot(self, table: SocketTable, at_ns: int) -> list[EventBatch]:
         """Take a snapshot that was begun at ``at_ns``: its events. The first one has none."""
         before = self._known

@@ -20,6 +20,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,8 @@ _MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_*; the last is SK_MEMINFO_DROPS
 _BUFFER_BYTES = 32 << 20  # about a second of 30,000 notifications; without root the kernel gives less (rmem_max)
 _SLOTS, _SLOT_BYTES = 256, 2048  # datagrams a call; a notification has some 400 bytes
 _MOST_CALLS = 32
-_MOST_BYTES = 512 << 20  # what may wait here until it is taken: a million notifications
+HELD_BYTES = 512 << 20
+"""What may wait here until it is taken: a million notifications."""
 _REST_MS = 10
 
 
@@ -45,6 +47,24 @@ class NotificationBatch(NamedTuple):
 
     data: npt.NDArray[np.uint8]
     at_ns: int
+
+
+def joined(batches: Sequence[NotificationBatch], within_ns: int) -> Iterator[NotificationBatch]:
+    """The batches, those that came within some time put into one, as of the last of them."""
+    begun: list[NotificationBatch] = []
+    for batch in batches:
+        if begun and batch.at_ns - begun[0].at_ns > within_ns:
+            yield _as_one(begun)
+            begun = []
+        begun.append(batch)
+    if begun:
+        yield _as_one(begun)
+
+
+def _as_one(batches: list[NotificationBatch]) -> NotificationBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return NotificationBatch(np.concatenate([each.data for each in batches]), batches[-1].at_ns)
 
 
 class DestroyNotifications(NamedTuple):
@@ -66,7 +86,7 @@ class DestroyMonitor:
         namespace: Namespace | None = None,
         *,
         buffer_bytes: int = _BUFFER_BYTES,
-        held_bytes: int = _MOST_BYTES,
+        held_bytes: int = HELD_BYTES,
     ) -> None:
         try:
             self._datagrams = _Datagrams()

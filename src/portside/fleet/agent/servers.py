@@ -1,0 +1,197 @@
+"""The events of the Portside servers on the machine, from their control sockets, each from the number on that is known.
+
+1. A thread for each server reads its stream, and one for all looks for servers and hands over what was read.
+2. A server is its process and the time at which it began. Of each the number of the last event that was handed over is
+   kept, also in the folder of the outbox: a stream that breaks, or an agent that is started anew, goes on after it.
+   (What an agent handed over in the seconds before it was killed, it hands over again.)
+3. Of a server that began after the agent everything that it still holds is taken, of one that ran before it what
+   happens from now on.
+4. Where there is more than ``rate`` a second, streams are read at that pace; what a server cannot hold for that long
+   is an event ``missed`` with the count.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from portside.control.client.exchange import Api
+from portside.control.client.http_client import ApiError, ControlClient, LineStream, Unreachable
+from portside.control.client.merged_events import EVENTS
+from portside.control.client.server_info import ask_server
+from portside.control.socket_path import ControlSocket, is_alive
+from portside.errors import PortsideError
+from portside.fleet.agent.ending import Ending
+from portside.fleet.agent.server_sockets import server_sockets
+from portside.fleet.agent.tally import Outlet
+from portside.fleet.schema import ServerEvent
+from portside.json_text import encode_json
+
+_FILE: Final = "servers.json"
+_SEARCH_S: Final = 2.0
+_GATHER_S, _IDLE_S = 0.2, 0.5  # until events are handed over: while some come, and while none do
+_SAVE_S: Final = 10.0
+_MOST_SERVERS: Final = 64
+_MOST_KEPT: Final = 256  # positions
+_MOST_WAITING: Final = 2000  # events that were read and not handed over
+_JOIN_S: Final = 1.0
+
+
+class Server(NamedTuple):
+    """A run of a server: its process, and when it began as it says itself."""
+
+    pid: int
+    started: str
+
+
+class ServerEvents:
+    """Follows the servers that ``find`` finds. ``folder`` is where positions are kept."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        folder: str,
+        *,
+        payload: bool,
+        rate: float,
+        find: Callable[[], list[ControlSocket]] = server_sockets,
+    ) -> None:
+        self._add, _, self._notices = outlet
+        self._path = os.path.join(folder, _FILE)
+        self._query = {"payload": "all" if payload else "none"}
+        self._rate = rate
+        self._find = find
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[Server, dict[str, Any]]] = []
+        self._streams: dict[int, LineStream] = {}
+        self._threads: dict[int, threading.Thread] = {}
+        self._silent: dict[int, float] = {}
+        self._is_over = False
+        self._positions = self._load()
+        self._is_first_look = True
+        self._saved_s = time.monotonic()
+
+    def run(self, ending: Ending) -> None:
+        """Follow them until the end, on a thread of its own."""
+        next_s = handed_s = time.monotonic()
+        while not ending.is_set:
+            if (now := time.monotonic()) >= next_s:
+                self._search()
+                next_s = now + _SEARCH_S
+            ending.wait(_GATHER_S if self._waiting else _IDLE_S)
+            now = time.monotonic()
+            self._hand_over(max(1, int(self._rate * min(1.0, now - handed_s))))
+            handed_s = now
+            if now - self._saved_s > _SAVE_S:
+                self._save()
+        self._finish()
+
+    def _finish(self) -> None:
+        with self._changed:
+            self._is_over = True
+            streams, threads = list(self._streams.values()), list(self._threads.values())
+            self._changed.notify_all()
+        for stream in streams:
+            stream.close()
+        until = time.monotonic() + _JOIN_S
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._hand_over(_MOST_WAITING)
+        self._save()
+
+    def _search(self) -> None:
+        """Begin to follow the servers that are not followed yet."""
+        try:
+            found = self._find()
+        except (PortsideError, OSError) as error:
+            self._notices(f"Portside servers cannot be looked for: {error}")
+            return
+        now = time.monotonic()
+        for each in found:
+            with self._changed:
+                is_known = each.pid in self._threads or len(self._threads) >= _MOST_SERVERS
+            if not is_known and self._silent.get(each.pid, 0.0) <= now:
+                self._follow(each)
+        self._silent = {pid: at for pid, at in self._silent.items() if at > now}
+        self._is_first_look = False
+
+    def _follow(self, control: ControlSocket) -> None:
+        client = ControlClient(Api(f"server {control.pid}", control.path))
+        try:
+            info = ask_server(client)
+        except (Unreachable, ApiError) as error:
+            self._silent[control.pid] = time.monotonic() + _SAVE_S
+            if is_alive(control.pid):
+                self._notices(f"server {control.pid}: {error}")
+            return
+        if info["pid"] != control.pid:
+            return
+        server = Server(control.pid, info["started"])
+        after = self._positions.get(server)
+        if after is None and not self._is_first_look:
+            after = 0
+        query: dict[str, str | int] = {**self._query, **({} if after is None else {"after": after})}
+        stream = client.lines(EVENTS, query=query)
+        thread = threading.Thread(target=self._read, args=(server, stream), name="server", daemon=True)
+        with self._changed:
+            self._streams[server.pid], self._threads[server.pid] = stream, thread
+        thread.start()
+
+    def _read(self, server: Server, stream: LineStream) -> None:
+        """Read the events of one server until its stream ends, on a thread of its own."""
+        try:
+            for item in stream:
+                with self._changed:
+                    self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._is_over)
+                    self._waiting.append((server, item))
+                    self._changed.notify_all()
+        except PortsideError as error:
+            if is_alive(server.pid):
+                self._notices(f"the events of server {server.pid} break off: {error}")
+        finally:
+            with self._changed:
+                del self._streams[server.pid], self._threads[server.pid]
+
+    def _hand_over(self, most: int) -> None:
+        with self._changed:
+            some, self._waiting = self._waiting[:most], self._waiting[most:]
+            self._changed.notify_all()
+        if not some:
+            return
+        self._add(
+            "server", [ServerEvent(pid=server.pid, event=item) for server, item in some if isinstance(item, dict)]
+        )
+        for server, item in some:
+            if isinstance(item, dict) and isinstance(seq := item.get("seq"), int):
+                self._positions.pop(server, None)
+                self._positions[server] = seq  # the one that was heard of last is the last
+
+    # What is kept from one run of the agent to the next.
+
+    def _load(self) -> dict[Server, int]:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                kept = json.load(file)
+            return {Server(int(pid), str(started)): int(seq) for pid, started, seq in kept}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            self._notices(f"{self._path} cannot be read: {error}")
+            return {}
+
+    def _save(self) -> None:
+        self._saved_s = time.monotonic()
+        alive = [(server, seq) for server, seq in self._positions.items() if is_alive(server.pid)][-_MOST_KEPT:]
+        self._positions = dict(alive)
+        beside = f"{self._path}.new"
+        try:
+            with open(beside, "wb") as file:
+                file.write(encode_json([[server.pid, server.started, seq] for server, seq in alive]))
+            os.replace(beside, self._path)
+        except OSError as error:
+            self._notices(f"{self._path} cannot be written: {error}")
+            with suppress(OSError):
+                os.unlink(beside)

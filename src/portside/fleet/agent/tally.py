@@ -1,0 +1,58 @@
+"""What the parts of an agent know of the machine and count of themselves: for the node's status, and for metrics."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from portside.fleet.agent.notices import Notices
+from portside.fleet.schema import Kind, OutboxStatus, Record
+
+if TYPE_CHECKING:
+    from portside.diagnosis.findings import Finding
+    from portside.kernel.table import SocketTable
+
+Add = Callable[[Kind, Sequence[Record]], object]
+"""Hands records over, to be published; from any thread."""
+
+
+class Tally:
+    """The last table, the last findings, and counts since the agent began. Read and written from any thread.
+
+    ``table`` has all TCP sockets of the machine, listeners too, but those in TIME_WAIT, of which ``time_wait`` is the
+    count; None before the first look. ``sampled`` events of connections were left out because there were too many, and
+    ``lost`` announcements of the kernel were lost. ``outbox`` tells what waits there.
+    """
+
+    def __init__(self, outbox: Callable[[], OutboxStatus]) -> None:
+        self.outbox = outbox
+        self.table: SocketTable | None = None
+        self.time_wait: int | None = None
+        self.findings: tuple[Finding, ...] = ()
+        self.sampled = 0
+        self.lost = 0
+        self._lock = threading.Lock()
+        self._records: dict[Kind, int] = {}
+
+    def counting(self, add: Add) -> Add:
+        """``add``, with what goes through counted."""
+
+        def counted(kind: Kind, records: Sequence[Record]) -> None:
+            add(kind, records)
+            with self._lock:
+                self._records[kind] = self._records.get(kind, 0) + len(records)
+
+        return counted
+
+    @property
+    def records(self) -> dict[Kind, int]:
+        """How many records were made, by kind."""
+        with self._lock:
+            return dict(self._records)
+
+
+class Outlet(NamedTuple):
+    """Where the sources put what they have: records, what they know, and what a user should know."""
+
+    add: Add
+    tally: Tally
+    notices: Notices
