@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Start
 from full_listener import full_listener
-from support import connect, has_ended, wait_until
+from support import connect, free_port, has_ended, wait_until
 from tmux import Terminal
 
 PORTSIDE = f"{sys.executable} -m portside"
@@ -82,9 +82,27 @@ def recv_q(screen: str) -> int:
     return 0 if found is None else int(float(found[1]) * {"k": 1, "M": 1024}[found[2]])
 
 
+def back_in_time(terminal: Terminal) -> str:
+    """The screen, one step further back than it was."""
+
+    def time_of(screen: str) -> str:
+        found = re.search(r"at [\d:]+ UTC", screen)
+        return found[0] if found else ""
+
+    before = time_of(terminal.text)
+    terminal.press("Left")
+
+    def moved() -> str:
+        screen = terminal.text
+        return screen if time_of(screen) not in ("", before) else ""
+
+    return str(wait_until(moved, "another time"))
+
+
 def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
-    server = listen()
-    port = server.port
+    port = free_port()
+    server = listen(address=f"127.0.0.1:{port}")
+    assert server.port == port
     clients = [nc(port) for _ in range(3)]
     for client in clients:  # in this order
         client.send(b"here\n")
@@ -117,9 +135,7 @@ def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
     wait_until(lambda: recv_q(terminal.text) > 50, "Recv-Q to grow")
     wait_until(lambda: re.search(r"Recv-Q +\d+(\.\d+)?[kM] +▁*[▂-█]", terminal.text), "the plot to rise")
     # Goes back in time, to when it was empty.
-    for _ in range(8):
-        terminal.press("Left")
-    terminal.wait("ago, 1m before", "0 Recv-Q")
+    wait_until(lambda: " 0 Recv-Q" in back_in_time(terminal), "the time when it was empty")
     terminal.press("Escape")
     terminal.wait("now, 1m before")
     terminal.press("p")

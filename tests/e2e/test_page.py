@@ -13,7 +13,7 @@ from browser import chromium, page_at, violations
 from conftest import Start
 from full_listener import full_listener
 from playwright.sync_api import Browser, Locator, Page, expect
-from support import Program, connect, wait_until
+from support import Program, connect, free_port, wait_until
 
 HOSTILE = "<script>window.taken=1</script><img src=x onerror='window.taken=1'>\x1b[2J\x1b]0;taken\x07\u202e"
 
@@ -408,8 +408,9 @@ def test_hostile_payload_is_text(browser: Browser, listen: Start, nc: Any) -> No
 
 
 def test_a_server_that_is_killed_and_started_again(browser: Browser, listen: Start, nc: Any) -> None:
-    first = listen("--web")
-    web = page_of(first).address
+    web = f"127.0.0.1:{free_port()}"
+    first = listen("--web", web)
+    assert page_of(first).address == web
     nc(first.port)
     with page_at(browser, link(first)) as page:
         row(page, 1).click()

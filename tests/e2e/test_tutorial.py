@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import wait_until
+from support import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,8 +127,9 @@ def test_three_nc_in_a_real_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT])
 def test_starting_again_at_once_works(start: Start, number: int) -> None:
-    first = start("listen", "127.0.0.1:0", "--format", "classic")
-    port = first.port
+    port = free_port()
+    first = start("listen", f"127.0.0.1:{port}", "--format", "classic")
+    first.wait_for("Listening")
     with subprocess.Popen(["nc", "127.0.0.1", str(port)], stdin=subprocess.PIPE) as client:
         first.wait_for("established")
         first.signal(number)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from api_client import Page, ask, control_path, page_of
 from conftest import Start
-from support import DEADLINE_S, Program, connect, wait_until
+from support import DEADLINE_S, Program, connect, free_port, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as subscribe
@@ -115,8 +115,9 @@ def test_all_servers_on_one_page(pair: list[Program], clients: list[socket.socke
 
 
 def test_one_server_which_is_found_again_after_it_was_started_anew(listen: Start, start: Start) -> None:
-    server = listen("--echo", "--max-conns", "7")
-    port = server.port
+    port = free_port()
+    server = listen("--echo", "--max-conns", "7", address=f"127.0.0.1:{port}")
+    assert server.port == port
     page = page_of(start("console", "--web", "0"))
     assert page.ask(SERVER).json["pid"] == pid(server)
     assert page.ask("/api/v1/limits").json["max_conns"] == 7

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect, connect_many, listening_port, memory_kib, read_to_end, reset, wait_until
+from support import connect, connect_many, free_port, listening_port, memory_kib, read_to_end, reset, wait_until
 
 
 def still_serves(server: object) -> None:
@@ -214,8 +214,9 @@ def test_a_full_disk_loses_nothing(start: Start, tmp_path: Path) -> None:
 
 
 def test_sigkill_leaves_nothing_that_keeps_the_next_from_starting(start: Start) -> None:
-    server = start("listen", "127.0.0.1:0")
-    port = server.port
+    port = free_port()
+    server = start("listen", f"127.0.0.1:{port}")
+    server.wait_for("listening")
     with connect(port):
         server.wait_for("connected")
         server.kill()

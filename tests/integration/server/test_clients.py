@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Start
 from recording_files import data_of
-from support import connect, connect_many, read_to_end, reset, wait_until
+from support import connect, connect_many, free_port, read_to_end, reset, wait_until
 
 from portside.record.recording import Recording
 
@@ -126,7 +126,7 @@ def test_files_of_networks(listen: Start, tmp_path: Path) -> None:
 
 
 def test_an_idle_client_is_closed_and_a_busy_one_is_not(listen: Start) -> None:
-    server = listen("--format", "json", "--idle-timeout", "1500ms")
+    server = listen("--format", "json", "--idle-timeout", "4s")
     with connect_many(2, server.port) as (idle, busy):
         idle.settimeout(0.05)
         while True:
@@ -257,8 +257,9 @@ def test_a_stale_unix_socket_is_replaced_and_another_file_is_not(start: Start, t
 
 
 def test_a_restart_at_once_binds(start: Start) -> None:
-    server = start("listen", "127.0.0.1:0")
-    port = server.port
+    port = free_port()
+    server = start("listen", f"127.0.0.1:{port}")
+    server.wait_for("listening")
     with connect(port) as client:
         server.wait_for("connected")
         assert server.stop() == 0  # our side closes first: TIME_WAIT is here

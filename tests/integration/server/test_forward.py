@@ -308,9 +308,8 @@ def test_a_reset_after_fin(relay: Program, upstream: UpstreamServer, who: str) -
     other.close()
 
 
-def test_an_upstream_that_refuses(listen: Start, upstream: UpstreamServer) -> None:
-    address = upstream.address
-    upstream.close()
+def test_an_upstream_that_refuses(listen: Start) -> None:
+    address = f"127.0.0.1:{free_port()}"
     server = listen("--forward", address, "--format", "json")
     assert is_reset_on_connect(server.port)
     end = closed(server)
@@ -447,13 +446,13 @@ def test_an_output_that_nobody_reads_stops_both(listen: Start, upstream: Upstrea
 
 
 def test_nothing_moves_either_way(listen: Start, upstream: UpstreamServer) -> None:
-    server = listen("--forward", upstream.address, "--format", "json", "--idle-timeout", "2s")
+    server = listen("--forward", upstream.address, "--format", "json", "--idle-timeout", "4s")
     with connect(server.port) as client:
         there = upstream.accept()
         for _ in range(15):
             there.sendall(b".")
             assert client.recv(1) == b"."
-            threading.Event().wait(0.2)  # the time that passes is the thing tested: less than the timeout each
+            threading.Event().wait(0.3)  # the time that passes is the thing tested: less than the timeout each
         assert not any(event["event"] == "closed" for event in server.events)
         assert client.recv(1) == b""
         assert there.recv(1) == b""
@@ -635,8 +634,10 @@ def test_a_name_of_this_machine_that_only_the_resolver_knows_is_refused_when_a_c
 
 
 def test_a_server_behind_the_relay_on_the_same_port_of_another_address(listen: Start, start: Start) -> None:
-    upstream = start("listen", "127.0.0.2:0", "--echo")
-    relay = start("listen", f"127.0.0.1:{upstream.port}", "--forward", f"127.0.0.2:{upstream.port}")
+    port = free_port()
+    upstream = start("listen", f"127.0.0.2:{port}", "--echo")
+    upstream.wait_for("listening")
+    relay = start("listen", f"127.0.0.1:{port}", "--forward", f"127.0.0.2:{port}")
     with connect(relay.port) as client:
         client.sendall(b"x")
         assert client.recv(1) == b"x"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import connect
+from support import connect, free_port
 
 NOBODY = 65534
 GROUP = 12  # of nobody in particular
@@ -81,8 +81,7 @@ def test_every_ipv6_address_is_said_to_be_ipv6_alone(start: Start, words: list[s
 
 @pytest.mark.parametrize("words", [["0"], ["-6", "[::]:0"], ["[::1]:0"], ["-6", "0"], ["{port}", "[::1]:0"]])
 def test_nothing_is_said_where_ipv6_alone_is_meant_or_ipv4_is_open_too(start: Start, words: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     server = start("listen", *[word.format(port=port) for word in words])
     server.wait_for("listening on")
     assert server.stop() == 0
@@ -90,8 +89,7 @@ def test_nothing_is_said_where_ipv6_alone_is_meant_or_ipv4_is_open_too(start: St
 
 
 def test_both_families_by_hand_are_no_surprise(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = start("listen", f"[::]:{port}", f"0.0.0.0:{port}")
     server.wait_for("listening on", count=2)
     assert server.stop() == 0

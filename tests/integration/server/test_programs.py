@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -196,10 +195,12 @@ def has_room(client: socket.socket, port: int) -> bool:
     return not before or queue() != before
 
 
-# The first process of a PID namespace, which takes notice of orphans that have ended, as that of a machine does.
+# The first process of a PID namespace, which takes notice of orphans that have ended, as that of a machine does. Its
+# server would wait for longer than a test takes for what does not end.
 INIT = """
 import os, signal, subprocess, sys, threading
-server = subprocess.Popen([sys.executable, "-m", "portside", *sys.argv[1:]], stdin=subprocess.DEVNULL)
+patient = "import portside.behaviours.process_group as p; p.TERMINATES_S = 1e6; from portside.cli import main; main()"
+server = subprocess.Popen([sys.executable, "-c", patient, *sys.argv[1:]], stdin=subprocess.DEVNULL)
 def end():
     sys.stdin.read()
     server.send_signal(signal.SIGINT)
@@ -217,12 +218,10 @@ def test_the_end_of_the_run_waits_no_longer_than_the_children_take(start: Start)
     with connect(server.port) as client:
         client.sendall(b"x\n")
         assert read_line(client) == b"x\n"
-        began = time.monotonic()
         assert server.process.stdin
         server.process.stdin.close()
         assert client.recv(1) == b""
         assert server.wait() == 0
-        assert time.monotonic() - began < 1.8  # what does not end is killed after 2 s
 
 
 def test_no_such_program(start: Start) -> None:
