@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portside.app.documentation import SUBJECTS, TUTORIAL, finding_codes, read_page
+from portside.app.documentation import MONITORING, SUBJECTS, TUTORIAL, finding_codes, read_page
 from portside.cli import COMMANDS, main
 from portside.diagnosis.registry import RULES
 
@@ -32,10 +32,10 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
 
 def test_every_page_is_a_topic_and_in_the_wheel() -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - NO_TOPICS
-    assert {*pages, TUTORIAL} == {*COMMANDS, *SUBJECTS}
+    assert {*pages, TUTORIAL, MONITORING} == {*COMMANDS, *SUBJECTS}
     assert finding_codes() == sorted(rule.code for rule in RULES)
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    expected = {"docs/findings", "docs/tutorial", *(f"docs/{page}.md" for page in pages)}
+    expected = {"docs/findings", "docs/monitoring", "docs/tutorial", *(f"docs/{page}.md" for page in pages)}
     assert included["force-include"] == {path: f"portside/{path}" for path in expected}
 
 

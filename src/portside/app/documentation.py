@@ -8,6 +8,7 @@ from typing import Final
 from portside.errors import PortsideError
 
 TUTORIAL: Final = "tutorial"
+MONITORING: Final = "monitoring"
 SUBJECTS: Final[Mapping[str, str]] = {
     TUTORIAL: "a server, its clients and the kernel's view of them, from the beginning",
     "install": "how to install Portside, what it takes, and what works on which system",
@@ -21,6 +22,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "events": "every event, its fields and its JSON",
     "logging": "what the parts of Portside do, on standard error",
     "measuring": "a TCP server, without fooling oneself: rates, percentiles, and what limits them",
+    MONITORING: "metrics for Prometheus, alert rules and a dashboard for Grafana",
     "python": "servers, clients, recordings and the socket table in Python",
     "testing": "scripted servers, proxies and a check for leaks, as fixtures of pytest",
 }
@@ -43,7 +45,7 @@ def read_page(topic: str) -> bytes:
     if topic == TUTORIAL:
         lessons = sorted({path.name for folder in _FOLDERS for path in (folder / TUTORIAL).glob("[0-9]*.md")})
         return b"\n".join(_read(f"{TUTORIAL}/{name}", topic) for name in ("index.md", *lessons))
-    return _read(f"{topic}.md", topic)
+    return _read(f"{MONITORING}/index.md" if topic == MONITORING else f"{topic}.md", topic)
 
 
 def read_finding_page(code: str) -> bytes:

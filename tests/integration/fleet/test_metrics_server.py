@@ -4,45 +4,22 @@ import asyncio
 import contextlib
 import http.client
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 from machine_facts import FACTS
+from served_metrics import Served
 from support import DEADLINE_S, connect, read_to_end, wait_until
 
-from portside.addresses import Address, parse_address
+from portside.addresses import parse_address
 from portside.errors import PortsideError
 from portside.fleet.metrics import http_server
-from portside.fleet.metrics.facts import MachineFacts
 from portside.fleet.metrics.http_server import MetricsServer
-
-
-class Served:
-    """A server on a loop of its own thread; ``asked`` is how often it asked for facts."""
-
-    def __init__(self, address: Address) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.asked = 0
-        self.server = asyncio.run_coroutine_threadsafe(MetricsServer.start(address, self.facts), self.loop).result(30)
-        self.port = int(self.server.addresses[0].rpartition(":")[2])
-
-    def facts(self) -> MachineFacts:
-        self.asked += 1
-        return FACTS
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.close(), self.loop).result(30)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(DEADLINE_S)
-        self.loop.close()
 
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    server = Served(parse_address("0"))
+    server = Served(lambda: FACTS)
     yield server
     server.close()
 
@@ -164,7 +141,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 
 def test_every_address() -> None:
-    server = Served(parse_address("*:0"))
+    server = Served(lambda: FACTS, "*:0")
     assert server.server.addresses[0] == f"0.0.0.0:{server.port}"
     assert status(exchange(server, b"GET /metrics HTTP/1.0\r\n\r\n")) == 200
     server.close()
