@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "the kernel's own view of every TCP connection here: states, queues, programs",
     "diagnose": "what is wrong, in words: what, whose fault it is, how one knows, what to do",
     "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
+    "fleet": "many machines: their connections, what closed, what is wrong, from what agents publish",
     "load": "load on a server, honestly measured: rates, latencies, and who held it back",
     "help": "the pages of the documentation: of commands, of subjects, of findings",
     "completion": "a script by which bash, zsh or fish completes all this",
@@ -124,6 +125,10 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.lab import Lab
 
             return lab.run(load_settings(Lab, "lab", rest))
+        case ["fleet", *rest]:
+            from portside.cli import fleet
+
+            return fleet.run(rest)
         case ["load", *rest]:
             from portside.cli import load
             from portside.settings.load import Load

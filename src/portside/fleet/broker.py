@@ -1,9 +1,10 @@
 """The connection to NATS: its options, and the failures of nats-py in our own words."""
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import nats
 import nats.errors
@@ -26,18 +27,41 @@ _RETRY_S = 0.1  # between the two attempts at each server for the first connecti
 _RECONNECT_S = 1.0
 _PING_S = 10
 _MOST_PENDING_BYTES = 8 << 20  # what the client holds of messages that the connection has not taken
+_MOST_REFUSALS = 16
 _NO_SERVER = "is a nats-server with JetStream (`nats-server -js`) running there?"
 NO_STREAM_HINT = "`portside fleet init` makes it"
 
+Answer = TypeVar("Answer")
 Changed = Callable[[], Awaitable[None]]
 
 
 class Broker:
-    """A connection to NATS and its JetStream. ``close`` ends it."""
+    """A connection to NATS and its JetStream. ``close`` ends it.
 
-    def __init__(self, client: Client, jetstream: JetStreamContext) -> None:
+    ``refusals`` gets what the server says about what this user may not do: a request for it is never answered.
+    """
+
+    def __init__(
+        self, client: Client, jetstream: JetStreamContext, refusals: asyncio.Queue[Exception] | None = None
+    ) -> None:
         self.client = client
         self.jetstream = jetstream
+        self.refusals: asyncio.Queue[Exception] = asyncio.Queue() if refusals is None else refusals
+
+    async def allowed(self, asking: Awaitable[Answer]) -> Answer:
+        """The answer to a request. Raises what the request raises, and at once what the server says of a refusal."""
+        while not self.refusals.empty():
+            self.refusals.get_nowait()
+        asked = asyncio.ensure_future(asking)
+        refused = asyncio.ensure_future(self.refusals.get())
+        try:
+            await asyncio.wait((asked, refused), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise refused.result()
+            return asked.result()
+        finally:
+            asked.cancel()
+            refused.cancel()
 
     async def close(self) -> None:
         """End the connection at once; may be called again."""
@@ -69,10 +93,13 @@ async def connect(
     if (context := _tls(options)) is not None:
         given["tls"] = context
     last: list[Exception] = []
+    refusals: asyncio.Queue[Exception] = asyncio.Queue()
 
     async def on_error(error: Exception) -> None:
         last.append(error)
         del last[:-4]
+        if "permissions violation" in str(error).lower() and refusals.qsize() < _MOST_REFUSALS:
+            refusals.put_nowait(error)
         _log.warning("NATS: %s", _words(error))
 
     client = Client()
@@ -98,9 +125,8 @@ async def connect(
     client.options.update(
         allow_reconnect=is_lasting, max_reconnect_attempts=-1 if is_lasting else 0, reconnect_time_wait=_RECONNECT_S
     )
-    return Broker(
-        client, client.jetstream(domain=options.js_domain, publish_async_max_pending=most_pending, timeout=CONNECT_S)
-    )
+    jetstream = client.jetstream(domain=options.js_domain, publish_async_max_pending=most_pending, timeout=CONNECT_S)
+    return Broker(client, jetstream, refusals)
 
 
 def failure(options: BrokerOptions, error: BaseException) -> PortsideError:
@@ -112,7 +138,9 @@ def failure(options: BrokerOptions, error: BaseException) -> PortsideError:
         return PortsideError(servers, "this NATS server has no JetStream", "start it with `nats-server -js`")
     words = _words(error)
     hint = None
-    if "authorization" in words.lower() or "authentication" in words.lower():
+    if "permissions violation" in words.lower():
+        hint = "this user of NATS may not do that: portside help fleet lists what agents and readers need"
+    elif "authorization" in words.lower() or "authentication" in words.lower():
         hint = "--creds FILE or --nkey FILE, or nats://USER:PASSWORD@HOST"
     elif isinstance(error, OSError | nats.errors.NoServersError) and not isinstance(error, ssl.SSLError):
         hint = _NO_SERVER

@@ -12,6 +12,7 @@ from portside.settings.connect import Connect
 from portside.settings.console import Console
 from portside.settings.ctl import CTL_COMMANDS
 from portside.settings.diagnose import Diagnose
+from portside.settings.fleet import FLEET_COMMANDS
 from portside.settings.help import Help
 from portside.settings.lab import Lab
 from portside.settings.listen import Listen
@@ -72,6 +73,16 @@ GROUPS: Mapping[str, Group] = {
             Example("check a file", "portside rules check device.toml"),
             Example("test it without a network", "portside rules test device.toml device.transcript"),
             Example("answer clients by it", "portside listen 9000 --rules device.toml"),
+        ),
+    ),
+    "fleet": Group(
+        "COMMAND …",
+        "Many machines at once, from what `portside agent` publishes on each of them.",
+        FLEET_COMMANDS,
+        (
+            Example("make the stream that keeps it, once", "portside fleet init --nats nats://broker:4222"),
+            Example("see which machines are there", "portside fleet nodes --nats nats://broker:4222"),
+            Example("see what is wrong, and where", "portside fleet findings --nats nats://broker:4222"),
         ),
     ),
 }

@@ -9,6 +9,7 @@ from portside.settings.values import log_level
 from portside.units import parse_count, parse_positive_duration, parse_positive_size
 
 _WHICH, _LOOK, _KEEP = "Which", "How it is shown", "What is kept"
+_AS_IT_IS = "and as it is where the stream is there already"
 TOP_BY = ("connections", "bytes", "retransmits", "rtt", "resets")
 FORMATS = ("jsonl", "parquet")
 
@@ -39,16 +40,16 @@ class FleetInit(FleetCommand):
         Example("keep it on three servers of a cluster", "portside fleet init --replicas 3"),
     )
 
-    max_bytes: int = option(
-        "--max-bytes", metavar="SIZE", parse=parse_positive_size, default=10 << 30, default_help="10G", group=_KEEP,
+    max_bytes: int | None = option(
+        "--max-bytes", metavar="SIZE", parse=parse_positive_size, default_help=f"10G, {_AS_IT_IS}", group=_KEEP,
         help="the most bytes that the stream keeps: the oldest go first",
     )  # fmt: skip
-    max_age: float = option(
-        "--max-age", metavar="DURATION", parse=parse_positive_duration, default=72 * 3600.0, default_help="72h",
-        group=_KEEP, help="how long it keeps them",
+    max_age: float | None = option(
+        "--max-age", metavar="DURATION", parse=parse_positive_duration, default_help=f"72h, {_AS_IT_IS}", group=_KEEP,
+        help="how long it keeps them",
     )  # fmt: skip
-    replicas: int = option(
-        "--replicas", metavar="N", parse=parse_count, default=1, default_help="1", group=_KEEP,
+    replicas: int | None = option(
+        "--replicas", metavar="N", parse=parse_count, default_help=f"1, {_AS_IT_IS}", group=_KEEP,
         help="on how many servers of a cluster: 1, 3 or 5",
     )  # fmt: skip
 
@@ -61,7 +62,7 @@ class FleetNodes(FleetQuery):
         Example("see which machines are there", "portside fleet nodes --nats nats://broker:4222"),
         Example("keep looking", "portside fleet nodes --follow"),
         Example(
-            "the names of those that are gone", "portside fleet nodes --json | jq -r 'select(.state == \"gone\").node'"
+            "the machines and their versions, for a script", "portside fleet nodes --json | jq -r '.node, .version'"
         ),
     )
 
@@ -195,5 +196,4 @@ FLEET_COMMANDS: Mapping[str, type] = {
     "events": FleetEvents,
     "connections": FleetConnections,
     "findings": FleetFindings,
-    "export": FleetExport,
 }

@@ -34,6 +34,7 @@ _MOST_RUNS = 4
 _SHORTEST_S, _LONGEST_S = 0.1, 3600.0  # what is believed of the seconds between two signs of life
 _ALIVE_SIGNS, _LATE_SIGNS = 2.5, 10.0  # as many signs may be missing
 _GRACE_S = 1.0
+_NOT_OPEN = frozenset(("LISTEN", "CLOSE", "TIME_WAIT"))
 
 Life = Literal["alive", "late", "gone"]
 
@@ -52,7 +53,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     true of one whose agent said that it ends. ``age_s`` is how long ago the broker stored the last sign, and ``lag_s``
     how far what the node sends is behind: the age of the oldest record in its outbox, or of the sign itself when it was
     stored; below zero where its clock is ahead of the broker's. ``agents`` is above 1 where several agents use this
-    name at a time. ``connections`` is how many were open when it last told them, None where it never did.
+    name at a time. ``connections`` is how many sockets it has that are neither listening nor waiting in TIME_WAIT,
+    ``findings`` how many conditions it told last, None where it never did.
     """
 
     site: str
@@ -71,7 +73,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     every_s: float
     cpus: int
     load: float | None
-    connections: int | None
+    connections: int
     findings: int | None
     sockets: dict[str, int]
     cpu_s: float
@@ -374,7 +376,7 @@ def _report(name: NodeName, node: _Node, status: NodeStatus, sign: _Kept, now: f
         every_s=status.every_s,
         cpus=status.cpus,
         load=status.load,
-        connections=None if node.open is None else node.open.total,
+        connections=sum(count for state, count in status.sockets.items() if state not in _NOT_OPEN),
         findings=None if node.findings is None else len(node.findings.findings),
         sockets=dict(status.sockets),
         cpu_s=status.cpu_s,
