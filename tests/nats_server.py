@@ -14,9 +14,10 @@ NATS_SERVER = _BESIDE_PYTHON if Path(_BESIDE_PYTHON).exists() else (shutil.which
 
 
 class NatsServer:
-    """One server. ``more`` is put into its configuration as it is (authorization, TLS, limits, cluster).
+    """One server. ``more`` is put into its configuration as it is (authorization, TLS, cluster).
 
-    ``kill`` is SIGKILL; ``start`` starts it again on the same port and with the same files.
+    ``limits`` is put where those of JetStream are. ``kill`` is SIGKILL; ``start`` starts it again on the same port and
+    with the same files.
     """
 
     def __init__(self, folder: Path, more: str = "", *, host: str = "127.0.0.1", name: str = "broker") -> None:
@@ -28,6 +29,7 @@ class NatsServer:
         self.store = self.folder / "store"
         self.log = self.folder / "log"
         self.more = more
+        self.limits = ""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +42,7 @@ class NatsServer:
         config = self.folder / "nats.conf"
         config.write_text(
             f'server_name: "{self.name}"\nlisten: "{self.host}:{self.port}"\nlog_file: "{self.log}"\n'
-            f'jetstream {{ store_dir: "{self.store}" }}\n{self.more}\n'
+            f'jetstream {{ store_dir: "{self.store}"\n{self.limits} }}\n{self.more}\n'
         )
         self.process = subprocess.Popen([NATS_SERVER, "-c", str(config)], stderr=subprocess.DEVNULL)
         if is_awaited:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ NO_STREAM_HINT = "`portside fleet init` makes it"
 
 Answer = TypeVar("Answer")
 Changed = Callable[[], Awaitable[None]]
+Failed = Callable[[Exception], object]
 
 
 class Broker:
@@ -75,12 +77,15 @@ async def connect(
     is_lasting: bool = False,
     on_disconnected: Changed | None = None,
     on_reconnected: Changed | None = None,
+    on_error: Failed | None = None,
     most_pending: int = 4000,
 ) -> Broker:
     """Connect to the first server that answers; ``name`` is how it lists us.
 
     One that ``is_lasting`` is connected anew whenever it breaks, for as long as that takes; another fails where it
-    breaks. ``most_pending`` is how many messages may be published without acknowledgement. Raises PortsideError.
+    breaks. ``on_error`` gets what no call raises: what we may not do, and what JetStream refuses of what was published
+    without waiting (its future never ends, then). ``most_pending`` is how many messages may be published without
+    acknowledgement. Raises PortsideError.
     """
     given: dict[str, Any] = {}
     for path in (options.creds, options.nkey):
@@ -95,19 +100,21 @@ async def connect(
     last: list[Exception] = []
     refusals: asyncio.Queue[Exception] = asyncio.Queue()
 
-    async def on_error(error: Exception) -> None:
+    async def keep_error(error: Exception) -> None:
         last.append(error)
         del last[:-4]
         if "permissions violation" in str(error).lower() and refusals.qsize() < _MOST_REFUSALS:
             refusals.put_nowait(error)
         _log.warning("NATS: %s", _words(error))
+        if on_error is not None:
+            on_error(error)
 
     client = Client()
     try:
         await client.connect(
             servers=list(options.nats),
             name=f"portside {name} {__version__}",
-            error_cb=on_error,
+            error_cb=keep_error,
             disconnected_cb=on_disconnected,
             reconnected_cb=on_reconnected,
             max_reconnect_attempts=1,
@@ -155,8 +162,8 @@ def without_password(url: str) -> str:
 
 def _words(error: BaseException) -> str:
     """What an error of nats-py says, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.strerror:  # that of asyncio repeats the address
+        return os.strerror(error.errno or 0) if error.strerror.startswith("Connect call failed") else error.strerror
     text = str(error).removeprefix("nats: ").strip().strip("'\"")
     return text or type(error).__name__
 

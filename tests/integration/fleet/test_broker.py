@@ -43,6 +43,7 @@ def test_a_server_that_is_there(nats: NatsServer) -> None:
 def test_nobody_is_there() -> None:
     error = failing(BrokerOptions(nats=(f"nats://127.0.0.1:{free_port()}",)))
     assert "cannot connect to nats://127.0.0.1" in str(error)
+    assert error.why == "Connection refused"
     assert "JetStream" in str(error.hint)
 
 

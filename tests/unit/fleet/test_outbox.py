@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from portside.errors import Hint, PortsideError
-from portside.fleet.outbox import clock
+from portside.fleet.outbox import clock, store
 from portside.fleet.outbox.database import Database, Outgoing, Stored, cost
 from portside.fleet.outbox.store import Outbox, Unwritable
 
@@ -177,20 +177,39 @@ def test_numbers_of_rows_are_not_used_again(tmp_path: Path, notices: Notices) ->
     again.close()
 
 
-def test_what_was_sent_first_is_remembered(tmp_path: Path, notices: Notices) -> None:
+def test_what_was_sent_first_is_remembered(tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(store, "uptime_s", lambda: now[0])
     outbox = opened(tmp_path, notices)
+    assert outbox.uncertain() is None
     outbox.put([outgoing(seq) for seq in range(1, 7)])
+    assert outbox.uncertain() is None
+    subjects = [outgoing(1).subject]
     outbox.take(0, most=2, most_bytes=ROOM, seen=10, stream="s")
+    now[0] += 5
     outbox.take(2, most=2, most_bytes=ROOM, seen=20, stream="s")
+    now[0] += 5
     outbox.take(0, most=3, most_bytes=ROOM, seen=30, stream="s")
-    assert [(each.last, each.after) for each in outbox.sendings()] == [(2, 10), (4, 20)]
+    assert outbox.uncertain() == (4, 10, "s", 1000, subjects)
     outbox.acknowledge([1, 2])
+    assert outbox.uncertain() == (4, 20, "s", 1005, subjects)
     outbox.close()
     again = opened(tmp_path, notices)
-    assert [(each.last, each.after) for each in again.sendings()] == [(4, 20)]
-    again.acknowledge(range(7))
-    assert [(each.last, each.after) for each in again.sendings()] == [(4, 20)], "the newest stays"
+    assert again.uncertain() == (6, 20, "s", float("-inf"), subjects), "all of an earlier run, noted or not"
+    again.take(4, most=1, most_bytes=ROOM, seen=5, stream="another")
+    found = again.uncertain()
+    assert found
+    assert (found.after, found.stream) == (5, None)
+    again.settle(40, "another", now[0])
+    assert again.uncertain() == (5, 40, "another", 1010, subjects)
+    again.acknowledge(range(6))
+    assert again.uncertain() is None
     again.close()
+    last = opened(tmp_path, notices)
+    assert last.uncertain() == (6, 40, "another", float("-inf"), subjects)
+    last.acknowledge([6])
+    assert last.uncertain() is None
+    last.close()
 
 
 def test_the_folder_is_private(tmp_path: Path, notices: Notices) -> None:

@@ -53,11 +53,15 @@ class Stored(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """The rows up to ``last`` may be in the stream (named by when it was made), behind its message ``after``."""
+    """The rows up to ``last`` may be in the stream (named by when it was made), behind its message ``after``.
+
+    ``at`` is when they were first sent, by the kernel's clock; it is known in that run alone, and not kept.
+    """
 
     last: int
     after: int
     stream: str
+    at: float = float("-inf")
 
 
 class Amount(NamedTuple):
@@ -166,22 +170,19 @@ class Database:
 
     def remove(self, rows: Iterable[int]) -> Amount:
         """Remove rows by their numbers: what has been removed."""
-        return self._remove("id", rows)
+        removed = self._at_once("DELETE FROM messages WHERE id IN ({}) RETURNING records, length(data)", rows)
+        return Amount(len(removed), sum(row[0] for row in removed), sum(cost(row[1]) for row in removed))
 
-    def remove_named(self, names: Iterable[str]) -> Amount:
-        """Remove messages by their ``Nats-Msg-Id``: what has been removed."""
-        return self._remove("name", names)
+    def rows_named(self, names: Iterable[str]) -> list[int]:
+        """The rows of messages, by their ``Nats-Msg-Id``; those that are not there are left out."""
+        return [row[0] for row in self._at_once("SELECT id FROM messages WHERE name IN ({})", names)]
 
-    def _remove(self, column: str, values: Iterable[int] | Iterable[str]) -> Amount:
-        wanted, removed = list(values), []
+    def _at_once(self, query: str, values: Iterable[int] | Iterable[str]) -> list[tuple[int, ...]]:
+        wanted, found = list(values), []
         for at in range(0, len(wanted), _AT_ONCE):
             some = wanted[at : at + _AT_ONCE]
-            removed += self._connection.execute(
-                f"DELETE FROM messages WHERE {column} IN ({','.join('?' * len(some))}) "  # noqa: S608
-                "RETURNING records, length(data)",
-                some,
-            ).fetchall()
-        return Amount(len(removed), sum(row[0] for row in removed), sum(cost(row[1]) for row in removed))
+            found += self._connection.execute(query.format(",".join("?" * len(some))), some).fetchall()
+        return found
 
     def remove_oldest(self, after: int, least_bytes: int, made_before: float) -> Amount:
         """Remove the oldest rows behind one that take so many bytes, and all that were made before a time."""
@@ -196,7 +197,7 @@ class Database:
 
     def mark(self, sending: Sending) -> None:
         """Say that the rows up to one may be in the stream from now on."""
-        self._connection.execute("INSERT OR IGNORE INTO sendings VALUES (?, ?, ?)", sending)
+        self._connection.execute("INSERT OR REPLACE INTO sendings VALUES (?, ?, ?)", sending[:3])
 
     def forget_sendings(self, before: int) -> None:
         """Forget the sendings of rows before one, but for the newest."""

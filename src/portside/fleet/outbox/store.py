@@ -3,11 +3,11 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from portside.app.notices import Notify
 from portside.errors import PortsideError, reason_of
-from portside.fleet.outbox.clock import OutboxClock
+from portside.fleet.outbox.clock import OutboxClock, uptime_s
 from portside.fleet.outbox.database import Amount, Database, Outgoing, Sending, Stored, cost, is_damage
 from portside.fleet.outbox.folder import Folder
 from portside.fleet.schema import OutboxStatus
@@ -15,6 +15,20 @@ from portside.fleet.schema import OutboxStatus
 T = TypeVar("T")
 
 _NEVER: Final = float("-inf")
+
+
+class Uncertain(NamedTuple):
+    """Messages that the stream may have: those with these subjects, up to the row ``last``, behind ``after`` in it.
+
+    ``stream`` is when it was made, None where they were sent to several; then any message of it may be one of them.
+    ``at`` is when the first of them was first sent (``uptime_s``), -inf where that was in an earlier run.
+    """
+
+    last: int
+    after: int
+    stream: str | None
+    at: float
+    subjects: list[str]
 
 
 class Unwritable(Exception):
@@ -32,10 +46,11 @@ class Outbox:
 
     def __init__(self, folder: str, *, most_bytes: int, most_age_s: float, notify: Notify) -> None:
         self._folder = Folder(folder)
-        self._most_bytes, self._most_age_s, self._notify = most_bytes, most_age_s, notify
+        self.most_bytes, self._most_age_s, self._notify = most_bytes, most_age_s, notify
         self._lock = threading.Lock()
         self._database: Database | None = None
         self._amount, self._last, self._dropped = Amount(), 0, 0
+        self._unsettled = 0  # rows up to this one may have been sent by an earlier run, noted or not
         self._is_unwritable = False
         self._gone: set[int] = set()  # acknowledged, and not removed yet
         self.on_stored: Callable[[], object] = lambda: None
@@ -61,6 +76,7 @@ class Outbox:
             self._amount = database.amount()
             self._last = max(self._last, database.last_row())
             self._sendings = database.sendings()
+            self._unsettled = self._last if self._sendings else 0
         except BaseException:
             database.close()
             raise
@@ -88,7 +104,7 @@ class Outbox:
             now = self._clock.now_s()
             with database.transaction():
                 database.insert(self._last + 1, messages, now)
-                beyond = self._amount.bytes + size - self._most_bytes
+                beyond = self._amount.bytes + size - self.most_bytes
                 return database.remove_oldest(self._sent, max(0, beyond), now - self._most_age_s)
 
         with self._lock:
@@ -100,7 +116,7 @@ class Outbox:
             self._add(Amount(len(messages), sum(each.records for each in messages), size))
             self._subtract(given_up)
             self._dropped += given_up.records
-            if self._amount.bytes > self._most_bytes:  # all others are sent: they go as well
+            if self._amount.bytes > self.most_bytes:  # all others are sent: they go as well
                 self._dropped += self._remove(lambda database: database.remove_oldest(0, self._excess, _NEVER)).records
         self.on_stored()
 
@@ -117,7 +133,7 @@ class Outbox:
                 found = database.read(found[-1].id, most, most_bytes)
             found = found and wanted
             if found and found[-1].id > self._sent:
-                sending = Sending(found[-1].id, seen, stream)
+                sending = Sending(found[-1].id, seen, stream, uptime_s())
                 try:
                     with database.transaction():
                         database.mark(sending)
@@ -133,32 +149,62 @@ class Outbox:
     def acknowledge(self, rows: Iterable[int]) -> None:
         """Remove messages that the stream has; where the disk is full, that is made up for later."""
         with self._lock:
-            self._gone.update(rows)
-            try:
-                self._remove(lambda database: database.remove(self._gone))
-            except Unwritable:
-                return
-            self._gone.clear()
+            self._acknowledge(rows)
 
     def acknowledge_named(self, names: Iterable[str]) -> int:
         """Remove messages by their ``Nats-Msg-Id``: how many they were. Raises Unwritable."""
         with self._lock:
-            return self._remove(lambda database: database.remove_named(names)).messages
+            rows = self._do(lambda database: database.rows_named(names))
+            self._acknowledge(rows)
+            return len(rows)
+
+    def _acknowledge(self, rows: Iterable[int]) -> None:
+        self._gone.update(rows)
+        try:
+            self._remove(lambda database: database.remove(self._gone))
+        except Unwritable:
+            return
+        self._gone.clear()
 
     def give_up(self, row: int) -> None:
         """Remove a message that no stream will ever take; its records count as dropped. Raises Unwritable."""
         with self._lock:
             self._dropped += self._remove(lambda database: database.remove((row,))).records
 
-    def sendings(self) -> list[Sending]:
-        """Which messages may be in the stream, oldest first."""
-        with self._lock:
-            return list(self._sendings)
+    def uncertain(self) -> Uncertain | None:
+        """The messages that the stream may have, since they were sent and not acknowledged; None: there are none.
 
-    def subjects(self, last: int) -> list[str]:
-        """The subjects of the messages up to a row. Raises Unwritable."""
+        Raises Unwritable.
+        """
+
+        def look(database: Database) -> Uncertain | None:
+            first, last = database.first_row(), max(self._sent, self._unsettled)
+            if first is None or first > last:
+                return None
+            sendings = [each for each in self._sendings if each.last >= first] or self._sendings[-1:]
+            streams = {each.stream for each in sendings}
+            stream = streams.pop() if len(streams) == 1 else None
+            after, at = min(each.after for each in sendings), min(each.at for each in sendings)
+            return Uncertain(last, after, stream, at, database.subjects(last))
+
         with self._lock:
-            return self._do(lambda database: database.subjects(last))
+            return self._do(look)
+
+    def settle(self, after: int, stream: str, at: float) -> None:
+        """Note that none of those that are left was in the stream when it had had ``after`` messages.
+
+        ``at`` is when those that are on their way now were sent. Raises Unwritable.
+        """
+        sending = Sending(self._sent, after, stream, at)
+
+        def note(database: Database) -> None:
+            with database.transaction():
+                database.forget_sendings(sending.last)
+                database.mark(sending)
+
+        with self._lock:
+            self._do(note)
+            self._sendings, self._unsettled = [sending], 0
 
     def count_dropped(self, records: int) -> None:
         """Count records that were given up before they came here."""
@@ -169,12 +215,6 @@ class Outbox:
         """Whether nothing waits."""
         with self._lock:
             return self._amount.messages <= len(self._gone)
-
-    @property
-    def last(self) -> int:
-        """The number of the newest row."""
-        with self._lock:
-            return self._last
 
     def status(self) -> OutboxStatus:
         """What waits now."""
@@ -197,7 +237,7 @@ class Outbox:
 
     @property
     def _excess(self) -> int:
-        return self._amount.bytes - self._most_bytes
+        return self._amount.bytes - self.most_bytes
 
     def _remove(self, remove: Callable[[Database], Amount]) -> Amount:
         """Remove something, and the notes on sendings that only concerned that."""
