@@ -180,7 +180,7 @@ def test_the_journey(browser: Browser, listen: Start, nc: Any) -> None:
         # The machine's table has both ends.
         page.keyboard.press("3")
         page.get_by_role("searchbox", name="Filter").fill(f"sport = :{server.port}")
-        machine = page.get_by_role("grid", name="Sockets of this machine")
+        machine = page.get_by_role("grid", name="Sockets", exact=True)
         expect(machine.get_by_role("row").filter(has_text=f"127.0.0.1:{server.port}").first).to_be_visible()
         assert violations(page) == []
 
@@ -244,7 +244,7 @@ def test_what_is_wrong_is_shown_marked_explained_and_gone(browser: Browser, list
         page.get_by_role("button", name="Listening").click()
         page.get_by_role("searchbox", name="Filter").fill(f"sport = :{full.port}")
         page.keyboard.press("Escape")
-        marked = page.get_by_role("grid", name="Sockets of this machine").get_by_role("row").filter(has_text="LISTEN")
+        marked = page.get_by_role("grid", name="Sockets", exact=True).get_by_role("row").filter(has_text="LISTEN")
         expect(marked).to_have_count(1)
         expect(marked).to_contain_text("accept-queue-overflow")
         marked.click()

@@ -11,7 +11,8 @@ import * as findings from "./findings.js";
 import { FindingsView } from "./findings-view.js";
 import * as header from "./header.js";
 import * as keyboard from "./keyboard.js";
-import { Machine } from "./machine.js";
+import { socketList } from "./machine.js";
+import { nodeList } from "./nodes.js";
 import { done, undoNewest } from "./notices.js";
 import { go, refresh as readAddress, route } from "./routes.js";
 import * as server from "./server-state.js";
@@ -28,15 +29,21 @@ const views = {
   events: byId("events", HTMLElement),
   machine: byId("machine", HTMLElement),
   server: byId("server", HTMLElement),
+  nodes: byId("nodes", HTMLElement),
   findings: byId("findings", HTMLElement),
 };
 const list = new ConnectionList(byId("list", HTMLElement));
 const view = new ConnectionView(byId("detail", HTMLElement));
-const machine = new Machine(views.machine);
+const machine = socketList(views.machine);
+const nodes = nodeList(views.nodes);
 const whole = new ServerView(views.server);
-const events = new EventList(views.events, () => {}, () => void tick());
+const events = new EventList(views.events, () => void tick());
 const found = new FindingsView(views.findings);
 const tokenForm = byId("token-form", HTMLFormElement);
+
+/** The views that a fleet, or a server, has not, and what it has in their place.
+ * @type {Record<string, Partial<Record<typeof route.value.view, string>>>} */
+const INSTEAD = { fleet: { connections: "machine", server: "nodes" }, server: { nodes: "server" } };
 
 /** @type {string} */
 let started = "";
@@ -75,6 +82,7 @@ function connectStreams() {
 async function refresh() {
   const { view: shown, conn } = route.value;
   if (shown === "machine") await machine.table.refresh();
+  if (shown === "nodes") await nodes.table.refresh();
   if (shown === "server") await quietly(whole.refresh());
   if (shown !== "connections") return;
   await Promise.all([list.table.element.offsetParent ? list.table.refresh() : null, conn === null ? null : view.refresh()]);
@@ -103,6 +111,12 @@ function moveFocus(conn) {
 
 function showRoute() {
   const { view: shown, conn } = route.value;
+  const instead = INSTEAD[server.facts.value?.nodes ? "fleet" : "server"]?.[shown];
+  if (server.facts.value && instead) {
+    history.replaceState(null, "", `#/${instead}`);
+    readAddress();
+    return;
+  }
   for (const [name, section] of Object.entries(views)) section.hidden = name !== shown;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.getAttribute("href") === `#/${shown}`) link.setAttribute("aria-current", "page");
@@ -118,8 +132,7 @@ function showRoute() {
     found.show();
     void findings.ask(true);
   }
-  if (shown === "machine") void machine.table.refresh();
-  if (shown === "server") void quietly(whole.refresh());
+  if (shown !== "connections") void refresh();
 }
 
 server.reach.follow((reach) => {
@@ -138,6 +151,7 @@ server.reach.follow((reach) => {
 server.facts.follow((facts) => {
   document.body.classList.toggle("read-only", Boolean(facts?.read_only));
   document.body.classList.toggle("several", Boolean(facts?.servers));
+  document.body.classList.toggle("fleet", Boolean(facts?.nodes));
 });
 
 tokenForm.addEventListener("submit", (event) => {
@@ -168,8 +182,7 @@ byId("skip", HTMLAnchorElement).addEventListener("click", (event) => {
 const detailKey = (/** @type {() => void} */ act) => () => {
   if (route.value.conn !== null) act();
 };
-const filterOfView = () => (route.value.view === "machine" ? machine.filter : list.filter);
-const tableOfView = () => (route.value.view === "machine" ? machine.table : list.table);
+const listOfView = () => (route.value.view === "machine" ? machine : route.value.view === "nodes" ? nodes : list);
 
 keyboard.define("Everywhere", [
   ["?", "These keys", keyboard.help],
@@ -183,10 +196,10 @@ keyboard.define("Everywhere", [
   ["Escape", "Back: leave a field, then close the connection's view", escape],
 ]);
 keyboard.define("Table", [
-  ["/", "Filter", () => filterOfView().focus()],
-  ["j", "Next row (also ↓)", () => tableOfView().move(1)],
-  ["k", "Row before (also ↑)", () => tableOfView().move(-1)],
-  ["Enter", "Open the row", () => tableOfView().openCursor()],
+  ["/", "Filter", () => listOfView().filter.focus()],
+  ["j", "Next row (also ↓)", () => listOfView().table.move(1)],
+  ["k", "Row before (also ↑)", () => listOfView().table.move(-1)],
+  ["Enter", "Open the row", () => listOfView().table.openCursor()],
   ["o", "Open, closed or all connections", () => list.nextState()],
   ["c", "Choose columns", () => void list.chooseColumns()],
 ]);

@@ -2,10 +2,9 @@
  * The columns of the connections: what a cell shows, by which name the server sorts, which fields it needs.
  */
 
+import { column, figure } from "./column.js";
 import * as format from "./format.js";
 import { oneLine } from "./payload.js";
-
-/** @typedef {Column<ConnectionItem> & {fields: string[], shown: number}} ConnectionColumn */
 
 /**
  * A fact of the kernel.
@@ -43,29 +42,43 @@ export function programs(owners) {
 const text = (value) => (typeof value === "string" && value ? oneLine(value) : "");
 
 /**
- * `shown` is the least width of the table, in pixels, at which the column is shown unless the reader has chosen.
- * @type {ConnectionColumn[]}
+ * A column of the kernel.
+ * @param {string} id
+ * @param {string} heading
+ * @param {string} title
+ * @param {number} shown
+ * @param {string} name
+ * @param {(value: number | null) => string} write
+ * @param {string} [tone]  of what is not 0
+ * @returns {FittingColumn<ConnectionItem>}
  */
+const kernel = (id, heading, title, shown, name, write, tone = "") =>
+  figure(id, heading, title, "4.8rem", shown, (c) => write(fact(c, name)), { fields: [`kernel.${name}`], tone: (c) => (fact(c, name) ? tone : "") });
+
+const DATA = { data: true };
+const TIME = { number: true, sort: "" };
+
+/** Those that need more than the widest screen are shown where the reader has chosen them. */
 export const COLUMNS = [
-  { id: "conn", heading: "#", title: "Number of the connection", width: "minmax(var(--conn-width, 3.6rem), auto)", sort: "conn", number: true, data: true, fields: ["conn"], shown: 0, text: (c) => String(c.conn) },
-  { id: "peer", heading: "Peer", title: "Address of the client", width: "minmax(11rem, 2fr)", sort: "peer", data: true, fields: ["peer"], shown: 0, text: (c) => c.peer },
-  { id: "state", heading: "State", title: "Open, paused, half-closed, or why it closed", width: "minmax(6.4rem, 0.8fr)", sort: "state", fields: ["state", "reason", "holds"], shown: 0, text: stateText, tone: stateTone },
-  { id: "received", heading: "Received", title: "Bytes from the client", width: "5.4rem", sort: "received", number: true, fields: ["received"], shown: 420, text: (c) => format.size(c.received) },
-  { id: "sent", heading: "Sent", title: "Bytes to the client", width: "4.6rem", sort: "sent", number: true, fields: ["sent"], shown: 480, text: (c) => format.size(c.sent) },
-  { id: "recvq", heading: "Recv-Q", title: "Bytes that the kernel has and Portside has not read", width: "4.8rem", sort: "recvq", number: true, fields: ["kernel.recv_q"], shown: 620, text: (c) => format.size(fact(c, "recv_q")), tone: (c) => (fact(c, "recv_q") ? "loud" : "") },
-  { id: "sendq", heading: "Send-Q", title: "Bytes that the client has not acknowledged", width: "4.8rem", sort: "sendq", number: true, fields: ["kernel.send_q"], shown: 620, text: (c) => format.size(fact(c, "send_q")), tone: (c) => (fact(c, "send_q") ? "loud" : "") },
-  { id: "idle", heading: "Idle", title: "Time since the last byte", width: "4.4rem", sort: "idle", number: true, fields: ["idle"], shown: 540, text: (c) => (c.state === "closed" ? "" : format.duration(c.idle)) },
-  { id: "age", heading: "Age", title: "Time since it was accepted", width: "4.6rem", sort: "age", number: true, fields: ["age"], shown: 760, text: (c) => format.duration(c.age) },
-  { id: "rtt", heading: "RTT", title: "Round trip time, smoothed", width: "4.8rem", sort: "rtt", number: true, fields: ["kernel.rtt_us"], shown: 860, text: (c) => format.microseconds(fact(c, "rtt_us")) },
-  { id: "retrans", heading: "Retrans", title: "Segments sent again", width: "4.8rem", sort: "retrans", number: true, fields: ["kernel.retrans_total"], shown: 960, text: (c) => format.count(fact(c, "retrans_total")), tone: (c) => (fact(c, "retrans_total") ? "loud" : "") },
-  { id: "note", heading: "Note", title: "Your note and tags", width: "minmax(8rem, 1.4fr)", sort: "note", fields: ["note", "tags"], shown: 1040, text: (c) => [text(c.note), ...(c.tags ?? []).map((tag) => `#${oneLine(tag)}`)].filter(Boolean).join(" ") },
-  { id: "program", heading: "Program", title: "Who holds the client's end, if it is on this machine", width: "minmax(8rem, 1fr)", sort: "program", fields: ["owners"], shown: 1200, text: (c) => programs(c.owners) },
-  { id: "local", heading: "Local", title: "Address that the client connected to", width: "minmax(10rem, 1fr)", sort: "local", data: true, fields: ["local"], shown: 9999, text: (c) => c.local },
-  { id: "faults", heading: "Faults", title: "How many faults act on it", width: "4.4rem", sort: "faults", number: true, fields: ["faults"], shown: 9999, text: (c) => String(c.faults) },
-  { id: "buffered", heading: "Buffered", title: "Bytes that wait in Portside for the client", width: "5.2rem", sort: "buffered", number: true, fields: ["buffered"], shown: 9999, text: (c) => format.size(c.buffered) },
-  { id: "cwnd", heading: "Cwnd", title: "Congestion window, segments", width: "4.4rem", sort: "cwnd", number: true, fields: ["kernel.cwnd"], shown: 9999, text: (c) => format.count(fact(c, "cwnd")) },
-  { id: "opened", heading: "Opened", title: "Time of day at which it was accepted", width: "5.4rem", number: true, fields: ["opened"], shown: 9999, text: (c) => format.clock(c.opened) },
-  { id: "closed", heading: "Closed", title: "Time of day at which it closed", width: "5.4rem", number: true, fields: ["closed"], shown: 9999, text: (c) => (c.closed ? format.clock(c.closed) : "") },
+  column("conn", "#", "Number of the connection", "minmax(var(--conn-width, 3.6rem), auto)", 0, (/** @type {ConnectionItem} */ c) => String(c.conn), { number: true, data: true }),
+  column("peer", "Peer", "Address of the client", "minmax(11rem, 2fr)", 0, (c) => c.peer, DATA),
+  column("state", "State", "Open, paused, half-closed, or why it closed", "minmax(6.4rem, 0.8fr)", 0, stateText, { fields: ["state", "reason", "holds"], tone: stateTone }),
+  figure("received", "Received", "Bytes from the client", "5.4rem", 420, (c) => format.size(c.received)),
+  figure("sent", "Sent", "Bytes to the client", "4.6rem", 480, (c) => format.size(c.sent)),
+  kernel("recvq", "Recv-Q", "Bytes that the kernel has and Portside has not read", 620, "recv_q", format.size, "loud"),
+  kernel("sendq", "Send-Q", "Bytes that the client has not acknowledged", 620, "send_q", format.size, "loud"),
+  figure("idle", "Idle", "Time since the last byte", "4.4rem", 540, (c) => (c.state === "closed" ? "" : format.duration(c.idle))),
+  figure("age", "Age", "Time since it was accepted", "4.6rem", 760, (c) => format.duration(c.age)),
+  kernel("rtt", "RTT", "Round trip time, smoothed", 860, "rtt_us", format.microseconds),
+  kernel("retrans", "Retrans", "Segments sent again", 960, "retrans_total", format.count, "loud"),
+  column("note", "Note", "Your note and tags", "minmax(8rem, 1.4fr)", 1040, (c) => [text(c.note), ...(c.tags ?? []).map((/** @type {string} */ tag) => `#${oneLine(tag)}`)].filter(Boolean).join(" "), { fields: ["note", "tags"] }),
+  column("program", "Program", "Who holds the client's end, if it is on this machine", "minmax(8rem, 1fr)", 1200, (c) => programs(c.owners), { fields: ["owners"] }),
+  column("local", "Local", "Address that the client connected to", "minmax(10rem, 1fr)", 9999, (c) => c.local, DATA),
+  figure("faults", "Faults", "How many faults act on it", "4.4rem", 9999, (c) => String(c.faults)),
+  figure("buffered", "Buffered", "Bytes that wait in Portside for the client", "5.2rem", 9999, (c) => format.size(c.buffered)),
+  kernel("cwnd", "Cwnd", "Congestion window, segments", 9999, "cwnd", format.count),
+  column("opened", "Opened", "Time of day at which it was accepted", "5.4rem", 9999, (c) => format.clock(c.opened), TIME),
+  column("closed", "Closed", "Time of day at which it closed", "5.4rem", 9999, (c) => (c.closed ? format.clock(c.closed) : ""), TIME),
 ];
 
 const KEY = "portside.columns";

@@ -5,7 +5,7 @@
 import * as acts from "./acts.js";
 import { Problem, request } from "./api.js";
 import { isPaused, programs, stateText, stateTone } from "./columns.js";
-import { button, element, setText } from "./dom.js";
+import { button, element, setText, showPairs } from "./dom.js";
 import { Faults } from "./faults.js";
 import { ofConnection, report, severityText } from "./findings.js";
 import * as format from "./format.js";
@@ -195,7 +195,6 @@ export class ConnectionView {
     setText(this.#chip, stateText(connection));
     this.#chip.dataset.tone = stateTone(connection);
     const open = connection.state !== "closed";
-    /** @type {[term: string, value: string, minor?: boolean][]} */
     const pairs = [
       ["received", format.bytes(connection.received)],
       ["sent", format.bytes(connection.sent)],
@@ -205,16 +204,7 @@ export class ConnectionView {
       ["program", programs(connection.peer_socket?.owners)],
       ["throttle", connection.throttle ?? "off", !connection.throttle],
     ];
-    for (const [at, [term, value, minor]] of pairs.entries()) {
-      let pair = this.#facts.children[at];
-      if (!pair) {
-        pair = element("div", {}, element("dt"), element("dd"));
-        this.#facts.append(pair);
-      }
-      if (pair.children[0]) setText(pair.children[0], term);
-      if (pair.children[1]) setText(pair.children[1], value);
-      pair.classList.toggle("minor", Boolean(minor));
-    }
+    for (const [at, pair] of showPairs(this.#facts, pairs).entries()) pair.classList.toggle("minor", Boolean(pairs[at]?.[2]));
     const usable = open && !facts.value?.read_only;
     setText(this.#pause, isPaused(connection) ? "Resume" : "Pause");
     for (const act of this.#buttons.querySelectorAll("button")) if (act.disabled === usable) act.disabled = !usable;

@@ -80,6 +80,21 @@ export function setText(target, text) {
 }
 
 /**
+ * Show terms and what each is, in the elements that are there; the pairs of the list, for more that is about them.
+ * @param {HTMLElement} list
+ * @param {(readonly unknown[])[]} pairs  the term, and what it is
+ */
+export function showPairs(list, pairs) {
+  while (list.childElementCount > pairs.length) list.lastElementChild?.remove();
+  while (list.childElementCount < pairs.length) list.append(element("div", {}, element("dt"), element("dd")));
+  const shown = [...list.children];
+  for (const [at, { children }] of shown.entries()) {
+    for (const place of [0, 1]) if (children[place]) setText(children[place], String(pairs[at]?.[place]));
+  }
+  return shown;
+}
+
+/**
  * A row of buttons of which one is chosen.
  * @param {string} label
  * @param {[value: string, text: string][]} choices

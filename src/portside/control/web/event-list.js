@@ -13,7 +13,7 @@ const WITHOUT_PAYLOAD = "not event = received and not event = sent";
 const MOST = 1000;
 const HEAD = 200; // characters of payload in a line
 const PLAIN = new Set(["act", "what", "reason", "spec", "address"]); // what needs no name before it
-const SAID = new Set(["event", "seq", "at", "server", "conn", "peer", "text", "base64", "size", "fault"]);
+const SAID = new Set(["event", "seq", "at", "node", "server", "conn", "peer", "text", "base64", "size", "fault"]);
 
 export class EventList {
   #list = element("ol", { class: "events" });
@@ -32,11 +32,9 @@ export class EventList {
 
   /**
    * @param {HTMLElement} root
-   * @param {(events: ServerEvent[]) => void} seen  is told of all events without payload
    * @param {() => void} lost
    */
-  constructor(root, seen, lost) {
-    this.seen = seen;
+  constructor(root, lost) {
     this.lost = lost;
     this.stream = this.#make(null);
     this.followButton = button("Follow", () => this.#following.set(!this.#following.on), { class: "toggle", "aria-pressed": "true" });
@@ -95,7 +93,6 @@ export class EventList {
 
   /** @param {ServerEvent[]} events */
   #take(events) {
-    this.seen(events);
     if (this.#again) this.#clear();
     for (const event of events) {
       if (event.event === "missed") this.#missed += event.count ?? 0;
@@ -132,7 +129,7 @@ function line(event) {
     "li",
     { "data-event": event.event },
     element("time", { datetime: event.at, title: event.at }, event.at ? format.clock(event.at, true) : ""),
-    element("span", { class: "event-conn" }, conn),
+    element("span", { class: "event-conn" }, event.node ?? conn),
     element("span", { class: "event-name" }, format.words(event.event)),
     element("span", { class: "event-peer data" }, event.peer ?? ""),
     element("span", { class: "event-detail" }, detail(event)),

@@ -59,11 +59,6 @@ export class FilterField {
     return true;
   }
 
-  /** @param {string} filter */
-  set(filter) {
-    this.input.value = filter;
-  }
-
   focus() {
     this.input.focus();
     this.input.select();

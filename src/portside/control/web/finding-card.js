@@ -33,7 +33,7 @@ export class FindingCard {
   constructor(finding) {
     const { code, subject } = finding;
     const { local, remote, pid, program } = subject;
-    const who = [local, remote && `→ ${remote}`, pid && `${pid}/${program ?? "-"}`].filter(Boolean).join("  ");
+    const who = [finding.node, local, remote && `→ ${remote}`, pid && `${pid}/${program ?? "-"}`].filter(Boolean).join("  ");
     this.#details = element(
       "details",
       {},
@@ -72,9 +72,10 @@ export class FindingCard {
 }
 
 /** @param {Finding} finding */
-function body({ code, why, remedy, evidence, conns, conns_total: total, unseen }) {
+function body({ code, why, remedy, evidence, conns, conns_total: total, unseen, nodes, nodes_total: all = 0 }) {
   const parts = [element("p", {}, oneLine(why)), element("p", {}, element("b", {}, "Do: "), ...withCode(remedy))];
   if (unseen.length) parts.push(element("p", {}, `Not seen: ${unseen.map(oneLine).join("; ")}.`));
+  if (nodes) parts.push(element("p", {}, `Nodes: ${nodes.join(" ")}${all > nodes.length ? ` and ${format.count(all - nodes.length)} more` : ""}`));
   if (conns.length) {
     const some = conns.slice(0, MOST_LINKS);
     const links = some.flatMap((conn) => [element("a", { href: linkTo(conn) }, `#${conn}`), " "]);

@@ -72,7 +72,7 @@ export class FindingsView {
 }
 
 /** @param {NonNullable<Report>} found */
-const looks = (found) => `${format.count(found.looks)} looks in ${format.duration(found.watched)}`;
+const looks = (found) => (found.looks ? `${format.count(found.looks)} looks in ${format.duration(found.watched)}` : "as the nodes told last");
 
 /**
  * Why the list is empty.
@@ -81,11 +81,11 @@ const looks = (found) => `${format.count(found.looks)} looks in ${format.duratio
 function why(found) {
   if (!found) return trouble.value ? "" : "The server begins to look…";
   if (found.total) return `Nothing of this server; ${format.count(found.total)} found on the machine.`;
-  return `Nothing found: ${looks(found)}.${found.watched < WARM_UP_S ? ` Most of what can be found shows within ${WARM_UP_S} s.` : ""}`;
+  return `Nothing found: ${looks(found)}.${found.looks && found.watched < WARM_UP_S ? ` Most of what can be found shows within ${WARM_UP_S} s.` : ""}`;
 }
 
 /** @param {Report} found */
 function progress(found) {
-  const since = found && `${looks(found)}, since ${format.clock(Date.parse(found.at) - found.watched * 1000)}`;
+  const since = found && looks(found) + (found.looks ? `, since ${format.clock(Date.parse(found.at) - found.watched * 1000)}` : "");
   return [found && `${format.count(found.total)} found`, since, trouble.value && `No newer answer: ${trouble.value}`].filter(Boolean).join("  ·  ");
 }

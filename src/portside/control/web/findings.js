@@ -4,6 +4,7 @@
  */
 
 import { Problem, request } from "./api.js";
+import { facts } from "./server-state.js";
 import { Signal } from "./signal.js";
 
 /** @typedef {FindingReport | null} Report  null where nobody watches */
@@ -74,7 +75,7 @@ export function countText() {
  * @param {(item: Item) => Finding[]} of
  */
 export function withMarks(columnsFor, width, of) {
-  if (!everywhere.value) return columnsFor(width);
+  if (!everywhere.value || facts.value?.nodes) return columnsFor(width);
   const [room, heading, track] = width < 1000 ? [26, "!", "0.9rem"] : [260, "Finding", "minmax(8rem, 1fr)"];
   const columns = [...columnsFor(width - room)];
   columns.splice(columns.findIndex(({ id }) => id === "state") + 1, 0, {

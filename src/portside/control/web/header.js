@@ -12,9 +12,9 @@ import { answered, facts, MINUTE, rates, reach } from "./server-state.js";
 
 /** @type {[rate: Rate, label: string, title: string, write: (value: number) => string][]} */
 const LINES = [
-  ["received", "In", "Bytes from the clients a second, and the last 60 s", (value) => `${format.bytes(value)}/s`],
-  ["sent", "Out", "Bytes to the clients a second, and the last 60 s", (value) => `${format.bytes(value)}/s`],
-  ["opened", "New", "Connections accepted a second, and the last 60 s", (value) => `${value < 10 ? value.toFixed(1) : format.count(Math.round(value))}/s`],
+  ["received", "In", "Bytes received a second, over a minute", (value) => `${format.bytes(value)}/s`],
+  ["sent", "Out", "Bytes sent a second, over a minute", (value) => `${format.bytes(value)}/s`],
+  ["opened", "New", "New connections a second, over a minute", (value) => `${value < 10 ? value.toFixed(1) : format.count(Math.round(value))}/s`],
 ];
 
 export function start() {
@@ -61,10 +61,11 @@ export function start() {
 }
 
 /**
- * How many servers are shown as one.
+ * How many servers, or machines, are shown as one.
  * @param {ServerFacts} server
  */
-function severalText({ servers, silent }) {
+function severalText({ servers, silent, nodes }) {
+  if (nodes) return [`nodes: ${Object.entries(nodes).filter(([, count]) => count).map(([life, count]) => `${format.count(count)} ${life}`).join(", ") || "none"}`];
   if (!servers) return [];
   const stuck = silent?.length ? ` (${silent.length} more without an answer)` : "";
   return [`${servers.length} ${servers.length === 1 ? "server" : "servers"}${stuck}`];

@@ -4,38 +4,28 @@
  */
 
 import { BytePath } from "./byte-path.js";
-import { button, element, setText } from "./dom.js";
+import { button, element, setText, showPairs } from "./dom.js";
 import * as format from "./format.js";
 import { History, KEPT_MS } from "./history.js";
 import { Plot } from "./plot.js";
 
-/**
- * @typedef {{
- *   title: string,
- *   explanation: string,
- *   name: string,
- *   rate?: boolean,
- *   write: (value: number | null) => string,
- * }} Fact
- */
-
 const perSecond = (/** @type {number | null} */ value) => (value === null ? format.UNKNOWN : `${format.bytes(value)}/s`);
 
-/** @type {Fact[]} */
+/** @type {[title: string, explanation: string, name: string, write: (value: number | null) => string][]} */
 const FACTS = [
-  { title: "Recv-Q", explanation: "Bytes that the kernel has and Portside has not read", name: "recv_q", write: format.bytes },
-  { title: "Send-Q", explanation: "Bytes that the client has not acknowledged", name: "send_q", write: format.bytes },
-  { title: "In", explanation: "Bytes that came, a second", name: "bytes_received", rate: true, write: perSecond },
-  { title: "Out", explanation: "Bytes that the client acknowledged, a second", name: "bytes_acked", rate: true, write: perSecond },
-  { title: "RTT", explanation: "Round trip time, smoothed", name: "rtt_us", write: format.microseconds },
-  { title: "Retransmits", explanation: "Segments sent again since the start", name: "retrans", write: format.count },
-  { title: "Congestion window", explanation: "Segments that may be under way", name: "cwnd", write: format.count },
-  { title: "Our buffer", explanation: "Bytes that the kernel has not taken yet", name: "buffered", write: format.bytes },
+  ["Recv-Q", "Bytes that the kernel has and Portside has not read", "recv_q", format.bytes],
+  ["Send-Q", "Bytes that the client has not acknowledged", "send_q", format.bytes],
+  ["In", "Bytes that came, a second", "bytes_received", perSecond],
+  ["Out", "Bytes that the client acknowledged, a second", "bytes_acked", perSecond],
+  ["RTT", "Round trip time, smoothed", "rtt_us", format.microseconds],
+  ["Retransmits", "Segments sent again since the start", "retrans", format.count],
+  ["Congestion window", "Segments that may be under way", "cwnd", format.count],
+  ["Our buffer", "Bytes that the kernel has not taken yet", "buffered", format.bytes],
 ];
 
 export class KernelFacts {
   #paths = new BytePath();
-  #plots = FACTS.map(({ title, explanation, write }) => new Plot(title, explanation, write));
+  #plots = FACTS.map(([title, explanation, , write]) => new Plot(title, explanation, write));
   #slider = element("input", { type: "range", min: -KEPT_MS / 1000, max: 0, step: 1, value: 0, "aria-label": "Point in time" });
   #when = element("output", { class: "when" });
   #now = button("Now", () => this.#goTo(0), { class: "toggle", "aria-pressed": "true" });
@@ -130,8 +120,8 @@ export class KernelFacts {
     const places = history.rows.map(({ at }) => (at - from) / (to - from || 1));
     const row = history.at(time);
     const index = row ? history.rows.indexOf(row) : -1;
-    for (const [at, { name, rate }] of FACTS.entries()) {
-      const values = rate ? history.rate(name) : history.line(name);
+    for (const [at, [, , name, write]] of FACTS.entries()) {
+      const values = write === perSecond ? history.rate(name) : history.line(name);
       this.#plots[at]?.draw(values, places);
       this.#plots[at]?.point((time - from) / (to - from || 1), values[index] ?? null, when);
     }
@@ -147,22 +137,15 @@ export class KernelFacts {
     const kernel = this.#connection?.kernel;
     setText(this.#why, kernel || !now ? "" : `Not known: ${this.#connection?.gaps.kernel ?? "the kernel has no such socket"}.`);
     const info = kernel?.info ?? {};
-    const shown = kernel ? [["state", kernel.state], ...Object.entries(info).filter(([, value]) => typeof value !== "object")] : [];
+    const known = kernel ? Object.entries({ state: kernel.state, ...info }).filter(([, value]) => typeof value !== "object") : [];
+    const shown = known.map(([name, value]) => [name, valueText(value)]);
     const gaps = kernel?.gaps ?? {};
-    while (this.#table.childElementCount > shown.length) this.#table.lastElementChild?.remove();
-    for (const [at, [name, value]] of shown.entries()) {
-      let pair = this.#table.children[at];
-      if (!pair) {
-        pair = element("div", {}, element("dt"), element("dd"));
-        this.#table.append(pair);
-      }
-      const [term, definition] = pair.children;
-      if (term) setText(term, String(name));
-      if (definition) setText(definition, value === null || value === undefined ? format.UNKNOWN : typeof value === "number" ? format.count(value) : String(value));
-      pair.setAttribute("title", gaps[`info.${name}`] ?? "");
-    }
+    for (const [at, pair] of showPairs(this.#table, shown).entries()) pair.setAttribute("title", gaps[`info.${shown[at]?.[0]}`] ?? "");
   }
 }
+
+/** @param {unknown} value */
+const valueText = (value) => (value === null || value === undefined ? format.UNKNOWN : typeof value === "number" ? format.count(value) : String(value));
 
 /**
  * Where the bytes were, as far as a row of the history tells.

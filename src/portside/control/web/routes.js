@@ -4,9 +4,9 @@
 
 import { Signal } from "./signal.js";
 
-/** @typedef {{view: "connections" | "events" | "machine" | "server" | "findings", conn: ConnName | null, tab: string}} Route */
+/** @typedef {{view: "connections" | "events" | "machine" | "server" | "nodes" | "findings", conn: ConnName | null, tab: string}} Route */
 
-const VIEWS = /** @type {const} */ (["connections", "events", "machine", "server", "findings"]);
+const VIEWS = /** @type {const} */ (["connections", "events", "machine", "server", "nodes", "findings"]);
 export const TABS = /** @type {const} */ (["transcript", "kernel", "faults"]);
 
 /** @returns {Route} */

@@ -6,7 +6,7 @@
 import { perform } from "./acts.js";
 import { request, withQuery } from "./api.js";
 import { confirm } from "./dialogs.js";
-import { button, element, setText } from "./dom.js";
+import { button, element, showPairs } from "./dom.js";
 import * as format from "./format.js";
 import { parseText, oneLine, toBase64 } from "./payload.js";
 import { facts } from "./server-state.js";
@@ -191,16 +191,7 @@ export class ServerView {
       ...Object.entries(counts.closed).map(([reason, count]) => [`closed: ${format.words(reason)}`, format.count(count)]),
       ...Object.entries(counts.refused).map(([reason, count]) => [`refused: ${format.words(reason)}`, format.count(count)]),
     ];
-    while (this.#facts.childElementCount > pairs.length) this.#facts.lastElementChild?.remove();
-    for (const [at, [name = "", value = ""]] of pairs.entries()) {
-      let pair = this.#facts.children[at];
-      if (!pair) {
-        pair = element("div", {}, element("dt"), element("dd"));
-        this.#facts.append(pair);
-      }
-      if (pair.children[0]) setText(pair.children[0], name);
-      if (pair.children[1]) setText(pair.children[1], value);
-    }
+    showPairs(this.#facts, pairs);
   }
 
   /** @param {{allow: string[] | null, deny: string[]}} access */

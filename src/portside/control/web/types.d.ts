@@ -33,6 +33,7 @@ interface ServerFacts {
   uptime: number;
   servers?: OneOfServers[];
   silent?: number[];
+  nodes?: { [life: string]: number };
   version: string;
   node: string;
   started: string;
@@ -47,8 +48,9 @@ interface Owner {
   program: string | null;
 }
 
-/** A socket as the kernel sees it: the JSON of `portside watch --json`. */
+/** A socket as the kernel sees it: the JSON of `portside watch --json`; of a fleet with its `node`. */
 interface KernelSocket {
+  node?: string;
   proto: string;
   family: number;
   state: string | null;
@@ -112,7 +114,7 @@ interface Connection extends ConnectionFields {
 interface Page<Item> {
   items: Item[];
   total: number;
-  totals?: { [name: string]: number | null };
+  totals?: { [name: string]: number | null } | undefined;
 }
 
 interface Message {
@@ -136,6 +138,7 @@ interface ActiveFault {
 
 interface ServerEvent {
   event: string;
+  node?: string;
   seq?: number;
   at?: string;
   server?: number;
@@ -163,6 +166,9 @@ interface Finding {
   unseen: string[];
   conns: ConnName[];
   conns_total: number;
+  node?: string;
+  nodes?: string[];
+  nodes_total?: number;
   inodes: number[];
 }
 
@@ -194,6 +200,44 @@ interface Column<Item> {
   sort?: string;
   number?: boolean;
   data?: boolean;
+}
+
+/** A machine of a fleet. */
+interface FleetNode {
+  node: string;
+  site: string;
+  life: "alive" | "late" | "gone";
+  age_s: number | null;
+  lag_s: number | null;
+  connections: number | null;
+  findings: number | null;
+  load: number | null;
+  cpus: number;
+  outbox: { bytes: number };
+  version: string;
+  system: string;
+  notes: string[];
+}
+
+/** A list of the server with a filter; `which` is asked beside it, `none` is said where no row is, `totals` below. */
+interface ListOptions<Item> {
+  path: string;
+  label: string;
+  placeholder: string;
+  columns: (width: number) => Column<Item>[];
+  key: (item: Item) => string;
+  sort?: string;
+  which?: () => Record<string, string | null>;
+  open?: (item: Item) => void;
+  rowTone?: (item: Item) => string;
+  none?: () => string;
+  totals?: (rows: Pick<Page<Item>, "total" | "totals">) => string;
+}
+
+/** A column that is shown where the table is as wide as `shown`, in pixels; the API is asked for its `fields`. */
+interface FittingColumn<Item> extends Column<Item> {
+  fields: string[];
+  shown: number;
 }
 
 /** What a table shows, and how it asks for it. */
