@@ -1,0 +1,1 @@
+"""What a fleet has published as rows for other stores: ``portside fleet export``."""
