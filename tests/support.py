@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens, and which the kernel gives to nobody else meanwhile.
+    """A port of 127.0.0.1 that no socket has, not even one in TIME_WAIT, and that the kernel gives to nobody meanwhile.
 
     It is below the range of ports that the kernel picks (ip_local_port_range): for a port that is listened on later,
     and for tests that count all sockets of a port, since a client of another test may have been given its number too.
@@ -40,7 +40,10 @@ def free_port() -> int:
     while True:
         with socket.socket() as free, contextlib.suppress(OSError):
             free.bind(("127.0.0.1", random.randrange(lowest // 2, lowest)))
-            return int(free.getsockname()[1])
+            port = int(free.getsockname()[1])
+            look = ["ss", "-tanH", f"( sport = :{port} or dport = :{port} )"]
+            if not subprocess.run(look, capture_output=True, check=True).stdout:
+                return port
 
 
 class Program:

@@ -145,7 +145,7 @@ def listener_with_its_drops() -> None:
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
-        end = time.monotonic() + 20
+        end = time.monotonic() + 30
         while True:
             table = snapshot(view="listening", owners=False).table
             (row,) = to_sockets(table)

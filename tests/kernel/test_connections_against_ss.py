@@ -43,7 +43,7 @@ def test_the_facts_of_every_connection(listen: Start) -> None:
             client.sendall(b"x" * (number + 1))
             assert client.recv(1)
         for client in clients[:2]:
-            fill(client, 0.2)  # they read nothing of what comes back
+            fill(client, 0.2, reader=server)  # they read nothing of what comes back
         names = ",".join(("peer", "state", "kernel.state", "recv_q", "send_q", "rtt_us", *NUMBERS))
 
         def both() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -95,7 +95,7 @@ def each_closed_once_in_json() -> None:
                 ends.add(event["socket"]["local"])
                 assert event["socket"]["info"]["bytes_sent"] == 6
                 assert event["socket"]["info"]["rtt_us"] > 0
-                assert 0 <= event["duration"] < 10
+                assert 0 <= event["duration"] < 60
         assert expected <= ends
         for events in found.values():
             assert (events[0], events[-1]) == ("opened", "closed")
@@ -245,7 +245,7 @@ def one_that_connects_to_itself() -> None:
             closed = told[-1]
             # A look in the middle of its end may see a change.
             assert [line.split()[1] for line in told if line.split()[1] != "changed"] == ["opened", "closed"]
-            assert re.search(r" \d\.\d{3}s ", closed), closed
+            assert re.search(r" \d+\.\d{3}s ", closed), closed
             assert "seen 1 of 1 ends" in said
 
 

@@ -40,7 +40,7 @@ def holder(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
         assert process.stdout is not None
         port, _ = map(int, process.stdout.readline().split())
         yield process, port
-        process.communicate("", timeout=10)
+        process.communicate("", timeout=30)
 
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["read-after", "read-ahead"])
@@ -65,4 +65,4 @@ def test_threads_that_share_a_table_are_not_read_twice() -> None:
         port, _ = map(int, one.stdout.readline().split())
         (row,) = to_sockets(take_snapshot(Query(f"sport = :{port}", "listening")).table)
         assert [owner.pid for owner in row.owners or ()] == [one.pid]
-        one.communicate("", timeout=10)
+        one.communicate("", timeout=30)

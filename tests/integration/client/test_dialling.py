@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -59,10 +58,8 @@ def test_a_name_that_is_none(connect: Connect) -> None:
 def test_no_answer_in_time(connect: Connect, make_peer: MakePeer) -> None:
     peer = make_peer(backlog=0)
     with socket.create_connection(("127.0.0.1", peer.port)):  # now its queue is full: the next SYN is dropped
-        began = time.monotonic()
         program = connect("-w", "300ms", peer.address)
         assert program.wait() == 1
-        assert time.monotonic() - began < 5
     assert program.err.decode().splitlines()[0] == (
         f"portside: cannot connect to {peer.address}: no answer within 0.3s"
     )

@@ -15,7 +15,7 @@ from contextlib import suppress
 import pytest
 from conftest import Start
 from integration.client.conftest import Connect, MakePeer, Peer, feed
-from support import DEADLINE_S, listening_port, read_to_end, reset, wait_until
+from support import DEADLINE_S, free_port, listening_port, read_to_end, reset, wait_until
 
 
 def test_a_reset_in_mid_stream(connect: Connect, peer: Peer) -> None:
@@ -79,9 +79,7 @@ def test_late_input_is_sent_after_the_peers_fin(connect: Connect, peer: Peer) ->
 @pytest.mark.parametrize("words", [["ncat", "--recv-only", "-l"], ["socat", "-u"]])
 def test_late_input_reaches_ncat_and_socat(start: Start, connect: Connect, words: list[str]) -> None:
     """Neither sends anything, and each has closed its side before the input comes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = ["127.0.0.1", str(port)] if words[0] == "ncat" else [f"TCP-LISTEN:{port},bind=127.0.0.1,shut-down", "-"]
     other = start(command=tuple(words + address))
     wait_until(lambda: listening_port(other.process.pid), "the peer")
@@ -276,22 +274,22 @@ def test_send_only_ends_well_though_the_peer_goes_on_sending(connect: Connect, p
 
 
 def test_the_idle_timeout(connect: Connect, peer: Peer) -> None:
-    program = connect("-i", "300ms", peer.address, stdin=subprocess.PIPE)
+    program = connect("-i", "3s", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
     began = time.monotonic()
     other.sendall(b"x")
     assert program.wait() == 1
-    assert 0.25 < time.monotonic() - began < DEADLINE_S
-    assert program.err.decode() == f"portside: connection to {peer.address}: nothing moved for 0.3s\n"
+    assert 2.9 < time.monotonic() - began < DEADLINE_S
+    assert program.err.decode() == f"portside: connection to {peer.address}: nothing moved for 3s\n"
 
 
 def test_a_connection_on_which_bytes_move_one_way_is_not_idle(connect: Connect, peer: Peer) -> None:
-    program = connect("-i", "1500ms", peer.address, stdin=subprocess.PIPE)
+    program = connect("-i", "4s", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
     pause = threading.Event()
     for _ in range(10):
         other.sendall(b"x")
-        pause.wait(0.2)
+        pause.wait(0.45)
     assert program.process.poll() is None
     assert program.process.stdin
     for _ in range(8):
@@ -308,14 +306,14 @@ def test_a_connection_on_which_bytes_move_one_way_is_not_idle(connect: Connect, 
 def test_a_peer_that_reads_slowly_is_not_idle(connect: Connect, make_peer: MakePeer) -> None:
     peer = make_peer()
     peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    program = connect("-i", "500ms", peer.address, stdin=subprocess.PIPE)
+    program = connect("-i", "4s", peer.address, stdin=subprocess.PIPE)
     other = peer.accept()
     writer = feed(program, b"x" * 1_000_000)
     pause = threading.Event()
     arrived = 0
     while chunk := other.recv(16_384):
         arrived += len(chunk)
-        pause.wait(0.02)
+        pause.wait(0.1)
     writer.join(DEADLINE_S)
     other.close()
     assert program.wait() == 0

@@ -55,21 +55,25 @@ class RunningLab(Program):
 
     def shell(self, command: str) -> str:
         """What a command prints where the lab is, in the shell that it tells the user to open."""
+        done = subprocess.run(
+            self._words(command), capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def first_line(self, command: str) -> str:
+        """The first line that a command prints which does not end, in that shell."""
+        running = Program(command=tuple(self._words(f"exec {command}")))
+        try:
+            return running.wait_for(r"^.+\n")[0]
+        finally:
+            running.kill()
+
+    def _words(self, command: str) -> list[str]:
         enter = re.findall(r"^  (nsenter .*) \$SHELL$", self.out.decode(), re.MULTILINE)
         words = [*enter[0].split(), "--"] if enter else []
         python = f"{sys.executable} -m portside"
-        script = re.sub(r"\bportside (?=watch|diagnose)", f"{python} ", command)
-        done = subprocess.run(
-            [*words, "sh", "-c", script],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        ended = done.returncode == 124 and command.startswith("timeout ")
-        assert ended or done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout
+        return [*words, "sh", "-c", re.sub(r"\bportside (?=watch|diagnose)", f"{python} ", command)]
 
     def assert_nothing_is_left(self, port: int | None) -> None:
         """Fail if a process of the lab is left, or a socket in any state."""

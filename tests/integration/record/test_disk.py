@@ -23,7 +23,7 @@ from portside.record.recording import Recording
 PATIENT = (
     sys.executable,
     "-c",
-    "from portside.record import store; store.RETRY_S = 5.0; from portside.cli import main; main()",
+    "from portside.record import store; store.RETRY_S = 10.0; from portside.cli import main; main()",
 )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import DEADLINE_S, Program, connect, listening_port, read_to_end, reset, wait_until
+from support import DEADLINE_S, Program, connect, free_port, listening_port, read_to_end, reset, wait_until
 from transcripts import Line, conversation, damage, record
 
 HELLO: tuple[Line, ...] = ((">", b"hello\n"), ("<", b"HELLO\n"), (">", b"again\n"), ("<", b"AGAIN\n"), "fin")
@@ -160,8 +160,7 @@ def test_a_reset_in_place_of_an_answer(serve: Serve, replay: Replay) -> None:
 
 
 def test_nobody_listens(replay: Replay) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     program = replay(address, *HELLO)
     assert program.wait() == 1
     assert program.err.startswith(f"portside: cannot connect to {address}: Connection refused\n".encode())
@@ -176,8 +175,8 @@ def test_an_answer_that_never_comes(serve: Serve, replay: Replay) -> None:
         client.sendall(b"HELLO\n")
         assert over.wait(DEADLINE_S)
 
-    program = replay(serve(stall), *HELLO, options=("-w", "300ms"))
-    assert last_line(program, 1) == "#1 answered 6 B and then nothing for 0.3s; recorded: 12 B"
+    program = replay(serve(stall), *HELLO, options=("-w", "3s"))
+    assert last_line(program, 1) == "#1 answered 6 B and then nothing for 3s; recorded: 12 B"
     over.set()
 
 
@@ -191,7 +190,7 @@ def test_a_shorter_answer_is_not_waited_for_twice(serve: Serve, replay: Replay) 
                 client.sendall(b"A\n")
 
     lines: list[Line] = [each for number in range(5) for each in ((">", b"%d\n" % number), ("<", b"AB\n"))]
-    program = replay(serve(be_brief), *lines, "fin", options=("-w", "500ms"))
+    program = replay(serve(be_brief), *lines, "fin", options=("-w", "2s"))
     assert last_line(program, 1).startswith("#1 differs at byte 1 of what it answered")
     assert heard == [b"0\n", b"1\n", b"2\n", b"3\n", b"4\n"]
 
@@ -238,7 +237,7 @@ def test_a_server_that_closes_first_as_recorded(serve: Serve, replay: Replay) ->
 
 def test_a_server_that_does_not_close_as_recorded(serve: Serve, replay: Replay) -> None:
     lines: tuple[Line, ...] = ((">", b"bye\n"), ("<", b"BYE\n"))
-    program = replay(serve(upper), *lines, reason="local_closed", options=("-w", "300ms"))
+    program = replay(serve(upper), *lines, reason="local_closed", options=("-w", "3s"))
     assert last_line(program, 1) == "#1 answered as recorded, but did not close; recorded: it closed in order"
 
 
@@ -375,8 +374,7 @@ def test_all_one_after_the_other_without_pauses(serve: Serve, replay: Replay, tm
 
 def test_one_that_fails_is_a_line_among_the_others(replay: Replay, tmp_path: Path) -> None:
     record(tmp_path / "recording", conversation(*HELLO), conversation(*HELLO, conn=2))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     program = replay(address, conn="all", options=("--speed", "max"))
     refused = f"cannot connect to {address}: Connection refused"
     assert program.wait() == 1

@@ -98,7 +98,7 @@ def test_the_reset_of_a_client_as_recorded(act: Act) -> None:
 
 
 def test_a_client_that_does_not_finish_as_recorded(act: Act) -> None:
-    program = act(conversation((">", b"one\n"), "fin", ("<", b"two\n")), options=("-w", "300ms"))
+    program = act(conversation((">", b"one\n"), "fin", ("<", b"two\n")), options=("-w", "3s"))
     with connect(program.port) as client:
         client.sendall(b"one\n")
         assert client.recv(4, socket.MSG_WAITALL) == b"two\n"

@@ -246,8 +246,9 @@ def test_a_client_for_servers(tcp_client: TcpClientFactory, tcp_server: TcpServe
 
 
 def test_a_client_does_not_wait_for_ever(tcp_client: TcpClientFactory, tcp_server: TcpServer) -> None:
-    tcp_server.greet(b"half")
+    tcp_server.greet(b"not half")
     client = tcp_client(tcp_server)
+    client.expect(b"not ")  # the rest came with it
     client.settimeout(0.01)
     with pytest.raises(ScriptFailed, match=r'but b"half", and nothing more in 0\.01s'):
         client.expect(b"half of it")

@@ -167,7 +167,7 @@ def _holder(then: str) -> Iterator[tuple[int, str]]:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.pid, f"/proc/{process.pid}/task/{int(process.stdout.readline())}/ns/net"
-        process.communicate("", timeout=10)
+        process.communicate("", timeout=30)
 
 
 def inode_of(process: int | str) -> int:
