@@ -128,7 +128,7 @@ def in_loop(act: Callable[[asyncio.AbstractEventLoop], Callable[[], bool]]) -> l
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
         done = act(loop)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not done():  # noqa: ASYNC110 -- what is waited for happens in callbacks of the loop
                 await asyncio.sleep(0)
 

@@ -118,11 +118,12 @@ def test_a_pause_is_one_of_several_holds_and_ends_by_itself_alone() -> None:
 
 def test_no_deadline_closes_a_connection_because_it_is_paused() -> None:
     async def test() -> None:
-        async with serving(Echo(), idle_timeout=0.08, half_close_timeout=0.05) as bench:
+        async with serving(Echo()) as bench:
             connection, reader, writer = await bench.client()
             writer.write(b"first\n")
             assert await reader.readline() == b"first\n"
             bench.operator.pause(1, BY)
+            bench.operator.set_limits({"idle_timeout": 0.08, "half_close_timeout": 0.05}, BY)
             bench.operator.close(1, "half", BY)
             writer.write(b"unread\n")
             assert await reader.read() == b""

@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import DEADLINE_S, wait_until
 
 from portside.app.running_server import RunningServer
-from portside.control import connection_watch, own_thread
+from portside.control import connection_watch, machine_sockets, own_thread
 from portside.control.closed_connections import ClosedConnections
 from portside.control.connection_watch import ConnectionWatch
 from portside.control.kernel_facts import NO_FACTS
@@ -82,8 +83,16 @@ def test_with_a_page_recording_does_not_end(listener: Listener, monkeypatch: pyt
     asyncio.run(run())
 
 
-def test_facts_are_read_once_for_all_who_ask_at_a_time(listener: Listener) -> None:
+def stop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the time of the running loop stand still."""
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+
+
+def test_facts_are_read_once_for_all_who_ask_at_a_time(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
+        stop_clock(monkeypatch)
         watch = watch_of(listener)
         found = await asyncio.gather(*(watch.fresh_facts() for _ in range(20)))
         assert all(each is found[0] for each in found)
@@ -95,8 +104,9 @@ def test_facts_are_read_once_for_all_who_ask_at_a_time(listener: Listener) -> No
     asyncio.run(run())
 
 
-def test_facts_that_took_long_to_read_are_used_for_longer(listener: Listener) -> None:
+def test_facts_that_took_long_to_read_are_used_for_longer(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
+        stop_clock(monkeypatch)
         watch = watch_of(listener)
         first = await watch.fresh_facts()
         clock = asyncio.get_running_loop().time
@@ -142,9 +152,11 @@ def test_the_sockets_of_the_machine_are_read_before_a_page_or_beside_it(
         watch = watch_of(listener)
         machine, reads = watch.machine, []
         real = machine.read
+        now = 1000.0
+        monkeypatch.setattr(machine_sockets, "time", SimpleNamespace(monotonic=lambda: now))
 
         def read() -> None:
-            reads.append(time.monotonic())
+            reads.append(now)
             real()
 
         monkeypatch.setattr(machine, "read", read)
@@ -153,7 +165,7 @@ def test_the_sockets_of_the_machine_are_read_before_a_page_or_beside_it(
         assert len(reads) == 1  # it is new
         for age_s, took_s, waits in ((2.0, 0.01, True), (5.5, 1.0, False), (10.5, 1.0, True)):
             before = len(reads)
-            monkeypatch.setattr(machine, "_read_at", time.monotonic() - age_s)
+            monkeypatch.setattr(machine, "_read_at", now - age_s)
             monkeypatch.setattr(machine, "_took_s", took_s)
             assert machine.is_due
             assert machine.is_old is waits

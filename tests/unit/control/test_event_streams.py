@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
+from support import DEADLINE_S
 
 from portside.control.event_filter import make_event_filter
 from portside.control.event_json import event_line
@@ -255,5 +256,5 @@ def test_the_end_waits_for_readers_and_not_for_others() -> None:
             return loop.time() - start, streams.count
 
     waited, count = asyncio.run(main())
-    assert 0.04 < waited < 2
+    assert 0.04 < waited < DEADLINE_S
     assert count == 1
