@@ -127,10 +127,10 @@ def test_what_is_recorded_comes_back(*, indexed: bool) -> None:
                 for conn, (came, went) in bytes_expected(flushes).items():
                     assert bytes_of(recording, conn, "in") == came
                     assert bytes_of(recording, conn, "out") == went
-                everything = list(recording.all_events())
-                assert sorted(map(repr, joined(everything))) == sorted(
-                    repr(e) for flush in flushes for e in joined(flush)
-                )
+                everything = expected([list(recording.all_events())])
+                assert {conn: joined(events) for conn, events in everything.items()} == {
+                    conn: joined(events) for conn, events in expected(flushes).items()
+                }
             report = check(name)
             assert report.whole
             assert report.blocks > 0
