@@ -110,8 +110,11 @@ def test_an_idle_connection_is_closed(served: Served, monkeypatch: pytest.Monkey
 
 
 def test_who_does_not_take_an_answer_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "REQUEST_S", 0.5)
-    monkeypatch.setattr(served.server, "text", lambda: b"x" * (32 << 20))
+    def text() -> bytes:
+        monkeypatch.setattr(http_server, "REQUEST_S", 0.5)  # from now on: the request has come
+        return b"x" * (32 << 20)
+
+    monkeypatch.setattr(served.server, "text", text)
     with connect(served.port) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(15) == b"HTTP/1.1 200 OK"
