@@ -87,9 +87,9 @@ def opened(*sockets: Socket, at: float = T0, total: int | None = None) -> OpenCo
     return OpenConnections(at=iso(at), total=len(sockets) if total is None else total, sockets=sockets)
 
 
-def closed(of: Socket, at: float = T0, duration: float | None = 2.5, **other: Any) -> ConnectionEvent:
+def closed(connection: Socket, at: float = T0, duration: float | None = 2.5, **other: Any) -> ConnectionEvent:
     """A connection that has closed."""
-    return ConnectionEvent(event="closed", at=iso(at), seen="destroy", socket=of, duration=duration, **other)
+    return ConnectionEvent(event="closed", at=iso(at), seen="destroy", socket=connection, duration=duration, **other)
 
 
 def finding(

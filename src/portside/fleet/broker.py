@@ -19,6 +19,7 @@ from portside.settings.broker import BrokerOptions
 from portside.tls.contexts import TlsFileError, client_context
 from portside.version import __version__
 
+logging.getLogger("portside").addHandler(logging.NullHandler())  # silent without --log-level
 _log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0

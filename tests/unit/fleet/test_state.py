@@ -52,6 +52,14 @@ def test_two_agents_of_one_name_alternate() -> None:
     assert only(signs(("a", T0), ("b", T0 + 3), ("a", T0 + 10), machines="mm")).agents == 2
 
 
+def test_signs_that_are_read_from_the_last_to_the_first() -> None:
+    given = (("a", T0), ("b", T0 + 3), ("a", T0 + 10), ("b", T0 + 13))
+    state = FleetState()
+    for seq, (boot, at) in reversed(list(enumerate(given, 1))):
+        state.apply(message("node", status(at, machine=boot), boot=boot, seq=seq, at=at), at)
+    assert only(state, T0 + 13).agents == 2
+
+
 def test_a_restart_is_one_agent() -> None:
     assert only(signs(("a", T0), ("a", T0 + 10), ("b", T0 + 13), ("b", T0 + 23))).agents == 1
     assert only(signs(("a", T0), ("b", T0 + 13), machines="mn")).agents == 1

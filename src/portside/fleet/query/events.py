@@ -63,8 +63,8 @@ def run_events(settings: FleetEvents) -> int:
             async with aclosing(batches):
                 async for batch in batches:
                     output.write(list(_events(batch.messages, chosen)))
-        finally:
             output.end()
+        finally:
             say_left_out(reader)
 
     return run(settings, work, name="fleet events", is_lasting=settings.follow)

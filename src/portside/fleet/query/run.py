@@ -42,11 +42,11 @@ def run(options: BrokerOptions, work: Work, *, name: str, is_lasting: bool = Fal
 
 
 async def _run(options: BrokerOptions, work: Work, name: str, *, is_lasting: bool) -> None:
-    broken = asyncio.Event()
+    broken, ended = asyncio.Event(), asyncio.Event()
     servers = ", ".join(map(without_password, options.nats))
 
     async def on_disconnected() -> None:
-        if is_lasting:
+        if is_lasting and not ended.is_set():
             write_notice(f"{servers}: the connection is lost; trying again until it is back")
         broken.set()
 
@@ -71,6 +71,7 @@ async def _run(options: BrokerOptions, work: Work, name: str, *, is_lasting: boo
     except (nats.errors.Error, OSError) as error:
         raise failure(options, error) from error
     finally:
+        ended.set()
         await broker.close()
 
 

@@ -120,11 +120,14 @@ class _Run:
         self.boot = boot
         self.machine = status.machine
         self.started_at = seconds_of(status.started)
-        self.first = stored_at
+        self.first = self.last = stored_at
         self.note(status, stored_at)
 
     def note(self, status: NodeStatus, stored_at: float) -> None:
-        """Take a further sign of this run."""
+        """Take a further sign of this run, which may be an earlier one."""
+        self.first = min(self.first, stored_at)
+        if stored_at < self.last:
+            return
         self.last = stored_at
         self.last_at = seconds_of(status.at)
         self.ended = status.last
@@ -328,8 +331,7 @@ def _note_run(runs: list[_Run], kept: _Kept, status: NodeStatus) -> None:
         run = _Run(kept.boot, status, kept.stored_at)
     else:
         runs.remove(run)
-        if kept.stored_at >= run.last:
-            run.note(status, kept.stored_at)
+        run.note(status, kept.stored_at)
     runs.append(run)
     runs.sort(key=lambda each: each.last)
     del runs[:-_MOST_RUNS]

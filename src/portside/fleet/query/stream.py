@@ -74,6 +74,23 @@ class LeftOut:
         self.unreadable = 0
         self.twice = 0
         self._seen: OrderedDict[tuple[str, str, str, int], None] = OrderedDict()
+        self._counted: OrderedDict[int, None] = OrderedDict()  # by their place in the stream
+
+    def count_later(self, sequence: int) -> None:
+        """Count a message of a later version, once however often it is read."""
+        self.later += self._is_uncounted(sequence)
+
+    def count_unreadable(self, sequence: int) -> None:
+        """Count a message that cannot be read, once however often it is tried."""
+        self.unreadable += self._is_uncounted(sequence)
+
+    def _is_uncounted(self, sequence: int) -> bool:
+        if sequence in self._counted:
+            return False
+        self._counted[sequence] = None
+        if len(self._counted) > _MOST_REMEMBERED:
+            self._counted.popitem(last=False)
+        return True
 
     def is_new(self, message: Message) -> bool:
         """Whether a message comes for the first time, as far as that is remembered."""
@@ -167,13 +184,13 @@ class StreamReader:
             if raw.data[:1] == b"{":
                 _pack.encode(message.records)  # JSON may have a number that nothing else can write
         except LaterVersion:
-            self.left_out.later += 1
+            self.left_out.count_later(place.sequence)
             return None
         except (InvalidValue, OverflowError, RecursionError):
-            self.left_out.unreadable += 1
+            self.left_out.count_unreadable(place.sequence)
             return None
         if len(words) != 4 or words[1:3] != [word(message.site), word(message.node)] or words[3] != message.kind:
-            self.left_out.unreadable += 1
+            self.left_out.count_unreadable(place.sequence)
             return None
         return Stored(message, place.stored_ns / _S)
 
