@@ -1,6 +1,8 @@
 """``portside fleet …``: what is asked about many machines; a command imports its own module when it runs."""
 
-from portside.cli.group import Run, run_one
+import sys
+
+from portside.cli.group import Run, check_arguments, run_one
 from portside.errors import UsageError
 from portside.settings import fleet as settings_of
 from portside.settings.fleet import FLEET_COMMANDS
@@ -49,6 +51,16 @@ def _findings(settings: settings_of.FleetFindings) -> int:
     return run_findings(settings)
 
 
+def _export(settings: settings_of.FleetExport) -> int:
+    (file,) = check_arguments("fleet export", settings.file, "FILE")
+    name = settings.format or ("parquet" if file.endswith(".parquet") else "jsonl")
+    if file == "-" and name == "parquet" and sys.stdout.isatty():
+        raise UsageError("fleet export", "Parquet is no text for a terminal", "name a file")
+    from portside.fleet.export.run import run_export
+
+    return run_export(settings, file, name)
+
+
 _RUNS: dict[str, Run] = {
     "init": _init,
     "nodes": _nodes,
@@ -56,4 +68,5 @@ _RUNS: dict[str, Run] = {
     "events": _events,
     "connections": _connections,
     "findings": _findings,
+    "export": _export,
 }

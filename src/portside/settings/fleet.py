@@ -22,11 +22,17 @@ class FleetCommand(BrokerOptions):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class FleetQuery(FleetCommand):
-    """The options of the commands that ask for something."""
+class FleetReading(FleetCommand):
+    """The options of the commands that read what nodes have published."""
 
     site: str | None = option("--site", metavar="NAME", group=_WHICH, help="the nodes of this site alone")
     node: str | None = option("--node", metavar="NAME", group=_WHICH, help="this node alone")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class FleetQuery(FleetReading):
+    """The options of the commands that ask for something."""
+
     json: bool = flag("--json", help="a JSON object a line", group=_LOOK)
 
 
@@ -162,25 +168,23 @@ class FleetFindings(FleetQuery):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class FleetExport(FleetQuery):
+class FleetExport(FleetReading):
     """Write what a fleet has published as files for other stores, a row a record."""
 
     examples = (
-        Example("the connections of the last hour", "portside fleet export --since 1h closed.jsonl"),
-        Example(
-            "as Parquet, for DuckDB or ClickHouse", "portside fleet export --since 24h --format parquet day.parquet"
-        ),
-        Example("the summaries of one site", "portside fleet export --kind summary --site paris - | jq .program"),
+        Example("the connections that closed in the last hour", "portside fleet export closed.jsonl"),
+        Example("those of a day as Parquet, for DuckDB or ClickHouse", "portside fleet export --since 24h day.parquet"),
+        Example("what was wrong at one site", "portside fleet export --kind findings --site paris - | jq"),
     )
 
-    words: tuple[str, ...] = argument("FILE", str, "where to: a file, or - for standard output")
+    file: tuple[str, ...] = argument("FILE", str, "where to: a file, or - for standard output")
     kind: str = option(
         "--kind", metavar="KIND", choices=("closed", "summary", "findings", "node", "server"), default="closed",
         default_help="closed", group=_WHICH, help="which records",
     )  # fmt: skip
     since: float = option(
         "--since", metavar="DURATION", parse=parse_positive_duration, default=3600.0, default_help="1h", group=_WHICH,
-        help="those of this time",
+        help="what the stream got within this time",
     )  # fmt: skip
     format: str | None = option(
         "--format", metavar="FORMAT", choices=FORMATS, group=_LOOK,
@@ -196,4 +200,5 @@ FLEET_COMMANDS: Mapping[str, type] = {
     "events": FleetEvents,
     "connections": FleetConnections,
     "findings": FleetFindings,
+    "export": FleetExport,
 }
