@@ -23,6 +23,7 @@ from bench.rows import (
     decode,
     diagnose,
     events,
+    fleet_nodes,
     forward,
     http,
     idle,
@@ -79,6 +80,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "load": load.load,
     "load-http": http.http,
     "load-many": many.many,
+    "fleet-nodes": fleet_nodes.fleet_nodes,
     "testing": testing.testing,
 }
 
