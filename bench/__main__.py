@@ -14,6 +14,7 @@ from bench import build, machine, report
 from bench.rows import (
     Plan,
     act,
+    agent,
     archive,
     behaviours,
     binary,
@@ -82,6 +83,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "load-many": many.many,
     "fleet-nodes": fleet_nodes.fleet_nodes,
     "testing": testing.testing,
+    "agent": agent.agent,
 }
 
 

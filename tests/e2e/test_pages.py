@@ -16,7 +16,13 @@ from portside.settings import option_specs
 # The architecture shows pictures of the tree, not what runs; tests/integration/testing runs the page about tests.
 ALL = [block for path in PAGES if path.name not in ("architecture.md", "testing.md") for block in blocks(path)]
 # Forms of writing, units of systemd, and a screen of the console, which other tests hold.
-OTHERS = ("FAULT [ARGUMENT] [CLAUSE VALUE]…", 'segment header   "PORTSIDE"', "[Socket]", "127.0.0.1:12345  pid 53140")
+OTHERS = (
+    "FAULT [ARGUMENT] [CLAUSE VALUE]…",
+    'segment header   "PORTSIDE"',
+    "[Socket]",
+    "[Unit]",
+    "127.0.0.1:12345  pid 53140",
+)
 OTHER_PROGRAMS = {
     "--no-compile",
     "--no-deps",

@@ -21,6 +21,7 @@ from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
 from portside.kernel.counters import TcpCounters, TcpMib
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import HELD_BYTES, DestroyMonitor, DestroyNotifications, joined
+from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter import parse
 from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import OWNER_COLUMNS, columns_of
@@ -40,9 +41,10 @@ _ATTEMPTS = 3
 class EventQuery(NamedTuple):
     """Which connections are followed, and how; ``interval`` is in seconds, ``family`` 2 or 10 (AF_INET6).
 
-    Without ``time_wait``, what the kernel keeps of connections that have ended is not read, which may be most of its
-    table. Announcements that came within ``join_s`` seconds are taken together, as of the last of them; up to
-    ``held_bytes`` of them wait here.
+    ``reader`` is one for the table that is open already. Without ``time_wait``, what the kernel keeps of connections
+    that have ended is not read, which may be most of its table. Announcements that came within ``join_s`` seconds are
+    taken together, as of the last of them; up to ``held_bytes`` of them wait here.
+    ``thorough`` is how owners are looked for (``OwnerFinder``).
     """
 
     filter: str
@@ -56,6 +58,8 @@ class EventQuery(NamedTuple):
     time_wait: bool = True
     join_s: float = 0.0
     held_bytes: int = HELD_BYTES
+    reader: DumpReader | None = None
+    thorough: bool = True
 
 
 class Seen(NamedTuple):
@@ -91,7 +95,7 @@ class ConnectionEvents:
         self._filter = in_view(tree, query.view)
         self._columns = columns_of(tree)
         wants_owners = query.owners or bool(self._columns & OWNER_COLUMNS)
-        self._owners = OwnerFinder(commands=query.commands) if wants_owners else None
+        self._owners = OwnerFinder(commands=query.commands, thorough=query.thorough) if wants_owners else None
         self.monitor = self._open_monitor()
         if self.monitor is not None:
             stack.callback(self.monitor.close)
@@ -127,7 +131,7 @@ class ConnectionEvents:
         return None
 
     def _open_backend(self) -> tuple[Backend, SocketTable]:
-        opened = open_backend(self._request, self._query.source, self._namespace)
+        opened = open_backend(self._request, self._query.source, self._namespace, self._query.reader)
         for note in opened.notes:
             self._notify(note, None)
         if self.monitor is not None and opened.backend.name != "netlink":

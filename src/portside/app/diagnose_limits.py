@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from portside.diagnosis.observation import DescriptorUse, Limits, Values
+from portside.kernel.membership import are_in
 from portside.kernel.netns import Namespace
 from portside.kernel.network_counters import read_settings
 from portside.procfs import PROC, count_fds, fd_count_is_exact, full_name, process_identity, socket_fds
@@ -49,7 +50,7 @@ def read_descriptors(inodes: Values, proc: str = PROC) -> tuple[DescriptorUse, .
             continue
         process = process_identity(folder)
         held = socket_fds(process, used) if process is not None else None
-        if process is not None and held and np.isin(inodes, [inode for inode, _ in held]).any():
+        if process is not None and held and are_in(inodes, np.array([inode for inode, _ in held])).any():
             near.append(DescriptorUse(int(pid), full_name(folder, process.program), used, limit))
     return tuple(near)
 

@@ -8,11 +8,13 @@ from typing import Self
 from portside.app.kernel_columns import KernelColumns
 from portside.app.network_readings import NetworkReadings, holders_among, known_holders
 from portside.diagnosis.observation import Columns, Holders, Observation, RowNumbers
+from portside.kernel import states
 from portside.kernel.backend import BackendError
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import DestroyMonitor
+from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter.evaluate import evaluate
-from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, Filter, columns_of
+from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, And, Filter, StateIn, columns_of
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.snapshot import Query, Watcher
@@ -28,8 +30,9 @@ class DiagnosisSource:
     """Observations of this machine, or of another network namespace.
 
     ``tree`` says which sockets are looked at. ``notes`` are what the user should know: what could not be opened.
-    ``closed`` is asked for closed sockets where somebody else listens to the kernel's announcements. ``clock_ns`` is a
-    clock that is never set. Raises BackendError where no table can be read.
+    ``closed`` is asked for closed sockets where somebody else listens to the kernel's announcements. Without
+    ``time_wait``, what the kernel keeps of connections in TIME_WAIT is not looked at. ``clock_ns`` is a clock that is
+    never set. ``reader`` is one for the table that is open already. Raises BackendError where no table can be read.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class DiagnosisSource:
         *,
         source: str | None = None,
         closed: Closed | None = None,
+        time_wait: bool = True,
+        reader: DumpReader | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.notes: list[str] = []
@@ -52,7 +57,8 @@ class DiagnosisSource:
             self._readings = NetworkReadings(namespace, clock_ns=clock_ns)
             stack.callback(self._readings.close)
             wants_owners = bool(columns_of(tree) & OWNER_COLUMNS)
-            query = Query(tree, "all", namespace, source, owners=wants_owners)
+            looked_at = tree if time_wait else And((tree, StateIn(states.ALL & ~(1 << states.TIME_WAIT))))
+            query = Query(looked_at, "all", namespace, source, owners=wants_owners, reader=reader)
             self._watcher = stack.enter_context(Watcher(query))
             self._stack = stack.pop_all()
         self.notes += self._readings.notes

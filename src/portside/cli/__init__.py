@@ -31,6 +31,7 @@ COMMANDS = {
     "lab": "conditions of TCP made for real, to look at: leaks, full queues, closed windows, loss",
     "fleet": "many machines: their connections, what closed, what is wrong, from what agents publish",
     "load": "load on a server, honestly measured: rates, latencies, and who held it back",
+    "agent": "the connections of this machine, and what is wrong with them, published to NATS JetStream",
     "help": "the pages of the documentation: of commands, of subjects, of findings",
     "completion": "a script by which bash, zsh or fish completes all this",
 }
@@ -120,6 +121,11 @@ def _run(arguments: list[str]) -> int:
             from portside.settings.diagnose import Diagnose
 
             return diagnose.run(load_settings(Diagnose, "diagnose", rest))
+        case ["agent", *rest]:
+            from portside.cli import agent
+            from portside.settings.agent import Agent
+
+            return agent.run(load_settings(Agent, "agent", rest))
         case ["lab", *rest]:
             from portside.cli import lab
             from portside.settings.lab import Lab

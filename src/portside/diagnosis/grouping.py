@@ -93,7 +93,7 @@ def groups(view: View, by: By, rows: RowNumbers, holders: Holders, places: RowNu
     starts = np.concatenate([[0], np.cumsum(counts)])
     for group in np.argsort(-counts, kind="stable")[:MOST_GROUPS].tolist():
         members = order[starts[group] : starts[group + 1]]
-        held = np.unique(pids[members][pids[members] > 0])
+        held, _ = np.unique(pids[members][pids[members] > 0], return_counts=True)  # or numpy.ma would be loaded
         lowest = found[int(members[np.argmax(pids[members] == held[0])])] if len(held) else None
         is_hidden = bool(holders.hidden) and any(found[place] is None for place in members.tolist())
         yield _group(view, by, rows[members], (lowest[0] if lowest else None, len(held)), holders.hidden * is_hidden)

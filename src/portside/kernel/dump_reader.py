@@ -53,13 +53,15 @@ class LostError(Exception):
 class DumpReader:
     """Dumps of the TCP sockets of a network namespace, as bytes: this process's own, or another.
 
-    One dump at a time. Raises BackendError where there is no netlink.
+    One dump at a time. With ``small_pages`` a dump takes the memory that it fills, and no huge pages, which are faster
+    and of 2 MB each. Raises BackendError where there is no netlink.
     """
 
-    def __init__(self, namespace: "Namespace | None" = None) -> None:
+    def __init__(self, namespace: "Namespace | None" = None, *, small_pages: bool = False) -> None:
         self.namespace = namespace
+        self._small_pages = small_pages
         self._socket = self._open()
-        self._area = _new_area(_AREA_BYTES)
+        self._area = self._new_area(_AREA_BYTES)
         self._sequence = 0
         self._takes_bytecode = True
         self._unread: tuple[DumpRequest, memoryview] | None = None
@@ -157,14 +159,22 @@ class DumpReader:
         """The bytes that were received, safe from the next dump: the table takes its columns out of them."""
         if filled <= _COPIED_BYTES:
             return memoryview(self._area[:filled])
-        area, self._area = self._area, _new_area(len(self._area))
+        area, self._area = self._area, self._new_area(len(self._area))
         return memoryview(area)[:filled]
 
     def _grow(self, filled: int) -> memoryview:
-        area = _new_area(2 * len(self._area))
+        area = self._new_area(2 * len(self._area))
         area[:filled] = self._area[:filled]
         self._area = area
         return memoryview(area)
+
+    def _new_area(self, size: int) -> mmap.mmap:
+        """Memory that costs nothing until it is written, and then few page faults where the kernel has huge pages."""
+        area = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without them
+                area.madvise(mmap.MADV_NOHUGEPAGE if self._small_pages else mmap.MADV_HUGEPAGE)
+        return area
 
     def _open(self) -> socket.socket:
         def opened() -> socket.socket:
@@ -183,15 +193,6 @@ class DumpReader:
     def _reopen(self) -> None:
         self._socket.close()
         self._socket = self._open()
-
-
-def _new_area(size: int) -> mmap.mmap:
-    """Memory that costs nothing until it is written, and then few page faults where the kernel has huge pages."""
-    area = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            area.madvise(mmap.MADV_HUGEPAGE)
-    return area
 
 
 def _raise_error(message: memoryview) -> None:

@@ -14,7 +14,10 @@
    order, each processor 1024 at a time; an old one without an owner has a hidden one.)
 5. A name that the kernel has cut, and the command line where it is asked for, are read of those processes alone that
    hold a socket which is asked for; and again when the process is read again.
-6. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
+6. Without ``thorough`` a socket that was never asked for before is first looked for in the processes that changed; all
+   are read only where it is not found there. So a second owner may show ten seconds later, and a machine with many
+   connections, of which some come and go, costs a tenth.
+7. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
    namespace, or of other users where /proc is mounted with hidepid. Somebody held each socket that has an inode when
    the table was read; so one whose holder is not found has a ``hidden`` one, or its holder has just closed it.
 """
@@ -61,7 +64,10 @@ class _Process:
 
 
 class OwnerFinder:
-    """The owners of sockets, remembered from one call to the next; with ``commands`` also their command lines."""
+    """The owners of sockets, remembered from one call to the next; with ``commands`` also their command lines.
+
+    ``thorough`` is explained above.
+    """
 
     def __init__(
         self,
@@ -69,11 +75,13 @@ class OwnerFinder:
         commands: bool = False,
         proc: str = PROC,
         max_age_s: float = 10.0,
+        thorough: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._commands = commands
         self._proc = proc
         self._max_age_s = max_age_s
+        self._thorough = thorough
         self._clock = clock
         self._processes: dict[int, _Process] = {}
         self._cookies: dict[int, int] = {}
@@ -125,6 +133,11 @@ class OwnerFinder:
             self._owners = self._collect(asked)
             everything_new = any(inode > self._oldest_new for inode in asked.keys() - self._owners.keys())
             if not everything_new:
+                return self._owners
+        if everything_new and not self._thorough:
+            self._refresh(everything_new=False)
+            self._owners = self._collect(asked)
+            if all(inode in self._owners for inode, cookie in asked.items() if known.get(inode) != cookie):
                 return self._owners
         before = self._owners
         if self._refresh(everything_new=everything_new) or everything_new:

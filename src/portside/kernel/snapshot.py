@@ -15,6 +15,7 @@ from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter import parse
 from portside.kernel.filter.evaluate import evaluate, possible
 from portside.kernel.filter.tree import EVERYTHING, OWNER_COLUMNS, Filter, columns_of
+from portside.kernel.membership import are_in
 from portside.kernel.netns import Namespace
 from portside.kernel.owners import OwnerFinder
 from portside.kernel.resolver import SystemResolver
@@ -191,7 +192,7 @@ def _count_hidden(table: SocketTable) -> int:
         return 0
     owner_keys = table.owner_keys[table.owner_keys != 0]
     known = np.fromiter(table.owners, "i8", len(table.owners))
-    return int((~np.isin(owner_keys, known)).sum())
+    return int((~are_in(owner_keys, known)).sum())
 
 
 def _narrow(

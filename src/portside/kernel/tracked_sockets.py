@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from portside.kernel import states
 from portside.kernel.inet_diag_types import Rows
+from portside.kernel.membership import are_in
 from portside.kernel.table import Mask, OwnersByKey, SocketTable, Values
 
 Ints = npt.NDArray[np.int64]
@@ -98,7 +99,7 @@ def keep_owners(table: SocketTable, rows: Ints, before: SocketTable, places: Int
 
 
 def _are_in(owner_keys: Values, owners: OwnersByKey) -> Mask:
-    return np.isin(owner_keys, np.fromiter(owners, "i8", len(owners)))
+    return are_in(owner_keys, np.fromiter(owners, "i8", len(owners)))
 
 
 def ends_as_keys(base: Rows) -> Keys:

@@ -37,7 +37,7 @@ class Agent(BrokerOptions):
         Example("publish what happens on this machine", "portside agent --nats nats://broker:4222"),
         Example(
             "only connections to one port, from a site with a name",
-            "portside agent --nats nats://broker:4222 --site paris --filter 'sport = :5432'",
+            "portside agent --nats broker:4222 --site paris --filter 'sport = :5432'",
         ),
         Example(
             "have Prometheus scrape the machine too", "portside agent --nats nats://broker:4222 --metrics 10.0.0.1:9111"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from portside.settings import Example
+from portside.settings.agent import Agent
 from portside.settings.completion import Completion
 from portside.settings.connect import Connect
 from portside.settings.console import Console
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, type] = {
     "diagnose": Diagnose,
     "lab": Lab,
     "load": Load,
+    "agent": Agent,
     "completion": Completion,
     "help": Help,
 }

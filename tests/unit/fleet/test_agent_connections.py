@@ -13,7 +13,7 @@ from unit.kernel.messages import attribute, socket_message, tcp_info
 
 from portside.app.event_lines import json_lines
 from portside.fleet.agent.compact_sockets import CLOSED_INFO, OPEN_INFO, compact_sockets
-from portside.fleet.agent.event_records import event_records, stamp
+from portside.fleet.agent.event_records import event_records, pieces, stamp
 from portside.fleet.agent.open_connections import MOST_BYTES, OpenSnapshots
 from portside.fleet.agent.remote_networks import network_text, remote_networks
 from portside.fleet.agent.sampling import Sampler
@@ -184,7 +184,7 @@ def test_a_sample_stands_for_all(sizes: list[int], rate: int) -> None:
         assert sample.rows.max() < size
         kept += len(sample.rows)
     assert kept + sampler.left_out == sum(sizes)
-    assert kept <= max(rate, len(sizes))
+    assert kept <= rate + len(sizes)  # of each batch at least one
 
 
 def test_a_rate_holds_over_time() -> None:
@@ -198,9 +198,16 @@ def test_a_rate_holds_over_time() -> None:
 def test_records_say_for_how_many_they_stand() -> None:
     batch = told(*(one(cookie, CLOSE) for cookie in range(1, 11)))
     (sample,) = Sampler(3, clock=lambda: 0.0).sample([10])
-    records = event_records(batch, sample)
-    assert len(records) == 3
-    assert sum(each.of for each in records) == 10
+    some = [event_records(*piece) for piece in pieces(batch, sample, 2)]
+    assert [len(records) for records in some] == [2, 1]
+    assert sum(each.of for records in some for each in records) == 10
+
+
+def test_all_are_in_the_pieces_once() -> None:
+    batch = told(*(one(cookie, CLOSE) for cookie in range(1, 11)))
+    records = [record for piece in pieces(batch, None, 4) for record in event_records(*piece)]
+    assert [record.socket.info["cookie"] for record in records if record.socket.info] == list(range(1, 11))
+    assert {record.of for record in records} == {1}
 
 
 # Networks.

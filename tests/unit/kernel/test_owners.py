@@ -79,6 +79,21 @@ def test_nothing_is_read_again_while_nothing_changes(machine: Machine) -> None:
     assert sorted(machine.reads) == [10, 11]
 
 
+def test_a_new_socket_is_first_looked_for_in_the_processes_that_changed(machine: Machine) -> None:
+    machine.owners = OwnerFinder(proc=str(machine.root), max_age_s=5, thorough=False, clock=lambda: machine.now)
+    machine.process(10, "nc", "socket:[7]")
+    machine.process(11, "nc", "socket:[8]")
+    machine.find(7, 8)
+    machine.reads.clear()
+    machine.process(10, "nc", "socket:[7]", "socket:[9]")
+    assert machine.find(7, 8, 9)[9] == [(10, "nc", 1)]
+    assert machine.reads == [10]
+    machine.reads.clear()
+    machine.process(11, "nc", "socket:[10]")  # as many descriptors as before
+    assert machine.find(7, 9, 10) == {7: [(10, "nc", 0)], 9: [(10, "nc", 1)], 10: [(11, "nc", 0)]}
+    assert sorted(machine.reads) == [10, 11]
+
+
 def test_everything_is_read_again_after_a_while(machine: Machine) -> None:
     machine.process(10, "nc", "socket:[7]")
     machine.find(7)

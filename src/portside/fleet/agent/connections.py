@@ -9,28 +9,31 @@ import select
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from portside.app.connection_events import ConnectionEvents, EventQuery
 from portside.app.watch_filter import wrong_filter
 from portside.diagnosis.observation import Columns
 from portside.errors import PortsideError
 from portside.fleet.agent.ending import Ending, to_wall_ns
-from portside.fleet.agent.event_records import event_records, now
+from portside.fleet.agent.event_records import event_records, now, pieces
+from portside.fleet.agent.memory import small_reader
 from portside.fleet.agent.node import count_time_wait
 from portside.fleet.agent.open_connections import OpenSnapshots
 from portside.fleet.agent.refused import RefusedAttempts
 from portside.fleet.agent.sampling import Sampler
 from portside.fleet.agent.summaries import PERIOD_S, Summaries
 from portside.fleet.agent.tally import Outlet
-from portside.fleet.schema import ConnectionEvent, Kind
 from portside.kernel.connection_tracker import EventBatch
 from portside.kernel.filter import FilterError
+
+if TYPE_CHECKING:
+    from portside.fleet.schema import Kind
 
 _GATHER_S: Final = 0.2
 _JOIN_S: Final = 0.1  # how exactly the end of a connection is known where many end
 _HELD_BYTES: Final = 16 << 20  # of announcements: 40,000
-_AT_ONCE: Final = 1000  # records that are made before they are handed over
+_AT_ONCE: Final = 256  # records that are made before they are handed over: each takes 4 kB meanwhile
 _LONGEST_S: Final = 3600.0
 
 
@@ -71,6 +74,8 @@ class ConnectionSource:
             time_wait=False,
             join_s=_JOIN_S,
             held_bytes=_HELD_BYTES,
+            reader=small_reader(),
+            thorough=False,
         )
         try:
             self._events = ConnectionEvents(query, stack, outlet.notices, self._refused.add)
@@ -139,10 +144,11 @@ class ConnectionSource:
         later_ns = to_wall_ns()
         for batch, sample in zip(wanted, self._sampler.sample([len(each.table) for each in wanted]), strict=True):
             shown = batch._replace(at_ns=batch.at_ns + later_ns)
-            if batch.kind == "short" and self._options.opened:
-                self._hand_over("opened", event_records(shown, sample, opened=True))
-            kind: Kind = "closed" if batch.kind == "short" else batch.kind
-            self._hand_over(kind, event_records(shown, sample))
+            for some, of in pieces(shown, sample, _AT_ONCE):
+                if batch.kind == "short" and self._options.opened:
+                    self._add("opened", event_records(some, of, opened=True))
+                kind: Kind = "closed" if batch.kind == "short" else batch.kind
+                self._add(kind, event_records(some, of))
         self._tally.sampled = self._sampler.left_out
 
     def _is_wanted(self, batch: EventBatch) -> bool:
@@ -150,17 +156,13 @@ class ConnectionSource:
             return self._options.opened
         return batch.kind != "changed" or self._options.changed
 
-    def _hand_over(self, kind: Kind, records: Sequence[ConnectionEvent]) -> None:
-        for start in range(0, len(records), _AT_ONCE):
-            self._add(kind, records[start : start + _AT_ONCE])
-
     def _after_table(self) -> None:
         tracked = self._events.tracked
         if tracked is None:
             return
         self._tally.time_wait = count_time_wait()
-        self._tally.table = tracked.table
         at = time.monotonic()
+        self._tally.table, self._tally.looked_s = tracked.table, at
         if at - self._minute_s >= PERIOD_S - self._options.interval / 2:
             self._summarize(at)
         if (snapshot := self._snapshots.look(tracked, now(), at)) is not None:

@@ -2,7 +2,10 @@
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+
+import numpy as np
 
 from portside.fleet.agent.compact_sockets import event_sockets
 from portside.fleet.agent.sampling import Sample
@@ -13,16 +16,27 @@ from portside.kernel.connection_tracker import UNKNOWN, EventBatch
 _S = 1_000_000_000
 
 
-def event_records(batch: EventBatch, sample: Sample | None = None, *, opened: bool = False) -> list[ConnectionEvent]:
-    """A record for each event of a batch, or of a sample; ``at_ns`` of the batch is by the wall clock.
+def pieces(batch: EventBatch, sample: Sample | None, most: int) -> Iterator[tuple[EventBatch, Sequence[int] | None]]:
+    """The events of a batch, or of a sample, so many at a time, and for how many each stands; None: for one."""
+    size = len(batch.table) if sample is None else len(sample.rows)
+    if sample is None and size <= most:
+        yield batch, None
+        return
+    for start in range(0, size, most):
+        piece = slice(start, min(start + most, size))
+        rows = np.arange(piece.start, piece.stop) if sample is None else sample.rows[piece]
+        some = batch._replace(table=batch.table.select(rows), was=batch.was[rows], duration_s=batch.duration_s[rows])
+        yield some, None if sample is None else sample.of[piece].tolist()
 
-    With ``opened``, of a connection that was opened and closed between two looks: the records that it was opened.
+
+def event_records(batch: EventBatch, of: Sequence[int] | None = None, *, opened: bool = False) -> list[ConnectionEvent]:
+    """A record for each event of a batch; ``at_ns`` of the batch is by the wall clock.
+
+    ``of`` says for how many events each stands. With ``opened``, of connections that were opened and closed between two
+    looks: the records that they were opened.
     """
-    of = [1] * len(batch.table)
-    if sample is not None:
-        of = sample.of.tolist()
-        rows = sample.rows
-        batch = batch._replace(table=batch.table.select(rows), was=batch.was[rows], duration_s=batch.duration_s[rows])
+    if of is None:
+        of = [1] * len(batch.table)
     sockets = event_sockets(batch)
     durations = [None if math.isnan(lived) else round(lived, 6) for lived in batch.duration_s.tolist()]
     if opened:

@@ -12,6 +12,8 @@ from portside.diagnosis.registry import RULES
 from portside.errors import PortsideError
 from portside.fleet.agent.ending import Ending
 from portside.fleet.agent.event_records import now
+from portside.fleet.agent.memory import small_reader
+from portside.fleet.agent.taken_ports import ports_run_out
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import CurrentFindings
 from portside.kernel.filter.tree import EVERYTHING, Filter
@@ -54,19 +56,26 @@ class FindingsSource:
                 ending.wait(_SLOWEST_S)
 
     def _watch(self, ending: Ending) -> None:
-        rules = RULES if self._tree is EVERYTHING else filtered_rules(RULES)
-        with DiagnosisSource(self._tree, closed=self._closed) as source:
-            diagnosis = Diagnosis(rules)
-            looks = 0
-            while True:
-                began_s, cpu_s = time.monotonic(), time.thread_time()
-                report = diagnosis.observe(source.observe())
-                looks += 1
-                if looks >= _LOOKS_BEFORE_A_RECORD:
-                    self.publish(report, time.monotonic())
-                pause_s = _FIRST_S if looks < _LOOKS_BEFORE_A_RECORD else pause_after(time.thread_time() - cpu_s)
-                if ending.wait(max(0.0, began_s + pause_s - time.monotonic())):
-                    return
+        diagnosis = Diagnosis(RULES if self._tree is EVERYTHING else filtered_rules(RULES))
+        looks = 0
+        with_time_wait = False
+        while True:
+            with DiagnosisSource(
+                self._tree, closed=self._closed, time_wait=with_time_wait, reader=small_reader()
+            ) as source:
+                while True:
+                    began_s, cpu_s = time.monotonic(), time.thread_time()
+                    report = diagnosis.observe(source.observe())
+                    looks += 1
+                    if looks >= _LOOKS_BEFORE_A_RECORD:
+                        self.publish(report, time.monotonic())
+                    wanted = ports_run_out()
+                    pause_s = _FIRST_S if looks < _LOOKS_BEFORE_A_RECORD else pause_after(time.thread_time() - cpu_s)
+                    if ending.wait(max(0.0, began_s + pause_s - time.monotonic())):
+                        return
+                    if wanted != with_time_wait:
+                        with_time_wait = wanted
+                        break
 
     def publish(self, report: Report, at_s: float) -> None:
         """Make a record of a report that differs from the last record, or comes a minute after it."""

@@ -18,10 +18,19 @@ from portside.fleet.agent.servers import ServerEvents
 from portside.fleet.agent.tally import Outlet
 from portside.json_text import encode_json
 from portside.kernel.filter import FilterError, parse
+from portside.kernel.filter.tree import Filter
 from portside.kernel.resolver import SystemResolver
 from portside.settings.agent import Agent
 
 _LAST_LOOK_S: Final = 5.0  # how long the sources may take to end
+
+
+def check_filter(text: str) -> Filter:
+    """The tree of a filter. Raises UsageError where it is none."""
+    try:
+        return parse(text, SystemResolver(None))
+    except FilterError as error:
+        raise wrong_filter(error, "agent") from None
 
 
 class Gathering:
@@ -45,10 +54,7 @@ class Gathering:
         self._stack = ExitStack()
         outlet = outlet._replace(add=outlet.tally.counting(outlet.add))
         size_of = _size_as_json if settings.json_payload else _size
-        try:
-            tree = parse(settings.filter, SystemResolver(None))
-        except FilterError as error:
-            raise wrong_filter(error, "agent") from None
+        tree = check_filter(settings.filter)
         self._ending = Ending()
         self._stack.callback(self._ending.close)
         options = ConnectionOptions(

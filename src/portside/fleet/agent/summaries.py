@@ -25,7 +25,7 @@ from portside.kernel.tracked_sockets import TrackedSockets
 
 PERIOD_S: Final = 60.0
 MOST_GROUPS: Final = 300
-_MOST_KEPT: Final = 4096  # groups, within a minute
+_MOST_KEPT: Final = 2048  # groups, within a minute
 _MOST_TIMES: Final = 500  # of a batch of closed connections, for the median of their round-trip times
 _EPHEMERAL: Final = "net.ipv4.ip_local_port_range"
 _UNREAD_FIN: Final = 1  # recv_q counts the peer's FIN as a byte that is not read
@@ -64,7 +64,8 @@ class Summaries:
         self._listening: npt.NDArray[np.uint16] = np.zeros(0, "u2")
         self._base = _Base(np.zeros(0, "u8"), np.zeros((0, len(_GROWING)), "i8"))
         self._groups: dict[_Key, Sequence[int]] = {}
-        self._times: list[tuple[list[_Key], _Ints, _Ints]] = []
+        self._numbers: dict[_Key, int] = {}
+        self._times: list[tuple[_Ints, _Ints]] = []  # the numbers of groups, and a round-trip time for each
 
     def start(self, tracked: TrackedSockets) -> None:
         """Begin with the connections that are there."""
@@ -93,7 +94,7 @@ class Summaries:
         counts[:, 8], counts[:, 9] = _queues(table)
         self._count(table, table.base["state"], counts)
         summaries = self._summaries(at, period_s)
-        self._groups, self._times = {}, []
+        self._groups, self._numbers, self._times = {}, {}, []
         self._keep(tracked)
         if len(self._programs) > 2 * _MOST_KEPT:
             self._programs = {}
@@ -148,7 +149,8 @@ class Summaries:
         if table.base["state"][0] == states.CLOSE and len(rows) > _MOST_TIMES:
             rows = rows[:: len(rows) // _MOST_TIMES]
         if len(rows):
-            self._times.append((keys, group[rows].astype("i4"), rtt.values[order[rows]].astype("u4")))
+            numbers = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in keys], "i4")
+            self._times.append((numbers[group[rows]], rtt.values[order[rows]].astype("u4")))
 
     def _programs_of(self, table: SocketTable) -> _Ints:
         """The number of the program that holds each socket, of several the first."""
@@ -205,19 +207,14 @@ class Summaries:
 
     def _medians(self) -> dict[_Key, int]:
         """The median of the round-trip times of each group, of an even number the lower one in the middle."""
-        numbers: dict[_Key, int] = {}
-        groups: list[_Ints] = []
-        for keys, group, _ in self._times:
-            known = np.array([numbers.setdefault(key, len(numbers)) for key in keys], "i8")
-            groups.append(known[group])
-        if not groups:
+        if not self._times:
             return {}
-        group, rtt = np.concatenate(groups), np.concatenate([times for _, _, times in self._times])
+        group, rtt = (np.concatenate(each) for each in zip(*self._times, strict=True))
         order = np.lexsort((rtt, group))
-        starts = np.searchsorted(group[order], np.arange(len(numbers)))
+        starts = np.searchsorted(group[order], np.arange(len(self._numbers)))
         sizes = np.diff(np.append(starts, len(order)))
         middle = rtt[order[np.minimum(starts + (np.maximum(sizes, 1) - 1) // 2, len(order) - 1)]].tolist()
-        return {key: middle[number] for key, number in numbers.items() if sizes[number]}
+        return {key: middle[number] for key, number in self._numbers.items() if sizes[number]}
 
 
 def ephemeral_ports() -> tuple[int, int]:

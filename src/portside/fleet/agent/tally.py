@@ -19,7 +19,8 @@ class Tally:
     """The last table, the last findings, and counts since the agent began. Read and written from any thread.
 
     ``table`` has all TCP sockets of the machine, listeners too, but those in TIME_WAIT, of which ``time_wait`` is the
-    count; None before the first look. ``sampled`` events of connections were left out because there were too many, and
+    count; None before the first look, as ``findings`` are. ``looked_s`` is when it was read, by the monotonic clock.
+    ``sampled`` events of connections were left out because there were too many, and
     ``lost`` announcements of the kernel were lost. ``outbox`` tells what waits there.
     """
 
@@ -27,7 +28,8 @@ class Tally:
         self.outbox = outbox
         self.table: SocketTable | None = None
         self.time_wait: int | None = None
-        self.findings: tuple[Finding, ...] = ()
+        self.looked_s: float | None = None
+        self.findings: tuple[Finding, ...] | None = None
         self.sampled = 0
         self.lost = 0
         self._lock = threading.Lock()

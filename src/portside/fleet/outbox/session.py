@@ -37,9 +37,10 @@ _MOST_AT_ONCE: Final = 64
 
 @dataclass
 class Counts:
-    """What was published since the agent began: messages, but for ``records``; ``resent`` are sent ones as well."""
+    """What was published since the agent began: messages, and their records; ``resent`` are sent ones as well."""
 
     sent: int = 0
+    sent_records: int = 0
     acknowledged: int = 0
     records: int = 0  # those in acknowledged messages
     bytes: int = 0  # of acknowledged messages
@@ -186,6 +187,7 @@ class Session:
         self._unacked[row.id] = (row, uptime_s(), future)
         self._unacked_bytes += len(row.data)
         self._counts.sent += 1
+        self._counts.sent_records += row.records
         if row.id <= self.highest:
             self._counts.resent += 1
         self.highest = max(self.highest, row.id)

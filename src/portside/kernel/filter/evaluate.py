@@ -30,6 +30,7 @@ from portside.kernel.filter.tree import (
 )
 from portside.kernel.inet_diag import IPV4, IPV6
 from portside.kernel.inet_diag_types import Rows
+from portside.kernel.membership import are_in
 from portside.kernel.models import Owner
 from portside.kernel.table import Mask, SocketTable
 from portside.procfs import short_name
@@ -180,10 +181,10 @@ def _by_owner(table: SocketTable, matches: Callable[[Owner], bool]) -> Truth:
     if table.owners is None:
         return unknown(len(table))
     owner_keys = table.owner_keys
-    true = np.isin(owner_keys, _matching_keys(table, matches))
+    true = are_in(owner_keys, _matching_keys(table, matches))
     if not table.hidden_owners:
         return known(true)
-    is_known = (owner_keys == 0) | np.isin(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
+    is_known = (owner_keys == 0) | are_in(owner_keys, np.fromiter(table.owners, "i8", len(table.owners)))
     return known_where(true, is_known)
 
 
