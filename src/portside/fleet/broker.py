@@ -16,7 +16,6 @@ from nats.js import errors as js_errors
 from portside.errors import PortsideError
 from portside.fleet.subjects import STREAM
 from portside.settings.broker import BrokerOptions
-from portside.tls.contexts import TlsFileError, client_context
 from portside.version import __version__
 
 logging.getLogger("portside").addHandler(logging.NullHandler())  # silent without --log-level
@@ -185,6 +184,8 @@ def _tls(options: BrokerOptions) -> ssl.SSLContext | None:
     """
     if options.tls_ca is None and options.tls_cert is None:
         return None
+    from portside.tls.contexts import TlsFileError, client_context  # which most runs do without
+
     try:
         return client_context(ca=options.tls_ca, certificate=options.tls_cert, key=options.tls_key)
     except TlsFileError as error:

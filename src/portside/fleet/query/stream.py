@@ -31,6 +31,8 @@ _BATCH_BYTES: Final = 32 << 20
 _ASK_S: Final = 5.0  # how long an answer of JetStream may take
 _WAIT_S: Final = 30.0  # how long a request for messages waits for the first
 _HEARTBEAT_S: Final = 5.0
+_SILENCE_S: Final = 2 * _HEARTBEAT_S + 1  # after which nothing more comes
+_PAUSE_S: Final = 1.0  # between two messages that the server has at hand
 _FORGOTTEN_S: Final = 30.0  # when the server forgets a consumer that nobody asks
 _AGAIN_S: Final = 1.0  # between two attempts to make a consumer, while following
 _MOST_REMEMBERED: Final = 200_000  # numbers of messages, by which one that comes twice is known
@@ -224,7 +226,7 @@ class _Consumer:
         self._messages: asyncio.Queue[Msg] = asyncio.Queue()
         self._subscription: Any = None
         self._inbox = self._client.new_inbox()
-        self._is_lost = self._is_empty = False
+        self._is_lost = self._is_empty = self._is_silent = False
         self.last_stored_ns = 0
 
     @property
@@ -283,12 +285,12 @@ class _Consumer:
             count = 0
             asked = 1 if size is None else _BATCH if follow else min(_BATCH, self._left)
             await self._pull(asked, size, wait=follow)
-            async for messages in self._answers(asked):
+            async for messages in self._answers(asked, wait=follow):
                 count += len(messages)
                 self._left -= len(messages)
                 self._note_place(messages[-1])
                 yield messages
-            if self._is_lost:
+            if self._is_lost and not (self._is_silent and count):
                 if follow:
                     return
                 raise TimeoutError
@@ -313,15 +315,21 @@ class _Consumer:
         subject = f"{self._api}.CONSUMER.MSG.NEXT.{STREAM}.{self._name}"
         await self._client.publish(subject, encode_json(request), reply=self._inbox)
 
-    async def _answers(self, asked: int) -> AsyncIterator[list[Msg]]:
-        """What comes for one request; afterwards it is known whether the consumer is lost, or has nothing more."""
-        self._is_lost = self._is_empty = False
+    async def _answers(self, asked: int, *, wait: bool) -> AsyncIterator[list[Msg]]:
+        """What comes for one request; afterwards it is known whether the consumer is lost, or has nothing more.
+
+        The server says nothing at the end of a request whose bytes were used up exactly. Where something came, silence
+        may be that, and one asks again.
+        """
+        self._is_lost = self._is_empty = self._is_silent = False
+        limit = _SILENCE_S
         while asked > 0:
             try:
-                first = await asyncio.wait_for(self._messages.get(), 2 * _HEARTBEAT_S + 1)
+                first = await asyncio.wait_for(self._messages.get(), limit)
             except TimeoutError:
-                self._is_lost = True
+                self._is_lost = self._is_silent = True
                 return
+            limit = limit if wait else _PAUSE_S
             waiting = [first, *(self._messages.get_nowait() for _ in range(self._messages.qsize()))]
             messages = [each for each in waiting if each.reply.startswith("$JS.ACK.")]
             asked -= len(messages)
