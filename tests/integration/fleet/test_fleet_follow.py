@@ -166,6 +166,18 @@ def hostile_messages() -> list[Any]:
     ]
 
 
+def test_what_is_too_deep_is_left_out(url: str) -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    publish(url, [message("server", ServerEvent(pid=1, event={"event": "opened", "deep": deep}))])
+    publish(url, [message("closed", closed(socket(deep=deep), time.time()), seq=2)])
+    for words in ((), ("--json",)):
+        done = fleet(url, "events", *words)
+        assert (done.status, done.out) == (0, "")
+        assert "2 messages left out that cannot be read" in done.err
+
+
 @pytest.mark.parametrize("command", ["events", *STATES])
 def test_names_from_elsewhere_reach_no_terminal(url: str, command: str) -> None:
     publish(url, hostile_messages())

@@ -10,7 +10,7 @@ are those of its subject, which is what the permissions of NATS are about. What 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,7 +21,15 @@ from nats.js import errors as js_errors
 from portside.errors import InvalidValue
 from portside.events import utc
 from portside.fleet.broker import Broker
-from portside.fleet.schema import Kind, LaterVersion, Message, decode
+from portside.fleet.schema import (
+    ConnectionEvent,
+    Kind,
+    LaterVersion,
+    Message,
+    OpenConnections,
+    ServerEvent,
+    decode,
+)
 from portside.fleet.subjects import STREAM, of_kinds, word
 from portside.json_text import encode_json
 from portside.units import counted
@@ -36,6 +44,7 @@ _PAUSE_S: Final = 1.0  # between two messages that the server has at hand
 _FORGOTTEN_S: Final = 30.0  # when the server forgets a consumer that nobody asks
 _AGAIN_S: Final = 1.0  # between two attempts to make a consumer, while following
 _MOST_REMEMBERED: Final = 200_000  # numbers of messages, by which one that comes twice is known
+_MOST_NESTED: Final = 32
 _ACK_WORDS: Final = 9
 _S: Final = 1_000_000_000
 
@@ -191,10 +200,35 @@ class StreamReader:
         except (InvalidValue, OverflowError, RecursionError):
             self.left_out.count_unreadable(place.sequence)
             return None
-        if len(words) != 4 or words[1:3] != [word(message.site), word(message.node)] or words[3] != message.kind:
+        is_deep = any(each is not None and _is_too_deep(each, _MOST_NESTED) for each in _free_values(message))
+        if (
+            is_deep
+            or len(words) != 4
+            or words[1:3] != [word(message.site), word(message.node)]
+            or words[3] != message.kind
+        ):
             self.left_out.count_unreadable(place.sequence)
             return None
         return Stored(message, place.stored_ns / _S)
+
+
+def _free_values(message: Message) -> Iterator[dict[str, Any] | None]:
+    """What of a message may be of any type, and so may have anything inside."""
+    for record in message.records:
+        match record:
+            case ConnectionEvent(socket=socket):
+                yield socket.info
+            case OpenConnections(sockets=sockets):
+                yield from (each.info for each in sockets)
+            case ServerEvent(event=event):
+                yield event
+
+
+def _is_too_deep(value: dict[str, Any] | list[Any], most: int) -> bool:
+    """Whether a value has more inside each other than can be written again: each level takes some of the stack."""
+    inside = value.values() if isinstance(value, dict) else value
+    containers = [each for each in inside if type(each) is dict or type(each) is list]
+    return bool(containers) and (not most or any(_is_too_deep(each, most - 1) for each in containers))
 
 
 class _Place(NamedTuple):
