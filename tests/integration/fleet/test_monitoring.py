@@ -14,15 +14,11 @@ from urllib.parse import quote
 
 import pytest
 from api_client import ask, page_of
+from fleet_stream import make_stream
 from integration.lab.conftest import tracked_labs
-from machine_facts import AGENT
+from nats_server import NatsServer
 from prometheus_client.parser import text_string_to_metric_families
-from served_metrics import Served
 from support import Program, connect, listening_port, wait_until
-
-from portside.fleet.metrics.facts import MachineFacts
-from portside.fleet.metrics.socket_counts import count_sockets, kernel_ports
-from portside.kernel.snapshot import Query, Watcher
 
 FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
 CONFIG, RULES, TESTS, DASHBOARD = "prometheus.yml", "portside.rules.yml", "portside.rules.test.yml", "dashboard.json"
@@ -62,7 +58,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         server = Program("listen", "127.0.0.1:0", "--echo", "--web", "127.0.0.1:0")
         stack.callback(server.kill)
         page = page_of(server)
-        agent = stack.enter_context(an_agent())
+        agent = stack.enter_context(an_agent(folder))
         for end in leaked_connection():
             stack.enter_context(end)
         stack.enter_context(connect(server.port))
@@ -85,15 +81,19 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 @contextmanager
-def an_agent() -> Iterator[str]:
-    """The address at which the metrics of this machine are served, with an agent's own counts made up."""
-    with Watcher(Query(view="all", owners=False, details=False)) as watcher:
-        ports = kernel_ports()
-        served = Served(lambda: MachineFacts(count_sockets(watcher.poll().table, ports), None, AGENT))
-        try:
-            yield served.server.addresses[0]
-        finally:
-            served.close()
+def an_agent(folder: Path) -> Iterator[str]:
+    """The address of the metrics of an agent, which publishes to a broker of its own."""
+    with ExitStack() as stack:
+        broker = NatsServer(folder).start()
+        stack.callback(broker.stop)
+        make_stream(broker.url)
+        agent = Program(
+            *("agent", "--nats", broker.url, "--node", "web1", "--site", "paris", "--interval", "1s"),
+            *("--outbox", str(folder / "outbox"), "--metrics", "127.0.0.1:0"),
+        )
+        stack.callback(agent.kill)
+        (address,) = agent.wait_for(r"metrics on http://\S+/metrics", err=True)
+        yield address.removeprefix("metrics on http://").removesuffix("/metrics")
 
 
 def leaked_connection() -> list[socket.socket]:
@@ -166,6 +166,9 @@ def test_an_alert_fires_on_the_condition_of_a_lab(watched: Watched) -> None:
     )
     assert alert["metric"]["code"] == "accept-queue-overflow"
     assert alert["metric"]["host"] == "127.0.0.1"
+    for job in ("portside-agent", "portside-server"):
+        one = f'portside_finding{{job="{job}",code="accept-queue-overflow"}}'
+        wait_until(partial(watched.query, one), f"the finding of {job}", ALERTED_S)
 
 
 def test_every_query_of_the_dashboard_returns_data(watched: Watched) -> None:
