@@ -8,6 +8,7 @@ import mmap
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,23 @@ class DumpReader:
                     raise BackendError(error.what, error.why) from error
                 raise
 
+    def pieces(self, request: DumpRequest) -> Iterator[memoryview]:
+        """A dump in pieces of some 32 kB, of whole messages, each good until the next: for what needs no whole table.
+
+        It is made once, and to its end or not at all. Raises NetlinkError and LostError.
+        """
+        area = memoryview(self._area)
+        try:
+            for family in request.families:
+                self._request(FAMILIES[family], request)
+                is_over = False
+                while not is_over:
+                    size, is_over = self._receive_one(area, 0)
+                    yield area[:size]
+        except (LostError, NetlinkError):
+            self._reopen()
+            raise
+
     def _receive_all(self, request: DumpRequest) -> memoryview:
         filled = 0
         for number, family in enumerate(request.families):
@@ -126,27 +144,31 @@ class DumpReader:
     def _receive(self, filled: int) -> int:
         """Append the datagrams of one dump to the area; how many bytes of it are full then."""
         area = memoryview(self._area)
-        receive = self._socket.recv_into
-        unpack = HEADER.unpack_from
-        while True:
+        is_over = False
+        while not is_over:
             if filled + _DATAGRAM_BYTES > len(area):
                 area = self._grow(filled)
-            try:
-                size = receive(area[filled : filled + _DATAGRAM_BYTES], 0, socket.MSG_TRUNC)
-            except OSError as error:
-                raise LostError(str(error)) from error
-            if not HEADER.size <= size <= _DATAGRAM_BYTES:
-                raise LostError(f"a datagram of {size} bytes")
-            _, kind, _, sequence, _ = unpack(area, filled)
-            if sequence != self._sequence:
-                raise LostError("an answer to something else")
-            if kind in (NLMSG_DONE, NLMSG_ERROR):
-                _raise_error(area[filled : filled + size])
-                return filled + ((size + 3) & ~3)  # with the end, which says too whether the dump was interrupted
-            filled += (size + 3) & ~3
-            if end := self._end_of_dump(area, filled, size):
-                _raise_error(area[end:filled])
-                return filled
+            filled, is_over = self._receive_one(area, filled)
+        return filled  # with the end, which says too whether the dump was interrupted
+
+    def _receive_one(self, area: memoryview, filled: int) -> tuple[int, bool]:
+        """Append one datagram: how many bytes of the area are full then, and whether the dump is over."""
+        try:
+            size = self._socket.recv_into(area[filled : filled + _DATAGRAM_BYTES], 0, socket.MSG_TRUNC)
+        except OSError as error:
+            raise LostError(str(error)) from error
+        if not HEADER.size <= size <= _DATAGRAM_BYTES:
+            raise LostError(f"a datagram of {size} bytes")
+        _, kind, _, sequence, _ = HEADER.unpack_from(area, filled)
+        if sequence != self._sequence:
+            raise LostError("an answer to something else")
+        after = filled + ((size + 3) & ~3)
+        if kind in (NLMSG_DONE, NLMSG_ERROR):
+            _raise_error(area[filled : filled + size])
+            return after, True
+        if end := self._end_of_dump(area, after, size):
+            _raise_error(area[end:after])
+        return after, bool(end)
 
     def _end_of_dump(self, area: memoryview, filled: int, size: int) -> int:
         """Where the end of the dump is, when the kernel appended it to the last sockets; 0 where it did not."""

@@ -1,6 +1,7 @@
 """The smaller parts of an agent: findings, the node's status, notices, the machine's number, servers' sockets."""
 
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,13 @@ from portside.fleet.agent.node import NodeStatusSource, count_time_wait, sockets
 from portside.fleet.agent.notices import AGAIN_S, Notices
 from portside.fleet.agent.refused import RefusedAttempts
 from portside.fleet.agent.server_sockets import server_sockets
+from portside.fleet.agent.taken_ports import most_taken
 from portside.fleet.agent.tally import Outlet, Tally
 from portside.fleet.schema import CurrentFindings, Kind, NodeStatus, OutboxStatus, Record
+from portside.kernel.backend import DumpRequest
 from portside.kernel.decoder import decode
 from portside.kernel.destroy_monitor import NotificationBatch, joined
+from portside.kernel.dump_reader import DumpReader
 from portside.kernel.filter.tree import EVERYTHING
 
 EMPTY = OutboxStatus(records=0, bytes=0, oldest_s=None, dropped=0)
@@ -255,3 +259,30 @@ def test_batches_that_came_close_together_are_one() -> None:
         ([30] * 4, 30),
     ]
     assert [each.at_ns for each in joined(batches, 0)] == [0, 5, 10, 11, 30]
+
+
+# Ports that run out.
+
+
+def test_how_many_ports_are_taken_towards_one_destination() -> None:
+    def taken(local: int, remote: tuple[str, int]) -> bytes:
+        return socket_message(state=6, local=("10.0.0.1", local), remote=remote)
+
+    first = [taken(port, ("192.0.2.1", 443)) for port in range(40_000, 40_050)]
+    second = [taken(port, ("192.0.2.1", 443)) for port in range(50_000, 50_030)]
+    others = [taken(port, ("192.0.2.1", 444)) for port in range(40_000, 40_060)]
+    outside = [taken(port, ("192.0.2.1", 443)) for port in range(1000, 1100)]
+    tables = [decode(b"".join(some)).table.base for some in (first + others, second + outside)]
+    assert most_taken(tables, 32768, 60999) == 80
+    assert most_taken([], 32768, 60999) == 0
+
+
+def test_a_table_in_pieces_has_every_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        reader = DumpReader(small_pages=True)
+        try:
+            bases = [decode(piece).table.base for piece in reader.pieces(DumpRequest(details=False))]
+        finally:
+            reader.close()
+        ports = {int(port) for base in bases for port in base["local_port"]}
+        assert {listener.getsockname()[1], client.getsockname()[1]} <= ports

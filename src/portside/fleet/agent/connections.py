@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _GATHER_S: Final = 0.2
 _JOIN_S: Final = 0.1  # how exactly the end of a connection is known where many end
 _HELD_BYTES: Final = 16 << 20  # of announcements: 40,000
-_AT_ONCE: Final = 256  # records that are made before they are handed over: each takes 4 kB meanwhile
+_AT_ONCE: Final = 128  # records that are made before they are handed over: each takes 4 kB meanwhile
 _LONGEST_S: Final = 3600.0
 
 

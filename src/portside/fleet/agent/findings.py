@@ -12,7 +12,7 @@ from portside.diagnosis.registry import RULES
 from portside.errors import PortsideError
 from portside.fleet.agent.ending import Ending
 from portside.fleet.agent.event_records import now
-from portside.fleet.agent.memory import small_reader
+from portside.fleet.agent.memory import small_reader, trim_memory
 from portside.fleet.agent.taken_ports import ports_run_out
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import CurrentFindings
@@ -70,6 +70,7 @@ class FindingsSource:
                     if looks >= _LOOKS_BEFORE_A_RECORD:
                         self.publish(report, time.monotonic())
                     wanted = ports_run_out()
+                    trim_memory()
                     pause_s = _FIRST_S if looks < _LOOKS_BEFORE_A_RECORD else pause_after(time.thread_time() - cpu_s)
                     if ending.wait(max(0.0, began_s + pause_s - time.monotonic())):
                         return

@@ -7,7 +7,7 @@ from portside.kernel.backend import BackendError
 from portside.kernel.dump_reader import DumpReader
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
-_OPTIONS: Final = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 256 << 10), (_M_TRIM_THRESHOLD, 1 << 20))
+_OPTIONS: Final = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 64 << 10), (_M_TRIM_THRESHOLD, 1 << 20))
 
 
 def limit_memory() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from portside.fleet.agent.ending import Ending
 from portside.fleet.agent.event_records import now
-from portside.fleet.agent.memory import trim_memory
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import NodeStatus
 from portside.kernel import states
@@ -36,7 +35,6 @@ class NodeStatusSource:
         self.report()
         while not ending.wait(EVERY_S):
             self.report()
-            trim_memory()
 
     def report(self, *, last: bool = False) -> None:
         """Make a record now."""

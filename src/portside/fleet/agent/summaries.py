@@ -25,7 +25,7 @@ from portside.kernel.tracked_sockets import TrackedSockets
 
 PERIOD_S: Final = 60.0
 MOST_GROUPS: Final = 300
-_MOST_KEPT: Final = 2048  # groups, within a minute
+_MOST_KEPT: Final = 1024  # groups, within a minute
 _MOST_TIMES: Final = 500  # of a batch of closed connections, for the median of their round-trip times
 _EPHEMERAL: Final = "net.ipv4.ip_local_port_range"
 _UNREAD_FIN: Final = 1  # recv_q counts the peer's FIN as a byte that is not read
