@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from integration.diagnose.found_in_netns import LOOKS, PROGRAMS, diagnose
-from integration.test_clock_steps import WallClock
 from netns import other_netns
 from support import Program, wait_until
+from wall_clock import WallClock
 
 PACE = threading.Event()
 DIAGNOSE = (sys.executable, "-m", "portside", "diagnose")

@@ -346,6 +346,33 @@ def test_acknowledgements_that_the_disk_does_not_take_are_made_up_for(
     outbox.close()
 
 
+def test_a_disk_that_takes_no_removals_either(
+    tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once all is acknowledged, a new file takes the place of the old one."""
+    outbox = opened(tmp_path, notices)
+    outbox.put([outgoing(seq, size=50_000) for seq in range(1, 9)])
+    outbox.take(0, most=9, most_bytes=ROOM, seen=70, stream="s")
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "remove", fail)
+        outbox.acknowledge(range(1, 8))
+        assert outbox.status().records == 8
+        outbox.acknowledge([8])
+    assert outbox.status().records == 0
+    outbox.put([outgoing(9)])
+    assert [each.id for each in everything(outbox)] == [9]
+    outbox.close()
+    again = opened(tmp_path, notices)
+    found = again.uncertain()
+    assert found
+    assert (found.last, found.after) == (9, 0), "what the first of them was sent behind"
+    again.close()
+
+
 def test_the_file_gets_smaller_again(tmp_path: Path, notices: Notices) -> None:
     outbox = opened(tmp_path, notices, most_bytes=64 << 20)
     for seq in range(1, 101):

@@ -5,7 +5,8 @@ loses nothing that was committed. After a loss of power the last moments may be 
 same); an fsync(2) a commit would keep them, and cost more than all else that the agent does.
 
 Rows have rising numbers that are never used again. ``sendings`` says which have been sent and may be in the stream:
-those up to ``last``, which were first sent when the stream had had ``after`` messages. The newest of them always stays.
+those up to ``last``, which were first sent when the stream had had ``after`` messages. The newest of them always stays;
+the first, of a new database, says that nothing is known of the stream.
 """
 
 import os
@@ -23,6 +24,7 @@ CREATE TABLE messages (
     clock REAL NOT NULL, data BLOB NOT NULL
 ) STRICT;
 CREATE TABLE sendings (last INTEGER PRIMARY KEY, after INTEGER NOT NULL, stream TEXT NOT NULL) STRICT;
+INSERT INTO sendings VALUES (0, 0, '');
 CREATE TABLE clock (kernel TEXT NOT NULL, base REAL NOT NULL) STRICT;
 """
 _PAGE: Final = 4096

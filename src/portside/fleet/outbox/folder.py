@@ -57,6 +57,12 @@ class Folder:
                 os.replace(self.database + end, aside + end)
         return aside
 
+    def remove_file(self) -> None:
+        """Remove the database. Raises OSError."""
+        for end in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(self.database + end)
+
     def close(self) -> None:
         """Give the folder free."""
         os.close(self._lock)

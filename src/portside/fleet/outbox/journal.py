@@ -16,10 +16,11 @@ from portside.fleet.schema import MOST_MESSAGE_BYTES, VERSION, Kind, Message, Re
 from portside.fleet.subjects import subject
 from portside.json_text import encode_json
 
-GATHER_S: Final = 0.1
+GATHER_S = 0.1
 """How long records of one kind are gathered for a message."""
 
 _GATHER_BYTES: Final = 256 << 10
+_STORED_BYTES: Final = 512 << 10  # in one transaction
 _MOST_BYTES: Final = 8 << 20  # that wait in memory
 _HEAD_BYTES: Final = 2048  # of a message, beside its records
 _EACH_BYTES: Final = 1  # a comma between two of them
@@ -155,12 +156,20 @@ class Journal:
 
     def _store(self) -> None:
         """Have the outbox keep what waits; where the disk takes nothing, what is beyond the bound is dropped."""
-        if self._messages:
-            try:
-                self._outbox.put(self._messages)
-                self._messages.clear()
-            except Unwritable:
-                self._drop_oldest()
+        try:
+            while self._messages:
+                some: list[Outgoing] = []
+                size = 0
+                for each in self._messages:
+                    size += len(each.data)
+                    if some and size > _STORED_BYTES:
+                        break
+                    some.append(each)
+                self._outbox.put(some)
+                for _ in some:
+                    self._messages.popleft()
+        except Unwritable:
+            self._drop_oldest()
         with self._changed:
             self._waiting_bytes = sum(len(each.data) for each in self._messages)
 

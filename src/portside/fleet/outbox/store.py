@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from portside.app.notices import Notify
@@ -15,6 +16,7 @@ from portside.fleet.schema import OutboxStatus
 T = TypeVar("T")
 
 _NEVER: Final = float("-inf")
+_AGAIN_S: Final = 60.0
 
 
 class Uncertain(NamedTuple):
@@ -40,8 +42,8 @@ class Outbox:
 
     What goes beyond ``most_bytes`` or ``most_age_s`` is given up, the oldest first, and its records are counted; but
     not messages that were sent and are not acknowledged, as long as there are others: they may be in the stream.
-    ``on_stored`` is called, on the thread that stored, whenever there is something new. Raises PortsideError where the
-    folder cannot be used.
+    ``on_stored`` is called, on the thread that stored, whenever there is something new. ``notify`` is called from any
+    thread, and must not use the outbox. Raises PortsideError where the folder cannot be used.
     """
 
     def __init__(self, folder: str, *, most_bytes: int, most_age_s: float, notify: Notify) -> None:
@@ -51,7 +53,7 @@ class Outbox:
         self._database: Database | None = None
         self._amount, self._last, self._dropped = Amount(), 0, 0
         self._unsettled = 0  # rows up to this one may have been sent by an earlier run, noted or not
-        self._is_unwritable = False
+        self._is_unwritable, self._said_at = False, _NEVER
         self._gone: set[int] = set()  # acknowledged, and not removed yet
         self.on_stored: Callable[[], object] = lambda: None
         try:
@@ -76,7 +78,7 @@ class Outbox:
             self._amount = database.amount()
             self._last = max(self._last, database.last_row())
             self._sendings = database.sendings()
-            self._unsettled = self._last if self._sendings else 0
+            self._unsettled = self._last
         except BaseException:
             database.close()
             raise
@@ -112,6 +114,7 @@ class Outbox:
             if self._is_unwritable:
                 self._is_unwritable = False
                 self._notify(f"the outbox {self._folder.path} can be written again", None)
+                self._said_at = uptime_s()
             self._last += len(messages)
             self._add(Amount(len(messages), sum(each.records for each in messages), size))
             self._subtract(given_up)
@@ -123,8 +126,8 @@ class Outbox:
     def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[Stored]:
         """The next messages behind a row, to be sent now: from here on they count as sent.
 
-        ``seen`` is how many messages the stream has had, at least, and ``stream`` is when it was made. Raises
-        Unwritable where it could not be noted that they are sent, and no earlier note says so.
+        ``seen`` is how many messages the stream has had, at least, and ``stream`` is when it was made. A full disk does
+        not take that note; the one before is good enough. Raises Unwritable.
         """
 
         def read(database: Database) -> list[Stored]:
@@ -138,7 +141,7 @@ class Outbox:
                     with database.transaction():
                         database.mark(sending)
                 except sqlite3.Error as error:
-                    if is_damage(error) or not self._sendings:
+                    if is_damage(error):
                         raise
                 self._sendings.append(sending)
             return found
@@ -163,8 +166,24 @@ class Outbox:
         try:
             self._remove(lambda database: database.remove(self._gone))
         except Unwritable:
-            return
+            if len(self._gone) < self._amount.messages:
+                return
+            self._start_over()
         self._gone.clear()
+
+    def _start_over(self) -> None:
+        """Begin a new database in the place of one that a full disk takes no removals of, and that is all sent."""
+
+        def renew(database: Database) -> None:
+            database.close()
+            self._database = None
+            self._folder.remove_file()
+            newest = self._sendings[-1]
+            self._open().mark(newest)
+            self._sendings = [newest]
+
+        with suppress(Unwritable):
+            self._do(renew)
 
     def give_up(self, row: int) -> None:
         """Remove a message that no stream will ever take; its records count as dropped. Raises Unwritable."""
@@ -289,7 +308,7 @@ class Outbox:
         self._begin_anew(error)
 
     def _say(self, error: OSError | sqlite3.Error) -> None:
-        if not self._is_unwritable:
+        if not self._is_unwritable and uptime_s() - self._said_at >= _AGAIN_S:
             self._is_unwritable = True
             self._notify(
                 f"cannot write the outbox {self._folder.path}: {reason_of(error)}",
