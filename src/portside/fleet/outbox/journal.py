@@ -168,8 +168,12 @@ class Journal:
                 self._outbox.put(some)
                 for _ in some:
                     self._messages.popleft()
+                self._count_waiting()
         except Unwritable:
             self._drop_oldest()
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
         with self._changed:
             self._waiting_bytes = sum(len(each.data) for each in self._messages)
 
