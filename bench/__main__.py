@@ -34,6 +34,7 @@ from bench.rows import (
     many,
     observed,
     page,
+    publish,
     recording,
     refresh,
     rules,
@@ -84,6 +85,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[report.Result]]] = {
     "fleet-nodes": fleet_nodes.fleet_nodes,
     "testing": testing.testing,
     "agent": agent.agent,
+    "fleet-publish": publish.publish,
 }
 
 
