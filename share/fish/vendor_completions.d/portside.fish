@@ -79,7 +79,7 @@ function _shtab__portside_using
   test "$_shtab__portside_cmdpath" = "$argv"
 end
 
-set -g _shtab__portside_commands listen connect console watch diagnose lab load agent completion help rec 'rec list' 'rec show' 'rec cat' 'rec search' 'rec export' 'rec replay' 'rec diff' 'rec check' ctl 'ctl servers' 'ctl conns' 'ctl show' 'ctl send' 'ctl broadcast' 'ctl close' 'ctl pause' 'ctl resume' 'ctl throttle' 'ctl fault' 'ctl note' 'ctl limit' 'ctl allow' 'ctl deny' 'ctl events' 'ctl drain' rules 'rules check' 'rules test' fleet 'fleet init' 'fleet nodes' 'fleet top' 'fleet events' 'fleet connections' 'fleet findings' 'fleet export'
+set -g _shtab__portside_commands listen connect console watch diagnose lab load agent completion help rec 'rec list' 'rec show' 'rec cat' 'rec search' 'rec export' 'rec replay' 'rec diff' 'rec check' ctl 'ctl servers' 'ctl conns' 'ctl show' 'ctl send' 'ctl broadcast' 'ctl close' 'ctl pause' 'ctl resume' 'ctl throttle' 'ctl fault' 'ctl note' 'ctl limit' 'ctl allow' 'ctl deny' 'ctl events' 'ctl drain' rules 'rules check' 'rules test' fleet 'fleet init' 'fleet nodes' 'fleet top' 'fleet events' 'fleet connections' 'fleet findings' 'fleet export' 'fleet console' 'fleet web'
 set -g _shtab__portside_opts_with_value --after --allow --allow-file --as --backlog --by --conn --connect-rate --connections --contains --contains-hex --creds --deny --deny-file --direction --drain --duration --encoding --exec --explain --fail-if --fault --fault-seed --file --filter --for --format --forward --forward-tls-ca --frame --greet --group --half-close-timeout --handler --hdr --hex --idle-timeout --ignore --interval --js-domain --keepalive --kind --lifetime --limit --log-level --max-age --max-bytes --max-conns --max-conns-per-ip --max-frame --max-handshakes --message --messages --metrics --min-severity --nats --netns --nkey --node --only --outbox --outbox-age --outbox-size --output --payload --peer --per-connection --pipeline --proxy --proxy-protocol-from --rate --reason --record --record-max --record-mode --replicas --reply --retry --retry-interval --rules --send-proxy --server --set --sh-exec --since --site --sort --source --speed --think --timeout --tls-alpn --tls-ca --tls-cert --tls-key --tls-key-password-file --tls-servername --unacked --unix-group --unix-mode --until --web --web-tls-cert --web-tls-key --within --workers -c -d -i -n -o -s -w
 
 complete -c portside -e
@@ -623,3 +623,32 @@ complete -c portside -n '_shtab__portside_using fleet export' -l node -x -d 'thi
 complete -c portside -n '_shtab__portside_using fleet export' -s h -l help -d 'show this and exit'
 complete -c portside -n '_shtab__portside_using fleet export' -s V -l version -d 'the version'
 complete -c portside -n '_shtab__portside_using fleet export; and test $_shtab__portside_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'where to: a file, or - for standard output'
+complete -c portside -n '_shtab__portside_using fleet; and test $_shtab__portside_npos -eq 0' -a console -d 'The console of a whole fleet in the terminal: connections, machines, findings, events; for reading alone.'
+complete -c portside -n '_shtab__portside_using fleet console' -l site -x -d 'the nodes of this site alone'
+complete -c portside -n '_shtab__portside_using fleet console' -l node -x -d 'this node alone'
+complete -c portside -n '_shtab__portside_using fleet console' -l nats -x -d 'a NATS server with JetStream, nats://HOST:4222 or tls://HOST:4222; several with a comma between them are tried in turn (default: nats://localhost:4222)'
+complete -c portside -n '_shtab__portside_using fleet console' -l creds -xka "(__fish_complete_path (commandline -ct))" -d 'a credentials file: JWT and seed, as nsc writes them (not with --nkey)'
+complete -c portside -n '_shtab__portside_using fleet console' -l nkey -xka "(__fish_complete_path (commandline -ct))" -d 'a file with the seed of an NKEY (not with --creds)'
+complete -c portside -n '_shtab__portside_using fleet console' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'who may have signed its certificate, PEM (default: those of the system)'
+complete -c portside -n '_shtab__portside_using fleet console' -l tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'our own certificate, PEM; the key may be in the same file'
+complete -c portside -n '_shtab__portside_using fleet console' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'the key of our certificate, PEM (needs --tls-cert)'
+complete -c portside -n '_shtab__portside_using fleet console' -l js-domain -x -d 'the JetStream domain that has the stream, where the server is a leaf node of it'
+complete -c portside -n '_shtab__portside_using fleet console' -s h -l help -d 'show this and exit'
+complete -c portside -n '_shtab__portside_using fleet console' -s V -l version -d 'the version'
+complete -c portside -n '_shtab__portside_using fleet; and test $_shtab__portside_npos -eq 0' -a web -d 'The console of a whole fleet on a page in the browser, until Ctrl-C; for reading alone.'
+complete -c portside -n '_shtab__portside_using fleet web' -l web -x -d 'where the page is; the link with its token is printed once; a bare port is of 127.0.0.1 (default: 127.0.0.1 and a free port)'
+complete -c portside -n '_shtab__portside_using fleet web' -l web-tls -d 'the page by HTTPS; without --web-tls-cert a throw-away certificate is made and its SHA-256 fingerprint printed'
+complete -c portside -n '_shtab__portside_using fleet web' -l web-tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'the page'"'"'s certificate, PEM, its chain after it (needs --web-tls)'
+complete -c portside -n '_shtab__portside_using fleet web' -l web-tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its key, PEM (needs --web-tls-cert) (default: in the file of the certificate)'
+complete -c portside -n '_shtab__portside_using fleet web' -l nats -x -d 'a NATS server with JetStream, nats://HOST:4222 or tls://HOST:4222; several with a comma between them are tried in turn (default: nats://localhost:4222)'
+complete -c portside -n '_shtab__portside_using fleet web' -l creds -xka "(__fish_complete_path (commandline -ct))" -d 'a credentials file: JWT and seed, as nsc writes them (not with --nkey)'
+complete -c portside -n '_shtab__portside_using fleet web' -l nkey -xka "(__fish_complete_path (commandline -ct))" -d 'a file with the seed of an NKEY (not with --creds)'
+complete -c portside -n '_shtab__portside_using fleet web' -l tls-ca -xka "(__fish_complete_path (commandline -ct))" -d 'who may have signed its certificate, PEM (default: those of the system)'
+complete -c portside -n '_shtab__portside_using fleet web' -l tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'our own certificate, PEM; the key may be in the same file'
+complete -c portside -n '_shtab__portside_using fleet web' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'the key of our certificate, PEM (needs --tls-cert)'
+complete -c portside -n '_shtab__portside_using fleet web' -l js-domain -x -d 'the JetStream domain that has the stream, where the server is a leaf node of it'
+complete -c portside -n '_shtab__portside_using fleet web' -l log-level -xka "off debug info warning error" -d 'write what the parts do to standard error, from this level on (default: $PORTSIDE_LOG, else off)'
+complete -c portside -n '_shtab__portside_using fleet web' -l site -x -d 'the nodes of this site alone'
+complete -c portside -n '_shtab__portside_using fleet web' -l node -x -d 'this node alone'
+complete -c portside -n '_shtab__portside_using fleet web' -s h -l help -d 'show this and exit'
+complete -c portside -n '_shtab__portside_using fleet web' -s V -l version -d 'the version'

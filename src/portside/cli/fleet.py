@@ -61,6 +61,25 @@ def _export(settings: settings_of.FleetExport) -> int:
     return run_export(settings, file, name)
 
 
+def _console(settings: settings_of.FleetConsole) -> int:
+    from portside.cli.console import check_terminal
+
+    check_terminal("fleet console", "`portside fleet connections` writes text, and `portside fleet web` opens a page")
+    from portside.fleet.console.feed import FleetFeed
+    from portside.tui.console.run import run as run_console
+
+    with FleetFeed(settings, settings.site, settings.node) as api:
+        return run_console(lambda _: api)
+
+
+def _web(settings: settings_of.FleetWeb) -> int:
+    from portside.control.gateway.run import serve_page
+    from portside.fleet.console.feed import FleetFeed
+
+    with FleetFeed(settings, settings.site, settings.node) as api:
+        return serve_page(settings, settings.web, lambda _: api)
+
+
 _RUNS: dict[str, Run] = {
     "init": _init,
     "nodes": _nodes,
@@ -69,4 +88,6 @@ _RUNS: dict[str, Run] = {
     "connections": _connections,
     "findings": _findings,
     "export": _export,
+    "console": _console,
+    "web": _web,
 }

@@ -2,16 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from portside.settings import Example, argument, flag, option
+from portside.addresses import ANY_PORT, Address
+from portside.settings import Example, argument, flag, option, web_page
 from portside.settings.broker import BrokerOptions
-from portside.settings.values import log_level
+from portside.settings.values import log_level, parse_web
 from portside.units import parse_count, parse_positive_duration, parse_positive_size
 
-_WHICH, _LOOK, _KEEP = "Which", "How it is shown", "What is kept"
+_WHICH, _LOOK, _KEEP, _PAGE = "Which", "How it is shown", "What is kept", "The page"
 _AS_IT_IS = "and as it is where the stream is there already"
 TOP_BY = ("connections", "bytes", "retransmits", "rtt", "resets")
 FORMATS = ("jsonl", "parquet")
+
+
+def _site() -> Any:
+    return option("--site", metavar="NAME", group=_WHICH, help="the nodes of this site alone")
+
+
+def _node() -> Any:
+    return option("--node", metavar="NAME", group=_WHICH, help="this node alone")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -25,8 +35,8 @@ class FleetCommand(BrokerOptions):
 class FleetReading(FleetCommand):
     """The options of the commands that read what nodes have published."""
 
-    site: str | None = option("--site", metavar="NAME", group=_WHICH, help="the nodes of this site alone")
-    node: str | None = option("--node", metavar="NAME", group=_WHICH, help="this node alone")
+    site: str | None = _site()
+    node: str | None = _node()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -168,6 +178,45 @@ class FleetFindings(FleetQuery):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class FleetConsole(BrokerOptions):
+    """The console of a whole fleet in the terminal: connections, machines, findings, events; for reading alone."""
+
+    examples = (
+        Example("see the open connections of all machines", "portside fleet console --nats nats://broker:4222"),
+        Example("those of one site", "portside fleet console --site paris"),
+        Example("on a page in the browser instead", "portside fleet web"),
+    )
+
+    site: str | None = _site()
+    node: str | None = _node()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class FleetWeb(FleetReading):
+    """The console of a whole fleet on a page in the browser, until Ctrl-C; for reading alone."""
+
+    examples = (
+        Example("the page, on this machine", "portside fleet web --nats nats://broker:4222"),
+        Example("on a port of this machine", "portside fleet web --web 8080"),
+        Example("for others in the network, encrypted", "portside fleet web --web 0.0.0.0:8443 --web-tls"),
+    )
+
+    web: Address = option(
+        "--web", metavar="ADDRESS", parse=parse_web, default=Address("127.0.0.1", ANY_PORT), group=_PAGE,
+        default_help="127.0.0.1 and a free port",
+        help="where the page is; the link with its token is printed once; a bare port is of 127.0.0.1",
+    )  # fmt: skip
+    web_tls: bool = web_page.web_tls(_PAGE, requires=())
+    web_tls_cert: str | None = web_page.web_tls_cert(_PAGE)
+    web_tls_key: str | None = web_page.web_tls_key(_PAGE)
+
+    @property
+    def web_read_only(self) -> bool:
+        """Nothing acts on a fleet."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FleetExport(FleetReading):
     """Write what a fleet has published as files for other stores, a row a record."""
 
@@ -201,4 +250,6 @@ FLEET_COMMANDS: Mapping[str, type] = {
     "connections": FleetConnections,
     "findings": FleetFindings,
     "export": FleetExport,
+    "console": FleetConsole,
+    "web": FleetWeb,
 }

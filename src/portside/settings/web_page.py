@@ -36,13 +36,13 @@ def web_read_only(group: str) -> Any:
     return flag("--web-read-only", group=group, help="the page may look and not act", requires=("--web",))
 
 
-def web_tls(group: str) -> Any:
+def web_tls(group: str, requires: tuple[str, ...] = ("--web",)) -> Any:
     """The option ``--web-tls``."""
     return flag(
         "--web-tls", group=group,
         help="the page by HTTPS; without --web-tls-cert a throw-away certificate is made and its SHA-256 fingerprint "
         "printed",
-        requires=("--web",),
+        requires=requires,
     )  # fmt: skip
 
 

@@ -152,6 +152,8 @@ server.facts.follow((facts) => {
   document.body.classList.toggle("read-only", Boolean(facts?.read_only));
   document.body.classList.toggle("several", Boolean(facts?.servers));
   document.body.classList.toggle("fleet", Boolean(facts?.nodes));
+  const link = document.querySelector('[href="#/machine"]');
+  if (facts?.nodes && link) setText(link, "Connections");
 });
 
 tokenForm.addEventListener("submit", (event) => {

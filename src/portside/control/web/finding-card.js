@@ -19,7 +19,7 @@ const UNITS = [
 ];
 
 /** What makes a finding the same one over time. */
-export const keyOf = (/** @type {Finding} */ { code, subject }) => JSON.stringify([code, subject]);
+export const keyOf = (/** @type {Finding} */ { code, node, subject }) => JSON.stringify([code, node, subject]);
 
 export class FindingCard {
   #severity = element("span", { class: "severity" });

@@ -13,7 +13,8 @@ from portside.control.client.finder import ApiClient, Find
 from portside.control.client.http_client import ApiError, Unreachable
 from portside.errors import PortsideError
 from portside.tui.console.connection_list import ConnectionList
-from portside.tui.console.help_text import HELP
+from portside.tui.console.fleet_screen import FleetScreen
+from portside.tui.console.help_text import FLEET_HELP, HELP
 from portside.tui.console.link import THREADS, ServerLink
 from portside.tui.console.screen import ConsoleScreen
 from portside.tui.console.session import MOST_NOTICES, ConsoleSession
@@ -58,12 +59,12 @@ class ConsoleApp(App[int]):
         self.failure: BaseException | None = None
 
     def on_mount(self) -> None:
-        """Show the connections, and begin to poll."""
+        """Show the connections, of the server or of the fleet, and begin to poll."""
         loop = asyncio.get_running_loop()
         for number in END_SIGNALS:
             loop.add_signal_handler(number, self._end)
         resume_only_what_was_stopped()
-        self.push_screen(ConnectionList(self.session))
+        self.push_screen((FleetScreen if self.session.link.is_fleet else ConnectionList)(self.session))
         self._worker.start(self._polling.run(self._poll, self._put))
 
     def _end(self) -> None:
@@ -144,7 +145,8 @@ class ConsoleApp(App[int]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(Page("portside console", HELP))
+        is_fleet = self.session.link.is_fleet
+        self.push_screen(Page("portside fleet console", FLEET_HELP) if is_fleet else Page("portside console", HELP))
 
     def action_stop(self) -> None:
         """Stop, as Ctrl-Z does; not where the server would stop too."""

@@ -135,3 +135,52 @@ SOCKET_COLUMNS = (
     Column("RTT", lambda row: rtt_text((row.get("info") or {}).get("rtt_us")), "rtt", 6, 8, 11, 0, right=True),
     Column("PID/Program", lambda row: owners_text(row["owners"]), "program", 10, 60, 5, 3),
 )
+
+FLEET_COLUMNS = (
+    Column("Node", lambda row: escape_text(row["node"]), "node", 6, 30, 0, 1),
+    *SOCKET_COLUMNS[1:6],
+    SOCKET_COLUMNS[6]._replace(drop=6),
+    Column("Retrans", lambda row: number_text((row.get("info") or {}).get("retrans_total")), "retrans", 7, 9, 9, 0,
+           right=True),
+    SOCKET_COLUMNS[7],
+    Column("Site", lambda row: escape_text(row["site"]), "site", 4, 20, 12, 1),
+)  # fmt: skip
+
+
+def outbox_text(row: Row) -> str:
+    """What waits in the outbox of a node, and how many records it has given up."""
+    outbox = row["outbox"]
+    waiting = bytes_text(outbox["bytes"]) if outbox["records"] else "0"
+    return f"{waiting} ({outbox['dropped']} dropped)" if outbox["dropped"] else waiting
+
+
+def _life_tone(row: Row) -> str:
+    return {"alive": "green", "late": "bold yellow"}.get(row["life"], "bold red")
+
+
+def _load_text(row: Row) -> str:
+    return UNKNOWN if row["load"] is None else f"{row['load']:.2f}"
+
+
+def _notes(row: Row) -> str:
+    agents = [f"{row['agents']} agents use this name"] if row["agents"] > 1 else []
+    return escape_text("; ".join([*agents, *row["notes"]]))
+
+
+NODE_COLUMNS = (
+    Column("Node", lambda row: escape_text(row["node"]), "node", 6, 40, 0, 1),
+    Column("Site", lambda row: escape_text(row["site"]), "site", 4, 20, 8, 1),
+    Column("Life", lambda row: row["life"], "life", 5, 5, 0, 0, tone=_life_tone),
+    Column("Seen", lambda row: time_text(row["age_s"]), "age", 5, 7, 2, 0, right=True),
+    Column("Lag", lambda row: time_text(max(0, row["lag_s"] or 0)), "lag", 5, 7, 3, 0, right=True),
+    Column("Conns", lambda row: number_text(row["connections"]), "connections", 5, 9, 1, 0, right=True),
+    Column("Findings", lambda row: number_text(row["findings"]), "findings", 8, 8, 4, 0, right=True),
+    Column(
+        "Load", lambda row: UNKNOWN if row["load"] is None else f"{row['load']:.2f}", "load", 5, 7, 5, 0, right=True
+    ),
+    Column("CPUs", lambda row: number_text(row["cpus"]), "cpus", 4, 5, 9, 0, right=True),
+    Column("Outbox", outbox_text, "outbox", 6, 24, 6, 0, right=True),
+    Column("Version", lambda row: escape_text(row["version"]), "version", 7, 14, 7, 0),
+    Column("System", lambda row: escape_text(row["system"]), "system", 8, 40, 10, 1),
+    Column("Notes", _notes, "", 8, 80, 11, 3),
+)

@@ -1,8 +1,8 @@
 """What happens on the server, as ``listen`` would show it, and what the server has written to standard error."""
 
 from collections import deque
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -102,9 +102,14 @@ class EventScreen(ConsoleScreen):
             self._seen = max(self._seen, item.get("seq", 0))
             if item.get("event") == "missed":
                 lines.append(f"-- {counted(item['count'], 'event')} not held any more")
-            elif (event := event_of(item)) is not None:
-                lines += self._rendered(self._renderer(item.get("server")).render([event]))
+            else:
+                lines += self.lines_of(item)
         self.log_view.add(lines)
+
+    def lines_of(self, item: Mapping[str, Any]) -> list[str]:
+        """An event as lines of text that is safe to show."""
+        event = event_of(dict(item))
+        return [] if event is None else self._rendered(self._renderer(item.get("server")).render([event]))
 
     def _renderer(self, server: int | None) -> Renderer:
         if server not in self._renderers:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from portside.app.documentation import read_finding_page
 from portside.errors import PortsideError
 from portside.tui.console.columns import Row
-from portside.tui.console.finding_text import FINDING_COLUMNS, finding_text, progress_text
+from portside.tui.console.finding_text import FINDING_COLUMNS, FLEET_FINDING_COLUMNS, finding_text, progress_text
 from portside.tui.console.row_table import Order, RowTable
 from portside.tui.console.screen import ConsoleScreen
 from portside.tui.console.session import ConsoleSession
@@ -40,7 +40,8 @@ class FindingScreen(ConsoleScreen):
 
     def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
-        self.table = RowTable(FINDING_COLUMNS, self.key, Order(""))
+        columns = FLEET_FINDING_COLUMNS if session.link.is_fleet else FINDING_COLUMNS
+        self.table = RowTable(columns, self.key, Order(""))
         self._about = Static("", classes="about")
         self._finding = Static("", classes="finding")
 
@@ -104,6 +105,7 @@ class FindingScreen(ConsoleScreen):
 
 def _empty(page: Mapping[str, Any] | None) -> str:
     if page is None:
-        return "the server begins to look …"
-    more = f"; most of what can be found shows within {_WARM_UP_S}s" if page["watched"] < _WARM_UP_S else ""
+        return "the first answer is awaited …"
+    is_warm = page["watched"] >= _WARM_UP_S or not page["looks"]
+    more = "" if is_warm else f"; most of what can be found shows within {_WARM_UP_S}s"
     return f"nothing found{more}"

@@ -35,6 +35,9 @@ def finding_text(row: Row) -> Text:
     parts.append(("Do: ", row["remedy"]))
     if row["unseen"]:
         parts.append(("Not seen: ", "; ".join(row["unseen"])))
+    if names := row.get("nodes"):
+        more = row["nodes_total"] - len(names)
+        parts.append(("Nodes: ", " ".join(names) + (f" and {more:,} more" if more else "")))
     if row["conns"]:
         some = row["conns"][:_MOST_CONNS]
         more = row["conns_total"] - len(some)
@@ -53,6 +56,7 @@ def progress_text(page: Mapping[str, Any] | None) -> str:
     severities = [each["severity"] for each in page["items"]]
     counts = [f"{severities.count(each)} {each}" for each in MARKS if each in severities]
     looks = f"{counted(page['looks'], 'look')} in {seconds_text(page['watched'])}"
+    looks = looks if page["looks"] else "as the nodes told last"
     hidden = len(page["blind"]) + len(page["notes"])
     parts = [f"findings: {', '.join(counts) or 'none'}", looks, *([f"{hidden} not looked at"] if hidden else [])]
     return "; ".join(parts)
@@ -73,3 +77,6 @@ FINDING_COLUMNS = (
     Column("Since", since_text, "age", 5, 7, 3, 0, right=True),
     Column("Where", subject_text, "", 20, 100, 1, 2),
 )  # fmt: skip
+
+NODE = Column("Node", lambda row: escape_text(row["node"]), "", 8, 40, 2, 1)
+FLEET_FINDING_COLUMNS = (*FINDING_COLUMNS[:2], NODE, *FINDING_COLUMNS[2:])

@@ -18,12 +18,16 @@ from portside.wire.escaping import escape_text
 _MOST_CELLS = 60
 
 
-def _processes(info: Mapping[str, Any]) -> str:
-    """The process of the server, or how many servers there are, where they are shown as one."""
+def _whose(info: Mapping[str, Any]) -> str:
+    """The process of the server and its machine; how many servers or nodes there are, where they are shown as one."""
+    if "nodes" in info:
+        alive, *others = info["nodes"].items()
+        more = "".join(f", {count:,} {life}" for life, count in others if count)
+        return f"{counted(alive[1], 'node')}{more}"
     if "servers" not in info:
-        return f"pid {info['pid']}"
-    stuck = len(info["silent"])
-    return counted(len(info["servers"]), "server") + (f" ({stuck} more without an answer)" if stuck else "")
+        return f"pid {info['pid']} on {info['node']}"
+    stuck = f" ({len(info['silent'])} more without an answer)" if info["silent"] else ""
+    return f"{counted(len(info['servers']), 'server')}{stuck} on {info['node']}"
 
 
 class Header(Static):
@@ -43,16 +47,17 @@ class Header(Static):
         info, link = self._session.link.info, self._session.link
         first, *more = [each["address"] for each in info["listeners"]] or ["no port"]
         where = f"{first} +{len(more)}" if more and len(first) < width // 3 else first
-        left = escape_text(f"{where}  {_processes(info)} on {info['node']}")
+        left = escape_text(f"{where}  {_whose(info)}")
         if link.problem is not None:
             gone = f"  GONE for {seconds_text(time.monotonic() - link.lost_at)}: "
             problem = cut(gone + escape_text(link.problem), max(0, width - len(left))).rstrip()
             return Text.assemble((left, "bold"), (problem, "bold red"), no_wrap=True, overflow="ellipsis")
         refused = sum(info["counts"]["refused"].values())
         found = self._found()
-        right = f"up {seconds_text(info['uptime'])}  {info['counts']['open']:,} open"
+        right = "" if link.is_fleet else f"up {seconds_text(info['uptime'])}  "
+        right += f"{info['counts']['open']:,} open"
         right += f"  {refused:,} refused" if refused else ""
-        right += "  READ ONLY" if info.get("read_only") else ""
+        right += "  READ ONLY" if info.get("read_only") and not link.is_fleet else ""
         shown = Text(cut(left, max(0, width - len(right) - len(found) - 2)) + "  " + right, "bold", no_wrap=True)
         return shown.append_text(found)
 

@@ -23,3 +23,16 @@ v          hide or show what the kernel knows
 
 `>` came from the client, `<` went to it; payload is escaped, times are UTC.
 ? this page   q Ctrl-C quit   Ctrl-Z stop, `fg` goes on"""
+
+FLEET_HELP = """\
+Up Down PageUp PageDown Home End  select     Escape q  back
+/          filter, as in `watch`, and by node and site:
+           node = web*  recvq > 0  program = nginx  state close-wait
+< > r 1 … 9  sort by another column
+n          the machines                      e   what happens
+d          findings: what is wrong, and on which machines
+
+The first screen has the connections that are open, as far as agents tell of
+them: those with bytes in their queues first. Nothing here acts on a machine.
+
+? this page   q Ctrl-C quit   Ctrl-Z stop, `fg` goes on"""

@@ -36,6 +36,11 @@ class ServerLink:
         self.lost_at = 0.0
 
     @property
+    def is_fleet(self) -> bool:
+        """Whether this is a fleet of machines, which is read alone."""
+        return "nodes" in self.info
+
+    @property
     def run(self) -> Run:
         """Which run of the server answers: another one has other connections under the same numbers."""
         return self.info["pid"], self.info["started"]

@@ -68,9 +68,9 @@ class ListScreen(ConsoleScreen):
         """Which rows are in the list, beside its filter."""
         return {}
 
-    def findings_of(self, row: Row) -> Sequence[Row]:
-        """The findings that a row is in, the most severe first."""
-        raise NotImplementedError
+    def findings_of(self, _: Row) -> Sequence[Row] | None:
+        """The findings that a row is in, the most severe first; None for rows that are in none."""
+        return None
 
     def about(self, total: int, totals: Mapping[str, Any]) -> str:
         """The contents of the list in a line: how many rows, and their totals."""
@@ -99,8 +99,11 @@ class ListScreen(ConsoleScreen):
 
     def _show(self, filter_text: str, shown: RowRange, page: Mapping[str, Any]) -> None:
         self.table.empty = f"none matches  {escape_text(filter_text)}" if filter_text else self.empty()
-        rows = [{**row, "findings": self.findings_of(row)} for row in page["items"]]
-        self.table.show(shown.offset, {**page, "items": rows})
+        self.table.show(shown.offset, {**page, "items": [self._marked(row) for row in page["items"]]})
+
+    def _marked(self, row: Row) -> Row:
+        findings = self.findings_of(row)
+        return row if findings is None else {**row, "findings": findings}
 
     async def _apply_filter(self, text: str) -> None:
         wanted = self.table.wanted._replace(offset=0)
