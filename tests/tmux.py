@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from support import wait_until
+from support import DEADLINE_S, wait_until
 
 
 class Terminal:
@@ -47,7 +47,7 @@ class Terminal:
         """Type text."""
         self.run("send-keys", "-l", text)
 
-    def wait(self, *shown: str) -> str:
+    def wait(self, *shown: str, deadline_s: float = DEADLINE_S) -> str:
         """The screen, once all of these are on it."""
 
         def there() -> str:
@@ -55,7 +55,7 @@ class Terminal:
             return screen if all(each in screen for each in shown) else ""
 
         try:
-            return str(wait_until(there, f"{shown}"))
+            return str(wait_until(there, f"{shown}", deadline_s))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text}") from None
 

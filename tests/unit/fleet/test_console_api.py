@@ -4,10 +4,13 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 from fleet_records import T0, closed, finding, findings, iso, message, opened, socket, status, summary
+from hypothesis import given
 
 from portside.control.client.http_client import ApiError, Query, Unreachable
 from portside.control.client.server_info import ask_server
@@ -16,9 +19,13 @@ from portside.fleet.console.api import FleetApi
 from portside.fleet.console.event_ring import EventRing, FleetEvent
 from portside.fleet.console.live import LiveFleet
 from portside.fleet.console.row_list import KeptLists
+from portside.fleet.console.socket_list import reduced
+from portside.fleet.query.filter import VOCABULARY, SocketRow, evaluate_tree, socket_truth
+from portside.fleet.query.names import FleetNames
 from portside.fleet.query.state import NodeName
 from portside.fleet.schema import ConnectionEvent, CurrentFindings, Message, ServerEvent
 from portside.json_text import encode_json
+from portside.kernel.filter.grammar import parse
 from portside.kernel.models import Owner, Socket
 
 HOSTILE = "\x1b[2Jevil\u202e\n<script>" + "x" * 5000
@@ -280,6 +287,45 @@ def test_what_nodes_could_not_look_at() -> None:
         message("findings", findings(conntrack="no permission"), node="b"),
     )
     assert get(fleet, "findings")["blind"] == {"conntrack": "2 nodes (a, b): no permission"}
+
+
+@given(st.integers(0, 2**16))
+def test_a_filter_is_decided_for_a_node_as_for_each_socket(seed: int) -> None:
+    random = Random(seed)
+
+    def tree(depth: int) -> str:
+        kind = random.randrange(7 if depth else 4)
+        if kind < 4:
+            of = ("node = web*", "site = oslo", "sport = :80", "state established", "recvq > 3", "rtt > 1ms")
+            return random.choice(of)
+        if kind == 4:
+            return f"not ({tree(depth - 1)})"
+        return f"({tree(depth - 1)} {'and' if kind == 5 else 'or'} {tree(depth - 1)})"
+
+    text = tree(4)
+    names = FleetNames()
+    whole = parse(text, names, VOCABULARY)
+    sockets = [
+        socket(f"10.0.0.1:{port}", state=state, recv_q=recv_q, rtt_us=rtt_us)
+        for port in (80, 81)
+        for state in ("ESTABLISHED", "CLOSE_WAIT", HOSTILE)
+        for recv_q in (0, 5, None)
+        for rtt_us in (5000, None)
+    ]
+    nodes = (NodeName("oslo", "db1"), NodeName("oslo", "web2"), NodeName("paris", "web1"))
+    for name in nodes:
+        rest = reduced(whole, name)
+        for each in sockets:
+            row = SocketRow(name, each)
+            expected = evaluate_tree(whole, lambda it, of=row: socket_truth(it, of, names))  # type: ignore[misc]
+            assert evaluate_tree(rest, lambda it, of=row: socket_truth(it, of, names)) is expected  # type: ignore[misc]
+    fleet = fleet_of(*(message("open", opened(*sockets), node=each.node, site=each.site) for each in nodes))
+    rows = [SocketRow(name, each) for name in nodes for each in sockets if each.state != HOSTILE]
+    chosen = [row for row in rows if evaluate_tree(whole, lambda it, of=row: socket_truth(it, of, names)) is True]  # type: ignore[misc]
+    page = get(fleet, "sockets", filter=text, view="all", limit=1000)
+    assert [(each["node"], each["local"], each["recv_q"]) for each in page["items"]] == [
+        (row.name.node, row.socket.local, row.socket.recv_q) for row in chosen if row.socket is not None
+    ]
 
 
 # Events.

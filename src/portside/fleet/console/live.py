@@ -10,8 +10,7 @@ from portside.events import utc
 from portside.fleet.console.clean import clean_name
 from portside.fleet.console.event_ring import EventRing
 from portside.fleet.console.rates import FleetRates
-from portside.fleet.query.filter import SocketRow
-from portside.fleet.query.state import FindingOfNode, FleetState, NodeName, NodeReport
+from portside.fleet.query.state import FindingOfNode, FleetState, NodeName, NodeReport, OpenOfNode
 from portside.fleet.schema import Message
 
 TOLD_S: Final = 300.0
@@ -19,9 +18,9 @@ TOLD_S: Final = 300.0
 
 
 class OpenNow(NamedTuple):
-    """The open connections that are known, and how many there are with those that had no room in the messages."""
+    """The open connections that nodes have told, and how many there are with those that had no room in the messages."""
 
-    rows: list[SocketRow]
+    told: list[OpenOfNode]
     total: int
 
 
@@ -75,8 +74,7 @@ class LiveFleet:
         """The connections that nodes have told within the last minutes."""
         with self._lock:
             told = list(self._state.opened(self.now() - TOLD_S))
-        rows = [SocketRow(each.name, socket) for each in told for socket in each.sockets]
-        return OpenNow(rows, sum(max(0, each.total) for each in told))
+        return OpenNow(told, sum(max(0, each.total) for each in told))
 
     def findings(self) -> list[FindingOfNode]:
         """The conditions that nodes have told within the last minutes; those of nodes that are gone are none."""

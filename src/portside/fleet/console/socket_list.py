@@ -1,22 +1,33 @@
 """The open connections of a fleet as the rows of ``GET /api/v1/sockets``, with the node of each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from portside.control.client.http_client import Query
 from portside.fleet.console.clean import clean_name, clean_number
 from portside.fleet.console.live import LiveFleet
 from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, refusal, wrong_filter
-from portside.fleet.query.filter import VOCABULARY, SocketRow, evaluate_tree, parse_end, socket_truth
+from portside.fleet.query.filter import (
+    VOCABULARY,
+    SocketRow,
+    evaluate_tree,
+    parse_end,
+    socket_truth,
+    state_number,
+    wildcard_of,
+)
 from portside.fleet.query.names import FleetNames
+from portside.fleet.query.state import NodeName, OpenOfNode
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.grammar import parse
-from portside.kernel.filter.tree import EVERYTHING
+from portside.kernel.filter.tree import EVERYTHING, And, Filter, Not, Or, StateIn, TextIs
 from portside.kernel.models import Socket
 from portside.kernel.views import View, in_view
 from portside.nearest import nearest
 
 _VIEWS: Final[Mapping[str, View]] = {"connected": "connected", "listening": "listening", "all": "all"}
+NOTHING: Final = Or(())
 _SHOWN_INFO: Final = ("rtt_us", "retrans_total", "bytes_received", "bytes_sent", "cwnd")
 _MOST_OWNERS: Final = 16
 
@@ -56,15 +67,16 @@ class SocketList:
             tree = parse(asked.filter, names, VOCABULARY) if asked.filter else EVERYTHING
         except FilterError as error:
             raise wrong_filter(self._fleet.name, error) from None
-        tree = in_view(tree, view)
         opened = self._fleet.opened()
-        rows = [row for row in opened.rows if evaluate_tree(tree, lambda each, r=row: socket_truth(each, r, names))]  # type: ignore[misc]
-        rows.sort(key=_by_name)
+        rows = _chosen(opened.told, in_view(tree, view), names)
         if key is not None:
             rows = in_order(rows, key, reverse=asked.sort.startswith("-"))
-        queues = [(row.socket.recv_q or 0, row.socket.send_q or 0) for row in rows if row.socket is not None]
-        totals = {"recv_q": sum(each for each, _ in queues), "send_q": sum(each for _, each in queues)}
-        return rows, {**totals, "open": opened.total}
+        totals = {
+            "recv_q": sum(row.socket.recv_q or 0 for row in rows if row.socket is not None),
+            "send_q": sum(row.socket.send_q or 0 for row in rows if row.socket is not None),
+            "open": opened.total,
+        }
+        return rows, totals
 
     def _sort_key(self, sort: str) -> Callable[[SocketRow], Any] | None:
         name = sort.removeprefix("-").lower()
@@ -77,13 +89,68 @@ class SocketList:
         return _KEYS[name]
 
 
-def _by_name(row: SocketRow) -> Any:
-    return row.name, _end(row.socket.local if row.socket else ""), _end(row.socket.remote if row.socket else "")
+def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list[SocketRow]:
+    """The sockets that are known to match: node by node, in the order of their telling."""
+    found: list[SocketRow] = []
+    for each in told:
+        rest, states = _of_node(tree, each.name)
+        if rest == NOTHING:
+            continue
+        for socket in each.sockets:
+            if states is not None and not _is_in(states, socket.state):
+                continue
+            row = SocketRow(each.name, socket)
+            if rest == EVERYTHING or evaluate_tree(rest, lambda it, of=row: socket_truth(it, of, names)) is True:  # type: ignore[misc]
+                found.append(row)
+    return found
+
+
+def _of_node(tree: Filter, name: NodeName) -> tuple[Filter, int | None]:
+    """What is left of a filter for the sockets of one node: a filter, and the states that they have to be in.
+
+    Most sockets are decided by these two, of which the one costs nothing for each and the other little.
+    """
+    rest = reduced(tree, name)
+    if isinstance(rest, StateIn):
+        return EVERYTHING, rest.states
+    if isinstance(rest, And):
+        for term in rest.terms:
+            if isinstance(term, StateIn):
+                others = tuple(each for each in rest.terms if each is not term)
+                return (others[0] if len(others) == 1 else And(others)), term.states
+    return rest, None
+
+
+def reduced(tree: Filter, name: NodeName) -> Filter:
+    """A filter in which the conditions about node and site are decided, and what they decide is left out."""
+    match tree:
+        case TextIs(column, pattern):
+            return EVERYTHING if wildcard_of(pattern)(name.node if column == "node" else name.site) else NOTHING
+        case Not(term):
+            inner = reduced(term, name)
+            return NOTHING if inner == EVERYTHING else EVERYTHING if inner == NOTHING else Not(inner)
+        case And(terms) | Or(terms):
+            decides, leaves = (NOTHING, EVERYTHING) if isinstance(tree, And) else (EVERYTHING, NOTHING)
+            left: list[Filter] = []
+            for term in terms:
+                inner = reduced(term, name)
+                if inner == decides:
+                    return decides
+                if inner != leaves:
+                    left += inner.terms if isinstance(inner, type(tree)) else (inner,)
+            return left[0] if len(left) == 1 else type(tree)(tuple(left))
+    return tree
+
+
+@lru_cache(maxsize=256)
+def _is_in(states: int, state: str) -> bool:
+    number = state_number(state)
+    return number is not None and bool(states >> number & 1)
 
 
 def _end(text: str | None) -> tuple[int, bytes, int, str]:
     """An end by its numbers; a text that is none comes first."""
-    end = parse_end(text or "")
+    end = parse_end.__wrapped__(text or "")  # a fleet has more of them than are kept
     return (0, b"", 0, text or "") if end is None else (len(end[0]), *end, "")
 
 
