@@ -36,7 +36,7 @@ class FleetScreen(ListScreen):
         queues = f"Recv-Q {bytes_text(totals.get('recv_q'))}, Send-Q {bytes_text(totals.get('send_q'))}"
         there = self.session.link.info["counts"]["open"]
         of = f" of {there:,} that are open" if there > total and not self.filter.text else ""
-        return f"fleet: {counted(total, 'connection')}{of}: {queues}"
+        return f"fleet: {total:,} {counted(total, 'connection').partition(' ')[2]}{of}: {queues}"
 
     def empty(self) -> str:
         return "no node has told of a connection within the last minutes"

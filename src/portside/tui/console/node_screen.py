@@ -26,7 +26,7 @@ class NodeScreen(ListScreen):
 
     def about(self, total: int, _: Mapping[str, Any]) -> str:
         lives = ", ".join(f"{count:,} {life}" for life, count in self.session.link.info["nodes"].items() if count)
-        return f"{counted(total, 'node')}: {lives}" if not self.filter.text else counted(total, "node")
+        return f"{counted(total, 'node')}: {lives}" if lives and not self.filter.text else counted(total, "node")
 
     def empty(self) -> str:
         return "no agent has given a sign of life yet"
