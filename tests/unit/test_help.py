@@ -28,6 +28,14 @@ def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch, capsys
     assert not [line for line in text.splitlines() if len(line) > 80]
 
 
+@pytest.mark.parametrize("name", GROUPS)
+def test_each_subcommand_stands_apart_from_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    assert all(f"\n  {command} " in text for command in GROUPS[name].commands)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_choice_is_in_the_help(name: str) -> None:
     text = " ".join(make_parser(COMMANDS[name], name).format_help().split())

@@ -32,7 +32,8 @@ def group_help(name: str) -> str:
     from portside.settings.commands import GROUPS  # imports the settings of all commands, and is needed for help alone
 
     group = GROUPS[name]
-    lines = [hanging(f"  {command:<11}", plain(kind.__doc__ or "")) for command, kind in group.commands.items()]
+    width = max(11, *(len(each) + 2 for each in group.commands))
+    lines = [hanging(f"  {command:<{width}}", plain(kind.__doc__ or "")) for command, kind in group.commands.items()]
     return (
         f"usage: portside {name} {group.usage}\n\n{group.about}\n\n{''.join(lines)}\n"
         f"`portside {name} COMMAND --help` tells its options, `portside help {name}` more.\n\n"

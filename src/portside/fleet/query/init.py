@@ -98,11 +98,16 @@ def _facts(config: api.StreamConfig) -> dict[str, str]:
     """What a stream keeps, in words by their names."""
     return {
         "subjects": " ".join(config.subjects or []),
-        "storage": str(getattr(config.storage, "value", config.storage)),
+        "storage": _value(config.storage),
         "at most": size_text(config.max_bytes) if config.max_bytes is not None and config.max_bytes > 0 else "any size",
         "for": seconds_text(config.max_age) if config.max_age else "ever",
         "replicas": str(config.num_replicas),
-        "the oldest go first": "yes" if str(getattr(config.discard, "value", config.discard)) == "old" else "no",
+        "when full": "the oldest go first" if _value(config.discard) == "old" else "what is new is refused",
         "duplicates known for": seconds_text(config.duplicate_window),
-        "compression": str(getattr(config.compression, "value", config.compression) or "none"),
+        "compression": _value(config.compression) or "none",
     }
+
+
+def _value(word: object) -> str:
+    """A word of a configuration, which nats-py has as a member of an enumeration or as text."""
+    return str(getattr(word, "value", word) or "")
