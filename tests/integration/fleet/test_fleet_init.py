@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Start
 from fleet_publisher import fleet, publish
 from fleet_records import message, status
 from nats.js.api import StreamConfig
@@ -68,25 +69,64 @@ def test_no_room_for_as_much(nats: NatsServer) -> None:
     assert "hint: --max-bytes SIZE asks for less" in done.err
 
 
+def permitted(*publish_to: str) -> str:
+    """The permissions of a user, as a row of the page about the fleet has them."""
+    subjects = ", ".join(f'"{each}"' for each in publish_to)
+    return f'permissions: {{ publish: [{subjects}], subscribe: ["_INBOX.>"] }}'
+
+
+READ = (
+    "$JS.API.CONSUMER.CREATE.PORTSIDE.>",
+    "$JS.API.CONSUMER.MSG.NEXT.PORTSIDE.>",
+    "$JS.API.CONSUMER.DELETE.PORTSIDE.>",
+)
+ROWS = {
+    "nobody": ("portside.paris.web1.>",),
+    "agent": ("portside.paris.web1.>", "$JS.API.STREAM.INFO.PORTSIDE", *READ),
+    "reader": READ,
+    "maker": (
+        "$JS.API.STREAM.INFO.PORTSIDE",
+        "$JS.API.STREAM.CREATE.PORTSIDE",
+        "$JS.API.STREAM.UPDATE.PORTSIDE",
+    ),
+}
+
+
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[NatsServer]:
-    """A server with a user who may only publish as one node."""
-    users = (
-        'authorization { users: [ { user: "all", password: "p" }, { user: "node", password: "p", '
-        'permissions: { publish: ["portside.paris.web1.>"], subscribe: ["_INBOX.>"] } } ] }'
-    )
-    server = NatsServer(tmp_path, users).start()
+    """A server with a user for each row of the table of permissions in docs/fleet.md."""
+    users = ", ".join(f'{{ user: "{name}", password: "p", {permitted(*row)} }}' for name, row in ROWS.items())
+    server = NatsServer(tmp_path, f"authorization {{ users: [ {users} ] }}").start()
     yield server
     server.stop()
 
 
+def url_of(server: NatsServer, user: str) -> str:
+    return f"nats://{user}:p@127.0.0.1:{server.port}"
+
+
 def test_who_may_not_is_told_at_once(guarded: NatsServer) -> None:
-    assert fleet(f"nats://all:p@127.0.0.1:{guarded.port}", "init", "--max-bytes", "64M").status == 0
+    assert fleet(url_of(guarded, "maker"), "init", "--max-bytes", "64M").status == 0
     for command in ("init", "nodes", "top"):
-        done = fleet(f"nats://node:p@127.0.0.1:{guarded.port}", command)
+        done = fleet(url_of(guarded, "nobody"), command)
         assert done.status == 1
         assert "ermissions" in done.err
         assert "hint: this user of NATS may not do that" in done.err
+
+
+def test_each_may_do_what_it_is_for(guarded: NatsServer, start: Start, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text()
+    assert all(f"`{subject}`" in page for row in (ROWS["reader"], ROWS["maker"]) for subject in row)
+    maker, reader = url_of(guarded, "maker"), url_of(guarded, "reader")
+    assert fleet(maker, "init", "--max-bytes", "64M").status == 0
+    assert fleet(maker, "init", "--max-age", "1h").status == 0
+    start(
+        "agent", "--nats", url_of(guarded, "agent"), "--node", "web1", "--site", "paris",
+        "--outbox", str(tmp_path / "outbox"), env={"XDG_RUNTIME_DIR": str(tmp_path)},
+    )  # fmt: skip
+    wait_until(lambda: "web1" in fleet(reader, "nodes").out, "a sign of life")
+    for command in ("top", "events", "connections", "findings"):
+        assert fleet(reader, command).status == 0
 
 
 def test_a_server_without_jetstream(tmp_path: Path) -> None:
