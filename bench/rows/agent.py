@@ -27,6 +27,7 @@ from portside.fleet.subjects import ALL, STREAM, kind_of
 from portside.settings.broker import BrokerOptions
 
 RATE, SECONDS = 3_000, 10
+SLOWER = 1.05  # so many times the time it should take, and the rate is another
 HELD, WARM_S, REST_S = 10_000, 20, 60
 NATS_SERVER = str(Path(sys.executable).with_name("nats-server"))
 
@@ -77,13 +78,15 @@ def _short(count: int) -> Short:
         port = machine.free_port()
         memory = _Memory(process.pid)
         cpu, begun = machine.cpu_s(process.pid), time.monotonic()
-        made = ask([compiled("paced"), str(port), str(RATE), str(count)], machine.LOAD_CORE)["count"]
+        load = ask([compiled("paced"), str(port), str(RATE), str(count)], machine.LOAD_CORE)
         took = time.monotonic() - begun
         share = (machine.cpu_s(process.pid) - cpu) / took
+        if load["seconds"] > SLOWER * count / RATE:
+            raise RuntimeError(f"{count / load['seconds']:,.0f} connections/s were made, not {RATE:,}")
         mib = memory.most_mib()
         _stop(process)
         ends, size = asyncio.run(_closed(url, f"127.0.0.1:{port}"))
-    return Short(made, sum(times == 1 for times in ends.values()), share, mib, size / took / 2**20)
+    return Short(load["count"], sum(times == 1 for times in ends.values()), share, mib, size / took / 2**20)
 
 
 def _idle(count: int, seconds: int) -> Idle:

@@ -15,8 +15,8 @@
 5. A name that the kernel has cut, and the command line where it is asked for, are read of those processes alone that
    hold a socket which is asked for; and again when the process is read again.
 6. Without ``thorough`` a socket that was never asked for before is first looked for in the processes that changed; all
-   are read only where it is not found there. So a second owner may show ten seconds later, and a machine with many
-   connections, of which some come and go, costs a tenth.
+   are read only where it is not found there, and those that were read long ago six times less often. So a second owner
+   may show a minute later, and a machine with many connections, of which some come and go, costs a tenth.
 7. A process that may not be read is counted (``unreadable``). Others cannot even be seen: those of another PID
    namespace, or of other users where /proc is mounted with hidepid. Somebody held each socket that has an inode when
    the table was read; so one whose holder is not found has a ``hidden`` one, or its holder has just closed it.
@@ -44,6 +44,7 @@ from portside.units import counted
 
 _INODES_AT_ONCE = 1024  # get_next_ino() in fs/inode.c
 _REREAD_DESCRIPTORS = 5000  # about 30 ms
+_SELDOM = 6
 _NO_COMMAND = "the process has ended, or it has no command line"
 _NOT_SEEN = "no process that can be seen here holds it"
 
@@ -80,7 +81,7 @@ class OwnerFinder:
     ) -> None:
         self._commands = commands
         self._proc = proc
-        self._max_age_s = max_age_s
+        self._max_age_s = max_age_s if thorough else _SELDOM * max_age_s
         self._thorough = thorough
         self._clock = clock
         self._processes: dict[int, _Process] = {}

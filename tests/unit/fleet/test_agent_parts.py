@@ -13,6 +13,7 @@ from unit.kernel.messages import attribute, socket_message, tcp_info
 from portside.control.socket_path import ControlSocket
 from portside.diagnosis.diagnosis import Report
 from portside.diagnosis.findings import Finding, Severity, Subject
+from portside.fleet.agent.connections import pause_after as pause_after_look
 from portside.fleet.agent.findings import MOST_BYTES, FindingsSource, pause_after
 from portside.fleet.agent.machine import machine_number
 from portside.fleet.agent.node import NodeStatusSource, count_time_wait, sockets_by_state
@@ -103,8 +104,15 @@ def test_findings_fit_into_a_message() -> None:
 
 def test_looks_that_cost_much_are_made_seldom() -> None:
     assert pause_after(0.001) == 5
-    assert pause_after(0.03) == pytest.approx(10)
+    assert pause_after(0.03) == pytest.approx(15)
     assert pause_after(10) == 60
+
+
+def test_looks_at_a_large_table_are_made_more_seldom() -> None:
+    assert pause_after_look(0.001, 5.0) == 5
+    assert pause_after_look(0.04, 5.0) == pytest.approx(8)
+    assert pause_after_look(1.0, 5.0) == 20
+    assert pause_after_look(1.0, 0.1) == pytest.approx(0.4)
 
 
 def test_refused_attempts_are_kept_for_the_diagnosis_and_nothing_else() -> None:

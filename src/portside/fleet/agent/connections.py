@@ -35,6 +35,7 @@ _JOIN_S: Final = 0.1  # how exactly the end of a connection is known where many 
 _HELD_BYTES: Final = 16 << 20  # of announcements: 40,000
 _AT_ONCE: Final = 128  # records that are made before they are handed over: each takes 4 kB meanwhile
 _LONGEST_S: Final = 3600.0
+_SHARE, _SLOWER = 0.005, 4  # of a core: what looks may take, for which they are up to so many times less often
 
 
 class ConnectionOptions(NamedTuple):
@@ -111,6 +112,7 @@ class ConnectionSource:
 
     def step(self) -> None:
         """Take the announcements, and where it is time the table."""
+        cpu_s = time.thread_time()
         try:
             self._publish(self._events.drain())
             if time.monotonic() >= self._next_s:
@@ -121,9 +123,9 @@ class ConnectionSource:
                 self._after_table()
         except (PortsideError, OSError) as error:
             self._notices(f"connections cannot be read: {error}")
-        wanted = self._next_s
-        if (at := time.monotonic()) >= wanted:
-            self._next_s = max(wanted + self._options.interval, at + self._options.interval / 2)
+        if (at := time.monotonic()) >= self._next_s:
+            pause_s = pause_after(time.thread_time() - cpu_s, self._options.interval)
+            self._next_s = max(self._next_s + pause_s, at + pause_s / 2)
         self._tally.lost = self._events.lost
 
     def finish(self) -> None:
@@ -176,3 +178,8 @@ class ConnectionSource:
         self._minute_s = at_s
         if summaries:
             self._add("summary", summaries)
+
+
+def pause_after(took_s: float, interval_s: float) -> float:
+    """How long after a look at the table that took so much of a core the next one comes."""
+    return max(interval_s, min(_SLOWER * interval_s, took_s / _SHARE))

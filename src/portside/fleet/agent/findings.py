@@ -20,14 +20,14 @@ from portside.kernel.filter.tree import EVERYTHING, Filter
 
 MOST_BYTES: Final = 800_000
 _FIRST_S, _EVERY_S, _SLOWEST_S = 2.0, 5.0, 60.0  # between two looks: the first two, then at least and at most
-_SHARE: Final = 0.003  # of a core: what looks may take
+_SHARE: Final = 0.002  # of a core: what looks may take
 _ALWAYS_S: Final = 60.0  # between two records where nothing has changed
 _LOOKS_BEFORE_A_RECORD: Final = 2  # from one look nothing is known that only growth shows
 _NO_ROOM: Final = "all"
 
 
 class FindingsSource:
-    """Looks every five seconds, more seldom where that would take more than 0.3 % of a core.
+    """Looks every five seconds, more seldom where that would take more than 0.2 % of a core.
 
     ``size_of`` is how many bytes a finding takes in a message.
     """
