@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 LOOPBACK = 'ip link set lo up && exec "$@"'
-LIMIT_S = 100
+LIMIT_S = 110
 
 
 OWN_PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")

@@ -148,12 +148,15 @@ def is_stuck(connection: socket.socket) -> bool:
     return not sent
 
 
-def test_one_that_stops_reading_still_speaks(connect: Connect, peer: Peer) -> None:
-    program = connect("--sh-exec", "exec <&-; echo ready; read line </dev/null; sleep 0.2; echo last", peer.address)
+def test_one_that_stops_reading_still_speaks(connect: Connect, peer: Peer, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    program = connect("--sh-exec", f"exec <&-; echo ready; read line <'{go}'; echo last", peer.address)
     other = peer.accept()
     assert other.recv(6, socket.MSG_WAITALL) == b"ready\n"
     other.sendall(b"x" * 1_000_000)
     other.shutdown(socket.SHUT_WR)
+    go.write_text("go\n")
     assert read_to_end(other) == b"last\n"
     assert program.wait() == 0
 

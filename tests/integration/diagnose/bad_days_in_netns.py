@@ -86,7 +86,7 @@ def owners_not_known(prefix: tuple[str, ...], said: str) -> None:
     assert ctypes.CDLL(None).prctl(4, 0) == 0  # PR_SET_DUMPABLE: not even our own user may look
     with self_connected():
         words = [*prefix, *DIAGNOSE, "--for", "200ms", "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1, done.stderr
         (found,) = map(json.loads, done.stdout.splitlines())
         assert found["code"] == "self-connected"
@@ -217,7 +217,7 @@ def kernel_without_counters() -> None:
         Path(folder, "netstat").write_text("TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 0 0\n")
         script = f'mount --bind {folder} /proc/$$/task/$$/net && exec "$@"'
         words = ["sh", "-c", script, "sh", *DIAGNOSE, "--for", "200ms", "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1, done.stderr
         assert [json.loads(line)["code"] for line in done.stdout.splitlines()] == ["self-connected"]
         said = done.stderr

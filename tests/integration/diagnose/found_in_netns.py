@@ -95,7 +95,7 @@ def check(found: list[dict[str, Any]], code: str, expected: Expected, port: int,
 def diagnose(*options: str) -> list[dict[str, Any]]:
     """The findings of a run, whose exit status must agree with them."""
     words = [sys.executable, "-m", "portside", "diagnose", "--json", "--interval", "500ms", *options]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == int(any(each["severity"] != "info" for each in found)), done.stderr
     return found

@@ -56,7 +56,7 @@ class RunningLab(Program):
     def shell(self, command: str) -> str:
         """What a command prints where the lab is, in the shell that it tells the user to open."""
         done = subprocess.run(
-            self._words(command), capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL
+            self._words(command), capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout

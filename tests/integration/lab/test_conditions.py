@@ -143,8 +143,8 @@ def test_diagnose_finds_a_condition(code: str, found: "Outcomes") -> None:
 
 def diagnosed(code: str, note_finding: "NoteFinding") -> None:
     with tracked_labs() as start_lab:
-        lab = start_lab(code, "--check", "--for", "30s")
-        assert lab.wait() == 0, lab.out.decode() + lab.err.decode()
+        lab = start_lab(code, "--check", "--for", "1m")
+        assert lab.wait(90) == 0, lab.out.decode() + lab.err.decode()
     pattern = rf"^Found after ([\d.]+s): (\w+) {code} (.*)\n.*\n  Evidence: (.*)$"
     found = re.search(pattern, lab.out.decode(), re.MULTILINE)
     assert found, lab.out.decode()
