@@ -68,7 +68,7 @@ class Stage:
     def run(self, command: str) -> str:
         """What a command prints, on standard output and error; its status does not matter."""
         program = self.start(command)
-        program.wait()
+        program.wait(90)
         return program.out.decode()
 
     def listen(self, arguments: str) -> Program:
@@ -180,7 +180,7 @@ class _Performance:
                     self._program.signal(signal.SIGINT)
                 elif peers is None:
                     self._act(at)
-                wait_until(partial(self._comparison.meets, line.removeprefix("^C")), f"the line {line!r}", 10)
+                wait_until(partial(self._comparison.meets, line.removeprefix("^C")), f"the line {line!r}")
         for actor in actors:
             actor.join(DEADLINE_S)
 
@@ -240,7 +240,7 @@ def _compare_screen(step: Step, scenario: Scenario, stage: Stage, size: tuple[in
         return sorted(shape(line, scenario.varies) for line in shown) == wanted
 
     try:
-        wait_until(is_drawn, "the screen", 10)
+        wait_until(is_drawn, "the screen")
     except AssertionError:
         raise AssertionError("\n".join(["the page has", *wanted, "and the screen", *shown])) from None
     finally:

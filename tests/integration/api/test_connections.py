@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from api_runs import LOOPS, run, wait_for
 from certificates import Authority
-from support import reset
+from support import free_port, reset
 
 import portside
 
@@ -32,8 +32,7 @@ def command_fails(*arguments: str) -> tuple[str, str]:
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 def test_failures_have_the_words_of_the_command(closed_port: int, tmp_path: Path) -> None:
