@@ -60,6 +60,13 @@ def ask(
         connection.close()
 
 
+def loaded(server: Program) -> Program:
+    """A server that has loaded its API, which takes a slow machine long; most who ask one wait for ten seconds."""
+    assert server.port
+    assert ask(server, "/api/v1/server").status == 200
+    return server
+
+
 class Page(NamedTuple):
     """The address and token of a page (``--web``)."""
 

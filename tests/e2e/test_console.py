@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from api_client import loaded
 from conftest import Start
 from full_listener import full_listener
 from support import connect, free_port, has_ended, wait_until
@@ -190,7 +191,7 @@ def test_a_journey(listen: Start, nc: Clients, show: Show) -> None:
 
 
 def test_all_servers_as_one(listen: Start, nc: Clients, show: Show) -> None:
-    servers = sorted((listen(), listen()), key=lambda each: each.process.pid)
+    servers = sorted((loaded(listen()), loaded(listen())), key=lambda each: each.process.pid)
     clients = [nc(each.port) for each in servers]
     for server, client in zip(servers, clients, strict=True):
         client.send(b"here\n")
@@ -224,7 +225,7 @@ def test_all_servers_as_one(listen: Start, nc: Clients, show: Show) -> None:
 
 
 def test_what_is_wrong_is_said_marked_and_gone(listen: Start, show: Show) -> None:
-    server = listen()
+    server = loaded(listen())
     with connect(server.port) as client, full_listener() as full:
         terminal = show(f"console {server.port}", (110, 30))
         terminal.wait("1 open connection:")
@@ -308,7 +309,7 @@ def test_a_dumb_terminal(show: Show) -> None:
 
 @pytest.mark.parametrize("how", ["C-c", "q", "TERM", "INT", "HUP"])
 def test_the_console_ends_in_order(listen: Start, show: Show, how: str) -> None:
-    server = listen()
+    server = loaded(listen())
     terminal = show(f"console {server.port}")
     terminal.wait("nobody is connected now")
     if how.isupper() and how != "C-c":
@@ -321,7 +322,7 @@ def test_the_console_ends_in_order(listen: Start, show: Show, how: str) -> None:
 
 
 def test_ctrl_z_and_going_on(listen: Start, show: Show) -> None:
-    terminal = show(f"console {listen().port}")
+    terminal = show(f"console {loaded(listen()).port}")
     terminal.wait("nobody is connected now")
     pid = terminal.pid()
     terminal.press("C-z")

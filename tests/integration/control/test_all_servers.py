@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import ask
+from api_client import ask, loaded
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 
@@ -27,6 +27,17 @@ from portside.control.client.named_server import NamedServer
 from portside.control.client.servers import FoundServer, named_servers
 
 CONNECTIONS = "/api/v1/connections"
+
+
+@pytest.fixture
+def listen(listen: Start) -> Start:
+    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
+
+    def start(*arguments: str, **options: Any) -> Program:
+        server = listen(*arguments, **options)
+        return server if "env" in options else loaded(server)
+
+    return start
 
 
 @pytest.fixture

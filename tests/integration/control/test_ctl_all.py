@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from api_client import ask, control_path
+from api_client import ask, control_path, loaded
 from conftest import Start
 from ctl_command import ctl
 from support import DEADLINE_S, Program, connect, wait_until
@@ -20,6 +20,17 @@ from portside.control.client.merging import field_of, merge
 from portside.control.connection_order import NAMES
 
 PATH = "/api/v1/connections"
+
+
+@pytest.fixture
+def listen(listen: Start) -> Start:
+    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
+
+    def start(*arguments: str, **options: Any) -> Program:
+        server = listen(*arguments, **options)
+        return server if "env" in options else loaded(server)
+
+    return start
 
 
 @pytest.fixture
