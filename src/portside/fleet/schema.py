@@ -62,7 +62,8 @@ class ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was counted in ``period_s`` seconds up to ``at``, for one program, local port, remote network and state.
 
-    ``program`` is None where no process was known; ``others`` is true for all groups together that had no room.
+    ``program`` holds the sockets, or where no owner is known it listens on their port; None where neither is known.
+    ``others`` is true for all groups together that had no room.
     ``local_port`` is None for the ports that the kernel chose for outgoing connections. ``remote`` is a network: a /24
     of IPv4, a /56 of IPv6, or ``loopback``. ``sockets``, ``recv_q`` and ``send_q`` are as of the end, the others what
     was added; bytes and segments are those of the connections that were open at the end or closed meanwhile.

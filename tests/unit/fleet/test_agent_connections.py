@@ -283,6 +283,24 @@ def test_groups_have_program_port_network_and_state() -> None:
     assert found["nginx", 80, "192.0.2.0/24", "CLOSE"].closed == 1
 
 
+def test_a_connection_too_short_for_its_owner_to_be_seen_counts_for_the_program_that_listens() -> None:
+    listener = one(100, LISTEN, remote=("0.0.0.0", 0))
+    nginx, other = (Owner(pid=pid, program=name, fd=3) for pid, name in ((7, "nginx"), (8, "curl")))
+    machine = Machine(listener)
+    machine.look(listener, one(1), one(2), owners={1100: (nginx,), 1001: (other,)})
+    machine.tell(one(3, CLOSE, sent=5), one(4, CLOSE, local=("10.0.0.1", 81)), one(5, CLOSE, local=("10.0.0.1", 40000)))
+    found = Counter((each.program, each.local_port, each.state) for each in machine.minute())
+    assert found == Counter(
+        [
+            ("curl", 80, "ESTABLISHED"),
+            ("nginx", 80, "ESTABLISHED"),
+            ("nginx", 80, "CLOSE"),
+            (None, 81, "CLOSE"),
+            (None, None, "CLOSE"),
+        ]
+    )
+
+
 def test_the_median_of_round_trip_times() -> None:
     machine = Machine()
     machine.look(*starmap(lambda cookie, rtt: one(cookie, rtt=rtt), [(1, 10), (2, 999), (3, 30), (4, 0), (5, 20)]))

@@ -5,7 +5,9 @@
 2. A connection that closed is counted in the state CLOSE, whatever state it was in, with what it added meanwhile.
 3. The groups are bounded: those with the most bytes, connections and closings have a summary of their own, all others
    together one, so that sums over all summaries are those of the machine.
-4. Sockets stay columns: a group is made by sorting, and no value is made of a socket.
+4. A connection of which no owner is known, because it lived for less than the time between two looks or is not
+   accepted yet, is counted with the program that listens on its local port, where one does.
+5. Sockets stay columns: a group is made by sorting, and no value is made of a socket.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +64,7 @@ class Summaries:
         self._ports = self._read_port_range()
         self._programs: dict[str, int] = {}
         self._listening: npt.NDArray[np.uint16] = np.zeros(0, "u2")
+        self._listeners: dict[int, str] = {}  # programs, by the port that they listen on
         self._base = _Base(np.zeros(0, "u8"), np.zeros((0, len(_GROWING)), "i8"))
         self._groups: dict[_Key, Sequence[int]] = {}
         self._numbers: dict[_Key, int] = {}
@@ -73,9 +76,14 @@ class Summaries:
         self._keep(tracked)
 
     def look(self, tracked: TrackedSockets) -> None:
-        """See which ports are listened on by a new table, before what it has opened and closed is added."""
-        table = tracked.table
-        self._listening = table.base["local_port"][table.base["state"] == states.LISTEN]
+        """See by a new table who listens where, before what it has opened and closed is added."""
+        listeners = tracked.table.select(tracked.table.base["state"] == states.LISTEN)
+        self._listening = listeners.base["local_port"]
+        ports, owners = self._listening.tolist(), listeners.owners or {}
+        found = (owners.get(key, ()) for key in listeners.owner_keys.tolist())
+        self._listeners = {
+            port: name for port, each in zip(ports, found, strict=True) if (name := _first_program(each))
+        }
 
     def add(self, batches: Sequence[EventBatch]) -> None:
         """Count what was opened and what has closed."""
@@ -153,22 +161,19 @@ class Summaries:
             self._times.append((numbers[group[rows]], rtt.values[order[rows]].astype("u4")))
 
     def _programs_of(self, table: SocketTable) -> _Ints:
-        """The number of the program that holds each socket, of several the first."""
-        owners = table.owners
-        if not owners:
-            return np.full(len(table), _UNKNOWN_PROGRAM)
+        """The number of the program that holds each socket, of several the first, else of the one that listens."""
+        owners = table.owners or {}
         seen: dict[int, int] = {0: _UNKNOWN_PROGRAM}
         numbers = []
-        for key in table.owner_keys.tolist():
+        for key, port in zip(table.owner_keys.tolist(), table.base["local_port"].tolist(), strict=True):
             number = seen.get(key)
             if number is None:
-                number = seen[key] = self._program(owners.get(key, ()))
-            numbers.append(number)
+                number = seen[key] = self._number(_first_program(owners.get(key, ())))
+            numbers.append(self._number(self._listeners.get(port)) if number == _UNKNOWN_PROGRAM else number)
         return np.array(numbers, "i8")
 
-    def _program(self, owners: Sequence[Owner]) -> int:
-        name = next((owner.program for owner in owners), None)
-        return _UNKNOWN_PROGRAM if name is None else self._programs.setdefault(name, len(self._programs))
+    def _number(self, program: str | None) -> int:
+        return _UNKNOWN_PROGRAM if program is None else self._programs.setdefault(program, len(self._programs))
 
     def _ports_of(self, table: SocketTable) -> _Ints:
         """The local port of each socket; _NO_PORT where the kernel chose it for an outgoing connection."""
@@ -215,6 +220,11 @@ class Summaries:
         sizes = np.diff(np.append(starts, len(order)))
         middle = rtt[order[np.minimum(starts + (np.maximum(sizes, 1) - 1) // 2, len(order) - 1)]].tolist()
         return {key: middle[number] for key, number in self._numbers.items() if sizes[number]}
+
+
+def _first_program(owners: Sequence[Owner]) -> str | None:
+    """The program of the first of a socket's owners whose program is known."""
+    return next((owner.program for owner in owners if owner.program), None)
 
 
 def ephemeral_ports() -> tuple[int, int]:
