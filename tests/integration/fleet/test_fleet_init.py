@@ -9,7 +9,7 @@ import pytest
 from conftest import Start
 from fleet_publisher import fleet, publish
 from fleet_records import message, status
-from nats.js.api import StreamConfig
+from nats.js.api import StreamConfig, StreamSource
 from nats_server import NATS_SERVER, NatsServer
 from support import connect as tcp_connect
 from support import wait_until
@@ -48,6 +48,22 @@ def test_other_limits(nats: NatsServer) -> None:
     changed = fleet(nats.url, "init", "--max-age", "1m")
     assert changed.out == "changed the stream PORTSIDE: for 3d00h -> 1m00, duplicates known for 5m00 -> 1m00\n"
     assert (config_of(nats.url).max_age, config_of(nats.url).max_bytes) == (60, 64 << 20)
+
+
+def test_a_stream_that_collects_from_others_gets_no_subjects(nats: NatsServer) -> None:
+    async def make() -> None:
+        broker = await connect(BrokerOptions(nats=(nats.url,)), name="test")
+        await broker.jetstream.add_stream(StreamConfig(name="SITE", subjects=["site.>"]))
+        await broker.jetstream.add_stream(StreamConfig(name="PORTSIDE", sources=[StreamSource(name="SITE")]))
+        await broker.close()
+
+    asyncio.run(make())
+    changed = fleet(nats.url, "init", "--max-bytes", "64M")
+    assert changed.status == 0, changed.err
+    config = config_of(nats.url)
+    assert (config.subjects or [], config.max_bytes) == ([], 64 << 20)
+    assert [source.name for source in config.sources or []] == ["SITE"]
+    assert fleet(nats.url, "init").out.startswith("the stream PORTSIDE is as it should be: ")
 
 
 def test_more_replicas_than_servers(nats: NatsServer) -> None:

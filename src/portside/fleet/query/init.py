@@ -87,6 +87,8 @@ def _wanted(settings: FleetInit, known: api.StreamConfig | None) -> api.StreamCo
     }
     if known is None:
         fields["storage"] = api.StorageType.FILE
+    elif known.sources or known.mirror:  # it has what other streams have: with subjects it would have all twice
+        del fields["subjects"], fields["duplicate_window"]
     return replace(base, **fields)
 
 
@@ -103,7 +105,7 @@ def _facts(config: api.StreamConfig) -> dict[str, str]:
         "for": seconds_text(config.max_age) if config.max_age else "ever",
         "replicas": str(config.num_replicas),
         "when full": "the oldest go first" if _value(config.discard) == "old" else "what is new is refused",
-        "duplicates known for": seconds_text(config.duplicate_window),
+        "duplicates known for": seconds_text(config.duplicate_window or 0.0),
         "compression": _value(config.compression) or "none",
     }
 
