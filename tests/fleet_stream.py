@@ -14,7 +14,7 @@ from portside.fleet.broker import Broker, connect
 from portside.fleet.outbox.journal import Journal, new_boot
 from portside.fleet.outbox.publisher import Publisher
 from portside.fleet.outbox.store import Outbox
-from portside.fleet.schema import ServerEvent, decode
+from portside.fleet.schema import ConnectionEvent, Message, ServerEvent, decode
 from portside.fleet.subjects import ALL, STREAM, kind_of
 from portside.settings.broker import BrokerOptions
 
@@ -79,8 +79,13 @@ def wait_messages(url: str, count: int) -> None:
 
 def numbers_in_stream(url: str, subject: str = ALL) -> list[int]:
     """The numbers of the records in the stream (``numbered``), in its order."""
+    return [record.event["number"] for each in messages_of(url, subject) for record in each.records]
 
-    async def read(broker: Broker) -> list[int]:
+
+def messages_of(url: str, subject: str = ALL) -> list[Message]:
+    """The messages in the stream, in its order."""
+
+    async def read(broker: Broker) -> list[Message]:
         config = ConsumerConfig(name="reader", filter_subject=subject, ack_policy=AckPolicy.NONE)
         info = await broker.jetstream.add_consumer(STREAM, config)
         subscription = await broker.jetstream.pull_subscribe_bind("reader", stream=STREAM)
@@ -88,12 +93,16 @@ def numbers_in_stream(url: str, subject: str = ALL) -> list[int]:
         while left > 0:
             messages = await subscription.fetch(min(left, 200), timeout=DEADLINE_S)
             left -= len(messages)
-            for each in messages:
-                found += [record.event["number"] for record in decode(each.data, kind_of(each.subject)).records]
+            found += [decode(each.data, kind_of(each.subject)) for each in messages]
         await broker.jetstream.delete_consumer(STREAM, "reader")
         return found
 
     return on_broker(url, read)
+
+
+def closed_in_stream(url: str) -> list[tuple[str, ConnectionEvent]]:
+    """The connections that have closed, with the node of each."""
+    return [(each.node, record) for each in messages_of(url, "portside.*.*.closed") for record in each.records]
 
 
 def wait_forgotten(url: str) -> None:
