@@ -17,7 +17,7 @@ from portside.fleet.agent.event_records import event_records, pieces, stamp
 from portside.fleet.agent.open_connections import MOST_BYTES, OpenSnapshots
 from portside.fleet.agent.remote_networks import network_text, remote_networks
 from portside.fleet.agent.sampling import Sampler
-from portside.fleet.agent.summaries import Summaries
+from portside.fleet.agent.summaries import Minutes, Summaries
 from portside.fleet.schema import Summary
 from portside.kernel import states
 from portside.kernel.column_names import COLUMNS
@@ -253,6 +253,22 @@ def test_bytes_are_what_was_added_since_the_last_minute() -> None:
     )  # fmt: skip
     machine.look(one(1, sent=151, received=60, segments=3, again=1), one(3, sent=9))
     assert sums(machine.minute()) == Counter(sockets=2, bytes_sent=1)
+
+
+def test_minutes_are_those_of_the_clock() -> None:
+    now = [6058.0]
+    minutes = Minutes(lambda: now[0])
+    assert not minutes.has_ended()
+    now[0] = 6059.9
+    assert not minutes.has_ended()
+    now[0] = 6063.0
+    assert minutes.has_ended()
+    assert not minutes.has_ended()
+    now[0] = 6125.0
+    assert minutes.has_ended()
+    now[0] = 6000.0  # the clock was set back
+    assert minutes.has_ended()
+    assert not minutes.has_ended()
 
 
 def test_groups_have_program_port_network_and_state() -> None:

@@ -22,7 +22,7 @@ from portside.fleet.agent.node import count_time_wait
 from portside.fleet.agent.open_connections import OpenSnapshots
 from portside.fleet.agent.refused import RefusedAttempts
 from portside.fleet.agent.sampling import Sampler
-from portside.fleet.agent.summaries import PERIOD_S, Summaries
+from portside.fleet.agent.summaries import Minutes, Summaries
 from portside.fleet.agent.tally import Outlet
 from portside.kernel.connection_tracker import EventBatch
 from portside.kernel.filter import FilterError
@@ -82,6 +82,7 @@ class ConnectionSource:
             self._events = ConnectionEvents(query, stack, outlet.notices, self._refused.add)
         except FilterError as error:
             raise wrong_filter(error, "agent") from None
+        self._minutes = Minutes()
         self._minute_s = self._next_s = 0.0
 
     def closed(self) -> tuple[Sequence[Columns] | None, int]:
@@ -165,7 +166,7 @@ class ConnectionSource:
         self._tally.time_wait = count_time_wait()
         at = time.monotonic()
         self._tally.table, self._tally.looked_s = tracked.table, at
-        if at - self._minute_s >= PERIOD_S - self._options.interval / 2:
+        if self._minutes.has_ended():
             self._summarize(at)
         if (snapshot := self._snapshots.look(tracked, now(), at)) is not None:
             self._add("open", [snapshot])

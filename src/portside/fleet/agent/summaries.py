@@ -10,6 +10,7 @@
 5. Sockets stay columns: a group is made by sorting, and no value is made of a socket.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +50,24 @@ class _Base(NamedTuple):
 
     keys: npt.NDArray[np.uint64]
     counts: _Ints  # a column for each of _GROWING
+
+
+class Minutes:
+    """The minutes of the wall clock: all machines end theirs together, so that their sums are of the same time.
+
+    The last summaries of a fleet are then near each other in the stream, where a reader finds them at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._minute = self._clock() // PERIOD_S
+
+    def has_ended(self) -> bool:
+        """Whether a minute has ended since this was last said, or since the beginning."""
+        minute = self._clock() // PERIOD_S
+        has_ended = minute != self._minute
+        self._minute = minute
+        return has_ended
 
 
 class Summaries:
