@@ -38,9 +38,13 @@ from portside.version import __version__
 
 GATHER_S = 0.2  # an agent under load hands over what has closed about so often
 SIGNS_S, SUMMARIES_S, LOOKS_S = 10.0, 60.0, 5.0
-CLOSED, OPEN, GROUPS = 200, 40, 30
+NODES, CLOSED, OPEN, GROUPS = 100, 200, 40, 30
 LAST_S = 30.0
 PROGRAMS = (("postgres", 5432), ("nginx", 443), ("redis-server", 6379), ("billing", 8080), ("python3", 8000))
+
+
+def _address(number: int) -> str:
+    return f"10.0.{number}.1"
 
 
 @dataclass
@@ -53,10 +57,10 @@ class Feed:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.number)
         self.name = f"node{self.number:03}"
-        self.address = f"10.{self.number // 250}.{self.number % 250}.1"
+        self.address = _address(self.number)
         self.started = stamp(time.time_ns())
         self.ended = [self._socket("CLOSE") for _ in range(CLOSED)]
-        self.open = [self._socket("ESTABLISHED", waits=at < 4) for at in range(OPEN)]
+        self.open = [end for at in range(OPEN // 2) for end in self._ends(at)]
         self.at = 0
 
     def closed(self, count: int) -> list[ConnectionEvent]:
@@ -145,18 +149,42 @@ class Feed:
             )
         ]
 
-    def _socket(self, state: str, *, waits: bool = False) -> Socket:
-        """A connection of this node with one of the next ten nodes, with numbers as the kernel has them."""
+    def _ends(self, at: int) -> list[Socket]:
+        """This node's end of a connection to the next node, and of one from the node before; of some, bytes wait."""
+        found = []
+        for client in (self.number, (self.number - 1) % NODES):
+            chance = random.Random(1000 * client + at)
+            program, port = chance.choice(PROGRAMS)
+            sent, received = chance.randrange(200, 4_000_000), chance.randrange(100, 300_000)
+            unread = chance.randrange(1000, 90_000) if at == 0 and client % 4 == 1 else 0
+            ends = f"{_address(client)}:{40_000 + at}", f"{_address((client + 1) % NODES)}:{port}"
+            is_client = client == self.number
+            like = self._socket("ESTABLISHED")
+            assert like.owners
+            assert like.info is not None
+            mine, other = (sent, received) if is_client else (received, sent)
+            owner = Owner(like.owners[0].pid, "app" if is_client else program, like.owners[0].fd)
+            found.append(
+                Socket(
+                    proto="tcp", family=4, state="ESTABLISHED", recv_q=0 if is_client else unread, send_q=0,
+                    local=ends[not is_client], remote=ends[is_client], inode=like.inode, uid=998, owners=(owner,),
+                    info={**like.info, "bytes_sent": mine, "bytes_acked": mine + 1, "bytes_received": other}, gaps={},
+                )
+            )  # fmt: skip
+        return found
+
+    def _socket(self, state: str) -> Socket:
+        """A connection of this node with another one, with numbers as the kernel has them."""
         chance = self.chance
         program, port = chance.choice(PROGRAMS)
-        peer = (self.number + chance.randrange(1, 10)) % 100
+        peer = (self.number + chance.randrange(1, 10)) % NODES
         segments, sent = chance.randrange(4, 4000), chance.randrange(200, 4_000_000)
         received, rtt = chance.randrange(100, 300_000), chance.randrange(60, 40_000)
         retrans = chance.choice((0, 0, 0, 0, 0, 0, 1, segments // 100))
         is_owned = state != "CLOSE" or chance.random() < 0.5
         return Socket(
-            proto="tcp", family=4, state=state, recv_q=0, send_q=chance.randrange(1000, 90_000) if waits else 0,
-            local=f"{self.address}:{port}", remote=f"10.0.{peer}.1:{chance.randrange(32768, 60999)}",
+            proto="tcp", family=4, state=state, recv_q=0, send_q=0, local=f"{self.address}:{port}",
+            remote=f"{_address(peer)}:{chance.randrange(32768, 60999)}",
             inode=chance.randrange(10_000, 10_000_000) if is_owned else None, uid=998 if is_owned else None,
             owners=(Owner(pid=chance.randrange(300, 30_000), program=program, fd=chance.randrange(5, 900)),)
             if is_owned

@@ -1,6 +1,7 @@
-"""Take the pictures of the page for ``docs/web.md``: ``python docs/screenshots.py``.
+"""Take the pictures of the page for ``docs/web.md``, and those of a fleet: ``python docs/screenshots.py``.
 
-A server with clients that do something is started for them, on free ports of this machine.
+A server with clients that do something is started for them, on free ports of this machine; for the fleet a nats-server
+and a hundred simulated nodes. With ``fleet`` or ``server`` as an argument those pictures alone are taken.
 """
 
 import re
@@ -8,10 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).with_name("images")
 CHROMIUM = "/usr/bin/chromium"
@@ -20,11 +23,24 @@ READING = b'{"sensor":%d,"temp":21.%d,"humidity":4%d}\n'
 BINARY = bytes((0x7E, 0x01, 0x00, 0x1F, 0xFF, 0x42, 0x80, 0x0A))
 CLIENTS = 24
 LOOKED_AT = 4
+RECORDS_A_SECOND = 1000
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all pictures, or some."""
     IMAGES.mkdir(exist_ok=True)
+    wanted = sys.argv[1:] or ["server", "fleet"]
+    with ExitStack() as stack:
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        stack.callback(browser.close)
+        if "server" in wanted:
+            _server(browser)
+        if "fleet" in wanted:
+            _fleet(browser)
+
+
+def _server(browser: Browser) -> None:
     with ExitStack() as stack:
         command = [sys.executable, "-m", "portside", "listen", "127.0.0.1:0", "--web", "--reply", "PING* => PONG\\n"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -42,9 +58,6 @@ def main() -> None:
         talk.start()
         stack.callback(talk.join)
         stack.callback(ended.set)
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        stack.callback(browser.close)
         context = browser.new_context(viewport={"width": 1440, "height": 810}, reduced_motion="reduce")
         page = context.new_page()
         page.goto(link)
@@ -107,6 +120,32 @@ def _pictures(page: Page, client: socket.socket) -> None:
     page.set_viewport_size({"width": 360, "height": 720})
     page.goto(f"{page.url.partition('#')[0]}#/connections/{LOOKED_AT}")
     page.screenshot(path=IMAGES / "page-narrow.png")
+
+
+def _fleet(browser: Browser) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from bench.rows.fleet_nodes import nats_server, simulated_nodes
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        url, _ = stack.enter_context(nats_server(folder))
+        portside = [sys.executable, "-m", "portside"]
+        subprocess.run([*portside, "fleet", "init", "--nats", url], check=True)
+        stack.enter_context(simulated_nodes(url, folder, RECORDS_A_SECOND))
+        page_of = subprocess.Popen([*portside, "fleet", "web", "--nats", url], stderr=subprocess.PIPE, text=True)
+        stack.callback(page_of.wait)
+        stack.callback(page_of.terminate)
+        assert page_of.stderr is not None
+        context = browser.new_context(viewport={"width": 1440, "height": 640}, reduced_motion="reduce")
+        page = context.new_page()
+        page.goto(_wait_for(page_of.stderr, r"http://\S+"))
+        time.sleep(90)  # for all nodes, their first minutes, and lines in the header
+        page.keyboard.press("4")
+        expect(page.get_by_text("100 nodes", exact=True)).to_be_visible()
+        page.screenshot(path=IMAGES / "fleet-nodes.png")
+        page.keyboard.press("5")
+        expect(page.locator(".finding .severity").first).to_be_visible()
+        page.screenshot(path=IMAGES / "fleet-findings.png")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench import machine, peers
 from bench.build import OUT
+from bench.fleet_feed import NODES
 from bench.peers import ENVIRONMENT
 from bench.program import LIMIT_S
 from bench.report import Bar, Result
@@ -26,7 +27,7 @@ from portside.fleet.broker import connect
 from portside.fleet.query.stream import StreamReader, Which
 from portside.settings.broker import BrokerOptions
 
-NODES, PROCESSES, RATE = 100, 4, 10_000
+PROCESSES, RATE = 4, 10_000
 WARM_S, MEASURED_S, ASKS, PAUSE_S = 5.0, 20.0, 7, 0.5
 LAG_S, TOP_MS = 2.0, 300
 NATS_SERVER = str(Path(sys.executable).with_name("nats-server"))
@@ -82,11 +83,7 @@ def _once(rate: int) -> Taken:
         reader = Follower(url)
         stack.callback(reader.close)
         with machine.on_core(machine.LOAD_CORE):
-            feeds = [stack.enter_context(_feed(url, folder, at, rate)) for at in range(PROCESSES)]
-        for each in feeds:
-            assert each.stdout
-            if each.stdout.readline() != b"ready\n":
-                raise RuntimeError("the nodes have not begun")
+            feeds = stack.enter_context(simulated_nodes(url, folder, rate))
         time.sleep(WARM_S)
         reader.begin()
         start = time.monotonic()
@@ -152,6 +149,18 @@ def nats_server(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]
     finally:
         process.terminate()
         process.wait(LIMIT_S)
+
+
+@contextmanager
+def simulated_nodes(url: str, folder: Path, rate: int) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """The processes of all nodes, which publish so many records a second together until their standard input ends."""
+    with ExitStack() as stack:
+        feeds = [stack.enter_context(_feed(url, folder, at, rate)) for at in range(PROCESSES)]
+        for each in feeds:
+            assert each.stdout
+            if each.stdout.readline() != b"ready\n":
+                raise RuntimeError("the nodes have not begun")
+        yield feeds
 
 
 @contextmanager
