@@ -30,7 +30,7 @@ from portside.fleet.schema import (
     NodeStatus,
     OpenConnections,
     Record,
-    Summary,
+    TrafficSummary,
 )
 from portside.kernel.models import Owner, Socket
 from portside.settings.broker import BrokerOptions
@@ -91,7 +91,7 @@ class Feed:
             ("findings", CurrentFindings(at=at, findings=tuple(self._findings(at)))),
         ]
 
-    def summaries(self) -> list[Summary]:
+    def summaries(self) -> list[TrafficSummary]:
         """The groups of a minute."""
         at, chance = stamp(time.time_ns()), self.chance
         groups = []
@@ -99,7 +99,7 @@ class Feed:
             program, port = PROGRAMS[nth % len(PROGRAMS)]
             closed = chance.randrange(50, 400)
             groups.append(
-                Summary(
+                TrafficSummary(
                     at=at, period_s=60.0, program=program, local_port=port, remote=f"10.0.{nth}.0/24",
                     state="CLOSE" if nth % 2 else "ESTABLISHED", sockets=chance.randrange(50), opened=closed,
                     closed=closed, reset=closed // 50, bytes_sent=closed * chance.randrange(1000, 90_000),
@@ -251,7 +251,7 @@ class Node:
         self.made["dropped"] = self.outbox.status().dropped
         self.outbox.close()
 
-    def _add(self, kind: Kind, records: list[ConnectionEvent] | list[Summary] | list[Record]) -> None:
+    def _add(self, kind: Kind, records: list[ConnectionEvent] | list[TrafficSummary] | list[Record]) -> None:
         if records:
             self.journal.add(kind, records)
             self.made[kind] += len(records)

@@ -9,8 +9,8 @@ from fleet_records import closed, iso, message, opened, socket, status
 from fleet_stream import on_broker
 
 from portside.diagnosis.findings import Finding
-from portside.fleet.broker import Broker
-from portside.fleet.schema import CurrentFindings, Kind, Message, Record, encode
+from portside.fleet.broker import BrokerConnection
+from portside.fleet.schema import CurrentFindings, Envelope, Kind, Record, encode
 from portside.fleet.subjects import subject
 from portside.kernel.models import Socket
 
@@ -28,7 +28,7 @@ class Agents:
         self.url = url
         self._numbers: Counter[tuple[str, str]] = Counter()
 
-    def message(self, kind: Kind, *records: Record, node: str, site: str = "paris") -> Message:
+    def message(self, kind: Kind, *records: Record, node: str, site: str = "paris") -> Envelope:
         """The next message of a node."""
         first = self._numbers[site, node] + 1
         self._numbers[site, node] += max(1, len(records))
@@ -58,10 +58,10 @@ class Agents:
         of = socket(local, remote, program=program, state="CLOSED")
         self.publish("closed", closed(of, time.time()), node=node, site=site)
 
-    def publish_all(self, messages: Sequence[Message]) -> None:
+    def publish_all(self, messages: Sequence[Envelope]) -> None:
         """Publish messages."""
 
-        async def publish(broker: Broker) -> None:
+        async def publish(broker: BrokerConnection) -> None:
             for each in messages:
                 kind: Kind = each.kind  # type: ignore[assignment]
                 where = subject(each.site, each.node, kind)

@@ -11,14 +11,14 @@ from fleet_records import closed, finding, findings, iso, message, opened, socke
 from support import DEADLINE_S
 
 from portside.fleet.broker import connect
-from portside.fleet.schema import Kind, Message, Record, ServerEvent, encode
+from portside.fleet.schema import Envelope, Kind, Record, ServerEvent, encode
 from portside.fleet.subjects import subject
 from portside.settings.broker import BrokerOptions
 
 Raw = tuple[str, bytes]
 
 
-def publish(url: str, messages: Iterable[Message | Raw], *, json: bool = False, numbered: bool = True) -> None:
+def publish(url: str, messages: Iterable[Envelope | Raw], *, json: bool = False, numbered: bool = True) -> None:
     """Publish messages, or bytes under a subject, and wait for each acknowledgement."""
 
     async def work() -> None:
@@ -46,7 +46,7 @@ def fleet(url: str, command: str, *words: str) -> Done:
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def node_messages(number: int, of: int, at: float | None = None) -> list[Message]:
+def node_messages(number: int, of: int, at: float | None = None) -> list[Envelope]:
     """All kinds of messages of one node: it has a connection to the next node, and one from the node before."""
     at = time.time() if at is None else at
     own, later, before = (f"10.0.{each % of}.1" for each in (number, number + 1, number - 1))
@@ -73,7 +73,7 @@ def node_messages(number: int, of: int, at: float | None = None) -> list[Message
     ]  # fmt: skip
 
 
-def simulated(count: int) -> list[Message]:
+def simulated(count: int) -> list[Envelope]:
     """The messages of as many nodes."""
     at = time.time()
     return [each for number in range(count) for each in node_messages(number, count, at)]

@@ -9,13 +9,13 @@ from portside.fleet.schema import (
     VERSION,
     ConnectionEvent,
     CurrentFindings,
+    Envelope,
     Kind,
-    Message,
     NodeStatus,
     OpenConnections,
     OutboxStatus,
     Record,
-    Summary,
+    TrafficSummary,
 )
 from portside.kernel.models import Owner, Socket
 
@@ -37,9 +37,9 @@ def message(
     seq: int = 1,
     at: float = T0,
     v: int = VERSION,
-) -> Message:
+) -> Envelope:
     """A message of one node."""
-    return Message(v=v, kind=kind, site=site, node=node, boot=boot, seq=seq, at=iso(at), records=records)
+    return Envelope(v=v, kind=kind, site=site, node=node, boot=boot, seq=seq, at=iso(at), records=records)
 
 
 def status(at: float = T0, **other: Any) -> NodeStatus:
@@ -121,14 +121,14 @@ def findings(*each: Finding, at: float = T0, **unseen: str) -> CurrentFindings:
     return CurrentFindings(at=iso(at), findings=each, unseen=unseen)
 
 
-def summary(program: str | None = "postgres", at: float = T0, **other: Any) -> Summary:
+def summary(program: str | None = "postgres", at: float = T0, **other: Any) -> TrafficSummary:
     """A group of a minute."""
     given: dict[str, Any] = {
         "period_s": 60.0, "local_port": 5432, "remote": "10.0.0.0/24", "state": "ESTABLISHED", "sockets": 3,
     }  # fmt: skip
-    return Summary(at=iso(at), program=program, **{**given, **other})
+    return TrafficSummary(at=iso(at), program=program, **{**given, **other})
 
 
-def of_nodes(count: int, kind: Kind, records: Sequence[Record], *, at: float = T0) -> list[Message]:
+def of_nodes(count: int, kind: Kind, records: Sequence[Record], *, at: float = T0) -> list[Envelope]:
     """The same records of as many nodes, ``node0`` and so on."""
     return [message(kind, *records, node=f"node{number}", boot=f"{number:08x}", at=at) for number in range(count)]

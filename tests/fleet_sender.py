@@ -19,7 +19,7 @@ from support import wait_until
 from portside.errors import PortsideError
 from portside.fleet.outbox import journal
 from portside.fleet.outbox.database import Outgoing
-from portside.fleet.outbox.session import Session
+from portside.fleet.outbox.session import PublishSession
 from portside.fleet.outbox.store import Outbox
 from portside.fleet.schema import decode
 from portside.fleet.subjects import kind_of
@@ -82,7 +82,7 @@ def run_kills(folder: str, url: str, rounds: int, log: str) -> int:
 def make_until_killed(folder: Path, url: str, number: int, events: int, log: int) -> None:
     """Make records; each event (kept, acknowledged) is a byte."""
     journal.GATHER_S = 0.002
-    put, answered, kept = Outbox.put, Session._answered, threading.Event()
+    put, answered, kept = Outbox.put, PublishSession._answered, threading.Event()
 
     def logged(outbox: Outbox, messages: list[Outgoing]) -> None:
         put(outbox, messages)
@@ -95,7 +95,7 @@ def make_until_killed(folder: Path, url: str, number: int, events: int, log: int
         answered(*given)
         os.write(events, b"a")
 
-    Outbox.put, Session._answered = logged, told  # type: ignore[method-assign, assignment]
+    Outbox.put, PublishSession._answered = logged, told  # type: ignore[method-assign, assignment]
     station = Station(folder, url)
     station.made = FIRST * number
     while True:

@@ -10,18 +10,18 @@ from nats.js.api import AckPolicy, ConsumerConfig, StorageType
 from support import DEADLINE_S, wait_until
 
 from portside.errors import Hint
-from portside.fleet.broker import Broker, connect
+from portside.fleet.broker import BrokerConnection, connect
 from portside.fleet.outbox.journal import Journal, new_boot
 from portside.fleet.outbox.publisher import Publisher
 from portside.fleet.outbox.store import Outbox
-from portside.fleet.schema import ConnectionEvent, Message, ServerEvent, decode
+from portside.fleet.schema import ConnectionEvent, Envelope, ServerEvent, decode
 from portside.fleet.subjects import ALL, STREAM, kind_of
 from portside.settings.broker import BrokerOptions
 
 T = TypeVar("T")
 
 
-def on_broker(url: str, ask: Callable[[Broker], Awaitable[T]]) -> T:
+def on_broker(url: str, ask: Callable[[BrokerConnection], Awaitable[T]]) -> T:
     """Ask a server something."""
 
     async def connected() -> T:
@@ -37,7 +37,7 @@ def on_broker(url: str, ask: Callable[[Broker], Awaitable[T]]) -> T:
 def make_stream(url: str, **config: Any) -> None:
     """Make the stream, with files."""
 
-    async def make(broker: Broker) -> None:
+    async def make(broker: BrokerConnection) -> None:
         words = {"name": STREAM, "subjects": [ALL], "storage": StorageType.FILE, **config}
         await broker.jetstream.add_stream(**words)
 
@@ -47,7 +47,7 @@ def make_stream(url: str, **config: Any) -> None:
 def change_stream(url: str, **config: Any) -> None:
     """Change some of its configuration."""
 
-    async def change(broker: Broker) -> None:
+    async def change(broker: BrokerConnection) -> None:
         info = await broker.jetstream.stream_info(STREAM)
         await broker.jetstream.update_stream(config=info.config.evolve(**config))
 
@@ -57,7 +57,7 @@ def change_stream(url: str, **config: Any) -> None:
 def delete_stream(url: str) -> None:
     """Delete it with all that is in it."""
 
-    async def delete(broker: Broker) -> None:
+    async def delete(broker: BrokerConnection) -> None:
         await broker.jetstream.delete_stream(STREAM)
 
     on_broker(url, delete)
@@ -66,7 +66,7 @@ def delete_stream(url: str) -> None:
 def messages_in_stream(url: str) -> int:
     """How many messages there are."""
 
-    async def ask(broker: Broker) -> int:
+    async def ask(broker: BrokerConnection) -> int:
         return (await broker.jetstream.stream_info(STREAM)).state.messages
 
     return on_broker(url, ask)
@@ -82,10 +82,10 @@ def numbers_in_stream(url: str, subject: str = ALL) -> list[int]:
     return [record.event["number"] for each in messages_of(url, subject) for record in each.records]
 
 
-def messages_of(url: str, subject: str = ALL) -> list[Message]:
+def messages_of(url: str, subject: str = ALL) -> list[Envelope]:
     """The messages in the stream, in its order."""
 
-    async def read(broker: Broker) -> list[Message]:
+    async def read(broker: BrokerConnection) -> list[Envelope]:
         config = ConsumerConfig(name="reader", filter_subject=subject, ack_policy=AckPolicy.NONE)
         info = await broker.jetstream.add_consumer(STREAM, config)
         subscription = await broker.jetstream.pull_subscribe_bind("reader", stream=STREAM)
@@ -108,7 +108,7 @@ def closed_in_stream(url: str) -> list[tuple[str, ConnectionEvent]]:
 def wait_forgotten(url: str) -> None:
     """Wait until JetStream has forgotten the ids of all messages up to now (its ``duplicate_window``)."""
 
-    async def wait(broker: Broker) -> None:
+    async def wait(broker: BrokerConnection) -> None:
         async def is_duplicate() -> bool | None:
             headers = {"Nats-Msg-Id": "probe"}
             return (await broker.jetstream.publish("portside.tests.probe.server", b"", headers=headers)).duplicate
@@ -124,7 +124,7 @@ def wait_forgotten(url: str) -> None:
 def leader_of_stream(url: str) -> str:
     """The name of the server that leads the stream; empty where none does."""
 
-    async def ask(broker: Broker) -> str:
+    async def ask(broker: BrokerConnection) -> str:
         cluster = (await broker.jetstream.stream_info(STREAM)).cluster
         return (cluster and cluster.leader) or ""
 

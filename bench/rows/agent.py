@@ -21,7 +21,7 @@ from bench.peers import ENVIRONMENT, PORTSIDE
 from bench.program import LIMIT_S, ask
 from bench.report import Bar, Result
 from bench.rows import Plan
-from portside.fleet.broker import Broker, connect
+from portside.fleet.broker import BrokerConnection, connect
 from portside.fleet.schema import decode
 from portside.fleet.subjects import ALL, STREAM, kind_of
 from portside.settings.broker import BrokerOptions
@@ -179,7 +179,7 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-async def _connected(url: str) -> Broker:
+async def _connected(url: str) -> BrokerConnection:
     return await connect(BrokerOptions(nats=(url,)), name="bench")
 
 

@@ -24,7 +24,7 @@ from bench.program import LIMIT_S
 from bench.report import Bar, Result
 from bench.rows import Plan
 from portside.fleet.broker import connect
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.settings.broker import BrokerOptions
 
 PROCESSES, RATE = 4, 10_000
@@ -227,7 +227,7 @@ class Follower:
     async def _follow(self) -> None:
         broker = await connect(self._options, name="bench")
         try:
-            async for batch in StreamReader(broker).history(Which(("closed",)), 0.0, follow=True):
+            async for batch in JetStreamReader(broker).history(Which(("closed",)), 0.0, follow=True):
                 for message, _ in batch.messages:
                     self.read += len(message.records)
                     if self._is_noted:

@@ -37,7 +37,7 @@ Changed = Callable[[], Awaitable[None]]
 Failed = Callable[[Exception], object]
 
 
-class Broker:
+class BrokerConnection:
     """A connection to NATS and its JetStream. ``close`` ends it.
 
     ``refusals`` gets what the server says about what this user may not do: a request for it is never answered.
@@ -79,7 +79,7 @@ async def connect(
     on_reconnected: Changed | None = None,
     on_error: Failed | None = None,
     most_pending: int = 4000,
-) -> Broker:
+) -> BrokerConnection:
     """Connect to the first server that answers; ``name`` is how it lists us.
 
     One that ``is_lasting`` is connected anew whenever it breaks, for as long as that takes; another fails where it
@@ -133,7 +133,7 @@ async def connect(
         allow_reconnect=is_lasting, max_reconnect_attempts=-1 if is_lasting else 0, reconnect_time_wait=_RECONNECT_S
     )
     jetstream = client.jetstream(domain=options.js_domain, publish_async_max_pending=most_pending, timeout=CONNECT_S)
-    return Broker(client, jetstream, refusals)
+    return BrokerConnection(client, jetstream, refusals)
 
 
 def failure(options: BrokerOptions, error: BaseException) -> PortsideError:

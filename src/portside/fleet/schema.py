@@ -14,7 +14,7 @@ outbox, and never changed, so that its number names the same bytes however often
     closed    a connection that has ended, with its last tcp_info (``ConnectionEvent``)
     opened    a connection that was opened (on request)
     changed   a connection whose state has changed (on request)
-    summary   a minute of the connections of one program, port, remote network and state (``Summary``)
+    summary   a minute of the connections of one program, port, remote network and state (``TrafficSummary``)
     open      the connections that are open now (``OpenConnections``, one record)
     findings  what is wrong now, as ``diagnose`` has it (``CurrentFindings``, one record)
     server    an event of a Portside server on the machine (``ServerEvent``)
@@ -59,7 +59,7 @@ class ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     of: int = 1
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TrafficSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was counted in ``period_s`` seconds up to ``at``, for one program, local port, remote network and state.
 
     ``program`` holds the sockets, or where no owner is known it listens on their port; None where neither is known.
@@ -153,13 +153,13 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last: bool = False
 
 
-Record = ConnectionEvent | Summary | OpenConnections | CurrentFindings | ServerEvent | NodeStatus
+Record = ConnectionEvent | TrafficSummary | OpenConnections | CurrentFindings | ServerEvent | NodeStatus
 
 RECORD_TYPES: Mapping[Kind, type[Record]] = {
     "closed": ConnectionEvent,
     "opened": ConnectionEvent,
     "changed": ConnectionEvent,
-    "summary": Summary,
+    "summary": TrafficSummary,
     "open": OpenConnections,
     "findings": CurrentFindings,
     "server": ServerEvent,
@@ -167,7 +167,7 @@ RECORD_TYPES: Mapping[Kind, type[Record]] = {
 }
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it is sent. ``seq`` is the number of its first record; ``at`` is when it was made."""
 
     v: int
@@ -205,7 +205,7 @@ def message_id(node: str, boot: str, seq: int) -> str:
     return f"{node}-{boot}-{seq}"
 
 
-def encode(message: Message, *, json: bool = False) -> bytes:
+def encode(message: Envelope, *, json: bool = False) -> bytes:
     """A message as bytes: MessagePack, or JSON that a terminal may show."""
     if json:
         from portside.json_text import encode_json
@@ -215,19 +215,19 @@ def encode(message: Message, *, json: bool = False) -> bytes:
 
 
 @cache
-def _decoders(record: type[Record]) -> tuple[msgspec.json.Decoder[Message], msgspec.msgpack.Decoder[Message]]:
+def _decoders(record: type[Record]) -> tuple[msgspec.json.Decoder[Envelope], msgspec.msgpack.Decoder[Envelope]]:
     """The decoders of messages with these records, made when there is one: all of them take 5 ms."""
     whole = msgspec.defstruct(
-        "Message",
+        "Envelope",
         [("records", tuple[record, ...])],  # type: ignore[valid-type]
-        bases=(Message,),
+        bases=(Envelope,),
         frozen=True,
         kw_only=True,
     )
     return msgspec.json.Decoder(whole), msgspec.msgpack.Decoder(whole)
 
 
-def decode(data: bytes, kind: str) -> Message:
+def decode(data: bytes, kind: str) -> Envelope:
     """Read a message of a kind, with its records as values.
 
     Raises LaterVersion, and InvalidValue where the bytes are no such message.
@@ -240,7 +240,7 @@ def decode(data: bytes, kind: str) -> Message:
         record: type[Record] | None = RECORD_TYPES.get(kind)  # type: ignore[call-overload]
         if record is None:
             raise LaterVersion
-        message: Message = _decoders(record)[0 if is_json else 1].decode(data)
+        message: Envelope = _decoders(record)[0 if is_json else 1].decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue(f"no message of the kind {kind}: {error}") from None
     return message

@@ -14,15 +14,15 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats_server import NatsServer
 from support import DEADLINE_S, Program, connect, free_port, reset, wait_until
 
-from portside.fleet.broker import Broker
-from portside.fleet.schema import Message, decode
+from portside.fleet.broker import BrokerConnection
+from portside.fleet.schema import Envelope, decode
 from portside.fleet.subjects import ALL, STREAM, kind_of
 
 
-def messages_of(url: str) -> list[Message]:
+def messages_of(url: str) -> list[Envelope]:
     """All messages in the stream, in its order."""
 
-    async def read(broker: Broker) -> list[Message]:
+    async def read(broker: BrokerConnection) -> list[Envelope]:
         config = ConsumerConfig(name="reader", filter_subject=ALL, ack_policy=AckPolicy.NONE)
         info = await broker.jetstream.add_consumer(STREAM, config)
         subscription = await broker.jetstream.pull_subscribe_bind("reader", stream=STREAM)
@@ -337,7 +337,7 @@ def test_json_and_metrics(fleet: Fleet) -> None:
     agent = fleet.agent("--json-payload", "--metrics", str(port))
     agent.wait_for("metrics on http://127.0.0.1", err=True)
 
-    async def first(broker: Broker) -> bytes:
+    async def first(broker: BrokerConnection) -> bytes:
         message = await broker.jetstream.get_msg(STREAM, seq=1)
         return message.data or b""
 

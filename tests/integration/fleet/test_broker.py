@@ -9,12 +9,12 @@ from nats_server import NatsServer
 from support import free_port
 
 from portside.errors import PortsideError
-from portside.fleet.broker import Broker, connect
+from portside.fleet.broker import BrokerConnection, connect
 from portside.settings.broker import BrokerOptions
 
 
 def failing(options: BrokerOptions) -> PortsideError:
-    async def attempt() -> Broker:
+    async def attempt() -> BrokerConnection:
         return await connect(options, name="test")
 
     with pytest.raises(PortsideError) as caught:

@@ -14,8 +14,8 @@ from nats_server import NatsServer
 from pyarrow import parquet
 from support import DEADLINE_S, Program, free_port
 
-from portside.fleet.broker import Broker
-from portside.fleet.schema import Message, encode
+from portside.fleet.broker import BrokerConnection
+from portside.fleet.schema import Envelope, encode
 from portside.fleet.subjects import subject
 
 MESSAGES = [
@@ -27,8 +27,8 @@ MESSAGES = [
 ]
 
 
-def publish(url: str, messages: Sequence[Message], *, json: bool = False) -> None:
-    async def work(broker: Broker) -> None:
+def publish(url: str, messages: Sequence[Envelope], *, json: bool = False) -> None:
+    async def work(broker: BrokerConnection) -> None:
         for each in messages:
             where = subject(each.site, each.node, each.kind)  # type: ignore[arg-type]
             await broker.jetstream.publish(where, encode(each, json=json), headers={"Nats-Msg-Id": each.id})
@@ -91,7 +91,7 @@ def test_messages_as_json_and_what_cannot_be_read(nats: NatsServer) -> None:
     make_stream(nats.url)
     publish(nats.url, MESSAGES[:1], json=True)
 
-    async def damage(broker: Broker) -> None:
+    async def damage(broker: BrokerConnection) -> None:
         await broker.jetstream.publish("portside.paris.web1.closed", b"\x1b[31mno message")
 
     on_broker(nats.url, damage)

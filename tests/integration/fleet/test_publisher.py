@@ -18,7 +18,7 @@ from nats_server import NatsServer, cluster
 from support import wait_until
 
 from portside.fleet.outbox import clock, publisher
-from portside.fleet.outbox.session import Session
+from portside.fleet.outbox.session import PublishSession
 from portside.fleet.outbox.store import Outbox
 
 StartStation = Callable[..., Station]
@@ -241,7 +241,7 @@ def test_acknowledgements_that_are_lost(
     make_stream(nats.url, duplicate_window=window_s)
     monkeypatch.setattr(publisher, "_LEAST_PATIENCE_S", 1.0)
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "_answered", lambda *_: None)
+        patched.setattr(PublishSession, "_answered", lambda *_: None)
         one = station(nats.url)
         one.make(100)
         wait_messages(nats.url, 1)

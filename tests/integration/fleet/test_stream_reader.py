@@ -11,10 +11,10 @@ from fleet_records import T0, message, opened, socket, status
 from nats_server import NatsServer
 from support import DEADLINE_S
 
-from portside.fleet.broker import Broker, connect
+from portside.fleet.broker import BrokerConnection, connect
 from portside.fleet.query import stream as module
-from portside.fleet.query.stream import Batch, StreamReader, Which
-from portside.fleet.schema import Message
+from portside.fleet.query.stream import Batch, JetStreamReader, Which
+from portside.fleet.schema import Envelope
 from portside.settings.broker import BrokerOptions
 
 Answer = TypeVar("Answer")
@@ -28,13 +28,13 @@ def url(nats: NatsServer) -> str:
     return nats.url
 
 
-def reading(url: str, work: Callable[[StreamReader, Broker], Awaitable[Answer]]) -> Answer:
+def reading(url: str, work: Callable[[JetStreamReader, BrokerConnection], Awaitable[Answer]]) -> Answer:
     """Do something with a reader."""
 
     async def whole() -> Answer:
         broker = await connect(BrokerOptions(nats=(url,)), name="test")
         try:
-            return await asyncio.wait_for(work(StreamReader(broker), broker), DEADLINE_S)
+            return await asyncio.wait_for(work(JetStreamReader(broker), broker), DEADLINE_S)
         finally:
             await broker.close()
 
@@ -51,14 +51,14 @@ async def taken(batches: AsyncGenerator[Batch, None]) -> tuple[list[int], list[b
     return numbers, ends
 
 
-def signs(count: int, *, node: str = "web1") -> list[Message]:
+def signs(count: int, *, node: str = "web1") -> list[Envelope]:
     return [message("node", status(T0 + seq), node=node, seq=seq) for seq in range(1, count + 1)]
 
 
 def test_the_last_of_each_subject(url: str) -> None:
     publish(url, [*signs(5), *signs(3, node="db1"), message("open", opened(socket()), seq=9)])
 
-    async def work(reader: StreamReader, _: Broker) -> tuple[list[int], list[bool]]:
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
         return await taken(reader.last(NODES))
 
     numbers, ends = reading(url, work)
@@ -67,7 +67,7 @@ def test_the_last_of_each_subject(url: str) -> None:
 
 
 def test_nothing_is_an_end_too(url: str) -> None:
-    async def work(reader: StreamReader, _: Broker) -> tuple[list[int], list[bool]]:
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
         return await taken(reader.history(NODES, 0))
 
     assert reading(url, work) == ([], [True])
@@ -80,7 +80,7 @@ def test_more_than_one_request_takes(url: str, messages: int, size: int, monkeyp
     monkeypatch.setattr(module, "_BATCH_BYTES", size)
     publish(url, signs(40))
 
-    async def work(reader: StreamReader, _: Broker) -> tuple[list[int], list[bool]]:
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
         return await taken(reader.history(NODES, 0))
 
     numbers, ends = reading(url, work)
@@ -93,7 +93,7 @@ def test_what_goes_meanwhile_is_no_reason_to_wait(url: str, monkeypatch: pytest.
     monkeypatch.setattr(module, "_BATCH", 10)
     publish(url, signs(40))
 
-    async def work(reader: StreamReader, broker: Broker) -> list[int]:
+    async def work(reader: JetStreamReader, broker: BrokerConnection) -> list[int]:
         numbers: list[int] = []
         async with aclosing(reader.history(NODES, 0)) as batches:
             async for batch in batches:
@@ -107,7 +107,7 @@ def test_what_goes_meanwhile_is_no_reason_to_wait(url: str, monkeypatch: pytest.
 def test_a_consumer_that_is_deleted_is_made_anew(url: str) -> None:
     publish(url, signs(3))
 
-    async def work(reader: StreamReader, broker: Broker) -> tuple[list[int], int]:
+    async def work(reader: JetStreamReader, broker: BrokerConnection) -> tuple[list[int], int]:
         numbers: list[int] = []
         async with aclosing(reader.history(NODES, 0, follow=True)) as batches:
             async for batch in batches:
@@ -126,7 +126,7 @@ def test_a_consumer_that_is_deleted_is_made_anew(url: str) -> None:
 def test_what_follows_comes(url: str) -> None:
     publish(url, signs(2))
 
-    async def work(reader: StreamReader, _: Broker) -> list[tuple[list[int], bool]]:
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> list[tuple[list[int], bool]]:
         found = []
         async with aclosing(reader.last(NODES, follow=True)) as batches:
             async for batch in batches:
@@ -143,7 +143,7 @@ def test_what_follows_comes(url: str) -> None:
 def test_what_somebody_else_sends_to_the_inbox_is_left_alone(url: str) -> None:
     publish(url, signs(2))
 
-    async def work(reader: StreamReader, broker: Broker) -> list[int]:
+    async def work(reader: JetStreamReader, broker: BrokerConnection) -> list[int]:
         numbers: list[int] = []
         async with aclosing(reader.history(NODES, 0, follow=True)) as batches:
             async for batch in batches:
@@ -165,7 +165,7 @@ def test_what_somebody_else_sends_to_the_inbox_is_left_alone(url: str) -> None:
 def test_a_site_and_a_node_by_their_whole_names(url: str) -> None:
     publish(url, [*signs(1, node="a.b"), *signs(2, node="a_b")])
 
-    async def work(reader: StreamReader, _: Broker) -> tuple[list[int], list[bool]]:
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
         return await taken(reader.history(Which(("node",), "paris", "a.b"), 0))
 
     assert reading(url, work)[0] == [1]

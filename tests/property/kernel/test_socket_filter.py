@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from property.kernel.test_kernel_filter import Seen, filters, sockets
 from unit.kernel.messages import attribute, socket_message, tcp_info
 
-from portside.fleet.query.filter import SocketRow, evaluate_tree, socket_truth
+from portside.fleet.query.filter import FilteredSocket, evaluate_tree, socket_truth
 from portside.fleet.query.names import FleetNames
 from portside.fleet.query.state import NodeName
 from portside.kernel.decoder import decode
@@ -50,7 +50,7 @@ def messages(draw: st.DrawFn) -> bytes:
     )
 
 
-def truth_of(tree: Filter, row: SocketRow) -> bool | None:
+def truth_of(tree: Filter, row: FilteredSocket) -> bool | None:
     return evaluate_tree(tree, lambda condition: socket_truth(condition, row, NAMES))
 
 
@@ -59,6 +59,6 @@ def test_the_same_as_over_the_table(tree: Filter, given_: list[bytes], owners: b
     table = replace(decode(b"".join(given_)).table, interfaces={})
     if owners:
         table = table.with_owners(OWNERS, "no permission" if hidden else "")
-    truths = [truth_of(tree, SocketRow(NodeName("site", "node"), each)) for each in to_sockets(table)]
+    truths = [truth_of(tree, FilteredSocket(NodeName("site", "node"), each)) for each in to_sockets(table)]
     assert [truth is True for truth in truths] == evaluate(tree, table).tolist()
     assert [truth is not False for truth in truths] == possible(tree, table).tolist()

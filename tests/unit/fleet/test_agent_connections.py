@@ -18,7 +18,7 @@ from portside.fleet.agent.open_connections import MOST_BYTES, OpenSnapshots
 from portside.fleet.agent.remote_networks import network_text, remote_networks
 from portside.fleet.agent.sampling import Sampler
 from portside.fleet.agent.summaries import Minutes, Summaries
-from portside.fleet.schema import Summary
+from portside.fleet.schema import TrafficSummary
 from portside.kernel import states
 from portside.kernel.column_names import COLUMNS
 from portside.kernel.connection_tracker import ConnectionTracker, EventBatch
@@ -93,7 +93,7 @@ class Machine:
         self.events += events
         self.summaries.add(events)
 
-    def minute(self) -> list[Summary]:
+    def minute(self) -> list[TrafficSummary]:
         return self.summaries.end(self.tracked, AT, 60.0)
 
 
@@ -235,7 +235,7 @@ def test_remote_networks(address: str, network: str | None) -> None:
 # Summaries.
 
 
-def sums(summaries: list[Summary]) -> Counter[str]:
+def sums(summaries: list[TrafficSummary]) -> Counter[str]:
     total: Counter[str] = Counter()
     for each in summaries:
         for name in ("sockets", "opened", "closed", "reset", "bytes_sent", "bytes_received", "segs_out", "retrans"):

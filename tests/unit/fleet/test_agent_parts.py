@@ -17,7 +17,7 @@ from portside.fleet.agent.connections import pause_after as pause_after_look
 from portside.fleet.agent.findings import MOST_BYTES, FindingsSource, pause_after
 from portside.fleet.agent.machine import machine_number
 from portside.fleet.agent.node import NodeStatusSource, count_time_wait, sockets_by_state
-from portside.fleet.agent.notices import AGAIN_S, Notices
+from portside.fleet.agent.notices import AGAIN_S, AgentNotices
 from portside.fleet.agent.refused import RefusedAttempts
 from portside.fleet.agent.server_sockets import server_sockets
 from portside.fleet.agent.taken_ports import most_taken
@@ -39,7 +39,7 @@ class Added:
         self.records: list[tuple[Kind, Record]] = []
         self.notices: list[str] = []
         self.tally = Tally(lambda: EMPTY)
-        self.outlet = Outlet(self.add, self.tally, Notices(lambda words, _hint: self.notices.append(words)))
+        self.outlet = Outlet(self.add, self.tally, AgentNotices(lambda words, _hint: self.notices.append(words)))
 
     def add(self, kind: Kind, records: Sequence[Record]) -> None:
         self.records += [(kind, each) for each in records]
@@ -193,13 +193,13 @@ def test_a_machine_without_a_number_gets_one(tmp_path: Path, content: str | None
     assert machine_number(str(other), str(identity)) != number
 
 
-# Notices.
+# AgentNotices.
 
 
 def test_a_notice_is_written_once_an_hour_whatever_its_numbers() -> None:
     written: list[str] = []
     now = [0.0]
-    notices = Notices(lambda words, _hint: written.append(words), lambda: now[0])
+    notices = AgentNotices(lambda words, _hint: written.append(words), lambda: now[0])
     notices("7 were lost")
     notices("8 were lost")
     notices("the disk is full")
@@ -211,7 +211,7 @@ def test_a_notice_is_written_once_an_hour_whatever_its_numbers() -> None:
 
 
 def test_so_many_notices_are_remembered() -> None:
-    notices = Notices(lambda _words, _hint: None)
+    notices = AgentNotices(lambda _words, _hint: None)
     for letter in range(1000):
         notices("x" * letter)
     assert len(notices.current(10_000)) == 256
@@ -220,7 +220,7 @@ def test_so_many_notices_are_remembered() -> None:
 
 def test_notices_come_from_any_thread() -> None:
     written: list[str] = []
-    notices = Notices(lambda words, _hint: written.append(words))
+    notices = AgentNotices(lambda words, _hint: written.append(words))
     threads = [threading.Thread(target=notices, args=("the same",)) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -16,14 +16,14 @@ from portside.control.client.http_client import ApiError, Query, Unreachable
 from portside.control.client.server_info import ask_server
 from portside.diagnosis.findings import Subject
 from portside.fleet.console.api import FleetApi
-from portside.fleet.console.event_ring import EventRing, FleetEvent
+from portside.fleet.console.event_ring import FleetEvent, FleetEventRing
 from portside.fleet.console.live import LiveFleet
 from portside.fleet.console.row_list import KeptLists
 from portside.fleet.console.socket_list import reduced
-from portside.fleet.query.filter import VOCABULARY, SocketRow, evaluate_tree, socket_truth
+from portside.fleet.query.filter import VOCABULARY, FilteredSocket, evaluate_tree, socket_truth
 from portside.fleet.query.names import FleetNames
 from portside.fleet.query.state import NodeName
-from portside.fleet.schema import ConnectionEvent, CurrentFindings, Message, ServerEvent
+from portside.fleet.schema import ConnectionEvent, CurrentFindings, Envelope, ServerEvent
 from portside.json_text import encode_json
 from portside.kernel.filter.grammar import parse
 from portside.kernel.models import Owner, Socket
@@ -39,7 +39,7 @@ class Clock:
         return self.now
 
 
-def fleet_of(*messages: Message, clock: Callable[[], float] | None = None) -> LiveFleet:
+def fleet_of(*messages: Envelope, clock: Callable[[], float] | None = None) -> LiveFleet:
     fleet = LiveFleet(["nats://broker:4222"], now=clock or Clock())
     fleet.apply([(each, T0) for each in messages])
     return fleet
@@ -316,11 +316,11 @@ def test_a_filter_is_decided_for_a_node_as_for_each_socket(seed: int) -> None:
     for name in nodes:
         rest = reduced(whole, name)
         for each in sockets:
-            row = SocketRow(name, each)
+            row = FilteredSocket(name, each)
             expected = evaluate_tree(whole, lambda it, of=row: socket_truth(it, of, names))  # type: ignore[misc]
             assert evaluate_tree(rest, lambda it, of=row: socket_truth(it, of, names)) is expected  # type: ignore[misc]
     fleet = fleet_of(*(message("open", opened(*sockets), node=each.node, site=each.site) for each in nodes))
-    rows = [SocketRow(name, each) for name in nodes for each in sockets if each.state != HOSTILE]
+    rows = [FilteredSocket(name, each) for name in nodes for each in sockets if each.state != HOSTILE]
     chosen = [row for row in rows if evaluate_tree(whole, lambda it, of=row: socket_truth(it, of, names)) is True]  # type: ignore[misc]
     page = get(fleet, "sockets", filter=text, view="all", limit=1000)
     assert [(each["node"], each["local"], each["recv_q"]) for each in page["items"]] == [
@@ -405,7 +405,7 @@ def test_events_go_on_where_their_reader_was() -> None:
 
 def test_events_that_are_held_no_more_are_counted() -> None:
     fleet = fleet_of()
-    fleet.events = EventRing(most=3)
+    fleet.events = FleetEventRing(most=3)
     fleet.events.add([event(closed(socket()))] * 10)
     assert [each["seq"] for each in lines(fleet)] == [8, 9, 10]
     missed, *rest = lines(fleet, after=2)

@@ -17,12 +17,12 @@ from portside.fleet.export.formats import JsonLines, Parquet, RowWriter
 from portside.fleet.schema import (
     ConnectionEvent,
     CurrentFindings,
-    Message,
+    Envelope,
     NodeStatus,
     OutboxStatus,
     Record,
     ServerEvent,
-    Summary,
+    TrafficSummary,
 )
 from portside.kernel.column_names import INFO_COLUMNS
 from portside.kernel.models import Owner, Socket
@@ -46,7 +46,7 @@ SOCKET = Socket(
     gaps={},
 )
 CLOSED = ConnectionEvent(event="closed", at=AT, seen="destroy", socket=SOCKET, was="FIN_WAIT2", duration=2.5, of=3)
-SUMMARY = Summary(
+SUMMARY = TrafficSummary(
     at=AT,
     period_s=60.0,
     program="nginx",
@@ -77,8 +77,8 @@ EVENT = ServerEvent(pid=9, event={"event": "opened", "at": AT, "conn": 4, "peer"
 OF_KIND: dict[str, Record] = {"closed": CLOSED, "summary": SUMMARY, "findings": FINDINGS, "node": NODE, "server": EVENT}
 
 
-def message(kind: str, *records: Record) -> Message:
-    return Message(v=1, kind=kind, site="paris", node="web1", boot="b00t", seq=7, at=AT, records=records)
+def message(kind: str, *records: Record) -> Envelope:
+    return Envelope(v=1, kind=kind, site="paris", node="web1", boot="b00t", seq=7, at=AT, records=records)
 
 
 def rows(kind: str, *records: Record) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import pytest
 from fleet_records import socket, summary
 
 from portside.errors import UsageError
-from portside.fleet.query.filter import SocketFilter, SocketRow, SummaryFilter, SummaryRow
+from portside.fleet.query.filter import FilteredSocket, SocketFilter, SummaryFilter, SummaryRow
 from portside.fleet.query.state import NodeName
 from portside.kernel.models import Owner, Socket
 
@@ -20,7 +20,7 @@ FORGOTTEN = Socket(
 
 
 def matches(text: str, of: Socket | None = SOCKET, age_s: float | None = None) -> bool:
-    return SocketFilter(text, "fleet events").matches(SocketRow(NAME, of, age_s))
+    return SocketFilter(text, "fleet events").matches(FilteredSocket(NAME, of, age_s))
 
 
 @pytest.mark.parametrize(

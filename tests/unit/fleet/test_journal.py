@@ -11,10 +11,10 @@ from support import wait_until
 
 from portside.errors import Hint
 from portside.fleet.outbox import journal as module
-from portside.fleet.outbox.database import Outgoing, Stored
+from portside.fleet.outbox.database import OutboxRow, Outgoing
 from portside.fleet.outbox.journal import Journal, new_boot
 from portside.fleet.outbox.store import Outbox, Unwritable
-from portside.fleet.schema import MOST_MESSAGE_BYTES, Message, ServerEvent, decode
+from portside.fleet.schema import MOST_MESSAGE_BYTES, Envelope, ServerEvent, decode
 from portside.fleet.subjects import kind_of
 
 
@@ -39,10 +39,10 @@ class Setting:
         self.journals.append(journal)
         return journal
 
-    def rows(self) -> list[Stored]:
+    def rows(self) -> list[OutboxRow]:
         return self.outbox.take(0, most=100_000, most_bytes=1 << 30, seen=0, stream="s")
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[Envelope]:
         return [decode(each.data, kind_of(each.subject)) for each in self.rows()]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from portside.errors import Hint, PortsideError
 from portside.fleet.outbox import clock, store
-from portside.fleet.outbox.database import Database, Outgoing, Stored, cost
+from portside.fleet.outbox.database import Database, OutboxRow, Outgoing, cost
 from portside.fleet.outbox.store import Outbox, Unwritable
 
 ROOM = 1 << 20
@@ -39,11 +39,11 @@ def outgoing(seq: int, *, size: int = 100, records: int = 1) -> Outgoing:
     return Outgoing(f"web1-b00t-{seq}", "portside.paris.web1.closed", records, seq.to_bytes(4) + bytes(size - 4))
 
 
-def everything(outbox: Outbox, after: int = 0) -> list[Stored]:
+def everything(outbox: Outbox, after: int = 0) -> list[OutboxRow]:
     return outbox.take(after, most=10_000, most_bytes=1 << 30, seen=0, stream="s")
 
 
-def numbers(rows: list[Stored]) -> list[int]:
+def numbers(rows: list[OutboxRow]) -> list[int]:
     return [int(each.name.rpartition("-")[2]) for each in rows]
 
 

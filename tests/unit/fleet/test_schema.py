@@ -9,8 +9,8 @@ from portside.fleet.schema import (
     RECORD_TYPES,
     VERSION,
     ConnectionEvent,
+    Envelope,
     LaterVersion,
-    Message,
     OutboxStatus,
     ServerEvent,
     decode,
@@ -36,8 +36,8 @@ SOCKET = Socket(
 CLOSED = ConnectionEvent(event="closed", at="2026-11-28T01:00:00.000001Z", seen="destroy", socket=SOCKET, duration=2.5)
 
 
-def message(kind: str, *records: msgspec.Struct, v: int = VERSION) -> Message:
-    return Message(
+def message(kind: str, *records: msgspec.Struct, v: int = VERSION) -> Envelope:
+    return Envelope(
         v=v, kind=kind, site="paris", node="web1", boot="b00t", seq=7, at="2026-11-28T01:00:00Z", records=records
     )
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from portside.diagnosis.findings import Finding, Subject
-from portside.fleet.schema import KINDS, RECORD_TYPES, VERSION, Message, OutboxStatus
+from portside.fleet.schema import KINDS, RECORD_TYPES, VERSION, Envelope, OutboxStatus
 from portside.kernel.models import Owner, Socket
 
 PAGE = (Path(__file__).parents[3] / "docs" / "fleet" / "schema.md").read_text()
 TYPES = sorted(
-    {Message, *RECORD_TYPES.values(), OutboxStatus, Socket, Owner, Finding, Subject}, key=lambda t: t.__name__
+    {Envelope, *RECORD_TYPES.values(), OutboxStatus, Socket, Owner, Finding, Subject}, key=lambda t: t.__name__
 )
 
 

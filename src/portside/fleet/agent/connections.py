@@ -15,7 +15,7 @@ from portside.app.connection_events import ConnectionEvents, EventQuery
 from portside.app.watch_filter import wrong_filter
 from portside.diagnosis.observation import Columns
 from portside.errors import PortsideError
-from portside.fleet.agent.ending import Ending, to_wall_ns
+from portside.fleet.agent.ending import StopSignal, to_wall_ns
 from portside.fleet.agent.event_records import event_records, now, pieces
 from portside.fleet.agent.memory import small_reader
 from portside.fleet.agent.node import count_time_wait
@@ -89,7 +89,7 @@ class ConnectionSource:
         """The attempts to connect that were refused since the last call, and how many announcements were lost."""
         return self._refused.take(self._events.lost) if self._events.monitor is not None else (None, 0)
 
-    def run(self, ending: Ending) -> None:
+    def run(self, ending: StopSignal) -> None:
         """Take what comes until the end, and then what is still under way."""
         self.start()
         poller = select.poll()

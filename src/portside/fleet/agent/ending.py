@@ -5,7 +5,7 @@ import threading
 import time
 
 
-class Ending:
+class StopSignal:
     """Set once, from any thread; ``fileno`` becomes readable with it. ``close`` closes the descriptors."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from portside.fleet.agent.compact_sockets import event_sockets
-from portside.fleet.agent.sampling import Sample
+from portside.fleet.agent.sampling import EvenSample
 from portside.fleet.schema import ConnectionEvent
 from portside.kernel import states
 from portside.kernel.connection_tracker import UNKNOWN, EventBatch
@@ -16,7 +16,9 @@ from portside.kernel.connection_tracker import UNKNOWN, EventBatch
 _S = 1_000_000_000
 
 
-def pieces(batch: EventBatch, sample: Sample | None, most: int) -> Iterator[tuple[EventBatch, Sequence[int] | None]]:
+def pieces(
+    batch: EventBatch, sample: EvenSample | None, most: int
+) -> Iterator[tuple[EventBatch, Sequence[int] | None]]:
     """The events of a batch, or of a sample, so many at a time, and for how many each stands; None: for one."""
     size = len(batch.table) if sample is None else len(sample.rows)
     if sample is None and size <= most:

@@ -10,7 +10,7 @@ from portside.diagnosis.diagnosis import Diagnosis, Report
 from portside.diagnosis.findings import Finding
 from portside.diagnosis.registry import RULES
 from portside.errors import PortsideError
-from portside.fleet.agent.ending import Ending
+from portside.fleet.agent.ending import StopSignal
 from portside.fleet.agent.event_records import now
 from portside.fleet.agent.memory import small_reader, trim_memory
 from portside.fleet.agent.taken_ports import ports_run_out
@@ -46,7 +46,7 @@ class FindingsSource:
         self._published: tuple[Finding, ...] = ()
         self._at_s: float | None = None
 
-    def run(self, ending: Ending) -> None:
+    def run(self, ending: StopSignal) -> None:
         """Look until the end, on a thread of its own."""
         while not ending.is_set:
             try:
@@ -55,7 +55,7 @@ class FindingsSource:
                 self._notices(f"findings cannot be looked for: {error}")
                 ending.wait(_SLOWEST_S)
 
-    def _watch(self, ending: Ending) -> None:
+    def _watch(self, ending: StopSignal) -> None:
         diagnosis = Diagnosis(RULES if self._tree is EVERYTHING else filtered_rules(RULES))
         looks = 0
         with_time_wait = False

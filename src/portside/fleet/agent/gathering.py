@@ -9,7 +9,7 @@ import msgspec
 
 from portside.app.watch_filter import wrong_filter
 from portside.fleet.agent.connections import ConnectionOptions, ConnectionSource
-from portside.fleet.agent.ending import Ending
+from portside.fleet.agent.ending import StopSignal
 from portside.fleet.agent.findings import FindingsSource
 from portside.fleet.agent.machine import machine_number
 from portside.fleet.agent.node import NodeStatusSource
@@ -55,7 +55,7 @@ class Gathering:
         outlet = outlet._replace(add=outlet.tally.counting(outlet.add))
         size_of = _size_as_json if settings.json_payload else _size
         tree = check_filter(settings.filter)
-        self._ending = Ending()
+        self._ending = StopSignal()
         self._stack.callback(self._ending.close)
         options = ConnectionOptions(
             settings.filter, settings.opened, settings.changed, settings.rate, settings.interval
@@ -92,7 +92,7 @@ class Gathering:
         if not any(thread.is_alive() for thread in self._threads):
             self._stack.close()
 
-    def _watched(self, run: Callable[[Ending], None]) -> None:
+    def _watched(self, run: Callable[[StopSignal], None]) -> None:
         try:
             run(self._ending)
         except Exception as error:  # noqa: BLE001 -- the run ends with it

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from portside.fleet.agent.ending import Ending
+from portside.fleet.agent.ending import StopSignal
 from portside.fleet.agent.event_records import now
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import NodeStatus
@@ -30,7 +30,7 @@ class NodeStatusSource:
         system = os.uname()
         self._system = f"{system.sysname} {system.release}"
 
-    def run(self, ending: Ending) -> None:
+    def run(self, ending: StopSignal) -> None:
         """Make records until the end, on a thread of its own."""
         self.report()
         while not ending.wait(EVERY_S):

@@ -14,7 +14,7 @@ _MOST_REMEMBERED: Final = 256
 _NUMBER: Final = re.compile(r"\d+")
 
 
-class Notices:
+class AgentNotices:
     """Writes notices, from any thread; one that differs from an earlier one in its numbers alone is the same one.
 
     ``current`` are those of the last hour, for the status of the node.

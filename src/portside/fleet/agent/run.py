@@ -16,7 +16,7 @@ from typing import Final
 from portside.addresses import Address
 from portside.app.notices import write_notice
 from portside.fleet.agent.gathering import Gathering, check_filter
-from portside.fleet.agent.notices import Notices
+from portside.fleet.agent.notices import AgentNotices
 from portside.fleet.agent.tally import Outlet, Tally
 from portside.fleet.broker import without_password
 from portside.fleet.outbox.journal import Journal, new_boot
@@ -33,7 +33,7 @@ _STATE: Final = ".local/state"
 def run(settings: Agent) -> int:
     """Gather and publish until a signal; the exit status. Raises PortsideError."""
     check_filter(settings.filter)
-    return asyncio.run(_Run(settings).serve())
+    return asyncio.run(_AgentRun(settings).serve())
 
 
 def outbox_folder(settings: Agent) -> str:
@@ -51,14 +51,14 @@ def node_name(settings: Agent) -> str:
     return settings.node or parse_name(socket.gethostname())
 
 
-class _Run:
+class _AgentRun:
     """One run of an agent."""
 
     def __init__(self, settings: Agent) -> None:
         self._settings = settings
         self._folder = outbox_folder(settings)
         self._node = node_name(settings)
-        self._notices = Notices()
+        self._notices = AgentNotices()
         self._ended = asyncio.Event()
 
     async def serve(self) -> int:

@@ -12,7 +12,7 @@ _BURST_S = 1.0  # what was not used for so long may be used at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class EvenSample:
     """The events that are kept of a batch, as row numbers, and for how many each stands: in sum all of the batch."""
 
     rows: npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class Sampler:
         self._room = rate * _BURST_S
         self._at = clock()
 
-    def sample(self, sizes: Sequence[int]) -> list[Sample | None]:
+    def sample(self, sizes: Sequence[int]) -> list[EvenSample | None]:
         """For batches of these sizes what is kept of each; None: all of it. Of each batch at least one is kept."""
         now = self._clock()
         self._room = min(self._rate * _BURST_S, self._room + (now - self._at) * self._rate)
@@ -39,7 +39,7 @@ class Sampler:
             self._room -= total
             return [None] * len(sizes)
         share = max(0.0, self._room) / total
-        samples: list[Sample | None] = []
+        samples: list[EvenSample | None] = []
         for size in sizes:
             kept = min(size, max(1, int(size * share)))
             self._room -= kept
@@ -48,8 +48,8 @@ class Sampler:
         return samples
 
     @staticmethod
-    def _even(size: int, kept: int) -> Sample:
+    def _even(size: int, kept: int) -> EvenSample:
         """One of each of so many parts, each time at another place. (numpy's own generators take 2 MB.)"""
         ends = np.arange(kept + 1, dtype=np.int64) * size // kept
         of = np.diff(ends)
-        return Sample(ends[:-1] + (random.random() * of).astype(np.int64), of)  # noqa: S311 -- no secret
+        return EvenSample(ends[:-1] + (random.random() * of).astype(np.int64), of)  # noqa: S311 -- no secret

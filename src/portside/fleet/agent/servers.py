@@ -24,7 +24,7 @@ from portside.control.client.merged_events import EVENTS
 from portside.control.client.server_info import ask_server
 from portside.control.socket_path import ControlSocket, is_alive
 from portside.errors import PortsideError
-from portside.fleet.agent.ending import Ending
+from portside.fleet.agent.ending import StopSignal
 from portside.fleet.agent.server_sockets import server_sockets
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import ServerEvent
@@ -40,7 +40,7 @@ _MOST_WAITING: Final = 2000  # events that were read and not handed over
 _JOIN_S: Final = 1.0
 
 
-class Server(NamedTuple):
+class FollowedServer(NamedTuple):
     """A run of a server: its process, and when it began as it says itself."""
 
     pid: int
@@ -65,7 +65,7 @@ class ServerEvents:
         self._rate = rate
         self._find = find
         self._changed = threading.Condition()
-        self._waiting: list[tuple[Server, dict[str, Any]]] = []
+        self._waiting: list[tuple[FollowedServer, dict[str, Any]]] = []
         self._streams: dict[int, LineStream] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._silent: dict[int, float] = {}
@@ -74,7 +74,7 @@ class ServerEvents:
         self._is_first_look = True
         self._saved_s = time.monotonic()
 
-    def run(self, ending: Ending) -> None:
+    def run(self, ending: StopSignal) -> None:
         """Follow them until the end, on a thread of its own."""
         next_s = handed_s = time.monotonic()
         while not ending.is_set:
@@ -129,7 +129,7 @@ class ServerEvents:
             return
         if info["pid"] != control.pid:
             return
-        server = Server(control.pid, info["started"])
+        server = FollowedServer(control.pid, info["started"])
         after = self._positions.get(server)
         if after is None and not self._is_first_look:
             after = 0
@@ -140,7 +140,7 @@ class ServerEvents:
             self._streams[server.pid], self._threads[server.pid] = stream, thread
         thread.start()
 
-    def _read(self, server: Server, stream: LineStream) -> None:
+    def _read(self, server: FollowedServer, stream: LineStream) -> None:
         """Read the events of one server until its stream ends, on a thread of its own."""
         try:
             for item in stream:
@@ -171,11 +171,11 @@ class ServerEvents:
 
     # What is kept from one run of the agent to the next.
 
-    def _load(self) -> dict[Server, int]:
+    def _load(self) -> dict[FollowedServer, int]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 kept = json.load(file)
-            return {Server(int(pid), str(started)): int(seq) for pid, started, seq in kept}
+            return {FollowedServer(int(pid), str(started)): int(seq) for pid, started, seq in kept}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError) as error:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portside.fleet.agent.remote_networks import network_text, remote_networks
-from portside.fleet.schema import Summary
+from portside.fleet.schema import TrafficSummary
 from portside.kernel import states
 from portside.kernel.connection_tracker import EventBatch, forgotten
 from portside.kernel.models import Owner
@@ -110,7 +110,7 @@ class Summaries:
             if batch.kind in ("opened", "short", "closed"):
                 self._add(batch)
 
-    def end(self, tracked: TrackedSockets, at: str, period_s: float) -> list[Summary]:
+    def end(self, tracked: TrackedSockets, at: str, period_s: float) -> list[TrafficSummary]:
         """The summaries of the minute that ends with this table; the next one begins."""
         self._ports = self._read_port_range()
         shown = tracked.select(tracked.reported & (tracked.table.base["state"] != states.LISTEN))
@@ -200,7 +200,7 @@ class Summaries:
         chosen = (ports >= self._ports[0]) & (ports <= self._ports[1]) & ~np.isin(ports, self._listening)
         return np.where(chosen, _NO_PORT, ports.astype("i8"))
 
-    def _summaries(self, at: str, period_s: float) -> list[Summary]:
+    def _summaries(self, at: str, period_s: float) -> list[TrafficSummary]:
         names = {number: name for name, number in self._programs.items()}
         others = self._groups.pop(_OTHERS, None)
         ranked = sorted(self._groups.items(), key=lambda each: _weight(each[1]), reverse=True)
@@ -208,7 +208,7 @@ class Summaries:
             others = counts if others is None else _sum(others, counts)
         medians = self._medians()
         summaries = [
-            Summary(
+            TrafficSummary(
                 at=at,
                 period_s=period_s,
                 program=names.get(key[0]),
@@ -222,7 +222,7 @@ class Summaries:
         ]
         if others is not None:
             summaries.append(
-                Summary(
+                TrafficSummary(
                     at=at, period_s=period_s, program=None, local_port=None, remote=None, state="", others=True,
                     **_named(others),
                 )

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from portside.fleet.agent.notices import Notices
+from portside.fleet.agent.notices import AgentNotices
 from portside.fleet.schema import Kind, OutboxStatus, Record
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ class Outlet(NamedTuple):
 
     add: Add
     tally: Tally
-    notices: Notices
+    notices: AgentNotices

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from portside.fleet.console.event_ring import FleetEvent
-from portside.fleet.query.filter import TEXTS, SocketRow, evaluate_tree, socket_truth, wildcard_of
+from portside.fleet.query.filter import TEXTS, FilteredSocket, evaluate_tree, socket_truth, wildcard_of
 from portside.fleet.query.names import FleetNames
 from portside.fleet.schema import ServerEvent
 from portside.kernel.filter.columns import ENDS, FILTER_COLUMNS, Vocabulary
@@ -27,9 +27,9 @@ def event_choice(text: str) -> Callable[[FleetEvent], bool]:
     def matches(event: FleetEvent) -> bool:
         record = event.record
         if isinstance(record, ServerEvent):
-            kind, row = str(record.event.get("event")), SocketRow(event.name, None)
+            kind, row = str(record.event.get("event")), FilteredSocket(event.name, None)
         else:
-            kind, row = record.event, SocketRow(event.name, record.socket, record.duration)
+            kind, row = record.event, FilteredSocket(event.name, record.socket, record.duration)
 
         def truth(condition: Condition) -> bool | None:
             if isinstance(condition, TextIs) and condition.column == "event":

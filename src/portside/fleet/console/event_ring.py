@@ -20,7 +20,7 @@ class FleetEvent(NamedTuple):
     record: ConnectionEvent | ServerEvent
 
 
-class EventRing:
+class FleetEventRing:
     """The last events: their numbers count from 1, and ``last`` is the newest."""
 
     def __init__(self, most: int = MOST_EVENTS) -> None:

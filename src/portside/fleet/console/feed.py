@@ -17,7 +17,7 @@ from portside.fleet.console.api import FleetApi
 from portside.fleet.console.event_ring import FleetEvent
 from portside.fleet.console.live import LiveFleet
 from portside.fleet.query.state import NodeName
-from portside.fleet.query.stream import Batch, StreamReader, Which
+from portside.fleet.query.stream import Batch, JetStreamReader, Which
 from portside.fleet.schema import ConnectionEvent, Kind, ServerEvent
 from portside.settings.broker import BrokerOptions
 
@@ -79,7 +79,7 @@ class FleetFeed:
         broker = await connect(
             self._options, name="fleet console", is_lasting=True, on_disconnected=self._lost, on_reconnected=self._found
         )
-        reader = StreamReader(broker, self._options.js_domain)
+        reader = JetStreamReader(broker, self._options.js_domain)
         self.fleet.unread = reader.left_out.sentences
         tasks = [asyncio.create_task(self._keep_on(reader, each)) for each in (self._read_state, self._read_events)]
         tasks.append(asyncio.create_task(self._wait_end(self._ended)))
@@ -103,7 +103,7 @@ class FleetFeed:
     async def _found(self) -> None:
         self.fleet.problem = None
 
-    async def _keep_on(self, reader: StreamReader, read: Callable[[StreamReader], Awaitable[None]]) -> None:
+    async def _keep_on(self, reader: JetStreamReader, read: Callable[[JetStreamReader], Awaitable[None]]) -> None:
         """Read for ever; what goes wrong before anything came is the end, and afterwards the reason to begin anew."""
         while True:
             try:
@@ -113,7 +113,7 @@ class FleetFeed:
                     raise error if isinstance(error, PortsideError) else failure(self._options, error) from error
             await asyncio.sleep(_AGAIN_S)
 
-    async def _read_state(self, reader: StreamReader) -> None:
+    async def _read_state(self, reader: JetStreamReader) -> None:
         async with aclosing(reader.last(Which(_STATE, self._site, self._node), follow=True)) as batches:
             async for batch in batches:
                 self._take_state(batch)
@@ -123,7 +123,7 @@ class FleetFeed:
         if batch.is_end and not self._ready.done():
             self._ready.set_result(None)
 
-    async def _read_events(self, reader: StreamReader) -> None:
+    async def _read_events(self, reader: JetStreamReader) -> None:
         since = self.fleet.began_at - _EVENTS_S
         async with aclosing(reader.history(Which(_HISTORY, self._site, self._node), since, follow=True)) as batches:
             async for batch in batches:

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 from portside.control.client.http_client import Unreachable
 from portside.events import utc
 from portside.fleet.console.clean import clean_name
-from portside.fleet.console.event_ring import EventRing
+from portside.fleet.console.event_ring import FleetEventRing
 from portside.fleet.console.rates import FleetRates
 from portside.fleet.query.state import FindingOfNode, FleetState, NodeName, NodeReport, OpenOfNode
-from portside.fleet.schema import Message
+from portside.fleet.schema import Envelope
 
 TOLD_S: Final = 300.0
 """How long connections and findings are shown after their node has told them."""
@@ -34,7 +34,7 @@ class LiveFleet:
         self, brokers: Sequence[str], state: FleetState | None = None, now: Callable[[], float] = time.time
     ) -> None:
         self.brokers = tuple(brokers)
-        self.events = EventRing()
+        self.events = FleetEventRing()
         self.problem: str | None = None
         self.unread: Callable[[], list[str]] = list
         self.now = now
@@ -54,7 +54,7 @@ class LiveFleet:
         """A number that is another one as soon as anything has changed."""
         return self._state.changes
 
-    def apply(self, messages: Sequence[tuple[Message, float]]) -> None:
+    def apply(self, messages: Sequence[tuple[Envelope, float]]) -> None:
         """Take messages, each with when it was stored, in seconds since 1970."""
         with self._lock:
             for message, stored_at in messages:

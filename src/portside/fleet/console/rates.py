@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from portside.fleet.query.state import NodeName, SummaryOfNode
-from portside.fleet.schema import Summary
+from portside.fleet.schema import TrafficSummary
 
 NAMES: Final = ("opened", "closed", "received", "sent")
 _MOST_A_SECOND: Final = 1e15
@@ -15,11 +15,11 @@ class FleetRates:
     """The sums of the nodes, each added up once for each minute that it tells."""
 
     def __init__(self) -> None:
-        self._of_node: dict[NodeName, tuple[tuple[Summary, ...], tuple[float, ...]]] = {}
+        self._of_node: dict[NodeName, tuple[tuple[TrafficSummary, ...], tuple[float, ...]]] = {}
 
     def of(self, summaries: Iterable[SummaryOfNode]) -> dict[str, float]:
         """The rates by their names, of the nodes that have told a minute."""
-        kept: dict[NodeName, tuple[tuple[Summary, ...], tuple[float, ...]]] = {}
+        kept: dict[NodeName, tuple[tuple[TrafficSummary, ...], tuple[float, ...]]] = {}
         for each in summaries:
             before = self._of_node.get(each.name)
             is_known = before is not None and before[0] is each.groups
@@ -28,7 +28,7 @@ class FleetRates:
         return {name: sum(rates[place] for _, rates in kept.values()) for place, name in enumerate(NAMES)}
 
 
-def _rates(groups: tuple[Summary, ...]) -> tuple[float, ...]:
+def _rates(groups: tuple[TrafficSummary, ...]) -> tuple[float, ...]:
     sums = [0.0] * len(NAMES)
     for group in groups:
         if not (math.isfinite(group.period_s) and group.period_s > 0):

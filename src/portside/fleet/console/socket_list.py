@@ -10,7 +10,7 @@ from portside.fleet.console.live import LiveFleet
 from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, refusal, wrong_filter
 from portside.fleet.query.filter import (
     VOCABULARY,
-    SocketRow,
+    FilteredSocket,
     evaluate_tree,
     parse_end,
     socket_truth,
@@ -37,7 +37,7 @@ class SocketList:
 
     def __init__(self, fleet: LiveFleet) -> None:
         self._fleet = fleet
-        self._lists: KeptLists[SocketRow] = KeptLists()
+        self._lists: KeptLists[FilteredSocket] = KeptLists()
 
     def page(self, query: Query) -> dict[str, Any]:
         """The page that a query asks for. Raises ApiError."""
@@ -61,7 +61,7 @@ class SocketList:
             "notes": [],
         }
 
-    def _make(self, asked: ListQuery, view: View | None, key: Any) -> tuple[list[SocketRow], dict[str, int]]:
+    def _make(self, asked: ListQuery, view: View | None, key: Any) -> tuple[list[FilteredSocket], dict[str, int]]:
         try:
             names = FleetNames()
             tree = parse(asked.filter, names, VOCABULARY) if asked.filter else EVERYTHING
@@ -78,7 +78,7 @@ class SocketList:
         }
         return rows, totals
 
-    def _sort_key(self, sort: str) -> Callable[[SocketRow], Any] | None:
+    def _sort_key(self, sort: str) -> Callable[[FilteredSocket], Any] | None:
         name = sort.removeprefix("-").lower()
         if not name:
             return None
@@ -89,9 +89,9 @@ class SocketList:
         return _KEYS[name]
 
 
-def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list[SocketRow]:
+def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list[FilteredSocket]:
     """The sockets that are known to match: node by node, in the order of their telling."""
-    found: list[SocketRow] = []
+    found: list[FilteredSocket] = []
     for each in told:
         rest, states = _of_node(tree, each.name)
         if rest == NOTHING:
@@ -99,7 +99,7 @@ def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list
         for socket in each.sockets:
             if states is not None and not _is_in(states, socket.state):
                 continue
-            row = SocketRow(each.name, socket)
+            row = FilteredSocket(each.name, socket)
             if rest == EVERYTHING or evaluate_tree(rest, lambda it, of=row: socket_truth(it, of, names)) is True:  # type: ignore[misc]
                 found.append(row)
     return found
@@ -154,11 +154,11 @@ def _end(text: str | None) -> tuple[int, bytes, int, str]:
     return (0, b"", 0, text or "") if end is None else (len(end[0]), *end, "")
 
 
-def _of_socket(value: Callable[[Socket], Any]) -> Callable[[SocketRow], Any]:
+def _of_socket(value: Callable[[Socket], Any]) -> Callable[[FilteredSocket], Any]:
     return lambda row: None if row.socket is None else value(row.socket)
 
 
-def _of_info(name: str) -> Callable[[SocketRow], Any]:
+def _of_info(name: str) -> Callable[[FilteredSocket], Any]:
     return _of_socket(lambda socket: clean_number((socket.info or {}).get(name)))
 
 
@@ -170,7 +170,7 @@ def _pid(socket: Socket) -> int | None:
     return socket.owners[0].pid if socket.owners else None
 
 
-_KEYS: Final[Mapping[str, Callable[[SocketRow], Any]]] = {
+_KEYS: Final[Mapping[str, Callable[[FilteredSocket], Any]]] = {
     "node": lambda row: (row.name.node, row.name.site),
     "site": lambda row: row.name,
     "proto": _of_socket(lambda socket: socket.proto),
@@ -187,7 +187,7 @@ _KEYS: Final[Mapping[str, Callable[[SocketRow], Any]]] = {
 }
 
 
-def _item(row: SocketRow) -> dict[str, Any]:
+def _item(row: FilteredSocket) -> dict[str, Any]:
     """A row as ``watch --json`` has it, with node and site; texts in it can be shown as they are."""
     socket = row.socket
     assert socket is not None  # noqa: S101 -- those of a fleet's open connections are

@@ -14,8 +14,8 @@ from portside.diagnosis.findings import Finding
 from portside.fleet.schema import (
     ConnectionEvent,
     CurrentFindings,
+    Envelope,
     Kind,
-    Message,
     ServerEvent,
 )
 from portside.json_text import encode_json
@@ -40,14 +40,14 @@ _STATES: Final[Mapping[str, str]] = {
 class Item(NamedTuple):
     """A record, or one of the findings of one, with the message that it came in. ``number`` is the record's own."""
 
-    message: Message
+    message: Envelope
     number: int
     record: Any
     local: tuple[str | None, int | None] = (None, None)
     peer: tuple[str | None, int | None] = (None, None)
 
 
-class Column(NamedTuple):
+class ExportColumn(NamedTuple):
     """A column, and where its values come from."""
 
     name: str
@@ -60,7 +60,7 @@ class Column(NamedTuple):
         return None if found is None else _TYPES[self.type](found)
 
 
-def items(message: Message) -> Iterator[Item]:
+def items(message: Envelope) -> Iterator[Item]:
     """The rows of a message: one a record, and of findings one each."""
     for number, record in enumerate(message.records, message.seq):
         match record:
@@ -137,30 +137,35 @@ _TYPES: Final[Mapping[Type, Callable[[object], Value]]] = {
 }
 
 
-def _field(name: str, type_: Type, field: str) -> Column:
+def _field(name: str, type_: Type, field: str) -> ExportColumn:
     """A column that is a field of the record."""
 
     def read(item: Item) -> object:
         return getattr(item.record, field)
 
-    return Column(name, type_, read)
+    return ExportColumn(name, type_, read)
 
 
-def _outbox(field: str, type_: Type) -> Column:
-    return Column(f"portside.outbox.{field}", type_, lambda item: getattr(item.record.outbox, field))
+def _outbox(field: str, type_: Type) -> ExportColumn:
+    return ExportColumn(f"portside.outbox.{field}", type_, lambda item: getattr(item.record.outbox, field))
 
 
-def _info(name: str, type_: Type) -> Column:
+def _info(name: str, type_: Type) -> ExportColumn:
     def read(item: Item) -> object:
         info = item.record.socket.info
         return None if info is None else info.get(name)
 
-    return Column(f"tcp.{name}", type_, read)
+    return ExportColumn(f"tcp.{name}", type_, read)
 
 
 def _owner(item: Item, field: str) -> object:
     owners = item.record.socket.owners
     return getattr(owners[0], field) if owners else None
+
+
+def _user(item: Item) -> str | None:
+    uid = item.record.socket.uid
+    return None if uid is None else str(uid)
 
 
 def _network_type(item: Item) -> str | None:
@@ -173,8 +178,8 @@ def _finding(item: Item) -> Finding:
     return found
 
 
-def _sockets(state: str) -> Column:
-    return Column(f"portside.sockets.{state_name(state)}", "int", lambda item: item.record.sockets.get(state, 0))
+def _sockets(state: str) -> ExportColumn:
+    return ExportColumn(f"portside.sockets.{state_name(state)}", "int", lambda item: item.record.sockets.get(state, 0))
 
 
 _INFO_TYPES: Final[Mapping[str, Type]] = {
@@ -184,21 +189,21 @@ _INFO_TYPES: Final[Mapping[str, Type]] = {
 }
 
 _WHERE: Final = (
-    Column("host.name", "string", lambda item: item.message.node),
-    Column("portside.site", "string", lambda item: item.message.site),
-    Column("portside.boot", "string", lambda item: item.message.boot),
-    Column("portside.seq", "int", lambda item: item.number),
+    ExportColumn("host.name", "string", lambda item: item.message.node),
+    ExportColumn("portside.site", "string", lambda item: item.message.site),
+    ExportColumn("portside.boot", "string", lambda item: item.message.boot),
+    ExportColumn("portside.seq", "int", lambda item: item.number),
 )
 _LOCAL: Final = (
-    Column("network.local.address", "string", lambda item: item.local[0]),
-    Column("network.local.port", "int", lambda item: item.local[1]),
+    ExportColumn("network.local.address", "string", lambda item: item.local[0]),
+    ExportColumn("network.local.port", "int", lambda item: item.local[1]),
 )
 _PEER: Final = (
-    Column("network.peer.address", "string", lambda item: item.peer[0]),
-    Column("network.peer.port", "int", lambda item: item.peer[1]),
+    ExportColumn("network.peer.address", "string", lambda item: item.peer[0]),
+    ExportColumn("network.peer.port", "int", lambda item: item.peer[1]),
 )
-_TRANSPORT: Final = Column("network.transport", "string", lambda _: "tcp")
-_TYPE: Final = Column("network.type", "string", _network_type)
+_TRANSPORT: Final = ExportColumn("network.transport", "string", lambda _: "tcp")
+_TYPE: Final = ExportColumn("network.type", "string", _network_type)
 _AT: Final = _field("timestamp", "time", "at")
 
 _CLOSED: Final = (
@@ -208,16 +213,16 @@ _CLOSED: Final = (
     _TYPE,
     *_LOCAL,
     *_PEER,
-    Column("network.connection.state", "string", lambda item: state_name(item.record.was)),
-    Column("process.pid", "int", lambda item: _owner(item, "pid")),
-    Column("process.executable.name", "string", lambda item: _owner(item, "program")),
-    Column("process.command_line", "string", lambda item: _owner(item, "command")),
-    Column("user.id", "string", lambda item: None if item.record.socket.uid is None else str(item.record.socket.uid)),
+    ExportColumn("network.connection.state", "string", lambda item: state_name(item.record.was)),
+    ExportColumn("process.pid", "int", lambda item: _owner(item, "pid")),
+    ExportColumn("process.executable.name", "string", lambda item: _owner(item, "program")),
+    ExportColumn("process.command_line", "string", lambda item: _owner(item, "command")),
+    ExportColumn("user.id", "string", _user),
     _field("portside.duration_s", "float", "duration"),
     _field("portside.seen", "string", "seen"),
     _field("portside.of", "int", "of"),
-    Column("tcp.recv_q", "int", lambda item: item.record.socket.recv_q),
-    Column("tcp.send_q", "int", lambda item: item.record.socket.send_q),
+    ExportColumn("tcp.recv_q", "int", lambda item: item.record.socket.recv_q),
+    ExportColumn("tcp.send_q", "int", lambda item: item.record.socket.send_q),
     _info("congestion", "string"),
     *(_info(name, _INFO_TYPES.get(name, "int")) for name in INFO_COLUMNS),
 )
@@ -228,7 +233,7 @@ _SUMMARY: Final = (
     _TRANSPORT,
     _field("network.local.port", "int", "local_port"),
     _field("portside.peer.network", "string", "remote"),
-    Column("network.connection.state", "string", lambda item: state_name(item.record.state)),
+    ExportColumn("network.connection.state", "string", lambda item: state_name(item.record.state)),
     _field("process.executable.name", "string", "program"),
     *(_field(f"portside.{name}", "int", name) for name in ("sockets", "opened", "closed", "reset")),
     *(
@@ -238,21 +243,21 @@ _SUMMARY: Final = (
     _field("portside.others", "bool", "others"),
 )
 _FINDINGS: Final = (
-    Column("timestamp", "time", lambda item: item.record[0].at),
+    ExportColumn("timestamp", "time", lambda item: item.record[0].at),
     *_WHERE,
-    Column("portside.finding.code", "string", lambda item: _finding(item).code),
-    Column("portside.finding.severity", "string", lambda item: _finding(item).severity),
-    Column("portside.finding.subject", "string", lambda item: _finding(item).subject.kind),
+    ExportColumn("portside.finding.code", "string", lambda item: _finding(item).code),
+    ExportColumn("portside.finding.severity", "string", lambda item: _finding(item).severity),
+    ExportColumn("portside.finding.subject", "string", lambda item: _finding(item).subject.kind),
     _TYPE,
     *_LOCAL,
     *_PEER,
-    Column("process.pid", "int", lambda item: _finding(item).subject.pid),
-    Column("process.executable.name", "string", lambda item: _finding(item).subject.program),
-    Column("portside.finding.summary", "string", lambda item: _finding(item).summary),
-    Column("portside.finding.count", "int", lambda item: _finding(item).count),
-    Column("portside.finding.first_seen", "time", lambda item: _finding(item).first_seen),
-    Column("portside.finding.last_seen", "time", lambda item: _finding(item).last_seen),
-    Column("portside.finding.evidence", "string", lambda item: dict(_finding(item).evidence)),
+    ExportColumn("process.pid", "int", lambda item: _finding(item).subject.pid),
+    ExportColumn("process.executable.name", "string", lambda item: _finding(item).subject.program),
+    ExportColumn("portside.finding.summary", "string", lambda item: _finding(item).summary),
+    ExportColumn("portside.finding.count", "int", lambda item: _finding(item).count),
+    ExportColumn("portside.finding.first_seen", "time", lambda item: _finding(item).first_seen),
+    ExportColumn("portside.finding.last_seen", "time", lambda item: _finding(item).last_seen),
+    ExportColumn("portside.finding.evidence", "string", lambda item: dict(_finding(item).evidence)),
 )
 _NODE: Final = (
     _AT,
@@ -277,17 +282,17 @@ _NODE: Final = (
     _field("portside.last", "bool", "last"),
 )
 _SERVER: Final = (
-    Column("timestamp", "time", lambda item: item.record.event.get("at")),
+    ExportColumn("timestamp", "time", lambda item: item.record.event.get("at")),
     *_WHERE,
     _field("process.pid", "int", "pid"),
-    Column("portside.event", "string", lambda item: item.record.event.get("event")),
-    Column("portside.conn", "int", lambda item: item.record.event.get("conn")),
+    ExportColumn("portside.event", "string", lambda item: item.record.event.get("event")),
+    ExportColumn("portside.conn", "int", lambda item: item.record.event.get("conn")),
     _TRANSPORT,
     *_PEER,
     _field("portside.event_json", "string", "event"),
 )
 
-COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
+COLUMNS: Final[Mapping[str, tuple[ExportColumn, ...]]] = {
     "closed": _CLOSED,
     "summary": _SUMMARY,
     "findings": _FINDINGS,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from portside.errors import PortsideError
-from portside.fleet.export.columns import Column, Item, Type
+from portside.fleet.export.columns import ExportColumn, Item, Type
 from portside.json_text import encode_json
 from portside.record.export_file import ExportFile
 
@@ -30,7 +30,7 @@ class RowWriter(Protocol):
 class JsonLines:
     """A JSON object a line; a value that is not known is left out."""
 
-    def __init__(self, columns: Sequence[Column], file: ExportFile) -> None:
+    def __init__(self, columns: Sequence[ExportColumn], file: ExportFile) -> None:
         self._columns = columns
         self._file = file
 
@@ -46,7 +46,7 @@ class JsonLines:
 class Parquet:
     """A Parquet file in groups of 20,000 rows, compressed with zstd. Raises PortsideError where there is no pyarrow."""
 
-    def __init__(self, columns: Sequence[Column], file: ExportFile) -> None:
+    def __init__(self, columns: Sequence[ExportColumn], file: ExportFile) -> None:
         self._pyarrow, parquet = _pyarrow()
         self._columns = columns
         self._schema = self._pyarrow.schema([(each.name, self._type(each.type)) for each in columns])

@@ -3,11 +3,11 @@
 from contextlib import aclosing
 
 from portside.app.notices import write_notice
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.export.columns import COLUMNS, EXPORTED, items
 from portside.fleet.export.formats import JsonLines, Parquet, RowWriter
 from portside.fleet.query.run import ReaderGoneError, now, run, say_left_out
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.record.export_file import written
 from portside.settings.fleet import FleetExport
 from portside.units import counted
@@ -21,8 +21,8 @@ def run_export(settings: FleetExport, file: str, name: str) -> int:
     (kind,) = (each for each in EXPORTED if each == settings.kind)
     columns = COLUMNS[kind]
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         which = Which((kind,), settings.site, settings.node)
         rows = 0
         try:

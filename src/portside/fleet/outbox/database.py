@@ -44,7 +44,7 @@ class Outgoing(NamedTuple):
     data: bytes
 
 
-class Stored(NamedTuple):
+class OutboxRow(NamedTuple):
     """A message as it is kept, with the number of its row."""
 
     id: int
@@ -158,12 +158,12 @@ class Database:
             ((at, each.name, each.subject, each.records, clock, each.data) for at, each in enumerate(messages, first)),
         )
 
-    def read(self, after: int, most: int, most_bytes: int) -> list[Stored]:
+    def read(self, after: int, most: int, most_bytes: int) -> list[OutboxRow]:
         """The next rows behind one, oldest first: at most so many, and one at least, however large."""
-        found: list[Stored] = []
+        found: list[OutboxRow] = []
         query = "SELECT id, name, subject, records, data FROM messages WHERE id > ? ORDER BY id LIMIT ?"
         for row in self._connection.execute(query, (after, most)):
-            stored = Stored(*row)
+            stored = OutboxRow(*row)
             most_bytes -= len(stored.data)
             if most_bytes < 0 and found:
                 break

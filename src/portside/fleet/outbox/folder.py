@@ -16,7 +16,7 @@ _LOCK, _DATABASE, _DAMAGED = "outbox.lock", "outbox.sqlite", "outbox.damaged.sql
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
-class Folder:
+class OutboxFolder:
     """A folder that this process has locked; made where it is not there. ``close`` gives it free.
 
     Raises PortsideError where it cannot be used: it holds other files, is another user's, or another agent has it.

@@ -12,7 +12,7 @@ import msgspec
 from portside.app.notices import Notify
 from portside.fleet.outbox.database import Outgoing
 from portside.fleet.outbox.store import Outbox, Unwritable
-from portside.fleet.schema import MOST_MESSAGE_BYTES, VERSION, Kind, Message, Record, encode, message_id
+from portside.fleet.schema import MOST_MESSAGE_BYTES, VERSION, Envelope, Kind, Record, encode, message_id
 from portside.fleet.subjects import subject
 from portside.json_text import encode_json
 
@@ -141,7 +141,7 @@ class Journal:
         with self._changed:
             seq = self._numbered + 1
             self._numbered += len(records)
-        message = Message(
+        message = Envelope(
             v=VERSION,
             kind=kind,
             site=self._site,

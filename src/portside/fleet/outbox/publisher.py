@@ -17,8 +17,8 @@ from urllib.parse import ParseResult, urlsplit
 
 from portside.app.notices import Notify
 from portside.errors import PortsideError
-from portside.fleet.broker import Broker, connect
-from portside.fleet.outbox.session import MOST_BYTES, Counts, Session
+from portside.fleet.broker import BrokerConnection, connect
+from portside.fleet.outbox.session import MOST_BYTES, PublishCounts, PublishSession
 from portside.fleet.outbox.store import Outbox
 from portside.fleet.outbox.trouble import TroubleNotices, servers_of, unasked
 from portside.settings.broker import BrokerOptions
@@ -44,12 +44,12 @@ class Publisher:
         self._outbox, self._options, self._name, self._notify = outbox, options, name, notify
         self._most_unacked = most_unacked
         self._notices = TroubleNotices(notify)
-        self._session: Session | None = None
+        self._session: PublishSession | None = None
         self._discovered: list[str] = []
         self._highest = 0
         self._pause_s, self._patience_s = _LEAST_PAUSE_S, _LEAST_PATIENCE_S
         self._progressed = asyncio.Event()
-        self.counts = Counts()
+        self.counts = PublishCounts()
 
     @property
     def is_connected(self) -> bool:
@@ -91,7 +91,7 @@ class Publisher:
 
     async def _connection(self, executor: ThreadPoolExecutor) -> None:
         """One session. Raises PortsideError."""
-        session: Session | None = None
+        session: PublishSession | None = None
         refused: list[PortsideError] = []
 
         def on_error(error: Exception) -> None:
@@ -117,7 +117,7 @@ class Publisher:
             raise PortsideError(servers_of(self._options), error.why, error.hint) from None
         self._discover(broker)
         self.counts.connections += 1
-        session = self._session = Session(
+        session = self._session = PublishSession(
             self._outbox,
             broker,
             self._options,
@@ -148,7 +148,7 @@ class Publisher:
         self._pause_s, self._patience_s = _LEAST_PAUSE_S, _LEAST_PATIENCE_S
         self._progressed.set()
 
-    def _discover(self, broker: Broker) -> None:
+    def _discover(self, broker: BrokerConnection) -> None:
         """Remember the other servers of the cluster: the next connection may have to be to one of them."""
         found = [_with_user(each, self._options.nats) for each in broker.client.discovered_servers]
         if found:

@@ -14,9 +14,9 @@ from nats.js.api import Header, PubAck
 
 from portside.app.notices import Notify
 from portside.errors import PortsideError
-from portside.fleet.broker import Broker, failure
+from portside.fleet.broker import BrokerConnection, failure
 from portside.fleet.outbox.clock import uptime_s
-from portside.fleet.outbox.database import Stored
+from portside.fleet.outbox.database import OutboxRow
 from portside.fleet.outbox.settling import names_in_stream
 from portside.fleet.outbox.store import Outbox, Unwritable
 from portside.fleet.outbox.trouble import no_answer, refusal, servers_of
@@ -36,7 +36,7 @@ _MOST_AT_ONCE: Final = 64
 
 
 @dataclass
-class Counts:
+class PublishCounts:
     """What was published since the agent began: messages, and their records; ``resent`` are sent ones as well."""
 
     sent: int = 0
@@ -49,16 +49,16 @@ class Counts:
     connections: int = 0
 
 
-class Session:
+class PublishSession:
     """Publishes over one connection. ``wake`` it when there is something new, or the connection has ended."""
 
     def __init__(
         self,
         outbox: Outbox,
-        broker: Broker,
+        broker: BrokerConnection,
         options: BrokerOptions,
         *,
-        counts: Counts,
+        counts: PublishCounts,
         most_unacked: int,
         most_bytes: int,
         patience_s: float,
@@ -73,11 +73,11 @@ class Session:
         self.highest = highest
         self.trouble: PortsideError | None = None
         self._woken = asyncio.Event()
-        self._unacked: OrderedDict[int, tuple[Stored, float, asyncio.Future[PubAck]]] = OrderedDict()
+        self._unacked: OrderedDict[int, tuple[OutboxRow, float, asyncio.Future[PubAck]]] = OrderedDict()
         self._unacked_bytes = 0
         self._window = 1  # it doubles with what is acknowledged, so that a broker that takes nothing is asked gently
         self._acknowledged: list[int] = []
-        self._too_large: list[Stored] = []
+        self._too_large: list[OutboxRow] = []
         self._most_message = 0
         self._cursor = self._seen = self._last_uncertain = 0
         self._known_s, self._ask_at = 0.0, _NEVER
@@ -179,7 +179,7 @@ class Session:
                 self._woken.set()  # there may be more
         return max(0.0, self._oldest + self._patience_s - uptime_s()) if self._unacked else None
 
-    async def _send(self, row: Stored) -> None:
+    async def _send(self, row: OutboxRow) -> None:
         self._check()  # nats-py would keep what is published after the connection has ended
         future = await self._broker.jetstream.publish_async(
             row.subject, row.data, stream=STREAM, headers={Header.MSG_ID.value: row.name}
@@ -193,7 +193,7 @@ class Session:
         self.highest = max(self.highest, row.id)
         future.add_done_callback(partial(self._answered, row))
 
-    def _answered(self, row: Stored, future: "asyncio.Future[PubAck]") -> None:
+    def _answered(self, row: OutboxRow, future: "asyncio.Future[PubAck]") -> None:
         """The stream has answered a message."""
         if self._unacked.pop(row.id, None) is None or future.cancelled():
             return

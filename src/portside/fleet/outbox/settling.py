@@ -13,14 +13,14 @@ from typing import Final
 import nats.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 
-from portside.fleet.broker import CONNECT_S, Broker
+from portside.fleet.broker import CONNECT_S, BrokerConnection
 from portside.fleet.subjects import STREAM
 
 _AT_ONCE: Final = 500
 _UNUSED_S: Final = 30.0  # after which the server forgets the consumer by itself
 
 
-async def names_in_stream(broker: Broker, after: int, subjects: Sequence[str]) -> AsyncIterator[list[str]]:
+async def names_in_stream(broker: BrokerConnection, after: int, subjects: Sequence[str]) -> AsyncIterator[list[str]]:
     """The ``Nats-Msg-Id`` of the messages behind one, of the nodes that these subjects are of.
 
     Raises what nats-py raises.

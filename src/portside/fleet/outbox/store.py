@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, TypeVar
 from portside.app.notices import Notify
 from portside.errors import PortsideError, reason_of
 from portside.fleet.outbox.clock import OutboxClock, uptime_s
-from portside.fleet.outbox.database import Amount, Database, Outgoing, Sending, Stored, cost, is_damage
-from portside.fleet.outbox.folder import Folder
+from portside.fleet.outbox.database import Amount, Database, OutboxRow, Outgoing, Sending, cost, is_damage
+from portside.fleet.outbox.folder import OutboxFolder
 from portside.fleet.schema import OutboxStatus
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Outbox:
     """
 
     def __init__(self, folder: str, *, most_bytes: int, most_age_s: float, notify: Notify) -> None:
-        self._folder = Folder(folder)
+        self._folder = OutboxFolder(folder)
         self.most_bytes, self._most_age_s, self._notify = most_bytes, most_age_s, notify
         self._lock = threading.Lock()
         self._database: Database | None = None
@@ -123,14 +123,14 @@ class Outbox:
                 self._dropped += self._remove(lambda database: database.remove_oldest(0, self._excess, _NEVER)).records
         self.on_stored()
 
-    def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[Stored]:
+    def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[OutboxRow]:
         """The next messages behind a row, to be sent now: from here on they count as sent.
 
         ``seen`` is how many messages the stream has had, at least, and ``stream`` is when it was made. A full disk does
         not take that note; the one before is good enough. Raises Unwritable.
         """
 
-        def read(database: Database) -> list[Stored]:
+        def read(database: Database) -> list[OutboxRow]:
             found = database.read(after, most, most_bytes)
             while found and not (wanted := [each for each in found if each.id not in self._gone]):
                 found = database.read(found[-1].id, most, most_bytes)

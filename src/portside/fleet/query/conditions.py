@@ -8,7 +8,7 @@ import msgspec
 
 from portside.diagnosis.findings import SEVERITIES, Finding, Subject
 from portside.fleet.query.state import FindingOfNode, NodeName
-from portside.fleet.schema import CurrentFindings, Message
+from portside.fleet.schema import CurrentFindings, Envelope
 
 MOST_KEPT: Final = 50_000
 
@@ -49,7 +49,7 @@ class EndedFindings:
     def __init__(self) -> None:
         self._told: OrderedDict[tuple[NodeName, str, Subject], FindingOfNode] = OrderedDict()
 
-    def apply(self, message: Message, stored_at: float) -> None:
+    def apply(self, message: Envelope, stored_at: float) -> None:
         """Take a message of the kind ``findings``."""
         if message.kind != "findings":
             return

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from portside.app.cell_text import owners_text
 from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width
-from portside.fleet.broker import Broker
-from portside.fleet.query.filter import SocketFilter, SocketRow
+from portside.fleet.broker import BrokerConnection
+from portside.fleet.query.filter import FilteredSocket, SocketFilter
 from portside.fleet.query.joining import End, Joined, join
 from portside.fleet.query.run import follow, now, read, run, say_left_out
 from portside.fleet.query.state import FleetState
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, name_cell, number_cell, table, write, write_json
 from portside.settings.fleet import FleetConnections
 from portside.units import counted
@@ -27,8 +27,8 @@ def run_connections(settings: FleetConnections) -> int:
     """Show the connections; the exit status."""
     chosen = SocketFilter(" ".join(settings.filter), "fleet connections")
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         state = FleetState()
         # The other end may be on a node that is not asked for, and is shown all the same.
         which = Which(("open",))
@@ -54,7 +54,7 @@ def rows_of(state: FleetState, settings: FleetConnections, chosen: SocketFilter)
     def is_wanted(end: End | None) -> bool:
         if end is None or settings.site not in (None, end.name.site) or settings.node not in (None, end.name.node):
             return False
-        return chosen.is_empty or chosen.matches(SocketRow(end.name, end.socket))
+        return chosen.is_empty or chosen.matches(FilteredSocket(end.name, end.socket))
 
     joined = join(state.opened(now() - settings.since))
     return [each for each in joined if is_wanted(each.one) or is_wanted(each.other)]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from portside.fleet.query.state import NodeName
-from portside.fleet.schema import Summary
+from portside.fleet.schema import TrafficSummary
 
 MOST_GROUPS: Final = 100_000
 OTHERS: Final = "(others)"
@@ -58,7 +58,7 @@ class TopCounts:
         self._group = group
         self._groups: dict[Key, _Counts] = {}
 
-    def add(self, name: NodeName, groups: Iterable[Summary], *, is_last: bool) -> None:
+    def add(self, name: NodeName, groups: Iterable[TrafficSummary], *, is_last: bool) -> None:
         """Add a summary of a node; ``is_last``: how many connections there are counts."""
         for each in groups:
             counts = self._counts(key_of(name, each, self._group))
@@ -101,7 +101,7 @@ class TopCounts:
         return len(self._groups)
 
 
-def key_of(name: NodeName, group: Summary, by: Group) -> Key:
+def key_of(name: NodeName, group: TrafficSummary, by: Group) -> Key:
     """What a group is counted under."""
     if by == "node":
         return name.site, name.node

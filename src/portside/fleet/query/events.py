@@ -9,12 +9,12 @@ import msgspec
 
 from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width, write_lines
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.event_text import clock, connection_lines, header, server_lines
-from portside.fleet.query.filter import SocketFilter, SocketRow
+from portside.fleet.query.filter import FilteredSocket, SocketFilter
 from portside.fleet.query.run import ReaderGoneError, now, run, say_left_out
 from portside.fleet.query.state import NodeName
-from portside.fleet.query.stream import Stored, StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, StoredMessage, Which
 from portside.fleet.query.text import write_json
 from portside.fleet.schema import ConnectionEvent, Kind, ServerEvent
 from portside.settings.fleet import FleetEvents
@@ -33,11 +33,11 @@ class EventOfNode:
         self.at = event.at if isinstance(event, ConnectionEvent) else str(event.event.get("at", ""))
 
     @property
-    def row(self) -> SocketRow:
+    def row(self) -> FilteredSocket:
         """What a filter looks at: an event of a server has no socket of the kernel."""
         if isinstance(self.event, ServerEvent):
-            return SocketRow(self.name, None)
-        return SocketRow(self.name, self.event.socket, self.event.duration)
+            return FilteredSocket(self.name, None)
+        return FilteredSocket(self.name, self.event.socket, self.event.duration)
 
     def json(self) -> dict[str, Any]:
         """The event as JSON: where it happened, then its own fields."""
@@ -54,8 +54,8 @@ def run_events(settings: FleetEvents) -> int:
     """Show the events; the exit status."""
     chosen = SocketFilter(" ".join(settings.filter), "fleet events")
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         output = _Output(settings)
         which = Which(KINDS, settings.site, settings.node)
         try:
@@ -70,7 +70,7 @@ def run_events(settings: FleetEvents) -> int:
     return run(settings, work, name="fleet events", is_lasting=settings.follow)
 
 
-def _events(messages: list[Stored], chosen: SocketFilter) -> Iterator[EventOfNode]:
+def _events(messages: list[StoredMessage], chosen: SocketFilter) -> Iterator[EventOfNode]:
     """The events that match, in the order of their times."""
     found = []
     for message, _ in messages:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from portside.app.watch_filter import wrong_filter
 from portside.fleet.query.names import FleetNames
 from portside.fleet.query.state import NodeName
-from portside.fleet.schema import Summary
+from portside.fleet.schema import TrafficSummary
 from portside.kernel import states
 from portside.kernel.column_names import INFO_COLUMNS, SKMEM_COLUMNS
 from portside.kernel.filter.columns import ENDS, FILTER_COLUMNS, Vocabulary
@@ -57,7 +57,7 @@ _LOOPBACK_6: Final = bytes(15) + b"\1"
 _WHILE_RUNNING: Final = frozenset(("timer_ms", "retransmits"))
 
 
-class SocketRow(NamedTuple):
+class FilteredSocket(NamedTuple):
     """A socket of a node; ``socket`` is None for what has none, and ``age_s`` where it is not known."""
 
     name: NodeName
@@ -69,7 +69,7 @@ class SummaryRow(NamedTuple):
     """A group of connections of a node."""
 
     name: NodeName
-    group: Summary
+    group: TrafficSummary
 
 
 class SocketFilter:
@@ -87,7 +87,7 @@ class SocketFilter:
         """Whether it is true of everything."""
         return self._tree == EVERYTHING
 
-    def matches(self, row: SocketRow) -> bool:
+    def matches(self, row: FilteredSocket) -> bool:
         """Whether a socket is known to match."""
         return evaluate_tree(self._tree, lambda condition: socket_truth(condition, row, self._names)) is True
 
@@ -130,7 +130,7 @@ def evaluate_tree(node: Filter, condition: Callable[[Condition], bool | None]) -
     return condition(node)
 
 
-def socket_truth(node: Condition, row: SocketRow, names: FleetNames) -> bool | None:
+def socket_truth(node: Condition, row: FilteredSocket, names: FleetNames) -> bool | None:
     """Whether a condition is true of a socket."""
     socket = row.socket
     if isinstance(node, TextIs):
@@ -225,7 +225,7 @@ def _any_owner(socket: Socket, matches: Callable[[Owner], bool]) -> bool | None:
     return None if socket.owners is None else any(map(matches, socket.owners))
 
 
-def _number(row: SocketRow, column: str, asked: float, names: FleetNames) -> float | None:
+def _number(row: FilteredSocket, column: str, asked: float, names: FleetNames) -> float | None:
     """A column of numbers of a socket, None where it is not known."""
     socket = row.socket
     if socket is None:

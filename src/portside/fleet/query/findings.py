@@ -7,13 +7,13 @@ from portside.app.diagnose_text import evidence_text, subject_text
 from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width, write_lines
 from portside.diagnosis.findings import Finding
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.conditions import EndedFindings, FleetFinding, group
 from portside.fleet.query.run import ReaderGoneError, follow, now, read, run, say_left_out
 from portside.fleet.query.state import FleetState
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, name_cell, write_json
-from portside.fleet.schema import Message
+from portside.fleet.schema import Envelope
 from portside.settings.fleet import FleetFindings
 from portside.units import counted
 from portside.wire.escaping import escape_text
@@ -28,8 +28,8 @@ _MOST_TEXT = 2000  # characters of the words of a finding
 def run_findings(settings: FleetFindings) -> int:
     """Show what is wrong; the exit status."""
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         found = _Found(settings)
         try:
             await read(reader.last(_which(settings)), found.apply)
@@ -64,7 +64,7 @@ class _Found:
         self._since_s = settings.since
         self._ended = EndedFindings()
 
-    def apply(self, message: Message, stored_at: float) -> None:
+    def apply(self, message: Envelope, stored_at: float) -> None:
         self.state.apply(message, stored_at)
         if self._since_s is not None:
             self._ended.apply(message, stored_at)

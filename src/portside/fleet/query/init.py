@@ -9,7 +9,7 @@ from nats.js import errors as js_errors
 from portside.app.cell_text import seconds_text, size_text
 from portside.app.stdout import write_lines
 from portside.errors import PortsideError
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.run import run
 from portside.fleet.subjects import ALL, STREAM
 from portside.settings.fleet import FleetInit
@@ -32,7 +32,7 @@ _HINTS = {
 def run_init(settings: FleetInit) -> int:
     """Make the stream, or change it; the exit status."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: BrokerConnection) -> None:
         try:
             said = await make(broker, settings)
         except js_errors.APIError as error:
@@ -51,7 +51,7 @@ def _hint(error: js_errors.APIError) -> str | None:
     return _HINTS.get(error.err_code or 0) or _HINTS.get(code or 0)
 
 
-async def make(broker: Broker, settings: FleetInit) -> list[str]:
+async def make(broker: BrokerConnection, settings: FleetInit) -> list[str]:
     """Make the stream or change what is asked for; what was done, in lines."""
     jetstream = broker.jetstream
     try:

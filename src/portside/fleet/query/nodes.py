@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from portside.app.notices import write_notice
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.run import follow, now, read, run, say_left_out
 from portside.fleet.query.state import FleetState, NodeReport
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import (
     Screen,
     load_cell,
@@ -34,8 +34,8 @@ _DIFFERENT_CLOCK_S = 2.0
 def run_nodes(settings: FleetNodes) -> int:
     """Show the nodes; the exit status."""
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         state = FleetState()
         try:
             await _read_signs(reader, state, settings)
@@ -49,7 +49,7 @@ def run_nodes(settings: FleetNodes) -> int:
     return run(settings, work, name="fleet nodes", is_lasting=settings.follow)
 
 
-async def _read_signs(reader: StreamReader, state: FleetState, settings: FleetNodes) -> None:
+async def _read_signs(reader: JetStreamReader, state: FleetState, settings: FleetNodes) -> None:
     """Read the last signs of life and findings of each node, then the signs of the last minute."""
     which = Which(("node", "findings"), settings.site, settings.node)
     await read(reader.last(which), state.apply)
@@ -58,7 +58,7 @@ async def _read_signs(reader: StreamReader, state: FleetState, settings: FleetNo
     await read(reader.history(which, now() - AGENTS_S), state.apply)
 
 
-async def _follow(reader: StreamReader, state: FleetState, settings: FleetNodes) -> None:
+async def _follow(reader: JetStreamReader, state: FleetState, settings: FleetNodes) -> None:
     """Show the nodes anew each second, as they give signs and as time passes."""
     screen = Screen(json=settings.json)
     reader.left_out.forget_seen()

@@ -14,15 +14,15 @@ import nats.errors
 from portside.app.notices import write_notice
 from portside.app.stdout import ends_with_reader
 from portside.errors import PortsideError
-from portside.fleet.broker import Broker, connect, failure, without_password
+from portside.fleet.broker import BrokerConnection, connect, failure, without_password
 from portside.fleet.query.state import FleetState
-from portside.fleet.query.stream import Batch, StreamReader
-from portside.fleet.schema import Message
+from portside.fleet.query.stream import Batch, JetStreamReader
+from portside.fleet.schema import Envelope
 from portside.settings.broker import BrokerOptions
 from portside.units import counted
 
-Apply = Callable[[Message, float], object]
-Work = Callable[[Broker], Coroutine[Any, Any, None]]
+Apply = Callable[[Envelope, float], object]
+Work = Callable[[BrokerConnection], Coroutine[Any, Any, None]]
 
 
 class ReaderGoneError(Exception):
@@ -149,7 +149,7 @@ def now() -> float:
     return time.time()
 
 
-def say_left_out(reader: StreamReader, state: FleetState | None = None) -> None:
+def say_left_out(reader: JetStreamReader, state: FleetState | None = None) -> None:
     """Say once what was left out of the answer."""
     for sentence in reader.left_out.sentences():
         write_notice(sentence)

@@ -15,11 +15,11 @@ import msgspec
 from portside.diagnosis.findings import Finding
 from portside.fleet.schema import (
     CurrentFindings,
-    Message,
+    Envelope,
     NodeStatus,
     OpenConnections,
     OutboxStatus,
-    Summary,
+    TrafficSummary,
 )
 from portside.kernel.models import Socket
 
@@ -108,10 +108,10 @@ class SummaryOfNode(NamedTuple):
 
     name: NodeName
     stored_at: float
-    groups: tuple[Summary, ...]
+    groups: tuple[TrafficSummary, ...]
 
 
-class _Run:
+class _AgentLife:
     """One run of an agent: from its first sign of life to its last, by the broker's clock and by its own."""
 
     __slots__ = ("boot", "ended", "first", "last", "last_at", "machine", "started_at")
@@ -133,7 +133,7 @@ class _Run:
         self.ended = status.last
 
 
-class _Kept(NamedTuple):
+class _LastRecord(NamedTuple):
     """The last record of a kind that a node has told, and what orders it among others."""
 
     boot: str
@@ -146,14 +146,14 @@ class _Node:
 
     def __init__(self) -> None:
         self.status: NodeStatus | None = None
-        self.sign: _Kept | None = None
-        self.runs: list[_Run] = []  # the one with the latest sign is last
+        self.sign: _LastRecord | None = None
+        self.runs: list[_AgentLife] = []  # the one with the latest sign is last
         self.open: OpenConnections | None = None
-        self.open_kept: _Kept | None = None
+        self.open_kept: _LastRecord | None = None
         self.findings: CurrentFindings | None = None
-        self.findings_kept: _Kept | None = None
-        self.summary: tuple[Summary, ...] = ()
-        self.summary_kept: _Kept | None = None
+        self.findings_kept: _LastRecord | None = None
+        self.summary: tuple[TrafficSummary, ...] = ()
+        self.summary_kept: _LastRecord | None = None
 
 
 class FleetState:
@@ -178,7 +178,7 @@ class FleetState:
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def apply(self, message: Message, stored_at: float) -> None:
+    def apply(self, message: Envelope, stored_at: float) -> None:
         """Take a message of the kinds ``node``, ``open``, ``findings`` and ``summary``; others change nothing.
 
         One that is older than what is known of its node and kind changes nothing either.
@@ -186,7 +186,7 @@ class FleetState:
         if message.kind not in ("node", "open", "findings", "summary") or not message.records:
             return
         node = self._node(NodeName(message.site, message.node))
-        kept = _Kept(message.boot, message.seq, stored_at)
+        kept = _LastRecord(message.boot, message.seq, stored_at)
         if message.kind == "node":
             changed = self._sign(node, kept, message.records[-1])
         elif message.kind == "open":
@@ -222,14 +222,14 @@ class FleetState:
             self.left_out[what] += wanted - room
         return room
 
-    def _sign(self, node: _Node, kept: _Kept, status: NodeStatus) -> bool:
+    def _sign(self, node: _Node, kept: _LastRecord, status: NodeStatus) -> bool:
         _note_run(node.runs, kept, status)
         if not _is_newer(node.sign, kept):
             return False
         node.status, node.sign = status, kept
         return True
 
-    def _open(self, node: _Node, kept: _Kept, told: OpenConnections) -> bool:
+    def _open(self, node: _Node, kept: _LastRecord, told: OpenConnections) -> bool:
         if not _is_newer(node.open_kept, kept):
             return False
         room = self._room("sockets", len(told.sockets), 0 if node.open is None else len(node.open.sockets))
@@ -238,7 +238,7 @@ class FleetState:
         node.open, node.open_kept = told, kept
         return True
 
-    def _findings(self, node: _Node, kept: _Kept, told: CurrentFindings) -> bool:
+    def _findings(self, node: _Node, kept: _LastRecord, told: CurrentFindings) -> bool:
         if not _is_newer(node.findings_kept, kept):
             return False
         room = self._room("findings", len(told.findings), 0 if node.findings is None else len(node.findings.findings))
@@ -247,7 +247,7 @@ class FleetState:
         node.findings, node.findings_kept = told, kept
         return True
 
-    def _summary(self, node: _Node, kept: _Kept, groups: tuple[Summary, ...]) -> bool:
+    def _summary(self, node: _Node, kept: _LastRecord, groups: tuple[TrafficSummary, ...]) -> bool:
         if not _is_newer(node.summary_kept, kept):
             return False
         before = node.summary_kept
@@ -315,7 +315,7 @@ def _believed(every_s: float) -> float:
     return min(max(_SHORTEST_S, every_s), _LONGEST_S)  # in this order the shortest for NaN
 
 
-def _is_newer(known: _Kept | None, kept: _Kept) -> bool:
+def _is_newer(known: _LastRecord | None, kept: _LastRecord) -> bool:
     """Whether a record is newer than the known one: by its number within a run, else by when it was stored."""
     if known is None:
         return True
@@ -324,11 +324,11 @@ def _is_newer(known: _Kept | None, kept: _Kept) -> bool:
     return kept.stored_at >= known.stored_at
 
 
-def _note_run(runs: list[_Run], kept: _Kept, status: NodeStatus) -> None:
+def _note_run(runs: list[_AgentLife], kept: _LastRecord, status: NodeStatus) -> None:
     """Take a sign of life into the runs of a node; the run with the latest sign is the last one."""
     run = next((each for each in runs if each.boot == kept.boot), None)
     if run is None:
-        run = _Run(kept.boot, status, kept.stored_at)
+        run = _AgentLife(kept.boot, status, kept.stored_at)
     else:
         runs.remove(run)
         run.note(status, kept.stored_at)
@@ -337,7 +337,7 @@ def _note_run(runs: list[_Run], kept: _Kept, status: NodeStatus) -> None:
     del runs[:-_MOST_RUNS]
 
 
-def _agents(runs: list[_Run], every_s: float) -> int:
+def _agents(runs: list[_AgentLife], every_s: float) -> int:
     """How many agents gave signs of life under one name at a time, up to the last sign.
 
     A run that another followed is no such agent, and what its outbox still had is sent before the signs of the next.
@@ -350,14 +350,14 @@ def _agents(runs: list[_Run], every_s: float) -> int:
     )
 
 
-def _was_running(run: _Run, latest: _Run) -> bool:
+def _was_running(run: _AgentLife, latest: _AgentLife) -> bool:
     """Whether a run still gave a sign after the latest one had begun, by the clock of the machine if it is one."""
     if run.machine != latest.machine or run.last_at is None or latest.started_at is None:
         return True
     return run.last_at > latest.started_at
 
 
-def _report(name: NodeName, node: _Node, status: NodeStatus, sign: _Kept, now: float) -> NodeReport:
+def _report(name: NodeName, node: _Node, status: NodeStatus, sign: _LastRecord, now: float) -> NodeReport:
     age_s = max(0.0, now - sign.stored_at)
     made = seconds_of(status.at)
     behind = 0.0 if made is None else sign.stored_at - made

@@ -20,12 +20,12 @@ from nats.js import errors as js_errors
 
 from portside.errors import InvalidValue
 from portside.events import utc
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.schema import (
     ConnectionEvent,
+    Envelope,
     Kind,
     LaterVersion,
-    Message,
     OpenConnections,
     ServerEvent,
     decode,
@@ -51,17 +51,17 @@ _S: Final = 1_000_000_000
 _pack = msgspec.msgpack.Encoder()
 
 
-class Stored(NamedTuple):
+class StoredMessage(NamedTuple):
     """A message, and when the broker stored it, in seconds since 1970."""
 
-    message: Message
+    message: Envelope
     stored_at: float
 
 
 class Batch(NamedTuple):
     """Messages in the order of the stream; ``is_end``: those that the stream had at the beginning are all there."""
 
-    messages: list[Stored]
+    messages: list[StoredMessage]
     is_end: bool
 
 
@@ -72,7 +72,7 @@ class Which(NamedTuple):
     site: str | None = None
     node: str | None = None
 
-    def has(self, message: Message) -> bool:
+    def has(self, message: Envelope) -> bool:
         """Whether a message is of this site and node by their full names."""
         return self.site in (None, message.site) and self.node in (None, message.node)
 
@@ -103,7 +103,7 @@ class LeftOut:
             self._counted.popitem(last=False)
         return True
 
-    def is_new(self, message: Message) -> bool:
+    def is_new(self, message: Envelope) -> bool:
         """Whether a message comes for the first time, as far as that is remembered."""
         number = message.site, message.node, message.boot, message.seq
         if number in self._seen:
@@ -131,10 +131,10 @@ class LeftOut:
         return said
 
 
-class StreamReader:
+class JetStreamReader:
     """Reads from the stream of one broker."""
 
-    def __init__(self, broker: Broker, js_domain: str | None = None) -> None:
+    def __init__(self, broker: BrokerConnection, js_domain: str | None = None) -> None:
         self._broker = broker
         self._api = "$JS.API" if js_domain is None else f"$JS.{js_domain}.API"
         self.left_out = LeftOut()
@@ -172,7 +172,7 @@ class StreamReader:
                 start = {**start, "opt_start_time": utc(consumer.last_stored_ns)}
             await asyncio.sleep(_AGAIN_S)
 
-    def _decoded(self, messages: Iterable[Msg], which: Which, *, is_again: bool) -> list[Stored]:
+    def _decoded(self, messages: Iterable[Msg], which: Which, *, is_again: bool) -> list[StoredMessage]:
         """The messages as values; ``is_again``: some of them were read before the consumer was lost."""
         found = []
         for each in messages:
@@ -185,7 +185,7 @@ class StreamReader:
                 self.left_out.twice += 1
         return found
 
-    def _decode(self, raw: Msg) -> Stored | None:
+    def _decode(self, raw: Msg) -> StoredMessage | None:
         place = _Place.of(raw.reply)
         if place is None:
             return None
@@ -209,10 +209,10 @@ class StreamReader:
         ):
             self.left_out.count_unreadable(place.sequence)
             return None
-        return Stored(message, place.stored_ns / _S)
+        return StoredMessage(message, place.stored_ns / _S)
 
 
-def _free_values(message: Message) -> Iterator[dict[str, Any] | None]:
+def _free_values(message: Envelope) -> Iterator[dict[str, Any] | None]:
     """What of a message may be of any type, and so may have anything inside."""
     for record in message.records:
         match record:
@@ -251,7 +251,7 @@ class _Place(NamedTuple):
 class _Consumer:
     """A consumer of the stream, from which batches are pulled."""
 
-    def __init__(self, broker: Broker, api: str) -> None:
+    def __init__(self, broker: BrokerConnection, api: str) -> None:
         self._broker = broker
         self._client = broker.client
         self._api = api

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from portside.app.cell_text import microseconds_text
 from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width
-from portside.fleet.broker import Broker
+from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.counts import Group, Key, TopCounts, TopRow, named
 from portside.fleet.query.run import follow, now, read, run, say_left_out
 from portside.fleet.query.state import FleetState, NodeName
-from portside.fleet.query.stream import StreamReader, Which
+from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, labelled, name_cell, number_cell, size_cell, table, write, write_json
-from portside.fleet.schema import Message, Summary
+from portside.fleet.schema import Envelope, TrafficSummary
 from portside.settings.fleet import FleetTop
 
 _DRAW_S = 2.0
@@ -23,15 +23,15 @@ _HEADINGS = (
     ">Send-Q", ">Nodes",
 )  # fmt: skip
 
-Matches = Callable[[NodeName, Summary], bool]
+Matches = Callable[[NodeName, TrafficSummary], bool]
 
 
 def run_top(settings: FleetTop) -> int:
     """Show the groups with the most; the exit status."""
     matches = _matches(settings)
 
-    async def work(broker: Broker) -> None:
-        reader = StreamReader(broker, settings.js_domain)
+    async def work(broker: BrokerConnection) -> None:
+        reader = JetStreamReader(broker, settings.js_domain)
         which = Which(("summary",), settings.site, settings.node)
         summaries = _Summaries(settings.since)
         batches = reader.last if settings.since <= _MINUTE_S else _since(reader, settings.since)
@@ -53,7 +53,7 @@ def run_top(settings: FleetTop) -> int:
     return run(settings, work, name="fleet top", is_lasting=settings.follow)
 
 
-def _since(reader: StreamReader, since_s: float):  # type: ignore[no-untyped-def]
+def _since(reader: JetStreamReader, since_s: float):  # type: ignore[no-untyped-def]
     return lambda which, follow=False: reader.history(which, now() - since_s, follow=follow)
 
 
@@ -73,10 +73,10 @@ class _Summaries:
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
         self.state = FleetState()
-        self._earlier: list[tuple[float, Message]] = []
+        self._earlier: list[tuple[float, Envelope]] = []
         self._kept = 0
 
-    def apply(self, message: Message, stored_at: float) -> None:
+    def apply(self, message: Envelope, stored_at: float) -> None:
         self.state.apply(message, stored_at)
         if self.since_s > _MINUTE_S and message.records:
             self._earlier.append((stored_at, message))
@@ -109,7 +109,7 @@ class _Summaries:
         return counts
 
 
-def _chosen(name: NodeName, groups: Sequence[Summary], matches: Matches | None) -> Sequence[Summary]:
+def _chosen(name: NodeName, groups: Sequence[TrafficSummary], matches: Matches | None) -> Sequence[TrafficSummary]:
     return groups if matches is None else [each for each in groups if matches(name, each)]
 
 
