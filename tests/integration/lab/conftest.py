@@ -48,9 +48,9 @@ class RunningLab(Program):
 
     @property
     def lab_port(self) -> int:
-        """The port that its commands are about."""
-        found = re.search(r":(\d{2,5})\b", "\n".join(self.looks))
-        assert found, self.looks
+        """The port that its commands are about, or else what it says."""
+        found = re.search(r":(\d{2,5})\b", "\n".join(self.looks)) or re.search(r"port (\d+)", self.out.decode())
+        assert found, self.out
         return int(found[1])
 
     def shell(self, command: str) -> str:
@@ -61,11 +61,11 @@ class RunningLab(Program):
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
-    def first_line(self, command: str) -> str:
-        """The first line that a command prints which does not end, in that shell."""
+    def first_event(self, command: str) -> str:
+        """The first line that ``watch --events`` prints below its titles, in that shell."""
         running = Program(command=tuple(self._words(f"exec {command}")))
         try:
-            return running.wait_for(r"^.+\n")[0]
+            return running.wait_for(r"^\d\d:.+\n")[0]
         finally:
             running.kill()
 

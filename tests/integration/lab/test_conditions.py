@@ -67,9 +67,9 @@ def shows(lab: "RunningLab", command: str, pattern: str, count: int = 1) -> bool
 
 
 def prints(lab: "RunningLab", look: str) -> bool:
-    """Whether a command prints anything but a line of titles; one that is ended after a time, whether anything."""
+    """Whether a command prints anything but a line of titles."""
     if look.startswith("timeout "):
-        return bool(lab.first_line(look.split(maxsplit=2)[2]))
+        return bool(lab.first_event(look.split(maxsplit=2)[2]))
     has_titles = look.startswith(("portside", "ss", "nstat")) and "--json" not in look
     return lab.shell(look).count("\n") > has_titles
 

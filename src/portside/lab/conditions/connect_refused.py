@@ -42,8 +42,8 @@ def make(bench: Bench) -> Scene:
         proof=proof,
         looks=(
             Look(
-                f"timeout 2 portside watch --events 'dport = :{port}'",
-                f"{EACH_SECOND} attempts a second open and close",
+                "timeout 2 portside watch --events 'state syn-sent'",
+                f"{EACH_SECOND} attempts a second open and close; the kernel has forgotten to which port",
             ),
             Look("nstat -az TcpAttemptFails TcpOutRsts", "both grow"),
             Look("netstat -s | grep -i 'failed connection'", "the first in words"),
