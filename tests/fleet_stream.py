@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import nats.errors
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType
+from nats.js.errors import ServiceUnavailableError
 from support import DEADLINE_S, wait_until
 
 from portside.errors import Hint
@@ -32,6 +34,21 @@ def on_broker(url: str, ask: Callable[[BrokerConnection], Awaitable[T]]) -> T:
             await broker.close()
 
     return asyncio.run(connected())
+
+
+def answer_of(url: str, ask: Callable[[BrokerConnection], Awaitable[T]]) -> T:
+    """Ask until there is an answer: a cluster whose leader was killed gives none before it has another."""
+    answers: list[T] = []
+
+    def is_answered() -> bool:
+        try:
+            answers.append(on_broker(url, ask))
+        except (TimeoutError, nats.errors.TimeoutError, ServiceUnavailableError):
+            return False
+        return True
+
+    wait_until(is_answered, "an answer of the broker", 2 * DEADLINE_S)
+    return answers[0]
 
 
 def make_stream(url: str, **config: Any) -> None:
@@ -97,7 +114,7 @@ def messages_of(url: str, subject: str = ALL) -> list[Envelope]:
         await broker.jetstream.delete_consumer(STREAM, "reader")
         return found
 
-    return on_broker(url, read)
+    return answer_of(url, read)
 
 
 def closed_in_stream(url: str) -> list[tuple[str, ConnectionEvent]]:
@@ -122,13 +139,14 @@ def wait_forgotten(url: str) -> None:
 
 
 def leader_of_stream(url: str) -> str:
-    """The name of the server that leads the stream; empty where none does."""
+    """The name of the server that leads the stream, once one does."""
 
     async def ask(broker: BrokerConnection) -> str:
         cluster = (await broker.jetstream.stream_info(STREAM)).cluster
         return (cluster and cluster.leader) or ""
 
-    return on_broker(url, ask)
+    leader: str = wait_until(lambda: answer_of(url, ask), "a leader of the stream")
+    return leader
 
 
 def numbered(*numbers: int, text: str = "") -> list[ServerEvent]:

@@ -18,6 +18,8 @@ from portside.fleet.broker import BrokerConnection
 from portside.fleet.schema import Envelope, decode
 from portside.fleet.subjects import ALL, STREAM, kind_of
 
+_PATIENCE_S = 3 * DEADLINE_S  # an agent looks less often where a look takes long
+
 
 def messages_of(url: str) -> list[Envelope]:
     """All messages in the stream, in its order."""
@@ -75,7 +77,7 @@ class Fleet:
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for something; says what the agents have said where it does not come."""
         try:
-            return wait_until(condition, what)
+            return wait_until(condition, what, _PATIENCE_S)
         except AssertionError as error:
             said = b"".join(bytes(each.err) for each in self.agents)
             raise AssertionError(f"{error}: {said.decode(errors='replace')}") from None

@@ -22,7 +22,7 @@ from support import Program, connect, listening_port, wait_until
 
 FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
 CONFIG, RULES, TESTS, DASHBOARD = "prometheus.yml", "portside.rules.yml", "portside.rules.test.yml", "dashboard.json"
-ALERTED_S = 60.0
+ALERTED_S = 120.0
 _NAME = re.compile(r"\b(?:portside|process)_\w+|\bup\b")
 _WORDS = re.compile(r"(?:by|on|group_left) ?\(([^)]*)\)|\{([^}]*)\}")
 

@@ -167,6 +167,7 @@ def test_messages_that_are_larger_than_the_server_takes(tmp_path: Path, station:
         server.stop()
 
 
+@pytest.mark.timeout(300)
 def test_the_leader_of_a_cluster_is_killed(tmp_path: Path, station: StartStation) -> None:
     servers = cluster(tmp_path)
     try:

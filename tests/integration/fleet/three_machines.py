@@ -32,7 +32,7 @@ LINKS = (
     ("hub", "10.7.2.1", "middle", "10.7.2.2"),
     ("hub", "10.7.3.1", "back", "10.7.3.2"),
 )
-LATEST_S = 60.0
+LATEST_S = 90.0
 _EVERY_SECOND = "from portside.fleet.agent import node; node.EVERY_S = 1.0\nfrom portside.cli import main\nmain()"
 """An agent that gives a sign of life each second, so that nobody has to wait for what becomes of it."""
 
