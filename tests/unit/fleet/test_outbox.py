@@ -9,7 +9,7 @@ import pytest
 
 from portside.errors import Hint, PortsideError
 from portside.fleet.outbox import clock, store
-from portside.fleet.outbox.database import Database, OutboxRow, Outgoing, cost
+from portside.fleet.outbox.database import Amount, Database, OutboxRow, Outgoing, cost
 from portside.fleet.outbox.store import Outbox, Unwritable
 
 ROOM = 1 << 20
@@ -371,6 +371,51 @@ def test_a_disk_that_takes_no_removals_either(
     assert found
     assert (found.last, found.after) == (9, 0), "what the first of them was sent behind"
     again.close()
+
+
+def test_what_was_kept_is_not_kept_again_where_the_disk_takes_no_removals(
+    tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outbox that was made smaller removes what is sent after it has kept what is new, which stays kept."""
+    larger = opened(tmp_path, notices, most_bytes=4 * ROOM)
+    larger.put([outgoing(seq, size=100_000) for seq in range(1, 21)])
+    everything(larger)
+    larger.close()
+    outbox = opened(tmp_path, notices)
+    told: list[bool] = []
+    outbox.on_stored = lambda: told.append(True)
+    remove_oldest = Database.remove_oldest
+
+    def no_sent_ones(database: Database, after: int, least_bytes: int, made_before: float) -> Amount:
+        if after == 0:
+            raise sqlite3.OperationalError("database or disk is full")
+        return remove_oldest(database, after, least_bytes, made_before)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "remove_oldest", no_sent_ones)
+        outbox.put([outgoing(21)])
+    assert told == [True]
+    outbox.put([outgoing(22)])
+    assert outbox.status().bytes <= ROOM
+    outbox.close()
+
+
+def test_a_disk_that_takes_no_shrinking_takes_the_removal(
+    tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = opened(tmp_path, notices)
+    outbox.put([outgoing(1)])
+
+    def fail(_: Database) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "shrink", fail)
+        outbox.give_up(1)
+    assert outbox.is_empty()
+    status = outbox.status()
+    assert (status.records, status.bytes, status.dropped) == (0, 0, 1)
+    outbox.close()
 
 
 def test_the_file_gets_smaller_again(tmp_path: Path, notices: Notices) -> None:

@@ -120,7 +120,9 @@ class Outbox:
             self._subtract(given_up)
             self._dropped += given_up.records
             if self._amount.bytes > self.most_bytes:  # all others are sent: they go as well
-                self._dropped += self._remove(lambda database: database.remove_oldest(0, self._excess, _NEVER)).records
+                with suppress(Unwritable):  # they go with the next; what was to be kept is kept
+                    given_up = self._remove(lambda database: database.remove_oldest(0, self._excess, _NEVER))
+                    self._dropped += given_up.records
         self.on_stored()
 
     def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[OutboxRow]:
@@ -267,7 +269,7 @@ class Outbox:
                 first = database.first_row() or self._last + 1
                 database.forget_sendings(first)
             if first > self._last:
-                database.shrink()
+                _shrink(database)
             return removed, first
 
         removed, first = self._do(both)
@@ -314,3 +316,12 @@ class Outbox:
                 f"cannot write the outbox {self._folder.path}: {reason_of(error)}",
                 "the newest records wait in memory; what has no room there is counted",
             )
+
+
+def _shrink(database: Database) -> None:
+    """Give back what an empty database takes; a full disk does not take even that, and it need not be now."""
+    try:
+        database.shrink()
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise
