@@ -38,6 +38,7 @@ _MOST_SERVERS: Final = 64
 _MOST_KEPT: Final = 256  # positions
 _MOST_WAITING: Final = 2000  # events that were read and not handed over
 _JOIN_S: Final = 1.0
+_HIGHEST: Final = (1 << 63) - 1  # number of an event that is believed and can be kept
 
 
 class FollowedServer(NamedTuple):
@@ -165,7 +166,7 @@ class ServerEvents:
             "server", [ServerEvent(pid=server.pid, event=item) for server, item in some if isinstance(item, dict)]
         )
         for server, item in some:
-            if isinstance(item, dict) and isinstance(seq := item.get("seq"), int):
+            if isinstance(item, dict) and isinstance(seq := item.get("seq"), int) and 0 <= seq <= _HIGHEST:
                 self._positions.pop(server, None)
                 self._positions[server] = seq  # the one that was heard of last is the last
 
