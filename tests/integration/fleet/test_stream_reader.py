@@ -55,6 +55,17 @@ def signs(count: int, *, node: str = "web1") -> list[Envelope]:
     return [message("node", status(T0 + seq), node=node, seq=seq) for seq in range(1, count + 1)]
 
 
+def test_a_name_of_a_run_that_takes_much_memory_is_left_out(url: str) -> None:
+    """It would be remembered of each message."""
+    publish(url, [*signs(1), message("node", status(), boot="b" * 500_000, seq=2)], numbered=False)
+
+    async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], int]:
+        numbers, _ends = await taken(reader.history(NODES, 0))
+        return numbers, reader.left_out.unreadable
+
+    assert reading(url, work) == ([1], 1)
+
+
 def test_the_last_of_each_subject(url: str) -> None:
     publish(url, [*signs(5), *signs(3, node="db1"), message("open", opened(socket()), seq=9)])
 

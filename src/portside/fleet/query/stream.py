@@ -45,6 +45,7 @@ _FORGOTTEN_S: Final = 30.0  # when the server forgets a consumer that nobody ask
 _AGAIN_S: Final = 1.0  # between two attempts to make a consumer, while following
 _MOST_REMEMBERED: Final = 200_000  # numbers of messages, by which one that comes twice is known
 _MOST_NESTED: Final = 32
+_MOST_BOOT: Final = 256  # characters: it is remembered of each message
 _ACK_WORDS: Final = 9
 _S: Final = 1_000_000_000
 
@@ -203,6 +204,7 @@ class JetStreamReader:
         is_deep = any(each is not None and _is_too_deep(each, _MOST_NESTED) for each in _free_values(message))
         if (
             is_deep
+            or len(message.boot) > _MOST_BOOT
             or len(words) != 4
             or words[1:3] != [word(message.site), word(message.node)]
             or words[3] != message.kind
