@@ -1,5 +1,6 @@
 """The options by which ``agent`` and ``fleet`` reach their NATS server."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from portside.settings import option
 _BROKER = "The NATS server"
 _SCHEMES = ("nats", "tls", "ws", "wss")
 _DEFAULT = "nats://localhost:4222"
+_PASSWORDS = re.compile("((?:^|,)(?:[a-z]*://)?)[^,]*@")
 
 
 def parse_nats_urls(text: str) -> tuple[str, ...]:
@@ -21,7 +23,8 @@ def parse_nats_urls(text: str) -> tuple[str, ...]:
         except ValueError:  # a port that is none
             is_good = False
         if not is_good or not url.isprintable() or " " in url:
-            raise InvalidValue(f"{text!r} is no NATS server: write nats://HOST:4222 or tls://HOST:4222")
+            shown = _PASSWORDS.sub(r"\1", text)  # what is said here may be in a log
+            raise InvalidValue(f"{shown!r} is no NATS server: write nats://HOST:4222 or tls://HOST:4222")
     return urls
 
 

@@ -24,6 +24,15 @@ def test_passwords_are_not_shown() -> None:
     assert without_password("nats://broker:4222") == "nats://broker:4222"
 
 
+@pytest.mark.parametrize("text", ["http://me:s3cret@a:1", "me:s3cret@a:99999", "nats://b,nats://me:s3@cret@a b"])
+def test_passwords_are_not_shown_of_what_is_no_server(text: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        parse_nats_urls(text)
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+    assert "a" in str(caught.value).partition("is no")[0]
+
+
 @pytest.mark.parametrize("text", ["", "a b", "a\x1b", "x" * 129])
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(InvalidValue, match="is no name"):
