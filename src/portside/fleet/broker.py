@@ -31,6 +31,7 @@ _MOST_PENDING_BYTES = 8 << 20  # what the client holds of messages that the conn
 _MOST_REFUSALS = 16
 _NO_SERVER = "is a nats-server with JetStream (`nats-server -js`) running there?"
 NO_STREAM_HINT = "`portside fleet init` makes it"
+NO_PERMISSION_HINT = "this user of NATS may not do that: portside help fleet lists what agents and readers need"
 
 Answer = TypeVar("Answer")
 Changed = Callable[[], Awaitable[None]]
@@ -146,7 +147,7 @@ def failure(options: BrokerOptions, error: BaseException) -> PortsideError:
     words = _words(error)
     hint = None
     if "permissions violation" in words.lower():
-        hint = "this user of NATS may not do that: portside help fleet lists what agents and readers need"
+        hint = NO_PERMISSION_HINT
     elif "authorization" in words.lower() or "authentication" in words.lower():
         hint = "--creds FILE or --nkey FILE, or nats://USER:PASSWORD@HOST"
     elif isinstance(error, OSError | nats.errors.NoServersError) and not isinstance(error, ssl.SSLError):

@@ -8,7 +8,7 @@ from nats.js import errors as js_errors
 
 from portside.app.notices import Notify
 from portside.errors import PortsideError
-from portside.fleet.broker import failure, without_password
+from portside.fleet.broker import NO_PERMISSION_HINT, failure, without_password
 from portside.fleet.subjects import STREAM
 from portside.settings.broker import BrokerOptions
 
@@ -68,8 +68,7 @@ def unasked(options: BrokerOptions, error: Exception) -> PortsideError | None:
     words = str(error).removeprefix("nats: ")
     if _NO_PERMISSION not in words.lower():
         return None
-    hint = f"an agent has to publish portside.SITE.NODE.* and $JS.API.*.*.{STREAM}.>, and to subscribe to _INBOX.>"
-    return PortsideError(servers_of(options), words, hint)
+    return PortsideError(servers_of(options), words, NO_PERMISSION_HINT)
 
 
 def no_answer(options: BrokerOptions) -> PortsideError:
