@@ -67,6 +67,17 @@ def test_one_site_and_one_node(three: str) -> None:
     assert "no node has given a sign of life" in nobody.err
 
 
+def test_an_answer_with_nothing_in_it_says_why(three: str) -> None:
+    for words, said in (
+        (("findings", "--node", "nobody"), "no node has given a sign of life"),
+        (("connections", "--site", "nowhere"), "no such node has told its open connections"),
+        (("connections", "--node", "node1", "sport = :1"), "no open connections that match on 1 node\n"),
+    ):
+        done = fleet(three, *words)
+        assert (done.status, done.out) == (0, "")
+        assert said in done.err
+
+
 def test_names_that_are_the_same_word_of_a_subject(url: str) -> None:
     publish(url, [message("node", status(time.time()), node=name) for name in ("web.1", "web_1", "web 1")])
     assert [each["node"] for each in lines_of(fleet(url, "nodes", "--json").out)] == ["web 1", "web.1", "web_1"]

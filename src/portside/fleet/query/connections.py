@@ -92,16 +92,25 @@ def _key(each: Joined) -> dict[str, object]:
 
 def sentences(state: FleetState, settings: FleetConnections, rows: Sequence[Joined]) -> list[str]:
     """What is to be said beside the rows."""
-    told = list(state.opened(now() - settings.since))
+    told = [
+        each
+        for each in state.opened(now() - settings.since)
+        if settings.site in (None, each.name.site) and settings.node in (None, each.name.node)
+    ]
     said = []
     if not told:
-        return ["no node has told its open connections within this time: `portside agent` tells them"]
+        which = "no node" if settings.site is None and settings.node is None else "no such node"
+        return [f"{which} has told its open connections within this time: `portside agent` tells them"]
     both = sum(each.other is not None for each in rows)
     ambiguous = sum(each.ambiguous for each in rows)
     ends = f"both ends of {both} are in the fleet"
     if ambiguous:
         ends += f", and for {ambiguous} several sockets could be the other end"
-    said.append(f"{counted(len(rows), 'connection')} on {counted(len(told), 'node')}: {ends}")
+    if rows:
+        said.append(f"{counted(len(rows), 'connection')} on {counted(len(told), 'node')}: {ends}")
+    else:
+        which = " that match" if settings.filter else ""
+        said.append(f"no open connections{which} on {counted(len(told), 'node')}")
     short = [(each.total - len(each.sockets), each) for each in told if each.total > len(each.sockets)]
     if short:
         missing, most = max(short, key=lambda each: each[0])

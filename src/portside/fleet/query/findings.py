@@ -23,6 +23,7 @@ _INDENT = 10
 _LEAST_WIDTH = 50
 _MOST_NAMES = 4
 _MOST_TEXT = 2000  # characters of the words of a finding
+_NOBODY = "no node has given a sign of life: `portside agent` gives them"
 
 
 def run_findings(settings: FleetFindings) -> int:
@@ -85,7 +86,7 @@ class _Found:
             said.append(f"not looked for on every node: {', '.join(name_cell(code) for code in blind[:20])}")
         alive = len(nodes) - len(gone)
         if not current and not ended:
-            said.append(f"nothing found: {counted(alive, 'node')} alive")
+            said.append(f"nothing found: {counted(alive, 'node')} alive" if nodes else _NOBODY)
         return group(current, ended), said
 
 
