@@ -48,8 +48,8 @@ def control_socket(path: Path) -> Iterator[ControlSocket]:
             thread.join()
 
 
-def test_a_number_that_cannot_be_kept_ends_nothing(tmp_path: Path) -> None:
-    """Another user's process may answer at a control socket: it must not end the agent of root."""
+def test_a_number_that_cannot_be_one_is_not_kept(tmp_path: Path) -> None:
+    """Another user's process may answer at a control socket of root's agent; what it says last is not believed."""
     added, ending = Added(), StopSignal()
     with control_socket(tmp_path / "control") as control:
         source = ServerEvents(added.outlet, str(tmp_path), payload=False, rate=1000.0, find=lambda: [control])
