@@ -15,14 +15,14 @@ OWN_PROCESSES = ("--pid", "--fork", "--kill-child", "--mount-proc")
 """Options of ``run_in_netns`` for a namespace of processes, too: all that were started end with the first."""
 
 
-def run_in_netns(module: str, *arguments: str, options: Sequence[str] = ()) -> None:
+def run_in_netns(module: str, *arguments: str, options: Sequence[str] = (), limit_s: float = LIMIT_S) -> None:
     """Run ``python -m MODULE ARGUMENTS`` as root of new user, network and mount namespaces, with the loopback up.
 
     Fails unless it exits with 0 and writes nothing to standard error.
     """
     words = ["unshare", "-Urnm", *options, "sh", "-c", LOOPBACK, "sh", sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=limit_s)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

@@ -26,7 +26,7 @@ ALERTED_S = 120.0
 _NAME = re.compile(r"\b(?:portside|process)_\w+|\bup\b")
 _WORDS = re.compile(r"(?:by|on|group_left) ?\(([^)]*)\)|\{([^}]*)\}")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Watched(NamedTuple):
