@@ -110,9 +110,9 @@ def test_looks_that_cost_much_are_made_seldom() -> None:
 
 def test_looks_at_a_large_table_are_made_more_seldom() -> None:
     assert pause_after_look(0.001, 5.0) == 5
-    assert pause_after_look(0.04, 5.0) == pytest.approx(8)
-    assert pause_after_look(1.0, 5.0) == 20
-    assert pause_after_look(1.0, 0.1) == pytest.approx(0.4)
+    assert pause_after_look(0.03, 5.0) == pytest.approx(10)
+    assert pause_after_look(1.0, 5.0) == 30
+    assert pause_after_look(1.0, 0.1) == pytest.approx(0.6)
 
 
 def test_refused_attempts_are_kept_for_the_diagnosis_and_nothing_else() -> None:

@@ -35,7 +35,7 @@ _JOIN_S: Final = 0.1  # how exactly the end of a connection is known where many 
 _HELD_BYTES: Final = 16 << 20  # of announcements: 40,000
 _AT_ONCE: Final = 128  # records that are made before they are handed over: each takes 4 kB meanwhile
 _LONGEST_S: Final = 3600.0
-_SHARE, _SLOWER = 0.005, 4  # of a core: what looks may take, for which they are up to so many times less often
+_SHARE, _SLOWER = 0.003, 6  # of a core: what looks may take, for which they are up to so many times less often
 
 
 class ConnectionOptions(NamedTuple):
