@@ -15,6 +15,7 @@ from hypothesis import given
 from portside.control.client.http_client import ApiError, Query, Unreachable
 from portside.control.client.server_info import ask_server
 from portside.diagnosis.findings import Subject
+from portside.fleet.console import row_list
 from portside.fleet.console.api import FleetApi
 from portside.fleet.console.event_ring import FleetEvent, FleetEventRing
 from portside.fleet.console.live import LiveFleet
@@ -85,6 +86,18 @@ def test_the_fleet_says_of_itself_what_a_server_does() -> None:
     assert info["nodes"] == {"alive": 3, "late": 0, "gone": 0}
     assert info["counts"]["open"] == 9  # three of each, as the signs of life have it
     assert info["read_only"] is True
+
+
+def test_a_list_of_nodes_is_made_anew_where_time_and_changes_go_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_list, "_FRESH_S", 0.0)
+    monkeypatch.setattr(row_list, "_BUSY_SHARE", 0)
+    clock = Clock()
+    fleet = fleet_of(*(message("node", status(T0), node=f"web{each}") for each in range(1, 6)), clock=clock)
+    api = FleetApi(fleet)
+    for number in range(6, 13):
+        assert api.request("GET", "/api/v1/nodes", query={})["total"] == number - 1
+        fleet.apply([(message("node", status(T0), node=f"web{number}"), T0)])
+        clock.now += 1
 
 
 def test_nodes_become_late_and_gone() -> None:

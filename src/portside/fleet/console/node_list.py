@@ -75,7 +75,7 @@ class NodeList:
 
     def _second(self) -> int:
         """A number that changes with time too: a node that says nothing any more becomes late."""
-        return self._fleet.changes ^ int(self._fleet.now())
+        return (self._fleet.changes << 40) + int(self._fleet.now())
 
     def _make(self, asked: ListQuery, key: Callable[[NodeReport], Any] | None) -> list[NodeReport]:
         try:
