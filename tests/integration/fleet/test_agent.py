@@ -9,34 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_stream import make_stream, on_broker
-from nats.js.api import AckPolicy, ConsumerConfig
+from fleet_stream import make_stream, messages_of, on_broker
 from nats_server import NatsServer
 from support import DEADLINE_S, Program, connect, free_port, reset, wait_until
 
 from portside.fleet.broker import BrokerConnection
-from portside.fleet.schema import Envelope, decode
-from portside.fleet.subjects import ALL, STREAM, kind_of
+from portside.fleet.subjects import STREAM
 
 _PATIENCE_S = 3 * DEADLINE_S  # an agent looks less often where a look takes long
-
-
-def messages_of(url: str) -> list[Envelope]:
-    """All messages in the stream, in its order."""
-
-    async def read(broker: BrokerConnection) -> list[Envelope]:
-        config = ConsumerConfig(name="reader", filter_subject=ALL, ack_policy=AckPolicy.NONE)
-        info = await broker.jetstream.add_consumer(STREAM, config)
-        subscription = await broker.jetstream.pull_subscribe_bind("reader", stream=STREAM)
-        left, found = info.num_pending or 0, []
-        while left > 0:
-            some = await subscription.fetch(min(left, 200), timeout=DEADLINE_S)
-            left -= len(some)
-            found += [decode(each.data, kind_of(each.subject)) for each in some]
-        await broker.jetstream.delete_consumer(STREAM, "reader")
-        return found
-
-    return on_broker(url, read)
 
 
 class Fleet:
