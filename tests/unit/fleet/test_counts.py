@@ -68,6 +68,9 @@ def test_what_they_are_sorted_by(by: str, first: str) -> None:
 def test_the_rtt_is_the_median_of_the_connections() -> None:
     ((_, row),) = rows("program", summary(rtt_us=100, sockets=9), summary(rtt_us=9000), summary(rtt_us=123_456))
     assert row.rtt_us == 100
+    short = summary(rtt_us=9000, state="CLOSE", sockets=0, closed=1000)
+    ((_, row),) = rows("program", summary(rtt_us=100, sockets=9), short)
+    assert row.rtt_us == 9000, "those that have closed are connections, too"
     ((_, row),) = rows("program", summary(rtt_us=123_456))
     assert row.rtt_us == 123_000
     ((_, row),) = rows("program", summary(rtt_us=None))

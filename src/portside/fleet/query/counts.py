@@ -72,7 +72,8 @@ class TopCounts:
             row.retransmits = _sum(row.retransmits, each.retrans)
             if each.rtt_us is not None:
                 rtt = _rounded(each.rtt_us)
-                counts.rtts[rtt] = _sum(counts.rtts.get(rtt, 0), max(1, each.sockets))
+                weight = max(1, _sum(max(0, each.sockets), each.closed))  # a group has one or the other
+                counts.rtts[rtt] = _sum(counts.rtts.get(rtt, 0), weight)
             if is_last and each.state != _LISTEN:
                 row.connections = _sum(row.connections, each.sockets)
                 row.recv_q = _sum(row.recv_q, each.recv_q)
