@@ -46,7 +46,7 @@ def test_other_limits(nats: NatsServer) -> None:
     fleet(nats.url, "init", "--max-bytes", "64M")
     publish(nats.url, [message("node", status())])
     changed = fleet(nats.url, "init", "--max-age", "1m")
-    assert changed.out == "changed the stream PORTSIDE: for 3d00h -> 1m00, duplicates known for 5m00 -> 1m00\n"
+    assert changed.out == "changed the stream PORTSIDE: for 3d -> 1m, duplicates known for 5m -> 1m\n"
     assert (config_of(nats.url).max_age, config_of(nats.url).max_bytes) == (60, 64 << 20)
 
 

@@ -1,5 +1,6 @@
 """``fleet init``: the stream that keeps what agents publish, made or changed."""
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -102,10 +103,10 @@ def _facts(config: api.StreamConfig) -> dict[str, str]:
         "subjects": " ".join(config.subjects or []),
         "storage": _value(config.storage),
         "at most": size_text(config.max_bytes) if config.max_bytes is not None and config.max_bytes > 0 else "any size",
-        "for": seconds_text(config.max_age) if config.max_age else "ever",
+        "for": _span(config.max_age) if config.max_age else "ever",
         "replicas": str(config.num_replicas),
         "when full": "the oldest go first" if _value(config.discard) == "old" else "what is new is refused",
-        "duplicates known for": seconds_text(config.duplicate_window or 0.0),
+        "duplicates known for": _span(config.duplicate_window or 0.0),
         "compression": _value(config.compression) or "none",
     }
 
@@ -113,3 +114,9 @@ def _facts(config: api.StreamConfig) -> dict[str, str]:
 def _value(word: object) -> str:
     """A word of a configuration, which nats-py has as a member of an enumeration or as text."""
     return str(getattr(word, "value", word) or "")
+
+
+def _span(seconds: float | None) -> str:
+    """So many seconds in the unit that suits, without zeros behind it: ``3d``, ``5m``, ``1h30``."""
+    text = seconds_text(seconds or 0)
+    return re.sub(r"(?<=[dhm])00h?$", "", text)

@@ -21,9 +21,9 @@ _MOST_CELLS = 60
 def _whose(info: Mapping[str, Any]) -> str:
     """The process of the server and its machine; how many servers or nodes there are, where they are shown as one."""
     if "nodes" in info:
-        alive, *others = info["nodes"].items()
-        more = "".join(f", {count:,} {life}" for life, count in others if count)
-        return f"{counted(alive[1], 'node')}{more}"
+        alive, *others = [f"{count:,} {life}" for life, count in info["nodes"].items() if count or life == "alive"]
+        more = f": {', '.join((alive, *others))}" if others else ""
+        return f"{counted(sum(info['nodes'].values()), 'node')}{more}"
     if "servers" not in info:
         return f"pid {info['pid']} on {info['node']}"
     stuck = f" ({len(info['silent'])} more without an answer)" if info["silent"] else ""
