@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,15 @@ def test_a_broker_that_comes_later_gets_everything(fleet: Fleet, listener: socke
     agent.wait_for("again", err=True)
     said = [line for line in bytes(agent.err).splitlines() if b"cannot publish" in line]
     assert len(said) == len(set(said)), "each trouble is said once"
+
+
+def test_a_signal_that_comes_to_the_process_and_to_its_group_is_one(fleet: Fleet, listener: socket.socket) -> None:
+    agent = fleet.agent(*of_server(listener))
+    begun = time.monotonic()
+    while time.monotonic() - begun < 0.2 and agent.process.poll() is None:
+        agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    assert fleet.records("node")[-1].last
 
 
 def test_the_end_is_said_and_what_is_not_sent_is_sent_by_the_next_run(fleet: Fleet, listener: socket.socket) -> None:

@@ -26,6 +26,7 @@ from portside.settings.agent import Agent, parse_name
 from portside.units import counted
 
 _LAST_SENDING_S: Final = 5.0
+_SAME_SIGNAL_S: Final = 0.5
 _SYSTEM_FOLDER: Final = "/var/lib/portside/outbox"
 _STATE: Final = ".local/state"
 
@@ -139,13 +140,20 @@ class _AgentRun:
         return f"agent {self._node} of site {settings.site} publishes to {servers}; {kept}"
 
     def _end_at_signals(self) -> None:
-        """End in order at the first SIGTERM or SIGINT, and at once at the second."""
+        """End in order at the first SIGTERM or SIGINT, and at once at a second one that comes later.
+
+        timeout(1), for one, sends the same signal to the process and to its group: that is asked once.
+        """
         loop = asyncio.get_running_loop()
 
-        def end() -> None:
+        def end_at_once_from_now_on() -> None:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL)
+
+        def end() -> None:
+            if not self._ended.is_set():
+                loop.call_later(_SAME_SIGNAL_S, end_at_once_from_now_on)
             self._ended.set()
 
         for each in (signal.SIGTERM, signal.SIGINT):
