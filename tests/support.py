@@ -134,6 +134,15 @@ class Program:
         """Send the program a signal."""
         self.process.send_signal(number)
 
+    def signal_until_end(self, number: int) -> None:
+        """Send a signal again and again until the program has ended: one that comes too early is the one before."""
+
+        def has_ended() -> bool:
+            self.signal(number)
+            return self.process.poll() is not None
+
+        wait_until(has_ended, "its end")
+
     def wait(self, deadline_s: float = DEADLINE_S) -> int:
         """Wait for the program to end by itself; its exit status. All its output is collected by then."""
         status = self.process.wait(deadline_s)

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from portside.app.connection_events import ConnectionEvents, EventQuery, Seen
 from portside.app.event_lines import header, json_lines, text_lines
 from portside.app.notices import write_notice
+from portside.app.signals import EndSignals
 from portside.app.stdout import terminal_width
 from portside.app.watch_filter import filter_text, view_of, wrong_filter
 from portside.errors import PortsideError
@@ -130,6 +131,7 @@ class _EventOutput:
 
     def __init__(self) -> None:
         self.ending = False
+        self._asked = EndSignals()
         self._gone = False
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
@@ -195,7 +197,9 @@ class _EventOutput:
             poller.register(1, select.POLLOUT)
 
     def _end(self, _number: int, _frame: object) -> None:
-        if self.ending:
-            os._exit(1)  # asked twice: end at once
-        self.ending = True
-        os.write(self._wake, b"\0")
+        match self._asked.take():
+            case "first":
+                self.ending = True
+                os.write(self._wake, b"\0")
+            case "again":
+                os._exit(1)

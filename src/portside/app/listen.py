@@ -17,6 +17,7 @@ from portside.app.output_sinks import OutputSinks
 from portside.app.process_limits import keep_freed_memory, raise_descriptor_limit
 from portside.app.running_server import RunningServer
 from portside.app.serving import make_server
+from portside.app.signals import EndSignals
 from portside.app.stdin_delivery import StdinDelivery, is_stdin_sent
 from portside.errors import PortsideError, reason_of
 from portside.events import CloseReason, Listening, Stopped
@@ -32,7 +33,6 @@ from portside.units import counted, format_duration
 from portside.wire.escaping import escape
 
 PATIENCE_S = 0.5  # that an end in order waits for a peer or a reader that takes nothing
-_SAME_SIGNAL_S = 0.1  # a signal may come twice: GNU timeout passes it on to its child and to the whole group
 _EXHAUSTION_NOTICE_S = 10.0  # at least, between two notices that no descriptor is left
 _NAMED_CLIENTS = 8  # that a notice names, of those that a drain waits for
 _SETTLED_S = 0.1  # when what only pays in a long run no longer delays the first client
@@ -98,8 +98,7 @@ class _ListenRun:
         self._hurry = threading.Event()  # set when the end must not wait for outputs that make no progress
         self._drain = 0.0  # seconds that clients have to leave by themselves
         self._waiting: asyncio.Task[None] | None = None  # until they have
-        self._signals = 0
-        self._signalled_at = 0.0
+        self._asked = EndSignals()
         self._killed = False  # whether the sockets of all ports were destroyed
         self._exhaustion_notice_at = -_EXHAUSTION_NOTICE_S
 
@@ -266,16 +265,14 @@ class _ListenRun:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _signalled(self, drain: float) -> None:
-        now = self._loop.time()
-        if self._signals and now - self._signalled_at < _SAME_SIGNAL_S:
+        asked = self._asked.take()
+        if asked == "same":
             return
-        self._signals += 1
-        self._signalled_at = now
-        if self._signals > 1:
+        if asked == "again":
             self._behaviour.kill()
             if self._typed_lines is not None:
                 self._typed_lines.give_back()
-            os._exit(1)  # asked twice: end at once
+            os._exit(1)
         self._hurry.set()
         if self._waiting is not None:
             self._waiting.cancel()  # an operator's drain: the signal ends it
@@ -298,7 +295,7 @@ class _ListenRun:
             named.append(f"and {len(clients) - _NAMED_CLIENTS} more")
         who = f"{counted(len(clients), 'client')}: {', '.join(named)}"
         most = f"up to {format_duration(self._drain).replace('.000s', 's')} " if math.isfinite(self._drain) else ""
-        hint = "a second signal ends the run at once" if self._signals else "a signal ends the run at once"
+        hint = "a second signal ends the run at once" if self._asked.have_come else "a signal ends the run at once"
         write_notice(f"waits {most}for {who}", hint)
 
     def _reload(self) -> None:

@@ -3,11 +3,44 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final, Literal
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STEP_S = 3.0  # limit for each cleanup step
+_SAME_SIGNAL_S: Final = 0.1
+
+
+class EndSignals:
+    """The signals that ask a command to end. One that arrives twice is not two.
+
+    GNU timeout, for one, sends a signal to its child and to the whole process group, in which the child is too.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at: float | None = None
+
+    @property
+    def have_come(self) -> bool:
+        """Whether there was one."""
+        return self._at is not None
+
+    def take(self) -> Literal["first", "same", "again"]:
+        """Which a signal is that has come now: the first, the same a second time, or another one after that."""
+        now, before = self._clock(), self._at
+        if before is None:
+            self._at = now
+            return "first"
+        return "same" if now - before < _SAME_SIGNAL_S else "again"
+
+
+def end_by(number: int) -> None:
+    """End this process at once, by a signal that nothing handles any more."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @contextmanager
@@ -27,7 +60,7 @@ def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
             ending.append((number, threading.Thread(target=run_steps, args=(number,), daemon=True)))
             ending[0][1].start()
         elif done.is_set():
-            die(ending[0][0])
+            end_by(ending[0][0])
 
     def run_steps(number: int) -> None:
         for step in steps:
@@ -37,10 +70,6 @@ def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
         done.set()
         os.kill(os.getpid(), number)  # makes the main thread run the handler, even while it is blocked in a call
 
-    def die(number: int) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
     for number in numbers:
         signal.signal(number, end)
     try:
@@ -48,7 +77,7 @@ def ending_signals(*steps: Callable[[], None]) -> Iterator[None]:
     finally:
         for signal_number, thread in ending:  # the signal came, and the body has finished meanwhile
             thread.join()
-            die(signal_number)
+            end_by(signal_number)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
@@ -64,10 +93,14 @@ def readable_at_signal(*numbers: signal.Signals) -> Iterator[int]:
     os.set_blocking(wake, False)
     handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
-    def stop(_number: int, _frame: object) -> None:
-        for number in handled:
-            signal.signal(number, signal.SIG_DFL)
-        os.write(wake, b"\0")
+    asked = EndSignals()
+
+    def stop(number: int, _frame: object) -> None:
+        match asked.take():
+            case "first":
+                os.write(wake, b"\0")
+            case "again":
+                end_by(number)
 
     before = [(number, signal.signal(number, stop)) for number in handled]
     try:

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -258,9 +257,8 @@ def test_a_broker_that_comes_later_gets_everything(fleet: Fleet, listener: socke
 
 def test_a_signal_that_comes_to_the_process_and_to_its_group_is_one(fleet: Fleet, listener: socket.socket) -> None:
     agent = fleet.agent(*of_server(listener))
-    begun = time.monotonic()
-    while time.monotonic() - begun < 0.2 and agent.process.poll() is None:
-        agent.signal(signal.SIGTERM)
+    agent.signal(signal.SIGTERM)
+    agent.signal(signal.SIGINT)  # another number, since two of one may become one on their way
     assert agent.wait() == 0
     assert fleet.records("node")[-1].last
 

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -322,8 +321,7 @@ def test_a_second_signal_ends_a_drain_at_once(listen: Start) -> None:
         port = server.port
         server.signal(signal.SIGTERM)
         wait_until(lambda: _refuses(port), "the port to be closed")
-        threading.Event().wait(0.2)  # in less time it would be the same signal, passed on
-        server.signal(signal.SIGINT)
+        server.signal_until_end(signal.SIGINT)
         assert server.wait() == 1
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from portside.addresses import Address
 from portside.app.notices import write_notice
+from portside.app.signals import EndSignals, end_by
 from portside.fleet.agent.gathering import Gathering, check_filter
 from portside.fleet.agent.notices import AgentNotices
 from portside.fleet.agent.tally import Outlet, Tally
@@ -26,7 +27,6 @@ from portside.settings.agent import Agent, parse_name
 from portside.units import counted
 
 _LAST_SENDING_S: Final = 5.0
-_SAME_SIGNAL_S: Final = 0.5
 _SYSTEM_FOLDER: Final = "/var/lib/portside/outbox"
 _STATE: Final = ".local/state"
 
@@ -140,21 +140,15 @@ class _AgentRun:
         return f"agent {self._node} of site {settings.site} publishes to {servers}; {kept}"
 
     def _end_at_signals(self) -> None:
-        """End in order at the first SIGTERM or SIGINT, and at once at a second one that comes later.
+        """End in order at the first SIGTERM or SIGINT, and at once at another one after that."""
+        loop, asked = asyncio.get_running_loop(), EndSignals()
 
-        timeout(1), for one, sends the same signal to the process and to its group: that is asked once.
-        """
-        loop = asyncio.get_running_loop()
-
-        def end_at_once_from_now_on() -> None:
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
-
-        def end() -> None:
-            if not self._ended.is_set():
-                loop.call_later(_SAME_SIGNAL_S, end_at_once_from_now_on)
-            self._ended.set()
+        def end(number: int) -> None:
+            match asked.take():
+                case "first":
+                    self._ended.set()
+                case "again":
+                    end_by(number)
 
         for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, end)
+            loop.add_signal_handler(each, end, each)
