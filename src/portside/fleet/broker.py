@@ -162,7 +162,7 @@ def without_password(url: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """What an error of nats-py says, in one line."""
+    """The text of an error of nats-py, in one line."""
     if isinstance(error, OSError) and error.strerror:  # that of asyncio repeats the address
         return os.strerror(error.errno or 0) if error.strerror.startswith("Connect call failed") else error.strerror
     text = str(error).removeprefix("nats: ").strip().strip("'\"")

@@ -60,7 +60,7 @@ class ConnectionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class TrafficSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was counted in ``period_s`` seconds up to ``at``, for one program, local port, remote network and state.
+    """The counts of ``period_s`` seconds up to ``at``, of one program, local port, remote network and state.
 
     ``program`` holds the sockets, or where no owner is known it listens on their port; None where neither is known.
     ``others`` is true for all groups together that had no room.
@@ -102,7 +102,7 @@ class OpenConnections(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurrentFindings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with a machine at one time; ``unseen`` is what could not be looked at, by code."""
+    """The findings about a machine at one time; ``unseen`` has the codes that could not be looked for, and why."""
 
     at: str
     findings: tuple[Finding, ...]
@@ -117,7 +117,7 @@ class ServerEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutboxStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits in an outbox; ``dropped`` is how many records it has given up since the agent began."""
+    """The contents of an outbox; ``dropped`` is how many records it has given up since the agent began."""
 
     records: int
     bytes: int
@@ -186,7 +186,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Head(msgspec.Struct):
-    """What is read of a message first."""
+    """The part of a message that is read first: its version."""
 
     v: int
 

@@ -39,7 +39,10 @@ _SHARE, _SLOWER = 0.003, 6  # of a core: what looks may take, for which they are
 
 
 class ConnectionOptions(NamedTuple):
-    """What is published of connections: ``rate`` events a second at most, a look at the table every ``interval`` s."""
+    """The choice of what is published of connections: ``rate`` events a second at most.
+
+    The table is looked at every ``interval`` seconds.
+    """
 
     filter: str = ""
     opened: bool = False
@@ -182,5 +185,5 @@ class ConnectionSource:
 
 
 def pause_after(took_s: float, interval_s: float) -> float:
-    """How long after a look at the table that took so much of a core the next one comes."""
+    """The seconds until the next look at the table, after one that took so much CPU time."""
     return max(interval_s, min(_SLOWER * interval_s, took_s / _SHARE))

@@ -38,5 +38,5 @@ class StopSignal:
 
 
 def to_wall_ns() -> int:
-    """What is added to a time of the monotonic clock, in nanoseconds, for that of the wall clock now."""
+    """The nanoseconds to add to a time of the monotonic clock for that of the wall clock now."""
     return time.time_ns() - time.monotonic_ns()

@@ -103,7 +103,7 @@ class FindingsSource:
 
 
 def pause_after(took_s: float) -> float:
-    """How long after the begin of a look that took so much of a core the next one begins."""
+    """The seconds from the begin of a look that took so much CPU time to that of the next one."""
     return min(_SLOWEST_S, max(_EVERY_S, took_s / _SHARE))
 
 

@@ -34,7 +34,7 @@ def check_filter(text: str) -> Filter:
 
 
 class Gathering:
-    """What is gathered. ``start`` begins; ``stop`` ends it in order, with the last records.
+    """The sources of an agent. ``start`` begins; ``stop`` ends it in order, with the last records.
 
     ``on_failure`` is called, on the thread of a source, where one has failed in a way that nobody has thought of; the
     error is ``failure``. ``folder`` is that of the outbox. Raises UsageError for a filter that is none, and

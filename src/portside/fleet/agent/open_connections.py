@@ -61,7 +61,7 @@ class OpenSnapshots:
         return OpenConnections(at=at, total=len(table), sockets=tuple(sockets))
 
     def _before(self, keys: _Keys) -> _Ints:
-        """What each connection had moved at the last record; 0 for those that were not there."""
+        """The bytes that each connection had moved at the last record; 0 for those that were not there."""
         if not len(self._keys):
             return np.zeros(len(keys), "i8")
         places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)

@@ -278,7 +278,7 @@ def _counts(table: SocketTable) -> _Ints:
 
 
 def _added(counts: _Ints, keys: npt.NDArray[np.uint64], base: _Base) -> _Ints:
-    """What each connection has added since the base, where it was there, else its whole counts."""
+    """The counts that each connection has added since the base, where it was there, else its whole counts."""
     if not len(base.keys):
         return counts
     places = np.minimum(np.searchsorted(base.keys, keys), len(base.keys) - 1)
@@ -293,7 +293,7 @@ def _queues(table: SocketTable) -> tuple[_Ints, _Ints]:
 
 
 def _ended_by_reset(table: SocketTable) -> Mask:
-    """Which closed connections ended by a reset: refused, aborted, with data that was not read or not acknowledged."""
+    """The closed connections that ended by a reset: refused, aborted, with data not read or not acknowledged."""
     unread, unacknowledged = _queues(table)
     ended: Mask = forgotten(table) | (unread > _UNREAD_FIN) | (unacknowledged > 0)
     return ended

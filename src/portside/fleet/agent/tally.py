@@ -53,7 +53,7 @@ class Tally:
 
 
 class Outlet(NamedTuple):
-    """Where the sources put what they have: records, what they know, and what a user should know."""
+    """The ways out of a source: records, counts for the node's status, and notices for the user."""
 
     add: Add
     tally: Tally

@@ -55,7 +55,7 @@ class ExportColumn(NamedTuple):
     read: Callable[[Item], object]
 
     def value(self, item: Item) -> Value:
-        """What an item has in it, None where that is not known or not of the column's type."""
+        """The value of an item in this column, None where that is not known or not of the column's type."""
         found = self.read(item)
         return None if found is None else _TYPES[self.type](found)
 

@@ -54,7 +54,7 @@ class AgentFacts(NamedTuple):
 
 
 class MachineFacts(NamedTuple):
-    """What is so now. ``sockets`` and ``findings`` are None before they were looked at, and where they cannot be."""
+    """The present state of a machine. ``sockets`` and ``findings`` are None while they are not known."""
 
     sockets: SocketCounts | None
     findings: Sequence[Finding] | None

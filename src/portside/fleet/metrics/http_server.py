@@ -32,7 +32,7 @@ FRESH_S: Final = 1.0
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 Facts = Callable[[], MachineFacts]
-"""What an agent hands in. It is called on the loop's thread, and has to return at once."""
+"""The call by which an agent hands in its facts. It is made on the loop's thread, and has to return at once."""
 
 
 class MetricsServer:

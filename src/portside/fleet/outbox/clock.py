@@ -20,7 +20,7 @@ def uptime_s() -> float:
 
 
 def kernel_run() -> str:
-    """What tells this run of the kernel from others; empty where it does not say."""
+    """The identity of this run of the kernel; empty where it does not say."""
     try:
         with open(_BOOT_ID) as file:
             return file.read().strip()

@@ -81,7 +81,7 @@ def _draw(screen: Screen, state: FleetState, settings: FleetConnections, chosen:
 
 
 def _key(each: Joined) -> dict[str, object]:
-    """What names a connection in the JSON of one that has gone."""
+    """The name of a connection in the JSON of one that has gone."""
     ends = [each.one] if each.other is None else [each.one, each.other]
     return {
         "ends": [
@@ -91,7 +91,7 @@ def _key(each: Joined) -> dict[str, object]:
 
 
 def sentences(state: FleetState, settings: FleetConnections, rows: Sequence[Joined]) -> list[str]:
-    """What is to be said beside the rows."""
+    """The sentences beside the rows."""
     told = [
         each
         for each in state.opened(now() - settings.since)

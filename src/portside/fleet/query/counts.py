@@ -103,7 +103,7 @@ class TopCounts:
 
 
 def key_of(name: NodeName, group: TrafficSummary, by: Group) -> Key:
-    """What a group is counted under."""
+    """The row that a group is counted under."""
     if by == "node":
         return name.site, name.node
     if group.others:
@@ -116,7 +116,7 @@ def key_of(name: NodeName, group: TrafficSummary, by: Group) -> Key:
 
 
 def named(key: Key, by: Group) -> Mapping[str, str | int | None]:
-    """What a group is counted under, as JSON has it."""
+    """The row that a group is counted under, as JSON has it."""
     if by == "node":
         return {"site": key[0], "node": key[1]}
     if by == "port":
@@ -125,7 +125,7 @@ def named(key: Key, by: Group) -> Mapping[str, str | int | None]:
 
 
 def measure(row: TopRow, by: str) -> int:
-    """What a group is sorted by."""
+    """The number that a group is sorted by."""
     match by:
         case "bytes":
             return row.bytes_sent + row.bytes_received

@@ -34,7 +34,7 @@ class EventOfNode:
 
     @property
     def row(self) -> FilteredSocket:
-        """What a filter looks at: an event of a server has no socket of the kernel."""
+        """The socket that a filter looks at: an event of a server has none of the kernel."""
         if isinstance(self.event, ServerEvent):
             return FilteredSocket(self.name, None)
         return FilteredSocket(self.name, self.event.socket, self.event.duration)

@@ -98,7 +98,7 @@ def _first(*values: float | None) -> float:
 
 
 def _facts(config: api.StreamConfig) -> dict[str, str]:
-    """What a stream keeps, in words by their names."""
+    """The limits of a stream in words, by their names."""
     return {
         "subjects": " ".join(config.subjects or []),
         "storage": _value(config.storage),
@@ -117,6 +117,6 @@ def _value(word: object) -> str:
 
 
 def _span(seconds: float | None) -> str:
-    """So many seconds in the unit that suits, without zeros behind it: ``3d``, ``5m``, ``1h30``."""
+    """A time in the unit that suits, without zeros behind it: ``3d``, ``5m``, ``1h30``."""
     text = seconds_text(seconds or 0)
     return re.sub(r"(?<=[dhm])00h?$", "", text)

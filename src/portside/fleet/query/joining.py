@@ -84,7 +84,7 @@ def _join_ends(ends: Ends, these: list[End], by_ends: dict[Ends, list[End]]) -> 
 
 
 def _pairs(these: list[End], those: list[End], *, is_loopback: bool) -> list[tuple[End, End]]:
-    """Which of these sockets belong to which of those."""
+    """The pairs of sockets that are the two ends of one connection."""
     if not those:
         return []
     left, right = _by_name(these), _by_name(those)

@@ -116,7 +116,7 @@ def row(node: NodeReport) -> tuple[str, ...]:
 
 
 def remarks(node: NodeReport) -> list[str]:
-    """What is to be said of a node beside its numbers."""
+    """The remarks about a node, beside its numbers."""
     said = []
     if node.agents > 1:
         said.append(f"{node.agents} agents use this name")

@@ -40,7 +40,7 @@ Life = Literal["alive", "late", "gone"]
 
 
 class NodeName(NamedTuple):
-    """What names a machine: its site and its name there."""
+    """The name of a machine: its site, and its name there."""
 
     site: str
     node: str
@@ -157,7 +157,7 @@ class _Node:
 
 
 class FleetState:
-    """What is known of a fleet. ``left_out`` counts what had no room, by what it was."""
+    """The nodes of a fleet with all that is known of them. ``left_out`` counts what had no room, by its kind."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class FleetState:
                     yield FindingOfNode(name, node.findings_kept.stored_at, finding)
 
     def unseen(self, since: float = 0.0) -> Iterator[tuple[NodeName, str, str]]:
-        """What a node could not look at: the code of the finding, and why."""
+        """The codes of findings that a node could not look for, and why."""
         for name, node in sorted(self._nodes.items()):
             if node.findings is not None and node.findings_kept is not None and node.findings_kept.stored_at >= since:
                 for code, why in node.findings.unseen.items():

@@ -67,7 +67,7 @@ class Batch(NamedTuple):
 
 
 class Which(NamedTuple):
-    """Which messages are read: of these kinds, and of a site and a node or of all."""
+    """The choice of messages that are read: of these kinds, and of a site and a node or of all."""
 
     kinds: tuple[Kind, ...]
     site: str | None = None
@@ -79,7 +79,7 @@ class Which(NamedTuple):
 
 
 class LeftOut:
-    """What was left out because it cannot be read, is of a later version, or came twice."""
+    """The messages that were left out because they cannot be read, are of a later version, or came twice."""
 
     def __init__(self) -> None:
         self.later = 0
@@ -119,7 +119,7 @@ class LeftOut:
         self._seen.clear()
 
     def sentences(self) -> list[str]:
-        """What is to be said of it at the end."""
+        """A sentence for each reason, to be written at the end."""
         said = []
         if self.later:
             said.append(f"{counted(self.later, 'message')} of a later version left out: a newer Portside reads them")
@@ -215,7 +215,7 @@ class JetStreamReader:
 
 
 def _free_values(message: Envelope) -> Iterator[dict[str, Any] | None]:
-    """What of a message may be of any type, and so may have anything inside."""
+    """The parts of a message that may be of any type, and so may have anything inside."""
     for record in message.records:
         match record:
             case ConnectionEvent(socket=socket):
@@ -310,7 +310,7 @@ class _Consumer:
         return found
 
     async def batches(self, *, follow: bool) -> AsyncIterator[list[Msg]]:
-        """What comes, in pieces: up to the end, or with ``follow`` until the consumer is lost.
+        """The messages that come, in pieces: up to the end, or with ``follow`` until the consumer is lost.
 
         Where there is nothing yet, the first piece is empty. Raises TimeoutError where it is lost before the end.
         """
@@ -352,7 +352,7 @@ class _Consumer:
         await self._client.publish(subject, encode_json(request), reply=self._inbox)
 
     async def _answers(self, asked: int, *, wait: bool) -> AsyncIterator[list[Msg]]:
-        """What comes for one request; afterwards it is known whether the consumer is lost, or has nothing more.
+        """The messages for one request; afterwards it is known whether the consumer is lost, or has nothing more.
 
         The server says nothing at the end of a request whose bytes were used up exactly. Where something came, silence
         may be that, and one asks again.

@@ -61,7 +61,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int | N
 
 
 class Screen:
-    """What is shown again and again: on a terminal in its place, elsewhere JSON for each row that has changed."""
+    """A table that is shown again and again: on a terminal in its place, elsewhere as JSON of the changed rows."""
 
     def __init__(self, *, json: bool) -> None:
         self.json = json or not sys.stdout.isatty()

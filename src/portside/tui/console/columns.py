@@ -148,7 +148,7 @@ FLEET_COLUMNS = (
 
 
 def outbox_text(row: Row) -> str:
-    """What waits in the outbox of a node, and how many records it has given up."""
+    """The bytes that wait in the outbox of a node, and how many records it has given up."""
     outbox = row["outbox"]
     waiting = bytes_text(outbox["bytes"]) if outbox["records"] else "0"
     return f"{waiting} ({outbox['dropped']} dropped)" if outbox["dropped"] else waiting
