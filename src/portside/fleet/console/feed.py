@@ -16,6 +16,7 @@ from portside.fleet.broker import connect, failure, without_password
 from portside.fleet.console.api import FleetApi
 from portside.fleet.console.event_ring import FleetEvent
 from portside.fleet.console.live import LiveFleet
+from portside.fleet.query.run import until_one_ends
 from portside.fleet.query.state import NodeName
 from portside.fleet.query.stream import Batch, JetStreamReader, Which
 from portside.fleet.schema import ConnectionEvent, Kind, ServerEvent
@@ -81,21 +82,14 @@ class FleetFeed:
         )
         reader = JetStreamReader(broker, self._options.js_domain)
         self.fleet.unread = reader.left_out.sentences
-        tasks = [asyncio.create_task(self._keep_on(reader, each)) for each in (self._read_state, self._read_events)]
-        tasks.append(asyncio.create_task(self._wait_end(self._ended)))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()
+            await until_one_ends(
+                self._keep_on(reader, self._read_state),
+                self._keep_on(reader, self._read_events),
+                self._ended.wait(),
+            )
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await broker.close()
-
-    @staticmethod
-    async def _wait_end(ended: asyncio.Event) -> None:
-        await ended.wait()
 
     async def _lost(self) -> None:
         self.fleet.problem = "the connection to the broker is lost"

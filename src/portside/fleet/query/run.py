@@ -12,6 +12,7 @@ from typing import Any
 import nats.errors
 
 from portside.app.notices import write_notice
+from portside.app.signals import EndSignals
 from portside.app.stdout import ends_with_reader
 from portside.errors import PortsideError
 from portside.fleet.broker import BrokerConnection, connect, failure, without_password
@@ -89,14 +90,18 @@ async def _unless_broken(working: "asyncio.Future[None]", broken: asyncio.Event,
 
 
 def _cancel_at_signal(working: "asyncio.Future[None]") -> None:
-    """End the work at SIGINT or SIGTERM; the second of these ends the process, be its reader as slow as it may."""
+    """End the work at SIGINT or SIGTERM; another one after that ends the process, be its reader as slow as it may."""
     loop = asyncio.get_running_loop()
     handled = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        for each in handled:
-            signal.signal(each, lambda number, _: os._exit(128 + number))
-        loop.call_soon_threadsafe(working.cancel)
+    asked = EndSignals()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        match asked.take():
+            case "first":
+                loop.call_soon_threadsafe(working.cancel)
+            case "again":
+                os._exit(128 + number)
 
     for each in handled:
         signal.signal(each, end)
@@ -133,15 +138,20 @@ async def follow(
             draw()
             await asyncio.sleep(every_s)
 
-    both = [asyncio.ensure_future(take()), asyncio.ensure_future(show())]
+    await until_one_ends(take(), show())
+
+
+async def until_one_ends(*works: Coroutine[Any, Any, object]) -> None:
+    """Run all of these until the first of them ends, and then end the others. Raises what that one raises."""
+    tasks = [asyncio.ensure_future(each) for each in works]
     try:
-        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             each.result()
     finally:
-        for each in both:
-            each.cancel()
-        await asyncio.wait(both)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def now() -> float:
