@@ -67,7 +67,7 @@ class FleetApi:
         return refusal(self._fleet.name, f"{path} is of one server, and a fleet has none of it", 404)
 
     def _info(self) -> dict[str, Any]:
-        """What a server says of itself. Counts are since this console began, by the rates that nodes told last."""
+        """The facts of ``/api/v1/server``. Counts are since this console began, by the rates that nodes told last."""
         fleet, nodes = self._fleet, self._fleet.nodes()
         rates = fleet.rates()
         with self._lock:

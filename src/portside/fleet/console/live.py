@@ -46,7 +46,7 @@ class LiveFleet:
 
     @property
     def name(self) -> str:
-        """What the fleet is called: its brokers."""
+        """The name of the fleet: its brokers."""
         return ", ".join(self.brokers)
 
     @property
@@ -84,7 +84,7 @@ class LiveFleet:
             return [each for each in self._state.findings(now - TOLD_S) if each.name not in gone]
 
     def unseen(self) -> list[tuple[NodeName, str, str]]:
-        """What nodes could not look at: the code of the finding, and why."""
+        """The codes of findings that nodes could not look for, and why."""
         with self._lock:
             return list(self._state.unseen(self.now() - TOLD_S))
 

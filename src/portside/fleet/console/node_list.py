@@ -8,14 +8,13 @@ from portside.control.client.http_client import Query
 from portside.errors import InvalidValue
 from portside.fleet.console.clean import clean_name, clean_number, clean_text, clean_time
 from portside.fleet.console.live import LiveFleet
-from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, refusal, wrong_filter
+from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, sort_key, wrong_filter
 from portside.fleet.query.filter import evaluate_tree, wildcard_of
 from portside.fleet.query.state import NodeReport
 from portside.kernel.filter.columns import FilterColumn, Vocabulary, parse_integer
 from portside.kernel.filter.errors import FilterError
 from portside.kernel.filter.grammar import parse
 from portside.kernel.filter.tree import Condition, Number, TextIs
-from portside.nearest import nearest
 from portside.units import parse_duration, parse_size
 
 
@@ -52,6 +51,7 @@ _VALUES: Final[Mapping[str, Callable[[NodeReport], Any]]] = {
     "agents": lambda node: node.agents,
     "sampled": lambda node: node.sampled,
 }
+_SORT_KEYS: Final = {**_VALUES, "life": lambda node: _LIVES[node.state]}
 
 
 class NodeList:
@@ -64,7 +64,7 @@ class NodeList:
     def page(self, query: Query) -> dict[str, Any]:
         """The page that a query asks for. Raises ApiError."""
         asked = ListQuery.read(self._fleet.name, query)
-        key = self._sort_key(asked.sort)
+        key = sort_key(self._fleet.name, asked, _SORT_KEYS)
         made = self._lists.get((asked.filter, asked.sort), self._second(), lambda: (self._make(asked, key), None))
         end = asked.offset + asked.limit
         return {
@@ -88,16 +88,6 @@ class NodeList:
         except FilterError as error:
             raise wrong_filter(self._fleet.name, error) from None
         return found if key is None else in_order(found, key, reverse=asked.sort.startswith("-"))
-
-    def _sort_key(self, sort: str) -> Callable[[NodeReport], Any] | None:
-        name = sort.removeprefix("-").lower()
-        if not name:
-            return None
-        if name not in _VALUES:
-            like = nearest(name, tuple(_VALUES))
-            hint = f"did you mean {like}?" if like else f"columns: {', '.join(_VALUES)}"
-            raise refusal(self._fleet.name, f"there is no column {name!r}: {hint}", code="column")
-        return (lambda node: _LIVES[node.state]) if name == "life" else _VALUES[name]
 
 
 def _truth(condition: Condition, node: NodeReport, text: str) -> bool | None:

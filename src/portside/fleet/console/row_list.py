@@ -6,11 +6,12 @@ leaves room for everything else.
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from portside.control.client.http_client import ApiError, Query
 from portside.kernel.filter.errors import FilterError
+from portside.nearest import nearest
 
 Row = TypeVar("Row")
 Key = Callable[[Any], Any]
@@ -44,6 +45,18 @@ class ListQuery(NamedTuple):
             number_of(name, "offset", offset, 0, _MOST_OFFSET),
             number_of(name, "limit", query.get("limit", 100), 1, MOST_ON_A_PAGE),
         )
+
+
+def sort_key(name: str, asked: ListQuery, keys: Mapping[str, Key]) -> Key | None:
+    """The key of the column to sort by; None where none was named. Raises ApiError for an unknown one."""
+    column = asked.sort.removeprefix("-").lower()
+    if not column:
+        return None
+    if column not in keys:
+        like = nearest(column, tuple(keys))
+        hint = f"did you mean {like}?" if like else f"columns: {', '.join(keys)}"
+        raise refusal(name, f"there is no column {column!r}: {hint}", code="column")
+    return keys[column]
 
 
 class Made(NamedTuple, Generic[Row]):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from portside.control.client.http_client import Query
 from portside.fleet.console.clean import clean_name, clean_number
 from portside.fleet.console.live import LiveFleet
-from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, refusal, wrong_filter
+from portside.fleet.console.row_list import KeptLists, ListQuery, in_order, refusal, sort_key, wrong_filter
 from portside.fleet.query.filter import (
     VOCABULARY,
     FilteredSocket,
@@ -24,7 +24,6 @@ from portside.kernel.filter.grammar import parse
 from portside.kernel.filter.tree import EVERYTHING, And, Filter, Not, Or, StateIn, TextIs
 from portside.kernel.models import Socket
 from portside.kernel.views import View, in_view
-from portside.nearest import nearest
 
 _VIEWS: Final[Mapping[str, View]] = {"connected": "connected", "listening": "listening", "all": "all"}
 NOTHING: Final = Or(())
@@ -46,7 +45,7 @@ class SocketList:
         view = _VIEWS.get(str(query.get("view", "")))
         if view is None and "view" in query:
             raise refusal(name, f"view: {query['view']!r} is none of {', '.join(_VIEWS)}")
-        key = self._sort_key(asked.sort)
+        key = sort_key(self._fleet.name, asked, _KEYS)
         made = self._lists.get(
             (asked.filter, view, asked.sort), self._fleet.changes, lambda: self._make(asked, view, key)
         )
@@ -78,16 +77,6 @@ class SocketList:
         }
         return rows, totals
 
-    def _sort_key(self, sort: str) -> Callable[[FilteredSocket], Any] | None:
-        name = sort.removeprefix("-").lower()
-        if not name:
-            return None
-        if name not in _KEYS:
-            like = nearest(name, tuple(_KEYS))
-            hint = f"did you mean {like}?" if like else f"columns: {', '.join(_KEYS)}"
-            raise refusal(self._fleet.name, f"there is no column {name!r}: {hint}", code="column")
-        return _KEYS[name]
-
 
 def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list[FilteredSocket]:
     """The sockets that are known to match: node by node, in the order of their telling."""
@@ -106,7 +95,7 @@ def _chosen(told: Iterable[OpenOfNode], tree: Filter, names: FleetNames) -> list
 
 
 def _of_node(tree: Filter, name: NodeName) -> tuple[Filter, int | None]:
-    """What is left of a filter for the sockets of one node: a filter, and the states that they have to be in.
+    """The rest of a filter for the sockets of one node: a filter, and the states that they have to be in.
 
     Most sockets are decided by these two, of which the one costs nothing for each and the other little.
     """
