@@ -126,7 +126,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is done inside is done wholly or not at all."""
+        """A transaction: all that is done inside is done, or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

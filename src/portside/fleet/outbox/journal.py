@@ -36,7 +36,7 @@ def new_boot() -> str:
 
 
 class Journal:
-    """What sources ``add`` becomes messages in the outbox, on a thread of the journal. ``close`` ends it.
+    """Makes messages in the outbox of what sources ``add``, on a thread of its own. ``close`` ends it.
 
     Records are kept in memory for a tenth of a second, and as long as the disk takes none: then up to 8 MiB of them.
     """

@@ -37,7 +37,7 @@ _MOST_AT_ONCE: Final = 64
 
 @dataclass
 class PublishCounts:
-    """What was published since the agent began: messages, and their records; ``resent`` are sent ones as well."""
+    """Counts of the messages published since the agent began, and of their records; ``resent`` are in ``sent`` too."""
 
     sent: int = 0
     sent_records: int = 0

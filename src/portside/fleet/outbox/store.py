@@ -238,7 +238,7 @@ class Outbox:
             return self._amount.messages <= len(self._gone)
 
     def status(self) -> OutboxStatus:
-        """What waits now."""
+        """The contents of the outbox now."""
         with self._lock:
             try:
                 oldest = self._do(Database.oldest_clock)

@@ -51,7 +51,7 @@ def servers_of(options: BrokerOptions) -> str:
 
 
 def refusal(options: BrokerOptions, error: BaseException) -> PortsideError:
-    """What NATS or JetStream answered, as an error of ours."""
+    """The answer of NATS or JetStream as an error of ours."""
     why = (error.description or "").strip() if isinstance(error, js_errors.APIError) else ""
     if not why or isinstance(error, js_errors.NotFoundError):
         return failure(options, error)
@@ -62,7 +62,7 @@ def refusal(options: BrokerOptions, error: BaseException) -> PortsideError:
 
 
 def unasked(options: BrokerOptions, error: Exception) -> PortsideError | None:
-    """What nats-py says in no call, as an error of ours; None for what ends the connection anyway."""
+    """A failure that nats-py reports in no call, as an error of ours; None for what ends the connection anyway."""
     if isinstance(error, js_errors.APIError):
         return refusal(options, error)
     words = str(error).removeprefix("nats: ")

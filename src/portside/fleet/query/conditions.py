@@ -22,7 +22,7 @@ class FindingNode(msgspec.Struct, frozen=True):
 
 
 class FleetFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """The same condition on one or more machines, as ``fleet findings --json`` has it.
+    """A condition on one or more machines, as ``fleet findings --json`` has it.
 
     ``kind`` is that of the subject. ``severity`` is the worst. ``nodes`` are those with the most subjects first.
     ``count`` is how many sockets or events have it in all. ``example`` is the finding of ``example_node`` that is the
