@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +66,16 @@ def loaded(server: Program) -> Program:
     assert server.port
     assert ask(server, "/api/v1/server").status == 200
     return server
+
+
+def loading(listen: Callable[..., Program]) -> Callable[..., Program]:
+    """Starts ``portside listen`` with its API loaded, unless its control socket is in another folder."""
+
+    def start(*arguments: str, **options: Any) -> Program:
+        server = listen(*arguments, **options)
+        return server if "env" in options else loaded(server)
+
+    return start
 
 
 class Page(NamedTuple):

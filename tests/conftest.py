@@ -1,8 +1,10 @@
 """Fixtures that all tests share."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,3 +45,17 @@ def listen(start: Start) -> Start:
         return start("listen", address, *arguments, **options)
 
     return listen_with
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB that nobody else uses."""
+    if os.getuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("only root may mount")
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", path], check=True, timeout=30)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True, timeout=30)

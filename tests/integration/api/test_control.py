@@ -3,26 +3,19 @@
 import asyncio
 import socket
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from api_client import loaded
+from api_client import loading
 from api_runs import run
 from conftest import Start
-from support import Program, connect
+from support import connect
 
 import portside
 
 
 @pytest.fixture
 def listen(listen: Start) -> Start:
-    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
-
-    def start(*arguments: str, **options: Any) -> Program:
-        server = listen(*arguments, **options)
-        return server if "env" in options else loaded(server)
-
-    return start
+    return loading(listen)
 
 
 def test_connections_are_listed_and_acted_on(listen: Start) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import ask, loaded
+from api_client import ask, loading
 from conftest import Start
 from support import DEADLINE_S, Program, connect, wait_until
 
@@ -31,13 +31,7 @@ CONNECTIONS = "/api/v1/connections"
 
 @pytest.fixture
 def listen(listen: Start) -> Start:
-    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
-
-    def start(*arguments: str, **options: Any) -> Program:
-        server = listen(*arguments, **options)
-        return server if "env" in options else loaded(server)
-
-    return start
+    return loading(listen)
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from api_client import ask, control_path, loaded, page_of
+from api_client import ask, control_path, loading, page_of
 from conftest import Start
 from ctl_command import ctl
 from support import DEADLINE_S, Program, connect, connect_many, wait_until
@@ -17,13 +16,7 @@ from support import DEADLINE_S, Program, connect, connect_many, wait_until
 
 @pytest.fixture
 def listen(listen: Start) -> Start:
-    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
-
-    def start(*arguments: str, **options: Any) -> Program:
-        server = listen(*arguments, **options)
-        return server if "env" in options else loaded(server)
-
-    return start
+    return loading(listen)
 
 
 def on(server: Program, *words: str, stdin: bytes = b"") -> str:

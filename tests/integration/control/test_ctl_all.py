@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from api_client import ask, control_path, loaded
+from api_client import ask, control_path, loading
 from conftest import Start
 from ctl_command import ctl
 from support import DEADLINE_S, Program, connect, wait_until
@@ -24,13 +24,7 @@ PATH = "/api/v1/connections"
 
 @pytest.fixture
 def listen(listen: Start) -> Start:
-    """Start ``portside listen`` with its API loaded, unless its control socket is in another folder."""
-
-    def start(*arguments: str, **options: Any) -> Program:
-        server = listen(*arguments, **options)
-        return server if "env" in options else loaded(server)
-
-    return start
+    return loading(listen)
 
 
 @pytest.fixture

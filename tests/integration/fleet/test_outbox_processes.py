@@ -123,20 +123,6 @@ def test_two_agents_with_one_outbox(tmp_path: Path, sender: StartSender) -> None
     assert one.ask("status")["records"] == 10
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB that nobody else uses."""
-    if os.getuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("only root may mount")
-    path = tmp_path / "disk"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", path], check=True, timeout=30)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", path], check=True, timeout=30)
-
-
 def test_a_full_disk(nats: NatsServer, small_disk: Path) -> None:
     """What it has no room for waits in memory, and is in the stream as soon as there is a broker."""
     make_stream(nats.url)
