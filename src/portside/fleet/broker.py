@@ -88,22 +88,13 @@ async def connect(
     without waiting (its future never ends, then). ``most_pending`` is how many messages may be published without
     acknowledgement. Raises PortsideError.
     """
-    given: dict[str, Any] = {}
-    for path in (options.creds, options.nkey):
-        if path is not None:
-            _check_readable(path)
-    if options.creds is not None:
-        given["user_credentials"] = options.creds
-    if options.nkey is not None:
-        given["nkeys_seed"] = options.nkey
-    if (context := _tls(options)) is not None:
-        given["tls"] = context
-    last: list[Exception] = []
+    identity = _identity(options)
+    newest: Exception | None = None
     refusals: asyncio.Queue[Exception] = asyncio.Queue()
 
     async def keep_error(error: Exception) -> None:
-        last.append(error)
-        del last[:-4]
+        nonlocal newest
+        newest = error
         if "permissions violation" in str(error).lower() and refusals.qsize() < _MOST_REFUSALS:
             refusals.put_nowait(error)
         _log.warning("NATS: %s", _words(error))
@@ -124,17 +115,26 @@ async def connect(
             ping_interval=_PING_S,
             max_outstanding_pings=2,
             pending_size=_MOST_PENDING_BYTES,
-            **given,
+            **identity,
         )
     except (OSError, nats.errors.Error, ssl.SSLError, TimeoutError, ValueError) as error:
         await client.close()
-        raise failure(options, last[-1] if last else error) from error
+        raise failure(options, newest or error) from error
     # nats-py has one option for the first connection and for those after it.
     client.options.update(
         allow_reconnect=is_lasting, max_reconnect_attempts=-1 if is_lasting else 0, reconnect_time_wait=_RECONNECT_S
     )
     jetstream = client.jetstream(domain=options.js_domain, publish_async_max_pending=most_pending, timeout=CONNECT_S)
     return BrokerConnection(client, jetstream, refusals)
+
+
+def _identity(options: BrokerOptions) -> dict[str, Any]:
+    """The options of nats-py by which a server knows us, and we it. Raises PortsideError for a bad file."""
+    for path in (options.creds, options.nkey):
+        if path is not None:
+            _check_readable(path)
+    given = {"user_credentials": options.creds, "nkeys_seed": options.nkey, "tls": _tls(options)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def failure(options: BrokerOptions, error: BaseException) -> PortsideError:
