@@ -89,12 +89,13 @@ async def connect(
     acknowledgement. Raises PortsideError.
     """
     identity = _identity(options)
-    newest: Exception | None = None
+    told: Exception | None = None
     refusals: asyncio.Queue[Exception] = asyncio.Queue()
 
     async def keep_error(error: Exception) -> None:
-        nonlocal newest
-        newest = error
+        nonlocal told
+        if told is None or not isinstance(error, ConnectionError):  # how it ended tells less than what was said before
+            told = error
         if "permissions violation" in str(error).lower() and refusals.qsize() < _MOST_REFUSALS:
             refusals.put_nowait(error)
         _log.warning("NATS: %s", _words(error))
@@ -118,8 +119,9 @@ async def connect(
             **identity,
         )
     except (OSError, nats.errors.Error, ssl.SSLError, TimeoutError, ValueError) as error:
-        await client.close()
-        raise failure(options, newest or error) from error
+        why = told or error
+        await client.close()  # which has nats-py report one more error, where a server has reset the connection
+        raise failure(options, why) from error
     # nats-py has one option for the first connection and for those after it.
     client.options.update(
         allow_reconnect=is_lasting, max_reconnect_attempts=-1 if is_lasting else 0, reconnect_time_wait=_RECONNECT_S

@@ -1,8 +1,12 @@
 """The connection to NATS: what it says where it cannot be made."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from nats_server import NatsServer
@@ -52,6 +56,29 @@ def test_wrong_password(guarded: NatsServer) -> None:
     assert "uthorization" in str(error)
     assert "wr0ng" not in str(error)
     assert "--creds" in str(error.hint)
+
+
+def test_a_server_that_refuses_and_resets() -> None:
+    """What the server said is told, and not how it ended the connection, which comes later."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        Thread(target=refuse_and_reset, args=(listener,), daemon=True).start()
+        error = failing(BrokerOptions(nats=(f"nats://127.0.0.1:{listener.getsockname()[1]}",)))
+        listener.shutdown(socket.SHUT_RDWR)
+    assert error.why == "Authorization Violation"
+    assert "--creds" in str(error.hint)
+
+
+def refuse_and_reset(listener: socket.socket) -> None:
+    """Answer each client as a nats-server does whose refusal and whose reset arrive together."""
+    with suppress(OSError):  # the listener's end
+        while True:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b'INFO {"auth_required": true, "max_payload": 1048576}\r\n')
+                while (line := lines.readline()) and not line.startswith(b"PING"):
+                    pass
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(b"-ERR 'Authorization Violation'\r\n")
 
 
 def test_right_password(guarded: NatsServer) -> None:
