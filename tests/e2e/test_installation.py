@@ -15,13 +15,16 @@ from portside.settings.commands import GROUPS, all_commands
 from portside.version import __version__
 
 ROOT = Path(__file__).parents[2]
+LIMIT_S = 400  # far more than it takes: only a build that hangs is ended
+
+pytestmark = pytest.mark.timeout(LIMIT_S + 10)
 
 
 def build(source: Path, target: str, folder: Path) -> Path:
     """Build a wheel or an sdist, as pip and other frontends have it done, without a network."""
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
-        cwd=source, capture_output=True, text=True, timeout=110, check=False,
+        cwd=source, capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (made,) = folder.iterdir()
@@ -49,7 +52,7 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     install = ("install", "--quiet", "--no-deps", "--no-index", "--no-compile", str(wheel))
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *install], check=True, timeout=110)
+    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *install], check=True, timeout=LIMIT_S)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder

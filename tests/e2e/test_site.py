@@ -14,6 +14,9 @@ from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
 BUILD = r"\t\$\(BIN\)/python -m (sphinx .*) docs build/docs\n"
+LIMIT_S = 400  # far more than it takes: only a build that hangs is ended
+
+pytestmark = pytest.mark.timeout(LIMIT_S + 10)
 
 
 class _Markup(HTMLParser):
@@ -44,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     build = subprocess.run(
         [sys.executable, "-m", *command[1].split(), "docs", str(made)],
-        cwd=ROOT, env=plain, capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT, env=plain, capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert (build.returncode, build.stdout, build.stderr) == (0, "", "")
     return made
