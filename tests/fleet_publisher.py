@@ -1,10 +1,11 @@
 """A simulated fleet at a real NATS server, without agents, and ``portside fleet`` that is asked about it."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ctl_command import Done
 from fleet_records import closed, finding, findings, iso, message, opened, socket, status, summary
@@ -37,11 +38,11 @@ def publish(url: str, messages: Iterable[Envelope | Raw], *, json: bool = False,
     asyncio.run(work())
 
 
-def fleet(url: str, command: str, *words: str) -> Done:
-    """Run a command of ``portside fleet`` to its end."""
+def fleet(url: str, command: str, *words: str, env: Mapping[str, str] | None = None) -> Done:
+    """Run a command of ``portside fleet`` to its end; ``env`` is added to the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "portside", "fleet", command, "--nats", url, *words],
-        capture_output=True, timeout=DEADLINE_S, check=False,
+        capture_output=True, timeout=DEADLINE_S, check=False, env={**os.environ, **(env or {})},
     )  # fmt: skip
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 

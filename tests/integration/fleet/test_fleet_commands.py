@@ -1,7 +1,9 @@
 """``portside fleet`` against a real nats-server, over nodes that are simulated: text, JSON, and what it says."""
 
 import json
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from fleet_publisher import fleet, node_messages, publish, simulated
 from fleet_records import closed, finding, findings, iso, message, opened, socket, status, summary
 from nats_server import NatsServer
 from support import free_port
+from wall_clock import LIBRARY, WallClock
 
 from portside.fleet.schema import encode
 
@@ -65,6 +68,24 @@ def test_one_site_and_one_node(three: str) -> None:
     nobody = fleet(three, "nodes", "--node", "nobody")
     assert (nobody.status, nobody.out) == (0, "")
     assert "no node has given a sign of life" in nobody.err
+
+
+@pytest.mark.skipif(LIBRARY is None and not os.environ.get("CI"), reason="needs libfaketime (Debian: faketime)")
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_a_reader_whose_clock_is_wrong(three: str, tmp_path: Path, ahead_s: int) -> None:
+    """Ages are by the broker's clock, also those that ``--since`` asks for."""
+    clock = WallClock(tmp_path)
+    clock.set(ahead_s)
+
+    def asked(*words: str) -> list[dict[str, Any]]:
+        return lines_of(fleet(three, *words, "--json", env=clock.environment).out)
+
+    nodes = asked("nodes", "--since", "10m")
+    assert [each["state"] for each in nodes] == ["alive"] * 3
+    assert all(0 < each["age_s"] < 600 for each in nodes)
+    for command in ("events", "top", "connections", "findings"):
+        right = lines_of(fleet(three, command, "--json", "--since", "10m").out)
+        assert len(asked(command, "--since", "10m")) == len(right) > 0, command
 
 
 def test_an_answer_with_nothing_in_it_says_why(three: str) -> None:

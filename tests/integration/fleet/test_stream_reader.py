@@ -19,6 +19,7 @@ from portside.settings.broker import BrokerOptions
 
 Answer = TypeVar("Answer")
 NODES = Which(("node",))
+EVER_S = 1e9
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_name_of_a_run_that_takes_much_memory_is_left_out(url: str) -> None:
     publish(url, [*signs(1), message("node", status(), boot="b" * 500_000, seq=2)], numbered=False)
 
     async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], int]:
-        numbers, _ends = await taken(reader.history(NODES, 0))
+        numbers, _ends = await taken(reader.history(NODES, EVER_S))
         return numbers, reader.left_out.unreadable
 
     assert reading(url, work) == ([1], 1)
@@ -79,7 +80,7 @@ def test_the_last_of_each_subject(url: str) -> None:
 
 def test_nothing_is_an_end_too(url: str) -> None:
     async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
-        return await taken(reader.history(NODES, 0))
+        return await taken(reader.history(NODES, EVER_S))
 
     assert reading(url, work) == ([], [True])
 
@@ -92,7 +93,7 @@ def test_more_than_one_request_takes(url: str, messages: int, size: int, monkeyp
     publish(url, signs(40))
 
     async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
-        return await taken(reader.history(NODES, 0))
+        return await taken(reader.history(NODES, EVER_S))
 
     numbers, ends = reading(url, work)
     assert numbers == list(range(1, 41))
@@ -106,7 +107,7 @@ def test_what_goes_meanwhile_is_no_reason_to_wait(url: str, monkeypatch: pytest.
 
     async def work(reader: JetStreamReader, broker: BrokerConnection) -> list[int]:
         numbers: list[int] = []
-        async with aclosing(reader.history(NODES, 0)) as batches:
+        async with aclosing(reader.history(NODES, EVER_S)) as batches:
             async for batch in batches:
                 numbers += [each.message.seq for each in batch.messages]
                 await broker.jetstream.purge_stream("PORTSIDE")
@@ -120,7 +121,7 @@ def test_a_consumer_that_is_deleted_is_made_anew(url: str) -> None:
 
     async def work(reader: JetStreamReader, broker: BrokerConnection) -> tuple[list[int], int]:
         numbers: list[int] = []
-        async with aclosing(reader.history(NODES, 0, follow=True)) as batches:
+        async with aclosing(reader.history(NODES, EVER_S, follow=True)) as batches:
             async for batch in batches:
                 numbers += [each.message.seq for each in batch.messages]
                 if numbers == [1, 2, 3]:
@@ -156,7 +157,7 @@ def test_what_somebody_else_sends_to_the_inbox_is_left_alone(url: str) -> None:
 
     async def work(reader: JetStreamReader, broker: BrokerConnection) -> list[int]:
         numbers: list[int] = []
-        async with aclosing(reader.history(NODES, 0, follow=True)) as batches:
+        async with aclosing(reader.history(NODES, EVER_S, follow=True)) as batches:
             async for batch in batches:
                 numbers += [each.message.seq for each in batch.messages]
                 if numbers == [1, 2]:
@@ -177,6 +178,6 @@ def test_a_site_and_a_node_by_their_whole_names(url: str) -> None:
     publish(url, [*signs(1, node="a.b"), *signs(2, node="a_b")])
 
     async def work(reader: JetStreamReader, _: BrokerConnection) -> tuple[list[int], list[bool]]:
-        return await taken(reader.history(Which(("node",), "paris", "a.b"), 0))
+        return await taken(reader.history(Which(("node",), "paris", "a.b"), EVER_S))
 
     assert reading(url, work)[0] == [1]

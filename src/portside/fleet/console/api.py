@@ -82,7 +82,7 @@ class FleetApi:
             "version": __version__,
             "node": "",
             "started": fleet.started,
-            "uptime": round(max(0.0, fleet.now() - fleet.began_at), 3),
+            "uptime": round(fleet.watched_s, 3),
             "listeners": [
                 {"address": each, "family": "ipv4", "accept_queue": None, "accept_queue_limit": None, "drops": None}
                 for each in fleet.brokers

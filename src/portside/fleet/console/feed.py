@@ -81,7 +81,7 @@ class FleetFeed:
             self._options, name="fleet console", is_lasting=True, on_disconnected=self._lost, on_reconnected=self._found
         )
         reader = JetStreamReader(broker, self._options.js_domain)
-        self.fleet.unread = reader.left_out.sentences
+        self.fleet.now, self.fleet.unread = reader.clock.now, reader.left_out.sentences
         try:
             await until_one_ends(
                 self._keep_on(reader, self._read_state),
@@ -118,8 +118,8 @@ class FleetFeed:
             self._ready.set_result(None)
 
     async def _read_events(self, reader: JetStreamReader) -> None:
-        since = self.fleet.began_at - _EVENTS_S
-        async with aclosing(reader.history(Which(_HISTORY, self._site, self._node), since, follow=True)) as batches:
+        since_s = self.fleet.watched_s + _EVENTS_S
+        async with aclosing(reader.history(Which(_HISTORY, self._site, self._node), since_s, follow=True)) as batches:
             async for batch in batches:
                 self.fleet.events.add(
                     FleetEvent(NodeName(message.site, message.node), message.at, record)

@@ -30,7 +30,7 @@ def findings_page(fleet: LiveFleet, query: Query) -> dict[str, Any]:
         "items": [_item(each, now) for each in groups[:MOST_ITEMS]],
         "total": len(groups),
         "at": now,
-        "watched": round(max(0.0, fleet.now() - fleet.began_at), 3),
+        "watched": round(fleet.watched_s, 3),
         "looks": 0,
         "notes": fleet.unread() + [f"{count:,} {what} had no room here" for what, count in fleet.left_out().items()],
         "blind": {

@@ -27,7 +27,8 @@ class OpenNow(NamedTuple):
 class LiveFleet:
     """A fleet behind some brokers. ``problem`` is why they do not answer now, None while they do.
 
-    ``unread`` says what came and could not be read. Methods may be called on any thread.
+    ``now`` is the time in seconds since 1970, by the broker's clock as soon as that is known. ``unread`` says what came
+    and could not be read. Methods may be called on any thread.
     """
 
     def __init__(
@@ -38,9 +39,9 @@ class LiveFleet:
         self.problem: str | None = None
         self.unread: Callable[[], list[str]] = list
         self.now = now
-        self.began_at = now()
-        self.started = utc(int(self.began_at * 1_000_000_000))
+        self.started = utc(int(now() * 1_000_000_000))
         self._state = FleetState() if state is None else state
+        self._began = time.monotonic()
         self._rates = FleetRates()
         self._lock = threading.Lock()
 
@@ -48,6 +49,11 @@ class LiveFleet:
     def name(self) -> str:
         """The name of the fleet: its brokers."""
         return ", ".join(self.brokers)
+
+    @property
+    def watched_s(self) -> float:
+        """How long this one has been here, in seconds."""
+        return time.monotonic() - self._began
 
     @property
     def changes(self) -> int:

@@ -6,7 +6,7 @@ from portside.app.notices import write_notice
 from portside.fleet.broker import BrokerConnection
 from portside.fleet.export.columns import COLUMNS, EXPORTED, items
 from portside.fleet.export.formats import JsonLines, Parquet, RowWriter
-from portside.fleet.query.run import ReaderGoneError, now, run, say_left_out
+from portside.fleet.query.run import ReaderGoneError, run, say_left_out
 from portside.fleet.query.stream import JetStreamReader, Which
 from portside.record.export_file import written
 from portside.settings.fleet import FleetExport
@@ -28,7 +28,7 @@ def run_export(settings: FleetExport, file: str, name: str) -> int:
         try:
             with written(file) as output:
                 writer: RowWriter = (Parquet if name == "parquet" else JsonLines)(columns, output)
-                async with aclosing(reader.history(which, now() - settings.since)) as batches:
+                async with aclosing(reader.history(which, settings.since)) as batches:
                     async for batch in batches:
                         for message, _ in batch.messages:
                             some = list(items(message))

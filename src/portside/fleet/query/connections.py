@@ -8,8 +8,8 @@ from portside.app.stdout import terminal_width
 from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.filter import FilteredSocket, SocketFilter
 from portside.fleet.query.joining import End, Joined, join
-from portside.fleet.query.run import follow, now, read, run, say_left_out
-from portside.fleet.query.state import FleetState
+from portside.fleet.query.run import follow, read, run, say_left_out
+from portside.fleet.query.state import FleetState, OpenOfNode
 from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, name_cell, number_cell, table, write, write_json
 from portside.settings.fleet import FleetConnections
@@ -32,23 +32,27 @@ def run_connections(settings: FleetConnections) -> int:
         state = FleetState()
         # The other end may be on a node that is not asked for, and is shown all the same.
         which = Which(("open",))
+
+        def told() -> list[OpenOfNode]:
+            return list(state.opened(reader.clock.now() - settings.since))
+
         try:
             if settings.follow:
                 screen = Screen(json=settings.json)
                 await follow(
-                    reader.last(which, follow=True), state.apply, lambda: _draw(screen, state, settings, chosen),
+                    reader.last(which, follow=True), state.apply, lambda: _draw(screen, told(), settings, chosen),
                     every_s=_DRAW_S,
                 )  # fmt: skip
             else:
                 await read(reader.last(which), state.apply)
-                _show(state, settings, chosen)
+                _show(told(), settings, chosen)
         finally:
             say_left_out(reader, state)
 
     return run(settings, work, name="fleet connections", is_lasting=settings.follow)
 
 
-def rows_of(state: FleetState, settings: FleetConnections, chosen: SocketFilter) -> list[Joined]:
+def rows_of(told: Sequence[OpenOfNode], settings: FleetConnections, chosen: SocketFilter) -> list[Joined]:
     """The connections of which one end matches, with the bytes that wait first."""
 
     def is_wanted(end: End | None) -> bool:
@@ -56,27 +60,26 @@ def rows_of(state: FleetState, settings: FleetConnections, chosen: SocketFilter)
             return False
         return chosen.is_empty or chosen.matches(FilteredSocket(end.name, end.socket))
 
-    joined = join(state.opened(now() - settings.since))
-    return [each for each in joined if is_wanted(each.one) or is_wanted(each.other)]
+    return [each for each in join(told) if is_wanted(each.one) or is_wanted(each.other)]
 
 
-def _show(state: FleetState, settings: FleetConnections, chosen: SocketFilter) -> None:
-    rows = rows_of(state, settings, chosen)
+def _show(told: Sequence[OpenOfNode], settings: FleetConnections, chosen: SocketFilter) -> None:
+    rows = rows_of(told, settings, chosen)
     if settings.json:
         write_json(map(json_row, rows))
     elif rows:
         write(b"".join(table(HEADINGS, [row(each) for each in rows], terminal_width())))
-    for sentence in sentences(state, settings, rows):
+    for sentence in sentences(told, settings, rows):
         write_notice(sentence)
 
 
-def _draw(screen: Screen, state: FleetState, settings: FleetConnections, chosen: SocketFilter) -> None:
-    rows = rows_of(state, settings, chosen)
+def _draw(screen: Screen, told: Sequence[OpenOfNode], settings: FleetConnections, chosen: SocketFilter) -> None:
+    rows = rows_of(told, settings, chosen)
     if screen.json:
         values = ((_key(each), json_row(each)) for each in rows)
         screen.write_changes((key, value, value) for key, value in values)
     else:
-        below = sentences(state, settings, rows)
+        below = sentences(told, settings, rows)
         screen.draw(table(HEADINGS, [row(each) for each in rows], screen.width), below)
 
 
@@ -90,12 +93,10 @@ def _key(each: Joined) -> dict[str, object]:
     }
 
 
-def sentences(state: FleetState, settings: FleetConnections, rows: Sequence[Joined]) -> list[str]:
+def sentences(told: Sequence[OpenOfNode], settings: FleetConnections, rows: Sequence[Joined]) -> list[str]:
     """The sentences beside the rows."""
     told = [
-        each
-        for each in state.opened(now() - settings.since)
-        if settings.site in (None, each.name.site) and settings.node in (None, each.name.node)
+        each for each in told if settings.site in (None, each.name.site) and settings.node in (None, each.name.node)
     ]
     said = []
     if not told:

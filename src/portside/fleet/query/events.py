@@ -12,7 +12,7 @@ from portside.app.stdout import terminal_width, write_lines
 from portside.fleet.broker import BrokerConnection
 from portside.fleet.query.event_text import clock, connection_lines, header, server_lines
 from portside.fleet.query.filter import FilteredSocket, SocketFilter
-from portside.fleet.query.run import ReaderGoneError, now, run, say_left_out
+from portside.fleet.query.run import ReaderGoneError, run, say_left_out
 from portside.fleet.query.state import NodeName
 from portside.fleet.query.stream import JetStreamReader, StoredMessage, Which
 from portside.fleet.query.text import write_json
@@ -59,7 +59,7 @@ def run_events(settings: FleetEvents) -> int:
         output = _Output(settings)
         which = Which(KINDS, settings.site, settings.node)
         try:
-            batches = reader.history(which, now() - settings.since, follow=settings.follow)
+            batches = reader.history(which, settings.since, follow=settings.follow)
             async with aclosing(batches):
                 async for batch in batches:
                     output.write(list(_events(batch.messages, chosen)))

@@ -8,8 +8,9 @@ from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width, write_lines
 from portside.diagnosis.findings import Finding
 from portside.fleet.broker import BrokerConnection
+from portside.fleet.query.broker_clock import BrokerClock
 from portside.fleet.query.conditions import EndedFindings, FleetFinding, group
-from portside.fleet.query.run import ReaderGoneError, follow, now, read, run, say_left_out
+from portside.fleet.query.run import ReaderGoneError, follow, read, run, say_left_out
 from portside.fleet.query.state import FleetState
 from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, name_cell, write_json
@@ -31,13 +32,13 @@ def run_findings(settings: FleetFindings) -> int:
 
     async def work(broker: BrokerConnection) -> None:
         reader = JetStreamReader(broker, settings.js_domain)
-        found = _Found(settings)
+        found = _Found(settings, reader.clock)
         try:
             await read(reader.last(_which(settings)), found.apply)
             if settings.since is not None:
                 reader.left_out.forget_seen()
                 which = Which(("findings",), settings.site, settings.node)
-                await read(reader.history(which, now() - settings.since), found.apply)
+                await read(reader.history(which, settings.since), found.apply)
             if settings.follow:
                 screen = Screen(json=settings.json)
                 reader.left_out.forget_seen()
@@ -58,10 +59,11 @@ def _which(settings: FleetFindings) -> Which:
 
 
 class _Found:
-    """The findings of now, and those of the time that is asked for."""
+    """The findings of and those of the time that is asked for."""
 
-    def __init__(self, settings: FleetFindings) -> None:
+    def __init__(self, settings: FleetFindings, clock: BrokerClock) -> None:
         self.state = FleetState()
+        self._clock = clock
         self._since_s = settings.since
         self._ended = EndedFindings()
 
@@ -72,7 +74,7 @@ class _Found:
 
     def groups(self) -> tuple[list[FleetFinding], list[str]]:
         """The findings put together, and what is to be said beside them."""
-        end = now()
+        end = self._clock.now()
         nodes = self.state.nodes(end)
         gone = {(node.site, node.node) for node in nodes if node.state == "gone"}
         told = list(self.state.findings())

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from portside.app.notices import write_notice
 from portside.fleet.broker import BrokerConnection
-from portside.fleet.query.run import follow, now, read, run, say_left_out
+from portside.fleet.query.broker_clock import BrokerClock
+from portside.fleet.query.run import follow, read, run, say_left_out
 from portside.fleet.query.state import FleetState, NodeReport
 from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import (
@@ -42,7 +43,7 @@ def run_nodes(settings: FleetNodes) -> int:
             if settings.follow:
                 await _follow(reader, state, settings)
             else:
-                _show(state, settings)
+                _show(chosen(state, settings, reader.clock), json=settings.json)
         finally:
             say_left_out(reader, state)
 
@@ -55,7 +56,7 @@ async def _read_signs(reader: JetStreamReader, state: FleetState, settings: Flee
     await read(reader.last(which), state.apply)
     reader.left_out.forget_seen()
     which = Which(("node",), settings.site, settings.node)
-    await read(reader.history(which, now() - AGENTS_S), state.apply)
+    await read(reader.history(which, AGENTS_S), state.apply)
 
 
 async def _follow(reader: JetStreamReader, state: FleetState, settings: FleetNodes) -> None:
@@ -64,7 +65,7 @@ async def _follow(reader: JetStreamReader, state: FleetState, settings: FleetNod
     reader.left_out.forget_seen()
 
     def draw() -> None:
-        nodes = chosen(state, settings)
+        nodes = chosen(state, settings, reader.clock)
         if screen.json:
             screen.write_changes((_key(node), (node.at, node.state, node.agents), node) for node in nodes)
         else:
@@ -74,14 +75,13 @@ async def _follow(reader: JetStreamReader, state: FleetState, settings: FleetNod
     await follow(reader.last(which, follow=True), state.apply, draw, every_s=_DRAW_S)
 
 
-def chosen(state: FleetState, settings: FleetNodes) -> list[NodeReport]:
+def chosen(state: FleetState, settings: FleetNodes, clock: BrokerClock) -> list[NodeReport]:
     """The nodes that gave a sign within the time that is asked for."""
-    return [node for node in state.nodes(now()) if node.age_s <= settings.since]
+    return [node for node in state.nodes(clock.now()) if node.age_s <= settings.since]
 
 
-def _show(state: FleetState, settings: FleetNodes) -> None:
-    nodes = chosen(state, settings)
-    if settings.json:
+def _show(nodes: Sequence[NodeReport], *, json: bool) -> None:
+    if json:
         write_json(nodes)
         return
     if nodes:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import ExitStack, aclosing
 from types import FrameType
@@ -152,11 +151,6 @@ async def until_one_ends(*works: Coroutine[Any, Any, object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def now() -> float:
-    """Seconds since 1970 by this machine's clock."""
-    return time.time()
 
 
 def say_left_out(reader: JetStreamReader, state: FleetState | None = None) -> None:

@@ -9,6 +9,7 @@ are those of its subject, which is what the permissions of NATS are about. What 
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from nats.js import errors as js_errors
 from portside.errors import InvalidValue
 from portside.events import utc
 from portside.fleet.broker import BrokerConnection
+from portside.fleet.query.broker_clock import BrokerClock
 from portside.fleet.schema import (
     ConnectionEvent,
     Envelope,
@@ -139,25 +141,30 @@ class JetStreamReader:
         self._broker = broker
         self._api = "$JS.API" if js_domain is None else f"$JS.{js_domain}.API"
         self.left_out = LeftOut()
+        self.clock = BrokerClock()
 
     async def last(self, which: Which, *, follow: bool = False) -> AsyncGenerator[Batch, None]:
         """The last message of each subject; with ``follow`` those that come, too, without end."""
-        async for batch in self._read(which, {"deliver_policy": "last_per_subject"}, follow=follow):
+        async for batch in self._read(which, None, follow=follow):
             yield batch
 
-    async def history(self, which: Which, since: float, *, follow: bool = False) -> AsyncGenerator[Batch, None]:
-        """The messages that were stored from ``since`` on, seconds since 1970; with ``follow`` those that come, too."""
-        start = {"deliver_policy": "by_start_time", "opt_start_time": utc(int(max(0.0, since) * _S))}
-        async for batch in self._read(which, start, follow=follow):
+    async def history(self, which: Which, since_s: float, *, follow: bool = False) -> AsyncGenerator[Batch, None]:
+        """The messages that were stored in the last ``since_s`` seconds; with ``follow`` those that come, too."""
+        async for batch in self._read(which, since_s, follow=follow):
             yield batch
 
-    async def _read(self, which: Which, start: dict[str, Any], *, follow: bool) -> AsyncGenerator[Batch, None]:
+    async def _read(self, which: Which, since_s: float | None, *, follow: bool) -> AsyncGenerator[Batch, None]:
         """Raises what nats-py raises, and PortsideError; while following a lost consumer is made anew."""
         is_end = is_again = False
+        start = self._start(since_s)
         while True:
-            consumer = _Consumer(self._broker, self._api)
+            consumer = _Consumer(self._broker, self._api, self.clock)
+            was_known = self.clock.is_known
             try:
                 await consumer.make(which, start, wait=is_again)
+                if not was_known and since_s is not None and self.clock.is_different:
+                    start = self._start(since_s)
+                    continue
                 async for messages in consumer.batches(follow=follow):
                     is_end = is_end or consumer.is_end
                     yield Batch(self._decoded(messages, which, is_again=is_again), is_end)
@@ -172,6 +179,13 @@ class JetStreamReader:
             if "opt_start_time" in start and consumer.last_stored_ns:
                 start = {**start, "opt_start_time": utc(consumer.last_stored_ns)}
             await asyncio.sleep(_AGAIN_S)
+
+    def _start(self, since_s: float | None) -> dict[str, Any]:
+        """Where a consumer begins: so many seconds ago by the broker's clock, or with the last of each subject."""
+        if since_s is None:
+            return {"deliver_policy": "last_per_subject"}
+        since = max(0.0, self.clock.now() - since_s)
+        return {"deliver_policy": "by_start_time", "opt_start_time": utc(int(since * _S))}
 
     def _decoded(self, messages: Iterable[Msg], which: Which, *, is_again: bool) -> list[StoredMessage]:
         """The messages as values; ``is_again``: some of them were read before the consumer was lost."""
@@ -253,8 +267,9 @@ class _Place(NamedTuple):
 class _Consumer:
     """A consumer of the stream, from which batches are pulled."""
 
-    def __init__(self, broker: BrokerConnection, api: str) -> None:
+    def __init__(self, broker: BrokerConnection, api: str, clock: BrokerClock) -> None:
         self._broker = broker
+        self._clock = clock
         self._client = broker.client
         self._api = api
         self._name: str | None = None
@@ -284,6 +299,7 @@ class _Consumer:
         }
         request = encode_json({"stream_name": STREAM, "config": config, "action": "create"})
         while True:
+            asked_at = time.monotonic()
             try:
                 made = await self._ask(f"CONSUMER.CREATE.{STREAM}.{name}", request)
                 break
@@ -291,6 +307,7 @@ class _Consumer:
                 if not wait:
                     raise
                 await asyncio.sleep(_AGAIN_S)
+        self._clock.learn(made.get("created"), asked_at)
         self._name = name
         self._left = int(made.get("num_pending", 0))
         self._subscription = await self._client.subscribe(

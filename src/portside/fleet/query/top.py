@@ -6,8 +6,9 @@ from portside.app.cell_text import microseconds_text
 from portside.app.notices import write_notice
 from portside.app.stdout import terminal_width
 from portside.fleet.broker import BrokerConnection
+from portside.fleet.query.broker_clock import BrokerClock
 from portside.fleet.query.counts import Group, Key, TopCounts, TopRow, named
-from portside.fleet.query.run import follow, now, read, run, say_left_out
+from portside.fleet.query.run import follow, read, run, say_left_out
 from portside.fleet.query.state import FleetState, NodeName
 from portside.fleet.query.stream import JetStreamReader, Which
 from portside.fleet.query.text import Screen, labelled, name_cell, number_cell, size_cell, table, write, write_json
@@ -33,7 +34,7 @@ def run_top(settings: FleetTop) -> int:
     async def work(broker: BrokerConnection) -> None:
         reader = JetStreamReader(broker, settings.js_domain)
         which = Which(("summary",), settings.site, settings.node)
-        summaries = _Summaries(settings.since)
+        summaries = _Summaries(settings.since, reader.clock)
         batches = reader.last if settings.since <= _MINUTE_S else _since(reader, settings.since)
         try:
             if settings.follow:
@@ -54,7 +55,7 @@ def run_top(settings: FleetTop) -> int:
 
 
 def _since(reader: JetStreamReader, since_s: float):  # type: ignore[no-untyped-def]
-    return lambda which, follow=False: reader.history(which, now() - since_s, follow=follow)
+    return lambda which, follow=False: reader.history(which, since_s, follow=follow)
 
 
 def _matches(settings: FleetTop) -> Matches | None:
@@ -70,9 +71,10 @@ def _matches(settings: FleetTop) -> Matches | None:
 class _Summaries:
     """The last summary of each node, and those before it that are in the time that is asked for."""
 
-    def __init__(self, since_s: float) -> None:
+    def __init__(self, since_s: float, clock: BrokerClock) -> None:
         self.since_s = since_s
         self.state = FleetState()
+        self._clock = clock
         self._earlier: list[tuple[float, Envelope]] = []
         self._kept = 0
 
@@ -92,7 +94,7 @@ class _Summaries:
     def count(self, group: Group, matches: Matches | None) -> TopCounts:
         """The sums of the time that is asked for."""
         counts = TopCounts(group)
-        end = now()
+        end = self._clock.now()
         last: set[tuple[NodeName, str]] = set()
         for name, stored_at, groups in self.state.summaries():
             period_s = min(max(0.0, groups[0].period_s), _LONGEST_PERIOD_S)
