@@ -11,11 +11,12 @@ from pathlib import Path
 
 from fleet_stream import make_stream, messages_in_stream, messages_of
 from nats_server import NatsServer
-from support import DEADLINE_S, Program, wait_until
+from support import DEADLINE_S, Program, connect, wait_until
 
 from portside.fleet.schema import message_id
 
 KILLS = 20
+SERVER_KILLS = 8
 
 
 @contextlib.contextmanager
@@ -97,6 +98,70 @@ def test_an_agent_that_is_killed_again_and_again(nats: NatsServer, tmp_path: Pat
             assert each.seq == number
             number += len(each.records)
     assert sum(len(each.records) for each in messages if each.kind == "closed") > KILLS
+
+
+def test_the_events_of_a_server_are_there_once(nats: NatsServer, tmp_path: Path) -> None:
+    """Where an agent had got to is in its outbox with what it took: SIGKILL repeats nothing and skips nothing."""
+    make_stream(nats.url)
+    tmp_path.chmod(0o700)
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    words = ("--nats", nats.url, "--outbox", str(tmp_path / "outbox"), "--node", "web1", "--filter", "dport = :1")
+    server = Program("listen", "127.0.0.1:0", "--echo", env=environment)
+    programs = [server]
+
+    def start_agent() -> Program:
+        programs.append(Program("agent", *words, env=environment))
+        return programs[-1]
+
+    chance = random.Random(17)
+    try:
+        with connect(server.port) as client, talking(client):
+            for _ in range(SERVER_KILLS):
+                agent = start_agent()
+                _wait_more_events(nats, chance.randrange(20))
+                agent.kill()
+        agent = start_agent()
+        wait_until(lambda: _server_events(nats)[-1:] == ["closed"], "the last event")
+        agent.stop()
+    finally:
+        for each in programs:
+            each.kill()
+    numbers = [
+        each.event["seq"] for message in messages_of(nats.url) if message.kind == "server" for each in message.records
+    ]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@contextlib.contextmanager
+def talking(client: socket.socket) -> Iterator[None]:
+    """Lines that are sent, each when the one before has come back, until the end."""
+    ended = threading.Event()
+
+    def talk() -> None:
+        while not ended.wait(0.02):
+            client.sendall(b"hello\n")
+            assert client.recv(6, socket.MSG_WAITALL) == b"hello\n"
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(DEADLINE_S)
+
+
+def _wait_more_events(nats: NatsServer, count: int) -> None:
+    """Wait until more than so many events of the server have come."""
+    wanted = len(_server_events(nats)) + count
+    wait_until(lambda: len(_server_events(nats)) > wanted, "events of the server")
+
+
+def _server_events(nats: NatsServer) -> list[str]:
+    """The names of the server's events that are in the stream."""
+    return [
+        each.event["event"] for message in messages_of(nats.url) if message.kind == "server" for each in message.records
+    ]
 
 
 def _wait_more(nats: NatsServer, count: int) -> None:

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from portside.fleet.agent.refused import RefusedAttempts
 from portside.fleet.agent.server_sockets import server_sockets
 from portside.fleet.agent.taken_ports import most_taken
 from portside.fleet.agent.tally import Outlet, Tally
+from portside.fleet.outbox.database import NO_POSITIONS
 from portside.fleet.schema import CurrentFindings, Kind, NodeStatus, OutboxStatus, Record
 from portside.kernel.backend import DumpRequest
 from portside.kernel.decoder import decode
@@ -37,11 +38,13 @@ class Added:
 
     def __init__(self) -> None:
         self.records: list[tuple[Kind, Record]] = []
+        self.positions: dict[str, int] = {}
         self.notices: list[str] = []
         self.tally = Tally(lambda: EMPTY)
         self.outlet = Outlet(self.add, self.tally, AgentNotices(lambda words, _hint: self.notices.append(words)))
 
-    def add(self, kind: Kind, records: Sequence[Record]) -> None:
+    def add(self, kind: Kind, records: Sequence[Record], positions: Mapping[str, int] = NO_POSITIONS, /) -> None:
+        self.positions.update(positions)
         self.records += [(kind, each) for each in records]
 
     def of(self, kind: Kind) -> list[Any]:

@@ -52,7 +52,7 @@ def test_a_number_that_cannot_be_one_is_not_kept(tmp_path: Path) -> None:
     """Another user's process may answer at a control socket of root's agent; what it says last is not believed."""
     added, ending = Added(), StopSignal()
     with control_socket(tmp_path / "control") as control:
-        source = ServerEvents(added.outlet, str(tmp_path), payload=False, rate=1000.0, find=lambda: [control])
+        source = ServerEvents(added.outlet, {}, payload=False, rate=1000.0, find=lambda: [control])
         failed: list[Exception] = []
 
         def run() -> None:
@@ -70,4 +70,4 @@ def test_a_number_that_cannot_be_one_is_not_kept(tmp_path: Path) -> None:
             thread.join()
             ending.close()
     assert not failed
-    assert json.loads((tmp_path / "servers.json").read_text()) == [[os.getpid(), "x", 7]]
+    assert added.positions == {f"server {os.getpid()} x": 7}

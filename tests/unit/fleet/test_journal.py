@@ -163,6 +163,36 @@ def test_a_disk_that_takes_nothing(setting: Setting, monkeypatch: pytest.MonkeyP
         assert message.seq == message.records[0].event["number"] + 1
 
 
+def test_positions_are_kept_with_their_records(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[list[int], dict[str, int]]] = []
+    put = Outbox.put
+
+    def note(outbox: Outbox, messages: list[Outgoing]) -> None:
+        put(outbox, messages)
+        numbers = [record.event["number"] for each in setting.messages() for record in each.records]
+        kept.append((numbers, outbox.positions()))
+
+    monkeypatch.setattr(Outbox, "put", note)
+    journal = setting.journal()
+    for number in range(200):
+        journal.add("server", [event(number, "x" * 10_000)], {"server": number})
+    journal.close()
+    assert len(kept) > 1
+    assert kept[-1] == (list(range(200)), {"server": 199})
+    for numbers, positions in kept:
+        assert positions.get("server", -1) <= numbers[-1], "none is ahead of what is kept"
+
+
+def test_positions_of_records_that_cannot_be_written_go_with_the_next(setting: Setting) -> None:
+    journal = setting.journal()
+    journal.add("server", [event(1, "x" * (2 << 20))], {"server": 1})
+    wait_until(lambda: setting.outbox.status().dropped == 1, "the large one to be left out")
+    assert setting.outbox.positions() == {}
+    journal.add("server", [event(2)])
+    journal.close()
+    assert setting.outbox.positions() == {"server": 1}
+
+
 def test_a_slow_disk_holds_nobody_up(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     entered, let_go = threading.Event(), threading.Event()
     put = Outbox.put

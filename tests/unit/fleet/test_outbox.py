@@ -351,7 +351,7 @@ def test_a_disk_that_takes_no_removals_either(
 ) -> None:
     """Once all is acknowledged, a new file takes the place of the old one."""
     outbox = opened(tmp_path, notices)
-    outbox.put([outgoing(seq, size=50_000) for seq in range(1, 9)])
+    outbox.put([outgoing(seq, size=50_000)._replace(positions={"a": seq}) for seq in range(1, 9)])
     outbox.take(0, most=9, most_bytes=ROOM, seen=70, stream="s")
 
     def fail(*_: object) -> None:
@@ -370,7 +370,33 @@ def test_a_disk_that_takes_no_removals_either(
     found = again.uncertain()
     assert found
     assert (found.last, found.after) == (9, 0), "what the first of them was sent behind"
+    assert again.positions() == {"a": 8}
     again.close()
+
+
+def test_positions_are_kept_with_the_messages_and_only_then(tmp_path: Path, notices: Notices) -> None:
+    outbox = opened(tmp_path, notices)
+    assert outbox.positions() == {}
+    outbox.put([outgoing(1)._replace(positions={"a": 1, "b": 5}), outgoing(2)._replace(positions={"a": 2})])
+    fill_disk(outbox)
+    with pytest.raises(Unwritable):
+        outbox.put([outgoing(3, size=50_000)._replace(positions={"a": 3})])
+    outbox.close()
+    again = opened(tmp_path, notices)
+    assert list(again.positions().items()) == [("b", 5), ("a", 2)], "the last that was heard of is the last"
+    again.close()
+
+
+def test_positions_are_bounded(tmp_path: Path, notices: Notices) -> None:
+    outbox = opened(tmp_path, notices)
+    for nth in range(300):
+        outbox.put([outgoing(nth + 1)._replace(positions={f"server {nth}": nth, "busy": nth})])
+    positions = outbox.positions()
+    assert len(positions) == 256
+    assert positions["busy"] == 299
+    assert positions["server 299"] == 299
+    assert "server 40" not in positions
+    outbox.close()
 
 
 def test_what_was_kept_is_not_kept_again_where_the_disk_takes_no_removals(

@@ -1,7 +1,7 @@
 """The sources of an agent, each on a thread of its own, until the run ends."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
@@ -37,8 +37,8 @@ class Gathering:
     """The sources of an agent. ``start`` begins; ``stop`` ends it in order, with the last records.
 
     ``on_failure`` is called, on the thread of a source, where one has failed in a way that nobody has thought of; the
-    error is ``failure``. ``folder`` is that of the outbox. Raises UsageError for a filter that is none, and
-    BackendError where this machine has no table of sockets.
+    error is ``failure``. ``folder`` is that of the outbox, and ``positions`` are how far an earlier run has read its
+    sources. Raises UsageError for a filter that is none, and BackendError where this machine has no table of sockets.
     """
 
     failure: Exception | None = None
@@ -48,6 +48,7 @@ class Gathering:
         settings: Agent,
         folder: str,
         outlet: Outlet,
+        positions: Mapping[str, int],
         on_failure: Callable[[], object],
     ) -> None:
         self._on_failure = on_failure
@@ -64,7 +65,7 @@ class Gathering:
             self._node = NodeStatusSource(outlet, machine_number(folder))
             connections = ConnectionSource(options, outlet, OpenSnapshots(size_of), self._stack)
             findings = FindingsSource(tree, connections.closed, outlet, size_of)
-            servers = ServerEvents(outlet, folder, payload=settings.payload, rate=settings.rate)
+            servers = ServerEvents(outlet, positions, payload=settings.payload, rate=settings.rate)
         except BaseException:
             self._stack.close()
             raise

@@ -88,6 +88,7 @@ class _AgentRun:
                 settings,
                 self._folder,
                 Outlet(journal.add, tally, self._notices),
+                outbox.positions(),
                 partial(loop.call_soon_threadsafe, self._ended.set),
             )
             publisher = Publisher(

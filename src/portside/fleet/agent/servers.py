@@ -2,20 +2,17 @@
 
 1. A thread for each server reads its stream, and one for all looks for servers and hands over what was read.
 2. A server is its process and the time at which it began. Of each the number of the last event that was handed over is
-   kept, also in the folder of the outbox: a stream that breaks, or an agent that is started anew, goes on after it.
-   (What an agent handed over in the seconds before it was killed, it hands over again.)
+   kept, and in the outbox together with that event: a stream that breaks, or an agent that is started anew, also after
+   SIGKILL, goes on after it.
 3. Of a server that began after the agent everything that it still holds is taken, of one that ran before it what
    happens from now on.
 4. Where there is more than ``rate`` a second, streams are read at that pace; what a server cannot hold for that long
    is an event ``missed`` with the count.
 """
 
-import json
-import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from portside.control.client.exchange import Api
@@ -28,14 +25,13 @@ from portside.fleet.agent.ending import StopSignal
 from portside.fleet.agent.server_sockets import server_sockets
 from portside.fleet.agent.tally import Outlet
 from portside.fleet.schema import ServerEvent
-from portside.json_text import encode_json
 
-_FILE: Final = "servers.json"
 _SEARCH_S: Final = 2.0
 _GATHER_S, _IDLE_S = 0.2, 0.5  # until events are handed over: while some come, and while none do
-_SAVE_S: Final = 10.0
+_SILENT_S: Final = 10.0  # until a server is asked again that did not answer
 _MOST_SERVERS: Final = 64
 _MOST_KEPT: Final = 256  # positions
+_MOST_STARTED: Final = 64  # characters of when a server began
 _MOST_WAITING: Final = 2000  # events that were read and not handed over
 _JOIN_S: Final = 1.0
 _HIGHEST: Final = (1 << 63) - 1  # number of an event that is believed and can be kept
@@ -47,21 +43,25 @@ class FollowedServer(NamedTuple):
     pid: int
     started: str
 
+    @property
+    def source(self) -> str:
+        """The name under which its position is kept."""
+        return f"server {self.pid} {self.started}"
+
 
 class ServerEvents:
-    """Follows the servers that ``find`` finds. ``folder`` is where positions are kept."""
+    """Follows the servers that ``find`` finds, from the ``positions`` on that an earlier run had reached."""
 
     def __init__(
         self,
         outlet: Outlet,
-        folder: str,
+        positions: Mapping[str, int],
         *,
         payload: bool,
         rate: float,
         find: Callable[[], list[ControlSocket]] = server_sockets,
     ) -> None:
         self._add, _, self._notices = outlet
-        self._path = os.path.join(folder, _FILE)
         self._query = {"payload": "all" if payload else "none"}
         self._rate = rate
         self._find = find
@@ -71,9 +71,8 @@ class ServerEvents:
         self._threads: dict[int, threading.Thread] = {}
         self._silent: dict[int, float] = {}
         self._is_over = False
-        self._positions = self._load()
+        self._positions = dict(positions)
         self._is_first_look = True
-        self._saved_s = time.monotonic()
 
     def run(self, ending: StopSignal) -> None:
         """Follow them until the end, on a thread of its own."""
@@ -86,8 +85,6 @@ class ServerEvents:
             now = time.monotonic()
             self._hand_over(max(1, int(self._rate * min(1.0, now - handed_s))))
             handed_s = now
-            if now - self._saved_s > _SAVE_S:
-                self._save()
         self._finish()
 
     def _finish(self) -> None:
@@ -101,7 +98,6 @@ class ServerEvents:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         self._hand_over(_MOST_WAITING)
-        self._save()
 
     def _search(self) -> None:
         """Begin to follow the servers that are not followed yet."""
@@ -124,14 +120,14 @@ class ServerEvents:
         try:
             info = ask_server(client)
         except (Unreachable, ApiError) as error:
-            self._silent[control.pid] = time.monotonic() + _SAVE_S
+            self._silent[control.pid] = time.monotonic() + _SILENT_S
             if is_alive(control.pid):
                 self._notices(f"server {control.pid}: {error}")
             return
-        if info["pid"] != control.pid:
+        if info["pid"] != control.pid or len(info["started"]) > _MOST_STARTED:
             return
         server = FollowedServer(control.pid, info["started"])
-        after = self._positions.get(server)
+        after = self._positions.get(server.source)
         if after is None and not self._is_first_look:
             after = 0
         query: dict[str, str | int] = {**self._query, **({} if after is None else {"after": after})}
@@ -162,37 +158,17 @@ class ServerEvents:
             self._changed.notify_all()
         if not some:
             return
-        self._add(
-            "server", [ServerEvent(pid=server.pid, event=item) for server, item in some if isinstance(item, dict)]
-        )
+        positions: dict[str, int] = {}
         for server, item in some:
             if isinstance(item, dict) and isinstance(seq := item.get("seq"), int) and 0 <= seq <= _HIGHEST:
-                self._positions.pop(server, None)
-                self._positions[server] = seq  # the one that was heard of last is the last
-
-    # What is kept from one run of the agent to the next.
-
-    def _load(self) -> dict[FollowedServer, int]:
-        try:
-            with open(self._path, encoding="utf-8") as file:
-                kept = json.load(file)
-            return {FollowedServer(int(pid), str(started)): int(seq) for pid, started, seq in kept}
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError) as error:
-            self._notices(f"{self._path} cannot be read: {error}")
-            return {}
-
-    def _save(self) -> None:
-        self._saved_s = time.monotonic()
-        alive = [(server, seq) for server, seq in self._positions.items() if is_alive(server.pid)][-_MOST_KEPT:]
-        self._positions = dict(alive)
-        beside = f"{self._path}.new"
-        try:
-            with open(beside, "wb") as file:
-                file.write(encode_json([[server.pid, server.started, seq] for server, seq in alive]))
-            os.replace(beside, self._path)
-        except OSError as error:
-            self._notices(f"{self._path} cannot be written: {error}")
-            with suppress(OSError):
-                os.unlink(beside)
+                positions[server.source] = seq
+        self._add(
+            "server",
+            [ServerEvent(pid=server.pid, event=item) for server, item in some if isinstance(item, dict)],
+            positions,
+        )
+        for source, seq in positions.items():
+            self._positions.pop(source, None)
+            self._positions[source] = seq  # the one that was heard of last is the last
+        for source in list(self._positions)[:-_MOST_KEPT]:
+            del self._positions[source]

@@ -1,18 +1,27 @@
 """What the parts of an agent know of the machine and count of themselves: for the node's status, and for metrics."""
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from portside.fleet.agent.notices import AgentNotices
+from portside.fleet.outbox.database import NO_POSITIONS
 from portside.fleet.schema import Kind, OutboxStatus, Record
 
 if TYPE_CHECKING:
     from portside.diagnosis.findings import Finding
     from portside.kernel.table import SocketTable
 
-Add = Callable[[Kind, Sequence[Record]], object]
-"""Hands records over, to be published; from any thread."""
+
+class Add(Protocol):
+    """The way by which records are handed over, to be published; from any thread.
+
+    ``positions`` say how far their sources have been read, by name: they are kept as soon as the records are.
+    """
+
+    def __call__(
+        self, kind: Kind, records: Sequence[Record], positions: Mapping[str, int] = NO_POSITIONS, /
+    ) -> object: ...
 
 
 class Tally:
@@ -38,8 +47,8 @@ class Tally:
     def counting(self, add: Add) -> Add:
         """``add``, with what goes through counted."""
 
-        def counted(kind: Kind, records: Sequence[Record]) -> None:
-            add(kind, records)
+        def counted(kind: Kind, records: Sequence[Record], positions: Mapping[str, int] = NO_POSITIONS, /) -> None:
+            add(kind, records, positions)
             with self._lock:
                 self._records[kind] = self._records.get(kind, 0) + len(records)
 

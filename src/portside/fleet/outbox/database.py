@@ -11,8 +11,9 @@ the first, of a new database, says that nothing is known of the stream.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from portside.errors import PortsideError
@@ -27,21 +28,30 @@ CREATE TABLE sendings (last INTEGER PRIMARY KEY, after INTEGER NOT NULL, stream 
 INSERT INTO sendings VALUES (0, 0, '');
 CREATE TABLE clock (kernel TEXT NOT NULL, base REAL NOT NULL) STRICT;
 """
+_POSITIONS: Final = """
+CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+"""  # apart, since the first outboxes had none
 _PAGE: Final = 4096
 _ROW_BYTES: Final = 256  # what a row takes beside its data: name, index, subject
 _CACHE_KIB: Final = 1024
 _WAL_BYTES: Final = 4 << 20
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # the last: other tables
 _AT_ONCE: Final = 500
+_MOST_POSITIONS: Final = 256
+NO_POSITIONS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Outgoing(NamedTuple):
-    """A message to be kept: its ``Nats-Msg-Id``, subject, count of records and bytes."""
+    """A message to be kept: its ``Nats-Msg-Id``, subject, count of records and bytes.
+
+    ``positions`` are how far sources had been read, by their names, when the last of its records was made.
+    """
 
     name: str
     subject: str
     records: int
     data: bytes
+    positions: Mapping[str, int] = NO_POSITIONS
 
 
 class OutboxRow(NamedTuple):
@@ -123,6 +133,7 @@ class Database:
             (found,) = run("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise _damage(found)
+        run(_POSITIONS)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -152,11 +163,14 @@ class Database:
         return int(self._connection.execute(query).fetchone()[0])
 
     def insert(self, first: int, messages: Sequence[Outgoing], clock: float) -> None:
-        """Add messages, in rows from the number ``first`` on."""
+        """Add messages, in rows from the number ``first`` on, and how far their sources have been read."""
         self._connection.executemany(
             "INSERT INTO messages (id, name, subject, records, clock, data) VALUES (?, ?, ?, ?, ?, ?)",
             ((at, each.name, each.subject, each.records, clock, each.data) for at, each in enumerate(messages, first)),
         )
+        for each in messages:
+            if each.positions:
+                self.save_positions(each.positions)
 
     def read(self, after: int, most: int, most_bytes: int) -> list[OutboxRow]:
         """The next rows behind one, oldest first: at most so many, and one at least, however large."""
@@ -241,6 +255,18 @@ class Database:
         with self.transaction():
             self._connection.execute("DELETE FROM clock")
             self._connection.execute("INSERT INTO clock VALUES (?, ?)", (kernel, base))
+
+    def positions(self) -> dict[str, int]:
+        """How far each source has been read; the one that was heard of last is the last."""
+        return dict(self._connection.execute("SELECT source, number FROM positions ORDER BY rowid"))
+
+    def save_positions(self, positions: Mapping[str, int]) -> None:
+        """Save how far sources have been read; those that were not heard of for the longest time are forgotten."""
+        run = self._connection.execute
+        for each in positions.items():
+            run("INSERT OR REPLACE INTO positions VALUES (?, ?)", each)
+        newest = "SELECT rowid FROM positions ORDER BY rowid DESC LIMIT ?"
+        run(f"DELETE FROM positions WHERE rowid NOT IN ({newest})", (_MOST_POSITIONS,))  # noqa: S608
 
     def shrink(self) -> None:
         """Give pages that hold nothing back to the file system, where they are many."""

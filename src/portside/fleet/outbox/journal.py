@@ -3,14 +3,14 @@
 import secrets
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from portside.app.notices import Notify
-from portside.fleet.outbox.database import Outgoing
+from portside.fleet.outbox.database import NO_POSITIONS, Outgoing
 from portside.fleet.outbox.store import Outbox, Unwritable
 from portside.fleet.schema import MOST_MESSAGE_BYTES, VERSION, Envelope, Kind, Record, encode, message_id
 from portside.fleet.subjects import subject
@@ -47,6 +47,7 @@ class Journal:
         self._changed = threading.Condition()
         self._gathered: dict[Kind, list[bytes]] = {}
         self._gathered_bytes = 0
+        self._positions: dict[str, int] = {}
         self._is_urgent = self._is_closed = self._has_said = False
         self._made = self._numbered = self._stored = 0
         self._messages: deque[Outgoing] = deque()  # those that the disk has not taken; of the thread alone
@@ -59,8 +60,11 @@ class Journal:
         """How many records it was given."""
         return self._made
 
-    def add(self, kind: Kind, records: Sequence[Record]) -> None:
-        """Take records of a kind; from any thread. Those for which there is no room are counted as dropped."""
+    def add(self, kind: Kind, records: Sequence[Record], positions: Mapping[str, int] = NO_POSITIONS, /) -> None:
+        """Take records of a kind; from any thread. Those for which there is no room are counted as dropped.
+
+        ``positions`` say how far their sources have been read: they are in the outbox as soon as the records are.
+        """
         encoded = [each for each in map(self._encode, records) if each is not None]
         size = sum(map(len, encoded))
         with self._changed:
@@ -68,6 +72,7 @@ class Journal:
             is_full = self._gathered_bytes + size + self._waiting_bytes > _MOST_BYTES and self._gathered_bytes > 0
             dropped = len(records) - (0 if is_full else len(encoded))
             self._numbered += dropped
+            self._positions.update(positions)
             if not is_full and encoded:
                 is_first = not self._gathered
                 self._gathered.setdefault(kind, []).extend(encoded)
@@ -116,12 +121,24 @@ class Journal:
                 self._waiting_bytes += self._gathered_bytes
                 self._gathered_bytes = 0
                 is_closed = self._is_closed
+                positions, self._positions = self._positions, {}
             for kind, records in gathered.items():
                 self._messages.extend(self._messages_of(kind, records))
+            if positions:
+                self._note_positions(positions)
             self._store()
             if is_closed:
                 self._outbox.count_dropped(sum(each.records for each in self._messages))
                 return
+
+    def _note_positions(self, positions: dict[str, int]) -> None:
+        """Have them kept with the last message; without one they go with the next."""
+        if self._messages:
+            last = self._messages.pop()
+            self._messages.append(last._replace(positions={**last.positions, **positions}))
+        else:
+            with self._changed:
+                self._positions = {**positions, **self._positions}
 
     def _messages_of(self, kind: Kind, records: list[bytes]) -> list[Outgoing]:
         """Messages with these records, each below the bound of a message."""

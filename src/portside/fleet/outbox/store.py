@@ -99,7 +99,7 @@ class Outbox:
             self._folder.close()
 
     def put(self, messages: Sequence[Outgoing]) -> None:
-        """Keep messages, in one transaction: they are safe when it returns. Raises Unwritable."""
+        """Keep messages and positions, in one transaction: they are safe when it returns. Raises Unwritable."""
         size = sum(cost(len(each.data)) for each in messages)
 
         def insert(database: Database) -> Amount:
@@ -124,6 +124,12 @@ class Outbox:
                     given_up = self._remove(lambda database: database.remove_oldest(0, self._excess, _NEVER))
                     self._dropped += given_up.records
         self.on_stored()
+
+    def positions(self) -> dict[str, int]:
+        """How far each source has been read, by its name: to where its records were put here."""
+        with self._lock, suppress(Unwritable):  # it has been said, and sources are read from now on
+            return self._do(Database.positions)
+        return {}
 
     def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[OutboxRow]:
         """The next messages behind a row, to be sent now: from here on they count as sent.
@@ -177,11 +183,14 @@ class Outbox:
         """Begin a new database in the place of one that a full disk takes no removals of, and that is all sent."""
 
         def renew(database: Database) -> None:
+            positions = database.positions()
             database.close()
             self._database = None
             self._folder.remove_file()
             newest = self._sendings[-1]
-            self._open().mark(newest)
+            new = self._open()
+            new.mark(newest)
+            new.save_positions(positions)
             self._sendings = [newest]
 
         with suppress(Unwritable):
