@@ -1,6 +1,8 @@
 """The settings of ``portside agent``."""
 
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from portside.addresses import Address
 from portside.errors import InvalidValue
@@ -11,6 +13,7 @@ from portside.units import parse_count, parse_duration, parse_positive_duration,
 
 _NAME, _SENT, _OUTBOX, _METRICS = "Its name", "What is published", "The outbox", "Metrics"
 _MOST_NAME = 128
+_PASSWORD = re.compile("//[^/]*@")
 _LEAST_OUTBOX = 1 << 20
 
 
@@ -27,6 +30,21 @@ def parse_outbox_size(text: str) -> int:
     if size < _LEAST_OUTBOX:
         raise InvalidValue("an outbox needs 1M at least")
     return size
+
+
+def parse_otlp_url(text: str) -> str:
+    """Read where metrics are exported to; a collector, a URL without a path, takes them at /v1/metrics."""
+    try:
+        parts = urlsplit(text)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        is_good = False
+    if is_good and parts.username is not None:  # what is said here may be in a log
+        raise InvalidValue("a user does not belong into this URL: OTEL_EXPORTER_OTLP_HEADERS has what names you")
+    if not is_good or not text.isascii() or not text.isprintable() or " " in text or parts.query or parts.fragment:
+        shown = _PASSWORD.sub("//", text)
+        raise InvalidValue(f"{shown!r} is no URL of a collector: write http://HOST:4318 or https://HOST/PATH")
+    return text if parts.path.strip("/") else f"{text.rstrip('/')}/v1/metrics"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -89,5 +107,14 @@ class Agent(BrokerOptions):
         "--metrics", metavar="ADDRESS", parse=parse_web, group=_METRICS,
         help="serve metrics of this machine and of the agent for Prometheus here, at /metrics; a bare port is of "
         "127.0.0.1, *:9111 is at every address",
+    )  # fmt: skip
+    otlp: str | None = option(
+        "--otlp", metavar="URL", parse=parse_otlp_url, group=_METRICS,
+        help="export the same metrics by OTLP over HTTP to a collector, http://HOST:4318, which needs the extra "
+        "portside[otlp]; /v1/metrics is added to a URL without a path",
+    )  # fmt: skip
+    otlp_interval: float = option(
+        "--otlp-interval", metavar="DURATION", parse=parse_positive_duration, default=15.0, default_help="15s",
+        group=_METRICS, requires=("--otlp",), help="how often",
     )  # fmt: skip
     log_level: str | None = log_level()

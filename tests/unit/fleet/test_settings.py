@@ -4,7 +4,7 @@ import pytest
 
 from portside.errors import InvalidValue
 from portside.fleet.broker import without_password
-from portside.settings.agent import parse_name, parse_outbox_size
+from portside.settings.agent import parse_name, parse_otlp_url, parse_outbox_size
 from portside.settings.broker import parse_nats_urls
 
 
@@ -31,6 +31,34 @@ def test_passwords_are_not_shown_of_what_is_no_server(text: str) -> None:
     assert "s3" not in str(caught.value)
     assert "cret" not in str(caught.value)
     assert "a" in str(caught.value).partition("is no")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/metrics"),
+        ("https://[::1]:4318/", "https://[::1]:4318/v1/metrics"),
+        ("http://prometheus:9090/api/v1/otlp/v1/metrics", "http://prometheus:9090/api/v1/otlp/v1/metrics"),
+    ],
+)
+def test_collectors(text: str, url: str) -> None:
+    assert parse_otlp_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "collector:4318", "grpc://a:4317", "http://", "http://a:99999", "http://a/?b", "http://a b", "http://ä"],
+)
+def test_what_is_no_collector(text: str) -> None:
+    with pytest.raises(InvalidValue, match="is no URL of a collector"):
+        parse_otlp_url(text)
+
+
+@pytest.mark.parametrize("text", ["http://me:s3cret@a:4318", "http://me:s3cret@a:99999"])
+def test_passwords_are_not_shown_of_a_collector(text: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        parse_otlp_url(text)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\x1b", "x" * 129])

@@ -96,6 +96,8 @@ class _AgentRun:
             )
             if settings.metrics is not None:
                 await self._serve_metrics(settings.metrics, tally, publisher, stack)
+            if settings.otlp is not None:
+                self._export_metrics(settings.otlp, tally, publisher, stack)
             self._end_at_signals()
             write_notice(self._begin(outbox))
             gathering.start()
@@ -130,6 +132,15 @@ class _AgentRun:
         stack.push_async_callback(server.close)
         for each in server.addresses:
             write_notice(f"metrics on http://{each}{PATH}")
+
+    def _export_metrics(self, url: str, tally: Tally, publisher: Publisher, stack: AsyncExitStack) -> None:
+        """Export metrics until the end. Raises PortsideError. Loaded where it is asked for alone: it takes some MB."""
+        from portside.fleet.agent.facts import facts_of
+        from portside.fleet.metrics.otlp_exporter import OtlpExporter
+
+        facts = facts_of(self._settings, self._node, tally, publisher)
+        exporter = OtlpExporter(url, self._settings.otlp_interval, facts, self._notices)
+        stack.push_async_callback(asyncio.to_thread, exporter.close)
 
     def _begin(self, outbox: Outbox) -> str:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""The facts of an agent in Prometheus text. No label is a peer, and the number of ports is bounded."""
+"""The facts of an agent as metrics of Prometheus. No label is a peer, and the number of ports is bounded."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,21 @@ _ALWAYS = ("ESTABLISHED",)  # of each port, 0 too: a series that is not there fo
 
 
 def metrics_text(facts: MachineFacts) -> bytes:
+    """The metrics as Prometheus reads them."""
+    return generate_latest(_registry(facts))
+
+
+def families(facts: MachineFacts) -> Iterator[Metric]:
+    """The same metrics, as values."""
+    yield from _registry(facts).collect()
+
+
+def _registry(facts: MachineFacts) -> CollectorRegistry:
     """The metrics of a machine and its agent, and those of its process that all programs have by the same names."""
     registry = CollectorRegistry()
     registry.register(_MachineMetrics(facts))
     ProcessCollector(registry=registry)
-    return generate_latest(registry)
+    return registry
 
 
 class _MachineMetrics(Collector):
