@@ -9,7 +9,6 @@ are those of its subject, which is what the permissions of NATS are about. What 
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -299,7 +298,7 @@ class _Consumer:
         }
         request = encode_json({"stream_name": STREAM, "config": config, "action": "create"})
         while True:
-            asked_at = time.monotonic()
+            asked_at = self._clock.steady()
             try:
                 made = await self._ask(f"CONSUMER.CREATE.{STREAM}.{name}", request)
                 break
