@@ -134,6 +134,11 @@ class Program:
         """Send the program a signal."""
         self.process.send_signal(number)
 
+    def signals_at_once(self, *numbers: int) -> None:
+        """Send signals so that none arrives before the others, however slow this machine is."""
+        for each in (signal.SIGSTOP, *numbers, signal.SIGCONT):
+            self.signal(each)
+
     def signal_until_end(self, number: int) -> None:
         """Send a signal again and again until the program has ended: one that comes too early is the one before."""
 

@@ -30,8 +30,7 @@ def test_a_signal_that_arrives_twice_is_one_and_another_after_it_is_not() -> Non
 def test_two_signals_at_once_end_in_order(start: Start) -> None:
     program = start(command=(sys.executable, "-c", PROGRAM))
     program.wait_for("ready")
-    program.signal(signal.SIGTERM)
-    program.signal(signal.SIGINT)  # another number, since two of one may become one on their way
+    program.signals_at_once(signal.SIGTERM, signal.SIGINT)  # two numbers, since two of one may become one on their way
     program.wait_for("asked")
     assert program.wait() == 0
 

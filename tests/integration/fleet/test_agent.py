@@ -14,6 +14,7 @@ from nats_server import NatsServer
 from support import DEADLINE_S, Program, connect, free_port, reset, wait_until
 
 from portside.fleet.broker import BrokerConnection
+from portside.fleet.schema import Envelope
 from portside.fleet.subjects import STREAM
 
 _PATIENCE_S = 3 * DEADLINE_S  # an agent looks less often where a look takes long
@@ -130,11 +131,13 @@ def test_connections_shorter_than_any_look_are_all_there(fleet: Fleet, listener:
     fleet.agent(*of_server(listener), "--interval", "1h", is_awaited=False)
     fleet.wait_records("node", 1)
     fleet.wait(lambda: short_ones(listener, 1) and fleet.records("closed"), "the first connection")
-    before = len(fleet.records("closed"))
     clients = short_ones(listener, 300)
-    closed = [each.socket.remote for each in fleet.wait_records("closed", before + 300)]
-    assert len(closed) == len(set(closed))
-    assert clients <= set(closed)
+
+    def closed() -> list[str]:
+        return [each.socket.remote for each in fleet.records("closed")]
+
+    fleet.wait(lambda: clients <= set(closed()), "all of them")
+    assert len(closed()) == len(set(closed()))
 
 
 def test_a_sample_says_for_how_many_it_stands(fleet: Fleet, listener: socket.socket) -> None:
@@ -257,8 +260,7 @@ def test_a_broker_that_comes_later_gets_everything(fleet: Fleet, listener: socke
 
 def test_a_signal_that_comes_to_the_process_and_to_its_group_is_one(fleet: Fleet, listener: socket.socket) -> None:
     agent = fleet.agent(*of_server(listener))
-    agent.signal(signal.SIGTERM)
-    agent.signal(signal.SIGINT)  # another number, since two of one may become one on their way
+    agent.signals_at_once(signal.SIGTERM, signal.SIGINT)  # two numbers, since two of one may become one on their way
     assert agent.wait() == 0
     assert fleet.records("node")[-1].last
 
@@ -292,9 +294,12 @@ def test_the_end_is_said_and_what_is_not_sent_is_sent_by_the_next_run(fleet: Fle
 def test_two_agents_with_one_name_can_be_told_apart(fleet: Fleet) -> None:
     fleet.agent()
     fleet.agent(outbox="other")
-    messages = [each for each in messages_of(fleet.nats.url) if each.kind == "node"]
-    assert {each.node for each in messages} == {"web1"}
-    assert len({each.boot for each in messages}) == 2
+
+    def signs() -> list[Envelope]:
+        return [each for each in messages_of(fleet.nats.url) if each.kind == "node"]
+
+    fleet.wait(lambda: len({each.boot for each in signs()}) == 2, "a sign of life of each")
+    assert {each.node for each in signs()} == {"web1"}
     third = fleet.agent(is_awaited=False)
     assert third.wait() == 1
     assert b"another agent uses it" in third.err

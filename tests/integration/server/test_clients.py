@@ -156,8 +156,7 @@ def test_a_signal_that_is_passed_on_twice_is_one(listen: Start) -> None:
     server = listen("--format", "json")
     with connect(server.port) as client:
         server.wait_for('"opened"')
-        server.signal(signal.SIGTERM)
-        server.signal(signal.SIGINT)
+        server.signals_at_once(signal.SIGTERM, signal.SIGINT)
         assert client.recv(1) == b""
     assert server.wait() == 0
     assert server.events[-1]["event"] == "stopped"
