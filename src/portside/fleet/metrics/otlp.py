@@ -21,7 +21,7 @@ _UNITS: Final = {"bytes": "By", "seconds": "s"}
 
 
 class Exported(NamedTuple):
-    """What is exported at a moment, by nanoseconds since 1970; counters count since ``started_ns``.
+    """The metrics to export, as they were at ``now_ns``, nanoseconds since 1970; counters count since ``started_ns``.
 
     ``attributes`` are those of the resource: which process it is whose metrics these are.
     """
@@ -62,7 +62,7 @@ def request_of(exported: Exported) -> bytes:
 
 
 def rejection(answer: bytes) -> str | None:
-    """What the answer to a request says of points that were not taken; None where all were. Raises ValueError."""
+    """The reason why points were not taken, by the answer to a request; None where all were. Raises ValueError."""
     try:
         partial = ExportMetricsServiceResponse.FromString(answer).partial_success
     except Exception as error:  # protobuf has an error of its own in each of its implementations
