@@ -71,7 +71,8 @@ class OtlpExporter:
         try:
             why = self._send(self._body())
         except (OSError, HTTPException, ValueError) as error:
-            why = reason_of(error)
+            cause = getattr(error, "reason", error)  # of a URLError; it may be a text
+            why = reason_of(cause if isinstance(cause, OSError) else error)
         if why is None:
             if self._is_failing:
                 self._notify(f"metrics are exported to {self._url} again", None)
