@@ -8,18 +8,20 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from portside.control.client.exchange import Api
-from portside.control.client.http_client import ControlClient
-from portside.control.client.server_info import ask_server
+from portside.control.client.http_client import ControlClient, Silent
+from portside.control.client.server_info import Asks, ask_server
 from portside.errors import reason_of
 from portside.tui.console.app import END_SIGNALS, ConsoleApp
 from portside.wire.escaping import escape, escape_text
 
 _READ_BYTES = 1 << 16
 _MOST_LINE_BYTES = 4096
+_FIRST_ANSWER_S = 60.0
 
 
 class Notices:
@@ -69,10 +71,24 @@ class BesideServer(ConsoleApp):
         self.exit(0)
 
 
+def first_answer(client: Asks, most_s: float = _FIRST_ANSWER_S) -> dict[str, Any]:
+    """The facts of the server, which has only just begun. Raises PortsideError.
+
+    It ends with its console: on a machine that is too busy to answer within the time of one request, it is asked again.
+    """
+    until = time.monotonic() + most_s
+    while True:
+        try:
+            return ask_server(client)
+        except Silent:
+            if time.monotonic() >= until:
+                raise
+
+
 def run(path: str, notices: int, ends: int) -> int:
     """Show the server until it ends, or the user ends both; the exit status. Raises PortsideError."""
     client = ControlClient(Api("the server", path))
-    app = BesideServer(client, ask_server(client), notices, ends)
+    app = BesideServer(client, first_answer(client), notices, ends)
     app.run()
     # What the server said while the console had the screen, for whoever looks at the terminal afterwards.
     sys.stderr.write("".join(f"{line}\n" for line in app.session.notices))

@@ -3,11 +3,13 @@
 import os
 from typing import Any
 
+import pytest
 from unit.tui.console.driving import Driven, drive
 from unit.tui.console.fake_server import FakeServer, server_info
 from unit.tui.console.snapshots import compare
 
-from portside.tui.console.beside_server import Notices
+from portside.control.client.http_client import Silent
+from portside.tui.console.beside_server import Notices, first_answer
 
 AT = "2026-11-22T12:00:04.001234Z"
 
@@ -31,6 +33,27 @@ def test_the_server_goes_and_comes_back() -> None:
         assert "GONE" not in console.text
 
     drive(journey)
+
+
+class SlowServer(FakeServer):
+    """A server that is too busy to answer the first requests in time."""
+
+    def __init__(self, silent: int) -> None:
+        super().__init__()
+        self.silent = silent
+
+    def request(self, method: str, path: str, **given: Any) -> Any:
+        if self.silent:
+            self.silent -= 1
+            raise Silent("the server", "no answer within 10s")
+        return super().request(method, path, **given)
+
+
+def test_a_server_that_is_slow_to_begin_is_asked_again() -> None:
+    server = SlowServer(silent=3)
+    assert first_answer(server)["pid"] == server.info["pid"]
+    with pytest.raises(Silent):
+        first_answer(SlowServer(silent=1), most_s=0)
 
 
 def test_events_come_as_they_happen() -> None:
