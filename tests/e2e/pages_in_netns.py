@@ -24,7 +24,8 @@ RULES = "examples/device.toml"
 SHORT = "portside load 9000 -c 100 --per-connection 1 -n 2000"
 KEPT = "portside load $port -n 20000 --json >> $port.json"
 HTTP = r"--message 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' --reply '/ 200 OK(?s:.*)<\/html>/'"
-MEASURED = (r" *\b\d[\d,.]*(?:[um]?s|/s)?(?![\w:])",)
+# As many processes as this machine has processors, and what they measure.
+MEASURED = (r" *\b\d[\d,.]*(?:[um]?s|/s)?(?![\w:])", r"\bprocess(?:es)?\b")
 FETCH = "openssl s_client -connect localhost:8443 < /dev/null 2> /dev/null | openssl x509 > server.pem"
 LOOP = 'while read line; do echo "got $line from $NCAT_REMOTE_ADDR"; done'
 
