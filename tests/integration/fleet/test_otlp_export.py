@@ -1,11 +1,11 @@
 """``portside agent --otlp``: a collector gets what ``--metrics`` serves, and one that is bad holds nothing up."""
 
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from api_client import ask
 from fleet_stream import make_stream, messages_in_stream
 from nats_server import NatsServer
 from otlp_collector import Collector, collecting, partial_success, values_of
@@ -30,7 +30,7 @@ def agent(nats: NatsServer, tmp_path: Path) -> Iterator[Start]:
 
     def start(*words: str, env: dict[str, str] | None = None) -> Program:
         given = ("--nats", nats.url, "--outbox", str(tmp_path / "outbox"), "--node", "web1", "--site", "paris")
-        environment = {"XDG_RUNTIME_DIR": str(tmp_path), **(env or {})}
+        environment = {"XDG_RUNTIME_DIR": str(tmp_path), "no_proxy": "127.0.0.1", **(env or {})}
         agents.append(Program("agent", *given, "--filter", "dport = :1", *words, env=environment))
         return agents[-1]
 
@@ -55,8 +55,8 @@ def test_a_collector_gets_what_prometheus_reads(agent: Start, collector: Collect
     assert collector.headers[0]["authorization"] == "Bearer t0ken"
     assert collector.headers[0]["content-type"] == "application/x-protobuf"
     assert collector.attributes()["service.instance.id"] == "paris/web1"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        scraped = {each.name: each for each in text_string_to_metric_families(answer.read().decode())}
+    text = ask(f"127.0.0.1:{port}", "/metrics").body.decode()
+    scraped = {each.name: each for each in text_string_to_metric_families(text)}
     assert {"portside_agent_records_made", "process_cpu_seconds"} < set(collector.metrics()) <= set(scraped)
     assert values_of(collector.metrics()["portside_agent_outbox_limit_bytes"]) == {(): 256 << 20}
     info = values_of(collector.metrics()["portside_agent_info"])

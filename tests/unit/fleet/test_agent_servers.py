@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 
+import pytest
 from support import wait_until
 from unit.fleet.test_agent_parts import Added
 
@@ -71,3 +72,15 @@ def test_a_number_that_cannot_be_one_is_not_kept(tmp_path: Path) -> None:
             ending.close()
     assert not failed
     assert added.positions == {f"server {os.getpid()} x": 7}
+
+
+@pytest.mark.parametrize("started", ["\ud800", "x" * 65])
+def test_a_server_that_began_at_no_time_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str
+) -> None:
+    monkeypatch.setitem(INFO, "started", started)
+    added = Added()
+    with control_socket(tmp_path / "control") as control:
+        source = ServerEvents(added.outlet, {}, payload=False, rate=1000.0, find=lambda: [control])
+        source._search()
+        assert not source._threads

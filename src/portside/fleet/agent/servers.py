@@ -124,9 +124,10 @@ class ServerEvents:
             if is_alive(control.pid):
                 self._notices(f"server {control.pid}: {error}")
             return
-        if info["pid"] != control.pid or len(info["started"]) > _MOST_STARTED:
+        started = info["started"]
+        if info["pid"] != control.pid or len(started) > _MOST_STARTED or not started.isascii():  # none of ours
             return
-        server = FollowedServer(control.pid, info["started"])
+        server = FollowedServer(control.pid, started)
         after = self._positions.get(server.source)
         if after is None and not self._is_first_look:
             after = 0
