@@ -36,5 +36,18 @@ def test_sessions_that_end_together_share_a_reading(tmp_path: Path) -> None:
     assert sessions.groups(10) == {10, 11}
 
 
+def test_a_reading_can_be_asked_for_that_begins_at_a_time_or_later(tmp_path: Path) -> None:
+    """However long a reading took: a job that was started meanwhile may not be in it."""
+    now = 100.0
+    sessions = SessionGroups(str(tmp_path), clock=lambda: now)
+    assert sessions.groups(10) == {10}
+    add_process(tmp_path, 11, 11, 10)
+    assert sessions.groups(10, since=100.0) == {10}
+    now = 100.001
+    assert sessions.groups(10, since=100.0005) == {10, 11}
+    add_process(tmp_path, 12, 12, 10)
+    assert sessions.groups(10, since=100.001) == {10, 11}, "one reading serves all who asked before it began"
+
+
 def test_no_processes_can_be_read(tmp_path: Path) -> None:
     assert SessionGroups(str(tmp_path / "none")).groups(10) == {10}

@@ -16,6 +16,9 @@ end of the program; for the end of its children the process groups are polled.
     OVER         no process of the group is left, or only ones sent SIGKILL; or
                  the group may not be signalled (a program of another user)         none
 
+A shell may have started a job while the groups of its session were read, and may have ended since. So on a terminal two
+readings have to find nothing, of which the second began after the first had found nothing.
+
 A program in uninterruptible sleep ends when it wakes up; the server does not wait for that.
 """
 
@@ -24,6 +27,7 @@ import enum
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, cast
 
@@ -33,6 +37,7 @@ TERMINATES_S = 2.0  # that a program may take after SIGTERM
 _HANGS_UP_S = 1.0  # of them that it may take, on a terminal, after SIGHUP: a shell writes its history, vim the file
 _POLL_S = 0.02  # between looks whether its children are gone
 _POLL_SESSION_S = 0.1  # the same on a terminal, where each look reads all of /proc
+_SECOND_LOOK_S = 0.05  # after a look that found nothing on a terminal
 _SESSIONS = SessionGroups()
 
 
@@ -67,6 +72,7 @@ class ProcessGroup:
         self._on_exit = on_exit
         self._on_over = on_over
         self._has_terminal = terminal is not None
+        self._gone_at: float | None = None  # when a look found no process on the terminal; by time.monotonic()
         self.pipes: tuple[IO[bytes], ...] = ()  # standard input, output and error; none on a terminal
         self._process: subprocess.Popen[bytes] | TerminalProcess
         if terminal is not None:
@@ -105,26 +111,31 @@ class ProcessGroup:
         """
         if self.state not in (ProcessState.RUNNING, ProcessState.EXITED):
             return
-        if not self._signal(0 if self._has_terminal else signal.SIGTERM):
+        is_reached = self._signal(0 if self._has_terminal else signal.SIGTERM)
+        if not is_reached and not (self._has_terminal and self.has_exited):  # there it takes a second look
             self._set_over()
             return
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         if self._has_terminal:
-            asyncio.get_running_loop().call_later(_HANGS_UP_S, self._terminate_others)
-        asyncio.get_running_loop().call_later(TERMINATES_S, self.kill)
+            loop.call_later(_HANGS_UP_S, self._terminate_others, now + _HANGS_UP_S)
+        loop.call_later(TERMINATES_S, self._kill, now + TERMINATES_S)
         if self.state is ProcessState.EXITED:
             self._set_orphaned()
         else:
             self.state = ProcessState.TERMINATING
 
-    def _terminate_others(self) -> None:
+    def _terminate_others(self, since: float) -> None:
         if self.state is not ProcessState.OVER:
-            self._signal(signal.SIGTERM)
+            self._signal(signal.SIGTERM, since)
 
     def kill(self) -> None:
         """End what did not end by itself."""
+        self._kill()
+
+    def _kill(self, since: float | None = None) -> None:
         if self.state is ProcessState.OVER:
             return
-        self._signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL, since)
         if self.has_exited:
             self._set_over()
         else:
@@ -152,9 +163,13 @@ class ProcessGroup:
     def _poll_children(self) -> None:
         if self.state is not ProcessState.ORPHANED:
             return
-        if self._signal(0):
-            delay = _POLL_SESSION_S if self._has_terminal else _POLL_S
-            asyncio.get_running_loop().call_later(delay, self._poll_children)
+        loop = asyncio.get_running_loop()
+        if self._signal(0, self._gone_at):
+            self._gone_at = None
+            loop.call_later(_POLL_SESSION_S if self._has_terminal else _POLL_S, self._poll_children)
+        elif self._has_terminal and self._gone_at is None:
+            self._gone_at = time.monotonic()
+            loop.call_later(_SECOND_LOOK_S, self._poll_children)
         else:
             self._set_over()
 
@@ -162,10 +177,13 @@ class ProcessGroup:
         self.state = ProcessState.OVER
         self._on_over()
 
-    def _signal(self, number: int) -> bool:
-        """Send a signal to the group (0 sends none); whether there was a process that could get it."""
+    def _signal(self, number: int, since: float | None = None) -> bool:
+        """Send a signal to the group (0 sends none); whether there was a process that could get it.
+
+        ``since`` is when the groups of a terminal have to be read at the earliest, by ``time.monotonic()``.
+        """
         pid = self._process.pid
-        groups = _SESSIONS.groups(pid) if self._has_terminal else (pid,)
+        groups = _SESSIONS.groups(pid, since) if self._has_terminal else (pid,)
         reached = [_signal_group(group, number) for group in groups]
         return any(reached)
 

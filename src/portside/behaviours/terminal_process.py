@@ -63,13 +63,18 @@ class SessionGroups:
         self._read_at = -float("inf")  # seconds of the clock, at its begin
         self._read_for_s = 0.0
 
-    def groups(self, session: int) -> set[int]:
+    def groups(self, session: int, since: float | None = None) -> set[int]:
         """The process groups of a session: that of its first process, and where others are left, theirs too.
 
         A shell makes a group for each of its jobs. One that was made while the processes were read may be missing, and
-        for about as long as that takes, or for ``_MOST_AGE_S``, a reading is used again.
+        for about as long as that takes, or for ``_MOST_AGE_S``, a reading is used again; with ``since``, a time of the
+        clock, only one that has begun then or later.
         """
-        if self._clock() - self._read_at > max(_MOST_AGE_S, 2 * self._read_for_s):
+        if since is None:
+            is_old = self._clock() - self._read_at > max(_MOST_AGE_S, 2 * self._read_for_s)
+        else:
+            is_old = self._read_at < since
+        if is_old:
             self._read()
         return {session, *self._groups.get(session, ())}
 

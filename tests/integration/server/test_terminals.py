@@ -1,5 +1,6 @@
 """``--pty``: programs on a terminal, with nc and bash as people use them."""
 
+import asyncio
 import os
 import re
 import resource
@@ -12,7 +13,22 @@ from pathlib import Path
 
 import pytest
 from conftest import Start
-from support import Program, connect, connect_many, fill, has_ended, memory_kib, read_to_end, reset, wait_until
+from support import (
+    DEADLINE_S,
+    Program,
+    connect,
+    connect_many,
+    fill,
+    has_ended,
+    memory_kib,
+    read_to_end,
+    reset,
+    wait_until,
+)
+
+from portside.behaviours import process_group
+from portside.behaviours.process_group import ProcessGroup
+from portside.behaviours.terminal_process import SessionGroups
 
 SHELL = "env PS1=ready$ bash --norc --noprofile --noediting -i"
 DEAF = "stty -echo; echo $$; exec sleep 1000"
@@ -163,6 +179,36 @@ def test_every_job_ends_with_the_connection(listen: Start, end: str) -> None:
         else:
             assert server.stop() == 0
     wait_until(lambda: has_ended(shell) and has_ended(job), "the end of the shell and its job")
+
+
+class StaleGroups(SessionGroups):
+    """Readings of which the first, while nobody says when it has to begin, does not have the jobs of a shell."""
+
+    def groups(self, session: int, since: float | None = None) -> set[int]:
+        return {session} if since is None else super().groups(session, since)
+
+
+def test_a_job_that_was_started_while_the_processes_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_group, "_SESSIONS", StaleGroups())
+    master, slave = os.openpty()
+
+    async def run() -> int:
+        exited, over = asyncio.Event(), asyncio.Event()
+        words = ["bash", "-mc", "sleep 1000 & echo $! pid"]
+        group = ProcessGroup(words, dict(os.environ), lambda _: exited.set(), over.set, os.ttyname(slave))
+        os.close(slave)
+        job = int((await asyncio.to_thread(os.read, master, 100)).split()[0])
+        async with asyncio.timeout(DEADLINE_S):
+            await exited.wait()
+            group.terminate()
+            await over.wait()
+        return job
+
+    try:
+        job = asyncio.run(run())
+    finally:
+        os.close(master)
+    wait_until(lambda: has_ended(job), "its end")
 
 
 def test_a_flood_to_a_client_that_does_not_read(listen: Start) -> None:
