@@ -31,7 +31,7 @@ def start() -> Iterator[Start]:
 
         def start_one(*arguments: str, **options: Any) -> Program:
             program = Program(*arguments, **options)
-            started.callback(program.kill)
+            started.callback(program.kill_all)
             return program
 
         yield start_one

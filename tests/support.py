@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 DEADLINE_S = 30.0
 
 
@@ -159,6 +161,16 @@ class Program:
         """Stop the program as Ctrl-C does; its exit status."""
         self.signal(signal.SIGINT)
         return self.wait()
+
+    def kill_all(self) -> None:
+        """Kill the program with all that it has started, and close its pipes."""
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+            left = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.kill()
+            for each in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+        self.kill()
 
     def kill(self) -> None:
         """Kill the program and close its pipes."""
