@@ -81,7 +81,7 @@ def test_answers_that_say_no(agent: Start, collector: Collector, status: int) ->
     collector.status = status
     collector.location = f"{collector.url}/elsewhere" if status == 302 else None
     running = agent("--otlp", collector.url, "--otlp-interval", "100ms")
-    running.wait_for(f"HTTP Error {status}", err=True)
+    running.wait_for(f"HTTP status {status}", err=True)
     assert set(collector.paths) == {"/v1/metrics"}
     collector.status, collector.location = 200, None
     running.wait_for("metrics are exported to", err=True)

@@ -1,16 +1,20 @@
 """The facts of an agent as a request of OTLP, and what makes it."""
 
+import contextlib
+import socket
 import sys
+import threading
 
 import pytest
 from machine_facts import AGENT, FACTS
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 from otlp_collector import partial_success, values_of
+from support import wait_until
 
 import portside.fleet.metrics as metrics_package
 from portside.errors import PortsideError
-from portside.fleet.metrics import otlp
+from portside.fleet.metrics import otlp, otlp_exporter
 from portside.fleet.metrics.exposition import families
 from portside.fleet.metrics.facts import MachineFacts
 from portside.fleet.metrics.otlp import Exported, rejection, request_of
@@ -70,16 +74,50 @@ def test_what_a_collector_did_not_take() -> None:
 
 def test_headers() -> None:
     assert headers_of({}) == {}
-    given = headers_of({HEADERS: "Authorization=Basic%20abc%3D, x-tenant = 7 ,"})
-    assert given == {"Authorization": "Basic abc=", "x-tenant": "7"}
+    given = headers_of({HEADERS: "Authorization=Basic%20abc%3D, x-tenant = 7 ,api_key=k"})
+    assert given == {"Authorization": "Basic abc=", "x-tenant": "7", "api_key": "k"}
 
 
-@pytest.mark.parametrize("text", ["s3cret", "a b=s3cret", "=s3cret", "a=s3cret%0d%0aHost: x", "a=s3cret%E2%82%AC"])
+@pytest.mark.parametrize(
+    "text", ["s3cret", "a b=s3cret", "=s3cret", "a=s3cret%0d%0aHost: x", "a=s3cret%E2%82%AC", "Content-Length=s3cret"]
+)
 def test_headers_that_are_none(text: str) -> None:
     with pytest.raises(PortsideError) as caught:
         headers_of({HEADERS: text})
     assert HEADERS in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H"], ids=["continues", "drips"])
+def test_an_answer_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
+    """However it is made: the limit is one for the whole of it."""
+    monkeypatch.setattr(otlp_exporter, "_ANSWER_S", 0.5)
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(piece)
+                    ended.wait(0.001)
+
+        ended = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/metrics"
+        exporter = OtlpExporter(url, 0.01, lambda: FACTS, lambda words, _: said.append(words))
+        wait_until(lambda: said, "it to be given up")
+        ended.set()
+        thread.join()
+    exporter.close()
+    assert said == [f"cannot export metrics to {url}: no answer within 0.5s"]
+
+
+def test_an_interval_that_is_very_long() -> None:
+    exporter = OtlpExporter("http://127.0.0.1:1/v1/metrics", 1e12, lambda: FACTS, lambda *_: None)
+    assert exporter._thread.is_alive()
+    exporter.close()
+    assert not exporter._thread.is_alive()
 
 
 def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -288,7 +288,7 @@ def test_damage_within_a_message_stops_nothing(tmp_path: Path, notices: Notices)
 
 def test_damage_while_it_runs(tmp_path: Path, notices: Notices) -> None:
     outbox = opened(tmp_path, notices)
-    outbox.put([outgoing(seq, size=3000) for seq in range(1, 50)])
+    outbox.put([outgoing(seq, size=3000)._replace(positions={"a": seq}) for seq in range(1, 50)])
     assert outbox._database
     outbox._database._connection.execute("DROP TABLE messages")
     with pytest.raises(Unwritable):
@@ -298,6 +298,9 @@ def test_damage_while_it_runs(tmp_path: Path, notices: Notices) -> None:
     assert outbox.status().dropped == 49
     assert len(notices.said) == 1
     outbox.close()
+    again = opened(tmp_path, notices)
+    assert again.positions() == {"a": 49}
+    again.close()
 
 
 def test_a_later_version_is_left_alone(tmp_path: Path, notices: Notices) -> None:

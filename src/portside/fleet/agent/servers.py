@@ -69,6 +69,7 @@ class ServerEvents:
         self._waiting: list[tuple[FollowedServer, dict[str, Any]]] = []
         self._streams: dict[int, LineStream] = {}
         self._threads: dict[int, threading.Thread] = {}
+        self._followed: dict[int, FollowedServer] = {}
         self._silent: dict[int, float] = {}
         self._is_over = False
         self._positions = dict(positions)
@@ -109,7 +110,8 @@ class ServerEvents:
         now = time.monotonic()
         for each in found:
             with self._changed:
-                is_known = each.pid in self._threads or len(self._threads) >= _MOST_SERVERS
+                waits = {server.pid for server, _ in self._waiting}  # it would be asked for these once more
+                is_known = each.pid in self._threads or each.pid in waits or len(self._threads) >= _MOST_SERVERS
             if not is_known and self._silent.get(each.pid, 0.0) <= now:
                 self._follow(each)
         self._silent = {pid: at for pid, at in self._silent.items() if at > now}
@@ -136,6 +138,7 @@ class ServerEvents:
         thread = threading.Thread(target=self._read, args=(server, stream), name="server", daemon=True)
         with self._changed:
             self._streams[server.pid], self._threads[server.pid] = stream, thread
+            self._followed[server.pid] = server
         thread.start()
 
     def _read(self, server: FollowedServer, stream: LineStream) -> None:
@@ -151,15 +154,17 @@ class ServerEvents:
                 self._notices(f"the events of server {server.pid} break off: {error}")
         finally:
             with self._changed:
-                del self._streams[server.pid], self._threads[server.pid]
+                del self._streams[server.pid], self._threads[server.pid], self._followed[server.pid]
 
     def _hand_over(self, most: int) -> None:
         with self._changed:
             some, self._waiting = self._waiting[:most], self._waiting[most:]
+            followed = [each.source for each in self._followed.values()]
             self._changed.notify_all()
         if not some:
             return
-        positions: dict[str, int] = {}
+        # Those that are quiet are kept too, however many others come and go.
+        positions = {each: self._positions[each] for each in followed if each in self._positions}
         for server, item in some:
             if isinstance(item, dict) and isinstance(seq := item.get("seq"), int) and 0 <= seq <= _HIGHEST:
                 positions[server.source] = seq

@@ -30,7 +30,7 @@ CREATE TABLE clock (kernel TEXT NOT NULL, base REAL NOT NULL) STRICT;
 """
 _POSITIONS: Final = """
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
-"""  # apart, since the first outboxes had none
+"""  # made with the first of them, since the first outboxes had none
 _PAGE: Final = 4096
 _ROW_BYTES: Final = 256  # what a row takes beside its data: name, index, subject
 _CACHE_KIB: Final = 1024
@@ -133,7 +133,6 @@ class Database:
             (found,) = run("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise _damage(found)
-        run(_POSITIONS)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -258,11 +257,15 @@ class Database:
 
     def positions(self) -> dict[str, int]:
         """How far each source has been read; the one that was heard of last is the last."""
-        return dict(self._connection.execute("SELECT source, number FROM positions ORDER BY rowid"))
+        run = self._connection.execute
+        if not run("SELECT 1 FROM sqlite_master WHERE name = 'positions'").fetchone():
+            return {}
+        return dict(run("SELECT source, number FROM positions ORDER BY rowid"))
 
     def save_positions(self, positions: Mapping[str, int]) -> None:
         """Save how far sources have been read; those that were not heard of for the longest time are forgotten."""
         run = self._connection.execute
+        run(_POSITIONS)
         for each in positions.items():
             run("INSERT OR REPLACE INTO positions VALUES (?, ?)", each)
         newest = "SELECT rowid FROM positions ORDER BY rowid DESC LIMIT ?"

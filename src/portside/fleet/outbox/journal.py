@@ -20,7 +20,7 @@ GATHER_S = 0.1
 """How long records of one kind are gathered for a message."""
 
 _GATHER_BYTES: Final = 256 << 10
-_STORED_BYTES: Final = 512 << 10  # in one transaction
+_STORED_BYTES: Final = 512 << 10  # in one transaction, where nothing belongs together
 _MOST_BYTES: Final = 8 << 20  # that wait in memory
 _HEAD_BYTES: Final = 2048  # of a message, beside its records
 _EACH_BYTES: Final = 1  # a comma between two of them
@@ -172,14 +172,18 @@ class Journal:
         return Outgoing(name, subject(self._site, self._node, kind), len(records), encode(message, json=self._json))
 
     def _store(self) -> None:
-        """Have the outbox keep what waits; where the disk takes nothing, what is beyond the bound is dropped."""
+        """Have the outbox keep what waits; where the disk takes nothing, what is beyond the bound is dropped.
+
+        Messages before one that has positions are kept together with it: they may have records of the same source.
+        """
         try:
             while self._messages:
                 some: list[Outgoing] = []
                 size = 0
-                for each in self._messages:
+                marked = max((nth for nth, each in enumerate(self._messages) if each.positions), default=-1)
+                for nth, each in enumerate(self._messages):
                     size += len(each.data)
-                    if some and size > _STORED_BYTES:
+                    if some and size > _STORED_BYTES and nth > marked:
                         break
                     some.append(each)
                 self._outbox.put(some)

@@ -55,6 +55,8 @@ class Outbox:
         self._unsettled = 0  # rows up to this one may have been sent by an earlier run, noted or not
         self._is_unwritable, self._said_at = False, _NEVER
         self._gone: set[int] = set()  # acknowledged, and not removed yet
+        self._positions: dict[str, int] = {}  # of this run, for a database that takes the place of this one
+        self._has_positions = True  # whether the database has them
         self.on_stored: Callable[[], object] = lambda: None
         try:
             try:
@@ -105,6 +107,8 @@ class Outbox:
         def insert(database: Database) -> Amount:
             now = self._clock.now_s()
             with database.transaction():
+                if not self._has_positions:
+                    database.save_positions(self._positions)
                 database.insert(self._last + 1, messages, now)
                 beyond = self._amount.bytes + size - self.most_bytes
                 return database.remove_oldest(self._sent, max(0, beyond), now - self._most_age_s)
@@ -116,6 +120,9 @@ class Outbox:
                 self._notify(f"the outbox {self._folder.path} can be written again", None)
                 self._said_at = uptime_s()
             self._last += len(messages)
+            self._has_positions = True
+            for each in messages:
+                self._positions.update(each.positions)
             self._add(Amount(len(messages), sum(each.records for each in messages), size))
             self._subtract(given_up)
             self._dropped += given_up.records
@@ -128,8 +135,8 @@ class Outbox:
     def positions(self) -> dict[str, int]:
         """How far each source has been read, by its name: to where its records were put here."""
         with self._lock, suppress(Unwritable):  # it has been said, and sources are read from now on
-            return self._do(Database.positions)
-        return {}
+            self._positions = self._do(Database.positions)
+        return dict(self._positions)
 
     def take(self, after: int, *, most: int, most_bytes: int, seen: int, stream: str) -> list[OutboxRow]:
         """The next messages behind a row, to be sent now: from here on they count as sent.
@@ -183,14 +190,12 @@ class Outbox:
         """Begin a new database in the place of one that a full disk takes no removals of, and that is all sent."""
 
         def renew(database: Database) -> None:
-            positions = database.positions()
             database.close()
             self._database = None
             self._folder.remove_file()
             newest = self._sendings[-1]
-            new = self._open()
-            new.mark(newest)
-            new.save_positions(positions)
+            self._has_positions = False
+            self._open().mark(newest)
             self._sendings = [newest]
 
         with suppress(Unwritable):
@@ -316,6 +321,7 @@ class Outbox:
         self._dropped += self._amount.records
         self._amount, self._sendings = Amount(), []
         self._gone.clear()
+        self._has_positions = False
         self._begin_anew(error)
 
     def _say(self, error: OSError | sqlite3.Error) -> None:

@@ -22,6 +22,7 @@ from portside.wire.escaping import escape, escape_text
 _READ_BYTES = 1 << 16
 _MOST_LINE_BYTES = 4096
 _FIRST_ANSWER_S = 60.0
+_AGAIN_S = 0.1
 
 
 class Notices:
@@ -83,6 +84,7 @@ def first_answer(client: Asks, most_s: float = _FIRST_ANSWER_S) -> dict[str, Any
         except Silent:
             if time.monotonic() >= until:
                 raise
+            time.sleep(_AGAIN_S)  # where as many wait for it as may, it is silent at once
 
 
 def run(path: str, notices: int, ends: int) -> int:
